@@ -1,0 +1,167 @@
+//! `POST /callbacks/chatwoot/{phone_number_id}`: Chatwoot's callbacks into hints for `send`. Chatwoot waits five seconds and
+//! never asks again, so nothing here talks to Chatwoot, and what is not for a customer costs next to nothing.
+
+use chatwoot::{
+    Authentic, CallbackSecret,
+    callback::{self, Look, Meaning},
+};
+use domain::{Channel, Hint, OutboundTask, PhoneNumberId, SharedClock};
+use lambda_http::{Body, Error, Request, RequestExt as _, Response};
+use platform::{ChannelSecrets, ConfigError, Environment, Metric, Metrics, SecretError, Secrets, aws::Aws};
+use queue::{Letter, Queue, QueueError};
+use store::{Channels, Outbox, StoreError, Table};
+use uuid::Uuid;
+
+/// The function's settings and clients.
+#[derive(Debug)]
+pub struct Callback {
+    clock: SharedClock,
+    secrets: Secrets,
+    channels: Channels,
+    outbox: Outbox,
+    outbound: Queue,
+    metrics: Metrics,
+}
+
+/// Why a hint could not be given; Chatwoot marks the message failed, and `reconcile` finds it all the same.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Serves invocations until the process ends.
+pub async fn run(clock: SharedClock) -> Result<(), Error> {
+    let callback = &Callback::from_env(Environment::process(), clock)?;
+    lambda_http::run(lambda_http::service_fn(async |request: Request| Ok::<_, Error>(callback.handle(request).await)))
+        .await
+}
+
+impl Callback {
+    /// Reads the settings.
+    pub fn from_env(mut env: Environment, clock: SharedClock) -> Result<Self, ConfigError> {
+        let aws = Aws::from_env(&mut env);
+        let table = env.text("TABLE_NAME");
+        let outbound = env.text("OUTBOUND_QUEUE_URL");
+        let stage = env.text("STAGE");
+        let (Some(aws), Some(table), Some(outbound), Some(stage)) = (aws, table, outbound, stage) else {
+            return Err(env.into_error());
+        };
+        // This function only reads the table; how long things are kept is not its to say.
+        let table = Table::new(aws.dynamodb, table, clock.clone(), std::time::Duration::ZERO);
+        Ok(Self {
+            secrets: Secrets::new(aws.secrets, clock.clone()),
+            channels: Channels::new(table.clone()),
+            outbox: Outbox::new(table),
+            outbound: Queue::new(aws.sqs, outbound),
+            metrics: Metrics::new("callback", stage),
+            clock,
+        })
+    }
+
+    /// Answers one request.
+    pub async fn handle(&self, request: Request) -> Response<Body> {
+        let status = self.receive(&request).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a hint could not be given; reconcile will find the message");
+            500
+        });
+        if (400..500).contains(&status) {
+            self.metrics.count(Metric::Rejected);
+        }
+        self.metrics.emit(self.clock.now());
+        let mut response = Response::new(Body::Empty);
+        *response.status_mut() = lambda_http::http::StatusCode::from_u16(status).unwrap_or_default();
+        response
+    }
+
+    async fn receive(&self, request: &Request) -> Result<u16, Trouble> {
+        let parameters = request.path_parameters();
+        let Some(id) = parameters.first("phone_number_id") else { return Ok(404) };
+        let Some(channel) = self.channels.get(&PhoneNumberId::new(id)).await? else { return Ok(404) };
+        let body: &[u8] = request.body();
+        let Some(authentic) = self.authenticate(request, &channel, parameters.first("secret"), body).await? else {
+            return Ok(401);
+        };
+        let look = match callback::read(authentic) {
+            Err(callback::Unreadable) => return Ok(400),
+            Ok(Meaning::Nothing(why)) => {
+                tracing::debug!(why, "a callback says nothing to send");
+                return Ok(200);
+            }
+            Ok(Meaning::Look(look)) => look,
+        };
+        if look.inbox != channel.inbox || look.account != channel.account {
+            tracing::warn!(channel.id = %channel.phone_number_id, "a callback of another inbox came to this channel");
+            return Ok(200);
+        }
+        if look.changed && self.is_our_own_mark(&look).await? {
+            return Ok(200);
+        }
+        self.hint(&channel, &look).await?;
+        Ok(200)
+    }
+
+    /// A signature must be right where there is one. Without one (Chatwoot before 4.13) the path must carry the secret.
+    async fn authenticate<'b>(
+        &self,
+        request: &Request,
+        channel: &Channel,
+        path_secret: Option<&str>,
+        body: &'b [u8],
+    ) -> Result<Option<Authentic<'b>>, Trouble> {
+        let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+        let proof = match (header("x-chatwoot-signature"), header("x-chatwoot-timestamp"), path_secret) {
+            (Some(signature), Some(timestamp), _) => Proof::Signed { timestamp, signature },
+            (None, _, Some(secret)) => Proof::Path { secret },
+            _ => return Ok(None),
+        };
+        let now = self.clock.now();
+        let check = |secrets: &ChannelSecrets| {
+            let all = [Some(&secrets.callback_secret), secrets.callback_secret_previous.as_ref()];
+            all.into_iter().flatten().find_map(|secret| proof.check(&CallbackSecret::new(secret.clone()), body, now))
+        };
+        let known = self.secrets.get::<ChannelSecrets>(&channel.secret).await?;
+        if let Some(authentic) = check(&known) {
+            return Ok(Some(authentic));
+        }
+        let renewed = self.secrets.get_again::<ChannelSecrets>(&channel.secret).await.ok().flatten();
+        Ok(renewed.as_ref().and_then(check))
+    }
+
+    /// A change of a message that is out, or not yet marked failed, is our own mark coming back: no agent can retry it.
+    async fn is_our_own_mark(&self, look: &Look) -> Result<bool, Trouble> {
+        let entry = self.outbox.get(look.account, look.conversation, look.message).await?;
+        Ok(entry.is_some_and(|entry| entry.outgoing.is_settled()))
+    }
+
+    async fn hint(&self, channel: &Channel, look: &Look) -> Result<(), Trouble> {
+        let task = OutboundTask::HintV1(Hint {
+            channel: channel.phone_number_id.clone(),
+            account: look.account,
+            conversation: look.conversation,
+            template: look.template.then_some(look.message),
+        });
+        let group = task.group();
+        // Two hints are never one: the second may tell of a message that the first look came too early for.
+        self.outbound.send(Letter::new(group, Uuid::new_v4().to_string(), &task)?).await?;
+        Ok(())
+    }
+}
+
+enum Proof<'r> {
+    Signed { timestamp: &'r str, signature: &'r str },
+    Path { secret: &'r str },
+}
+
+impl Proof<'_> {
+    fn check<'b>(&self, secret: &CallbackSecret, body: &'b [u8], now: domain::Timestamp) -> Option<Authentic<'b>> {
+        match self {
+            Self::Signed { timestamp, signature } => secret.verify(timestamp, signature, body, now),
+            Self::Path { secret: given } => secret.verify_path(given, body),
+        }
+    }
+}

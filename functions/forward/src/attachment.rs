@@ -1,0 +1,163 @@
+//! A file streamed from Graph into Chatwoot. It is never held in memory; its checksum is taken on the way, and the last
+//! bytes go out only when it is right, so that a damaged file never becomes a message.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use bridge::BridgeError;
+use bytes::Bytes;
+use chatwoot::Attachment;
+use domain::{Channel, message::Media};
+use futures_util::{Stream, StreamExt as _, stream};
+use reqwest::{Body, header::CONTENT_LENGTH};
+use sha2::{Digest as _, Sha256};
+use whatsapp::{GraphError, graph::file_timeout, media};
+
+use crate::Forward;
+
+/// A file about to be uploaded, and whether it turned out damaged or broke off on Meta's side.
+pub(crate) struct Fetched {
+    pub(crate) attachment: Attachment,
+    pub(crate) broken: Broken,
+}
+
+/// Set by the stream when the fault was not Chatwoot's.
+#[derive(Clone, Default)]
+pub(crate) struct Broken(Arc<AtomicBool>);
+
+impl Broken {
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    fn set(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Forward {
+    /// Opens a customer's file at Meta.
+    pub(crate) async fn fetch(&self, channel: &Channel, file: &Media) -> Result<Fetched, BridgeError> {
+        let token = self.clients.token(channel).await?;
+        match self.fetch_with(channel, file, &token).await {
+            Err(BridgeError::Graph(error)) if error.is_unauthorized() => {
+                match self.clients.renew_token(channel).await {
+                    Some(token) => self.fetch_with(channel, file, &token).await,
+                    None => Err(error.into()),
+                }
+            }
+            fetched => fetched,
+        }
+    }
+
+    async fn fetch_with(
+        &self,
+        channel: &Channel,
+        file: &Media,
+        token: &secrecy::SecretString,
+    ) -> Result<Fetched, BridgeError> {
+        let located = self.clients.graph.locate(&file.id, &channel.phone_number_id, token).await?;
+        let response = self.clients.graph.open(&located, token).await?;
+        let announced =
+            response.headers().get(CONTENT_LENGTH).and_then(|n| n.to_str().ok()).and_then(|n| n.parse().ok());
+        let size: u64 = announced.or(located.size).ok_or(GraphError::NoAnswer { status: Some(200), source: None })?;
+        let mime_type =
+            file.mime_type.clone().or(located.mime_type).unwrap_or_else(|| "application/octet-stream".to_owned());
+        let filename = file
+            .filename
+            .as_deref()
+            .and_then(media::safe_name)
+            .unwrap_or_else(|| format!("{}.{}", whatsapp::compose::word(file.kind), media::ending(&mime_type)));
+        let expected = file.sha256.clone().or(located.sha256).map(|digest| digest.0);
+        let broken = Broken::default();
+        let bytes = response.bytes_stream().map(|chunk| chunk.map_err(reqwest::Error::without_url));
+        let checked = checked(bytes, size, expected, broken.clone());
+        let attachment =
+            Attachment { filename, mime_type, size, body: Body::wrap_stream(checked), limit: file_timeout(size) };
+        Ok(Fetched { attachment, broken })
+    }
+}
+
+/// The bytes, the last chunk held back until length and checksum are known to be right.
+fn checked<E: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static>(
+    bytes: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
+    size: u64,
+    expected: Option<String>,
+    broken: Broken,
+) -> impl Stream<Item = Result<Bytes, Box<dyn std::error::Error + Send + Sync>>> + Send {
+    struct State<S> {
+        bytes: std::pin::Pin<Box<S>>,
+        hash: Sha256,
+        seen: u64,
+        held: Option<Bytes>,
+        over: bool,
+    }
+    let start = State { bytes: Box::pin(bytes), hash: Sha256::new(), seen: 0, held: None, over: false };
+    stream::unfold(start, move |mut state| {
+        let (expected, broken) = (expected.clone(), broken.clone());
+        async move {
+            if state.over {
+                return None;
+            }
+            loop {
+                match state.bytes.next().await {
+                    Some(Ok(chunk)) => {
+                        state.hash.update(&chunk);
+                        state.seen += chunk.len() as u64;
+                        if let Some(before) = state.held.replace(chunk) {
+                            return Some((Ok(before), state));
+                        }
+                    }
+                    Some(Err(error)) => {
+                        broken.set();
+                        state.over = true;
+                        return Some((Err(error.into()), state));
+                    }
+                    None => {
+                        state.over = true;
+                        let digest = hex::encode(std::mem::take(&mut state.hash).finalize());
+                        if state.seen != size || expected.is_some_and(|expected| expected != digest) {
+                            broken.set();
+                            return Some((Err(Box::new(GraphError::Checksum).into()), state));
+                        }
+                        return state.held.take().map(|last| (Ok(last), state));
+                    }
+                }
+            }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    async fn through(chunks: &[&'static [u8]], size: u64, expected: Option<&str>) -> (Vec<u8>, bool) {
+        let broken = Broken::default();
+        let chunks: Vec<Result<Bytes, io::Error>> = chunks.iter().map(|chunk| Ok(Bytes::from_static(chunk))).collect();
+        let stream = checked(stream::iter(chunks), size, expected.map(str::to_owned), broken.clone());
+        let out: Vec<_> = stream.collect().await;
+        let sent = out.iter().flatten().flat_map(|chunk| chunk.to_vec()).collect();
+        assert_eq!(out.iter().any(Result::is_err), broken.is_set());
+        (sent, broken.is_set())
+    }
+
+    /// SHA-256 of `abcdef`.
+    const DIGEST: &str = "bef57ec7f53a6d40beb640a780a639c83bc29ac8a9816f1fc6c5c6dcd93c4721";
+
+    #[tokio::test]
+    async fn what_is_right_goes_through_whole() {
+        assert_eq!(through(&[b"ab", b"cd", b"ef"], 6, Some(DIGEST)).await, (b"abcdef".to_vec(), false));
+        assert_eq!(through(&[], 0, None).await, (Vec::new(), false));
+    }
+
+    #[tokio::test]
+    async fn what_is_damaged_or_short_never_becomes_whole() {
+        assert_eq!(through(&[b"ab", b"cd", b"eg"], 6, Some(DIGEST)).await, (b"abcd".to_vec(), true));
+        assert_eq!(through(&[b"ab", b"cd"], 6, None).await, (b"ab".to_vec(), true));
+    }
+}

@@ -1,0 +1,155 @@
+//! `inbound.fifo` into Chatwoot: customers' messages, echoes from the shop's phone, statuses, and what Meta says about the
+//! account. Each exactly once, each customer's in order, whatever fails in between.
+
+mod attachment;
+mod message;
+mod notice;
+mod place;
+mod status;
+
+use std::time::Duration;
+
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
+use bridge::{BridgeError, Clients, StartError};
+use domain::{Class, Classify as _, InboundTask, SharedClock, Subject, SystemClock, Timestamp};
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use platform::{Environment, Metric, Metrics};
+use queue::{DeadLetters, Drain, Queue, Record, Verdict};
+use store::{Claim, Fate};
+
+/// How often a task may end without a word before it is set aside: it breaks the function, and holds up its customer.
+const CRASHES: i64 = 5;
+
+/// How often Chatwoot may refuse a task before it is set aside; by the pace of the queue, about half an hour.
+const REFUSALS: u32 = 12;
+
+/// The function's settings and clients.
+#[derive(Debug)]
+pub struct Forward {
+    clients: Clients,
+    drain: Drain,
+    outbound: Queue,
+    metrics: Metrics,
+}
+
+/// Serves invocations until the process ends.
+pub async fn run(clock: SharedClock) -> Result<(), Error> {
+    let forward = &Forward::from_env(Environment::process(), clock).await?;
+    lambda_runtime::run(service_fn(async |event: LambdaEvent<SqsEvent>| {
+        let left = Timestamp::from_millis(i64::try_from(event.context.deadline).unwrap_or(i64::MAX));
+        let left = left.since(domain::Clock::now(&SystemClock));
+        Ok::<_, Error>(forward.handle(event.payload, left).await)
+    }))
+    .await
+}
+
+impl Forward {
+    /// Reads the settings.
+    pub async fn from_env(mut env: Environment, clock: SharedClock) -> Result<Self, StartError> {
+        let inbound = env.text("INBOUND_QUEUE_URL");
+        let dead_letters = env.text("INBOUND_DEAD_LETTERS_URL");
+        let outbound = env.text("OUTBOUND_QUEUE_URL");
+        let stage = env.text("STAGE");
+        let (Some(inbound), Some(dead_letters), Some(outbound), Some(stage)) = (inbound, dead_letters, outbound, stage)
+        else {
+            return Err(env.into_error().into());
+        };
+        let clients = Clients::from_env(env, clock).await?;
+        let sqs = &clients.sqs;
+        Ok(Self {
+            drain: Drain {
+                queue: Queue::new(sqs.clone(), inbound),
+                dead_letters: DeadLetters::new(sqs.clone(), dead_letters),
+            },
+            outbound: Queue::new(sqs.clone(), outbound),
+            metrics: Metrics::new("forward", stage),
+            clients,
+        })
+    }
+
+    /// Works one batch off. `left` is the invocation's remaining time.
+    pub async fn handle(&self, event: SqsEvent, left: Duration) -> SqsBatchResponse {
+        let drained = self.drain.run(event, left, |record| self.record(record)).await;
+        self.metrics.add(Metric::Retried, drained.retried);
+        self.metrics.add(Metric::Poisoned, drained.poisoned);
+        self.metrics.emit(self.clients.clock.now());
+        drained.response
+    }
+
+    async fn record(&self, record: Record) -> Verdict {
+        let Ok(task) = serde_json::from_str::<InboundTask>(&record.body) else {
+            return Verdict::Poison { reason: "unreadable_task" };
+        };
+        let mut result = self.task(&record, &task).await;
+        if result.as_ref().is_err_and(BridgeError::is_chatwoot_token) && self.clients.renew_chatwoot_token().await {
+            result = self.task(&record, &task).await;
+        }
+        match result {
+            Ok(()) => Verdict::Done,
+            Err(error) => self.failed(&record, task.item(), &error).await,
+        }
+    }
+
+    async fn task(&self, record: &Record, task: &InboundTask) -> Result<(), BridgeError> {
+        match task {
+            InboundTask::MessageV1(message) => self.message(record, message).await,
+            InboundTask::StatusV1(status) => self.status(status).await,
+            InboundTask::NoticeV1(notice) => self.notice(record, notice).await,
+        }
+    }
+
+    /// The task stays in its queue as long as the other side cannot take it; what the other side refuses again and again,
+    /// or what we cannot handle ourselves, is set aside.
+    async fn failed(&self, record: &Record, item: &Subject, error: &BridgeError) -> Verdict {
+        let (after, reason) = match error.class() {
+            Class::Transient { after } => (after, None),
+            Class::Permanent | Class::Uncertain if record.receives < REFUSALS => (None, None),
+            Class::Permanent | Class::Uncertain => (None, Some("refused_by_chatwoot")),
+            Class::Poison => (None, Some("unusable_item")),
+        };
+        if let Some(reason) = reason {
+            tracing::error!(%error, reason, "a task cannot be handled");
+            return Verdict::Poison { reason };
+        }
+        tracing::warn!(%error, receives = record.receives, "a task has to wait");
+        if !matches!(error, BridgeError::Busy(_)) {
+            // Without this the next look would take the failure for a crash; too many of those set a task aside.
+            let _ = self.clients.claims.excuse(item).await;
+        }
+        Verdict::Retry { after }
+    }
+
+    /// Takes the claim of an item. Nothing is to be done about one that is done; `true` means that somebody may have done
+    /// something before.
+    async fn claim(&self, record: &Record, channel: &str, item: &Subject) -> Result<Option<bool>, BridgeError> {
+        match self.clients.claims.take(item, &record.id).await? {
+            Claim::Won => Ok(Some(false)),
+            Claim::Retaken { crashes } if crashes >= CRASHES => {
+                self.bury(record, channel, item, "crashes_the_function").await?;
+                Ok(None)
+            }
+            Claim::Retaken { .. } => Ok(Some(true)),
+            Claim::Busy { for_at_most } => Err(BridgeError::Busy(for_at_most.min(Duration::from_secs(60)))),
+            Claim::Done => {
+                self.metrics.count(Metric::Duplicate);
+                self.clients.counters.count(channel, item, Fate::Duplicate).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Puts a task into the dead letters, and only then closes it.
+    async fn bury(
+        &self,
+        record: &Record,
+        channel: &str,
+        item: &Subject,
+        reason: &'static str,
+    ) -> Result<(), BridgeError> {
+        self.drain.dead_letters.put(&record.group, record.body.as_bytes(), reason).await?;
+        self.metrics.count(Metric::Poisoned);
+        tracing::error!(reason, message.id = record.id, "a task was put into the dead letters");
+        self.clients.counters.close(&self.clients.claims, channel, item, Fate::Refused(reason)).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,229 @@
+//! A message into Chatwoot, exactly once: claimed before the call, looked for before a second call, closed with its link.
+
+use std::time::Duration;
+
+use bridge::BridgeError;
+use chatwoot::{
+    Chatwoot, ChatwootError, NewMessage,
+    render::{self, Rendered},
+};
+use domain::{
+    Author, Channel, Class, Classify as _, Content, ConversationId, CustomerId, Message, MessageId, Timestamp, Wamid,
+};
+use platform::Metric;
+use queue::Record;
+use serde_json::json;
+use store::{Fate, Link};
+use whatsapp::GraphError;
+
+use crate::Forward;
+
+/// How often a file may turn out damaged, or be missing where Meta said it was, before the agent is told instead.
+const DAMAGED: u32 = 5;
+
+/// A message cannot have been written before its task was; this much is for the clocks.
+const CLOCKS: Duration = Duration::from_secs(600);
+
+impl Forward {
+    pub(crate) async fn message(&self, record: &Record, message: &Message) -> Result<(), BridgeError> {
+        let number = message.channel.as_str();
+        let Some(perhaps_done) = self.claim(record, number, &message.item).await? else { return Ok(()) };
+        let Some(channel) = self.clients.channels.get(&message.channel).await? else {
+            return self.bury(record, number, &message.item, "unknown_channel").await;
+        };
+        if message.author == Author::Business && self.is_our_own(message).await? {
+            self.metrics.count(Metric::Duplicate);
+            self.clients.counters.close(&self.clients.claims, number, &message.item, Fate::Duplicate).await?;
+            return Ok(());
+        }
+        let customer = self.clients.customers.identify(channel.account, &message.customer).await?;
+        let chatwoot = self.clients.chatwoot(channel.account).await?;
+        let (conversation, id) =
+            self.place_and_write(record, message, &channel, &customer, &chatwoot, perhaps_done).await?;
+        self.close(message, &channel, customer, conversation, id).await?;
+        self.metrics.count(Metric::Forwarded);
+        Ok(())
+    }
+
+    /// What the bridge sent itself must not come back as an echo.
+    async fn is_our_own(&self, message: &Message) -> Result<bool, BridgeError> {
+        let Some(wamid) = &message.id else { return Ok(false) };
+        Ok(self.clients.links.get(wamid).await?.is_some())
+    }
+
+    async fn place_and_write(
+        &self,
+        record: &Record,
+        message: &Message,
+        channel: &Channel,
+        customer: &CustomerId,
+        chatwoot: &Chatwoot,
+        perhaps_done: bool,
+    ) -> Result<(ConversationId, MessageId), BridgeError> {
+        // The window opens before the agent can see the message and answer it.
+        let written_at = opens_window(message).then_some(message.sent_at);
+        let address = message.customer.address();
+        let customers = &self.clients.customers;
+        let mut thread = customers.touch(customer, &channel.phone_number_id, address.as_ref(), written_at).await?;
+        let mut gone_before = false;
+        loop {
+            let conversation = self.conversation(record, chatwoot, channel, customer, &thread, message).await?;
+            match self.write(record, message, channel, chatwoot, conversation, perhaps_done).await {
+                Ok(id) => return Ok((conversation, id)),
+                // An agent deleted the conversation or the contact: a new one is found or made, once.
+                Err(BridgeError::Chatwoot(ChatwootError::Gone)) if !gone_before => {
+                    gone_before = true;
+                    customers.unbind(customer, &channel.phone_number_id).await?;
+                    thread.conversation = None;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn write(
+        &self,
+        record: &Record,
+        message: &Message,
+        channel: &Channel,
+        chatwoot: &Chatwoot,
+        conversation: ConversationId,
+        perhaps_done: bool,
+    ) -> Result<MessageId, BridgeError> {
+        let source = source_id(message);
+        if perhaps_done {
+            let since = record.sent_at - CLOCKS;
+            let listed = chatwoot.messages(conversation, None, since).await?;
+            if let Some(found) = listed.iter().find(|listed| listed.source_id.as_deref() == Some(&source)) {
+                return Ok(found.id);
+            }
+        }
+        let rendered = render::render(message, self.clients.locale);
+        let quoted = self.quoted(rendered.quote, conversation).await?;
+        let lost_quote = rendered.quote.is_some() && quoted.is_none();
+        let text =
+            |text: &str| if lost_quote { render::with_lost_quote(text, self.clients.locale) } else { text.to_owned() };
+        let new = |content| NewMessage {
+            content,
+            incoming: message.author == Author::Customer,
+            source_id: Some(&source),
+            attributes: attributes(message, quoted),
+            ..NewMessage::default()
+        };
+        if rendered.file.is_some() {
+            let content = text(&rendered.text);
+            if let Some(id) = self.write_file(record, channel, chatwoot, conversation, &rendered, new(&content)).await?
+            {
+                return Ok(id);
+            }
+            let content = text(&render::without_file(&rendered, self.clients.locale));
+            return Ok(chatwoot.create_message(conversation, new(&content)).await?);
+        }
+        Ok(chatwoot.create_message(conversation, new(&text(&rendered.text))).await?)
+    }
+
+    /// The message with its file; nothing if the file cannot be had, now or ever.
+    async fn write_file(
+        &self,
+        record: &Record,
+        channel: &Channel,
+        chatwoot: &Chatwoot,
+        conversation: ConversationId,
+        rendered: &Rendered<'_>,
+        mut new: NewMessage<'_>,
+    ) -> Result<Option<MessageId>, BridgeError> {
+        let Some(file) = rendered.file else { return Ok(None) };
+        let tried_enough = record.receives >= DAMAGED;
+        let fetched = match self.fetch(channel, file).await {
+            Ok(fetched) => fetched,
+            Err(BridgeError::Graph(error)) if error.class() == Class::Permanent => {
+                tracing::warn!(%error, "a customer's file cannot be fetched; the agent is told");
+                return Ok(None);
+            }
+            Err(BridgeError::Graph(GraphError::NoAnswer { status: Some(400..=499), .. })) if tried_enough => {
+                tracing::warn!("a customer's file is not where Meta said; the agent is told");
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        new.attachment = Some(fetched.attachment);
+        match chatwoot.create_message(conversation, new).await {
+            Ok(id) => Ok(Some(id)),
+            Err(_) if fetched.broken.is_set() && tried_enough => {
+                tracing::warn!("a customer's file keeps arriving damaged; the agent is told");
+                Ok(None)
+            }
+            Err(_) if fetched.broken.is_set() => Err(GraphError::Checksum.into()),
+            // Too large for the proxy before Chatwoot, or not to its liking.
+            Err(ChatwootError::Refused(status)) if status == 413 || tried_enough => {
+                tracing::warn!(status, "Chatwoot does not take a customer's file; the agent is told");
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The Chatwoot message a quote points to, if it stands in this conversation.
+    async fn quoted(
+        &self,
+        quote: Option<&Wamid>,
+        conversation: ConversationId,
+    ) -> Result<Option<MessageId>, BridgeError> {
+        let Some(wamid) = quote else { return Ok(None) };
+        let link = self.clients.links.get(wamid).await?;
+        Ok(link.filter(|link| link.conversation == conversation).map(|link| link.message))
+    }
+
+    async fn close(
+        &self,
+        message: &Message,
+        channel: &Channel,
+        customer: CustomerId,
+        conversation: ConversationId,
+        id: MessageId,
+    ) -> Result<(), BridgeError> {
+        let (claims, counters) = (&self.clients.claims, &self.clients.counters);
+        let number = message.channel.as_str();
+        let Some(wamid) = &message.id else {
+            return Ok(counters.close(claims, number, &message.item, Fate::Done).await?);
+        };
+        let link = Link {
+            wamid: wamid.clone(),
+            customer,
+            account: channel.account,
+            conversation,
+            message: id,
+            author: message.author,
+            part: None,
+            early: None,
+        };
+        Ok(self.clients.links.close(&link, claims, counters, number, &message.item).await?)
+    }
+}
+
+/// Under which id Chatwoot keeps it: Meta's, or our own for what Meta gives none.
+fn source_id(message: &Message) -> String {
+    message.id.as_ref().map_or_else(|| format!("lmotos:{}", message.item), |id| id.as_str().to_owned())
+}
+
+/// A live message or call of the customer's opens the window (§4.5); what only tells about messages does not.
+fn opens_window(message: &Message) -> bool {
+    message.author == Author::Customer
+        && match &message.content {
+            Content::Preference { .. } | Content::Moved { .. } | Content::Revoke { .. } | Content::Edit { .. } => false,
+            Content::Call { event } => event.starts_with("connect"),
+            _ => true,
+        }
+}
+
+fn attributes(message: &Message, quoted: Option<MessageId>) -> serde_json::Value {
+    let mut attributes = serde_json::Map::new();
+    attributes.insert("external_created_at".to_owned(), json!(Timestamp::as_secs(message.sent_at)));
+    if let Some(quoted) = quoted {
+        attributes.insert("in_reply_to".to_owned(), json!(quoted));
+    }
+    if message.author == Author::Business {
+        attributes.insert("external_echo".to_owned(), json!(true));
+    }
+    attributes.into()
+}

@@ -1,0 +1,39 @@
+//! What is no message and no status. What we know becomes a line for the operator, what we do not know a dead letter, so
+//! that it can be looked at, and put back once a newer version knows it.
+
+use bridge::BridgeError;
+use domain::task::{About, Notice};
+use queue::Record;
+use store::Fate;
+
+use crate::Forward;
+
+impl Forward {
+    pub(crate) async fn notice(&self, record: &Record, notice: &Notice) -> Result<(), BridgeError> {
+        let channel = notice.channel.as_ref().map_or("account", |channel| channel.as_str());
+        if self.claim(record, channel, &notice.item).await?.is_none() {
+            return Ok(());
+        }
+        let fate = match notice.about {
+            About::Account => {
+                tracing::warn!(
+                    channel.id = channel,
+                    field = known(&notice.field),
+                    "Meta reports something about the account"
+                );
+                Fate::Done
+            }
+            About::Ignored => Fate::Refused("not_for_us"),
+            About::UnknownField => return self.bury(record, channel, &notice.item, "unknown_field").await,
+            About::Unreadable => return self.bury(record, channel, &notice.item, "unreadable_item").await,
+        };
+        self.clients.counters.close(&self.clients.claims, channel, &notice.item, fate).await?;
+        Ok(())
+    }
+}
+
+/// A field's name comes from outside; only one that looks like one goes into a log.
+fn known(field: &str) -> &str {
+    let plain = field.len() <= 64 && field.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    if plain { field } else { "?" }
+}

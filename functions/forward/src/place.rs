@@ -1,0 +1,175 @@
+//! Where a message belongs in Chatwoot: the customer's contact and conversation, found or made.
+
+use bridge::BridgeError;
+use chatwoot::{Chatwoot, ChatwootError, Contact, NewContact};
+use domain::{Channel, ContactId, ConversationId, CustomerId, Message, WaId, subject::Kind, words::Line};
+use queue::Record;
+use serde_json::json;
+use store::{Claim, Thread};
+
+use crate::Forward;
+
+impl Forward {
+    /// The conversation of a customer on a channel.
+    pub(crate) async fn conversation(
+        &self,
+        record: &Record,
+        chatwoot: &Chatwoot,
+        channel: &Channel,
+        customer: &CustomerId,
+        thread: &Thread,
+        message: &Message,
+    ) -> Result<ConversationId, BridgeError> {
+        if let Some(conversation) = thread.conversation {
+            return Ok(conversation);
+        }
+        // Chatwoot makes two conversations of two calls, so only one may be looking for a place at a time.
+        let parts = ["place", customer.as_str(), channel.phone_number_id.as_str()];
+        let claim = self.clients.key.subject_of_all(Kind::Item, parts);
+        if let Claim::Busy { .. } = self.clients.claims.take(&claim, &record.id).await? {
+            return Err(BridgeError::Busy(std::time::Duration::from_secs(1)));
+        }
+        let conversation = self.find_place(chatwoot, channel, customer, message).await?;
+        self.clients.claims.release(&claim).await?;
+        Ok(conversation)
+    }
+
+    async fn find_place(
+        &self,
+        chatwoot: &Chatwoot,
+        channel: &Channel,
+        customer: &CustomerId,
+        message: &Message,
+    ) -> Result<ConversationId, BridgeError> {
+        // Another task may have found it while this one waited for the claim.
+        let thread = self.clients.customers.thread(customer, &channel.phone_number_id).await?;
+        if let Some(conversation) = thread.and_then(|thread| thread.conversation) {
+            return Ok(conversation);
+        }
+        let contact = self.contact(chatwoot, channel, customer, message).await?;
+        let conversation = match chatwoot.conversation_of_source(channel.inbox, customer, contact).await? {
+            Some(found) => found,
+            None => chatwoot.create_conversation(channel.inbox, contact, customer).await?,
+        };
+        self.clients.conversations.bind(&self.clients.customers, customer, channel, contact, conversation).await?;
+        Ok(conversation)
+    }
+
+    async fn contact(
+        &self,
+        chatwoot: &Chatwoot,
+        channel: &Channel,
+        customer: &CustomerId,
+        message: &Message,
+    ) -> Result<ContactId, BridgeError> {
+        if let Some(contact) = chatwoot.contact_of_source(channel.inbox, customer).await? {
+            return Ok(contact.id);
+        }
+        let phone = message.customer.phone.as_ref().and_then(WaId::e164);
+        if let Some(contact) = self.known_contact(chatwoot, customer, phone.as_deref()).await? {
+            return self.take_over(chatwoot, channel, customer, contact).await;
+        }
+        let mut new = new_contact(message, customer, phone.as_deref(), self.clients.locale);
+        match chatwoot.create_contact(channel.inbox, &new.borrowed()).await {
+            Err(ChatwootError::Refused(_)) => {}
+            made => return Ok(made?),
+        }
+        // Somebody was faster, or the phone is not one to Chatwoot, or belongs to somebody else's contact.
+        if let Some(contact) = self.known_contact(chatwoot, customer, phone.as_deref()).await? {
+            return self.take_over(chatwoot, channel, customer, contact).await;
+        }
+        new.phone = None;
+        Ok(chatwoot.create_contact(channel.inbox, &new.borrowed()).await?)
+    }
+
+    /// A contact that carries our id, or the customer's phone and nobody else's id.
+    async fn known_contact(
+        &self,
+        chatwoot: &Chatwoot,
+        customer: &CustomerId,
+        phone: Option<&str>,
+    ) -> Result<Option<Contact>, BridgeError> {
+        if let Some(contact) = look_up(chatwoot, "identifier", customer.as_str()).await? {
+            return Ok(Some(contact));
+        }
+        let Some(phone) = phone else { return Ok(None) };
+        let Some(contact) = look_up(chatwoot, "phone_number", phone).await? else { return Ok(None) };
+        match &contact.identifier {
+            // The number went to somebody new; the contact is still the former owner's.
+            Some(id)
+                if id != customer.as_str() && self.clients.customers.is_ours(&CustomerId::new(id.as_str())).await? =>
+            {
+                Ok(None)
+            }
+            _ => Ok(Some(contact)),
+        }
+    }
+
+    async fn take_over(
+        &self,
+        chatwoot: &Chatwoot,
+        channel: &Channel,
+        customer: &CustomerId,
+        contact: Contact,
+    ) -> Result<ContactId, BridgeError> {
+        chatwoot.attach(contact.id, channel.inbox, customer).await?;
+        if contact.identifier.is_none() {
+            match chatwoot.identify(contact.id, customer).await {
+                // Another contact carries our id since a merge went half-way; the source id is enough.
+                Ok(()) | Err(ChatwootError::Refused(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(contact.id)
+    }
+}
+
+/// A look-up that Chatwoot refuses finds nothing; making the contact then decides.
+async fn look_up(chatwoot: &Chatwoot, attribute: &str, value: &str) -> Result<Option<Contact>, ChatwootError> {
+    match chatwoot.contact_with(attribute, value).await {
+        Err(ChatwootError::Refused(_)) => Ok(None),
+        found => found,
+    }
+}
+
+struct Owned<'a> {
+    name: String,
+    phone: Option<&'a str>,
+    customer: &'a CustomerId,
+    attributes: serde_json::Value,
+}
+
+impl Owned<'_> {
+    fn borrowed(&self) -> NewContact<'_> {
+        NewContact {
+            name: &self.name,
+            phone_number: self.phone,
+            customer: self.customer,
+            custom_attributes: self.attributes.clone(),
+        }
+    }
+}
+
+fn new_contact<'a>(
+    message: &'a Message,
+    customer: &'a CustomerId,
+    phone: Option<&'a str>,
+    locale: domain::Locale,
+) -> Owned<'a> {
+    let person = &message.customer;
+    let mut attributes = serde_json::Map::new();
+    let mut name = message.name.clone().or_else(|| message.username.clone()).or_else(|| phone.map(str::to_owned));
+    if person.group.is_some() {
+        name = Some(Line::GroupName.say(locale));
+    } else {
+        if let Some(user) = &person.user_id {
+            attributes.insert("whatsapp_user_id".to_owned(), json!(user));
+        }
+        if let Some(username) = &message.username {
+            attributes.insert("whatsapp_username".to_owned(), json!(username));
+        }
+    }
+    // Chatwoot's limit for a text column.
+    let name: String = name.unwrap_or_else(|| Line::Nameless.say(locale)).chars().take(255).collect();
+    Owned { name, phone, customer, attributes: attributes.into() }
+}

@@ -1,0 +1,121 @@
+//! Every five minutes: finds what one side lost. Its job today: a hint for every conversation with recent activity, since
+//! Chatwoot posts each callback once and some never arrive.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use bridge::{BridgeError, Clients, StartError};
+use domain::{AccountId, Channel, ConversationId, Hint, OutboundTask, SharedClock, Timestamp};
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use platform::Environment;
+use queue::{Letter, Queue};
+use serde_json::Value;
+use uuid::Uuid;
+
+/// How far back a first round looks; nothing older could be sent.
+const FIRST: Duration = Duration::from_secs(25 * 3600);
+
+/// How far a round reaches back behind the beginning of the last one: what was being written then, and clocks.
+const OVERLAP: Duration = Duration::from_secs(600);
+
+/// Chatwoot shows 25 conversations a page; a round does not read more than this.
+const PAGES: u32 = 400;
+
+/// The function's settings and clients.
+#[derive(Debug)]
+pub struct Reconcile {
+    clients: Clients,
+    outbound: Queue,
+}
+
+/// Serves invocations until the process ends.
+pub async fn run(clock: SharedClock) -> Result<(), Error> {
+    let reconcile = &Reconcile::from_env(Environment::process(), clock).await?;
+    lambda_runtime::run(service_fn(async |_: LambdaEvent<Value>| Ok::<_, Error>(reconcile.handle().await?))).await
+}
+
+impl Reconcile {
+    /// Reads the settings.
+    pub async fn from_env(mut env: Environment, clock: SharedClock) -> Result<Self, StartError> {
+        let Some(outbound) = env.text("OUTBOUND_QUEUE_URL") else { return Err(env.into_error().into()) };
+        let clients = Clients::from_env(env, clock).await?;
+        Ok(Self { outbound: Queue::new(clients.sqs.clone(), outbound), clients })
+    }
+
+    /// One round. A channel whose Chatwoot is down does not keep the others from theirs.
+    pub async fn handle(&self) -> Result<(), BridgeError> {
+        for channel in self.clients.channels.all().await? {
+            let mut round = self.round(&channel).await;
+            if round.as_ref().is_err_and(BridgeError::is_chatwoot_token) && self.clients.renew_chatwoot_token().await {
+                round = self.round(&channel).await;
+            }
+            match round {
+                Ok(hints) => tracing::info!(channel.id = %channel.phone_number_id, hints, "a round went through"),
+                Err(error) => {
+                    tracing::warn!(%error, channel.id = %channel.phone_number_id, "a round did not go through")
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn round(&self, channel: &Channel) -> Result<usize, BridgeError> {
+        let number = &channel.phone_number_id;
+        let began_at = self.clients.clock.now();
+        let last = self.clients.rounds.last(number).await?;
+        let since = last.map_or(began_at - FIRST, |last| last - OVERLAP).max(began_at - FIRST);
+        let mut conversations: BTreeSet<(AccountId, ConversationId)> =
+            self.clients.rounds.watched(number).await?.into_iter().collect();
+        match self.active(channel, since).await {
+            Ok(active) => conversations.extend(active),
+            Err(error) if error.is_chatwoot_token() => return Err(error),
+            Err(error) => {
+                // Chatwoot's list answers 500 while a contact is being deleted; the table knows most of it.
+                tracing::warn!(%error, "Chatwoot's list cannot be had; the table's is used");
+                conversations.extend(self.clients.conversations.active(number, since).await?);
+                self.hint(channel, &conversations).await?;
+                return Err(error);
+            }
+        }
+        self.hint(channel, &conversations).await?;
+        self.clients.rounds.went_through(number, began_at).await?;
+        Ok(conversations.len())
+    }
+
+    /// The conversations in which something happened since then, by Chatwoot's own list, the most recent first.
+    async fn active(
+        &self,
+        channel: &Channel,
+        since: Timestamp,
+    ) -> Result<BTreeSet<(AccountId, ConversationId)>, BridgeError> {
+        let chatwoot = self.clients.chatwoot(channel.account).await?;
+        let mut found = BTreeSet::new();
+        for page in 1..=PAGES {
+            let listed = chatwoot.active(channel.inbox, page).await?;
+            let recent = |(_, at): &&(ConversationId, Option<Timestamp>)| at.is_none_or(|at| at >= since);
+            let before = found.len();
+            found.extend(listed.iter().filter(recent).map(|(id, _)| (channel.account, *id)));
+            if found.len() == before {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    async fn hint(
+        &self,
+        channel: &Channel,
+        conversations: &BTreeSet<(AccountId, ConversationId)>,
+    ) -> Result<(), BridgeError> {
+        let mut letters = Vec::with_capacity(conversations.len());
+        for (account, conversation) in conversations {
+            let task = OutboundTask::HintV1(Hint {
+                channel: channel.phone_number_id.clone(),
+                account: *account,
+                conversation: *conversation,
+                template: None,
+            });
+            letters.push(Letter::new(task.group(), Uuid::new_v4().to_string(), &task)?);
+        }
+        Ok(self.outbound.send_all(letters).await?)
+    }
+}

@@ -1,0 +1,339 @@
+//! One part on its way out: checked, written down, called, written down again. Between the two writes the truth is
+//! unknown, and whoever finds a part there never sends it again by himself.
+
+use std::time::Duration;
+
+use bridge::{BridgeError, tell};
+use chatwoot::{Chatwoot, NewMessage, listing::Listed};
+use domain::{
+    Author, Channel, Class, Classify as _, CustomerId, Delivery, Outgoing, Part, Reference, Timestamp, Wamid,
+    channel::State,
+    words::{Line, Trouble},
+};
+use platform::Metric;
+use secrecy::SecretString;
+use store::{Conversation, Entry, Link, Thread};
+use whatsapp::{
+    compose::{self, Piece},
+    graph::Accepted,
+};
+
+use crate::{
+    Looked, Send,
+    plan::{self, plan},
+    upload::{NotUploaded, upload},
+};
+
+/// How long what was certainly not sent is tried again.
+const TRIED_FOR: Duration = Duration::from_secs(24 * 3600);
+
+/// When the agent is told that sending waits.
+const TELL_AFTER: Duration = Duration::from_secs(300);
+
+/// How long a file that Chatwoot announced may be missing.
+const FILE_MISSING: Duration = Duration::from_secs(900);
+
+/// Whom a conversation is with.
+pub(crate) struct With<'a> {
+    pub(crate) chatwoot: &'a Chatwoot,
+    pub(crate) channel: &'a Channel,
+    pub(crate) conversation: &'a Conversation,
+    pub(crate) customer: Option<&'a CustomerId>,
+    pub(crate) thread: Option<&'a Thread>,
+}
+
+/// What a call came to.
+enum Called {
+    Accepted(Accepted),
+    NotNow { after: Option<Duration> },
+    Never(Trouble),
+    Uncertain,
+}
+
+impl Send {
+    /// Sends what is left of a message, and tells the agent. Ends early only when something has to wait.
+    pub(crate) async fn drive(
+        &self,
+        with: &With<'_>,
+        message: &Listed,
+        entry: &mut Entry,
+    ) -> Result<Looked, BridgeError> {
+        while let Some(at) = entry.outgoing.next_part() {
+            if let Part::Sending { attempt, .. } = entry.outgoing.parts[at] {
+                // Whoever began this call did not live to tell how it ended.
+                self.metrics.count(Metric::Uncertain);
+                self.put(entry, at, Part::Uncertain { attempt }).await?;
+                continue;
+            }
+            match self.part(with, message, entry, at).await? {
+                Looked::UpToDate => {}
+                waits => return Ok(waits),
+            }
+        }
+        if let Some(told) = tell(&self.clients, with.chatwoot, entry).await? {
+            *entry = told;
+        }
+        Ok(Looked::UpToDate)
+    }
+
+    async fn part(
+        &self,
+        with: &With<'_>,
+        message: &Listed,
+        entry: &mut Entry,
+        at: usize,
+    ) -> Result<Looked, BridgeError> {
+        let now = self.clients.clock.now();
+        let part = entry.outgoing.parts[at].clone();
+        if let Some(trouble) = refusal(with, &part, now) {
+            let failed = Part::Failed { attempt: part.attempt(), trouble };
+            self.put(entry, at, failed).await?;
+            return Ok(Looked::UpToDate);
+        }
+        let pieces = plan(message);
+        let Some(piece) = pieces.get(at) else {
+            let failed = Part::Failed { attempt: part.attempt(), trouble: Trouble::Empty };
+            self.put(entry, at, failed).await?;
+            return Ok(Looked::UpToDate);
+        };
+        let mut token = self.clients.token(with.channel).await?;
+        let piece = match self.ready(with, piece, &mut token).await {
+            Ok(piece) => piece,
+            Err(NotUploaded::Never(trouble)) => {
+                self.put(entry, at, Part::Failed { attempt: part.attempt(), trouble }).await?;
+                return Ok(Looked::UpToDate);
+            }
+            Err(NotUploaded::NotNow) if waited(&part, now) >= FILE_MISSING => {
+                let failed = Part::Failed { attempt: part.attempt(), trouble: Trouble::FileUnreadable };
+                self.put(entry, at, failed).await?;
+                return Ok(Looked::UpToDate);
+            }
+            Err(NotUploaded::NotNow) => return self.wait(with, entry, at, None).await,
+            Err(NotUploaded::Unauthorized) => {
+                let failed = Part::Failed { attempt: part.attempt(), trouble: Trouble::Refused { code: 190 } };
+                self.put(entry, at, failed).await?;
+                return Ok(Looked::UpToDate);
+            }
+            Err(NotUploaded::Later(error)) => return Err(error),
+        };
+        let attempt = part.attempt() + 1;
+        let sending = Part::Sending { attempt, since: part.waiting_since() };
+        self.put(entry, at, sending.clone()).await?;
+        if entry.outgoing.parts[at] != sending {
+            // A status settled the part while it was being prepared.
+            return Ok(Looked::UpToDate);
+        }
+        match self.call(with, message, entry, at, &piece, &mut token).await? {
+            Called::Accepted(accepted) => {
+                self.metrics.count(Metric::Sent);
+                *entry = self.accepted(with, entry.clone(), at, attempt, accepted).await?;
+                self.clients.conversations.sent(with.conversation).await?;
+                Ok(Looked::UpToDate)
+            }
+            Called::Never(trouble) => {
+                self.put(entry, at, Part::Failed { attempt, trouble }).await?;
+                Ok(Looked::UpToDate)
+            }
+            Called::Uncertain => {
+                self.metrics.count(Metric::Uncertain);
+                self.put(entry, at, Part::Uncertain { attempt }).await?;
+                Ok(Looked::UpToDate)
+            }
+            Called::NotNow { after } => self.wait(with, entry, at, after).await,
+        }
+    }
+
+    /// What the call sends; a file is uploaded first.
+    async fn ready(
+        &self,
+        with: &With<'_>,
+        piece: &plan::Piece<'_>,
+        token: &mut SecretString,
+    ) -> Result<Piece, NotUploaded> {
+        let (file, caption) = match piece {
+            plan::Piece::Text(text) => return Ok(Piece::Text(text.clone())),
+            plan::Piece::File { file, caption } => (*file, caption.as_deref()),
+        };
+        match upload(&self.clients, with.chatwoot, with.channel, token, file, caption).await {
+            Err(NotUploaded::Unauthorized) => {
+                *token = self.clients.renew_token(with.channel).await.ok_or(NotUploaded::Unauthorized)?;
+                upload(&self.clients, with.chatwoot, with.channel, token, file, caption).await
+            }
+            uploaded => uploaded,
+        }
+    }
+
+    async fn call(
+        &self,
+        with: &With<'_>,
+        message: &Listed,
+        entry: &Entry,
+        at: usize,
+        piece: &Piece,
+        token: &mut SecretString,
+    ) -> Result<Called, BridgeError> {
+        let Some(to) = with.thread.and_then(|thread| thread.address.as_ref()) else {
+            return Ok(Called::Never(Trouble::NoRecipient));
+        };
+        let quote = if at == 0 { self.quote(with, message).await? } else { None };
+        let reference = Reference {
+            account: entry.account,
+            conversation: entry.conversation,
+            message: entry.message,
+            part: at,
+            attempt: entry.outgoing.parts[at].attempt(),
+        };
+        let body = compose::message(to, piece, quote.as_ref(), &reference);
+        let number = &with.channel.phone_number_id;
+        let mut sent = self.clients.graph.send(number, token, &body).await;
+        if sent.as_ref().is_err_and(|error| error.0.is_unauthorized())
+            && let Some(renewed) = self.clients.renew_token(with.channel).await
+        {
+            *token = renewed;
+            sent = self.clients.graph.send(number, token, &body).await;
+        }
+        let error = match sent {
+            Ok(accepted) => return Ok(Called::Accepted(accepted)),
+            Err(error) => error,
+        };
+        tracing::warn!(%error, channel.id = %number, "a part was not sent");
+        Ok(match error.class() {
+            Class::Transient { after } => Called::NotNow { after },
+            Class::Uncertain => Called::Uncertain,
+            Class::Permanent | Class::Poison => {
+                Called::Never(Trouble::Refused { code: error.0.code().unwrap_or_default() })
+            }
+        })
+    }
+
+    /// Meta's id of the quoted message: Chatwoot knows it for what came in, the outbox for what went out.
+    async fn quote(&self, with: &With<'_>, message: &Listed) -> Result<Option<Wamid>, BridgeError> {
+        let (id, external) = message.quotes();
+        if let Some(external) = external.filter(|id| !id.starts_with("lmotos:")) {
+            return Ok(Some(Wamid::new(external)));
+        }
+        let Some(id) = id else { return Ok(None) };
+        let conversation = with.conversation;
+        let quoted = self.clients.outbox.get(conversation.account, conversation.conversation, id).await?;
+        Ok(quoted.and_then(|entry| entry.outgoing.parts.iter().find_map(Part::wamid).cloned()))
+    }
+
+    /// Meta has the part. A status may have said so first, or may be waiting.
+    async fn accepted(
+        &self,
+        with: &With<'_>,
+        mut entry: Entry,
+        at: usize,
+        attempt: u32,
+        accepted: Accepted,
+    ) -> Result<Entry, BridgeError> {
+        let link = with.customer.map(|customer| Link {
+            wamid: accepted.wamid.clone(),
+            customer: customer.clone(),
+            account: entry.account,
+            conversation: entry.conversation,
+            message: entry.message,
+            author: Author::Business,
+            part: Some((at, attempt)),
+            early: None,
+        });
+        for _ in 0..8 {
+            let mut outgoing = entry.outgoing.clone();
+            outgoing.parts[at] = outgoing.parts[at].reported(Some(attempt), &accepted.wamid, Delivery::Accepted);
+            let link = link.as_ref().map(|link| (&self.clients.links, link));
+            match self.clients.outbox.save_linked(entry.with(outgoing), link).await? {
+                Ok(saved) => return self.with_early_status(saved, at, attempt, &accepted.wamid).await,
+                Err(theirs) => entry = theirs,
+            }
+        }
+        Err(store::StoreError::Contended.into())
+    }
+
+    async fn with_early_status(
+        &self,
+        entry: Entry,
+        at: usize,
+        attempt: u32,
+        wamid: &Wamid,
+    ) -> Result<Entry, BridgeError> {
+        let Some(early) = self.clients.links.early(wamid).await? else { return Ok(entry) };
+        let apply = |outgoing: &Outgoing| {
+            let mut changed = outgoing.clone();
+            changed.parts[at] = changed.parts[at].reported(Some(attempt), wamid, early);
+            (changed != *outgoing).then_some(changed)
+        };
+        let changed = self.clients.outbox.change(entry.account, entry.conversation, entry.message, apply).await?;
+        Ok(changed.unwrap_or(entry))
+    }
+
+    /// Certainly not sent, and to be tried again. The agent hears of it once it takes long.
+    async fn wait(
+        &self,
+        with: &With<'_>,
+        entry: &mut Entry,
+        at: usize,
+        after: Option<Duration>,
+    ) -> Result<Looked, BridgeError> {
+        let now = self.clients.clock.now();
+        let part = &entry.outgoing.parts[at];
+        let since = part.waiting_since().unwrap_or(now);
+        let waiting = Part::Waiting { attempt: part.attempt(), since };
+        self.put(entry, at, waiting).await?;
+        if with.conversation.told_to_wait_at.is_some() {
+            return Ok(Looked::Waits { after, at_most: None });
+        }
+        let waited = now.since(since);
+        if waited < TELL_AFTER {
+            return Ok(Looked::Waits { after, at_most: Some(TELL_AFTER.saturating_sub(waited)) });
+        }
+        self.tell_to_wait(with).await?;
+        Ok(Looked::Waits { after, at_most: None })
+    }
+
+    /// One note, when trouble has lasted; written down first, so that it is one at most.
+    async fn tell_to_wait(&self, with: &With<'_>) -> Result<(), BridgeError> {
+        self.clients.conversations.told_to_wait(with.conversation).await?;
+        let content = Line::SendingWaits.say(self.clients.locale);
+        let note = NewMessage { content: &content, private: true, ..NewMessage::default() };
+        with.chatwoot.create_message(with.conversation.conversation, note).await?;
+        Ok(())
+    }
+
+    /// Writes a part down. What a status said meanwhile stands.
+    async fn put(&self, entry: &mut Entry, at: usize, part: Part) -> Result<(), BridgeError> {
+        for _ in 0..8 {
+            let mut outgoing = entry.outgoing.clone();
+            outgoing.parts[at] = part.clone();
+            match self.clients.outbox.save(entry.clone().with(outgoing)).await? {
+                Ok(saved) => {
+                    *entry = saved;
+                    return Ok(());
+                }
+                Err(theirs) => *entry = theirs,
+            }
+            if matches!(entry.outgoing.parts[at], Part::Accepted { .. }) {
+                return Ok(());
+            }
+        }
+        Err(store::StoreError::Contended.into())
+    }
+}
+
+/// Why a part must not be sent, if so.
+fn refusal(with: &With<'_>, part: &Part, now: Timestamp) -> Option<Trouble> {
+    let Some(thread) = with.thread.filter(|thread| thread.address.is_some() && with.customer.is_some()) else {
+        return Some(Trouble::NoRecipient);
+    };
+    if with.channel.state != State::Live {
+        return Some(Trouble::ChannelDown);
+    }
+    if !thread.window.is_open(now) {
+        let wrote = thread.window.start().is_some();
+        return Some(if wrote { Trouble::WindowClosed } else { Trouble::NeverWrote });
+    }
+    (waited(part, now) >= TRIED_FOR).then_some(Trouble::Unreachable)
+}
+
+fn waited(part: &Part, now: Timestamp) -> Duration {
+    part.waiting_since().map_or(Duration::ZERO, |since| now.since(since))
+}

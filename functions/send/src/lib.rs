@@ -1,0 +1,150 @@
+//! `outbound.fifo` into WhatsApp: a hint names a conversation, and `send` brings it up to date from Chatwoot's own list:
+//! agents' messages in order, each part at most once by itself, the outcome back on each message in words.
+
+mod dispatch;
+mod look;
+mod plan;
+mod upload;
+
+use std::time::Duration;
+
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
+use bridge::{BridgeError, Clients, StartError};
+use domain::{Class, Classify as _, Hint, MessageId, OutboundTask, SharedClock, SystemClock, Timestamp};
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use platform::{Environment, Metric, Metrics};
+use queue::{DeadLetters, Drain, Queue, Record, Verdict, backoff};
+use tokio::time::Instant;
+
+/// How often Chatwoot may refuse what a look asks of it before the hint is set aside; `reconcile` gives new ones.
+const REFUSALS: u32 = 12;
+
+/// The function's settings and clients.
+#[derive(Debug)]
+pub struct Send {
+    clients: Clients,
+    drain: Drain,
+    metrics: Metrics,
+}
+
+/// How one look at a conversation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Looked {
+    /// Everything is sent, or failed in words.
+    UpToDate,
+    /// Something certainly was not sent and will be tried again.
+    Waits {
+        /// Not before this, if Meta said so.
+        after: Option<Duration>,
+        /// Not after this, since the agent has to be told by then.
+        at_most: Option<Duration>,
+    },
+    /// The invocation's time is nearly over.
+    OutOfTime,
+}
+
+/// What a look has to go by.
+struct Task {
+    hint: Hint,
+    /// Messages that callbacks called templates.
+    templates: Vec<MessageId>,
+    /// When the newest hint was given.
+    hinted_at: Timestamp,
+    /// When the invocation should have ended.
+    until: Instant,
+}
+
+/// Serves invocations until the process ends.
+pub async fn run(clock: SharedClock) -> Result<(), Error> {
+    let send = &Send::from_env(Environment::process(), clock).await?;
+    lambda_runtime::run(service_fn(async |event: LambdaEvent<SqsEvent>| {
+        let left = Timestamp::from_millis(i64::try_from(event.context.deadline).unwrap_or(i64::MAX));
+        let left = left.since(domain::Clock::now(&SystemClock));
+        Ok::<_, Error>(send.handle(event.payload, left).await)
+    }))
+    .await
+}
+
+impl Send {
+    /// Reads the settings.
+    pub async fn from_env(mut env: Environment, clock: SharedClock) -> Result<Self, StartError> {
+        let outbound = env.text("OUTBOUND_QUEUE_URL");
+        let dead_letters = env.text("OUTBOUND_DEAD_LETTERS_URL");
+        let stage = env.text("STAGE");
+        let (Some(outbound), Some(dead_letters), Some(stage)) = (outbound, dead_letters, stage) else {
+            return Err(env.into_error().into());
+        };
+        let clients = Clients::from_env(env, clock).await?;
+        let sqs = &clients.sqs;
+        Ok(Self {
+            drain: Drain {
+                queue: Queue::new(sqs.clone(), outbound),
+                dead_letters: DeadLetters::new(sqs.clone(), dead_letters),
+            },
+            metrics: Metrics::new("send", stage),
+            clients,
+        })
+    }
+
+    /// Works one batch off. `left` is the invocation's remaining time.
+    pub async fn handle(&self, event: SqsEvent, left: Duration) -> SqsBatchResponse {
+        let until = Instant::now() + left;
+        let drained = self.drain.run_groups(event, |records| self.conversation(records, until)).await;
+        self.metrics.add(Metric::Retried, drained.retried);
+        self.metrics.add(Metric::Poisoned, drained.poisoned);
+        self.metrics.emit(self.clients.clock.now());
+        drained.response
+    }
+
+    /// All hints of a batch for one conversation are one look.
+    async fn conversation(&self, records: Vec<Record>, until: Instant) -> Vec<Verdict> {
+        let parsed: Vec<Option<Hint>> = records.iter().map(|record| hint(&record.body)).collect();
+        let Some(hint) = parsed.iter().flatten().next().cloned() else {
+            return vec![Verdict::Poison { reason: "unreadable_task" }; records.len()];
+        };
+        let task = Task {
+            templates: parsed.iter().flatten().filter_map(|hint| hint.template).collect(),
+            hinted_at: records.iter().map(|record| record.sent_at).max().unwrap_or_default(),
+            hint,
+            until,
+        };
+        self.metrics.add(Metric::Coalesced, records.len().saturating_sub(1));
+        let mut looked = self.look(&task).await;
+        if looked.as_ref().is_err_and(BridgeError::is_chatwoot_token) && self.clients.renew_chatwoot_token().await {
+            looked = self.look(&task).await;
+        }
+        let first = &records[0];
+        let verdict = match looked {
+            Ok(Looked::UpToDate) => Verdict::Done,
+            Ok(Looked::OutOfTime) => Verdict::Retry { after: Some(Duration::ZERO) },
+            Ok(Looked::Waits { after, at_most }) => {
+                let pace = after.unwrap_or_else(|| backoff(first.receives, &first.id));
+                Verdict::Retry { after: Some(at_most.map_or(pace, |most| pace.min(most))) }
+            }
+            Err(error) => failed(first, &error),
+        };
+        let of =
+            |hint: &Option<Hint>| if hint.is_some() { verdict } else { Verdict::Poison { reason: "unreadable_task" } };
+        parsed.iter().map(of).collect()
+    }
+}
+
+fn hint(body: &str) -> Option<Hint> {
+    let OutboundTask::HintV1(hint) = serde_json::from_str(body).ok()?;
+    Some(hint)
+}
+
+fn failed(record: &Record, error: &BridgeError) -> Verdict {
+    match error.class() {
+        Class::Transient { after } => {
+            tracing::warn!(%error, receives = record.receives, "a conversation has to wait");
+            Verdict::Retry { after }
+        }
+        Class::Permanent | Class::Uncertain if record.receives < REFUSALS => {
+            tracing::warn!(%error, receives = record.receives, "Chatwoot refuses; the conversation has to wait");
+            Verdict::Retry { after: None }
+        }
+        Class::Permanent | Class::Uncertain => Verdict::Poison { reason: "refused_by_chatwoot" },
+        Class::Poison => Verdict::Poison { reason: "unusable_item" },
+    }
+}

@@ -1,0 +1,268 @@
+//! One look at a conversation: what agents wrote since the last settled message, in order, against what the outbox knows.
+//! Lost, doubled and swapped callbacks, and the Retry button, all come down to this.
+
+use std::{collections::HashMap, time::Duration};
+
+use bridge::{BridgeError, tell};
+use chatwoot::{Chatwoot, ChatwootError, Contact, listing::Listed};
+use domain::{
+    Channel, CustomerId, Identity, MessageId, Outcome, Outgoing, Part, Timestamp, WaId, outgoing::Mark, words::Trouble,
+};
+use platform::Metric;
+use store::{Conversation, Entry};
+use tokio::time::Instant;
+
+use crate::{Looked, Send, Task, dispatch::With, plan::plan};
+
+/// An agent message first seen later than this is not sent by itself.
+const LATE: Duration = Duration::from_secs(3600);
+
+/// How far two machines' clocks may differ where a hint is weighed against a look.
+const SKEW: Duration = Duration::from_millis(250);
+
+/// A message may show up in the list after one with a higher id: its transaction took longer. What is younger than this is
+/// looked at again.
+const UNSETTLED: Duration = Duration::from_secs(600);
+
+/// How long a failed message may be retried: Chatwoot offers it for a day.
+const RETRIABLE: Duration = Duration::from_secs(25 * 3600);
+
+/// A message is begun only if at least this much of the invocation's time is left.
+const LEAST_LEFT: Duration = Duration::from_secs(25);
+
+/// A message and its place in the outbox, if it has or needs one.
+struct Row {
+    message: Listed,
+    entry: Option<Entry>,
+}
+
+impl Send {
+    pub(crate) async fn look(&self, task: &Task) -> Result<Looked, BridgeError> {
+        let hint = &task.hint;
+        let Some(channel) = self.clients.channels.get(&hint.channel).await? else {
+            tracing::error!(channel.id = %hint.channel, "a hint names a channel that does not exist");
+            return Ok(Looked::UpToDate);
+        };
+        let known = self.clients.conversations.get(hint.account, hint.conversation).await?;
+        let looked_at = known.as_ref().and_then(|known| known.looked_at);
+        if task.templates.is_empty() && looked_at.is_some_and(|at| at > task.hinted_at + SKEW) {
+            self.metrics.count(Metric::Coalesced);
+            return Ok(Looked::UpToDate);
+        }
+        let chatwoot = self.clients.chatwoot(channel.account).await?;
+        let conversation = match known {
+            Some(known) if known.customer.is_some() => known,
+            known => match self.adopt(task, &chatwoot, &channel, known).await? {
+                Some(adopted) => adopted,
+                None => return Ok(Looked::UpToDate),
+            },
+        };
+        self.bring_up_to_date(task, &chatwoot, &channel, &conversation).await
+    }
+
+    async fn bring_up_to_date(
+        &self,
+        task: &Task,
+        chatwoot: &Chatwoot,
+        channel: &Channel,
+        conversation: &Conversation,
+    ) -> Result<Looked, BridgeError> {
+        let listed_at = self.clients.clock.now();
+        let oldest = conversation.known_since - LATE;
+        let listed = match chatwoot.messages(conversation.conversation, conversation.settled, oldest).await {
+            Err(ChatwootError::Gone) => return Ok(Looked::UpToDate),
+            listed => listed?,
+        };
+        // Read after the list: whatever the list shows of our own doing stands in the outbox by now.
+        let mut rows = self.rows(task, conversation, listed, listed_at).await?;
+        let customer = conversation.customer.as_ref();
+        let thread = match customer {
+            Some(customer) => self.clients.customers.thread(customer, &channel.phone_number_id).await?,
+            None => None,
+        };
+        let with = With { chatwoot, channel, conversation, customer, thread: thread.as_ref() };
+        for at in 0..rows.len() {
+            let looked = self.row(task, &with, &mut rows[at], listed_at).await;
+            if !matches!(looked, Ok(Looked::UpToDate)) {
+                self.register(&rows[at + 1..]).await?;
+                return looked;
+            }
+        }
+        if rows.iter().any(|row| row.is_retriable(listed_at)) {
+            self.clients
+                .rounds
+                .watch(&channel.phone_number_id, conversation.account, conversation.conversation)
+                .await?;
+        }
+        let settled = rows.iter().take_while(|row| row.is_settled(listed_at)).last().map(|row| row.message.id);
+        self.clients.conversations.looked(conversation, listed_at, settled).await?;
+        Ok(Looked::UpToDate)
+    }
+
+    async fn row(
+        &self,
+        task: &Task,
+        with: &With<'_>,
+        row: &mut Row,
+        listed_at: Timestamp,
+    ) -> Result<Looked, BridgeError> {
+        let Some(entry) = &mut row.entry else { return Ok(Looked::UpToDate) };
+        if !row.message.is_for_customer() {
+            return Ok(Looked::UpToDate);
+        }
+        if task.until.saturating_duration_since(Instant::now()) < LEAST_LEFT {
+            return Ok(Looked::OutOfTime);
+        }
+        if entry.outgoing.is_retried(row.message.is_failed(), listed_at) {
+            let retried = |outgoing: &Outgoing| {
+                outgoing.is_retried(false, listed_at).then(|| outgoing.clone().retried(self.clients.clock.now()))
+            };
+            let changed = self.clients.outbox.change(entry.account, entry.conversation, entry.message, retried).await?;
+            *entry = changed.unwrap_or_else(|| entry.clone());
+        }
+        let looked = self.drive(with, &row.message, entry).await?;
+        if looked == Looked::UpToDate {
+            correct(self, with, &row.message, entry, listed_at).await?;
+        }
+        Ok(looked)
+    }
+
+    /// What the outbox knows of the listed messages, and new entries for agents' messages it does not know.
+    async fn rows(
+        &self,
+        task: &Task,
+        conversation: &Conversation,
+        listed: Vec<Listed>,
+        listed_at: Timestamp,
+    ) -> Result<Vec<Row>, BridgeError> {
+        let (account, id) = (conversation.account, conversation.conversation);
+        let after = listed.first().map(|message| MessageId(message.id.0 - 1));
+        let entries =
+            if listed.is_empty() { Vec::new() } else { self.clients.outbox.after(account, id, after).await? };
+        let mut entries: HashMap<MessageId, Entry> = entries.into_iter().map(|entry| (entry.message, entry)).collect();
+        let row = |message: Listed| {
+            let known = entries.remove(&message.id);
+            let new = || {
+                let written_at = message.created_at().unwrap_or(listed_at);
+                // Agents' messages from before the bridge looked after the conversation are not ours to judge.
+                let ours = message.is_for_customer() && written_at >= conversation.known_since - LATE;
+                let outgoing = ours.then(|| first_sight(&message, task, listed_at.since(written_at), listed_at))?;
+                Some(Entry::new(account, id, message.id, conversation.customer.clone(), outgoing))
+            };
+            let entry = known.or_else(new);
+            Row { message, entry }
+        };
+        Ok(listed.into_iter().map(row).collect())
+    }
+
+    /// Writes down what was seen but not reached, so that it does not count as late when its turn comes.
+    async fn register(&self, rows: &[Row]) -> Result<(), BridgeError> {
+        for entry in rows.iter().filter_map(|row| row.entry.as_ref()).filter(|entry| entry.is_new()) {
+            // Somebody else's entry is as good.
+            let _ = self.clients.outbox.save(entry.clone()).await?;
+        }
+        Ok(())
+    }
+
+    /// Meets a conversation the bridge did not make: begun by an agent, merged, or older than the bridge. It is resolved by
+    /// our own id, then the phone; never by guessing.
+    async fn adopt(
+        &self,
+        task: &Task,
+        chatwoot: &Chatwoot,
+        channel: &Channel,
+        known: Option<Conversation>,
+    ) -> Result<Option<Conversation>, BridgeError> {
+        let Some(party) = chatwoot.party(task.hint.conversation).await? else { return Ok(None) };
+        if party.inbox.is_some_and(|inbox| inbox != channel.inbox) {
+            tracing::warn!(channel.id = %channel.phone_number_id, "a hint names a conversation of another inbox");
+            return Ok(None);
+        }
+        let customer = self.customer(channel, party.source_id.as_deref(), party.contact.as_ref()).await?;
+        let known = known.unwrap_or(Conversation {
+            account: task.hint.account,
+            conversation: task.hint.conversation,
+            channel: channel.phone_number_id.clone(),
+            customer: None,
+            known_since: self.clients.clock.now(),
+            settled: None,
+            looked_at: None,
+            told_to_wait_at: None,
+        });
+        let adopted = Conversation { customer, ..known };
+        self.clients.conversations.adopt(&adopted).await?;
+        Ok(Some(adopted))
+    }
+
+    async fn customer(
+        &self,
+        channel: &Channel,
+        source_id: Option<&str>,
+        contact: Option<&Contact>,
+    ) -> Result<Option<CustomerId>, BridgeError> {
+        let identifier = contact.and_then(|contact| contact.identifier.as_deref());
+        for id in [source_id, identifier].into_iter().flatten() {
+            let customer = CustomerId::new(id);
+            if self.clients.customers.is_ours(&customer).await? {
+                return Ok(Some(customer));
+            }
+        }
+        let Some(phone) = contact.and_then(|contact| contact.phone_number.as_deref()) else { return Ok(None) };
+        let identity = Identity { phone: Some(WaId::new(phone.trim_start_matches('+'))), ..Identity::default() };
+        Ok(self.clients.customers.find(channel.account, &identity).await?)
+    }
+}
+
+/// A failed callback of Chatwoot's marks a message failed that is with the customer; the truth goes back onto it.
+async fn correct(
+    send: &Send,
+    with: &With<'_>,
+    message: &Listed,
+    entry: &mut Entry,
+    listed_at: Timestamp,
+) -> Result<(), BridgeError> {
+    let out = matches!(entry.outgoing.outcome(), Outcome::Out(_));
+    let marked_since = entry.outgoing.shown_at > listed_at;
+    if message.is_failed() && out && !marked_since {
+        let wrongly_shown = Outgoing { shown: Mark::Failed, ..entry.outgoing.clone() };
+        if let Some(told) = tell(&send.clients, with.chatwoot, &entry.clone().with(wrongly_shown)).await? {
+            *entry = told;
+        }
+    }
+    Ok(())
+}
+
+fn first_sight(message: &Listed, task: &Task, late: Duration, now: Timestamp) -> Outgoing {
+    let parts = plan(message).len();
+    let mut outgoing = Outgoing::new(now, parts);
+    let trouble = if task.templates.contains(&message.id) {
+        Some(Trouble::Template)
+    } else if parts == 0 {
+        Some(Trouble::Empty)
+    } else {
+        (late > LATE).then_some(Trouble::SeenTooLate)
+    };
+    if let Some(trouble) = trouble {
+        outgoing.parts[0] = Part::Failed { attempt: 0, trouble };
+    }
+    outgoing
+}
+
+impl Row {
+    fn is_settled(&self, now: Timestamp) -> bool {
+        let young = self.message.created_at().is_none_or(|at| now.since(at) < UNSETTLED);
+        !young
+            && !self.is_retriable(now)
+            && self.entry.as_ref().is_none_or(|entry| !self.message.is_for_customer() || is_closed(entry))
+    }
+
+    fn is_retriable(&self, now: Timestamp) -> bool {
+        let Some(entry) = &self.entry else { return false };
+        let troubled = matches!(entry.outgoing.outcome(), Outcome::Trouble { .. });
+        troubled && self.message.is_for_customer() && now.since(entry.outgoing.shown_at) < RETRIABLE
+    }
+}
+
+fn is_closed(entry: &Entry) -> bool {
+    entry.outgoing.untold().is_none() && !matches!(entry.outgoing.outcome(), Outcome::Underway)
+}

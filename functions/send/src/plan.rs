@@ -1,0 +1,84 @@
+//! How an agent's message is cut into parts. The same message gives the same parts each time, so that the outbox can speak
+//! of "part 2".
+
+use chatwoot::listing::{File, Listed};
+use whatsapp::split::{CAPTION_LIMIT, TEXT_LIMIT, length, split};
+
+/// One part.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Piece<'m> {
+    /// Words.
+    Text(String),
+    /// A file, with or without words.
+    File {
+        /// The file in Chatwoot.
+        file: &'m File,
+        /// Words under it.
+        caption: Option<String>,
+    },
+}
+
+/// The parts of a message, in the order they go out: words first, unless they fit under the first file that takes words.
+pub(crate) fn plan(message: &Listed) -> Vec<Piece<'_>> {
+    let text = message.text();
+    let files: Vec<&File> = message.files().iter().filter(|file| file.data_url.is_some()).collect();
+    let captioned = files.iter().position(|file| takes_caption(file)).filter(|_| length(&text) <= CAPTION_LIMIT);
+    let mut caption = captioned.and((!text.is_empty()).then_some(text.clone()));
+    let mut pieces: Vec<Piece<'_>> = match caption {
+        Some(_) => Vec::new(),
+        None => split(&text, TEXT_LIMIT).into_iter().map(|text| Piece::Text(text.to_owned())).collect(),
+    };
+    for (at, file) in files.into_iter().enumerate() {
+        let caption = if captioned == Some(at) { caption.take() } else { None };
+        pieces.push(Piece::File { file, caption });
+    }
+    pieces
+}
+
+/// Only a sound takes none; whatever else it turns out to be goes as picture, film or document.
+fn takes_caption(file: &File) -> bool {
+    let sound = file.content_type.as_deref().is_some_and(|mime| mime.starts_with("audio/"));
+    !sound && file.file_type.as_deref() != Some("audio")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn message(text: &str, files: &Value) -> Listed {
+        serde_json::from_value(json!({ "id": 1, "message_type": 1, "content": text, "attachments": files })).unwrap()
+    }
+
+    fn shape(text: &str, files: &Value) -> Vec<String> {
+        let message = message(text, files);
+        let name = |piece: &Piece<'_>| match piece {
+            Piece::Text(text) => format!("text {}", text.len()),
+            Piece::File { file, caption } => {
+                format!("{} {}", file.file_type.as_deref().unwrap_or_default(), caption.as_deref().unwrap_or("-"))
+            }
+        };
+        plan(&message).iter().map(name).collect()
+    }
+
+    #[test]
+    fn words_go_under_the_first_file_that_takes_them() {
+        let files = json!([{ "file_type": "audio", "data_url": "a" }, { "file_type": "image", "data_url": "b" }]);
+        assert_eq!(shape("hola", &files), ["audio -", "image hola"]);
+    }
+
+    #[test]
+    fn words_no_file_takes_go_first() {
+        let sound = json!([{ "file_type": "audio", "data_url": "a" }]);
+        assert_eq!(shape("hola", &sound), ["text 4", "audio -"]);
+        let image = json!([{ "file_type": "image", "data_url": "a" }]);
+        assert_eq!(shape(&"x".repeat(2000), &image), ["text 2000", "image -"]);
+    }
+
+    #[test]
+    fn a_long_text_goes_in_parts_and_nothing_in_none() {
+        assert_eq!(shape(&"palabra ".repeat(700), &json!([])).len(), 2);
+        assert_eq!(shape("  ", &json!(null)), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,169 @@
+//! `GET` and `POST /webhooks/meta`: Meta's handshake, and its webhooks into the inbound queue, durable before acknowledged.
+
+use domain::{SharedClock, SubjectKey};
+use lambda_http::{Body, Error, Request, RequestExt as _, Response, http::Method};
+use platform::{AppSecrets, ConfigError, Environment, Metric, Metrics, SecretError, Secrets, aws::Aws};
+use queue::{DeadLetters, Letter, Queue, QueueError};
+use secrecy::{ExposeSecret as _, SecretString};
+use subtle::ConstantTimeEq as _;
+use whatsapp::{AppSecret, Verified, webhook};
+
+/// Meta sends up to 3 MB; base64 of 4 MiB still fits Lambda's 6 MB.
+const LIMIT: usize = 4 * 1024 * 1024;
+
+/// The function's settings and clients.
+#[derive(Debug)]
+pub struct Webhook {
+    clock: SharedClock,
+    secrets: Secrets,
+    app_secret: String,
+    inbound: Queue,
+    dead_letters: DeadLetters,
+    metrics: Metrics,
+}
+
+/// Why nothing could be stored; Meta gets a 500 and comes again.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+}
+
+/// Serves invocations until the process ends.
+pub async fn run(clock: SharedClock) -> Result<(), Error> {
+    let webhook = &Webhook::from_env(Environment::process(), clock)?;
+    webhook.warm_up().await;
+    lambda_http::run(lambda_http::service_fn(async |request: Request| Ok::<_, Error>(webhook.handle(request).await)))
+        .await
+}
+
+impl Webhook {
+    /// Reads the settings.
+    pub fn from_env(mut env: Environment, clock: SharedClock) -> Result<Self, ConfigError> {
+        let aws = Aws::from_env(&mut env);
+        let app_secret = env.text("APP_SECRET");
+        let inbound = env.text("INBOUND_QUEUE_URL");
+        let dead_letters = env.text("INBOUND_DEAD_LETTERS_URL");
+        let stage = env.text("STAGE");
+        let (Some(aws), Some(app_secret), Some(inbound), Some(dead_letters), Some(stage)) =
+            (aws, app_secret, inbound, dead_letters, stage)
+        else {
+            return Err(env.into_error());
+        };
+        Ok(Self {
+            secrets: Secrets::new(aws.secrets, clock.clone()),
+            app_secret,
+            inbound: Queue::new(aws.sqs.clone(), inbound),
+            dead_letters: DeadLetters::new(aws.sqs, dead_letters),
+            metrics: Metrics::new("webhook", stage),
+            clock,
+        })
+    }
+
+    /// Fetches the secret before the first request does; if that fails now, the request tries again.
+    async fn warm_up(&self) {
+        let _ = self.secrets.get::<AppSecrets>(&self.app_secret).await;
+    }
+
+    /// Answers one request.
+    pub async fn handle(&self, request: Request) -> Response<Body> {
+        let answer = match *request.method() {
+            Method::GET => self.handshake(&request).await,
+            Method::POST => self.receive(&request).await,
+            _ => Ok(empty(400)),
+        };
+        let response = answer.unwrap_or_else(|error| {
+            tracing::error!(%error, "a webhook could not be stored; Meta will send it again");
+            empty(500)
+        });
+        if response.status().is_client_error() {
+            self.metrics.count(Metric::Rejected);
+        }
+        self.metrics.emit(self.clock.now());
+        response
+    }
+
+    async fn handshake(&self, request: &Request) -> Result<Response<Body>, Trouble> {
+        let query = request.query_string_parameters();
+        let (Some("subscribe"), Some(challenge), Some(token)) =
+            (query.first("hub.mode"), query.first("hub.challenge"), query.first("hub.verify_token"))
+        else {
+            return Ok(empty(400));
+        };
+        let accepts =
+            |secrets: &AppSecrets| bool::from(secrets.verify_token.expose_secret().as_bytes().ct_eq(token.as_bytes()));
+        let known = self.secrets.get::<AppSecrets>(&self.app_secret).await?;
+        if accepts(&known) || self.renewed().await.is_some_and(|secrets| accepts(&secrets)) {
+            let mut response = Response::new(Body::Text(challenge.to_owned()));
+            response.headers_mut().insert("content-type", lambda_http::http::HeaderValue::from_static("text/plain"));
+            return Ok(response);
+        }
+        Ok(empty(403))
+    }
+
+    async fn receive(&self, request: &Request) -> Result<Response<Body>, Trouble> {
+        let body: &[u8] = request.body();
+        if body.len() > LIMIT {
+            return Ok(empty(413));
+        }
+        let Some(signature) = request.headers().get("x-hub-signature-256").and_then(|value| value.to_str().ok()) else {
+            return Ok(empty(401));
+        };
+        let secrets = self.secrets.get::<AppSecrets>(&self.app_secret).await?;
+        if let Some(verified) = verify(&secrets, signature, body) {
+            return self.store(verified, &secrets.subject_key).await;
+        }
+        if let Some(secrets) = self.renewed().await
+            && let Some(verified) = verify(&secrets, signature, body)
+        {
+            return self.store(verified, &secrets.subject_key).await;
+        }
+        Ok(empty(401))
+    }
+
+    async fn store(&self, body: Verified<'_>, key: &SecretString) -> Result<Response<Body>, Trouble> {
+        let key = SubjectKey::new(key.clone());
+        let Ok(tasks) = webhook::parse(body, &key, self.clock.now()) else {
+            // The same bytes would come again for a week.
+            self.dead_letters.put("unreadable", body.bytes(), "unreadable_body").await?;
+            self.metrics.count(Metric::Poisoned);
+            tracing::error!(bytes = body.bytes().len(), "a signed webhook cannot be read; it is in the dead letters");
+            return Ok(empty(200));
+        };
+        self.metrics.add(Metric::Received, tasks.len());
+        let mut letters = Vec::with_capacity(tasks.len());
+        for task in tasks {
+            let letter = Letter::new(task.group, task.task.item().as_str(), &task.task)?;
+            if letter.fits() {
+                letters.push(letter);
+            } else {
+                self.dead_letters.put(&letter.group, letter.body.as_bytes(), "too_large_for_the_queue").await?;
+                self.metrics.count(Metric::Poisoned);
+                tracing::error!(
+                    bytes = letter.body.len(),
+                    "an item is too large for the queue; it is in the dead letters"
+                );
+            }
+        }
+        self.inbound.send_all(letters).await?;
+        Ok(empty(200))
+    }
+
+    /// The secret as it is now, if it was not looked up just before.
+    async fn renewed(&self) -> Option<AppSecrets> {
+        self.secrets.get_again::<AppSecrets>(&self.app_secret).await.ok().flatten()
+    }
+}
+
+fn verify<'a>(secrets: &AppSecrets, signature: &str, body: &'a [u8]) -> Option<Verified<'a>> {
+    let current = AppSecret::new(secrets.app_secret.clone()).verify(signature, body);
+    current.or_else(|| AppSecret::new(secrets.app_secret_previous.clone()?).verify(signature, body))
+}
+
+fn empty(status: u16) -> Response<Body> {
+    let mut response = Response::new(Body::Empty);
+    *response.status_mut() = lambda_http::http::StatusCode::from_u16(status).unwrap_or_default();
+    response
+}

@@ -1,0 +1,60 @@
+//! Writes the channels of the configuration into the table, as the operator does in the cloud.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use domain::{AccountId, Channel, InboxId, PhoneNumberId, SharedClock, WabaId, channel};
+use platform::{Environment, aws::Aws as Clients};
+use store::{Channels, Table};
+use testkit_aws::Aws;
+
+use crate::{
+    config::{self, Config},
+    intrinsics::{ACCOUNT, REGION},
+    resources,
+    template::Template,
+};
+
+/// Puts every channel. One that was bound like this before keeps its state, paused for instance.
+pub(crate) async fn put(aws: &Aws, template: &Template, config: &Config, clock: SharedClock) -> anyhow::Result<()> {
+    let clients = clients(aws).context("the AWS clients cannot be made")?;
+    let table = template.tables.first().ok_or_else(|| anyhow!("there is no table"))?;
+    // Channels stay until they are offboarded; the retention is for what belongs to customers.
+    let channels = Channels::new(Table::new(clients.dynamodb, table.name.clone(), clock, Duration::ZERO));
+    for wanted in &config.channels {
+        let secret = resources::channel_secret(template, &wanted.phone_number_id)?;
+        let mut channel = bound(wanted, config.chatwoot.account_id, secret);
+        let known = channels.get(&channel.phone_number_id).await?;
+        if let Some(known) = &known {
+            channel.state = known.state;
+        }
+        if known.as_deref() != Some(&channel) {
+            channels.put(&channel).await?;
+        }
+    }
+    Ok(())
+}
+
+fn bound(wanted: &config::Channel, account: i64, secret: String) -> Channel {
+    Channel {
+        phone_number_id: PhoneNumberId::new(&wanted.phone_number_id),
+        waba_id: WabaId::new(&wanted.waba_id),
+        display_phone_number: wanted.display_phone_number.clone(),
+        account: AccountId(account),
+        inbox: InboxId(wanted.inbox_id),
+        mode: if wanted.coexistence { channel::Mode::Coexistence } else { channel::Mode::Cloud },
+        state: channel::State::Live,
+        secret,
+    }
+}
+
+/// The clients a function would have.
+fn clients(aws: &Aws) -> Option<Clients> {
+    let variables = [
+        ("AWS_REGION", REGION),
+        ("AWS_ACCESS_KEY_ID", ACCOUNT),
+        ("AWS_SECRET_ACCESS_KEY", "local"),
+        ("AWS_ENDPOINT_URL", aws.url()),
+    ];
+    Clients::from_env(&mut Environment::given(variables.map(|(name, value)| (name.to_owned(), value.to_owned()))))
+}

@@ -1,0 +1,19 @@
+//! The functions this binary can be. Each runs as a process of its own, on the true runtime.
+
+use domain::SharedClock;
+use lambda_runtime::Error;
+
+/// Every linked function by the name of its crate.
+pub(crate) const NAMES: [&str; 5] = ["webhook", "forward", "callback", "send", "reconcile"];
+
+/// Runs one until its process ends.
+pub(crate) async fn run(name: &str, clock: SharedClock) -> Result<(), Error> {
+    match name {
+        "webhook" => webhook::run(clock).await,
+        "forward" => forward::run(clock).await,
+        "callback" => callback::run(clock).await,
+        "send" => send::run(clock).await,
+        "reconcile" => reconcile::run(clock).await,
+        other => Err(format!("there is no function {other}").into()),
+    }
+}

@@ -1,0 +1,57 @@
+//! Sets the stack up on the embedded AWS: what a deployment and the operator do once in the cloud.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, anyhow, ensure};
+use testkit_aws::Aws;
+
+use crate::{
+    config::Config,
+    template::{Function, Template},
+};
+
+/// Makes queues and tables as `template` says.
+pub(crate) fn create(aws: &Aws, template: &Template) -> anyhow::Result<()> {
+    // Dead-letter queues first: the others name them.
+    let (sources, targets): (Vec<_>, Vec<_>) =
+        template.queues.iter().partition(|queue| queue.attributes.contains_key("RedrivePolicy"));
+    for queue in targets.into_iter().chain(sources) {
+        let url = aws.create_queue(&queue.name, queue.attributes.clone())?;
+        // What functions are told comes from the template's references.
+        ensure!(
+            url.ends_with(&format!("/{}/{}", crate::intrinsics::ACCOUNT, queue.name)),
+            "{url} is not what !Ref gives"
+        );
+    }
+    for table in &template.tables {
+        aws.create_table(table.create.clone()).with_context(|| table.name.clone())?;
+    }
+    Ok(())
+}
+
+/// Puts the secrets of `config` under the names the functions are told.
+pub(crate) fn put_secrets(aws: &Aws, template: &Template, config: &Config) -> anyhow::Result<()> {
+    let told = told(template)?;
+    aws.put_secret(setting(told, "APP_SECRET")?, &config.app_secret().to_string());
+    for channel in &config.channels {
+        aws.put_secret(&channel_secret(template, &channel.phone_number_id)?, &channel.secret().to_string());
+    }
+    Ok(())
+}
+
+/// The name of a channel's secret.
+pub(crate) fn channel_secret(template: &Template, phone_number_id: &str) -> anyhow::Result<String> {
+    Ok(format!("{}{phone_number_id}", setting(told(template)?, "CHANNEL_SECRET_PREFIX")?))
+}
+
+fn told(template: &Template) -> anyhow::Result<&BTreeMap<String, String>> {
+    template
+        .functions
+        .first()
+        .map(|function: &Function| &function.environment)
+        .ok_or_else(|| anyhow!("there are no functions"))
+}
+
+fn setting<'a>(environment: &'a BTreeMap<String, String>, name: &str) -> anyhow::Result<&'a str> {
+    environment.get(name).map(String::as_str).ok_or_else(|| anyhow!("the template sets no {name}"))
+}

@@ -1,0 +1,111 @@
+//! The two outside worlds: simulated, or somebody else's at a given address.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::Router;
+use domain::SharedClock;
+use testkit_chatwoot::{Chatwoot, Inbox};
+use testkit_meta::{Meta, Number, Statuses};
+use testkit_wire::MovableClock;
+
+use crate::{config::Config, options::Options};
+
+/// Meta and Chatwoot as this runner has them.
+#[derive(Debug)]
+pub(crate) struct Simulators {
+    meta: Option<Meta>,
+    chatwoot: Option<Chatwoot>,
+    pub(crate) meta_url: String,
+    pub(crate) chatwoot_url: String,
+}
+
+impl Simulators {
+    /// Starts what `options` give no address of. Both post to the gateway at `api_url`.
+    pub(crate) async fn start(
+        options: &Options,
+        config: &Config,
+        clock: &MovableClock,
+        api_url: &str,
+    ) -> anyhow::Result<Self> {
+        let clock: SharedClock = Arc::new(clock.clone());
+        let meta = async {
+            match options.meta_url {
+                Some(_) => Ok(None),
+                None => start_meta(config, clock.clone(), api_url).await.map(Some),
+            }
+        };
+        let chatwoot = async {
+            match options.chatwoot_url {
+                Some(_) => Ok(None),
+                None => start_chatwoot(config, clock.clone(), api_url).await.map(Some),
+            }
+        };
+        let (meta, chatwoot) = tokio::try_join!(meta, chatwoot)?;
+        let url = |given: &Option<String>, own: Option<String>| given.clone().or(own).unwrap_or_default();
+        Ok(Self {
+            meta_url: url(&options.meta_url, meta.as_ref().map(Meta::url)),
+            chatwoot_url: url(&options.chatwoot_url, chatwoot.as_ref().map(Chatwoot::url)),
+            meta,
+            chatwoot,
+        })
+    }
+
+    /// The routes that move them, below `/_local`.
+    pub(crate) fn control(&self) -> Router {
+        let mut router = Router::new();
+        if let Some(meta) = &self.meta {
+            router = router.nest("/meta", meta.control());
+        }
+        if let Some(chatwoot) = &self.chatwoot {
+            router = router.nest("/chatwoot", chatwoot.control());
+        }
+        router
+    }
+
+    /// Whether both sides are simulated, so that a person can play both.
+    pub(crate) fn both(&self) -> bool {
+        self.meta.is_some() && self.chatwoot.is_some()
+    }
+}
+
+fn free_port() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 0))
+}
+
+async fn start_meta(config: &Config, clock: SharedClock, api_url: &str) -> anyhow::Result<Meta> {
+    let numbers = config.channels.iter().map(|channel| Number {
+        phone_number_id: channel.phone_number_id.clone(),
+        waba_id: channel.waba_id.clone(),
+        display_phone_number: channel.display_phone_number.chars().filter(char::is_ascii_digit).collect(),
+        access_token: channel.access_token.clone(),
+        coexistence: channel.coexistence,
+    });
+    let meta = Meta::start(testkit_meta::Settings {
+        listen: free_port(),
+        clock,
+        app_secret: config.app.app_secret.clone(),
+        numbers: numbers.collect(),
+        statuses: Statuses::Automatic,
+    })
+    .await?;
+    meta.set_webhook(&format!("{api_url}/webhooks/meta"));
+    Ok(meta)
+}
+
+async fn start_chatwoot(config: &Config, clock: SharedClock, api_url: &str) -> anyhow::Result<Chatwoot> {
+    let inboxes = config.channels.iter().map(|channel| Inbox {
+        id: channel.inbox_id,
+        name: format!("WhatsApp {}", channel.display_phone_number),
+        webhook_url: format!("{api_url}/callbacks/chatwoot/{}", channel.phone_number_id),
+        secret: channel.callback_secret.clone(),
+        lock_to_single_conversation: true,
+    });
+    Chatwoot::start(testkit_chatwoot::Settings {
+        listen: free_port(),
+        clock,
+        account_id: config.chatwoot.account_id,
+        token: config.chatwoot.token.clone(),
+        inboxes: inboxes.collect(),
+    })
+    .await
+}

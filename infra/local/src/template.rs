@@ -1,0 +1,331 @@
+//! What the local runner reads out of `infra/template.yaml`: the one truth about routes, queues, table, schedules and
+//! limits.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use anyhow::{Context as _, anyhow, bail, ensure};
+use serde::Deserialize;
+use serde_json::{Value as Json, json};
+use serde_yaml_ng::Value as Yaml;
+
+use crate::intrinsics::{Resolver, plain};
+
+const TEXT: &str = include_str!("../../template.yaml");
+
+/// The part of the template that matters on one machine.
+#[derive(Debug)]
+pub(crate) struct Template {
+    pub(crate) functions: Vec<Function>,
+    pub(crate) queues: Vec<Queue>,
+    pub(crate) tables: Vec<Table>,
+}
+
+/// A Lambda function with all its triggers.
+#[derive(Debug)]
+pub(crate) struct Function {
+    /// The name of its crate, and of its child process.
+    pub(crate) name: String,
+    /// What Lambda calls it.
+    pub(crate) full_name: String,
+    pub(crate) timeout: Duration,
+    pub(crate) memory_mb: u64,
+    pub(crate) log_group: String,
+    pub(crate) environment: BTreeMap<String, String>,
+    pub(crate) routes: Vec<Route>,
+    pub(crate) mappings: Vec<Mapping>,
+    pub(crate) schedules: Vec<Rate>,
+}
+
+/// A route of the HTTP API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Route {
+    pub(crate) method: String,
+    pub(crate) path: String,
+}
+
+/// An event source mapping: a queue whose batches go to the function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Mapping {
+    pub(crate) queue: String,
+    pub(crate) batch_size: usize,
+    pub(crate) maximum_concurrency: usize,
+    pub(crate) reports_item_failures: bool,
+}
+
+/// A schedule at a fixed rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rate(pub(crate) Duration);
+
+/// A queue and its attributes as `CreateQueue` wants them.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    pub(crate) name: String,
+    pub(crate) attributes: BTreeMap<String, String>,
+}
+
+/// A table and the body of its `CreateTable`, with the time to live, which the embedded AWS takes in the same call.
+#[derive(Debug)]
+pub(crate) struct Table {
+    pub(crate) name: String,
+    pub(crate) create: Json,
+}
+
+/// What only the machine knows and the template's parameters and references need.
+pub(crate) struct Surroundings {
+    pub(crate) aws_url: String,
+    pub(crate) api_url: String,
+    pub(crate) parameters: BTreeMap<String, String>,
+}
+
+impl Template {
+    /// Reads the template of this build.
+    pub(crate) fn read(surroundings: &Surroundings) -> anyhow::Result<Self> {
+        Self::parse(TEXT, surroundings).context("infra/template.yaml")
+    }
+
+    fn parse(text: &str, surroundings: &Surroundings) -> anyhow::Result<Self> {
+        let yaml: Yaml = serde_yaml_ng::from_str(text)?;
+        let resolver = Resolver {
+            resources: &yaml["Resources"],
+            mappings: &yaml["Mappings"],
+            parameters: parameters(&yaml, &surroundings.parameters)?,
+            aws_url: surroundings.aws_url.clone(),
+            api_url: surroundings.api_url.clone(),
+        };
+        let globals = resolver.resolve(&yaml["Globals"]["Function"]).context("Globals.Function")?;
+        let mut template = Self { functions: Vec::new(), queues: Vec::new(), tables: Vec::new() };
+        for (id, resource) in yaml["Resources"].as_mapping().into_iter().flatten() {
+            let id = id.as_str().unwrap_or_default();
+            let properties = || resolver.resolve(&resource["Properties"]).with_context(|| id.to_owned());
+            match resource["Type"].as_str().unwrap_or_default() {
+                "AWS::Serverless::Function" => {
+                    let binary = resource["Metadata"]["BuildProperties"]["Binary"].as_str();
+                    let name = binary.ok_or_else(|| anyhow!("{id}: Metadata.BuildProperties.Binary is missing"))?;
+                    let function = Function::from_properties(name, resolver.name(id)?, properties()?, &globals);
+                    template.functions.push(function.with_context(|| id.to_owned())?);
+                }
+                "AWS::SQS::Queue" => template.queues.push(Queue::from_properties(resolver.name(id)?, &properties()?)),
+                "AWS::DynamoDB::Table" => {
+                    template.tables.push(Table::from_properties(resolver.name(id)?, &properties()?));
+                }
+                _ => {}
+            }
+        }
+        template.check()?;
+        Ok(template)
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        for function in &self.functions {
+            for mapping in &function.mappings {
+                let queue = self.queues.iter().find(|queue| queue.name == mapping.queue);
+                let queue = queue.ok_or_else(|| anyhow!("{}: there is no queue {}", function.name, mapping.queue))?;
+                let visible: u64 =
+                    queue.attributes.get("VisibilityTimeout").map_or(Ok(30), |seconds| seconds.parse())?;
+                // CreateEventSourceMapping refuses it.
+                ensure!(
+                    visible >= function.timeout.as_secs(),
+                    "{}: the visibility timeout of {} is shorter than the function's time-out",
+                    function.name,
+                    queue.name
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The given parameters; where one is not given, its default.
+fn parameters(yaml: &Yaml, given: &BTreeMap<String, String>) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut parameters = BTreeMap::new();
+    for (name, declared) in yaml["Parameters"].as_mapping().into_iter().flatten() {
+        let name = name.as_str().unwrap_or_default();
+        let value = match (given.get(name), declared.get("Default")) {
+            (Some(value), _) => value.clone(),
+            (None, Some(default)) => plain(&serde_json::to_value(default)?),
+            (None, None) => bail!("the local runner has no value for the parameter {name}"),
+        };
+        parameters.insert(name.to_owned(), value);
+    }
+    Ok(parameters)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct FunctionProperties {
+    #[serde(default = "three_seconds")]
+    timeout: u64,
+    #[serde(default = "smallest")]
+    memory_size: u64,
+    logging_config: Option<LoggingConfig>,
+    environment: Option<Environment>,
+    #[serde(default)]
+    events: BTreeMap<String, Event>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct LoggingConfig {
+    log_group: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Environment {
+    #[serde(default)]
+    variables: BTreeMap<String, Json>,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "Type", content = "Properties")]
+enum Event {
+    HttpApi {
+        #[serde(rename = "Method")]
+        method: String,
+        #[serde(rename = "Path")]
+        path: String,
+    },
+    #[serde(rename = "SQS")]
+    Sqs(Source),
+    Schedule {
+        #[serde(rename = "Schedule")]
+        schedule: String,
+    },
+    ScheduleV2 {
+        #[serde(rename = "ScheduleExpression")]
+        schedule: String,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Source {
+    queue: String,
+    #[serde(default = "ten")]
+    batch_size: usize,
+    #[serde(default)]
+    function_response_types: Vec<String>,
+    scaling_config: Option<ScalingConfig>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ScalingConfig {
+    maximum_concurrency: usize,
+}
+
+const fn three_seconds() -> u64 {
+    3
+}
+
+const fn smallest() -> u64 {
+    128
+}
+
+const fn ten() -> usize {
+    10
+}
+
+impl Function {
+    fn from_properties(name: &str, full_name: String, own: Json, globals: &Json) -> anyhow::Result<Self> {
+        let mut merged = globals.clone();
+        merge(&mut merged, own);
+        let properties: FunctionProperties = serde_json::from_value(merged)?;
+        let mut function = Self {
+            name: name.to_owned(),
+            log_group: properties.logging_config.and_then(|logging| logging.log_group).unwrap_or_default(),
+            full_name,
+            timeout: Duration::from_secs(properties.timeout),
+            memory_mb: properties.memory_size,
+            environment: properties
+                .environment
+                .unwrap_or_default()
+                .variables
+                .into_iter()
+                .map(|(k, v)| (k, plain(&v)))
+                .collect(),
+            routes: Vec::new(),
+            mappings: Vec::new(),
+            schedules: Vec::new(),
+        };
+        for (id, event) in properties.events {
+            match event {
+                Event::HttpApi { method, path } => function.routes.push(Route { method: method.to_uppercase(), path }),
+                Event::Sqs(source) => function.mappings.push(Mapping {
+                    queue: source.queue.rsplit(':').next().unwrap_or_default().to_owned(),
+                    batch_size: source.batch_size,
+                    maximum_concurrency: source
+                        .scaling_config
+                        .map_or(usize::MAX, |scaling| scaling.maximum_concurrency),
+                    reports_item_failures: source
+                        .function_response_types
+                        .iter()
+                        .any(|kind| kind == "ReportBatchItemFailures"),
+                }),
+                Event::Schedule { schedule } | Event::ScheduleV2 { schedule } => {
+                    function.schedules.push(Rate::parse(&schedule).with_context(|| id)?);
+                }
+            }
+        }
+        Ok(function)
+    }
+}
+
+/// Lays `over` upon `base`, maps key by key, as SAM does with its globals.
+fn merge(base: &mut Json, over: Json) {
+    match (base, over) {
+        (Json::Object(base), Json::Object(over)) => {
+            for (key, value) in over {
+                merge(base.entry(key).or_insert(Json::Null), value);
+            }
+        }
+        (base, over) => *base = over,
+    }
+}
+
+impl Rate {
+    fn parse(expression: &str) -> anyhow::Result<Self> {
+        let inner = expression.strip_prefix("rate(").and_then(|rest| rest.strip_suffix(')'));
+        let Some((count, unit)) = inner.and_then(|inner| inner.split_once(' ')) else {
+            bail!("the local runner knows rate(…) only, not {expression}");
+        };
+        let count: u64 = count.parse().with_context(|| expression.to_owned())?;
+        // EventBridge insists on the singular for one and the plural for more.
+        let seconds = match (count, unit) {
+            (1, "minute") | (2.., "minutes") => 60,
+            (1, "hour") | (2.., "hours") => 3_600,
+            (1, "day") | (2.., "days") => 86_400,
+            _ => bail!("{expression} is not a rate"),
+        };
+        Ok(Self(Duration::from_secs(count * seconds)))
+    }
+}
+
+impl Queue {
+    fn from_properties(name: String, properties: &Json) -> Self {
+        let attributes = properties
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter(|(key, _)| !matches!(key.as_str(), "QueueName" | "Tags"));
+        Self { name, attributes: attributes.map(|(key, value)| (key.clone(), plain(value))).collect() }
+    }
+}
+
+impl Table {
+    fn from_properties(name: String, properties: &Json) -> Self {
+        let mut create = json!({ "TableName": name });
+        for key in
+            ["AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode", "TimeToLiveSpecification"]
+        {
+            if let Some(value) = properties.get(key) {
+                create[key] = value.clone();
+            }
+        }
+        Self { name, create }
+    }
+}
+
+#[cfg(test)]
+#[path = "template_tests.rs"]
+mod tests;

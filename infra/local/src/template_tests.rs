@@ -1,0 +1,175 @@
+//! The template as the runner sees it, and that it says what the policy says.
+
+use super::*;
+use crate::functions;
+
+fn surroundings() -> Surroundings {
+    Surroundings {
+        aws_url: "http://127.0.0.1:4566".into(),
+        api_url: "http://127.0.0.1:8080".into(),
+        parameters: BTreeMap::from([
+            ("Stage".to_owned(), "local".to_owned()),
+            ("ChatwootUrl".to_owned(), "http://127.0.0.1:3000".to_owned()),
+            ("GraphUrl".to_owned(), "http://127.0.0.1:3001".to_owned()),
+        ]),
+    }
+}
+
+fn template() -> Template {
+    Template::read(&surroundings()).unwrap()
+}
+
+impl Template {
+    fn function(&self, name: &str) -> &Function {
+        self.functions.iter().find(|function| function.name == name).unwrap()
+    }
+}
+
+#[test]
+fn every_function_of_the_template_is_linked() {
+    let mut named: Vec<_> = template().functions.into_iter().map(|function| function.name).collect();
+    let mut linked: Vec<_> = functions::NAMES.iter().map(|name| (*name).to_owned()).collect();
+    named.sort();
+    linked.sort();
+    assert_eq!(named, linked);
+}
+
+#[test]
+fn routes_are_the_contract_s() {
+    let mut routes: Vec<String> = template()
+        .functions
+        .iter()
+        .flat_map(|function| {
+            function.routes.iter().map(|route| format!("{} {} → {}", route.method, route.path, function.name))
+        })
+        .collect();
+    routes.sort();
+    assert_eq!(
+        routes,
+        [
+            "GET /webhooks/meta → webhook",
+            "POST /callbacks/chatwoot/{phone_number_id} → callback",
+            "POST /callbacks/chatwoot/{phone_number_id}/{secret} → callback",
+            "POST /webhooks/meta → webhook",
+        ]
+    );
+}
+
+#[test]
+fn batches_come_from_fifo_queues_with_dead_letters_kept_for_two_weeks() {
+    let template = template();
+    for (function, queue) in [("forward", "lmotos-inbound.fifo"), ("send", "lmotos-outbound.fifo")] {
+        let [mapping] = template.function(function).mappings.as_slice() else { panic!("{function} has one queue") };
+        assert_eq!((mapping.queue.as_str(), mapping.batch_size, mapping.reports_item_failures), (queue, 10, true));
+        let find = |name: &str| &template.queues.iter().find(|queue| queue.name == name).unwrap().attributes;
+        let redrive: Json = serde_json::from_str(&find(queue)["RedrivePolicy"]).unwrap();
+        assert_eq!(redrive["maxReceiveCount"], 1000);
+        let dead = redrive["deadLetterTargetArn"].as_str().unwrap().rsplit(':').next().unwrap();
+        for name in [queue, dead] {
+            assert_eq!(find(name)["FifoQueue"], "true", "{name}");
+            assert_eq!(find(name)["MessageRetentionPeriod"], "1209600", "{name}");
+        }
+        let timeout = template.function(function).timeout.as_secs();
+        assert_eq!(find(queue)["VisibilityTimeout"], (timeout * 6).to_string());
+    }
+}
+
+#[test]
+fn globals_and_references_reach_the_environment() {
+    let template = template();
+    let environment = &template.function("forward").environment;
+    for (name, value) in [
+        ("STAGE", "local"),
+        ("TABLE_NAME", "lmotos-bridge"),
+        ("APP_SECRET", "lmotos/app"),
+        ("CHANNEL_SECRET_PREFIX", "lmotos/channel/"),
+        ("INBOUND_QUEUE_URL", "http://127.0.0.1:4566/000000000000/lmotos-inbound.fifo"),
+        ("INBOUND_DEAD_LETTERS_URL", "http://127.0.0.1:4566/000000000000/lmotos-inbound-dead-letters.fifo"),
+        ("CHATWOOT_URL", "http://127.0.0.1:3000"),
+        ("GRAPH_VERSION", "v25.0"),
+    ] {
+        assert_eq!(environment.get(name).map(String::as_str), Some(value), "{name}");
+    }
+    assert!(!template.function("webhook").environment.contains_key("CHATWOOT_URL"));
+}
+
+#[test]
+fn the_table_has_its_indexes_and_its_time_to_live() {
+    let [table] = &template().tables[..] else { panic!("one table") };
+    assert_eq!(table.create["TimeToLiveSpecification"], json!({ "AttributeName": "expires_at", "Enabled": true }));
+    let indexes = table.create["GlobalSecondaryIndexes"].as_array().unwrap();
+    assert_eq!(indexes[0]["IndexName"], "customer");
+    assert_eq!(indexes[1]["Projection"]["NonKeyAttributes"], json!(["account", "conversation"]));
+}
+
+#[test]
+fn schedules_are_rates() {
+    assert_eq!(template().function("reconcile").schedules, [Rate(Duration::from_secs(300))]);
+    assert_eq!(Rate::parse("rate(1 day)").unwrap(), Rate(Duration::from_secs(86_400)));
+    for wrong in ["rate(5 minute)", "rate(0 days)", "cron(0 3 * * ? *)", "rate(1 week)"] {
+        assert!(Rate::parse(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn a_wrong_template_fails_here() {
+    let refusal = |from: &str, to: &str| {
+        assert!(TEXT.contains(from), "{from}");
+        format!("{:#}", Template::parse(&TEXT.replace(from, to), &surroundings()).unwrap_err())
+    };
+    assert!(
+        refusal("!GetAtt Outbound.Arn\n            BatchSize", "!GetAtt Lost.Arn\n            BatchSize")
+            .contains("Lost")
+    );
+    assert!(
+        refusal("VisibilityTimeout: 720", "VisibilityTimeout: 60").contains("shorter than the function's time-out")
+    );
+    assert!(refusal("rate(5 minutes)", "rate(5 minute)").contains("Reconcile"));
+}
+
+#[test]
+fn the_template_says_what_the_policy_says() {
+    #[derive(Deserialize)]
+    struct Policy {
+        retention_days: i64,
+        deletion_days: i64,
+        pitr_days: i64,
+        log_days: i64,
+        locale: String,
+        warn_days: Vec<i64>,
+    }
+    let policy: Policy = toml::from_str(include_str!("../../policy.toml")).unwrap();
+    let template = template();
+    for function in ["forward", "send"] {
+        let environment = &template.function(function).environment;
+        assert_eq!(environment["LOCALE"], policy.locale, "{function}");
+        assert_eq!(environment["RETENTION_DAYS"], policy.retention_days.to_string(), "{function}");
+    }
+    assert_eq!(template.function("reconcile").environment["RETENTION_DAYS"], policy.retention_days.to_string());
+
+    let yaml: Yaml = serde_yaml_ng::from_str(TEXT).unwrap();
+    let surroundings = surroundings();
+    let resolver = Resolver {
+        resources: &yaml["Resources"],
+        mappings: &yaml["Mappings"],
+        parameters: surroundings.parameters,
+        aws_url: surroundings.aws_url,
+        api_url: surroundings.api_url,
+    };
+    let recovery =
+        &yaml["Resources"]["Table"]["Properties"]["PointInTimeRecoverySpecification"]["RecoveryPeriodInDays"];
+    assert_eq!(resolver.resolve(recovery).unwrap(), policy.pitr_days);
+    let mut groups = 0;
+    for (id, resource) in yaml["Resources"].as_mapping().unwrap() {
+        if resource["Type"].as_str() == Some("AWS::Logs::LogGroup") {
+            let kept = resolver.resolve(&resource["Properties"]["RetentionInDays"]).unwrap();
+            assert_eq!(kept, policy.log_days, "{id:?}");
+            groups += 1;
+        }
+    }
+    assert_eq!(groups, template.functions.len(), "every function has a log group that forgets");
+
+    assert!(policy.pitr_days < policy.deletion_days, "a restore must not bring back the erased");
+    assert!(policy.log_days <= policy.deletion_days);
+    assert!(policy.warn_days.iter().all(|day| *day < policy.deletion_days));
+}

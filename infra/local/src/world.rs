@@ -1,0 +1,250 @@
+//! Puts everything together, in the order in which each needs the other, and takes it apart again.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{self, Write as _},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use anyhow::{Context as _, ensure};
+use axum::serve::ListenerExt as _;
+use tempfile::TempDir;
+use testkit_aws::Aws;
+use testkit_wire::{Faults, MovableClock, Server};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    task::JoinSet,
+    time::timeout,
+};
+
+use crate::{
+    channels,
+    config::Config,
+    control::Control,
+    environments::{Environments, Functions},
+    file_clock, front, functions,
+    gateway::Gateway,
+    in_hand::InHand,
+    options::Options,
+    poller,
+    process::{Ground, Launcher},
+    resources,
+    routes::Routes,
+    schedule::Schedules,
+    simulators::Simulators,
+    stop::{self, Stop},
+    template::{Function, Surroundings, Template},
+};
+
+/// How long running invocations may go on after the runner was told to end.
+const LAST_WORK: Duration = Duration::from_secs(3);
+/// And how long whoever waited for them has to settle it.
+const LAST_ANSWERS: Duration = Duration::from_millis(500);
+/// Environments of a function that has no event source mapping.
+const MOST_FOR_THE_API: usize = 8;
+
+/// Starts the whole, says where everything is, and ends it when it is told to.
+pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let world = World::start(options).await?;
+    world.announce()?;
+    world.warm();
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    world.end().await
+}
+
+/// The running whole.
+struct World {
+    aws: Arc<Aws>,
+    functions: Functions,
+    runtime_api: Server,
+    simulators: Simulators,
+    template: Template,
+    api_url: String,
+    stop: Stop,
+    work: JoinSet<()>,
+    _home: Home,
+}
+
+/// Where the clock's offset and, with `--data`, everything else is kept.
+struct Home {
+    directory: PathBuf,
+    _temporary: Option<TempDir>,
+}
+
+impl Home {
+    fn open(data: Option<&Path>) -> anyhow::Result<Self> {
+        if let Some(data) = data {
+            fs::create_dir_all(data).with_context(|| format!("cannot make {}", data.display()))?;
+            let directory = data.canonicalize()?;
+            return Ok(Self { directory, _temporary: None });
+        }
+        let temporary = tempfile::Builder::new().prefix("lmotos-local-").tempdir()?;
+        Ok(Self { directory: temporary.path().to_owned(), _temporary: Some(temporary) })
+    }
+
+    fn clock_file(&self) -> PathBuf {
+        self.directory.join("clock")
+    }
+}
+
+impl World {
+    /// Starts everything; when it returns, the API answers.
+    async fn start(options: &Options) -> anyhow::Result<Self> {
+        let config = Config::read(options.config.as_deref())?;
+        let home = Home::open(options.data.as_deref())?;
+        let clock_file = home.clock_file();
+        let offset =
+            file_clock::read_offset(&clock_file).with_context(|| format!("cannot read {}", clock_file.display()))?;
+        file_clock::write_offset(&clock_file, offset)?;
+        let clock = MovableClock::running(offset);
+
+        let listener =
+            TcpListener::bind(options.listen).await.with_context(|| format!("cannot listen on {}", options.listen))?;
+        let api_url = format!("http://{}", listener.local_addr()?);
+        let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
+        let data = options.data.as_ref().map(|_| home.directory.clone());
+        let (aws, simulators) = tokio::try_join!(
+            Aws::start(testkit_aws::Settings { listen: any_port, clock: clock.clone(), data }),
+            Simulators::start(options, &config, &clock, &api_url),
+        )?;
+        let aws = Arc::new(aws);
+        let template = Template::read(&Surroundings {
+            aws_url: aws.url().to_owned(),
+            api_url: api_url.clone(),
+            parameters: BTreeMap::from([
+                ("Stage".to_owned(), "local".to_owned()),
+                ("ChatwootUrl".to_owned(), simulators.chatwoot_url.clone()),
+                ("GraphUrl".to_owned(), simulators.meta_url.clone()),
+            ]),
+        })?;
+        resources::create(&aws, &template)?;
+        resources::put_secrets(&aws, &template, &config)?;
+        channels::put(&aws, &template, &config, Arc::new(clock.clone()))
+            .await
+            .context("the channels could not be written into the table")?;
+
+        // Whoever held these messages is gone with the runner before.
+        let (in_hand, left) = InHand::open(options.data.as_ref().map(|_| home.directory.join("in-hand")));
+        for receipts in &left {
+            poller::give_back(&aws, &receipts.queue, receipts.handles.iter().map(String::as_str));
+        }
+        let in_hand = Arc::new(in_hand);
+
+        let (functions, runtime_api) = start_functions(&template, &aws, &clock, clock_file.clone()).await?;
+        let schedules = Arc::new(Schedules::new(&template, functions.clone(), clock.clone()));
+        let (stop, stopped) = stop::signal();
+        let mut work = JoinSet::new();
+        for (function, mapping) in template.functions.iter().flat_map(|f| f.mappings.iter().map(move |m| (f, m))) {
+            let Some(environments) = functions.get(&function.name) else { continue };
+            for _ in 0..poller::concurrency(mapping) {
+                work.spawn(poller::poll(
+                    Arc::clone(&aws),
+                    Arc::clone(&in_hand),
+                    mapping.clone(),
+                    Arc::clone(environments),
+                    stopped.clone(),
+                ));
+            }
+        }
+        work.spawn(Arc::clone(&schedules).keep(stopped.clone()));
+
+        let gateway = Gateway::new(Routes::new(&template), functions.clone(), Arc::new(clock.clone()));
+        let control =
+            Control { aws: Arc::clone(&aws), clock, clock_file, schedules, moving: tokio::sync::Mutex::default() };
+        let router = front::router(&simulators, Arc::new(gateway), Arc::new(control));
+        let listener = listener.tap_io(|stream| {
+            let _ = stream.set_nodelay(true);
+        });
+        let mut until = stopped;
+        work.spawn(async move {
+            let service = router.into_make_service_with_connect_info::<SocketAddr>();
+            let served = axum::serve(listener, service).with_graceful_shutdown(async move { until.wait().await }).await;
+            if let Err(error) = served {
+                tracing::error!(%error, "the API ended");
+            }
+        });
+        Ok(Self { aws, functions, runtime_api, simulators, template, api_url, stop, work, _home: home })
+    }
+
+    /// The lines of the contract, the last of which says that everything is ready.
+    fn announce(&self) -> io::Result<()> {
+        let names = |names: Vec<&str>| names.join(" ");
+        let mut out = io::stdout().lock();
+        writeln!(out, "aws {}", self.aws.url())?;
+        writeln!(out, "table {}", names(self.template.tables.iter().map(|table| table.name.as_str()).collect()))?;
+        writeln!(out, "queues {}", names(self.template.queues.iter().map(|queue| queue.name.as_str()).collect()))?;
+        writeln!(out, "meta {}", self.simulators.meta_url)?;
+        writeln!(out, "chatwoot {}", self.simulators.chatwoot_url)?;
+        writeln!(out, "ready {}", self.api_url)?;
+        out.flush()
+    }
+
+    /// Starts one process of each function before somebody waits for it.
+    fn warm(&self) {
+        for function in self.functions.all() {
+            let function = Arc::clone(function);
+            tokio::spawn(async move { function.ready().await });
+        }
+    }
+
+    /// Ends: no new work, a moment for what is being worked on, then everything is closed.
+    async fn end(mut self) -> anyhow::Result<()> {
+        self.stop.now();
+        if timeout(LAST_WORK, self.work_over()).await.is_err() {
+            tracing::warn!("what is still being worked on goes on after the next start");
+        }
+        for function in self.functions.all() {
+            function.stop().await;
+        }
+        // Nobody waits for a function any more; what they had in hand is given back.
+        let _ = timeout(LAST_ANSWERS, self.work_over()).await;
+        self.runtime_api.refuse();
+        self.aws.close().await
+    }
+
+    async fn work_over(&mut self) {
+        while self.work.join_next().await.is_some() {}
+    }
+}
+
+async fn start_functions(
+    template: &Template,
+    aws: &Aws,
+    clock: &MovableClock,
+    clock_file: PathBuf,
+) -> anyhow::Result<(Functions, Server)> {
+    // The Runtime API has to know the functions, and each function where the Runtime API listens: the port comes first.
+    let known = Arc::new(OnceLock::new());
+    let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
+    let runtime_api =
+        Server::start(any_port, crate::runtime_api::router(Arc::clone(&known)), Faults::default()).await?;
+    let ground = Ground { aws_url: aws.url().to_owned(), runtime_api: runtime_api.url(), clock_file };
+    let environments = template.functions.iter().map(|function| {
+        ensure!(functions::NAMES.contains(&function.name.as_str()), "the function {} is not linked", function.name);
+        let launcher = Launcher::new(function, &ground)?;
+        Ok(Environments::new(function, most(function), launcher, Arc::new(clock.clone())))
+    });
+    let started = Functions::new(environments.collect::<anyhow::Result<Vec<_>>>()?);
+    Ok((known.get_or_init(|| started).clone(), runtime_api))
+}
+
+fn most(function: &Function) -> usize {
+    let polled: usize = function.mappings.iter().map(poller::concurrency).sum();
+    if !function.routes.is_empty() {
+        MOST_FOR_THE_API + polled
+    } else if polled > 0 {
+        polled
+    } else {
+        // Runs of a schedule follow one another.
+        1
+    }
+}

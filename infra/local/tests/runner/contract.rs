@@ -1,0 +1,106 @@
+//! The runner keeps its contract: what it says, what it answers, how it ends.
+
+use std::time::Duration;
+
+use crate::support::{Runner, eventually, function_processes};
+
+#[test]
+fn it_says_where_everything_is_and_ends_when_told() {
+    let runner = Runner::start(&[]);
+    let names: Vec<&str> = runner.lines.iter().map(|line| line.split(' ').next().unwrap()).collect();
+    assert_eq!(names, ["aws", "table", "queues", "meta", "chatwoot", "ready"]);
+    for name in ["aws", "meta", "chatwoot", "ready"] {
+        assert!(runner.said(name).starts_with("http://127.0.0.1:"), "{name}");
+    }
+    let queues: Vec<&str> = runner.said("queues").split(' ').collect();
+    assert_eq!(queues.len(), 4);
+    for queue in queues {
+        assert_eq!(runner.messages(queue, "waiting").len(), 0);
+    }
+    let tables = runner.aws("DynamoDB_20120810.ListTables", &serde_json::json!({})).json();
+    assert_eq!(tables["TableNames"][0], runner.said("table"));
+
+    let (status, took) = runner.terminate();
+    assert!(status.success(), "{status}");
+    assert!(took < Duration::from_secs(5), "{took:?}");
+}
+
+#[test]
+fn the_clock_moves_forward_and_never_back() {
+    let runner = Runner::start(&[]);
+    let before = runner.advance(0);
+    let after = runner.advance(86_400);
+    assert!((86_400..86_460).contains(&(after - before)), "{before} → {after}");
+    assert!(runner.advance(0) >= after);
+    for wrong in ["", "{}", "{\"advance_seconds\":-1}"] {
+        let refused = runner.post("/_local/clock", wrong);
+        assert_eq!(refused.status, 400);
+        assert!(refused.json()["error"].is_string());
+    }
+}
+
+#[test]
+fn unknown_paths_and_schedules_are_refused_in_words() {
+    let runner = Runner::start(&[]);
+    for (path, status) in [("/_local/run/nobody", 404), ("/_local/nobody", 404), ("/_local/deletion", 501)] {
+        let refused = runner.post(path, "{}");
+        assert_eq!(refused.status, status, "{path}");
+        assert!(refused.json()["error"].is_string(), "{path}");
+    }
+    let no_route = runner.get("/nobody");
+    assert_eq!((no_route.status, no_route.body.as_str()), (404, "{\"message\":\"Not Found\"}"));
+}
+
+#[test]
+fn what_is_larger_than_the_api_takes_is_refused() {
+    let runner = Runner::start(&[]);
+    let refused = runner.post("/webhooks/meta", &"x".repeat(10 * 1024 * 1024 + 1));
+    assert_eq!((refused.status, refused.body.as_str()), (413, "{\"message\":\"Request Entity Too Large\"}"));
+}
+
+#[test]
+fn the_page_needs_nothing_from_elsewhere() {
+    let runner = Runner::start(&[]);
+    let page = runner.get("/");
+    assert_eq!(page.status, 200);
+    assert!(page.head.contains("content-type: text/html; charset=utf-8"), "{}", page.head);
+    assert!(page.head.contains("content-security-policy: default-src 'none'"), "{}", page.head);
+    for outside in ["src=\"http", "href=\"http", "url(http", "@import"] {
+        assert!(!page.body.contains(outside), "{outside}");
+    }
+    assert_eq!(runner.get("/_local/meta/customers").body, "[]");
+    assert_eq!(runner.get("/_local/chatwoot/conversations").body, "[]");
+}
+
+#[test]
+fn with_real_servers_it_has_no_simulators() {
+    let runner = Runner::start(&["--meta-url", "http://127.0.0.1:9/", "--chatwoot-url", "http://127.0.0.1:10"]);
+    assert_eq!(runner.said("meta"), "http://127.0.0.1:9");
+    assert_eq!(runner.said("chatwoot"), "http://127.0.0.1:10");
+    assert_eq!(runner.get("/_local/meta/customers").status, 404);
+    assert_eq!(runner.get("/_local/chatwoot/conversations").status, 404);
+    assert_eq!(runner.get("/").status, 200);
+}
+
+#[test]
+fn each_function_is_a_process_of_its_own_and_ends_with_the_runner() {
+    let data = tempfile::tempdir().unwrap();
+    let every = ["callback", "forward", "reconcile", "send", "webhook"];
+
+    let runner = Runner::start(&["--data", data.path().to_str().unwrap()]);
+    eventually("a process of each function", || function_processes(data.path()) == every);
+    runner.kill();
+    eventually("the end of all functions after SIGKILL", || function_processes(data.path()).is_empty());
+
+    let runner = Runner::start(&["--data", data.path().to_str().unwrap()]);
+    eventually("a process of each function", || function_processes(data.path()) == every);
+    assert!(runner.terminate().0.success());
+    assert_eq!(function_processes(data.path()), Vec::<String>::new());
+}
+
+#[test]
+fn a_schedule_runs_when_it_is_told() {
+    let runner = Runner::start(&[]);
+    let ran = runner.post("/_local/run/reconcile", "");
+    assert_eq!(ran.status, 200, "{ran:?}");
+}

@@ -1,0 +1,7 @@
+//! The local runner from outside: the true binary, known only by its contract.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod contract;
+mod killed;
+mod support;

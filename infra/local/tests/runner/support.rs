@@ -1,0 +1,159 @@
+//! The runner as a person starts it: the true binary, its standard output, its port, its end.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpStream,
+    path::Path,
+    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+/// A started runner. Dropping it kills it.
+pub(crate) struct Runner {
+    process: Child,
+    _out: BufReader<ChildStdout>,
+    pub(crate) lines: Vec<String>,
+}
+
+/// An answer over HTTP.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+impl Runner {
+    /// Starts it on a free port and waits for `ready`.
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_local"))
+            .args(["--listen", "127.0.0.1:0"])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut out = BufReader::new(process.stdout.take().unwrap());
+        let mut lines = Vec::new();
+        while !lines.last().is_some_and(|line: &String| line.starts_with("ready ")) {
+            let mut line = String::new();
+            assert!(out.read_line(&mut line).unwrap() > 0, "it ended before it was ready: {lines:?}");
+            lines.push(line.trim_end().to_owned());
+        }
+        Self { process, _out: out, lines }
+    }
+
+    /// What the line that begins with `name` says.
+    pub(crate) fn said(&self, name: &str) -> &str {
+        self.lines.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).unwrap()
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        exchange(self.said("ready"), "GET", path, &[], "")
+    }
+
+    pub(crate) fn post(&self, path: &str, body: &str) -> Answer {
+        exchange(self.said("ready"), "POST", path, &[("content-type", "application/json")], body)
+    }
+
+    /// A call to the embedded AWS.
+    pub(crate) fn aws(&self, target: &str, body: &Value) -> Answer {
+        let headers = [
+            ("x-amz-target", target),
+            ("content-type", "application/x-amz-json-1.0"),
+            ("x-amz-date", "20261122T000000Z"),
+            // Any credentials will do, but there have to be some.
+            (
+                "authorization",
+                "AWS4-HMAC-SHA256 Credential=any/20261122/us-east-1/any/aws4_request, SignedHeaders=host, Signature=00",
+            ),
+        ];
+        exchange(self.said("aws"), "POST", "/", &headers, &body.to_string())
+    }
+
+    /// Moves the clock; what time it is then.
+    pub(crate) fn advance(&self, seconds: u64) -> i64 {
+        let answer = self.post("/_local/clock", &format!("{{\"advance_seconds\":{seconds}}}"));
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()["now"].as_i64().unwrap()
+    }
+
+    /// The messages of a queue in one of its states.
+    pub(crate) fn messages(&self, queue: &str, state: &str) -> Vec<Value> {
+        let dump = self.get("/_local/queues").json();
+        let found = dump["queues"].as_array().unwrap().iter().find(|one| one["name"] == queue).unwrap();
+        found[state].as_array().unwrap().clone()
+    }
+
+    pub(crate) fn kill(mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// Sends SIGTERM; how it ended, and after how long.
+    pub(crate) fn terminate(mut self) -> (ExitStatus, Duration) {
+        let asked = Instant::now();
+        let kill = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status().unwrap();
+        assert!(kill.success());
+        (self.process.wait().unwrap(), asked.elapsed())
+    }
+}
+
+impl Drop for Runner {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+}
+
+fn exchange(base: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    let host = base.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(host).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let headers = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect::<Vec<_>>().concat();
+    let length = body.len();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n{body}"
+    )
+    .unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let answer = String::from_utf8_lossy(&answer);
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    Answer { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
+}
+
+/// The functions that run as processes for the runner with this data directory.
+pub(crate) fn function_processes(data: &Path) -> Vec<String> {
+    let mark = format!("LOCAL_CLOCK_FILE={}", data.canonicalize().unwrap().display());
+    let processes = fs::read_dir("/proc").unwrap().filter_map(Result::ok).map(|entry| entry.path());
+    let mut names: Vec<String> = processes
+        .filter(|process| {
+            fs::read(process.join("environ")).is_ok_and(|all| String::from_utf8_lossy(&all).contains(&mark))
+        })
+        .filter_map(|process| fs::read_to_string(process.join("cmdline")).ok())
+        .filter_map(|line| Some(line.split_once("--function\0")?.1.trim_end_matches('\0').to_owned()))
+        .collect();
+    names.sort();
+    names
+}
+
+/// Waits for what another process is about to do, which no clock of ours can hasten.
+pub(crate) fn eventually(what: &str, holds: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{what} did not come about");
+        thread::sleep(Duration::from_millis(10));
+    }
+}

@@ -1,0 +1,133 @@
+//! The clients, built once a cold start.
+
+use std::{sync::Arc, time::Duration};
+
+use chatwoot::{Chatwoot, files::PublicOnly};
+use domain::{AccountId, Channel, Locale, SharedClock, SubjectKey};
+use platform::{
+    AppSecrets, ChannelSecrets, ConfigError, Environment, SecretError, Secrets,
+    aws::Aws,
+    http::{ClientError, Http},
+};
+use secrecy::SecretString;
+use store::{Channels, Claims, Conversations, Counters, Customers, Links, Outbox, Rounds, Table};
+use url::Url;
+use whatsapp::Graph;
+
+/// Why a function cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Its settings.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Its secret.
+    #[error("the app's secret cannot be had: {0}")]
+    Secret(#[from] SecretError),
+    /// Its HTTP clients.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+}
+
+/// Stores and clients of a function that works between the two sides.
+#[derive(Debug)]
+pub struct Clients {
+    /// The time.
+    pub clock: SharedClock,
+    /// The agents' language.
+    pub locale: Locale,
+    /// Behind every keyed hash.
+    pub key: SubjectKey,
+    /// SQS.
+    pub sqs: aws_sdk_sqs::Client,
+    /// Secrets, cached.
+    pub secrets: Secrets,
+    /// Graph.
+    pub graph: Graph,
+    /// Channels.
+    pub channels: Channels,
+    /// Claims.
+    pub claims: Claims,
+    /// Conversations.
+    pub conversations: Conversations,
+    /// The balance sheet.
+    pub counters: Counters,
+    /// Customers.
+    pub customers: Customers,
+    /// Links.
+    pub links: Links,
+    /// The outbox.
+    pub outbox: Outbox,
+    /// The rounds of `reconcile`.
+    pub rounds: Rounds,
+    http: Http,
+    chatwoot_url: Url,
+    app_secret: String,
+}
+
+impl Clients {
+    /// Builds them from the environment, and reads the secret behind the keyed hashes.
+    pub async fn from_env(mut env: Environment, clock: SharedClock) -> Result<Self, StartError> {
+        let aws = Aws::from_env(&mut env);
+        let table = env.text("TABLE_NAME");
+        let app_secret = env.text("APP_SECRET");
+        let chatwoot_url = env.url("CHATWOOT_URL");
+        let graph_url = env.url("GRAPH_URL");
+        let graph_version = env.text("GRAPH_VERSION");
+        let locale = env.parsed::<Locale>("LOCALE");
+        let retention = env.parsed::<u64>("RETENTION_DAYS");
+        let (Some(aws), Some(table), Some(app_secret), Some(chatwoot_url)) = (aws, table, app_secret, chatwoot_url)
+        else {
+            return Err(env.into_error().into());
+        };
+        let (Some(graph_url), Some(graph_version), Some(locale), Some(retention)) =
+            (graph_url, graph_version, locale, retention)
+        else {
+            return Err(env.into_error().into());
+        };
+        let secrets = Secrets::new(aws.secrets, clock.clone());
+        let key = SubjectKey::new(secrets.get::<AppSecrets>(&app_secret).await?.subject_key);
+        let http = Http::new(Arc::new(PublicOnly))?;
+        let table = Table::new(aws.dynamodb, table, clock.clone(), Duration::from_secs(retention * 86_400));
+        Ok(Self {
+            graph: Graph::new(http.kept.clone(), http.fresh.clone(), graph_url, graph_version),
+            channels: Channels::new(table.clone()),
+            claims: Claims::new(table.clone()),
+            conversations: Conversations::new(table.clone()),
+            counters: Counters::new(table.clone()),
+            customers: Customers::new(table.clone(), key.clone()),
+            links: Links::new(table.clone(), key.clone()),
+            outbox: Outbox::new(table.clone()),
+            rounds: Rounds::new(table),
+            sqs: aws.sqs,
+            clock,
+            locale,
+            key,
+            secrets,
+            http,
+            chatwoot_url,
+            app_secret,
+        })
+    }
+
+    /// Chatwoot, with the token in hand.
+    pub async fn chatwoot(&self, account: AccountId) -> Result<Chatwoot, SecretError> {
+        let token = self.secrets.get::<AppSecrets>(&self.app_secret).await?.chatwoot_token;
+        Ok(Chatwoot::new(self.http.kept.clone(), self.http.guarded.clone(), self.chatwoot_url.clone(), account, &token))
+    }
+
+    /// Looks for a newer token, after Chatwoot refused the one in hand. Tells whether there may be one.
+    pub async fn renew_chatwoot_token(&self) -> bool {
+        matches!(self.secrets.get_again::<AppSecrets>(&self.app_secret).await, Ok(Some(_)))
+    }
+
+    /// The channel's token for Graph.
+    pub async fn token(&self, channel: &Channel) -> Result<SecretString, SecretError> {
+        Ok(self.secrets.get::<ChannelSecrets>(&channel.secret).await?.access_token)
+    }
+
+    /// A newer token, after Graph refused the one in hand; nothing if it was looked up just now.
+    pub async fn renew_token(&self, channel: &Channel) -> Option<SecretString> {
+        let renewed = self.secrets.get_again::<ChannelSecrets>(&channel.secret).await;
+        renewed.ok().flatten().map(|secrets| secrets.access_token)
+    }
+}

@@ -1,0 +1,52 @@
+//! Whatever can go wrong while a task is worked on; the class of each part is the class of the whole.
+
+use chatwoot::ChatwootError;
+use domain::{Class, Classify};
+use platform::SecretError;
+use queue::QueueError;
+use store::StoreError;
+use whatsapp::GraphError;
+
+/// A task that could not be finished.
+#[derive(Debug, thiserror::Error)]
+pub enum BridgeError {
+    /// The table.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A queue.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// A secret.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// Chatwoot.
+    #[error(transparent)]
+    Chatwoot(#[from] ChatwootError),
+    /// Graph, for anything but a send.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// Somebody else is at work on the same thing.
+    #[error("somebody else is at work on it")]
+    Busy(std::time::Duration),
+}
+
+impl BridgeError {
+    /// Whether Chatwoot's token was refused, so that the secret is worth another look.
+    pub fn is_chatwoot_token(&self) -> bool {
+        matches!(self, Self::Chatwoot(ChatwootError::Unauthorized))
+    }
+}
+
+impl Classify for BridgeError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Store(error) => error.class(),
+            Self::Queue(error) => error.class(),
+            // A secret that is missing or wrong is the operator's to mend; the task waits for that.
+            Self::Secret(_) => Class::LATER,
+            Self::Chatwoot(error) => error.class(),
+            Self::Graph(error) => error.class(),
+            Self::Busy(after) => Class::Transient { after: Some(*after) },
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! Where the two sides meet the stores: the clients `forward`, `send` and `reconcile` share, and the one way in which an
+//! agent is told what became of a message. Functions link it; no library crate does.
+
+mod clients;
+mod error;
+mod tell;
+
+pub use clients::{Clients, StartError};
+pub use error::BridgeError;
+pub use tell::tell;

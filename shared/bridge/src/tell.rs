@@ -1,0 +1,48 @@
+//! Telling the agent. `send` does it when a part went out or did not, `forward` when a status tells more; the outbox knows
+//! what was told, so that nothing is told twice and nothing in vain.
+
+use chatwoot::{Chatwoot, ChatwootError};
+use domain::{
+    Outcome,
+    outgoing::{Mark, Outgoing},
+};
+use store::Entry;
+
+use crate::{BridgeError, Clients};
+
+/// Brings the mark on a message up to date with what became of it. Gives the entry back as it stands after that; nothing if
+/// there was nothing to tell.
+pub async fn tell(clients: &Clients, chatwoot: &Chatwoot, entry: &Entry) -> Result<Option<Entry>, BridgeError> {
+    let Some(outcome) = entry.outgoing.untold() else { return Ok(None) };
+    let parts = entry.outgoing.parts.len();
+    let (mark, words) = match outcome {
+        Outcome::Underway => return Ok(None),
+        Outcome::Out(mark) => (mark, None),
+        Outcome::Trouble { trouble, accepted } => {
+            (Mark::Failed, Some(trouble.say_partly(clients.locale, accepted, parts)))
+        }
+    };
+    match chatwoot.mark(entry.conversation, entry.message, word(mark), words.as_deref()).await {
+        Ok(()) => {}
+        Err(ChatwootError::Gone) => tracing::info!("a message is gone from Chatwoot; nobody is left to be told"),
+        // Chatwoot's limit of messages a minute also stops marks; it passes.
+        Err(ChatwootError::Refused(422)) => return Err(ChatwootError::Unwell(422).into()),
+        Err(ChatwootError::Refused(status)) => {
+            tracing::error!(status, "Chatwoot does not let the bridge mark a message; is the inbox an API inbox?");
+        }
+        Err(error) => return Err(error.into()),
+    }
+    // Read after the answer: a listing begun later shows the mark, or what the agent did after it.
+    let told_at = clients.clock.now();
+    let shown = |outgoing: &Outgoing| Some(Outgoing { shown: mark, shown_at: told_at, ..outgoing.clone() });
+    Ok(clients.outbox.change(entry.account, entry.conversation, entry.message, shown).await?)
+}
+
+fn word(mark: Mark) -> &'static str {
+    match mark {
+        Mark::Sent => "sent",
+        Mark::Delivered => "delivered",
+        Mark::Read => "read",
+        Mark::Failed => "failed",
+    }
+}

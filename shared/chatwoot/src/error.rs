@@ -1,0 +1,59 @@
+//! What Chatwoot answers when it does not do as asked, and what happens next. Its sentences come in the language of the
+//! account and are never read; the status decides (§3.1).
+
+use domain::{Class, Classify};
+
+/// A call to Chatwoot that did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum ChatwootError {
+    /// No connection came about.
+    #[error("no connection to Chatwoot")]
+    Unreachable(#[source] reqwest::Error),
+    /// Nothing readable came back; a write may have been done all the same.
+    #[error("no answer from Chatwoot")]
+    NoAnswer(#[source] Option<reqwest::Error>),
+    /// What the call is about is not there.
+    #[error("Chatwoot does not know what the call is about")]
+    Gone,
+    /// The token is not good, or may not do this.
+    #[error("Chatwoot refused the token")]
+    Unauthorized,
+    /// Chatwoot does not take what was sent: a rule of its own, or too many messages in a minute.
+    #[error("Chatwoot refused the call (HTTP status {0})")]
+    Refused(u16),
+    /// Chatwoot, or what stands before it, is not well or asks for a pause.
+    #[error("Chatwoot cannot take the call now (HTTP status {0})")]
+    Unwell(u16),
+    /// A file's address leads where the bridge must not go.
+    #[error("a file's address is outside Chatwoot and not public")]
+    Forbidden,
+}
+
+impl ChatwootError {
+    pub(crate) fn of(error: reqwest::Error) -> Self {
+        let error = error.without_url();
+        if error.is_connect() || error.is_builder() { Self::Unreachable(error) } else { Self::NoAnswer(Some(error)) }
+    }
+
+    pub(crate) fn status(status: reqwest::StatusCode) -> Self {
+        match status.as_u16() {
+            401 => Self::Unauthorized,
+            404 => Self::Gone,
+            status @ (408 | 425 | 429) => Self::Unwell(status),
+            status if status >= 500 => Self::Unwell(status),
+            status => Self::Refused(status),
+        }
+    }
+}
+
+impl Classify for ChatwootError {
+    fn class(&self) -> Class {
+        match self {
+            // A token that is refused is an outage until the operator mends it: nothing is given up for it.
+            Self::Unreachable(_) | Self::NoAnswer(_) | Self::Unwell(_) | Self::Unauthorized | Self::Gone => {
+                Class::LATER
+            }
+            Self::Refused(_) | Self::Forbidden => Class::Permanent,
+        }
+    }
+}

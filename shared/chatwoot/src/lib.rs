@@ -1,0 +1,15 @@
+//! Chatwoot's side: callbacks become hints, domain messages become API calls.
+//!
+//! Facts about Chatwoot: `shared/reference/chatwoot.md`, cited by section.
+
+pub mod callback;
+mod client;
+mod error;
+pub mod files;
+pub mod listing;
+pub mod render;
+mod signature;
+
+pub use client::{Attachment, Chatwoot, Contact, NewContact, NewMessage, Party};
+pub use error::ChatwootError;
+pub use signature::{Authentic, CallbackSecret};

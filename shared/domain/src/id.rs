@@ -1,0 +1,159 @@
+//! Opaque ids. Each says who mints it and where it is unique; a swapped argument does not compile.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Declares a text id. A `public` one prints itself; a `private` one carries personal data and prints as `Name(…)`.
+macro_rules! id {
+    ($(#[$doc:meta])* public $name:ident) => {
+        id!(@type $(#[$doc])* $name);
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}({})", stringify!($name), self.0)
+            }
+        }
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+    ($(#[$doc:meta])* private $name:ident) => {
+        id!(@type $(#[$doc])* $name);
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "(…)"))
+            }
+        }
+    };
+    (@type $(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// Takes the id as it was received.
+            pub fn new(id: impl Into<String>) -> Self {
+                Self(id.into())
+            }
+
+            /// The id as it was received.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+/// Declares a number id; all of them are Chatwoot's.
+macro_rules! number {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub i64);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+id!(/// The id Meta gives a business phone number; keys channels, queues and metrics.
+    public PhoneNumberId);
+id!(/// The id of a WhatsApp Business Account, minted by Meta.
+    public WabaId);
+id!(/// A file at Meta, minted by Meta; readable only with a token of the same WABA.
+    public MediaId);
+id!(/// A customer of ours: a random id of our own, unique everywhere. Chatwoot's `source_id` and `identifier`.
+    public CustomerId);
+id!(/// A keyed hash of something personal: what stands for it in logs, group ids and receipts.
+    public Subject);
+id!(/// A message id minted by Meta. Its base64 holds the customer's number: personal data.
+    private Wamid);
+id!(/// A phone in digits, as Meta writes it in `from` and `wa_id`; personal data.
+    private WaId);
+id!(/// A person towards one business portfolio ("BSUID"), minted by Meta; opaque, case-sensitive, personal data.
+    private UserId);
+id!(/// A WhatsApp group, minted by Meta; holds the business number.
+    private GroupId);
+
+number!(/// A Chatwoot account; unique in its installation.
+    AccountId);
+number!(/// A Chatwoot inbox; unique in its installation.
+    InboxId);
+number!(/// A Chatwoot contact; unique in its installation.
+    ContactId);
+number!(/// A Chatwoot conversation's display id; unique in its account.
+    ConversationId);
+number!(/// A Chatwoot message; unique and growing in its installation.
+    MessageId);
+
+impl CustomerId {
+    /// Mints a new one.
+    pub fn mint() -> Self {
+        Self(uuid::Uuid::now_v7().to_string())
+    }
+}
+
+impl WaId {
+    /// The one spelling under which a number is looked up.
+    ///
+    /// Mexico's mobile `1` (521…), Argentina's `9` (549…) and Brazil's ninth digit come and go between Meta's own
+    /// messages; whatsapp-cloud-api.md §9 lists the contacts that others split over them.
+    pub fn canonical(&self) -> String {
+        let digits: String = self.0.chars().filter(char::is_ascii_digit).collect();
+        let without = |prefix: &str, extra: &str, rest: usize| {
+            let tail = digits.strip_prefix(prefix)?.strip_prefix(extra)?;
+            (tail.len() == rest).then(|| format!("{prefix}{tail}"))
+        };
+        without("52", "1", 10).or_else(|| without("54", "9", 10)).or_else(|| brazil(&digits)).unwrap_or(digits)
+    }
+
+    /// As Chatwoot wants it: `+` and digits, or nothing if that would not be a phone.
+    pub fn e164(&self) -> Option<String> {
+        let digits: String = self.0.chars().filter(char::is_ascii_digit).collect();
+        ((2..=15).contains(&digits.len()) && !digits.starts_with('0')).then(|| format!("+{digits}"))
+    }
+}
+
+/// `55`, two digits of area, `9`, and eight digits: the `9` goes. A landline has eight digits and never had it.
+fn brazil(digits: &str) -> Option<String> {
+    let national = digits.strip_prefix("55")?;
+    let (area, local) = national.split_at_checked(2)?;
+    let mobile = local.strip_prefix('9')?;
+    (mobile.len() == 8).then(|| format!("55{area}{mobile}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn personal_ids_do_not_print_themselves() {
+        assert_eq!(format!("{:?}", Wamid::new("wamid.HBgN")), "Wamid(…)");
+        assert_eq!(format!("{:?}", WaId::new("5215555550123")), "WaId(…)");
+        assert_eq!(format!("{:?}", PhoneNumberId::new("104857600123456")), "PhoneNumberId(104857600123456)");
+    }
+
+    #[test]
+    fn spellings_of_one_number_meet() {
+        for (one, other) in
+            [("5215555550123", "525555550123"), ("5491155550145", "541155550145"), ("5511987654321", "551187654321")]
+        {
+            assert_eq!(WaId::new(one).canonical(), WaId::new(other).canonical());
+        }
+    }
+
+    #[test]
+    fn other_numbers_stay_apart() {
+        // A Brazilian landline never had the ninth digit; a US number that begins with 52 after its 1 is not Mexican.
+        assert_eq!(WaId::new("551132345678").canonical(), "551132345678");
+        assert_eq!(WaId::new("15215550123").canonical(), "15215550123");
+        assert_eq!(WaId::new("573005550123").canonical(), "573005550123");
+    }
+}

@@ -1,0 +1,98 @@
+//! Who somebody is towards the business, as far as one event tells.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    GroupId, Subject, UserId, WaId,
+    subject::{Kind, SubjectKey},
+};
+
+/// What an event says about a person. Empty texts never get in here: absent, null and `""` are the same.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The person towards this business portfolio; decides where it disagrees with the phone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<UserId>,
+    /// The phone, where Meta shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phone: Option<WaId>,
+    /// Set for a group conversation: then the group is who we talk with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<GroupId>,
+}
+
+/// A way of recognizing a customer again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alias {
+    /// The keyed hash that stands for it in the table.
+    pub subject: Subject,
+    /// What kind of thing was hashed.
+    pub kind: Kind,
+}
+
+/// Where to send to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "by", content = "value", rename_all = "snake_case")]
+pub enum Address {
+    /// A phone, spelled as Meta last used it.
+    Phone(WaId),
+    /// A user id, for people without a visible phone.
+    User(UserId),
+    /// A group.
+    Group(GroupId),
+}
+
+impl Identity {
+    /// The strongest alias comes first: group, then user id, then phone.
+    pub fn aliases(&self, key: &SubjectKey) -> Vec<Alias> {
+        if let Some(group) = &self.group {
+            return vec![Alias { subject: key.subject(Kind::Group, group.as_str()), kind: Kind::Group }];
+        }
+        let user = self.user_id.as_ref().map(|id| (Kind::User, id.as_str().to_owned()));
+        let phone = self.phone.as_ref().map(|phone| (Kind::Phone, phone.canonical()));
+        user.into_iter().chain(phone).map(|(kind, value)| Alias { subject: key.subject(kind, &value), kind }).collect()
+    }
+
+    /// The one subject under which this person's items are put in order.
+    pub fn subject(&self, key: &SubjectKey) -> Option<Subject> {
+        self.aliases(key).into_iter().next().map(|alias| alias.subject)
+    }
+
+    /// Where an answer goes.
+    pub fn address(&self) -> Option<Address> {
+        if let Some(group) = &self.group {
+            return Some(Address::Group(group.clone()));
+        }
+        let phone = self.phone.clone().map(Address::Phone);
+        phone.or_else(|| self.user_id.clone().map(Address::User))
+    }
+
+    /// Whether nothing is known.
+    pub fn is_empty(&self) -> bool {
+        self.user_id.is_none() && self.phone.is_none() && self.group.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_user_id_decides_order_and_the_phone_the_address() {
+        let key = SubjectKey::new("k".into());
+        let both =
+            Identity { user_id: Some(UserId::new("MX.1")), phone: Some(WaId::new("5215555550123")), group: None };
+        let only_user = Identity { phone: None, ..both.clone() };
+        assert_eq!(both.subject(&key), only_user.subject(&key));
+        assert_eq!(both.address(), Some(Address::Phone(WaId::new("5215555550123"))));
+        assert_eq!(only_user.address(), Some(Address::User(UserId::new("MX.1"))));
+    }
+
+    #[test]
+    fn a_group_hides_its_speaker() {
+        let key = SubjectKey::new("k".into());
+        let group = Identity { user_id: Some(UserId::new("MX.1")), phone: None, group: Some(GroupId::new("g")) };
+        assert_eq!(group.aliases(&key).len(), 1);
+        assert_eq!(group.address(), Some(Address::Group(GroupId::new("g"))));
+    }
+}

@@ -1,0 +1,32 @@
+//! The bridge's own words: what a message, a customer, a delivery is, whichever network it came from.
+//!
+//! No async, no I/O, no SDK. `whatsapp` and `chatwoot` convert to and from these types and never meet.
+
+pub mod channel;
+pub mod clock;
+pub mod delivery;
+pub mod failure;
+mod id;
+pub mod identity;
+pub mod message;
+pub mod outgoing;
+pub mod subject;
+pub mod task;
+pub mod window;
+pub mod words;
+
+pub use channel::Channel;
+pub use clock::{Clock, SharedClock, SystemClock, Timestamp};
+pub use delivery::{Delivery, StatusUpdate};
+pub use failure::{Class, Classify};
+pub use id::{
+    AccountId, ContactId, ConversationId, CustomerId, GroupId, InboxId, MediaId, MessageId, PhoneNumberId, Subject,
+    UserId, WaId, WabaId, Wamid,
+};
+pub use identity::{Address, Alias, Identity};
+pub use message::{Author, Content, Message};
+pub use outgoing::{Outcome, Outgoing, Part, Reference};
+pub use subject::SubjectKey;
+pub use task::{Hint, InboundTask, OutboundTask};
+pub use window::Window;
+pub use words::Locale;

@@ -1,0 +1,349 @@
+//! An agent's message on its way out: one or more parts, each with its own fate, and what the agent has been shown.
+//!
+//! Graph knows no idempotency key. What keeps a message from going out twice is here: a part is `Sending` in the table
+//! before the call, and a part found `Sending` by somebody else is `Uncertain`, never sent again by itself.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Delivery, Timestamp, Wamid, words::Trouble};
+
+/// The fate of one part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum Part {
+    /// Nothing was tried yet.
+    Planned,
+    /// The call is being made, or was made by somebody who did not live to tell.
+    Sending {
+        /// Counts the calls; stands in the reference, so that a status names the very call.
+        attempt: u32,
+        /// When an earlier call failed first, if one did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        since: Option<Timestamp>,
+    },
+    /// Certainly not sent; will be tried again by itself.
+    Waiting {
+        /// The call that failed.
+        attempt: u32,
+        /// When it failed first.
+        since: Timestamp,
+    },
+    /// Meta has it.
+    Accepted {
+        /// The call that did it.
+        attempt: u32,
+        /// Meta's id.
+        wamid: Wamid,
+        /// How far it came.
+        delivery: Delivery,
+    },
+    /// Certainly not sent, and not tried again unless the agent asks.
+    Failed {
+        /// The last call; 0 if there was none.
+        attempt: u32,
+        /// Why.
+        trouble: Trouble,
+    },
+    /// It may have been sent. Settled by a status that carries our reference, or by the agent.
+    Uncertain {
+        /// The call nobody heard back from.
+        attempt: u32,
+    },
+}
+
+/// What the agent sees on the message in Chatwoot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mark {
+    /// One tick; every message starts with it.
+    Sent,
+    /// Two ticks.
+    Delivered,
+    /// Blue ticks.
+    Read,
+    /// Red, with words and a Retry button.
+    Failed,
+}
+
+/// An agent's message and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outgoing {
+    /// When `send` saw it first.
+    pub first_seen: Timestamp,
+    /// Its parts, in the order they go out.
+    pub parts: Vec<Part>,
+    /// What Chatwoot was last told.
+    pub shown: Mark,
+    /// When that call had been answered. A listing from before this moment says nothing about the agent's wish.
+    pub shown_at: Timestamp,
+}
+
+/// What the parts together amount to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Still on its way; nothing to tell yet.
+    Underway,
+    /// Out, and this far.
+    Out(Mark),
+    /// Not all of it is out.
+    Trouble {
+        /// Why.
+        trouble: Trouble,
+        /// Parts that Meta has.
+        accepted: usize,
+    },
+}
+
+impl Outgoing {
+    /// A message just seen.
+    pub fn new(first_seen: Timestamp, parts: usize) -> Self {
+        Self { first_seen, parts: vec![Part::Planned; parts.max(1)], shown: Mark::Sent, shown_at: first_seen }
+    }
+
+    /// What the parts amount to.
+    pub fn outcome(&self) -> Outcome {
+        let accepted = self.parts.iter().filter(|part| matches!(part, Part::Accepted { .. })).count();
+        let trouble = self.parts.iter().find_map(Part::trouble);
+        if let Some(trouble) = trouble {
+            return Outcome::Trouble { trouble, accepted };
+        }
+        if accepted < self.parts.len() {
+            return Outcome::Underway;
+        }
+        Outcome::Out(self.parts.iter().map(Part::mark).min_by_key(|mark| *mark as u8).unwrap_or(Mark::Sent))
+    }
+
+    /// What the agent should see, if that differs from what is shown.
+    pub fn untold(&self) -> Option<Outcome> {
+        let outcome = self.outcome();
+        let wanted = match &outcome {
+            Outcome::Underway => return None,
+            Outcome::Out(mark) => *mark,
+            Outcome::Trouble { .. } => Mark::Failed,
+        };
+        (wanted != self.shown).then_some(outcome)
+    }
+
+    /// Whether the agent pressed Retry: we had marked it failed, and a listing begun after that shows it is not.
+    pub fn is_retried(&self, failed_in_chatwoot: bool, listed_at: Timestamp) -> bool {
+        self.shown == Mark::Failed
+            && !failed_in_chatwoot
+            && listed_at > self.shown_at
+            && matches!(self.outcome(), Outcome::Trouble { .. })
+    }
+
+    /// The state after the agent pressed Retry: what was not sent is planned again, what was sent stays.
+    #[must_use]
+    pub fn retried(mut self, now: Timestamp) -> Self {
+        for part in &mut self.parts {
+            if part.trouble().is_some() {
+                *part = Part::Waiting { attempt: part.attempt(), since: now };
+            }
+        }
+        self.shown = Mark::Sent;
+        self
+    }
+
+    /// The first part that still has to go out.
+    pub fn next_part(&self) -> Option<usize> {
+        match self.outcome() {
+            Outcome::Underway => self.parts.iter().position(|part| !matches!(part, Part::Accepted { .. })),
+            Outcome::Out(_) | Outcome::Trouble { .. } => None,
+        }
+    }
+
+    /// Whether nothing about it can change any more by itself or by the agent's hand.
+    pub fn is_settled(&self) -> bool {
+        matches!(self.outcome(), Outcome::Out(mark) if mark == self.shown)
+    }
+}
+
+impl Part {
+    /// The number of the last call, 0 if there was none.
+    pub fn attempt(&self) -> u32 {
+        match self {
+            Self::Planned => 0,
+            Self::Sending { attempt, .. }
+            | Self::Waiting { attempt, .. }
+            | Self::Accepted { attempt, .. }
+            | Self::Failed { attempt, .. }
+            | Self::Uncertain { attempt } => *attempt,
+        }
+    }
+
+    /// Meta's id, once it has the part.
+    pub fn wamid(&self) -> Option<&Wamid> {
+        match self {
+            Self::Accepted { wamid, .. } => Some(wamid),
+            _ => None,
+        }
+    }
+
+    /// When sending it failed first, if it did and is being tried again.
+    pub fn waiting_since(&self) -> Option<Timestamp> {
+        match self {
+            Self::Waiting { since, .. } => Some(*since),
+            Self::Sending { since, .. } => *since,
+            _ => None,
+        }
+    }
+
+    /// A status of call number `attempt` arrived for this part, naming `wamid`.
+    ///
+    /// It proves that Meta has the part, whatever we believed. The failure of a call that is already being repeated, and
+    /// any news of a call whose successor Meta has, changes nothing.
+    #[must_use]
+    pub fn reported(&self, attempt: Option<u32>, wamid: &Wamid, reported: Delivery) -> Self {
+        let failed = matches!(reported, Delivery::Failed { .. });
+        match self {
+            Self::Accepted { attempt: current, wamid: known, delivery } if known == wamid => {
+                Self::Accepted { attempt: *current, wamid: known.clone(), delivery: delivery.merge(reported) }
+            }
+            Self::Accepted { .. } => self.clone(),
+            Self::Planned | Self::Waiting { .. } if failed => self.clone(),
+            Self::Sending { attempt: current, .. } if failed && attempt.is_some_and(|of| of < *current) => self.clone(),
+            _ => Self::Accepted {
+                attempt: attempt.unwrap_or_default().max(self.attempt()),
+                wamid: wamid.clone(),
+                delivery: Delivery::Accepted.merge(reported),
+            },
+        }
+    }
+
+    fn trouble(&self) -> Option<Trouble> {
+        match self {
+            Self::Failed { trouble, .. } => Some(*trouble),
+            Self::Uncertain { .. } => Some(Trouble::Unconfirmed),
+            Self::Accepted { delivery: Delivery::Failed { code }, .. } => Some(Trouble::Refused { code: *code }),
+            Self::Planned | Self::Sending { .. } | Self::Waiting { .. } | Self::Accepted { .. } => None,
+        }
+    }
+
+    fn mark(&self) -> Mark {
+        match self {
+            Self::Accepted { delivery: Delivery::Delivered, .. } => Mark::Delivered,
+            Self::Accepted { delivery: Delivery::Read | Delivery::Played, .. } => Mark::Read,
+            _ => Mark::Sent,
+        }
+    }
+}
+
+/// What we write into `biz_opaque_callback_data`: Meta echoes it in every status of the message, and so names a call
+/// whose answer we never saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reference {
+    /// The Chatwoot account.
+    pub account: crate::AccountId,
+    /// The conversation in it.
+    pub conversation: crate::ConversationId,
+    /// The agent's message.
+    pub message: crate::MessageId,
+    /// The part of it, from 0.
+    pub part: usize,
+    /// The call for that part, from 1.
+    pub attempt: u32,
+}
+
+impl Reference {
+    /// As text; at most 512 characters are allowed.
+    pub fn compose(&self) -> String {
+        format!("lm1:{}:{}:{}:{}:{}", self.account, self.conversation, self.message, self.part, self.attempt)
+    }
+
+    /// Reads one of ours; anything else is somebody else's.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut fields = text.strip_prefix("lm1:")?.split(':');
+        let reference = Self {
+            account: crate::AccountId(fields.next()?.parse().ok()?),
+            conversation: crate::ConversationId(fields.next()?.parse().ok()?),
+            message: crate::MessageId(fields.next()?.parse().ok()?),
+            part: fields.next()?.parse().ok()?,
+            attempt: fields.next()?.parse().ok()?,
+        };
+        fields.next().is_none().then_some(reference)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_795_190_400);
+
+    fn accepted(wamid: &str, delivery: Delivery) -> Part {
+        Part::Accepted { attempt: 1, wamid: Wamid::new(wamid), delivery }
+    }
+
+    fn message(parts: Vec<Part>, shown: Mark) -> Outgoing {
+        Outgoing { first_seen: NOW, parts, shown, shown_at: NOW }
+    }
+
+    #[test]
+    fn a_message_is_as_far_as_its_slowest_part() {
+        let message = message(vec![accepted("a", Delivery::Read), accepted("b", Delivery::Delivered)], Mark::Sent);
+        assert_eq!(message.outcome(), Outcome::Out(Mark::Delivered));
+    }
+
+    #[test]
+    fn retry_sends_only_what_was_not_sent() {
+        let failed = Part::Failed { attempt: 2, trouble: Trouble::WindowClosed };
+        let message = message(vec![accepted("a", Delivery::Sent), failed, Part::Planned], Mark::Failed);
+        assert_eq!(message.next_part(), None);
+        let retried = message.retried(NOW);
+        assert_eq!(retried.next_part(), Some(1));
+        assert_eq!(retried.parts[1].attempt(), 2);
+    }
+
+    #[test]
+    fn a_listing_from_before_the_mark_is_no_retry() {
+        let message = message(vec![Part::Uncertain { attempt: 1 }], Mark::Failed);
+        assert!(!message.is_retried(false, NOW));
+        assert!(!message.is_retried(true, NOW + Duration::from_millis(1)));
+        assert!(message.is_retried(false, NOW + Duration::from_millis(1)));
+    }
+
+    #[test]
+    fn what_was_never_shown_as_failed_cannot_be_retried() {
+        let message = message(vec![Part::Uncertain { attempt: 1 }], Mark::Sent);
+        assert!(!message.is_retried(false, NOW + Duration::from_secs(1)));
+        assert!(message.untold().is_some());
+    }
+
+    #[test]
+    fn a_status_settles_what_was_uncertain() {
+        let settled = Part::Uncertain { attempt: 3 }.reported(Some(3), &Wamid::new("w"), Delivery::Delivered);
+        assert_eq!(settled, Part::Accepted { attempt: 3, wamid: Wamid::new("w"), delivery: Delivery::Delivered });
+    }
+
+    #[test]
+    fn a_status_of_an_older_call_does_not_touch_the_newer_message() {
+        let newer = accepted("new", Delivery::Sent);
+        assert_eq!(newer.reported(Some(1), &Wamid::new("old"), Delivery::Read), newer);
+    }
+
+    #[test]
+    fn the_failure_of_a_call_that_is_being_repeated_changes_nothing() {
+        let failed = Delivery::Failed { code: 131_026 };
+        let waiting = Part::Waiting { attempt: 1, since: NOW };
+        assert_eq!(waiting.reported(Some(1), &Wamid::new("old"), failed), waiting);
+        let sending = Part::Sending { attempt: 2, since: None };
+        assert_eq!(sending.reported(Some(1), &Wamid::new("old"), failed), sending);
+        assert_ne!(sending.reported(Some(2), &Wamid::new("new"), failed), sending);
+    }
+
+    #[test]
+    fn a_reference_reads_back_and_others_are_not_ours() {
+        let reference = Reference {
+            account: crate::AccountId(3),
+            conversation: crate::ConversationId(482),
+            message: crate::MessageId(90_210),
+            part: 1,
+            attempt: 2,
+        };
+        assert_eq!(Reference::parse(&reference.compose()), Some(reference));
+        assert_eq!(Reference::parse("cw:acct=1;msg=88412"), None);
+        assert_eq!(Reference::parse("lm1:3:482:90210:1:2:9"), None);
+    }
+}

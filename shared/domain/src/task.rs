@@ -1,0 +1,88 @@
+//! What the queues carry: versioned, tagged, so that a deploy never meets a body it cannot read.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{AccountId, ConversationId, Message, MessageId, PhoneNumberId, StatusUpdate, Subject};
+
+/// A task on `inbound.fifo`: one item of a webhook.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "task", rename_all = "snake_case")]
+pub enum InboundTask {
+    /// A customer's message or an echo from the shop's phone.
+    MessageV1(Message),
+    /// How far a message of ours came.
+    StatusV1(StatusUpdate),
+    /// Something about the account or the number, or something we do not know.
+    NoticeV1(Notice),
+}
+
+impl InboundTask {
+    /// What is claimed for it.
+    pub fn item(&self) -> &Subject {
+        match self {
+            Self::MessageV1(message) => &message.item,
+            Self::StatusV1(status) => &status.item,
+            Self::NoticeV1(notice) => &notice.item,
+        }
+    }
+}
+
+/// Something that is no message and no status.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Notice {
+    /// The keyed hash of the item.
+    pub item: Subject,
+    /// The number it is about, where it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<PhoneNumberId>,
+    /// The webhook field it came under.
+    pub field: String,
+    /// What became of it.
+    pub about: About,
+    /// The item as Meta wrote it.
+    pub raw: String,
+}
+
+/// What a notice is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum About {
+    /// A field we know: the operator gets a line.
+    Account,
+    /// Not meant for us: the App Dashboard's test sample, or another product of the same app.
+    Ignored,
+    /// A field we do not know, or do not handle: kept in the dead letters.
+    UnknownField,
+    /// An item whose shape tells nothing: no person, no message.
+    Unreadable,
+}
+
+/// A task on `outbound.fifo`: a hint that a conversation may have something to send. It carries no content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "task", rename_all = "snake_case")]
+pub enum OutboundTask {
+    /// Bring this conversation up to date.
+    HintV1(Hint),
+}
+
+impl OutboundTask {
+    /// The group in which it keeps its order: one conversation.
+    pub fn group(&self) -> String {
+        let Self::HintV1(hint) = self;
+        format!("{}#{}", hint.channel, hint.conversation)
+    }
+}
+
+/// Which conversation, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hint {
+    /// The number the conversation belongs to.
+    pub channel: PhoneNumberId,
+    /// The Chatwoot account.
+    pub account: AccountId,
+    /// The conversation in it.
+    pub conversation: ConversationId,
+    /// A message that is a template. Only the callback says so; Chatwoot's list does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<MessageId>,
+}

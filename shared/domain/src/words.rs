@@ -1,0 +1,322 @@
+//! Every sentence a person reads, in one place, in the locale of `infra/policy.toml`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::message::MediaKind;
+
+/// The language of the agents.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Locale {
+    /// Spanish.
+    #[default]
+    Es,
+    /// English.
+    En,
+}
+
+impl std::str::FromStr for Locale {
+    type Err = UnknownLocale;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "es" => Ok(Self::Es),
+            "en" => Ok(Self::En),
+            _ => Err(UnknownLocale),
+        }
+    }
+}
+
+/// Only `es` and `en` are spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be es or en")]
+pub struct UnknownLocale;
+
+/// Why an agent's message is not with the customer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "why", rename_all = "snake_case")]
+pub enum Trouble {
+    /// More than 24 h since the customer's last message.
+    WindowClosed,
+    /// The customer never wrote, so there is no window.
+    NeverWrote,
+    /// We saw the message more than an hour after it was written.
+    SeenTooLate,
+    /// Nobody knows whether it was sent.
+    Unconfirmed,
+    /// Meta refused it, with this code.
+    Refused {
+        /// Meta's error code.
+        code: i64,
+    },
+    /// Meta was out of reach for too long.
+    Unreachable,
+    /// A file could not be read from Chatwoot.
+    FileUnreadable,
+    /// There is neither text nor a file in it.
+    Empty,
+    /// A template was picked; this bridge does not send templates.
+    Template,
+    /// We do not know whom the conversation is with.
+    NoRecipient,
+    /// The channel is paused or disconnected.
+    ChannelDown,
+}
+
+impl Trouble {
+    /// What happened and what to do, for the agent.
+    pub fn say(self, locale: Locale) -> String {
+        let (es, en) = match self {
+            Self::WindowClosed => (
+                "No entregado: pasaron más de 24 h desde su último mensaje; usa una plantilla.",
+                "Not delivered: more than 24 h have passed since their last message; use a template.",
+            ),
+            Self::NeverWrote => (
+                "No entregado: esta persona aún no ha escrito por WhatsApp; usa una plantilla para empezar.",
+                "Not delivered: this person has not written on WhatsApp yet; start with a template.",
+            ),
+            Self::SeenTooLate => (
+                "No entregado: el mensaje llegó al puente con más de una hora de retraso; si aún vale, pulsa Reintentar.",
+                "Not delivered: the message reached the bridge more than an hour late; if it still holds, press Retry.",
+            ),
+            Self::Unconfirmed => (
+                "Sin confirmar: WhatsApp no respondió y el mensaje pudo haber salido. Pregunta al cliente antes de pulsar Reintentar.",
+                "Unconfirmed: WhatsApp did not answer and the message may have gone out. Ask the customer before you press Retry.",
+            ),
+            Self::Unreachable => (
+                "No entregado: WhatsApp no estuvo disponible a tiempo; pulsa Reintentar.",
+                "Not delivered: WhatsApp was not available in time; press Retry.",
+            ),
+            Self::FileUnreadable => (
+                "No entregado: no se pudo leer el archivo en Chatwoot; vuelve a adjuntarlo.",
+                "Not delivered: the file could not be read from Chatwoot; attach it again.",
+            ),
+            Self::Empty => (
+                "No entregado: el mensaje no tiene texto ni archivos.",
+                "Not delivered: the message has neither text nor files.",
+            ),
+            Self::Template => (
+                "No entregado: este puente todavía no envía plantillas; escribe el texto dentro de las 24 h.",
+                "Not delivered: this bridge does not send templates yet; write the text within the 24 h.",
+            ),
+            Self::NoRecipient => (
+                "No entregado: no se sabe a qué WhatsApp pertenece esta conversación; responde en la conversación del cliente.",
+                "Not delivered: it is not known whose WhatsApp this conversation is; answer in the customer's own conversation.",
+            ),
+            Self::ChannelDown => (
+                "No entregado: el número está desconectado de WhatsApp; avisa al operador y pulsa Reintentar después.",
+                "Not delivered: the number is disconnected from WhatsApp; tell the operator and press Retry later.",
+            ),
+            Self::Refused { code } => return refusal(code, locale),
+        };
+        pick(locale, es, en).to_owned()
+    }
+
+    /// The same, when some parts of the message did go out.
+    pub fn say_partly(self, locale: Locale, accepted: usize, parts: usize) -> String {
+        let why = self.say(locale);
+        match (accepted, locale) {
+            (0, _) => why,
+            (_, Locale::Es) => format!("Salieron {accepted} de {parts} partes. {why}"),
+            (_, Locale::En) => format!("{accepted} of {parts} parts went out. {why}"),
+        }
+    }
+}
+
+/// Meta's codes that an agent can do something about (whatsapp-cloud-api.md §4.6).
+fn refusal(code: i64, locale: Locale) -> String {
+    let (es, en) = match code {
+        131_047 => return Trouble::WindowClosed.say(locale),
+        131_026 => (
+            "No entregado: no se pudo entregar a este número (sin WhatsApp, versión antigua o bloqueado). Llama por teléfono o intenta más tarde.",
+            "Not delivered: this number could not be reached (no WhatsApp, an old version, or blocked). Phone them or try later.",
+        ),
+        131_050 => (
+            "No entregado: el cliente pidió no recibir mensajes de marketing.",
+            "Not delivered: the customer asked not to receive marketing messages.",
+        ),
+        131_049 | 130_472 => (
+            "No entregado: WhatsApp retuvo el mensaje para no saturar al cliente; espera al menos 24 h.",
+            "Not delivered: WhatsApp held the message back to spare the customer; wait at least 24 h.",
+        ),
+        131_051 => (
+            "No entregado: WhatsApp no admite este tipo de mensaje; envíalo como texto o archivo.",
+            "Not delivered: WhatsApp does not take this kind of message; send it as text or as a file.",
+        ),
+        131_053 => (
+            "No entregado: WhatsApp no aceptó el archivo; conviértelo a un formato común (JPG, PNG, PDF, MP4, MP3).",
+            "Not delivered: WhatsApp did not accept the file; convert it to a common format (JPG, PNG, PDF, MP4, MP3).",
+        ),
+        131_056 | 130_429 | 131_048 | 80_007 | 4 => (
+            "No entregado: se enviaron demasiados mensajes seguidos; espera unos minutos y pulsa Reintentar.",
+            "Not delivered: too many messages in a row; wait some minutes and press Retry.",
+        ),
+        131_042 => (
+            "No entregado: falta un medio de pago en la cuenta de WhatsApp; avisa al operador.",
+            "Not delivered: the WhatsApp account lacks a payment method; tell the operator.",
+        ),
+        0 | 3 | 10 | 190 | 200..=299 | 368 | 131_005 | 131_031 | 131_045 | 133_010 => (
+            "No entregado: el número perdió el permiso para enviar por WhatsApp; avisa al operador.",
+            "Not delivered: the number lost its permission to send on WhatsApp; tell the operator.",
+        ),
+        131_021 => (
+            "No entregado: el destinatario es el propio número del negocio.",
+            "Not delivered: the recipient is the business number itself.",
+        ),
+        _ => {
+            return match locale {
+                Locale::Es => format!(
+                    "No entregado: WhatsApp rechazó el mensaje (código {code}). Avisa al operador si se repite."
+                ),
+                Locale::En => format!(
+                    "Not delivered: WhatsApp refused the message (code {code}). Tell the operator if it happens again."
+                ),
+            };
+        }
+    };
+    pick(locale, es, en).to_owned()
+}
+
+/// Lines that stand for what has no text of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line<'a> {
+    /// A file that cannot be had.
+    MediaMissing(MediaKind),
+    /// A place.
+    Location,
+    /// An address card.
+    Contact,
+    /// A button or a row was chosen.
+    Choice,
+    /// A form was filled in.
+    Form,
+    /// A reaction.
+    Reaction(&'a str),
+    /// A reaction was taken back.
+    ReactionRemoved,
+    /// A cart.
+    Order,
+    /// A message was changed.
+    Edited,
+    /// A message was deleted for everyone.
+    Revoked,
+    /// The message was forwarded.
+    Forwarded,
+    /// The customer has a new number or id.
+    Moved,
+    /// A call.
+    Call(&'a str),
+    /// The customer's wish about marketing.
+    Preference(&'a str),
+    /// Something that only the phone can show.
+    Unsupported,
+    /// An answer to a message we cannot point to.
+    InReplyTo,
+    /// Somebody spoke in a group.
+    GroupName,
+    /// Sending is held up.
+    SendingWaits,
+    /// A contact nobody has named.
+    Nameless,
+}
+
+impl Line<'_> {
+    /// The line in words.
+    pub fn say(self, locale: Locale) -> String {
+        let (es, en) = match self {
+            Self::MediaMissing(kind) => {
+                let what = kind.say(locale);
+                return match locale {
+                    Locale::Es => {
+                        format!("[{what}: el archivo no está disponible; pide al cliente que lo envíe otra vez]")
+                    }
+                    Locale::En => format!("[{what}: the file is not available; ask the customer to send it again]"),
+                };
+            }
+            Self::Location => ("📍 Ubicación", "📍 Location"),
+            Self::Contact => ("👤 Contacto", "👤 Contact"),
+            Self::Choice => ("Eligió", "Chose"),
+            Self::Form => ("📋 Formulario", "📋 Form"),
+            Self::Reaction(emoji) => {
+                return match locale {
+                    Locale::Es => format!("Reaccionó con {emoji}"),
+                    Locale::En => format!("Reacted with {emoji}"),
+                };
+            }
+            Self::ReactionRemoved => ("Quitó su reacción", "Took the reaction back"),
+            Self::Order => ("🛒 Pedido", "🛒 Order"),
+            Self::Edited => ("✏️ Editado", "✏️ Edited"),
+            Self::Revoked => ("🗑️ El cliente eliminó este mensaje", "🗑️ The customer deleted this message"),
+            Self::Forwarded => ("↪️ Reenviado", "↪️ Forwarded"),
+            Self::Moved => (
+                "ℹ️ El cliente cambió de número o de usuario en WhatsApp",
+                "ℹ️ The customer changed number or user on WhatsApp",
+            ),
+            Self::Call(event) => {
+                return match locale {
+                    Locale::Es => format!("📞 Llamada de WhatsApp ({event})"),
+                    Locale::En => format!("📞 WhatsApp call ({event})"),
+                };
+            }
+            Self::Preference("stop") => {
+                ("ℹ️ El cliente pidió no recibir marketing", "ℹ️ The customer asked for no marketing")
+            }
+            Self::Preference("resume") => {
+                ("ℹ️ El cliente acepta marketing otra vez", "ℹ️ The customer accepts marketing again")
+            }
+            Self::Preference(_) => ("ℹ️ El cliente cambió su preferencia", "ℹ️ The customer changed a preference"),
+            Self::Unsupported => (
+                "⚠️ Mensaje que WhatsApp no muestra aquí; míralo en el teléfono",
+                "⚠️ A message WhatsApp does not show here; look at the phone",
+            ),
+            Self::InReplyTo => ("Responde a un mensaje anterior", "Replies to an earlier message"),
+            Self::GroupName => ("Grupo de WhatsApp", "WhatsApp group"),
+            Self::SendingWaits => (
+                "WhatsApp no acepta mensajes en este momento. Los tuyos se reintentan solos mientras siga abierta la ventana de 24 h; no hace falta reenviarlos.",
+                "WhatsApp is not accepting messages right now. Yours are tried again by themselves while the 24 h window is open; there is no need to send them again.",
+            ),
+            Self::Nameless => ("Cliente de WhatsApp", "WhatsApp customer"),
+        };
+        pick(locale, es, en).to_owned()
+    }
+}
+
+impl MediaKind {
+    /// What to call a file of this kind.
+    pub fn say(self, locale: Locale) -> &'static str {
+        let (es, en) = match self {
+            Self::Image => ("Imagen", "Image"),
+            Self::Video => ("Video", "Video"),
+            Self::Audio => ("Audio", "Audio"),
+            Self::Voice => ("Nota de voz", "Voice note"),
+            Self::Document => ("Documento", "Document"),
+            Self::Sticker => ("Sticker", "Sticker"),
+        };
+        pick(locale, es, en)
+    }
+}
+
+fn pick(locale: Locale, es: &'static str, en: &'static str) -> &'static str {
+    match locale {
+        Locale::Es => es,
+        Locale::En => en,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_agent_reads_what_to_do_next() {
+        assert_eq!(
+            Trouble::Refused { code: 131_047 }.say(Locale::Es),
+            "No entregado: pasaron más de 24 h desde su último mensaje; usa una plantilla."
+        );
+        assert!(Trouble::Refused { code: 999_999 }.say(Locale::Es).contains("999999"));
+        assert_eq!(
+            Trouble::Unreachable.say_partly(Locale::En, 2, 3),
+            "2 of 3 parts went out. Not delivered: WhatsApp was not available in time; press Retry."
+        );
+    }
+}

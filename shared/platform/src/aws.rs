@@ -1,0 +1,73 @@
+//! The three AWS clients: one HTTP stack, ring for TLS, Amazon's own roots compiled in, everything else from the environment
+//! Lambda provides (performance.md §5).
+
+use aws_smithy_http_client::{
+    Builder,
+    tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
+};
+
+use crate::Environment;
+
+/// The clients; each function takes those it needs.
+#[derive(Clone, Debug)]
+pub struct Aws {
+    /// State.
+    pub dynamodb: aws_sdk_dynamodb::Client,
+    /// Work.
+    pub sqs: aws_sdk_sqs::Client,
+    /// Secrets.
+    pub secrets: aws_sdk_secretsmanager::Client,
+}
+
+impl Aws {
+    /// From Lambda's own environment: region, keys, session token, and an endpoint if one is set.
+    pub fn from_env(env: &mut Environment) -> Option<Self> {
+        let region = env.text("AWS_REGION");
+        let key = env.text("AWS_ACCESS_KEY_ID");
+        let secret = env.text("AWS_SECRET_ACCESS_KEY");
+        let token = env.optional("AWS_SESSION_TOKEN");
+        let endpoint = env.optional("AWS_ENDPOINT_URL");
+        let http = http_client(endpoint.as_deref())?;
+        let (region, key, secret) = (region?, key?, secret?);
+        // Each SDK crate has a builder type of its own with the same methods.
+        macro_rules! client {
+            ($sdk:ident) => {{
+                use $sdk::config::{BehaviorVersion, Config, Credentials, Region};
+                let credentials = Credentials::new(&key, &secret, token.clone(), None, "environment");
+                let mut config = Config::builder()
+                    .behavior_version(BehaviorVersion::latest())
+                    .region(Region::new(region.clone()))
+                    .credentials_provider(credentials)
+                    .http_client(http.clone());
+                config.set_endpoint_url(endpoint.clone());
+                $sdk::Client::from_conf(config.build())
+            }};
+        }
+        Some(Self {
+            dynamodb: client!(aws_sdk_dynamodb),
+            sqs: client!(aws_sdk_sqs),
+            secrets: client!(aws_sdk_secretsmanager),
+        })
+    }
+}
+
+fn http_client(endpoint: Option<&str>) -> Option<aws_sdk_sqs::config::SharedHttpClient> {
+    if endpoint.is_some_and(|endpoint| endpoint.starts_with("http://")) {
+        return Some(Builder::new().build_http());
+    }
+    let roots = TrustStore::empty().with_pem_certificate(include_str!("amazon-roots.pem"));
+    let tls = TlsContext::builder().with_trust_store(roots).build().ok()?;
+    Some(Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).tls_context(tls).build_https())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amazons_roots_are_accepted_by_the_tls_library() {
+        // Building the client parses every certificate; a bad one would stop each function at its first call.
+        assert!(http_client(None).is_some());
+        assert_eq!(include_str!("amazon-roots.pem").matches("BEGIN CERTIFICATE").count(), 4);
+    }
+}

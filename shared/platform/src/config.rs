@@ -1,0 +1,100 @@
+//! Settings from the environment, read once at start; whatever is missing or wrong is told in one message.
+
+use std::str::FromStr;
+
+use url::Url;
+
+/// Everything that is wrong with the environment.
+#[derive(Debug, thiserror::Error)]
+#[error("the environment is not complete: {}", faults.join("; "))]
+pub struct ConfigError {
+    faults: Vec<String>,
+}
+
+/// Reads settings and gathers what is wrong with them.
+#[derive(Debug, Default)]
+pub struct Environment {
+    faults: Vec<String>,
+    lookup: Lookup,
+}
+
+#[derive(Debug, Default)]
+enum Lookup {
+    #[default]
+    Process,
+    Given(Vec<(String, String)>),
+}
+
+impl Environment {
+    /// The process's own.
+    pub fn process() -> Self {
+        Self::default()
+    }
+
+    /// A given one, for tests that build a function without touching the process.
+    pub fn given(settings: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self { faults: Vec::new(), lookup: Lookup::Given(settings.into_iter().collect()) }
+    }
+
+    /// A setting that must be there.
+    pub fn text(&mut self, name: &str) -> Option<String> {
+        let value = self.optional(name);
+        if value.is_none() {
+            self.faults.push(format!("{name} is missing"));
+        }
+        value
+    }
+
+    /// A setting that may be absent; empty is absent.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+    pub fn optional(&self, name: &str) -> Option<String> {
+        let value = match &self.lookup {
+            Lookup::Process => std::env::var(name).ok(),
+            Lookup::Given(settings) => settings.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone()),
+        };
+        value.filter(|value| !value.is_empty())
+    }
+
+    /// A setting of a type.
+    pub fn parsed<T: FromStr<Err: std::fmt::Display>>(&mut self, name: &str) -> Option<T> {
+        let text = self.text(name)?;
+        match text.parse() {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.faults.push(format!("{name}: {error}"));
+                None
+            }
+        }
+    }
+
+    /// A base URL with a host.
+    pub fn url(&mut self, name: &str) -> Option<Url> {
+        let url: Url = self.parsed(name)?;
+        if url.cannot_be_a_base() || !matches!(url.scheme(), "http" | "https") {
+            self.faults.push(format!("{name}: must be an http or https address"));
+            return None;
+        }
+        Some(url)
+    }
+
+    /// What was wrong.
+    pub fn into_error(self) -> ConfigError {
+        ConfigError { faults: self.faults }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_faults_come_in_one_message() {
+        let mut env =
+            Environment::given([("A".into(), String::new()), ("N".into(), "x".into()), ("U".into(), "ftp://h".into())]);
+        assert_eq!((env.text("A"), env.parsed::<u32>("N"), env.url("U")), (None, None, None));
+        assert_eq!(
+            env.into_error().to_string(),
+            "the environment is not complete: A is missing; N: invalid digit found in string; U: must be an http or https address"
+        );
+    }
+}

@@ -1,0 +1,12 @@
+//! What every function stands on: settings, secrets, clients, logs, metrics. It knows nothing of the domain but its clock.
+
+pub mod aws;
+pub mod config;
+pub mod http;
+pub mod metrics;
+pub mod secrets;
+pub mod telemetry;
+
+pub use config::{ConfigError, Environment};
+pub use metrics::{Metric, Metrics};
+pub use secrets::{AppSecrets, ChannelSecrets, SecretError, Secrets};

@@ -1,0 +1,34 @@
+//! How long to wait before the next try.
+
+use std::time::Duration;
+
+/// The longest wait. An outage of whatever length is waited out at this pace.
+const LONGEST: Duration = Duration::from_secs(900);
+
+/// One second after the first receive, doubled with each further one, at most 15 minutes. A tenth more or less by `salt`
+/// keeps the customers of a whole outage from coming back in one second.
+pub fn backoff(receives: u32, salt: &str) -> Duration {
+    let seconds = 1u64 << receives.saturating_sub(1).min(10);
+    let base = Duration::from_secs(seconds).min(LONGEST);
+    let spread = salt.bytes().fold(7u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte))) % 100;
+    let swing = base.mul_f64(0.1 * f64::from(spread) / 100.0);
+    if base == LONGEST { base.saturating_sub(swing) } else { base + swing }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_grows_and_stops_growing() {
+        let waits: Vec<_> = (1..=14).map(|receives| backoff(receives, "m").as_secs()).collect();
+        assert!(waits.is_sorted(), "{waits:?}");
+        assert_eq!(backoff(1, "m").as_secs(), 1);
+        assert!((810..=900).contains(&backoff(1000, "m").as_secs()));
+    }
+
+    #[test]
+    fn two_customers_come_back_at_different_times() {
+        assert_ne!(backoff(12, "a"), backoff(12, "b"));
+    }
+}

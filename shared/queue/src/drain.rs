@@ -1,0 +1,200 @@
+//! Working off a batch: groups side by side, each in order; a failure holds back its own group and no other.
+
+use std::{future::Future, panic::AssertUnwindSafe, time::Duration};
+
+use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
+use aws_sdk_sqs::types::ChangeMessageVisibilityBatchRequestEntry;
+use domain::Timestamp;
+use futures_util::{FutureExt as _, future::join_all};
+use tokio::time::Instant;
+
+use crate::{DeadLetters, Queue, backoff};
+
+/// A record is begun only if at least this much of the invocation's time is left: a file may take 90 s.
+const LEAST_LEFT: Duration = Duration::from_secs(20);
+
+/// A message taken from a queue.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// SQS's id of it; the same at every receive.
+    pub id: String,
+    /// Its group.
+    pub group: String,
+    /// The task, as JSON.
+    pub body: String,
+    /// How often it was received, this time included.
+    pub receives: u32,
+    /// When it was put in.
+    pub sent_at: Timestamp,
+    receipt: String,
+}
+
+/// What to do with a record that was worked on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Take it out of the queue.
+    Done,
+    /// Leave it in, and all of its group behind it.
+    Retry {
+        /// When to try again; by the usual pace if the other side did not say.
+        after: Option<Duration>,
+    },
+    /// Put it into the dead letters, so that its group goes on.
+    Poison {
+        /// Why.
+        reason: &'static str,
+    },
+}
+
+/// What a batch is drained with.
+#[derive(Clone, Debug)]
+pub struct Drain {
+    /// The queue it came from.
+    pub queue: Queue,
+    /// Its dead letters.
+    pub dead_letters: DeadLetters,
+}
+
+/// What came of a batch.
+#[derive(Debug, Default)]
+pub struct Drained {
+    /// What Lambda has to leave in the queue.
+    pub response: SqsBatchResponse,
+    /// How many records were given back.
+    pub retried: usize,
+    /// How many went to the dead letters.
+    pub poisoned: usize,
+}
+
+impl Drain {
+    /// Hands each record to `handle`. `left` is the invocation's remaining time.
+    pub async fn run<F>(&self, event: SqsEvent, left: Duration, handle: impl Fn(Record) -> F) -> Drained
+    where
+        F: Future<Output = Verdict>,
+    {
+        self.run_groups(event, |records| {
+            let handle = &handle;
+            let started = Instant::now();
+            async move {
+                let mut verdicts = Vec::new();
+                for record in records {
+                    if started.elapsed() + LEAST_LEFT > left {
+                        verdicts.push(Verdict::Retry { after: Some(Duration::ZERO) });
+                        break;
+                    }
+                    let verdict = AssertUnwindSafe(handle(record)).catch_unwind().await;
+                    // What panicked is tried again; whoever claims it counts the crashes.
+                    verdicts.push(verdict.unwrap_or(Verdict::Retry { after: None }));
+                    if matches!(verdicts.last(), Some(Verdict::Retry { .. })) {
+                        break;
+                    }
+                }
+                verdicts
+            }
+        })
+        .await
+    }
+
+    /// Hands each group of the batch over as a whole, in order, for work that is the same for all of it. One verdict for
+    /// each record is expected back; missing ones mean "after the last one given".
+    pub async fn run_groups<F>(&self, event: SqsEvent, handle: impl Fn(Vec<Record>) -> F) -> Drained
+    where
+        F: Future<Output = Vec<Verdict>>,
+    {
+        let groups = by_group(event);
+        let work = groups.into_iter().map(|records| {
+            let verdicts = AssertUnwindSafe(handle(records.clone())).catch_unwind();
+            async move { (verdicts.await.unwrap_or_default(), records) }
+        });
+        let mut drained = Drained::default();
+        for (verdicts, records) in join_all(work).await {
+            self.settle(verdicts, records, &mut drained).await;
+        }
+        drained
+    }
+
+    async fn settle(&self, verdicts: Vec<Verdict>, records: Vec<Record>, drained: &mut Drained) {
+        let mut verdicts = verdicts.into_iter();
+        let mut records = records.into_iter();
+        while let Some(record) = records.next() {
+            let verdict = match verdicts.next() {
+                Some(Verdict::Poison { reason }) => self.bury(&record, reason, drained).await,
+                Some(verdict) => verdict,
+                None => Verdict::Retry { after: None },
+            };
+            if let Verdict::Retry { after } = verdict {
+                let wait = after.unwrap_or_else(|| backoff(record.receives, &record.id));
+                let held: Vec<Record> = std::iter::once(record).chain(records.by_ref()).collect();
+                self.hold(&held, wait).await;
+                drained.retried += held.len();
+                drained.response.batch_item_failures.extend(held.into_iter().map(|record| failure(record.id)));
+            }
+        }
+    }
+
+    async fn bury(&self, record: &Record, reason: &'static str, drained: &mut Drained) -> Verdict {
+        match self.dead_letters.put(&record.group, record.body.as_bytes(), reason).await {
+            Ok(()) => {
+                tracing::error!(reason, message.id = record.id, "a task was put into the dead letters");
+                drained.poisoned += 1;
+                Verdict::Done
+            }
+            Err(error) => {
+                tracing::warn!(%error, reason, "the dead letters did not take a task; it stays in its queue");
+                Verdict::Retry { after: None }
+            }
+        }
+    }
+
+    /// Hides a held group for `wait`, the last record first: the first one must not be overtaken.
+    async fn hold(&self, held: &[Record], wait: Duration) {
+        let seconds = i32::try_from(wait.as_secs()).unwrap_or(900).max(i32::from(wait.subsec_millis() > 0));
+        let mut entries = Vec::new();
+        for (at, record) in held.iter().enumerate().rev() {
+            let entry = ChangeMessageVisibilityBatchRequestEntry::builder()
+                .id(at.to_string())
+                .receipt_handle(&record.receipt)
+                .visibility_timeout(seconds)
+                .build();
+            entries.extend(entry);
+        }
+        let request =
+            self.queue.client.change_message_visibility_batch().queue_url(&self.queue.url).set_entries(Some(entries));
+        if request.send().await.is_err() {
+            tracing::warn!("the wait of a held group could not be set; the queue's own applies");
+        }
+    }
+}
+
+fn failure(id: String) -> BatchItemFailure {
+    let mut failure = BatchItemFailure::default();
+    failure.item_identifier = id;
+    failure
+}
+
+/// The batch's groups, in the order of their first records.
+fn by_group(event: SqsEvent) -> Vec<Vec<Record>> {
+    let mut groups: Vec<Vec<Record>> = Vec::new();
+    for message in event.records {
+        let record = Record::read(message);
+        match groups.iter_mut().find(|group| group.first().is_some_and(|first| first.group == record.group)) {
+            Some(group) => group.push(record),
+            None => groups.push(vec![record]),
+        }
+    }
+    groups
+}
+
+impl Record {
+    fn read(message: SqsMessage) -> Self {
+        let attribute = |name: &str| message.attributes.get(name).cloned().unwrap_or_default();
+        Self {
+            group: attribute("MessageGroupId"),
+            receives: attribute("ApproximateReceiveCount").parse().unwrap_or(1),
+            sent_at: Timestamp::from_millis(attribute("SentTimestamp").parse().unwrap_or_default()),
+            id: message.message_id.unwrap_or_default(),
+            body: message.body.unwrap_or_default(),
+            receipt: message.receipt_handle.unwrap_or_default(),
+        }
+    }
+}

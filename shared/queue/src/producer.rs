@@ -1,0 +1,120 @@
+//! Putting tasks into a FIFO queue.
+
+use aws_sdk_sqs::{Client, types::SendMessageBatchRequestEntry};
+use serde::Serialize;
+
+use crate::QueueError;
+
+/// What SQS takes at once, in bytes, less what the entries' own fields may count.
+const BATCH_BYTES: usize = 1024 * 1024 - 16 * 1024;
+
+/// What SQS takes at once, in messages.
+const BATCH: usize = 10;
+
+/// A message to be put into a queue.
+#[derive(Clone, Debug)]
+pub struct Letter {
+    /// Messages of one group come out in the order they went in.
+    pub group: String,
+    /// A second letter with the same id within five minutes is taken and forgotten.
+    pub dedup: String,
+    /// The task, as JSON.
+    pub body: String,
+}
+
+impl Letter {
+    /// Writes a task down.
+    pub fn new(group: impl Into<String>, dedup: impl Into<String>, task: &impl Serialize) -> Result<Self, QueueError> {
+        Ok(Self { group: group.into(), dedup: dedup.into(), body: serde_json::to_string(task)? })
+    }
+
+    /// Whether SQS would take it.
+    pub fn fits(&self) -> bool {
+        self.body.len() <= BATCH_BYTES
+    }
+}
+
+/// A FIFO queue to put tasks into.
+#[derive(Clone, Debug)]
+pub struct Queue {
+    pub(crate) client: Client,
+    pub(crate) url: String,
+}
+
+impl Queue {
+    /// The queue at `url`.
+    pub fn new(client: Client, url: String) -> Self {
+        Self { client, url }
+    }
+
+    /// Puts all letters in, in order. An error means that a tail of them may be missing; none is in without those before it
+    /// in its batch having been tried.
+    pub async fn send_all(&self, letters: Vec<Letter>) -> Result<(), QueueError> {
+        for batch in batches(letters) {
+            self.send_batch(batch).await?;
+        }
+        Ok(())
+    }
+
+    /// Puts one in.
+    pub async fn send(&self, letter: Letter) -> Result<(), QueueError> {
+        self.send_all(vec![letter]).await
+    }
+
+    async fn send_batch(&self, letters: Vec<Letter>) -> Result<(), QueueError> {
+        let of = letters.len();
+        let mut entries = Vec::with_capacity(of);
+        for (at, letter) in letters.into_iter().enumerate() {
+            let entry = SendMessageBatchRequestEntry::builder()
+                .id(at.to_string())
+                .message_body(letter.body)
+                .message_group_id(letter.group)
+                .message_deduplication_id(letter.dedup)
+                .build()?;
+            entries.push(entry);
+        }
+        let request = self.client.send_message_batch().queue_url(&self.url).set_entries(Some(entries));
+        let answer = request.send().await.map_err(QueueError::call)?;
+        let refused = answer.failed.len();
+        if refused == 0 { Ok(()) } else { Err(QueueError::Partly { refused, of }) }
+    }
+}
+
+/// Batches within both of SQS's limits, the order kept.
+fn batches(letters: Vec<Letter>) -> Vec<Vec<Letter>> {
+    let mut batches: Vec<Vec<Letter>> = Vec::new();
+    let mut bytes = 0;
+    for letter in letters {
+        match batches.last_mut() {
+            Some(batch) if batch.len() < BATCH && bytes + letter.body.len() <= BATCH_BYTES => {
+                bytes += letter.body.len();
+                batch.push(letter);
+            }
+            _ => {
+                bytes = letter.body.len();
+                batches.push(vec![letter]);
+            }
+        }
+    }
+    batches
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn letter(id: usize, bytes: usize) -> Letter {
+        Letter { group: "g".into(), dedup: id.to_string(), body: "x".repeat(bytes) }
+    }
+
+    #[test]
+    fn batches_keep_order_and_both_limits() {
+        let letters: Vec<_> = (0..27).map(|id| letter(id, if id == 5 { 900_000 } else { 60_000 })).collect();
+        let batches = batches(letters);
+        for batch in &batches {
+            assert!(batch.len() <= BATCH && batch.iter().map(|l| l.body.len()).sum::<usize>() <= BATCH_BYTES);
+        }
+        let order: Vec<usize> = batches.iter().flatten().map(|l| l.dedup.parse().unwrap()).collect();
+        assert_eq!(order, (0..27).collect::<Vec<_>>());
+    }
+}

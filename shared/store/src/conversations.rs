@@ -1,0 +1,185 @@
+//! Chatwoot's conversations: whose they are, and how far their agent messages are settled.
+
+use aws_sdk_dynamodb::types::ReturnValue;
+use domain::{AccountId, Channel, ContactId, ConversationId, CustomerId, MessageId, PhoneNumberId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Customers, StoreError, Table,
+    table::{Change, Item, Key, integer, text},
+};
+
+/// A conversation as the bridge knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conversation {
+    /// The Chatwoot account.
+    pub account: AccountId,
+    /// Its id there.
+    pub conversation: ConversationId,
+    /// The number it belongs to.
+    pub channel: PhoneNumberId,
+    /// The customer, where one could be made out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer: Option<CustomerId>,
+    /// Since when the bridge has been looking after it; what is older is not ours to send.
+    pub known_since: Timestamp,
+    /// Everything up to this message needs no more looking at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settled: Option<MessageId>,
+    /// When the last complete look at it began: a hint from before says nothing new.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub looked_at: Option<Timestamp>,
+    /// When the agent was told that sending waits, if it still does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told_to_wait_at: Option<Timestamp>,
+}
+
+#[derive(Serialize)]
+struct Row<'a> {
+    #[serde(flatten)]
+    conversation: &'a Conversation,
+    active_at: i64,
+    expires_at: i64,
+}
+
+/// The conversations.
+#[derive(Clone, Debug)]
+pub struct Conversations {
+    table: Table,
+}
+
+impl Conversations {
+    /// Conversations of this table.
+    pub fn new(table: Table) -> Self {
+        Self { table }
+    }
+
+    /// The conversation, if the bridge knows it.
+    pub async fn get(&self, account: AccountId, id: ConversationId) -> Result<Option<Conversation>, StoreError> {
+        self.table.get(&key(account, id)).await
+    }
+
+    /// Binds a customer's thread to a conversation just found or made: thread and conversation in one write.
+    pub async fn bind(
+        &self,
+        customers: &Customers,
+        customer: &CustomerId,
+        channel: &Channel,
+        contact: ContactId,
+        id: ConversationId,
+    ) -> Result<(), StoreError> {
+        let now = self.table.now();
+        let put = self.table.transact_update(Change {
+            key: key(channel.account, id),
+            update: "SET customer = :customer, channel = :channel, account = :account, conversation = :id, \
+                     known_since = if_not_exists(known_since, :now), active_at = :now, expires_at = :end"
+                .to_owned(),
+            condition: None,
+            values: Item::from([
+                (":customer".to_owned(), text(customer.as_str())),
+                (":channel".to_owned(), text(channel.phone_number_id.as_str())),
+                (":account".to_owned(), integer(channel.account.0)),
+                (":id".to_owned(), integer(id.0)),
+                (":now".to_owned(), integer(now.as_millis())),
+                (":end".to_owned(), integer(self.table.kept_until())),
+            ]),
+        })?;
+        let writes = vec![put, customers.bind(customer, &channel.phone_number_id, contact, id)?];
+        for _ in 0..8 {
+            if self.table.transact(writes.clone()).await? {
+                return Ok(());
+            }
+        }
+        Err(StoreError::Contended)
+    }
+
+    /// Writes a conversation that an agent began, or an older one the bridge meets for the first time.
+    pub async fn adopt(&self, conversation: &Conversation) -> Result<(), StoreError> {
+        let row = Row { conversation, active_at: self.table.now().as_millis(), expires_at: self.table.kept_until() };
+        self.table.put(&key(conversation.account, conversation.conversation), &row).await
+    }
+
+    /// Records that a look which began at `looked_at` went through, and how far all is settled now.
+    pub async fn looked(
+        &self,
+        conversation: &Conversation,
+        looked_at: Timestamp,
+        settled: Option<MessageId>,
+    ) -> Result<(), StoreError> {
+        let mut update = "SET looked_at = :at".to_owned();
+        let mut values = Item::from([(":at".to_owned(), integer(looked_at.as_millis()))]);
+        if let Some(settled) = settled {
+            update.push_str(", settled = :settled");
+            values.insert(":settled".to_owned(), integer(settled.0));
+        }
+        self.change(conversation, update, values).await
+    }
+
+    /// Records that something was sent: the conversation lives on, and a new trouble is news again.
+    pub async fn sent(&self, conversation: &Conversation) -> Result<(), StoreError> {
+        let values = Item::from([
+            (":now".to_owned(), integer(self.table.now().as_millis())),
+            (":end".to_owned(), integer(self.table.kept_until())),
+        ]);
+        let update = "SET active_at = :now, expires_at = :end REMOVE told_to_wait_at".to_owned();
+        self.change(conversation, update, values).await
+    }
+
+    /// Records that the agent is being told that sending waits.
+    pub async fn told_to_wait(&self, conversation: &Conversation) -> Result<(), StoreError> {
+        let values = Item::from([(":now".to_owned(), integer(self.table.now().as_millis()))]);
+        self.change(conversation, "SET told_to_wait_at = :now".to_owned(), values).await
+    }
+
+    async fn change(&self, conversation: &Conversation, update: String, values: Item) -> Result<(), StoreError> {
+        let change = Change {
+            key: key(conversation.account, conversation.conversation),
+            update,
+            condition: Some("attribute_exists(pk)".to_owned()),
+            values,
+        };
+        self.table.update(change, ReturnValue::None).await.map(|_| ())
+    }
+
+    /// The conversations of a channel in which something happened since `since`, by the index `activity`.
+    pub async fn active(
+        &self,
+        channel: &PhoneNumberId,
+        since: Timestamp,
+    ) -> Result<Vec<(AccountId, ConversationId)>, StoreError> {
+        #[derive(Deserialize)]
+        struct Found {
+            account: AccountId,
+            conversation: ConversationId,
+        }
+        let mut out = Vec::new();
+        let mut start = None;
+        loop {
+            let page = self
+                .table
+                .client
+                .query()
+                .table_name(&self.table.name)
+                .index_name("activity")
+                .key_condition_expression("channel = :channel AND active_at >= :since")
+                .expression_attribute_values(":channel", text(channel.as_str()))
+                .expression_attribute_values(":since", integer(since.as_millis()))
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .map_err(StoreError::call)?;
+            for item in page.items.unwrap_or_default() {
+                let found: Found = serde_dynamo::aws_sdk_dynamodb_1::from_item(item)?;
+                out.push((found.account, found.conversation));
+            }
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                return Ok(out);
+            }
+        }
+    }
+}
+
+pub(crate) fn key(account: AccountId, id: ConversationId) -> Key {
+    Key::new(format!("conversation#{account}#{id}"), "conversation")
+}

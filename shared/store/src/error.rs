@@ -1,0 +1,40 @@
+//! What can go wrong with the table.
+
+use aws_sdk_dynamodb::error::{BuildError, SdkError};
+use domain::{Class, Classify};
+
+/// A call to the table that did not do what it should.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// DynamoDB did not answer, throttled, or refused for a reason that may pass.
+    #[error("the table did not take the call")]
+    Call(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Somebody else kept changing the same item.
+    #[error("the item was changed by others again and again")]
+    Contended,
+    /// An item is not what this version writes.
+    #[error("an item of the table cannot be read")]
+    Item(#[from] serde_dynamo::Error),
+    /// A request could not be put together: a fault of ours.
+    #[error("a request to the table is incomplete")]
+    Request(#[from] BuildError),
+}
+
+impl StoreError {
+    pub(crate) fn call<E, R>(error: SdkError<E, R>) -> Self
+    where
+        E: std::error::Error + Send + Sync + 'static,
+        R: std::fmt::Debug + Send + Sync + 'static,
+    {
+        Self::Call(Box::new(error))
+    }
+}
+
+impl Classify for StoreError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Call(_) | Self::Contended => Class::LATER,
+            Self::Item(_) | Self::Request(_) => Class::Poison,
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! State: one DynamoDB table with ids, addresses and times. No content, and nothing without an end.
+//!
+//! | item | key | holds |
+//! |---|---|---|
+//! | channel | `channel` / phone number id | number ↔ WABA ↔ account and inbox |
+//! | customer | `customer#id` / `customer` | the aliases it is known by |
+//! | thread | `customer#id` / `channel#pnid` | address, window, contact and conversation of a customer on a channel |
+//! | alias | `alias#account#hash` / `alias` | which customer |
+//! | conversation | `conversation#account#id` / `conversation` | which customer and channel, how far it is settled |
+//! | outgoing | `conversation#account#id` / `message#id` | an agent's message and the fate of its parts |
+//! | link | `wamid#hash` / `link` | WhatsApp message ↔ Chatwoot message |
+//! | claim | `claim#hash` / `claim` | who is at work on an item, or that it is done |
+//! | counter | `counter#channel` / `day#shard` | the balance sheet |
+//! | watch | `watch#channel` / `account#conversation` | a conversation with a failed message that may be retried |
+//! | round | `round#channel` / `round` | when `reconcile` last went through |
+
+mod channels;
+mod claims;
+mod conversations;
+mod counters;
+mod customers;
+mod error;
+mod links;
+mod outbox;
+mod rounds;
+mod table;
+
+pub use channels::Channels;
+pub use claims::{Claim, Claims};
+pub use conversations::{Conversation, Conversations};
+pub use counters::{Counters, Fate};
+pub use customers::{Customers, Thread};
+pub use error::StoreError;
+pub use links::{Link, Links, Met};
+pub use outbox::{Entry, Outbox};
+pub use rounds::Rounds;
+pub use table::Table;

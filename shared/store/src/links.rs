@@ -1,0 +1,144 @@
+//! Links: which WhatsApp message is which Chatwoot message. Quotes and statuses go by them.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::{ReturnValue, TransactWriteItem};
+use domain::{
+    AccountId, Author, ConversationId, CustomerId, Delivery, MessageId, Subject, SubjectKey, Wamid, subject::Kind,
+};
+use serde::{Deserialize, Serialize};
+use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
+
+use crate::{
+    Claims, Counters, Fate, StoreError, Table,
+    table::{Change, Item, Key, Written, integer},
+};
+
+/// How long a status for an unknown message is kept.
+const EARLY: Duration = Duration::from_secs(86_400);
+
+/// A WhatsApp message and what it is in Chatwoot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// Meta's id; a quote needs it as it is.
+    pub wamid: Wamid,
+    /// Whose conversation it is in.
+    pub customer: CustomerId,
+    /// The Chatwoot account.
+    pub account: AccountId,
+    /// The conversation.
+    pub conversation: ConversationId,
+    /// The message.
+    pub message: MessageId,
+    /// Who wrote it.
+    pub author: Author,
+    /// For an agent's message: which part of it, and which call brought it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<(usize, u32)>,
+    /// A status that came before the message was known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub early: Option<Delivery>,
+}
+
+/// What a status met.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Met {
+    /// The message is known.
+    Known(Box<Link>),
+    /// It is not; the status waits.
+    Unknown,
+}
+
+#[derive(Deserialize)]
+struct Early {
+    #[serde(default)]
+    early: Option<Delivery>,
+}
+
+/// The links.
+#[derive(Clone, Debug)]
+pub struct Links {
+    table: Table,
+    key: SubjectKey,
+}
+
+impl Links {
+    /// Links of this table, their wamids hashed under `key`.
+    pub fn new(table: Table, key: SubjectKey) -> Self {
+        Self { table, key }
+    }
+
+    /// The link of a message. One that only holds an early status is none.
+    pub async fn get(&self, wamid: &Wamid) -> Result<Option<Link>, StoreError> {
+        let item = self.table.item(&self.at(wamid)).await?;
+        match item {
+            Some(item) if item.contains_key("message") => Ok(Some(from_item(item)?)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Links a message that now stands in Chatwoot, closes its claim and counts it: one write.
+    pub async fn close(
+        &self,
+        link: &Link,
+        claims: &Claims,
+        counters: &Counters,
+        channel: &str,
+        item: &Subject,
+    ) -> Result<(), StoreError> {
+        let write = self.write(link)?;
+        counters.close_with(claims, channel, item, Fate::Done, vec![write]).await
+    }
+
+    /// The write that links a message; an early status stays where it is, to be read back.
+    pub(crate) fn write(&self, link: &Link) -> Result<TransactWriteItem, StoreError> {
+        let row: Item = to_item(Link { early: None, ..link.clone() })?;
+        let mut sets: Vec<String> = Vec::new();
+        let mut values = Item::from([(":end".to_owned(), integer(self.table.kept_until()))]);
+        for (name, value) in row {
+            sets.push(format!("{name} = :{name}"));
+            values.insert(format!(":{name}"), value);
+        }
+        sets.sort();
+        self.table.transact_update(Change {
+            key: self.at(&link.wamid),
+            update: format!("SET expires_at = :end, {}", sets.join(", ")),
+            condition: None,
+            values,
+        })
+    }
+
+    /// The message a status is about; if it is unknown, the status is kept for a day and merged with others like it.
+    pub async fn met(&self, wamid: &Wamid, delivery: Delivery) -> Result<Met, StoreError> {
+        for _ in 0..8 {
+            let item = self.table.item(&self.at(wamid)).await?;
+            if item.as_ref().is_some_and(|item| item.contains_key("message")) {
+                return Ok(Met::Known(Box::new(from_item(item.unwrap_or_default())?)));
+            }
+            let seen: Early = item.map(from_item).transpose()?.unwrap_or(Early { early: None });
+            let merged = seen.early.map_or(delivery, |early| early.merge(delivery));
+            let change = Change {
+                key: self.at(wamid),
+                update: "SET early = :merged, expires_at = :end".to_owned(),
+                condition: Some("attribute_not_exists(message)".to_owned()),
+                values: Item::from([
+                    (":merged".to_owned(), serde_dynamo::to_attribute_value(merged)?),
+                    (":end".to_owned(), integer((self.table.now() + EARLY).as_secs())),
+                ]),
+            };
+            if let Written::Done(_) = self.table.update(change, ReturnValue::None).await? {
+                return Ok(Met::Unknown);
+            }
+        }
+        Err(StoreError::Contended)
+    }
+
+    /// The status that had come before the message was linked.
+    pub async fn early(&self, wamid: &Wamid) -> Result<Option<Delivery>, StoreError> {
+        Ok(self.table.get::<Early>(&self.at(wamid)).await?.and_then(|row| row.early))
+    }
+
+    fn at(&self, wamid: &Wamid) -> Key {
+        Key::new(format!("wamid#{}", self.key.subject(Kind::Wamid, wamid.as_str())), "link")
+    }
+}

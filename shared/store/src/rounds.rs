@@ -1,0 +1,70 @@
+//! What `reconcile` goes by: when it last went through, and which conversations it must not forget.
+
+use std::time::Duration;
+
+use domain::{AccountId, ConversationId, PhoneNumberId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::{StoreError, Table, table::Key};
+
+/// Chatwoot offers Retry for a day.
+const WATCHED: Duration = Duration::from_secs(25 * 3600);
+
+#[derive(Deserialize, Serialize)]
+struct Watch {
+    account: AccountId,
+    conversation: ConversationId,
+    expires_at: i64,
+}
+
+#[derive(Deserialize, Serialize)]
+struct Round {
+    began_at: Timestamp,
+    expires_at: i64,
+}
+
+/// The rounds of `reconcile`.
+#[derive(Clone, Debug)]
+pub struct Rounds {
+    table: Table,
+}
+
+impl Rounds {
+    /// Rounds of this table.
+    pub fn new(table: Table) -> Self {
+        Self { table }
+    }
+
+    /// Looks after a conversation for a day: the one callback of a Retry may be lost.
+    pub async fn watch(
+        &self,
+        channel: &PhoneNumberId,
+        account: AccountId,
+        conversation: ConversationId,
+    ) -> Result<(), StoreError> {
+        let key = Key::new(format!("watch#{channel}"), format!("{account}#{conversation}"));
+        let expires_at = (self.table.now() + WATCHED).as_secs();
+        self.table.put(&key, &Watch { account, conversation, expires_at }).await
+    }
+
+    /// The conversations being looked after.
+    pub async fn watched(&self, channel: &PhoneNumberId) -> Result<Vec<(AccountId, ConversationId)>, StoreError> {
+        let rows: Vec<Watch> = self.table.range(&format!("watch#{channel}"), "", "~").await?;
+        Ok(rows.into_iter().map(|row| (row.account, row.conversation)).collect())
+    }
+
+    /// When the last round that went through began.
+    pub async fn last(&self, channel: &PhoneNumberId) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.table.get::<Round>(&round(channel)).await?.map(|round| round.began_at))
+    }
+
+    /// A round that began then went through.
+    pub async fn went_through(&self, channel: &PhoneNumberId, began_at: Timestamp) -> Result<(), StoreError> {
+        let expires_at = (self.table.now() + WATCHED).as_secs();
+        self.table.put(&round(channel), &Round { began_at, expires_at }).await
+    }
+}
+
+fn round(channel: &PhoneNumberId) -> Key {
+    Key::new(format!("round#{channel}"), "round")
+}

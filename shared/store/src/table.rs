@@ -1,0 +1,215 @@
+//! The table itself: keys, ends, and the few ways it is written.
+
+use std::{collections::HashMap, time::Duration};
+
+use aws_sdk_dynamodb::{
+    Client,
+    operation::{transact_write_items::TransactWriteItemsError, update_item::UpdateItemError},
+    types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update},
+};
+use domain::{SharedClock, Timestamp};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
+
+use crate::StoreError;
+
+pub(crate) type Item = HashMap<String, AttributeValue>;
+
+/// The table, the time, and how long things about a customer are kept.
+#[derive(Clone, Debug)]
+pub struct Table {
+    pub(crate) client: Client,
+    pub(crate) name: String,
+    pub(crate) clock: SharedClock,
+    retention: Duration,
+}
+
+/// The key of an item.
+#[derive(Clone, Debug)]
+pub(crate) struct Key {
+    pub(crate) pk: String,
+    pub(crate) sk: String,
+}
+
+impl Key {
+    pub(crate) fn new(pk: impl Into<String>, sk: impl Into<String>) -> Self {
+        Self { pk: pk.into(), sk: sk.into() }
+    }
+
+    pub(crate) fn item(&self) -> Item {
+        Item::from([("pk".to_owned(), text(&self.pk)), ("sk".to_owned(), text(&self.sk))])
+    }
+}
+
+/// An update: what is set, under which condition.
+#[derive(Clone, Debug)]
+pub(crate) struct Change {
+    pub(crate) key: Key,
+    pub(crate) update: String,
+    pub(crate) condition: Option<String>,
+    pub(crate) values: Item,
+}
+
+/// What a conditional write met.
+pub(crate) enum Written {
+    /// Done; the item before or after, as asked.
+    Done(Option<Item>),
+    /// The condition did not hold; the item as it stands.
+    Refused(Option<Item>),
+}
+
+impl Table {
+    /// `retention` is how long after the last activity things about a customer are kept.
+    pub fn new(client: Client, name: String, clock: SharedClock, retention: Duration) -> Self {
+        Self { client, name, clock, retention }
+    }
+
+    /// The current time.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// When things about a customer who is active now end, in epoch seconds.
+    pub(crate) fn kept_until(&self) -> i64 {
+        (self.now() + self.retention).as_secs()
+    }
+
+    /// The item, unless it is past its end: TTL is garbage collection, not a promise.
+    pub(crate) async fn get<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, StoreError> {
+        Ok(self.item(key).await?.map(from_item).transpose()?)
+    }
+
+    /// The same, as it is.
+    pub(crate) async fn item(&self, key: &Key) -> Result<Option<Item>, StoreError> {
+        let request = self.client.get_item().table_name(&self.name).set_key(Some(key.item())).consistent_read(true);
+        let found = request.send().await.map_err(StoreError::call)?.item;
+        Ok(found.filter(|item| self.is_alive(item)))
+    }
+
+    pub(crate) fn is_alive(&self, item: &Item) -> bool {
+        number(item, "expires_at").is_none_or(|end| end > self.now().as_secs())
+    }
+
+    /// All items of a partition whose sort key lies in `[from, to]`, in order.
+    pub(crate) async fn range<T: DeserializeOwned>(
+        &self,
+        pk: &str,
+        from: &str,
+        to: &str,
+    ) -> Result<Vec<T>, StoreError> {
+        let items = self.items(pk, from, to).await?;
+        items.into_iter().map(|item| from_item(item).map_err(StoreError::from)).collect()
+    }
+
+    /// The same, as they are.
+    pub(crate) async fn items(&self, pk: &str, from: &str, to: &str) -> Result<Vec<Item>, StoreError> {
+        let mut out = Vec::new();
+        let mut start = None;
+        loop {
+            let page = self
+                .client
+                .query()
+                .table_name(&self.name)
+                .consistent_read(true)
+                .key_condition_expression("pk = :pk AND sk BETWEEN :from AND :to")
+                .expression_attribute_values(":pk", text(pk))
+                .expression_attribute_values(":from", text(from))
+                .expression_attribute_values(":to", text(to))
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .map_err(StoreError::call)?;
+            out.extend(page.items.unwrap_or_default().into_iter().filter(|item| self.is_alive(item)));
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                return Ok(out);
+            }
+        }
+    }
+
+    /// Changes one item.
+    pub(crate) async fn update(&self, change: Change, returned: ReturnValue) -> Result<Written, StoreError> {
+        let request = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .set_key(Some(change.key.item()))
+            .update_expression(change.update)
+            .set_condition_expression(change.condition)
+            .set_expression_attribute_values(Some(change.values))
+            .return_values(returned)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        match request.send().await {
+            Ok(done) => Ok(Written::Done(done.attributes.filter(|item| !item.is_empty()))),
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
+                    Ok(Written::Refused(refused.item.clone()))
+                }
+                _ => Err(StoreError::call(error)),
+            },
+        }
+    }
+
+    /// Writes all or nothing. `false` means that a condition did not hold or another write was in the way.
+    pub(crate) async fn transact(&self, items: Vec<TransactWriteItem>) -> Result<bool, StoreError> {
+        let request = self.client.transact_write_items().set_transact_items(Some(items));
+        match request.send().await {
+            Ok(_) => Ok(true),
+            Err(error) => match error.as_service_error() {
+                Some(TransactWriteItemsError::TransactionCanceledException(canceled)) => {
+                    let lasting = canceled.cancellation_reasons().iter().any(|reason| {
+                        !matches!(reason.code(), None | Some("None" | "ConditionalCheckFailed" | "TransactionConflict"))
+                    });
+                    if lasting { Err(StoreError::call(error)) } else { Ok(false) }
+                }
+                _ => Err(StoreError::call(error)),
+            },
+        }
+    }
+
+    pub(crate) fn transact_update(&self, change: Change) -> Result<TransactWriteItem, StoreError> {
+        let update = Update::builder()
+            .table_name(&self.name)
+            .set_key(Some(change.key.item()))
+            .update_expression(change.update)
+            .set_condition_expression(change.condition)
+            .set_expression_attribute_values(Some(change.values))
+            .build()?;
+        Ok(TransactWriteItem::builder().update(update).build())
+    }
+
+    /// A put that goes through only if there is no such item, or one past its end.
+    pub(crate) fn transact_create(&self, key: &Key, row: &impl Serialize) -> Result<TransactWriteItem, StoreError> {
+        let put = aws_sdk_dynamodb::types::Put::builder()
+            .table_name(&self.name)
+            .set_item(Some(with_key(key, row)?))
+            .condition_expression("attribute_not_exists(pk) OR expires_at <= :now")
+            .expression_attribute_values(":now", integer(self.now().as_secs()))
+            .build()?;
+        Ok(TransactWriteItem::builder().put(put).build())
+    }
+
+    /// Writes an item whatever was there.
+    pub(crate) async fn put(&self, key: &Key, row: &impl Serialize) -> Result<(), StoreError> {
+        let request = self.client.put_item().table_name(&self.name).set_item(Some(with_key(key, row)?));
+        request.send().await.map(|_| ()).map_err(StoreError::call)
+    }
+}
+
+pub(crate) fn with_key(key: &Key, row: &impl Serialize) -> Result<Item, StoreError> {
+    let mut item: Item = to_item(row)?;
+    item.extend(key.item());
+    Ok(item)
+}
+
+pub(crate) fn text(value: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(value.into())
+}
+
+pub(crate) fn integer(value: i64) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+pub(crate) fn number(item: &Item, name: &str) -> Option<i64> {
+    item.get(name)?.as_n().ok()?.parse().ok()
+}

@@ -1,0 +1,72 @@
+//! Queues and what a message carries.
+
+use std::time::Duration;
+
+use aws_sdk_sqs::types::{
+    MessageAttributeValue,
+    QueueAttributeName::{
+        All, ApproximateNumberOfMessages, ApproximateNumberOfMessagesNotVisible, FifoQueue, VisibilityTimeout,
+    },
+};
+
+use crate::stage::{Stage, bodies, said};
+
+pub(crate) async fn attributes_are_set_and_shown(stage: &Stage) {
+    let queue = stage.fifo(&[(VisibilityTimeout, "45")]).await;
+    for body in ["a1", "b1"] {
+        stage.send(&queue, &body[..1], body).await;
+    }
+    stage.receive(&queue, 1).await;
+    let set = stage.sqs.set_queue_attributes().queue_url(&queue).attributes(VisibilityTimeout, "50");
+    set.send().await.unwrap();
+    let shown = stage.sqs.get_queue_attributes().queue_url(&queue).attribute_names(All).send().await.unwrap();
+    let shown = shown.attributes.unwrap();
+    assert_eq!(shown[&VisibilityTimeout], "50");
+    assert_eq!(shown[&FifoQueue], "true");
+    assert_eq!(
+        (shown[&ApproximateNumberOfMessages].as_str(), shown[&ApproximateNumberOfMessagesNotVisible].as_str()),
+        ("1", "1")
+    );
+    let wrong = stage.sqs.set_queue_attributes().queue_url(&queue).attributes(VisibilityTimeout, "43201").send().await;
+    assert!(wrong.unwrap_err().into_service_error().is_invalid_attribute_value());
+    let name = queue.rsplit('/').next().unwrap();
+    let found = stage.sqs.get_queue_url().queue_name(name).send().await.unwrap();
+    assert_eq!(found.queue_url(), Some(queue.as_str()));
+    let other =
+        stage.sqs.create_queue().queue_name(name).attributes(FifoQueue, "true").attributes(VisibilityTimeout, "7");
+    assert!(other.send().await.unwrap_err().into_service_error().is_queue_name_exists());
+}
+
+pub(crate) async fn a_message_carries_what_is_known_of_it(stage: &Stage) {
+    let queue = stage.fifo(&[]).await;
+    let attribute = MessageAttributeValue::builder().data_type("String").string_value("es").build().unwrap();
+    let send =
+        stage.sqs.send_message().queue_url(&queue).message_body("¿qué tal?").message_attributes("locale", attribute);
+    let sent = send.message_group_id("a").message_deduplication_id("1").send().await.unwrap();
+    // From an independent implementation of MD5.
+    assert_eq!(sent.md5_of_message_body(), Some("da52968d361bed7c57ffbf9093acb6a5"));
+    let received = stage.receive(&queue, 1).await.remove(0);
+    assert_eq!(received.md5_of_body(), sent.md5_of_message_body());
+    assert_eq!(received.message_id(), sent.message_id());
+    assert_eq!(received.md5_of_message_attributes(), sent.md5_of_message_attributes());
+    assert_eq!(received.message_attributes.as_ref().unwrap()["locale"].string_value(), Some("es"));
+    assert_eq!(said(&received, "MessageDeduplicationId"), "1");
+    assert_eq!(Some(said(&received, "SequenceNumber").as_str()), sent.sequence_number());
+    let sent_at: i64 = said(&received, "SentTimestamp").parse().unwrap();
+    let first_received: i64 = said(&received, "ApproximateFirstReceiveTimestamp").parse().unwrap();
+    assert!((stage.now() * 1000 - sent_at).abs() < 60_000 && first_received >= sent_at);
+}
+
+pub(crate) async fn a_purge_empties_the_queue_once_a_minute(stage: &Stage) {
+    let queue = stage.fifo(&[]).await;
+    stage.send(&queue, "a", "a1").await;
+    stage.receive(&queue, 1).await;
+    stage.send(&queue, "b", "b1").await;
+    stage.sqs.purge_queue().queue_url(&queue).send().await.unwrap();
+    let again = stage.sqs.purge_queue().queue_url(&queue).send().await.unwrap_err().into_service_error();
+    assert!(again.is_purge_queue_in_progress(), "{again:?}");
+    stage.advance(Duration::from_secs(61)).await;
+    assert_eq!(stage.peek(&queue).await, [""; 0], "also what was out is gone");
+    stage.send(&queue, "a", "a2").await;
+    assert_eq!(bodies(&stage.receive(&queue, 1).await), ["a2"]);
+}

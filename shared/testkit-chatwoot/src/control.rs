@@ -1,0 +1,205 @@
+//! The same by HTTP, for the runner's page and for tests of another process: look, write, break things.
+
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::{Path, Query, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{delete, get, post},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use testkit_wire::Fault;
+
+use crate::{
+    Agent, Chatwoot, Duplicate,
+    agent::Writing,
+    errors::{Answer, Refusal},
+    rows::ConversationStatus,
+};
+
+/// Who acts when it is done from the page.
+const AGENT: &str = "Sofía Ledesma";
+
+impl Chatwoot {
+    /// Routes to look at it and to act in it, all relative.
+    pub fn control(&self) -> Router {
+        Router::new()
+            .route("/conversations", get(conversations))
+            .route("/conversations/{id}/messages", get(messages))
+            .route("/conversations/{id}/reply", post(reply))
+            .route("/conversations/{id}/file", post(file))
+            .route("/conversations/{id}/messages/{message}/retry", post(retry))
+            .route("/conversations/{id}/messages/{message}", delete(remove))
+            .route("/conversations/{id}/resolve", post(resolve))
+            .route("/files/{id}", get(download))
+            .route("/faults", get(faults).post(add_fault).delete(clear_faults))
+            .route("/network", post(network))
+            .route("/callbacks", get(callbacks).post(set_callbacks))
+            .layer(axum::extract::DefaultBodyLimit::disable())
+            .with_state(self.clone())
+    }
+
+    fn someone(&self) -> Agent {
+        self.agent(AGENT)
+    }
+}
+
+/// The last active first.
+async fn conversations(State(chatwoot): State<Chatwoot>) -> Response {
+    let mut rows = chatwoot.conversations();
+    rows.sort_by_key(|row| std::cmp::Reverse((row.last_activity_at, row.id)));
+    Json(rows).into_response()
+}
+
+async fn messages(State(chatwoot): State<Chatwoot>, Path(id): Path<i64>) -> Answer {
+    let state = chatwoot.shared().lock();
+    state.conversation(id)?;
+    let rows: Vec<_> = state.message_views(id).iter().map(with_urls).collect();
+    Ok(Json(rows).into_response())
+}
+
+fn with_urls(message: &crate::MessageView) -> Value {
+    let mut row = json!(message);
+    for attachment in row["attachments"].as_array_mut().into_iter().flatten() {
+        attachment["url"] = json!(format!("/files/{}", attachment["id"]));
+    }
+    row
+}
+
+#[derive(Deserialize)]
+struct Reply {
+    text: String,
+    #[serde(default)]
+    quote: Option<i64>,
+    #[serde(default)]
+    private: bool,
+    #[serde(default)]
+    template_params: Option<Value>,
+}
+
+async fn reply(State(chatwoot): State<Chatwoot>, Path(id): Path<i64>, Json(reply): Json<Reply>) -> Answer {
+    let writing = Writing {
+        text: Some(reply.text),
+        private: reply.private,
+        quote: reply.quote,
+        template: reply.template_params,
+        files: Vec::new(),
+    };
+    written(chatwoot.someone().write(id, writing))
+}
+
+fn written(message: Result<i64, Refusal>) -> Answer {
+    Ok(Json(json!({ "id": message? })).into_response())
+}
+
+#[derive(Deserialize)]
+struct FileQuery {
+    name: String,
+    mime: String,
+    #[serde(default)]
+    text: Option<String>,
+}
+
+async fn file(
+    State(chatwoot): State<Chatwoot>,
+    Path(id): Path<i64>,
+    Query(query): Query<FileQuery>,
+    body: Bytes,
+) -> Answer {
+    let files = vec![(query.name, query.mime, body.to_vec())];
+    let text = query.text.filter(|text| !text.is_empty());
+    written(chatwoot.someone().write(id, Writing { text, files, ..Writing::default() }))
+}
+
+async fn retry(State(chatwoot): State<Chatwoot>, Path((id, message)): Path<(i64, i64)>) -> Answer {
+    chatwoot.someone().retry(id, message)?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+async fn remove(State(chatwoot): State<Chatwoot>, Path((id, message)): Path<(i64, i64)>) -> Answer {
+    chatwoot.someone().delete(id, message)?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+async fn resolve(State(chatwoot): State<Chatwoot>, Path(id): Path<i64>) -> Answer {
+    let mut state = chatwoot.shared().lock();
+    let user = state.user_named(AGENT, crate::Role::Agent);
+    state.set_status(id, ConversationStatus::Resolved, Some(user))?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+async fn download(State(chatwoot): State<Chatwoot>, Path(id): Path<i64>) -> Answer {
+    let state = chatwoot.shared().lock();
+    let mut attachments = state.messages.values().flat_map(|message| &message.attachments);
+    let blob = attachments.find(|attachment| attachment.id == id).and_then(|found| state.blobs.get(&found.blob));
+    let blob = blob.ok_or_else(Refusal::empty_not_found)?;
+    Ok(([(header::CONTENT_TYPE, blob.content_type.clone())], blob.bytes.clone()).into_response())
+}
+
+async fn faults(State(chatwoot): State<Chatwoot>) -> Json<Vec<Fault>> {
+    Json(chatwoot.faults().list())
+}
+
+async fn add_fault(State(chatwoot): State<Chatwoot>, Json(fault): Json<Fault>) -> StatusCode {
+    chatwoot.faults().add(fault);
+    StatusCode::NO_CONTENT
+}
+
+async fn clear_faults(State(chatwoot): State<Chatwoot>) -> StatusCode {
+    chatwoot.faults().clear();
+    StatusCode::NO_CONTENT
+}
+
+#[derive(Deserialize)]
+struct Network {
+    up: bool,
+}
+
+async fn network(State(chatwoot): State<Chatwoot>, Json(network): Json<Network>) -> Response {
+    // Closing first makes both ways repeatable.
+    chatwoot.server().refuse();
+    if !network.up {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    // The old listener closes in its own task; until then its port is taken.
+    for _ in 0..10_000 {
+        if chatwoot.server().accept().await.is_ok() {
+            return StatusCode::NO_CONTENT.into_response();
+        }
+        tokio::task::yield_now().await;
+    }
+    StatusCode::CONFLICT.into_response()
+}
+
+#[derive(Deserialize)]
+struct Switches {
+    #[serde(default)]
+    lose: Option<u32>,
+    #[serde(default)]
+    duplicate: Option<u32>,
+    #[serde(default)]
+    hold: Option<bool>,
+}
+
+async fn set_callbacks(State(chatwoot): State<Chatwoot>, Json(switches): Json<Switches>) -> StatusCode {
+    let callbacks = chatwoot.callbacks();
+    if let Some(count) = switches.lose {
+        callbacks.lose(count);
+    }
+    if let Some(count) = switches.duplicate {
+        callbacks.duplicate(count, Duplicate::NewDelivery);
+    }
+    match switches.hold {
+        Some(true) => callbacks.hold(),
+        Some(false) => callbacks.release(),
+        None => {}
+    }
+    StatusCode::NO_CONTENT
+}
+
+async fn callbacks(State(chatwoot): State<Chatwoot>) -> Json<Value> {
+    let callbacks = chatwoot.callbacks();
+    Json(json!({ "held": callbacks.held(), "waiting": callbacks.waiting(), "log": callbacks.log() }))
+}

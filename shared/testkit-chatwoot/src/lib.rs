@@ -1,0 +1,44 @@
+//! A self-hosted Chatwoot 4.15.1 in memory, as far as a bridge on an API inbox can tell: stateful, strict, and ready to misbehave.
+//!
+//! [`Chatwoot::start`] serves the API on loopback and posts callbacks; [`Agent`] is a person at the dashboard;
+//! [`Chatwoot::control`] does the same by HTTP. What it does not know it refuses.
+
+mod agent;
+mod attachments;
+mod auth;
+mod calendar;
+mod callbacks;
+mod chatwoot;
+mod contact_rules;
+mod contacts;
+mod control;
+mod conversation_rules;
+mod conversations;
+mod deletion;
+mod delivery;
+mod errors;
+mod event;
+mod filters;
+mod inboxes;
+mod liquid;
+mod message_rules;
+mod messages;
+mod params;
+mod present;
+mod public_api;
+mod rows;
+mod shared;
+mod state;
+mod throttle;
+mod views;
+mod wire;
+
+pub use agent::{Agent, File};
+pub use attachments::FileMode;
+pub use callbacks::{Callbacks, Duplicate, Post};
+pub use chatwoot::{Chatwoot, Inbox, Settings};
+pub use errors::Language;
+pub use rows::Role;
+pub use shared::RequestLog;
+pub use throttle::Limits;
+pub use views::{AttachmentView, ContactView, ConversationView, MessageView};

@@ -1,0 +1,121 @@
+//! What is outside of an account: health, the profile of a token, and the client API of an inbox.
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    extract::{Path, State as Handed},
+    response::IntoResponse,
+    routing::{get, post},
+};
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::{Value, json};
+use sha2::Sha256;
+
+use crate::{
+    auth::Caller,
+    calendar::iso,
+    contact_rules::apply,
+    conversation_rules::Taken,
+    errors::{Answer, Refusal},
+    params::Params,
+    rows::{InboxRow, Role},
+    shared::Shared,
+    state::State,
+};
+
+pub(crate) fn routes() -> Router<Arc<Shared>> {
+    Router::new()
+        .route("/health", get(|| async { Json(json!({ "status": "woot" })) }))
+        .route("/api", get(version))
+        .route("/api/v1/profile", get(profile))
+        .route("/public/api/v1/inboxes/{identifier}", get(inbox))
+        .route("/public/api/v1/inboxes/{identifier}/contacts", post(create_contact))
+}
+
+async fn version(Handed(shared): Handed<Arc<Shared>>) -> Json<Value> {
+    let now = iso(shared.lock().now());
+    Json(json!({ "version": "4.15.1", "timestamp": now, "queue_services": "ok", "data_services": "ok" }))
+}
+
+async fn profile(Handed(shared): Handed<Arc<Shared>>, caller: Caller) -> Json<Value> {
+    let state = shared.lock();
+    let role = if caller.user.role == Role::Administrator { "administrator" } else { "agent" };
+    let account = json!({ "id": state.account_id, "name": state.account_name, "status": "active", "role": role });
+    Json(json!({
+        "id": caller.user.id,
+        "name": caller.user.name,
+        "available_name": caller.user.name,
+        "email": caller.user.email,
+        "access_token": caller.user.token,
+        "account_id": state.account_id,
+        "role": role,
+        "type": null,
+        "accounts": [account],
+    }))
+}
+
+fn by_identifier<'a>(state: &'a State, identifier: &str) -> Result<&'a InboxRow, Refusal> {
+    let found = state.inboxes.values().find(|inbox| inbox.identifier == identifier);
+    found.ok_or_else(|| Refusal::not_found(state.language))
+}
+
+async fn inbox(Handed(shared): Handed<Arc<Shared>>, Path(identifier): Path<String>) -> Answer {
+    let state = shared.lock();
+    let inbox = by_identifier(&state, &identifier)?;
+    let body = json!({ "identifier": inbox.identifier, "identity_validation_enabled": inbox.hmac_mandatory, "name": inbox.name });
+    Ok(Json(body).into_response())
+}
+
+/// Unlike the API of the account it takes up a contact that it knows.
+async fn create_contact(Handed(shared): Handed<Arc<Shared>>, Path(identifier): Path<String>, params: Params) -> Answer {
+    let mut state = shared.lock();
+    let inbox = by_identifier(&state, &identifier)?.clone();
+    let (hash, who) = (params.present("identifier_hash"), params.present("identifier").unwrap_or_default());
+    if (inbox.hmac_mandatory || hash.is_some()) && hash.as_deref() != Some(&identity_hash(&inbox.hmac_token, &who)) {
+        return Err(Refusal::broken());
+    }
+    let source = params.present("source_id");
+    let by_source =
+        state.contact_inboxes.values().find(|row| row.inbox_id == inbox.id && Some(&row.source_id) == source.as_ref());
+    let known = by_source.map(|row| row.contact_id).or_else(|| {
+        let same = |one: &Option<String>, key: &str| one.is_some() && *one == params.present(key);
+        let mut contacts = state.contacts.values();
+        let found = contacts.find(|contact| {
+            same(&contact.identifier, "identifier")
+                || same(&contact.email, "email")
+                || same(&contact.phone_number, "phone_number")
+        });
+        found.map(|contact| contact.id)
+    });
+    let contact = if let Some(id) = known {
+        id
+    } else {
+        let mut contact = state.blank_contact();
+        apply(&mut contact, &params);
+        state.save_contact(contact)?
+    };
+    let row = state.contact_inbox_for(contact, inbox.id, source).map_err(|Taken| Refusal::broken())?;
+    let contact = state.contact(contact)?;
+    let row = state.contact_inboxes.get(&row).ok_or_else(Refusal::broken)?;
+    let body = json!({
+        "source_id": row.source_id,
+        "pubsub_token": row.pubsub_token,
+        "id": contact.id,
+        "name": contact.name,
+        "email": contact.email,
+        "phone_number": contact.phone_number,
+    });
+    Ok(Json(body).into_response())
+}
+
+fn identity_hash(token: &str, identifier: &str) -> String {
+    sign(token, identifier.as_bytes())
+}
+
+/// Hex of HMAC-SHA256.
+pub(crate) fn sign(key: &str, message: &[u8]) -> String {
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key.as_bytes()) else { return String::new() };
+    mac.update(message);
+    hex::encode(mac.finalize().into_bytes())
+}

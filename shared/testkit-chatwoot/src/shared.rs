@@ -1,0 +1,103 @@
+//! What every handler holds, and the layer around all of them: throttle, log, error pages as HTML.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State as Handed},
+    http::{StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+use crate::{attachments, contacts, conversations, errors::Refusal, inboxes, messages, public_api, state::State};
+
+/// The log keeps this many.
+const KEPT: usize = 20_000;
+
+/// One call that the simulator answered. Calls that a fault swallowed before the work are not in the log.
+#[derive(Clone, Debug, Serialize)]
+pub struct RequestLog {
+    /// The HTTP method.
+    pub method: String,
+    /// The path with its query.
+    pub path: String,
+    /// The status of the answer.
+    pub status: u16,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    state: Mutex<State>,
+    log: Mutex<VecDeque<RequestLog>>,
+}
+
+impl Shared {
+    pub(crate) fn new(state: State) -> Self {
+        Self { state: Mutex::new(state), log: Mutex::default() }
+    }
+
+    /// The state as of now: deletions that are due have happened.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.sweep();
+        state
+    }
+
+    pub(crate) fn requests(&self) -> Vec<RequestLog> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    fn record(&self, entry: RequestLog) {
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        if log.len() == KEPT {
+            log.pop_front();
+        }
+        log.push_back(entry);
+    }
+}
+
+/// Every route of the simulator.
+pub(crate) fn router(shared: Arc<Shared>) -> Router {
+    let account = inboxes::routes().merge(contacts::routes()).merge(conversations::routes()).merge(messages::routes());
+    Router::new()
+        .nest("/api/v1/accounts/{account}", account)
+        .merge(attachments::routes())
+        .merge(public_api::routes())
+        .fallback(|| async { Refusal::no_route() })
+        .method_not_allowed_fallback(|| async { Refusal::no_route() })
+        .layer(axum::extract::DefaultBodyLimit::disable())
+        .layer(middleware::from_fn_with_state(Arc::clone(&shared), around))
+        .with_state(shared)
+}
+
+async fn around(Handed(shared): Handed<Arc<Shared>>, request: Request, next: Next) -> Response {
+    let method = request.method().to_string();
+    let path = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
+    let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let wants_json = accept.contains("json");
+    let admitted = {
+        let mut state = shared.lock();
+        let (limit, now) = (state.limits.requests_per_minute, state.now());
+        limit.is_none_or(|limit| state.throttles.admit("requests", limit, Duration::from_secs(60), now))
+    };
+    let response = if admitted { next.run(request).await } else { Refusal::throttled().into_response() };
+    shared.record(RequestLog { method, path, status: response.status().as_u16() });
+    if !wants_json && response.status() == StatusCode::INTERNAL_SERVER_ERROR {
+        return error_page(response.status());
+    }
+    response
+}
+
+/// What comes instead of JSON for callers who did not ask for JSON.
+fn error_page(status: StatusCode) -> Response {
+    let page =
+        "<!DOCTYPE html>\n<html><head><title>Lo sentimos, algo salió mal (500)</title></head><body></body></html>\n";
+    (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], Body::from(page)).into_response()
+}

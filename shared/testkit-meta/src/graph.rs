@@ -1,0 +1,84 @@
+//! The Graph API: paths, versions, tokens.
+
+mod error;
+mod formats;
+mod interactive;
+mod media;
+mod messages;
+mod objects;
+mod recipient;
+mod validate;
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    http::{HeaderMap, Method, Uri},
+    response::{IntoResponse as _, Response},
+    routing::{get, post},
+};
+use serde_json::{Value, json};
+
+use self::error::GraphError;
+use crate::{Number, world::World};
+
+/// The routes of the Graph API.
+pub(crate) fn router(world: Arc<World>) -> Router {
+    Router::new()
+        .route("/{version}/{object}/messages", post(messages::send))
+        .route("/{version}/{object}/media", post(media::upload))
+        .route("/{version}/{object}/message_templates", get(objects::templates))
+        .route("/{version}/{object}/contact_book", axum::routing::delete(objects::forget_contact))
+        .route("/{version}/{object}", get(objects::read).delete(media::delete))
+        .route("/media/{id}", get(media::download))
+        .method_not_allowed_fallback(unsupported)
+        .fallback(unknown_path)
+        .with_state(world)
+}
+
+async fn unknown_path(uri: Uri) -> Response {
+    GraphError::new(400, 2500, format!("Unknown path components: {}", uri.path())).into_response()
+}
+
+async fn unsupported(method: Method, uri: Uri) -> Response {
+    let id = uri.path().split('/').nth(2).unwrap_or_default();
+    GraphError::not_visible(method.as_str(), id).into_response()
+}
+
+fn ok(body: Value) -> Response {
+    Json(body).into_response()
+}
+
+fn success() -> Response {
+    ok(json!({"success": true}))
+}
+
+/// Whether the path starts with a version such as `v25.0`.
+fn version(segment: &str) -> Result<(), GraphError> {
+    let numbers = segment.strip_prefix('v').and_then(|rest| rest.split_once('.'));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if numbers.is_some_and(|(major, minor)| digits(major) && digits(minor)) {
+        Ok(())
+    } else {
+        Err(GraphError::new(400, 2500, format!("Unknown path components: /{segment}")))
+    }
+}
+
+/// The bearer token of the call.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    headers.get("authorization")?.to_str().ok()?.strip_prefix("Bearer ")
+}
+
+/// The numbers the token may use; refused if there are none.
+fn authorized(world: &World, headers: &HeaderMap) -> Result<Vec<Number>, GraphError> {
+    let token = bearer(headers);
+    let numbers = world.state().numbers.clone();
+    let own: Vec<_> = numbers.into_iter().filter(|number| Some(number.access_token.as_str()) == token).collect();
+    if own.is_empty() { Err(GraphError::token()) } else { Ok(own) }
+}
+
+/// The number a path names, if the token may use it.
+fn number(world: &World, headers: &HeaderMap, method: &str, id: &str) -> Result<Number, GraphError> {
+    let own = authorized(world, headers)?.into_iter().find(|number| number.phone_number_id == id);
+    own.ok_or_else(|| GraphError::not_visible(method, id))
+}

@@ -1,0 +1,101 @@
+//! Meta's error envelope.
+
+use axum::{
+    Json,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+
+/// An answer in Meta's error envelope.
+#[derive(Debug)]
+pub(super) struct GraphError {
+    pub(super) status: u16,
+    code: u32,
+    subcode: Option<u32>,
+    message: String,
+    details: Option<String>,
+}
+
+impl GraphError {
+    pub(super) fn new(status: u16, code: u32, message: impl Into<String>) -> Self {
+        Self { status, code, subcode: None, message: message.into(), details: None }
+    }
+
+    fn detailed(code: u32, title: &str, details: impl Into<String>) -> Self {
+        Self { details: Some(details.into()), ..Self::new(400, code, format!("(#{code}) {title}")) }
+    }
+
+    /// 100: a parameter that Meta does not take.
+    pub(super) fn parameter(details: impl Into<String>) -> Self {
+        Self::detailed(100, "Invalid parameter", details)
+    }
+
+    /// 131008: a parameter that is missing.
+    pub(super) fn missing(details: impl Into<String>) -> Self {
+        Self::detailed(131_008, "Required parameter is missing", details)
+    }
+
+    /// 131009: a parameter with an impossible value.
+    pub(super) fn value(details: impl Into<String>) -> Self {
+        Self::detailed(131_009, "Parameter value is not valid", details)
+    }
+
+    /// 131021: the business writes to itself.
+    pub(super) fn own_number() -> Self {
+        let details = "Recipient phone number is the same as the sender's.";
+        Self::detailed(131_021, "Recipient cannot be sender", details)
+    }
+
+    /// 131053: a file Meta does not take.
+    pub(super) fn media(details: impl Into<String>) -> Self {
+        Self::detailed(131_053, "Media upload error", details)
+    }
+
+    /// 131056: too many messages to one person.
+    pub(super) fn pair_rate() -> Self {
+        let details = "Message failed to send because there were too many messages sent from this phone number to the \
+                       same phone number in a short period of time.";
+        Self::detailed(131_056, "(Business Account, Consumer Account) pair rate limit hit", details)
+    }
+
+    /// 130429: too many messages a second.
+    pub(super) fn throughput() -> Self {
+        let details = "Message failed to send because there were too many messages sent from this phone number in a \
+                       short period of time.";
+        Self::detailed(130_429, "Rate limit hit", details)
+    }
+
+    /// 190: the token is not accepted.
+    pub(super) fn token() -> Self {
+        Self::new(401, 190, "Invalid OAuth access token - Cannot parse access token")
+    }
+
+    /// 100 with subcode 33: no such object, or not visible to this token.
+    pub(super) fn not_visible(method: &str, id: &str) -> Self {
+        let message = format!(
+            "Unsupported {} request. Object with ID '{id}' does not exist, cannot be loaded due to missing \
+             permissions, or does not support this operation",
+            method.to_lowercase()
+        );
+        Self { subcode: Some(33), ..Self::new(400, 100, message) }
+    }
+}
+
+impl IntoResponse for GraphError {
+    fn into_response(self) -> Response {
+        let mut error = json!({
+            "message": self.message, "code": self.code,
+            "type": if self.subcode == Some(33) { "GraphMethodException" } else { "OAuthException" },
+            "fbtrace_id": format!("A{}", &uuid::Uuid::new_v4().simple().to_string()[..22]),
+        });
+        if let Some(subcode) = self.subcode {
+            error["error_subcode"] = subcode.into();
+        }
+        if let Some(details) = self.details {
+            error["error_data"] = json!({"messaging_product": "whatsapp", "details": details});
+        }
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        (status, Json(json!({"error": error}))).into_response()
+    }
+}

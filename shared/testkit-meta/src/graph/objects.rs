@@ -1,0 +1,104 @@
+//! Reading numbers and files by id; templates; the contact book.
+
+use std::{collections::HashMap, sync::Arc};
+
+use axum::{
+    extract::{Path, Query, State as Shared},
+    http::HeaderMap,
+    response::{IntoResponse as _, Response},
+};
+use serde_json::{Value, json};
+
+use super::{error::GraphError, media, ok};
+use crate::{Number, world::World};
+
+/// `GET /{id}`: a number or a file.
+pub(super) async fn read(
+    Shared(world): Shared<Arc<World>>,
+    Path((version, id)): Path<(String, String)>,
+    Query(query): Query<HashMap<String, String>>,
+    headers: HeaderMap,
+) -> Response {
+    let answer = super::version(&version).and_then(|()| super::authorized(&world, &headers)).and_then(|numbers| {
+        match numbers.iter().find(|number| number.phone_number_id == id) {
+            Some(number) => Ok(ok(describe(number, query.get("fields")))),
+            None => media::describe(&world, &numbers, &id, &query),
+        }
+    });
+    answer.unwrap_or_else(GraphError::into_response)
+}
+
+fn describe(number: &Number, fields: Option<&String>) -> Value {
+    let level = if number.coexistence { "STANDARD_COEXISTENCE" } else { "STANDARD" };
+    let all = json!({
+        "display_phone_number": number.display_phone_number, "verified_name": "LMotos",
+        "code_verification_status": "VERIFIED", "quality_rating": "GREEN", "status": "CONNECTED",
+        "platform_type": "CLOUD_API", "is_on_biz_app": number.coexistence, "name_status": "APPROVED",
+        "throughput": {"level": level}, "whatsapp_business_manager_messaging_limit": "TIER_1K",
+    });
+    let asked = fields.map_or("display_phone_number,verified_name,quality_rating", String::as_str);
+    let mut answer = json!({"id": number.phone_number_id});
+    for field in asked.split(',').map(str::trim) {
+        if let Some(value) = all.get(field) {
+            answer[field] = value.clone();
+        }
+    }
+    answer
+}
+
+/// `GET /{waba}/message_templates`, filtered by name and status, paged by `limit` and `after`.
+pub(super) async fn templates(
+    Shared(world): Shared<Arc<World>>,
+    Path((version, waba)): Path<(String, String)>,
+    Query(query): Query<HashMap<String, String>>,
+    headers: HeaderMap,
+) -> Response {
+    let own = super::version(&version).and_then(|()| super::authorized(&world, &headers)).and_then(|numbers| {
+        let visible = numbers.iter().any(|number| number.waba_id == waba);
+        if visible { Ok(()) } else { Err(GraphError::not_visible("GET", &waba)) }
+    });
+    if let Err(error) = own {
+        return error.into_response();
+    }
+    let asked = |key: &str, value: &Value| query.get(key).is_none_or(|asked| value[key] == asked.as_str());
+    let all: Vec<_> = world.state().templates.get(&waba).cloned().unwrap_or_default();
+    let matching: Vec<_> =
+        all.into_iter().filter(|template| asked("name", template) && asked("status", template)).collect();
+    let number = |key: &str| query.get(key).and_then(|value| value.parse::<usize>().ok());
+    let (from, limit) = (number("after").unwrap_or(0), number("limit").unwrap_or(25));
+    let page: Vec<_> = matching.iter().skip(from).take(limit).collect();
+    let until = from + page.len();
+    let mut paging = json!({"cursors": {"before": from.to_string(), "after": until.to_string()}});
+    if until < matching.len() {
+        let base = world.base_url.get().map_or("", String::as_str);
+        let kept = query.iter().filter(|(key, _)| !matches!(key.as_str(), "after" | "limit"));
+        let kept = kept.map(|(key, value)| format!("&{key}={value}")).collect::<Vec<_>>().concat();
+        let path = format!("{base}/{version}/{waba}/message_templates");
+        paging["next"] = format!("{path}?limit={limit}&after={until}{kept}").into();
+    }
+    ok(json!({"data": page, "paging": paging}))
+}
+
+/// `DELETE /{phone_number_id}/contact_book`: Meta forgets which phone belongs to a user id.
+pub(super) async fn forget_contact(
+    Shared(world): Shared<Arc<World>>,
+    Path((version, object)): Path<(String, String)>,
+    Query(query): Query<HashMap<String, String>>,
+    headers: HeaderMap,
+) -> Response {
+    let number = super::version(&version).and_then(|()| super::number(&world, &headers, "DELETE", &object));
+    let bsuid = query.get("bsuid").filter(|bsuid| !bsuid.is_empty());
+    match (number, bsuid) {
+        (Err(error), _) => error.into_response(),
+        (_, None) => GraphError::missing("Parameter 'bsuid' is mandatory.").into_response(),
+        _ if query.get("messaging_product").map(String::as_str) != Some("whatsapp") => {
+            GraphError::new(400, 100, "(#100) The parameter messaging_product is required.").into_response()
+        }
+        (Ok(_), Some(bsuid)) => {
+            let mut state = world.state();
+            let known = state.person(bsuid).is_some() && !state.contact_book_deletions.contains(bsuid);
+            state.contact_book_deletions.push(bsuid.clone());
+            ok(json!({"success": true, "deleted": known}))
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! A double of Meta's WhatsApp Cloud API with customers on its other side.
+//!
+//! It is strict: what Meta refuses, it refuses, in Meta's words and codes. It is stateful: customers write, read and look at
+//! their phones, the 24-hour window opens and closes by the clock it is given, media expire, rates run out. And it can
+//! misbehave: see [`Meta::faults`] and [`Meta::server`].
+//!
+//! What Meta does and this double does not: fetching media by `link` (accepted, never fetched), prices, templates' approval,
+//! messaging limits, groups, calls, and retries by itself (a test says when, with [`Meta::redeliver`]).
+
+mod bubble;
+mod control;
+mod customer;
+mod files;
+mod graph;
+mod limits;
+mod meta;
+mod observe;
+mod person;
+mod postman;
+mod settings;
+mod state;
+mod status;
+mod wamid;
+mod webhook;
+mod wire;
+mod world;
+
+pub use bubble::Bubble;
+pub use customer::Customer;
+pub use meta::Meta;
+pub use postman::{Attempt, Delivery};
+pub use settings::{Number, Rules, Settings, Statuses};
+pub use state::Request;

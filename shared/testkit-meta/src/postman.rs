@@ -1,0 +1,222 @@
+//! Delivers webhooks: in order and one at a time per number, signed, and remembered until they are answered 200.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use domain::{SharedClock, Timestamp};
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::wire;
+
+/// Meta gives up on a callback that takes longer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// One webhook and what became of it.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// The number whose line it goes through.
+    pub phone_number_id: String,
+    /// The bytes that are signed and posted.
+    pub body: Bytes,
+    /// Each time it was posted.
+    pub attempts: Vec<Attempt>,
+}
+
+impl Delivery {
+    /// Whether it was ever answered 200.
+    pub fn acknowledged(&self) -> bool {
+        self.attempts.iter().any(|attempt| attempt.status == Some(200))
+    }
+}
+
+/// One attempt at delivering a webhook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// When it was made.
+    pub at: Timestamp,
+    /// The HTTP status; nothing if there was no answer.
+    pub status: Option<u16>,
+}
+
+/// What comes of one attempt: the HTTP status.
+pub(crate) type Posted = oneshot::Receiver<anyhow::Result<u16>>;
+
+#[derive(Debug)]
+enum Job {
+    /// Post the delivery of this index.
+    Post(usize, oneshot::Sender<anyhow::Result<u16>>),
+    /// Tell when everything before it is done.
+    Barrier(oneshot::Sender<()>),
+}
+
+/// The lines to the webhook, one per number.
+#[derive(Debug)]
+pub(crate) struct Postman {
+    desk: Arc<Desk>,
+    lines: Vec<(String, mpsc::UnboundedSender<Job>)>,
+}
+
+/// What the lines share.
+#[derive(Debug)]
+struct Desk {
+    client: reqwest::Client,
+    clock: SharedClock,
+    app_secret: Mutex<String>,
+    webhook: Mutex<Option<String>>,
+    log: Mutex<Vec<Delivery>>,
+}
+
+impl Postman {
+    /// Opens a line for each number; the lines close when the postman is dropped.
+    pub(crate) fn start(
+        client: reqwest::Client,
+        clock: SharedClock,
+        app_secret: String,
+        numbers: impl Iterator<Item = String>,
+    ) -> Self {
+        let desk = Arc::new(Desk {
+            client,
+            clock,
+            app_secret: Mutex::new(app_secret),
+            webhook: Mutex::default(),
+            log: Mutex::default(),
+        });
+        let lines = numbers.map(|number| {
+            let (sender, jobs) = mpsc::unbounded_channel();
+            tokio::spawn(work(Arc::clone(&desk), jobs));
+            (number, sender)
+        });
+        let lines = lines.collect();
+        Self { desk, lines }
+    }
+
+    pub(crate) fn set_webhook(&self, url: &str) {
+        *lock(&self.desk.webhook) = Some(url.to_owned());
+    }
+
+    pub(crate) fn set_app_secret(&self, secret: &str) {
+        secret.clone_into(&mut lock(&self.desk.app_secret));
+    }
+
+    pub(crate) fn sign(&self, body: &[u8]) -> String {
+        wire::sign(&lock(&self.desk.app_secret), body)
+    }
+
+    pub(crate) fn deliveries(&self) -> Vec<Delivery> {
+        lock(&self.desk.log).clone()
+    }
+
+    /// Queues a webhook in Meta's style of writing.
+    pub(crate) fn queue(&self, phone_number_id: &str, body: &Value) -> Posted {
+        self.queue_raw(phone_number_id, wire::encode(body))
+    }
+
+    /// Queues these very bytes; a number that isn't ours uses the first line.
+    pub(crate) fn queue_raw(&self, phone_number_id: &str, body: Bytes) -> Posted {
+        let mut log = lock(&self.desk.log);
+        log.push(Delivery { phone_number_id: phone_number_id.into(), body, attempts: Vec::new() });
+        // Still under the lock, so that the log and the line have the same order.
+        self.enqueue(phone_number_id, log.len() - 1)
+    }
+
+    /// Posts everything again that was posted and not answered 200, in its order.
+    pub(crate) async fn redeliver(&self) -> anyhow::Result<()> {
+        self.settled().await;
+        let unacknowledged: Vec<_> = {
+            let log = lock(&self.desk.log);
+            let open = log.iter().enumerate().filter(|(_, delivery)| !delivery.acknowledged());
+            open.map(|(index, delivery)| (index, delivery.phone_number_id.clone())).collect()
+        };
+        let posted: Vec<_> = unacknowledged.iter().map(|(index, number)| self.enqueue(number, *index)).collect();
+        let mut refused = 0;
+        for answer in posted {
+            refused += usize::from(!matches!(answer.await, Ok(Ok(200))));
+        }
+        anyhow::ensure!(refused == 0, "{refused} of {} webhooks were not acknowledged", unacknowledged.len());
+        Ok(())
+    }
+
+    /// Waits until every webhook queued so far was posted.
+    pub(crate) async fn settled(&self) {
+        for (_, line) in &self.lines {
+            let (done, reached) = oneshot::channel();
+            let _ = line.send(Job::Barrier(done));
+            let _ = reached.await;
+        }
+    }
+
+    fn enqueue(&self, phone_number_id: &str, index: usize) -> Posted {
+        let (reply, posted) = oneshot::channel();
+        let own = self.lines.iter().find(|(number, _)| number == phone_number_id);
+        if let Some((_, line)) = own.or(self.lines.first()) {
+            let _ = line.send(Job::Post(index, reply));
+        }
+        posted
+    }
+}
+
+/// The status of an attempt, also when its line is gone.
+pub(crate) async fn outcome(posted: Posted) -> anyhow::Result<u16> {
+    posted.await.context("the simulation has ended")?
+}
+
+async fn work(desk: Arc<Desk>, mut jobs: mpsc::UnboundedReceiver<Job>) {
+    while let Some(job) = jobs.recv().await {
+        match job {
+            Job::Post(index, reply) => {
+                let result = desk.post(index).await;
+                if let Err(error) = &result {
+                    tracing::debug!(error = %error, "webhook not delivered");
+                }
+                let _ = reply.send(result);
+            }
+            Job::Barrier(done) => {
+                let _ = done.send(());
+            }
+        }
+    }
+}
+
+impl Desk {
+    async fn post(&self, index: usize) -> anyhow::Result<u16> {
+        let body = lock(&self.log).get(index).map(|delivery| delivery.body.clone()).unwrap_or_default();
+        let at = self.clock.now();
+        let status = self.send(body).await;
+        if let Some(delivery) = lock(&self.log).get_mut(index) {
+            delivery.attempts.push(Attempt { at, status: status.as_ref().ok().copied() });
+        }
+        status
+    }
+
+    async fn send(&self, body: Bytes) -> anyhow::Result<u16> {
+        let url = lock(&self.webhook).clone().context("no webhook is set")?;
+        let signature = wire::sign(&lock(&self.app_secret), &body);
+        let request = self.client.post(url).header("content-type", "application/json");
+        let request = request.header("user-agent", "facebookexternalua").header("x-hub-signature-256", signature);
+        let response = request.body(body).timeout(PATIENCE).send().await.context("the webhook did not answer")?;
+        let status = response.status().as_u16();
+        // Read to the end, so that the connection can be used again.
+        let _ = response.bytes().await;
+        Ok(status)
+    }
+}
+
+/// A client for plain HTTP that needs no TLS provider installed in the process.
+pub(crate) fn client() -> anyhow::Result<reqwest::Client> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    let redirect = reqwest::redirect::Policy::none();
+    Ok(reqwest::Client::builder().no_proxy().redirect(redirect).tls_backend_preconfigured(tls).build()?)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

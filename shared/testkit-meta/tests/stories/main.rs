@@ -1,0 +1,8 @@
+//! Stories of the double itself, over real HTTP.
+
+mod control;
+mod media;
+mod objects;
+mod sending;
+mod stage;
+mod webhooks;

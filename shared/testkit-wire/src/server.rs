@@ -1,0 +1,154 @@
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::{Mutex, PoisonError},
+};
+
+use anyhow::Context as _;
+use axum::{
+    Router,
+    body::Body,
+    http::{Request, Response},
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+// `oneshot` drives the router without a listening wrapper of axum's, so that a connection can be cut.
+use tower_service::Service as _;
+
+use crate::{Effect, Faults};
+
+/// An HTTP/1.1 server on loopback that can misbehave.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    router: Router,
+    faults: Faults,
+    stop: Mutex<Option<watch::Sender<()>>>,
+}
+
+/// Cutting the line is an error of the connection, not of the exchange.
+#[derive(Debug)]
+struct Cut;
+
+impl std::fmt::Display for Cut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the line was cut on purpose")
+    }
+}
+
+impl std::error::Error for Cut {}
+
+impl Server {
+    /// Listens on `address` (port 0 takes a free one) and serves `router`, with `faults` applied before it.
+    pub async fn start(address: SocketAddr, router: Router, faults: Faults) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+        let server = Self { address: listener.local_addr()?, router, faults, stop: Mutex::default() };
+        server.serve(listener);
+        Ok(server)
+    }
+
+    /// Where it listens, as a base URL without a trailing slash.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Closes the port and every open connection: from now on connections are refused, as when the service is down.
+    pub fn refuse(&self) {
+        self.stop.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// Opens the same port again.
+    pub async fn accept(&self) -> anyhow::Result<()> {
+        let listener = TcpListener::bind(self.address).await.context("the port was taken meanwhile")?;
+        self.serve(listener);
+        Ok(())
+    }
+
+    fn serve(&self, listener: TcpListener) {
+        let (stop, stopped) = watch::channel(());
+        *self.stop.lock().unwrap_or_else(PoisonError::into_inner) = Some(stop);
+        tokio::spawn(accept_loop(listener, self.router.clone(), self.faults.clone(), stopped));
+    }
+}
+
+async fn accept_loop(listener: TcpListener, router: Router, faults: Faults, mut stopped: watch::Receiver<()>) {
+    // Dropping the set cuts every connection it holds.
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            _ = stopped.changed() => return,
+            accepted = listener.accept() => {
+                let Ok((stream, _)) = accepted else { continue };
+                let _ = stream.set_nodelay(true);
+                let (router, faults) = (router.clone(), faults.clone());
+                connections.spawn(async move {
+                    let service = hyper::service::service_fn(move |request: Request<hyper::body::Incoming>| {
+                        exchange(router.clone(), faults.clone(), request.map(Body::new))
+                    });
+                    // A cut line ends here as an error, which is what was asked for.
+                    let _ = hyper::server::conn::http1::Builder::new()
+                        .timer(TokioTimer::new())
+                        .serve_connection(TokioIo::new(stream), service)
+                        .with_upgrades()
+                        .await;
+                });
+            }
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+        }
+    }
+}
+
+async fn exchange(router: Router, faults: Faults, request: Request<Body>) -> Result<Response<Body>, Cut> {
+    match faults.take(request.method().as_str(), request.uri().path()) {
+        None => Ok(answer(router, request).await),
+        Some(Effect::DropBefore) => {
+            drain(request).await;
+            Err(Cut)
+        }
+        Some(Effect::DropAfter) => {
+            answer(router, request).await;
+            Err(Cut)
+        }
+        Some(Effect::HangBefore) => std::future::pending().await,
+        Some(Effect::HangAfter) => {
+            answer(router, request).await;
+            std::future::pending().await
+        }
+        Some(Effect::Answer { status, content_type, body }) => {
+            drain(request).await;
+            Ok(canned(status, &content_type, body))
+        }
+        Some(Effect::AnswerAfter { status, content_type, body }) => {
+            answer(router, request).await;
+            Ok(canned(status, &content_type, body))
+        }
+    }
+}
+
+async fn answer(mut router: Router, request: Request<Body>) -> Response<Body> {
+    match router.call(request).await {
+        Ok(response) => response,
+        Err(never) => {
+            let never: Infallible = never;
+            match never {}
+        }
+    }
+}
+
+/// Reads the body to its end, so that the caller has certainly sent all of it.
+async fn drain(request: Request<Body>) {
+    let _ = axum::body::to_bytes(request.into_body(), usize::MAX).await;
+}
+
+fn canned(status: u16, content_type: &str, body: String) -> Response<Body> {
+    Response::builder()
+        .status(status)
+        .header("content-type", content_type)
+        .body(Body::from(body))
+        .unwrap_or_else(|_| Response::new(Body::empty()))
+}

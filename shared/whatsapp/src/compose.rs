@@ -1,0 +1,115 @@
+//! A part of an agent's message becomes the body of `POST /{phone_number_id}/messages` (§4.1, §4.2).
+
+use domain::{Address, MediaId, Reference, Wamid, message::MediaKind};
+use serde_json::{Value, json};
+
+/// What one call sends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// Words; at most [`crate::split::TEXT_LIMIT`].
+    Text(String),
+    /// An uploaded file.
+    File {
+        /// What it is shown as.
+        kind: MediaKind,
+        /// Where it was uploaded to.
+        id: MediaId,
+        /// Words under it, where the kind takes any.
+        caption: Option<String>,
+        /// Its name, shown for documents.
+        filename: Option<String>,
+    },
+}
+
+/// The body of the call.
+pub fn message(to: &Address, piece: &Piece, quote: Option<&Wamid>, reference: &Reference) -> Value {
+    let (kind, object) = match piece {
+        Piece::Text(body) => ("text", json!({ "body": body, "preview_url": body.contains("http") })),
+        Piece::File { kind, id, caption, filename } => {
+            let mut object = json!({ "id": id });
+            if let Some(caption) = caption.as_ref().filter(|_| crate::media::takes_caption(*kind)) {
+                object["caption"] = json!(caption);
+            }
+            if let Some(filename) = filename.as_ref().filter(|_| *kind == MediaKind::Document) {
+                object["filename"] = json!(filename);
+            }
+            (word(*kind), object)
+        }
+    };
+    let mut body = json!({
+        "messaging_product": "whatsapp",
+        "recipient_type": "individual",
+        "type": kind,
+        kind: object,
+        "biz_opaque_callback_data": reference.compose(),
+    });
+    match to {
+        Address::Phone(phone) => body["to"] = json!(phone),
+        // A user id in `to` is silently dropped by some accounts of Meta's behavior; `recipient` is what its page says (§3.4).
+        Address::User(user) => body["recipient"] = json!(user),
+        Address::Group(group) => {
+            body["recipient_type"] = json!("group");
+            body["to"] = json!(group);
+        }
+    }
+    if let Some(quote) = quote {
+        body["context"] = json!({ "message_id": quote });
+    }
+    body
+}
+
+/// Meta's word for a kind of file.
+pub fn word(kind: MediaKind) -> &'static str {
+    match kind {
+        MediaKind::Image => "image",
+        MediaKind::Video => "video",
+        MediaKind::Audio | MediaKind::Voice => "audio",
+        MediaKind::Document => "document",
+        MediaKind::Sticker => "sticker",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{AccountId, ConversationId, MessageId, UserId, WaId};
+
+    use super::*;
+
+    const REFERENCE: Reference = Reference {
+        account: AccountId(3),
+        conversation: ConversationId(482),
+        message: MessageId(7),
+        part: 0,
+        attempt: 1,
+    };
+
+    #[test]
+    fn a_quoted_text_to_a_phone() {
+        let to = Address::Phone(WaId::new("5215555550123"));
+        let body = message(&to, &Piece::Text("Hola".into()), Some(&Wamid::new("wamid.X")), &REFERENCE);
+        assert_eq!(
+            body,
+            json!({
+                "messaging_product": "whatsapp", "recipient_type": "individual", "to": "5215555550123", "type": "text",
+                "text": { "body": "Hola", "preview_url": false }, "context": { "message_id": "wamid.X" },
+                "biz_opaque_callback_data": "lm1:3:482:7:0:1",
+            })
+        );
+    }
+
+    #[test]
+    fn a_person_without_a_phone_is_a_recipient() {
+        let body = message(&Address::User(UserId::new("MX.1")), &Piece::Text("Hola".into()), None, &REFERENCE);
+        assert_eq!((&body["recipient"], body.get("to")), (&json!("MX.1"), None));
+    }
+
+    #[test]
+    fn a_sound_has_no_caption_and_only_a_document_a_name() {
+        let file =
+            |kind| Piece::File { kind, id: MediaId::new("1"), caption: Some("c".into()), filename: Some("n".into()) };
+        let to = Address::Phone(WaId::new("5215555550123"));
+        assert_eq!(message(&to, &file(MediaKind::Audio), None, &REFERENCE)["audio"], json!({ "id": "1" }));
+        let document = json!({ "id": "1", "caption": "c", "filename": "n" });
+        assert_eq!(message(&to, &file(MediaKind::Document), None, &REFERENCE)["document"], document);
+    }
+}

@@ -1,0 +1,166 @@
+//! What a message says: one function per kind, none of which can fail. What cannot be read becomes `Unsupported`, which an
+//! agent sees as a line that points to the phone.
+
+use base64::Engine as _;
+use domain::{
+    Content, MediaId, Wamid,
+    message::{Card, Digest, Location, Media, MediaKind, OrderLine},
+};
+
+use crate::fields::{self, Fields};
+
+/// Reads what `message` says (§2.2).
+pub(crate) fn read(message: &Fields<'_>) -> Content {
+    let kind = message.text("type").unwrap_or_else(|| guess(message).to_owned());
+    known(&kind, message).unwrap_or_else(|| unsupported(&kind, message))
+}
+
+/// A message without `type` is what it carries.
+fn guess(message: &Fields<'_>) -> &'static str {
+    ["text", "image", "video", "audio", "document", "sticker", "location", "contacts", "interactive", "button"]
+        .into_iter()
+        .find(|kind| message.has(kind))
+        .unwrap_or("unknown")
+}
+
+fn known(kind: &str, message: &Fields<'_>) -> Option<Content> {
+    match kind {
+        "text" => Some(Content::Text { body: message.object("text")?.text("body")? }),
+        "image" => media(MediaKind::Image, &message.object("image")?),
+        "video" => media(MediaKind::Video, &message.object("video")?),
+        "document" => media(MediaKind::Document, &message.object("document")?),
+        "sticker" => media(MediaKind::Sticker, &message.object("sticker")?),
+        "audio" | "voice" => {
+            let audio = message.object(kind)?;
+            let kind = if audio.flag("voice") || kind == "voice" { MediaKind::Voice } else { MediaKind::Audio };
+            media(kind, &audio)
+        }
+        "location" => location(&message.object("location")?),
+        "contacts" => {
+            let cards: Vec<_> = message.objects("contacts").iter().map(card).collect();
+            (!cards.is_empty()).then_some(Content::Contacts { cards })
+        }
+        "interactive" => interactive(&message.object("interactive")?),
+        "button" => {
+            let button = message.object("button")?;
+            let id = button.text("payload");
+            Some(Content::Choice { title: button.text("text").or_else(|| id.clone())?, id })
+        }
+        "reaction" => {
+            let reaction = message.object("reaction")?;
+            Some(Content::Reaction { to: Wamid::new(reaction.text("message_id")?), emoji: reaction.text("emoji") })
+        }
+        "order" => Some(order(&message.object("order")?)),
+        "system" => Some(Content::Moved { what: message.object("system")?.text("type")? }),
+        "edit" => {
+            let edit = message.object("edit")?;
+            let original = Wamid::new(edit.text("original_message_id")?);
+            Some(Content::Edit { original, content: Box::new(read(&edit.object("message")?)) })
+        }
+        "revoke" => {
+            Some(Content::Revoke { original: Wamid::new(message.object("revoke")?.text("original_message_id")?) })
+        }
+        _ => None,
+    }
+}
+
+fn unsupported(kind: &str, message: &Fields<'_>) -> Content {
+    let hint = message.object("unsupported").and_then(|unsupported| unsupported.text("type"));
+    let code = message.objects("errors").iter().find_map(|error| error.number("code"));
+    Content::Unsupported { what: hint.unwrap_or_else(|| kind.to_owned()), code }
+}
+
+fn media(kind: MediaKind, object: &Fields<'_>) -> Option<Content> {
+    let media = Media {
+        id: MediaId::new(object.text("id")?),
+        kind,
+        mime_type: object.text("mime_type"),
+        sha256: object.text("sha256").as_deref().and_then(digest),
+        filename: object.text("filename"),
+    };
+    Some(Content::Media { media, caption: object.text("caption") })
+}
+
+/// Base64 in webhooks, hex elsewhere (§5); the bytes are what counts.
+pub(crate) fn digest(text: &str) -> Option<Digest> {
+    if text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Some(Digest(text.to_ascii_lowercase()));
+    }
+    let bytes = base64::engine::general_purpose::STANDARD.decode(text).ok()?;
+    (bytes.len() == 32).then(|| Digest(hex::encode(bytes)))
+}
+
+fn location(object: &Fields<'_>) -> Option<Content> {
+    Some(Content::Location(Location {
+        latitude: object.float("latitude")?,
+        longitude: object.float("longitude")?,
+        name: object.text("name"),
+        address: object.text("address"),
+        url: object.text("url"),
+    }))
+}
+
+fn card(card: &Fields<'_>) -> Card {
+    let name = card.object("name").and_then(|name| {
+        name.text("formatted_name").or_else(|| {
+            let parts = [name.text("first_name"), name.text("last_name")];
+            let joined = parts.into_iter().flatten().collect::<Vec<_>>().join(" ");
+            (!joined.is_empty()).then_some(joined)
+        })
+    });
+    Card {
+        name,
+        phones: card.objects("phones").iter().filter_map(|p| p.text("phone").or_else(|| p.text("wa_id"))).collect(),
+        emails: card.objects("emails").iter().filter_map(|email| email.text("email")).collect(),
+        company: card.object("org").and_then(|org| org.text("company")),
+    }
+}
+
+fn interactive(object: &Fields<'_>) -> Option<Content> {
+    let kind = object.text("type")?;
+    match kind.as_str() {
+        "button_reply" | "list_reply" => {
+            let reply = object.object(&kind)?;
+            let id = reply.text("id");
+            Some(Content::Choice { title: reply.text("title").or_else(|| id.clone())?, id })
+        }
+        "nfm_reply" => Some(Content::Form { fields: form(&object.object("nfm_reply")?) }),
+        "call_permission_reply" => {
+            let reply = object.object(&kind)?;
+            Some(Content::Call { event: format!("permission {}", reply.text("response").unwrap_or_default()) })
+        }
+        _ => None,
+    }
+}
+
+/// A form's answers are a JSON string inside JSON.
+fn form(reply: &Fields<'_>) -> Vec<(String, String)> {
+    let Some(json) = reply.text("response_json") else { return Vec::new() };
+    let Ok(answers) = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&json) else {
+        return vec![(String::new(), json)];
+    };
+    answers
+        .into_iter()
+        .filter(|(name, _)| name != "flow_token")
+        .map(|(name, value)| match value {
+            serde_json::Value::String(text) => (name, text),
+            other => (name, other.to_string()),
+        })
+        .collect()
+}
+
+fn order(object: &Fields<'_>) -> Content {
+    let line = |item: &Fields<'_>| OrderLine {
+        product: item.text("product_retailer_id").unwrap_or_default(),
+        quantity: item.number("quantity").unwrap_or(1),
+        price: item.float("item_price").unwrap_or_default(),
+        currency: item.text("currency").unwrap_or_default(),
+    };
+    Content::Order { text: object.text("text"), lines: object.objects("product_items").iter().map(line).collect() }
+}
+
+/// The event of a call, in Meta's word.
+pub(crate) fn call_event(call: &Fields<'_>) -> String {
+    let event = call.text("event").unwrap_or_else(|| "call".to_owned());
+    call.raw("status").and_then(fields::text).map_or(event.clone(), |status| format!("{event} {status}"))
+}

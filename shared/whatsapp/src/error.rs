@@ -1,0 +1,160 @@
+//! What Graph answers when it does not do as asked, and what happens next.
+
+use std::time::Duration;
+
+use domain::{Class, Classify};
+use serde::Deserialize;
+
+/// A Graph call that did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum GraphError {
+    /// No connection came about: refused, no such host, TLS. Certainly nothing was done.
+    #[error("no connection to Graph")]
+    Unreachable(#[source] reqwest::Error),
+    /// Bytes may have left and nothing readable came back: a hang, a reset, a proxy's page.
+    #[error("no answer from Graph (HTTP status {status:?})")]
+    NoAnswer {
+        /// The status, where something came back at all.
+        status: Option<u16>,
+        /// What broke.
+        #[source]
+        source: Option<reqwest::Error>,
+    },
+    /// Graph refused in its own envelope (§4.3): certainly nothing was done.
+    #[error("Graph refused with code {code} (HTTP status {status})")]
+    Refused {
+        /// Meta's code; the only thing to decide by.
+        code: i64,
+        /// The HTTP status.
+        status: u16,
+        /// Meta's own word that a repeat may work.
+        transient: bool,
+    },
+    /// The file's bytes are not those the webhook named.
+    #[error("the file does not match its checksum")]
+    Checksum,
+}
+
+/// Codes for which Meta advises to try again (§4.6).
+const RETRIED: [i64; 10] = [2, 4, 80_007, 130_429, 131_000, 131_016, 131_056, 131_057, 133_004, 133_015];
+
+/// Codes that come with HTTP 5xx and yet do not pass by themselves (§4.6).
+const LASTING: [i64; 3] = [3, 131_045, 133_000];
+
+impl GraphError {
+    /// Whether Meta's token for the channel is no longer good.
+    pub fn is_unauthorized(&self) -> bool {
+        matches!(self, Self::Refused { code: 0 | 190, .. } | Self::Refused { status: 401, .. })
+    }
+
+    /// Meta's code, where it gave one.
+    pub fn code(&self) -> Option<i64> {
+        match self {
+            Self::Refused { code, .. } => Some(*code),
+            _ => None,
+        }
+    }
+
+    /// Sorts a failure of the client: could any bytes have left?
+    pub(crate) fn of(error: reqwest::Error) -> Self {
+        // The address would name the number or the file.
+        let error = error.without_url();
+        if error.is_connect() || error.is_builder() {
+            Self::Unreachable(error)
+        } else {
+            Self::NoAnswer { status: None, source: Some(error) }
+        }
+    }
+
+    /// Reads an answer that is no success.
+    pub(crate) async fn answered(response: reqwest::Response) -> Self {
+        let status = response.status().as_u16();
+        match response.bytes().await {
+            Ok(body) => Self::read(status, &body),
+            Err(error) => Self::NoAnswer { status: Some(status), source: Some(error.without_url()) },
+        }
+    }
+
+    fn read(status: u16, body: &[u8]) -> Self {
+        #[derive(Deserialize)]
+        struct Envelope {
+            error: Inner,
+        }
+        #[derive(Deserialize)]
+        struct Inner {
+            code: i64,
+            #[serde(default)]
+            is_transient: Option<bool>,
+        }
+        match serde_json::from_slice::<Envelope>(body) {
+            Ok(Envelope { error }) => {
+                Self::Refused { code: error.code, status, transient: error.is_transient.unwrap_or_default() }
+            }
+            Err(_) => Self::NoAnswer { status: Some(status), source: None },
+        }
+    }
+}
+
+/// For calls that may simply be repeated: looking up, fetching, uploading.
+impl Classify for GraphError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Unreachable(_) | Self::NoAnswer { .. } | Self::Checksum => Class::LATER,
+            Self::Refused { code, status, transient } => {
+                let passes = *transient
+                    || RETRIED.contains(code)
+                    || *status == 429
+                    || (*status >= 500 && !LASTING.contains(code));
+                // A pair or throughput limit lets one message through every few seconds (§4.4).
+                let after = matches!(code, 131_056 | 130_429).then_some(Duration::from_secs(6));
+                if passes { Class::Transient { after } } else { Class::Permanent }
+            }
+        }
+    }
+}
+
+/// A send that did not succeed. Unlike the rest of Graph, a send must not be repeated on a guess.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct SendError(#[from] pub GraphError);
+
+impl Classify for SendError {
+    fn class(&self) -> Class {
+        match &self.0 {
+            GraphError::NoAnswer { .. } => Class::Uncertain,
+            other => other.class(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(status: u16, body: &str) -> SendError {
+        SendError(GraphError::read(status, body.as_bytes()))
+    }
+
+    #[test]
+    fn the_code_decides_what_happens_next() {
+        let cases = [
+            (400, r#"{"error":{"code":131047}}"#, Class::Permanent),
+            (400, r#"{"error":{"code":131047,"is_transient":true}}"#, Class::LATER),
+            (500, r#"{"error":{"code":131000,"is_transient":false}}"#, Class::LATER),
+            (500, r#"{"error":{"code":131045}}"#, Class::Permanent),
+            (503, r#"{"error":{"code":77}}"#, Class::LATER),
+            (400, r#"{"error":{"code":131056}}"#, Class::Transient { after: Some(Duration::from_secs(6)) }),
+            (401, r#"{"error":{"code":190}}"#, Class::Permanent),
+        ];
+        for (status, body, class) in cases {
+            assert_eq!(refused(status, body).class(), class, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_proxys_page_tells_nothing_about_a_send_but_lets_a_look_up_be_repeated() {
+        let page = refused(502, "<html>Bad gateway</html>");
+        assert_eq!(page.class(), Class::Uncertain);
+        assert_eq!(page.0.class(), Class::LATER);
+    }
+}

@@ -1,0 +1,179 @@
+//! The Graph API, as far as the bridge calls it (§8.3). Every call takes the channel's token; none is repeated here.
+
+use std::time::Duration;
+
+use domain::{MediaId, PhoneNumberId, WaId, Wamid, message::Digest};
+use reqwest::{Body, Client, Response, header::AUTHORIZATION, multipart};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Value, value::RawValue};
+use url::Url;
+
+use crate::{GraphError, SendError, content, fields::Fields};
+
+/// How long a call may take in all; a file may take longer, see [`file_timeout`].
+const CALL: Duration = Duration::from_secs(10);
+
+/// Where the Graph API is.
+#[derive(Clone, Debug)]
+pub struct Graph {
+    /// Keeps connections open; for calls that may be repeated.
+    client: Client,
+    /// Opens a connection for each call. A kept one may have been closed by Meta while the function was frozen, and a
+    /// write into it would leave a send uncertain that never left.
+    fresh: Client,
+    base: Url,
+    version: String,
+}
+
+/// A file waiting at Meta.
+#[derive(Clone, Debug)]
+pub struct Located {
+    /// Where it is, for five minutes.
+    pub url: Url,
+    /// Its type.
+    pub mime_type: Option<String>,
+    /// Its length in bytes.
+    pub size: Option<u64>,
+    /// Its checksum.
+    pub sha256: Option<Digest>,
+}
+
+/// What Meta says of a message it took.
+#[derive(Clone, Debug)]
+pub struct Accepted {
+    /// Its id from now on.
+    pub wamid: Wamid,
+    /// The recipient's phone as Meta spells it, where it shows it.
+    pub wa_id: Option<WaId>,
+}
+
+/// A file on its way to Meta.
+#[derive(Debug)]
+pub struct Upload {
+    /// Its name; Meta also judges the type by its ending.
+    pub filename: String,
+    /// Its type.
+    pub mime_type: String,
+    /// Its length in bytes.
+    pub size: u64,
+    /// Its bytes, streamed.
+    pub body: Body,
+}
+
+impl Graph {
+    /// `base` without version, `version` like `v25.0`.
+    pub fn new(client: Client, fresh: Client, base: Url, version: String) -> Self {
+        Self { client, fresh, base, version }
+    }
+
+    /// Sends one message.
+    pub async fn send(&self, from: &PhoneNumberId, token: &SecretString, body: &Value) -> Result<Accepted, SendError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            #[serde(default)]
+            messages: Vec<Sent>,
+            #[serde(default)]
+            contacts: Vec<Recipient>,
+        }
+        #[derive(Deserialize)]
+        struct Sent {
+            id: String,
+        }
+        #[derive(Deserialize)]
+        struct Recipient {
+            wa_id: Option<String>,
+        }
+        let request = self.fresh.post(self.at(&[from.as_str(), "messages"])).json(body).timeout(CALL);
+        let answer: Answer = self.call(request, token).await?;
+        let sent =
+            answer.messages.into_iter().next().ok_or(GraphError::NoAnswer { status: Some(200), source: None })?;
+        let wa_id = answer.contacts.into_iter().find_map(|contact| contact.wa_id).filter(|id| !id.is_empty());
+        Ok(Accepted { wamid: Wamid::new(sent.id), wa_id: wa_id.map(WaId::new) })
+    }
+
+    /// Where a file is. Meta checks that it belongs to the number.
+    pub async fn locate(
+        &self,
+        media: &MediaId,
+        of: &PhoneNumberId,
+        token: &SecretString,
+    ) -> Result<Located, GraphError> {
+        let mut url = self.at(&[media.as_str()]);
+        url.query_pairs_mut().append_pair("phone_number_id", of.as_str());
+        let raw: Box<RawValue> = self.call(self.client.get(url).timeout(CALL), token).await?;
+        let unreadable = || GraphError::NoAnswer { status: Some(200), source: None };
+        let fields = Fields::read(&raw).ok_or_else(unreadable)?;
+        Ok(Located {
+            url: fields.text("url").and_then(|url| url.parse().ok()).ok_or_else(unreadable)?,
+            mime_type: fields.text("mime_type"),
+            size: fields.number("file_size").and_then(|size| size.try_into().ok()),
+            sha256: fields.text("sha256").as_deref().and_then(content::digest),
+        })
+    }
+
+    /// Opens a file. The token goes only to Meta over TLS, or to the very server that Graph itself is on.
+    pub async fn open(&self, file: &Located, token: &SecretString) -> Result<Response, GraphError> {
+        if file.url.scheme() != "https" && file.url.origin() != self.base.origin() {
+            return Err(GraphError::NoAnswer { status: None, source: None });
+        }
+        let request = self.client.get(file.url.clone()).timeout(file_timeout(file.size.unwrap_or_default()));
+        let response = request.header(AUTHORIZATION, bearer(token)).send().await.map_err(GraphError::of)?;
+        if response.status().is_success() { Ok(response) } else { Err(GraphError::answered(response).await) }
+    }
+
+    /// Uploads a file for sending; Meta keeps it 30 days.
+    pub async fn upload(&self, of: &PhoneNumberId, token: &SecretString, file: Upload) -> Result<MediaId, GraphError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            id: String,
+        }
+        let part = multipart::Part::stream_with_length(file.body, file.size)
+            .file_name(file.filename)
+            .mime_str(&file.mime_type)
+            .map_err(GraphError::of)?;
+        let form = multipart::Form::new()
+            .text("messaging_product", "whatsapp")
+            .text("type", file.mime_type)
+            .part("file", part);
+        let url = self.at(&[of.as_str(), "media"]);
+        let request = self.client.post(url).multipart(form).timeout(file_timeout(file.size));
+        let answer: Answer = self.call(request, token).await?;
+        Ok(MediaId::new(answer.id))
+    }
+
+    async fn call<T: DeserializeOwned>(
+        &self,
+        request: reqwest::RequestBuilder,
+        token: &SecretString,
+    ) -> Result<T, GraphError> {
+        let response = request.header(AUTHORIZATION, bearer(token)).send().await.map_err(GraphError::of)?;
+        let status = response.status();
+        if !status.is_success() {
+            return Err(GraphError::answered(response).await);
+        }
+        let answered = |source| GraphError::NoAnswer { status: Some(status.as_u16()), source };
+        let body = response.bytes().await.map_err(|error| answered(Some(error.without_url())))?;
+        serde_json::from_slice(&body).map_err(|_| answered(None))
+    }
+
+    fn at(&self, path: &[&str]) -> Url {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().push(&self.version).extend(path);
+        }
+        url
+    }
+}
+
+/// A file may take longer than a call: 20 s, and a second more for each half megabyte, at most 90 s.
+pub fn file_timeout(size: u64) -> Duration {
+    Duration::from_secs((20 + size / 500_000).min(90))
+}
+
+fn bearer(token: &SecretString) -> reqwest::header::HeaderValue {
+    let mut value = reqwest::header::HeaderValue::from_str(&format!("Bearer {}", token.expose_secret()))
+        .unwrap_or_else(|_| reqwest::header::HeaderValue::from_static("Bearer"));
+    value.set_sensitive(true);
+    value
+}

@@ -1,0 +1,17 @@
+//! WhatsApp's side: Meta's webhooks become domain messages, domain messages become Graph calls.
+//!
+//! Facts about Meta: `shared/reference/whatsapp-cloud-api.md`, cited by section.
+
+pub mod compose;
+mod content;
+mod error;
+mod fields;
+pub mod graph;
+pub mod media;
+mod signature;
+pub mod split;
+pub mod webhook;
+
+pub use error::{GraphError, SendError};
+pub use graph::Graph;
+pub use signature::{AppSecret, Verified};

@@ -1,0 +1,338 @@
+//! A webhook body becomes tasks: every entry × change × item on its own, so that an odd one never costs its neighbors.
+
+use domain::{
+    Author, Content, Delivery, GroupId, Identity, InboundTask, Message, PhoneNumberId, StatusUpdate, Subject,
+    SubjectKey, Timestamp, UserId, WaId, Wamid,
+    subject::Kind,
+    task::{About, Notice},
+};
+use serde_json::value::RawValue;
+
+use crate::{Verified, content, fields::Fields};
+
+/// A task and the group in which it keeps its order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Grouped {
+    /// Phone number id `#` customer.
+    pub group: String,
+    /// What to do.
+    pub task: InboundTask,
+}
+
+/// The body is no JSON object with an `object` and entries; a repeat would bring the same bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the body is no webhook of Meta's")]
+pub struct Unreadable;
+
+/// Splits a body into tasks. `received_at` stands in where an item has no time of its own.
+pub fn parse(body: Verified<'_>, key: &SubjectKey, received_at: Timestamp) -> Result<Vec<Grouped>, Unreadable> {
+    let raw: &RawValue = serde_json::from_slice(body.bytes()).map_err(|_| Unreadable)?;
+    let envelope = Fields::read(raw).ok_or(Unreadable)?;
+    if !envelope.has("entry") {
+        return Err(Unreadable);
+    }
+    let ours = envelope.text("object").is_none_or(|object| object == "whatsapp_business_account");
+    let mut out = Splitter { key, received_at, tasks: Vec::new() };
+    for entry in envelope.list("entry") {
+        out.entry(entry, ours);
+    }
+    Ok(out.tasks)
+}
+
+/// The fields whose values are messages, statuses and the like.
+const CONVERSATION_FIELDS: [&str; 5] = ["messages", "smb_message_echoes", "calls", "user_preferences", "standby"];
+
+/// The fields that tell about an account, a number, a template or a group (§2.6): a line for the operator.
+const ACCOUNT_FIELDS: [&str; 25] = [
+    "account_alerts",
+    "account_review_update",
+    "account_settings_update",
+    "account_update",
+    "automatic_events",
+    "business_capability_update",
+    "business_username_update",
+    "consumer_profile",
+    "group_lifecycle_update",
+    "group_participants_update",
+    "group_settings_update",
+    "group_status_update",
+    "message_template_components_update",
+    "message_template_quality_update",
+    "message_template_status_update",
+    "messaging_handovers",
+    "partner_solutions",
+    "payment_configuration_update",
+    "phone_number_name_update",
+    "phone_number_quality_update",
+    "phone_number_username_update",
+    "security",
+    "template_category_update",
+    "tracking_events",
+    "user_id_update",
+];
+
+struct Splitter<'k> {
+    key: &'k SubjectKey,
+    received_at: Timestamp,
+    tasks: Vec<Grouped>,
+}
+
+/// What all items of a change share.
+struct Change<'a> {
+    waba: String,
+    field: String,
+    channel: Option<PhoneNumberId>,
+    contacts: Vec<Contact>,
+    about: About,
+    raw: &'a RawValue,
+}
+
+/// A line of `contacts[]`; matched by user id, then by phone, never by position.
+struct Contact {
+    user_id: Option<String>,
+    wa_id: Option<String>,
+    name: Option<String>,
+    username: Option<String>,
+}
+
+impl Splitter<'_> {
+    fn entry(&mut self, raw: &RawValue, ours: bool) {
+        let Some(entry) = Fields::read(raw) else { return self.notice("", "entry", None, About::Unreadable, raw) };
+        let waba = entry.text("id").unwrap_or_default();
+        if !ours || waba == "0" {
+            return self.notice(&waba, "entry", None, About::Ignored, raw);
+        }
+        let changes = entry.list("changes");
+        if changes.is_empty() {
+            return self.notice(&waba, "entry", None, About::Unreadable, raw);
+        }
+        for change in changes {
+            self.change(&waba, change);
+        }
+    }
+
+    fn change(&mut self, waba: &str, raw: &RawValue) {
+        let Some(change) = Fields::read(raw) else { return self.notice(waba, "change", None, About::Unreadable, raw) };
+        let field = change.text("field").unwrap_or_default();
+        let value = change.object("value");
+        if ACCOUNT_FIELDS.contains(&field.as_str()) {
+            let channel = value.as_ref().and_then(channel);
+            return self.notice(waba, &field, channel, About::Account, raw);
+        }
+        if !CONVERSATION_FIELDS.contains(&field.as_str()) {
+            return self.notice(waba, &field, value.as_ref().and_then(channel), About::UnknownField, raw);
+        }
+        let Some(value) = value else { return self.notice(waba, &field, None, About::Unreadable, raw) };
+        let channel = channel(&value);
+        // When Meta's own agent handles the thread, the usual value sits one level down.
+        let value = value.object("standby").unwrap_or(value);
+        let change = Change {
+            waba: waba.to_owned(),
+            field,
+            channel,
+            contacts: value.objects("contacts").iter().map(Contact::read).collect(),
+            about: About::Unreadable,
+            raw,
+        };
+        let before = self.tasks.len();
+        for item in value.list("messages") {
+            self.message(&change, item, Author::Customer);
+        }
+        for item in value.list("message_echoes") {
+            self.message(&change, item, Author::Business);
+        }
+        for item in value.list("statuses") {
+            self.status(&change, item);
+        }
+        for item in value.list("calls") {
+            self.call(&change, item);
+        }
+        for item in value.list("user_preferences") {
+            self.preference(&change, item);
+        }
+        for item in value.list("errors") {
+            self.item_notice(&change, About::Account, item);
+        }
+        if self.tasks.len() == before {
+            self.item_notice(&change, change.about, change.raw);
+        }
+    }
+
+    fn message(&mut self, change: &Change<'_>, raw: &RawValue, author: Author) {
+        let Some(fields) = Fields::read(raw) else { return self.item_notice(change, About::Unreadable, raw) };
+        let (phone, user) = match author {
+            Author::Customer => (fields.text("from"), fields.text("from_user_id")),
+            Author::Business => (fields.text("to"), fields.text("to_user_id")),
+        };
+        let content = content::read(&fields);
+        let person = Person { phone, user, group: fields.text("group_id") };
+        self.conversation_item(change, raw, &fields, author, person, "id", content);
+    }
+
+    fn call(&mut self, change: &Change<'_>, raw: &RawValue) {
+        let Some(fields) = Fields::read(raw) else { return self.item_notice(change, About::Unreadable, raw) };
+        let inbound = fields.text("direction").as_deref() != Some("BUSINESS_INITIATED");
+        let (phone, user) = if inbound { ("from", "from_user_id") } else { ("to", "to_user_id") };
+        let author = if inbound { Author::Customer } else { Author::Business };
+        let content = Content::Call { event: content::call_event(&fields) };
+        let person = Person { phone: fields.text(phone), user: fields.text(user), group: None };
+        // One call sends several events under one id; each is an item of its own.
+        self.conversation_item(change, raw, &fields, author, person, "", content);
+    }
+
+    fn preference(&mut self, change: &Change<'_>, raw: &RawValue) {
+        let Some(fields) = Fields::read(raw) else { return self.item_notice(change, About::Unreadable, raw) };
+        let content = Content::Preference { value: fields.text("value").unwrap_or_default() };
+        let person = Person { phone: fields.text("wa_id"), user: fields.text("user_id"), group: None };
+        self.conversation_item(change, raw, &fields, Author::Customer, person, "", content);
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one message, gathered in its three callers")]
+    fn conversation_item(
+        &mut self,
+        change: &Change<'_>,
+        raw: &RawValue,
+        fields: &Fields<'_>,
+        author: Author,
+        person: Person,
+        id: &str,
+        content: Content,
+    ) {
+        let Some(channel) = &change.channel else { return self.item_notice(change, About::Unreadable, raw) };
+        let contact = change.contacts.iter().find(|contact| contact.is(&person));
+        let customer = person.identity(contact);
+        let Some(subject) = customer.subject(self.key) else {
+            return self.item_notice(change, About::Unreadable, raw);
+        };
+        let id = fields.text(id).map(Wamid::new);
+        let item = match &id {
+            Some(id) => self.item(["message", channel.as_str(), id.as_str()]),
+            None => self.item(["event", channel.as_str(), raw.get()]),
+        };
+        let context = fields.object("context");
+        let flag = |name| context.as_ref().is_some_and(|context| context.flag(name));
+        let task = InboundTask::MessageV1(Message {
+            channel: channel.clone(),
+            item,
+            id,
+            author,
+            customer,
+            name: contact.and_then(|contact| contact.name.clone()),
+            username: contact.and_then(|contact| contact.username.clone()),
+            sent_at: fields.number("timestamp").map_or(self.received_at, Timestamp::from_secs),
+            reply_to: context.as_ref().and_then(|context| context.text("id")).map(Wamid::new),
+            forwarded: flag("forwarded") || flag("frequently_forwarded"),
+            content,
+        });
+        self.tasks.push(Grouped { group: format!("{channel}#{subject}"), task });
+    }
+
+    fn status(&mut self, change: &Change<'_>, raw: &RawValue) {
+        let fields = Fields::read(raw);
+        let read = fields.as_ref().and_then(|fields| Some((fields, fields.text("id")?, delivery(fields)?)));
+        let (Some(channel), Some((fields, id, delivery))) = (&change.channel, read) else {
+            let about = if fields.is_some() { About::Account } else { About::Unreadable };
+            return self.item_notice(change, about, raw);
+        };
+        let person = Person {
+            phone: fields.text("recipient_id"),
+            user: fields.text("recipient_user_id"),
+            group: (fields.text("recipient_type").as_deref() == Some("group"))
+                .then(|| fields.text("recipient_id"))
+                .flatten(),
+        };
+        let customer = person.identity(change.contacts.iter().find(|contact| contact.is(&person)));
+        let subject = customer.subject(self.key).unwrap_or_else(|| self.key.subject(Kind::Wamid, &id));
+        let who = fields.text("recipient_participant_user_id").or_else(|| fields.text("recipient_participant_id"));
+        let word = fields.text("status").unwrap_or_default();
+        let item = self.item(["status", channel.as_str(), &id, &word, who.as_deref().unwrap_or_default()]);
+        let task = InboundTask::StatusV1(StatusUpdate {
+            channel: channel.clone(),
+            item,
+            id: Wamid::new(id),
+            delivery,
+            at: fields.number("timestamp").map_or(self.received_at, Timestamp::from_secs),
+            customer,
+            reference: fields.text("biz_opaque_callback_data"),
+        });
+        self.tasks.push(Grouped { group: format!("{channel}#{subject}"), task });
+    }
+
+    fn item_notice(&mut self, change: &Change<'_>, about: About, raw: &RawValue) {
+        self.notice(&change.waba, &change.field, change.channel.clone(), about, raw);
+    }
+
+    fn notice(&mut self, waba: &str, field: &str, channel: Option<PhoneNumberId>, about: About, raw: &RawValue) {
+        let item = self.item(["notice", waba, field, raw.get()]);
+        let group = channel.as_ref().map_or_else(|| format!("account#{waba}"), |channel| format!("{channel}#account"));
+        let notice = Notice { item, channel, field: field.to_owned(), about, raw: raw.get().to_owned() };
+        self.tasks.push(Grouped { group, task: InboundTask::NoticeV1(notice) });
+    }
+
+    fn item<'a>(&self, parts: impl IntoIterator<Item = &'a str>) -> Subject {
+        self.key.subject_of_all(Kind::Item, parts)
+    }
+}
+
+fn channel(value: &Fields<'_>) -> Option<PhoneNumberId> {
+    value.object("metadata")?.text("phone_number_id").map(PhoneNumberId::new)
+}
+
+fn delivery(status: &Fields<'_>) -> Option<Delivery> {
+    match status.text("status")?.as_str() {
+        "sent" => Some(Delivery::Sent),
+        "delivered" => Some(Delivery::Delivered),
+        "read" => Some(Delivery::Read),
+        "played" => Some(Delivery::Played),
+        "failed" => {
+            let code = status.objects("errors").iter().find_map(|error| error.number("code"));
+            Some(Delivery::Failed { code: code.unwrap_or_default() })
+        }
+        _ => None,
+    }
+}
+
+struct Person {
+    phone: Option<String>,
+    user: Option<String>,
+    group: Option<String>,
+}
+
+impl Person {
+    fn identity(&self, contact: Option<&Contact>) -> Identity {
+        let user = self.user.clone().or_else(|| contact.and_then(|contact| contact.user_id.clone()));
+        let phone = self.phone.clone().or_else(|| contact.and_then(|contact| contact.wa_id.clone()));
+        Identity {
+            user_id: user.map(UserId::new),
+            phone: phone.filter(|_| self.group.is_none()).map(WaId::new),
+            group: self.group.clone().map(GroupId::new),
+        }
+    }
+}
+
+impl Contact {
+    fn read(fields: &Fields<'_>) -> Self {
+        let profile = fields.object("profile");
+        let text = |name| profile.as_ref().and_then(|profile: &Fields<'_>| profile.text(name));
+        Self {
+            user_id: fields.text("user_id"),
+            wa_id: fields.text("wa_id"),
+            name: text("name"),
+            username: text("username")
+                .map(|name| name.trim_start_matches('@').to_owned())
+                .filter(|name| !name.is_empty()),
+        }
+    }
+
+    fn is(&self, person: &Person) -> bool {
+        match (&self.user_id, &person.user) {
+            (Some(own), Some(theirs)) => own == theirs,
+            _ => match (&self.wa_id, &person.phone) {
+                (Some(own), Some(theirs)) => {
+                    WaId::new(own.as_str()).canonical() == WaId::new(theirs.as_str()).canonical()
+                }
+                _ => false,
+            },
+        }
+    }
+}

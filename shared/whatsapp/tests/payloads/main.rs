@@ -1,0 +1,168 @@
+//! Every body in `events/meta`, signed and parsed as `webhook` does it: what comes out is written down file by file, and no
+//! odd neighbor, cut or spelling may change it.
+
+#![expect(clippy::expect_used, reason = "the corpus stands in this repository; without it there is nothing to test")]
+
+mod corpus;
+mod expected;
+mod robust;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::{Author, Content, Delivery, Identity, InboundTask, Message, Subject, task::About};
+
+use corpus::{BODIES, KEY, parse};
+
+#[test]
+fn every_body_of_metas_becomes_the_tasks_the_table_says() {
+    let mut wrong = Vec::new();
+    for (file, expected) in expected::TABLE {
+        let Some(body) = BODIES.get(*file) else { continue };
+        let found = parse(body).map_or_else(
+            |_| vec!["unreadable body".to_owned()],
+            |tasks| tasks.iter().map(|grouped| line(&grouped.task)).collect(),
+        );
+        if found != *expected {
+            wrong.push(format!("{file}\n  expected {expected:?}\n  found    {found:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_table_names_each_file_once_and_no_other() {
+    let listed: Vec<&str> = expected::TABLE.iter().map(|(file, _)| *file).collect();
+    let there: Vec<&str> = BODIES.keys().map(String::as_str).collect();
+    assert_eq!(listed, there);
+    assert_eq!(there.len(), 149);
+}
+
+#[test]
+fn each_item_of_a_body_has_a_claim_of_its_own_and_a_repeat_the_same_one() {
+    for (file, body) in BODIES.iter() {
+        let (Ok(tasks), Ok(again)) = (parse(body), parse(body)) else { continue };
+        assert_eq!(tasks, again, "{file}");
+        let claims: BTreeSet<&str> = tasks.iter().map(|grouped| item(&grouped.task).as_str()).collect();
+        assert_eq!(claims.len(), tasks.len(), "{file}");
+    }
+}
+
+#[test]
+fn whatever_a_person_sends_or_gets_stands_in_one_line() {
+    let mut groups = BTreeMap::<_, BTreeSet<_>>::new();
+    for tasks in BODIES.values().filter_map(|body| parse(body).ok()) {
+        for grouped in tasks {
+            let (channel, customer) = match grouped.task {
+                InboundTask::MessageV1(message) => (message.channel, message.customer),
+                InboundTask::StatusV1(status) => (status.channel, status.customer),
+                InboundTask::NoticeV1(_) => continue,
+            };
+            let subject = customer.subject(&KEY).expect("a person");
+            assert_eq!(grouped.group, format!("{channel}#{subject}"));
+            let person = customer.group.map_or_else(
+                || customer.user_id.map(|user| user.as_str().to_owned()),
+                |group| Some(group.as_str().to_owned()),
+            );
+            groups.entry((channel, person)).or_default().insert(grouped.group);
+        }
+    }
+    let known: Vec<_> = groups.iter().filter(|((_, person), _)| person.is_some()).collect();
+    assert!(known.len() > 8);
+    assert!(known.iter().all(|(_, groups)| groups.len() == 1), "{known:?}");
+    let all: BTreeSet<_> = known.iter().flat_map(|(_, groups)| groups.iter()).collect();
+    assert_eq!(all.len(), known.len());
+}
+
+fn item(task: &InboundTask) -> &Subject {
+    match task {
+        InboundTask::MessageV1(message) => &message.item,
+        InboundTask::StatusV1(status) => &status.item,
+        InboundTask::NoticeV1(notice) => &notice.item,
+    }
+}
+
+/// A task in the words of the table.
+fn line(task: &InboundTask) -> String {
+    match task {
+        InboundTask::MessageV1(message) => message_line(message),
+        InboundTask::StatusV1(status) => {
+            let state = match status.delivery {
+                Delivery::Accepted => "accepted".to_owned(),
+                Delivery::Sent => "sent".to_owned(),
+                Delivery::Failed { code } => format!("failed {code}"),
+                Delivery::Delivered => "delivered".to_owned(),
+                Delivery::Read => "read".to_owned(),
+                Delivery::Played => "played".to_owned(),
+            };
+            let ours = if status.reference.is_some() { ", reference" } else { "" };
+            format!("status: {state}, {}{ours}", person(&status.customer))
+        }
+        InboundTask::NoticeV1(notice) => {
+            let about = match notice.about {
+                About::Account => "account",
+                About::Ignored => "ignored",
+                About::UnknownField => "unknown field",
+                About::Unreadable => "unreadable",
+            };
+            let number = if notice.channel.is_some() { ", number" } else { "" };
+            format!("notice: {about}, {}{number}", notice.field)
+        }
+    }
+}
+
+fn message_line(message: &Message) -> String {
+    let author = match message.author {
+        Author::Customer => "customer",
+        Author::Business => "echo",
+    };
+    let mut line = format!("{author}: {}, {}", says(&message.content), person(&message.customer));
+    let marks = [
+        ("nameless", message.name.is_none()),
+        ("username", message.username.is_some()),
+        ("quote", message.reply_to.is_some()),
+        ("forwarded", message.forwarded),
+        ("no id", message.id.is_none()),
+    ];
+    for (mark, _) in marks.into_iter().filter(|(_, set)| *set) {
+        line.push_str(", ");
+        line.push_str(mark);
+    }
+    line
+}
+
+fn says(content: &Content) -> String {
+    match content {
+        Content::Text { .. } => "text".to_owned(),
+        Content::Media { media, caption } => {
+            let kind = format!("{:?}", media.kind).to_lowercase();
+            let caption = if caption.is_some() { " with caption" } else { "" };
+            let name = if media.filename.is_some() { " with name" } else { "" };
+            assert!(media.sha256.is_some() && media.mime_type.is_some());
+            format!("{kind}{name}{caption}")
+        }
+        Content::Location(place) => format!("{} place", if place.name.is_some() { "named" } else { "bare" }),
+        Content::Contacts { cards } => format!("{} cards", cards.len()),
+        Content::Choice { id, .. } => format!("choice {}", id.as_deref().unwrap_or("without id")),
+        Content::Form { fields } => format!("form of {}", fields.len()),
+        Content::Reaction { emoji, .. } => emoji.clone().unwrap_or_else(|| "reaction taken back".to_owned()),
+        Content::Order { lines, .. } => format!("order of {}", lines.len()),
+        Content::Edit { content, .. } => format!("edit to {}", says(content)),
+        Content::Revoke { .. } => "revoke".to_owned(),
+        Content::Moved { what } => format!("moved {what}"),
+        Content::Call { event } => format!("call {event}"),
+        Content::Preference { value } => format!("preference {value}"),
+        Content::Unsupported { what, code } => {
+            format!("unsupported {what} {}", code.map_or_else(|| "without code".to_owned(), |code| code.to_string()))
+        }
+    }
+}
+
+fn person(customer: &Identity) -> &'static str {
+    match (&customer.group, &customer.phone, &customer.user_id) {
+        (Some(_), _, _) => "group",
+        (None, Some(_), Some(_)) => "phone and user",
+        (None, Some(_), None) => "phone",
+        (None, None, Some(_)) => "user",
+        (None, None, None) => "nobody",
+    }
+}
