@@ -56,7 +56,8 @@ impl Config {
         Self::parse(&text).with_context(|| format!("{} is not a usable configuration", path.display()))
     }
 
-    fn parse(text: &str) -> anyhow::Result<Self> {
+    /// A configuration in TOML.
+    pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
         // Only the message of a TOML error: its display quotes the line, which may hold a secret.
         let file = toml::Deserializer::parse(text).map_err(|error| anyhow!("{}", error.message()))?;
         let config: Self = serde_path_to_error::deserialize(file)

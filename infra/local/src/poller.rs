@@ -9,7 +9,6 @@ use tokio::time::timeout;
 
 use crate::{
     environments::{Environments, Failure},
-    in_hand::InHand,
     intrinsics::REGION,
     stop::Stopped,
     template::Mapping,
@@ -27,13 +26,7 @@ pub(crate) fn concurrency(mapping: &Mapping) -> usize {
 }
 
 /// Works on one batch after another until it is told to stop; the batch in work is finished first.
-pub(crate) async fn poll(
-    aws: Arc<Aws>,
-    in_hand: Arc<InHand>,
-    mapping: Mapping,
-    function: Arc<Environments>,
-    mut stopped: Stopped,
-) {
+pub(crate) async fn poll(aws: Arc<Aws>, mapping: Mapping, function: Arc<Environments>, mut stopped: Stopped) {
     let arn = aws.queue_arn(&mapping.queue);
     let mut pause = FIRST_PAUSE;
     while !stopped.is_now() {
@@ -50,7 +43,6 @@ pub(crate) async fn poll(
         if batch.is_empty() {
             continue;
         }
-        let _held = in_hand.take(&mapping.queue, &batch);
         let done = match function.invoke(Bytes::from(event(&batch, &arn).to_string())).await {
             Ok(answer) => done(&batch, &answer, mapping.reports_item_failures),
             Err(failure) => {
@@ -83,7 +75,7 @@ pub(crate) fn give_back<'a>(aws: &Aws, queue: &str, handles: impl IntoIterator<I
 }
 
 /// The event for a batch.
-fn event(batch: &[Received], arn: &str) -> Value {
+pub(crate) fn event(batch: &[Received], arn: &str) -> Value {
     let records: Vec<Value> = batch
         .iter()
         .map(|message| {
@@ -104,7 +96,7 @@ fn event(batch: &[Received], arn: &str) -> Value {
 }
 
 /// The messages that are done with; `None` if the whole batch has to be taken as failed.
-fn done<'a>(batch: &'a [Received], answer: &[u8], reports_item_failures: bool) -> Option<Vec<&'a Received>> {
+pub(crate) fn done<'a>(batch: &'a [Received], answer: &[u8], reports_item_failures: bool) -> Option<Vec<&'a Received>> {
     if !reports_item_failures || answer.is_empty() {
         return Some(batch.iter().collect());
     }

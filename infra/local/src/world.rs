@@ -29,7 +29,6 @@ use crate::{
     environments::{Environments, Functions},
     file_clock, front, functions,
     gateway::Gateway,
-    in_hand::InHand,
     options::Options,
     poller,
     process::{Ground, Launcher},
@@ -132,12 +131,8 @@ impl World {
             .await
             .context("the channels could not be written into the table")?;
 
-        // Whoever held these messages is gone with the runner before.
-        let (in_hand, left) = InHand::open(options.data.as_ref().map(|_| home.directory.join("in-hand")));
-        for receipts in &left {
-            poller::give_back(&aws, &receipts.queue, receipts.handles.iter().map(String::as_str));
-        }
-        let in_hand = Arc::new(in_hand);
+        // Whoever held messages is gone with the runner before.
+        aws.release_received()?;
 
         let (functions, runtime_api) = start_functions(&template, &aws, &clock, clock_file.clone()).await?;
         let schedules = Arc::new(Schedules::new(&template, functions.clone(), clock.clone()));
@@ -146,13 +141,7 @@ impl World {
         for (function, mapping) in template.functions.iter().flat_map(|f| f.mappings.iter().map(move |m| (f, m))) {
             let Some(environments) = functions.get(&function.name) else { continue };
             for _ in 0..poller::concurrency(mapping) {
-                work.spawn(poller::poll(
-                    Arc::clone(&aws),
-                    Arc::clone(&in_hand),
-                    mapping.clone(),
-                    Arc::clone(environments),
-                    stopped.clone(),
-                ));
+                work.spawn(poller::poll(Arc::clone(&aws), mapping.clone(), Arc::clone(environments), stopped.clone()));
             }
         }
         work.spawn(Arc::clone(&schedules).keep(stopped.clone()));

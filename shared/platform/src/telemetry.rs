@@ -1,6 +1,43 @@
 //! Logs: one line an event on standard error, in the format and at the level that Lambda's settings ask for.
 
+use std::str::FromStr as _;
+
+use lambda_runtime::tracing::subscriber::{
+    self,
+    filter::{EnvFilter, LevelFilter},
+};
+
+use crate::Environment;
+
+/// The crates whose lines follow the level asked for. Everybody else stays at `WARN`, whatever is asked for: libraries write
+/// addresses, headers and bodies into their finer lines.
+const OURS: [&str; 12] = [
+    "bridge",
+    "callback",
+    "chatwoot",
+    "domain",
+    "forward",
+    "platform",
+    "queue",
+    "reconcile",
+    "send",
+    "store",
+    "webhook",
+    "whatsapp",
+];
+
 /// Starts logging. Called once, first thing in `main`.
 pub fn init() {
-    lambda_runtime::tracing::init_default_subscriber_with_writer(std::io::stderr);
+    let env = Environment::process();
+    let level = env.optional("AWS_LAMBDA_LOG_LEVEL").or_else(|| env.optional("RUST_LOG"));
+    let level = level.and_then(|level| LevelFilter::from_str(&level).ok()).unwrap_or(LevelFilter::INFO);
+    let directives: Vec<String> = OURS.iter().map(|name| format!("{name}={level}")).collect();
+    let filter = EnvFilter::new(format!("warn,{}", directives.join(",")));
+    let lines =
+        subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).without_time();
+    if env.optional("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format.eq_ignore_ascii_case("json")) {
+        lines.json().init();
+    } else {
+        lines.init();
+    }
 }

@@ -73,6 +73,12 @@ impl Aws {
             .with_context(|| format!("queue {name}"))
     }
 
+    /// Shows messages again that were received and never settled: to be called once at start, when whoever held them ended
+    /// with the process before. What a consumer hid on purpose stays hidden.
+    pub fn release_received(&self) -> anyhow::Result<()> {
+        self.services.sqs.release_received().map_err(|error| told(&error))
+    }
+
     /// The ARN of a queue.
     pub fn queue_arn(&self, name: &str) -> String {
         sqs::arn(name)

@@ -14,6 +14,7 @@ mod queue;
 mod queues;
 mod receipt;
 mod receiving;
+mod releasing;
 mod sending;
 mod settling;
 mod store;

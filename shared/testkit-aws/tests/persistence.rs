@@ -78,6 +78,24 @@ fn files_with(data: &Path, text: &str) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn what_was_only_received_is_released_and_what_was_hidden_on_purpose_is_not() {
+    let (data, clock) = (tempfile::tempdir().unwrap(), clock());
+    let aws = start(data.path(), &clock).await;
+    send(&aws, "ana", "received", "d1").await;
+    send(&aws, "luis", "hidden", "d2").await;
+    let both = aws.receive(QUEUE, 10, Duration::ZERO).await;
+    let hidden = both.iter().find(|received| received.body == "hidden").unwrap();
+    aws.change_visibility(QUEUE, &hidden.receipt_handle, Duration::from_secs(500));
+    drop(aws);
+
+    let aws = start(data.path(), &clock).await;
+    aws.release_received().unwrap();
+    let dump = aws.dump_queues();
+    assert_eq!(in_queue(&dump, QUEUE, "waiting"), ["received"]);
+    assert_eq!(in_queue(&dump, QUEUE, "in_flight"), ["hidden"]);
+}
+
+#[tokio::test]
 async fn killed_and_started_again_the_queues_go_on_where_they_were() {
     let (data, clock) = (tempfile::tempdir().unwrap(), clock());
     let aws = start(data.path(), &clock).await;

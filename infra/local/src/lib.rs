@@ -1,0 +1,55 @@
+//! The local runner: the whole pipeline on one machine with one binary, on an embedded AWS, from the same template as
+//! the cloud.
+//!
+//! It links all functions and starts itself anew as each of them, so that every function is a true Lambda process on
+//! the true runtime.
+
+mod answer;
+mod calendar;
+mod channels;
+mod child;
+mod config;
+mod control;
+mod environments;
+mod event;
+mod file_clock;
+mod front;
+mod functions;
+mod gateway;
+mod intrinsics;
+mod options;
+mod poller;
+mod process;
+mod resources;
+mod routes;
+mod runtime_api;
+mod schedule;
+mod simulators;
+pub mod stage;
+mod stop;
+mod template;
+mod world;
+
+use std::{process::ExitCode, time::Duration};
+
+use clap::Parser as _;
+
+use crate::options::Options;
+
+/// Runs the runner, or one of its functions where it was started as such.
+pub fn main() -> anyhow::Result<ExitCode> {
+    let options = Options::parse();
+    if let Some(function) = &options.function {
+        return child::run(function);
+    }
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn,local=info".into()),
+        )
+        .with_writer(std::io::stderr)
+        .init();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(world::run(&options))?;
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,311 @@
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use aws_lambda_events::sqs::SqsEvent;
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    http::{Response, StatusCode},
+};
+use callback::Callback;
+use domain::{SharedClock, Timestamp};
+use forward::Forward;
+use local::stage::{Batch, Stage};
+use reconcile::Reconcile;
+use send::Send;
+use serde_json::Value;
+use testkit_chatwoot::{Chatwoot, Inbox};
+use testkit_meta::{Meta, Number, Statuses};
+use testkit_wire::{Faults, MovableClock, Server};
+use webhook::Webhook;
+
+use crate::stop_after::StopAfter;
+
+/// The channel most stories play on.
+pub const CHANNEL: &str = "104857600123456";
+
+/// A second one, of a number that is also on a phone in the shop.
+pub const COEXISTENCE_CHANNEL: &str = "104857600654321";
+
+/// Chatwoot's account.
+pub const ACCOUNT: i64 = 3;
+
+/// What signs the callbacks of [`CHANNEL`].
+pub const CALLBACK_SECRET: &str = "Zk3rQ9tVwXy7LmN2pBcD4fGh";
+
+const CONFIG: &str = include_str!("world.toml");
+const APP_SECRET: &str = "app-secret-of-the-stories";
+const TOKEN: &str = "token-of-the-administrator";
+
+/// When every story begins.
+const BEGINNING: Timestamp = Timestamp::from_secs(1_795_190_400);
+
+/// What an invocation has.
+const INVOCATION: Duration = Duration::from_secs(120);
+
+/// More rounds than any story needs; a bridge that keeps itself busy ends here.
+const ROUNDS: usize = 500;
+
+/// The world.
+pub struct World {
+    /// The one clock; it stands still unless a story moves it.
+    pub clock: MovableClock,
+    /// The embedded AWS and the template.
+    pub stage: Arc<Stage>,
+    /// WhatsApp.
+    pub meta: Meta,
+    /// The sales team's side.
+    pub chatwoot: Chatwoot,
+    forward: Forward,
+    send: Send,
+    reconcile: Reconcile,
+    front: Arc<Server>,
+}
+
+/// What stands behind the front door.
+struct Doors {
+    stage: Arc<Stage>,
+    webhook: Webhook,
+    callback: Callback,
+}
+
+impl World {
+    /// Begins a story.
+    pub async fn start() -> anyhow::Result<Self> {
+        let clock = MovableClock::frozen(BEGINNING);
+        let shared: SharedClock = Arc::new(clock.clone());
+        let meta = start_meta(shared.clone()).await?;
+        let chatwoot = start_chatwoot(shared.clone()).await?;
+        let stage = Arc::new(Stage::start(clock.clone(), CONFIG, &meta.url(), &chatwoot.url()).await?);
+        let doors = Doors {
+            webhook: Webhook::from_env(stage.environment("webhook")?, shared.clone())?,
+            callback: Callback::from_env(stage.environment("callback")?, shared.clone())?,
+            stage: stage.clone(),
+        };
+        let router = Router::new().fallback(enter).with_state(Arc::new(doors));
+        let front = Arc::new(Server::start(loopback(), router, Faults::default()).await?);
+        meta.set_webhook(&format!("{}/webhooks/meta", front.url()));
+        for (inbox, channel) in [(14, CHANNEL), (15, COEXISTENCE_CHANNEL)] {
+            chatwoot.set_callback_url(inbox, &format!("{}/callbacks/chatwoot/{channel}", front.url()));
+        }
+        Ok(Self {
+            forward: Forward::from_env(stage.environment("forward")?, shared.clone()).await?,
+            send: Send::from_env(stage.environment("send")?, shared.clone()).await?,
+            reconcile: Reconcile::from_env(stage.environment("reconcile")?, shared).await?,
+            clock,
+            stage,
+            meta,
+            chatwoot,
+            front,
+        })
+    }
+
+    /// Where the API answers.
+    pub fn url(&self) -> String {
+        self.front.url()
+    }
+
+    /// The API itself, to close it or to cut its lines.
+    pub fn front(&self) -> &Server {
+        &self.front
+    }
+
+    /// Moves the clock.
+    pub fn pass(&self, time: Duration) {
+        self.clock.advance(time);
+        self.stage.aws.clock_moved();
+    }
+
+    /// Moves the clock, then lets the bridge work.
+    pub async fn later(&self, time: Duration) -> anyhow::Result<()> {
+        self.pass(time);
+        self.work().await
+    }
+
+    /// Lets the bridge work until nothing is left that could be done now. What waits for a later time stays.
+    pub async fn work(&self) -> anyhow::Result<()> {
+        for _ in 0..ROUNDS {
+            self.calm().await;
+            let forwarded = self.forward_once().await?;
+            let sent = self.send_once().await?;
+            if !forwarded && !sent {
+                self.calm().await;
+                if !self.forward_once().await? && !self.send_once().await? {
+                    return Ok(());
+                }
+            }
+        }
+        anyhow::bail!("the bridge keeps itself busy")
+    }
+
+    /// Waits until both outside worlds have posted what they had to post.
+    pub async fn calm(&self) {
+        self.chatwoot.settled().await;
+        self.meta.settled().await;
+    }
+
+    /// One batch through `forward`; tells whether there was one.
+    pub async fn forward_once(&self) -> anyhow::Result<bool> {
+        let Some(batch) = self.stage.batch("forward").await? else { return Ok(false) };
+        let answer = self.forward.handle(event(&batch)?, INVOCATION).await;
+        self.stage.settle(&batch, &serde_json::to_value(answer)?);
+        Ok(true)
+    }
+
+    /// One batch through `send`; tells whether there was one.
+    pub async fn send_once(&self) -> anyhow::Result<bool> {
+        let Some(batch) = self.stage.batch("send").await? else { return Ok(false) };
+        let answer = self.send.handle(event(&batch)?, INVOCATION).await;
+        self.stage.settle(&batch, &serde_json::to_value(answer)?);
+        Ok(true)
+    }
+
+    /// One batch through `forward`, killed at its `awaits`-th await. Tells whether it was: a batch that ended before is
+    /// settled as usual.
+    pub async fn forward_killed(&self, awaits: usize) -> anyhow::Result<bool> {
+        let batch = self.stage.batch("forward").await?.context("there is nothing to forward")?;
+        let work = StopAfter::new(self.forward.handle(event(&batch)?, INVOCATION), awaits);
+        let Some(answer) = work.await else { return Ok(true) };
+        self.stage.settle(&batch, &serde_json::to_value(answer)?);
+        Ok(false)
+    }
+
+    /// The same with `send`.
+    pub async fn send_killed(&self, awaits: usize) -> anyhow::Result<bool> {
+        let batch = self.stage.batch("send").await?.context("there is nothing to send")?;
+        let work = StopAfter::new(self.send.handle(event(&batch)?, INVOCATION), awaits);
+        let Some(answer) = work.await else { return Ok(true) };
+        self.stage.settle(&batch, &serde_json::to_value(answer)?);
+        Ok(false)
+    }
+
+    /// One round of `reconcile`.
+    pub async fn reconcile(&self) -> anyhow::Result<()> {
+        Ok(self.reconcile.handle().await?)
+    }
+
+    /// The dead letters of a queue: reason and body.
+    pub fn dead_letters(&self, queue: &str) -> Vec<(String, String)> {
+        let dump = self.stage.aws.dump_queues();
+        let queues = dump["queues"].as_array().into_iter().flatten();
+        let dead =
+            queues.filter(|shown| shown["name"].as_str().is_some_and(|name| name.contains(&format!("{queue}-dead"))));
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        dead.flat_map(|shown| shown["waiting"].as_array().into_iter().flatten())
+            .map(|letter| (text(&letter["message_attributes"]["reason"]["stringValue"]), text(&letter["body"])))
+            .collect()
+    }
+
+    /// What is in a queue, in any state.
+    pub fn queued(&self, queue: &str) -> usize {
+        let dump = self.stage.aws.dump_queues();
+        let queues = dump["queues"].as_array().into_iter().flatten();
+        let one =
+            queues.filter(|shown| shown["name"].as_str().is_some_and(|name| name.ends_with(&format!("{queue}.fifo"))));
+        let count = |shown: &Value, state: &str| shown[state].as_array().map_or(0, Vec::len);
+        one.map(|shown| ["waiting", "delayed", "in_flight"].iter().map(|state| count(shown, state)).sum::<usize>())
+            .sum()
+    }
+
+    /// What Chatwoot's agents read in a contact's newest conversation, one line a message.
+    pub fn agent_reads(&self, contact: &str) -> Vec<String> {
+        let Some(conversation) = self.chatwoot.conversation_of(contact) else { return Vec::new() };
+        let line = |message: testkit_chatwoot::MessageView| {
+            let who = match message.message_type.as_str() {
+                _ if message.private => "note",
+                "incoming" => contact,
+                "activity" => "system",
+                _ => "agent",
+            };
+            let mut line = format!("{who}: {}", message.content);
+            for file in &message.attachments {
+                line.push_str(&format!(" [{}]", file.filename));
+            }
+            if who == "agent" {
+                line.push_str(match message.status.as_str() {
+                    "delivered" => " ✓✓",
+                    "read" => " ✓✓ read",
+                    "failed" => " ✗",
+                    _ => " ✓",
+                });
+            }
+            if let Some(error) = &message.external_error {
+                line.push_str(&format!(" {error}"));
+            }
+            line
+        };
+        self.chatwoot.messages(conversation).into_iter().map(line).collect()
+    }
+
+    /// The conversation with a contact.
+    pub fn conversation(&self, contact: &str) -> anyhow::Result<i64> {
+        self.chatwoot.conversation_of(contact).context("there is no conversation with that contact")
+    }
+}
+
+fn event(batch: &Batch) -> anyhow::Result<SqsEvent> {
+    Ok(serde_json::from_value(batch.event.clone())?)
+}
+
+fn loopback() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 0))
+}
+
+async fn start_meta(clock: SharedClock) -> anyhow::Result<Meta> {
+    let number = |id: &str, display: &str, coexistence| Number {
+        phone_number_id: id.to_owned(),
+        waba_id: "109876543210987".to_owned(),
+        display_phone_number: display.to_owned(),
+        access_token: format!("token-of-{id}"),
+        coexistence,
+    };
+    let numbers = vec![number(CHANNEL, "525555550100", false), number(COEXISTENCE_CHANNEL, "525555550101", true)];
+    let settings = testkit_meta::Settings {
+        listen: loopback(),
+        clock,
+        app_secret: APP_SECRET.to_owned(),
+        numbers,
+        statuses: Statuses::Manual,
+    };
+    Meta::start(settings).await
+}
+
+async fn start_chatwoot(clock: SharedClock) -> anyhow::Result<Chatwoot> {
+    let inbox = |id, name: &str, secret: &str| Inbox {
+        id,
+        name: name.to_owned(),
+        webhook_url: String::new(),
+        secret: secret.to_owned(),
+        lock_to_single_conversation: true,
+    };
+    let inboxes =
+        vec![inbox(14, "WhatsApp Ventas", CALLBACK_SECRET), inbox(15, "WhatsApp Taller", "secret-of-the-workshop")];
+    let settings =
+        testkit_chatwoot::Settings { listen: loopback(), clock, account_id: ACCOUNT, token: TOKEN.to_owned(), inboxes };
+    Chatwoot::start(settings).await
+}
+
+/// Through the same events as in the cloud: request to event, event to request, handler, response.
+async fn enter(State(doors): State<Arc<Doors>>, request: Request) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let answered = async {
+        let body = axum::body::to_bytes(body, usize::MAX).await?;
+        let Some((function, event)) = doors.stage.request(&parts, &body) else {
+            return Ok(empty(StatusCode::NOT_FOUND));
+        };
+        let request = lambda_http::request::from_str(&event.to_string())?;
+        let response = match function {
+            "webhook" => doors.webhook.handle(request).await,
+            _ => doors.callback.handle(request).await,
+        };
+        Ok::<_, anyhow::Error>(response.map(|body| Body::from(body.to_vec())))
+    };
+    answered.await.unwrap_or_else(|_| empty(StatusCode::INTERNAL_SERVER_ERROR))
+}
+
+fn empty(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}
