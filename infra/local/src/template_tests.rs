@@ -173,3 +173,26 @@ fn the_template_says_what_the_policy_says() {
     assert!(policy.log_days <= policy.deletion_days);
     assert!(policy.warn_days.iter().all(|day| *day < policy.deletion_days));
 }
+
+#[test]
+fn the_documentation_names_every_variable_and_who_gets_it() {
+    let template = Template::read(&surroundings()).unwrap();
+    let mut given: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for function in &template.functions {
+        for name in function.environment.keys() {
+            given.entry(name.clone()).or_default().push(&function.name);
+        }
+    }
+    let told: BTreeMap<String, String> = include_str!("../../../docs/configuration.md")
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once("` | "))
+        .map(|(name, rest)| (name.to_owned(), rest.split(" |").next().unwrap_or_default().to_owned()))
+        .collect();
+    let expected = given.into_iter().map(|(name, mut functions)| {
+        functions
+            .sort_by_key(|name| ["webhook", "forward", "callback", "send", "reconcile"].iter().position(|n| n == name));
+        let all = functions.len() == template.functions.len();
+        (name, if all { "all".to_owned() } else { functions.join(", ") })
+    });
+    assert_eq!(told, expected.collect());
+}
