@@ -86,7 +86,7 @@ impl Forward {
         }
         match result {
             Ok(()) => Verdict::Done,
-            Err(error) => self.failed(&record, task.item(), &error).await,
+            Err(error) => self.failed(&record, &task, &error).await,
         }
     }
 
@@ -100,23 +100,40 @@ impl Forward {
 
     /// The task stays in its queue as long as the other side cannot take it; what the other side refuses again and again,
     /// or what we cannot handle ourselves, is set aside.
-    async fn failed(&self, record: &Record, item: &Subject, error: &BridgeError) -> Verdict {
-        let (after, reason) = match error.class() {
+    async fn failed(&self, record: &Record, task: &InboundTask, error: &BridgeError) -> Verdict {
+        let class = error.class();
+        let refused = matches!(class, Class::Permanent | Class::Uncertain);
+        // Without this the next look would take the failure for a crash; too many of those set a task aside.
+        let refusals = self.clients.claims.excuse(task.item(), refused).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "a failure of the other side counts as a crash");
+            None
+        });
+        let (after, reason) = match class {
             Class::Transient { after } => (after, None),
-            Class::Permanent | Class::Uncertain if record.receives < REFUSALS => (None, None),
+            // Refusals count, receives do not: most of those may have been an outage.
+            Class::Permanent | Class::Uncertain if refusals.unwrap_or_default() < i64::from(REFUSALS) => (None, None),
             Class::Permanent | Class::Uncertain => (None, Some("refused_by_chatwoot")),
             Class::Poison => (None, Some("unusable_item")),
         };
         if let Some(reason) = reason {
             tracing::error!(%error, reason, "a task cannot be handled");
-            return Verdict::Poison { reason };
+            return self.set_aside(record, task, reason).await;
         }
         tracing::warn!(%error, receives = record.receives, "a task has to wait");
-        if !matches!(error, BridgeError::Busy(_)) {
-            // Without this the next look would take the failure for a crash; too many of those set a task aside.
-            let _ = self.clients.claims.excuse(item).await;
-        }
         Verdict::Retry { after }
+    }
+
+    /// Puts a task into the dead letters and counts it. Its claim stays open: put back, it is tried again.
+    async fn set_aside(&self, record: &Record, task: &InboundTask, reason: &'static str) -> Verdict {
+        if let Err(error) = self.drain.dead_letters.put(&record.group, record.body.as_bytes(), reason).await {
+            tracing::warn!(%error, reason, "the dead letters did not take a task; it stays in its queue");
+            return Verdict::Retry { after: None };
+        }
+        self.metrics.count(Metric::Poisoned);
+        if let Err(error) = self.clients.counters.count(task.channel(), task.item(), Fate::Refused(reason)).await {
+            tracing::warn!(%error, reason, "a task in the dead letters was not counted");
+        }
+        Verdict::Done
     }
 
     /// Takes the claim of an item. Nothing is to be done about one that is done; `true` means that somebody may have done

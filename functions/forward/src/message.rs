@@ -16,7 +16,7 @@ use serde_json::json;
 use store::{Fate, Link};
 use whatsapp::GraphError;
 
-use crate::Forward;
+use crate::{Forward, REFUSALS};
 
 /// How often a file may turn out damaged, or be missing where Meta said it was, before the agent is told instead.
 const DAMAGED: u32 = 5;
@@ -157,6 +157,12 @@ impl Forward {
             // Too large for the proxy before Chatwoot, or not to its liking.
             Err(ChatwootError::Refused(status)) if status == 413 || tried_enough => {
                 tracing::warn!(status, "Chatwoot does not take a customer's file; the agent is told");
+                Ok(None)
+            }
+            // Something on the way cuts large uploads off. If Chatwoot is down altogether, the line in words fails as well,
+            // and the message waits on.
+            Err(ChatwootError::NoAnswer(_)) if record.receives >= REFUSALS => {
+                tracing::warn!("uploads of a customer's file break off again and again; the agent is told");
                 Ok(None)
             }
             Err(error) => Err(error.into()),

@@ -321,8 +321,12 @@ impl Send {
 
 /// Why a part must not be sent, if so.
 fn refusal(with: &With<'_>, part: &Part, now: Timestamp) -> Option<Trouble> {
-    let Some(thread) = with.thread.filter(|thread| thread.address.is_some() && with.customer.is_some()) else {
+    if with.customer.is_none() {
         return Some(Trouble::NoRecipient);
+    }
+    // Somebody known from elsewhere has no address here until they write here.
+    let Some(thread) = with.thread.filter(|thread| thread.address.is_some()) else {
+        return Some(Trouble::NeverWrote);
     };
     if with.channel.state != State::Live {
         return Some(Trouble::ChannelDown);

@@ -120,6 +120,11 @@ impl Send {
             let changed = self.clients.outbox.change(entry.account, entry.conversation, entry.message, retried).await?;
             *entry = changed.unwrap_or_else(|| entry.clone());
         }
+        if entry.is_new() && entry.outgoing.next_part().is_none() {
+            // Written down first, or the mark would not be known as ours and Retry would have nothing to go by.
+            let (Ok(known) | Err(known)) = self.clients.outbox.save(entry.clone()).await?;
+            *entry = known;
+        }
         let looked = self.drive(with, &row.message, entry).await?;
         if looked == Looked::UpToDate {
             correct(self, with, &row.message, entry, listed_at).await?;

@@ -61,7 +61,9 @@ pub(crate) async fn upload(
         Ok(id) => Ok(Piece::File { kind, id, caption: caption.map(str::to_owned), filename: Some(name) }),
         Err(error) if error.is_unauthorized() => Err(NotUploaded::Unauthorized),
         Err(error) if error.class() == Class::Permanent => {
-            Err(NotUploaded::Never(Trouble::Refused { code: error.code().unwrap_or_default() }))
+            // Of an upload, "invalid parameter" means the file itself; the agent is told what to do about that.
+            let code = error.code().filter(|code| *code != 100).unwrap_or(131_053);
+            Err(NotUploaded::Never(Trouble::Refused { code }))
         }
         Err(error) => {
             tracing::warn!(%error, "a file could not be uploaded; it is tried again");

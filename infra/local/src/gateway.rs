@@ -27,8 +27,6 @@ use crate::{
 
 /// The largest request API Gateway takes.
 const LARGEST_REQUEST: usize = 10 * 1024 * 1024;
-/// The largest event Lambda takes.
-const LARGEST_EVENT: usize = 6 * 1024 * 1024;
 /// What of a refused body is still read, so that the caller hears the refusal and not a cut line.
 const LARGEST_REFUSED: usize = 64 * 1024 * 1024;
 /// The longest API Gateway waits for a function.
@@ -71,9 +69,6 @@ pub(crate) async fn handle(
     let circumstances =
         Circumstances { source: source.ip(), at: gateway.clock.now(), request_id: format!("local-{number}") };
     let event = event::from_request(&parts, &body, &found, &circumstances).to_string();
-    if event.len() > LARGEST_EVENT {
-        return answer::message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
-    }
     // A task of its own: the function goes on when the caller hangs up.
     let function = Arc::clone(function);
     let invocation = tokio::spawn(async move { function.invoke(Bytes::from(event)).await });

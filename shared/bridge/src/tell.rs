@@ -5,6 +5,7 @@ use chatwoot::{Chatwoot, ChatwootError};
 use domain::{
     Outcome,
     outgoing::{Mark, Outgoing},
+    words::Trouble,
 };
 use store::Entry;
 
@@ -19,7 +20,8 @@ pub async fn tell(clients: &Clients, chatwoot: &Chatwoot, entry: &Entry) -> Resu
         Outcome::Underway => return Ok(None),
         Outcome::Out(mark) => (mark, None),
         Outcome::Trouble { trouble, accepted } => {
-            (Mark::Failed, Some(trouble.say_partly(clients.locale, accepted, parts)))
+            let mark = if trouble == Trouble::Unconfirmed { Mark::Unconfirmed } else { Mark::Failed };
+            (mark, Some(trouble.say_partly(clients.locale, accepted, parts)))
         }
     };
     match chatwoot.mark(entry.conversation, entry.message, word(mark), words.as_deref()).await {
@@ -43,6 +45,6 @@ fn word(mark: Mark) -> &'static str {
         Mark::Sent => "sent",
         Mark::Delivered => "delivered",
         Mark::Read => "read",
-        Mark::Failed => "failed",
+        Mark::Failed | Mark::Unconfirmed => "failed",
     }
 }

@@ -63,6 +63,8 @@ pub enum Mark {
     Read,
     /// Red, with words and a Retry button.
     Failed,
+    /// The same, with words that say nobody knows; better words replace them.
+    Unconfirmed,
 }
 
 /// An agent's message and what became of it.
@@ -102,7 +104,8 @@ impl Outgoing {
 
     /// What the parts amount to.
     pub fn outcome(&self) -> Outcome {
-        let accepted = self.parts.iter().filter(|part| matches!(part, Part::Accepted { .. })).count();
+        let is_out = |part: &&Part| matches!(part, Part::Accepted { .. }) && part.trouble().is_none();
+        let accepted = self.parts.iter().filter(is_out).count();
         let trouble = self.parts.iter().find_map(Part::trouble);
         if let Some(trouble) = trouble {
             return Outcome::Trouble { trouble, accepted };
@@ -119,6 +122,7 @@ impl Outgoing {
         let wanted = match &outcome {
             Outcome::Underway => return None,
             Outcome::Out(mark) => *mark,
+            Outcome::Trouble { trouble: Trouble::Unconfirmed, .. } => Mark::Unconfirmed,
             Outcome::Trouble { .. } => Mark::Failed,
         };
         (wanted != self.shown).then_some(outcome)
@@ -126,7 +130,7 @@ impl Outgoing {
 
     /// Whether the agent pressed Retry: we had marked it failed, and a listing begun after that shows it is not.
     pub fn is_retried(&self, failed_in_chatwoot: bool, listed_at: Timestamp) -> bool {
-        self.shown == Mark::Failed
+        matches!(self.shown, Mark::Failed | Mark::Unconfirmed)
             && !failed_in_chatwoot
             && listed_at > self.shown_at
             && matches!(self.outcome(), Outcome::Trouble { .. })

@@ -25,6 +25,15 @@ impl InboundTask {
             Self::NoticeV1(notice) => &notice.item,
         }
     }
+
+    /// The channel it is counted under.
+    pub fn channel(&self) -> &str {
+        match self {
+            Self::MessageV1(message) => message.channel.as_str(),
+            Self::StatusV1(status) => status.channel.as_str(),
+            Self::NoticeV1(notice) => notice.channel.as_ref().map_or("account", PhoneNumberId::as_str),
+        }
+    }
 }
 
 /// Something that is no message and no status.

@@ -75,6 +75,8 @@ impl Claims {
         match self.table.update(change, ReturnValue::AllOld).await? {
             Written::Done(None) => Ok(Claim::Won),
             Written::Done(Some(before)) if !self.table.is_alive(&before) => Ok(Claim::Won),
+            // The embedded table gives the keys of an item that was not there.
+            Written::Done(Some(before)) if !before.contains_key("attempts") => Ok(Claim::Won),
             Written::Done(Some(before)) => {
                 let count = |name| number(&before, name).unwrap_or_default();
                 Ok(Claim::Retaken { crashes: count("attempts") - count("excused") })
@@ -87,15 +89,19 @@ impl Claims {
         }
     }
 
-    /// The last attempt ended in good order, with the other side at fault; it does not count as a crash.
-    pub async fn excuse(&self, item: &Subject) -> Result<(), StoreError> {
+    /// The last attempt ended in good order, with the other side at fault; it does not count as a crash. Gives how often the
+    /// other side refused the item so far, this time included if it did; nothing if the item is not claimed.
+    pub async fn excuse(&self, item: &Subject, refused: bool) -> Result<Option<i64>, StoreError> {
         let change = Change {
             key: key(item),
-            update: "SET excused = attempts".to_owned(),
+            update: "SET excused = attempts ADD refusals :refused".to_owned(),
             condition: Some("attribute_exists(attempts)".to_owned()),
-            values: Item::new(),
+            values: Item::from([(":refused".to_owned(), integer(i64::from(refused)))]),
         };
-        self.table.update(change, ReturnValue::None).await.map(|_| ())
+        match self.table.update(change, ReturnValue::AllNew).await? {
+            Written::Done(item) => Ok(item.and_then(|item| number(&item, "refusals"))),
+            Written::Refused(_) => Ok(None),
+        }
     }
 
     /// Gives a claim up, for work that may be done again by anybody.

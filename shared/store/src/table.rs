@@ -136,7 +136,8 @@ impl Table {
             .set_key(Some(change.key.item()))
             .update_expression(change.update)
             .set_condition_expression(change.condition)
-            .set_expression_attribute_values(Some(change.values))
+            // DynamoDB refuses an empty map.
+            .set_expression_attribute_values(Some(change.values).filter(|values| !values.is_empty()))
             .return_values(returned)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         match request.send().await {
@@ -173,7 +174,7 @@ impl Table {
             .set_key(Some(change.key.item()))
             .update_expression(change.update)
             .set_condition_expression(change.condition)
-            .set_expression_attribute_values(Some(change.values))
+            .set_expression_attribute_values(Some(change.values).filter(|values| !values.is_empty()))
             .build()?;
         Ok(TransactWriteItem::builder().update(update).build())
     }

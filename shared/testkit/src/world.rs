@@ -193,7 +193,7 @@ impl World {
             queues.filter(|shown| shown["name"].as_str().is_some_and(|name| name.contains(&format!("{queue}-dead"))));
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         dead.flat_map(|shown| shown["waiting"].as_array().into_iter().flatten())
-            .map(|letter| (text(&letter["message_attributes"]["reason"]["stringValue"]), text(&letter["body"])))
+            .map(|letter| (text(&letter["message_attributes"]["reason"]["StringValue"]), text(&letter["body"])))
             .collect()
     }
 

@@ -101,7 +101,9 @@ impl Classify for GraphError {
         match self {
             Self::Unreachable(_) | Self::NoAnswer { .. } | Self::Checksum => Class::LATER,
             Self::Refused { code, status, transient } => {
-                let passes = *transient
+                // A token that is refused is an outage until the operator mends it: no file is given up for it.
+                let passes = self.is_unauthorized()
+                    || *transient
                     || RETRIED.contains(code)
                     || *status == 429
                     || (*status >= 500 && !LASTING.contains(code));
@@ -122,6 +124,8 @@ impl Classify for SendError {
     fn class(&self) -> Class {
         match &self.0 {
             GraphError::NoAnswer { .. } => Class::Uncertain,
+            // The agent is told at once, and may press Retry.
+            error if error.is_unauthorized() => Class::Permanent,
             other => other.class(),
         }
     }

@@ -30,12 +30,12 @@ pub(crate) struct Answer {
 impl Runner {
     /// Starts it on a free port and waits for `ready`.
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_local"))
-            .args(["--listen", "127.0.0.1:0"])
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::launch(Command::new(env!("CARGO_BIN_EXE_local")).args(arguments))
+    }
+
+    /// The same with an environment and a standard error of the test's own.
+    pub(crate) fn launch(command: &mut Command) -> Self {
+        let mut process = command.args(["--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).spawn().unwrap();
         let mut out = BufReader::new(process.stdout.take().unwrap());
         let mut lines = Vec::new();
         while !lines.last().is_some_and(|line: &String| line.starts_with("ready ")) {
@@ -115,7 +115,8 @@ impl Answer {
     }
 }
 
-fn exchange(base: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+/// One exchange over HTTP.
+pub(crate) fn exchange(base: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
     let host = base.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(host).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
@@ -126,12 +127,20 @@ fn exchange(base: &str, method: &str, path: &str, headers: &[(&str, &str)], body
         "{method} {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n{body}"
     )
     .unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).unwrap();
-    let answer = String::from_utf8_lossy(&answer);
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let mut answer = BufReader::new(stream);
+    let (mut head, mut line) = (String::new(), String::new());
+    while answer.read_line(&mut line).unwrap() > 2 {
+        head.push_str(&line.to_ascii_lowercase());
+        line.clear();
+    }
+    let mut body = Vec::new();
+    // Not everybody closes the line when asked to.
+    match head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok()) {
+        Some(length) => answer.take(length).read_to_end(&mut body).unwrap(),
+        None => answer.read_to_end(&mut body).unwrap(),
+    };
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Answer { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
+    Answer { status, head, body: String::from_utf8_lossy(&body).into_owned() }
 }
 
 /// The functions that run as processes for the runner with this data directory.

@@ -1,0 +1,389 @@
+//! Rule 9: nothing personal outside the stores. Marked names, numbers, texts, files and secrets travel through every path,
+//! the broken ones too, with every log switched on; none of the marks may turn up where only ids and hashes belong.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use domain::SystemClock;
+use serde_json::{Value, json};
+use testkit_chatwoot::{Chatwoot, Inbox};
+use testkit_meta::{Customer, Meta, Number, Statuses};
+use testkit_wire::{Effect, Fault};
+
+use crate::support::{Runner, eventually, exchange};
+
+const CHANNEL: &str = "104857600777777";
+const WABA: &str = "109876543277777";
+const PHONE: &str = "5215598761234";
+const SECOND_PHONE: &str = "5215598765678";
+
+/// Who they are and what they say: in no log, no metric, no id of a queue, and not in the table either.
+const WORDS: [&str; 8] = [
+    "Canaria",
+    "TextoCanario",
+    "ArchivoCanario",
+    "PieCanario",
+    "NotaCanario",
+    "ErrorCanario",
+    "TarjetaCanario",
+    "LugarCanario",
+];
+
+/// What only the bridge and its owner know.
+const SECRETS: [&str; 6] = [
+    "app-secret-canario",
+    "verify-token-canario",
+    "subject-key-canario",
+    "chatwoot-token-canario",
+    "access-token-canario",
+    "callback-secret-canario",
+];
+
+/// The runner between two simulators of the test's own.
+struct Stage {
+    runner: Runner,
+    meta: Meta,
+    chatwoot: Chatwoot,
+    log: std::path::PathBuf,
+    _directory: tempfile::TempDir,
+}
+
+impl Stage {
+    async fn start() -> Self {
+        let [app_secret, verify_token, subject_key, token, access_token, callback_secret] = SECRETS.map(str::to_owned);
+        let any_port = "127.0.0.1:0".parse().unwrap();
+        let number = Number {
+            phone_number_id: CHANNEL.to_owned(),
+            waba_id: WABA.to_owned(),
+            display_phone_number: "525555550100".to_owned(),
+            access_token: access_token.clone(),
+            coexistence: true,
+        };
+        let settings = testkit_meta::Settings {
+            listen: any_port,
+            clock: SystemClock.shared(),
+            app_secret: app_secret.clone(),
+            numbers: vec![number],
+            statuses: Statuses::Manual,
+        };
+        let meta = Meta::start(settings).await.unwrap();
+        let inbox = Inbox {
+            id: 14,
+            name: "Ventas".to_owned(),
+            webhook_url: String::new(),
+            secret: callback_secret.clone(),
+            lock_to_single_conversation: true,
+        };
+        let settings = testkit_chatwoot::Settings {
+            listen: any_port,
+            clock: SystemClock.shared(),
+            account_id: 3,
+            token: token.clone(),
+            inboxes: vec![inbox],
+        };
+        let chatwoot = Chatwoot::start(settings).await.unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let config = directory.path().join("bridge.toml");
+        let text = format!(
+            "[app]\napp_id = \"1\"\napp_secret = \"{app_secret}\"\nverify_token = \"{verify_token}\"\n\
+             subject_key = \"{subject_key}\"\n[chatwoot]\naccount_id = 3\ntoken = \"{token}\"\n[[channel]]\n\
+             phone_number_id = \"{CHANNEL}\"\nwaba_id = \"{WABA}\"\ndisplay_phone_number = \"525555550100\"\n\
+             access_token = \"{access_token}\"\ninbox_id = 14\ncallback_secret = \"{callback_secret}\"\ncoexistence = true\n"
+        );
+        fs::write(&config, text).unwrap();
+        let log = directory.path().join("stderr");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_local"));
+        command.env("RUST_LOG", "trace").stderr(Stdio::from(fs::File::create(&log).unwrap()));
+        command.args(["--config", config.to_str().unwrap()]);
+        command.args(["--meta-url", &meta.url(), "--chatwoot-url", &chatwoot.url()]);
+        let runner = Runner::launch(&mut command);
+        meta.set_webhook(&format!("{}/webhooks/meta", runner.said("ready")));
+        chatwoot.set_callback_url(14, &format!("{}/callbacks/chatwoot/{CHANNEL}", runner.said("ready")));
+        Self { runner, meta, chatwoot, log, _directory: directory }
+    }
+
+    /// The texts of a contact's messages in Chatwoot.
+    fn texts(&self, contact: &str) -> Vec<String> {
+        let conversation = self.chatwoot.conversation_of(contact);
+        conversation.into_iter().flat_map(|id| self.chatwoot.messages(id)).map(|message| message.content).collect()
+    }
+
+    /// Waits until every message that is not dead is gone.
+    fn calm(&self) {
+        eventually("an end of the work", || self.living().is_empty());
+    }
+
+    /// Hidden messages come back at once.
+    fn hurry(&self) {
+        self.runner.advance(900);
+        self.calm();
+    }
+
+    fn messages(&self, dead: bool) -> Vec<Value> {
+        let dump = self.runner.get("/_local/queues").json();
+        let queues = dump["queues"].as_array().unwrap().clone();
+        let wanted = queues.into_iter().filter(|queue| queue["name"].as_str().unwrap().contains("dead") == dead);
+        let states = |queue: Value| ["waiting", "delayed", "in_flight"].map(|state| queue[state].clone());
+        wanted.flat_map(states).flat_map(|list| list.as_array().unwrap().clone()).collect()
+    }
+
+    fn living(&self) -> Vec<Value> {
+        self.messages(false)
+    }
+
+    /// Puts a body of nobody's making into a queue.
+    fn poison(&self, queue: &str, body: &str) {
+        let named = |name: &&str| name.contains(queue) && !name.contains("dead");
+        let name = self.runner.said("queues").split(' ').find(named).unwrap();
+        let url = format!("{}/000000000000/{name}", self.runner.said("aws"));
+        let message = json!({ "QueueUrl": url, "MessageBody": body, "MessageGroupId": "poison",
+            "MessageDeduplicationId": format!("{}", body.len()) });
+        assert_eq!(self.runner.aws("AmazonSQS.SendMessage", &message).status, 200);
+    }
+
+    fn table(&self) -> String {
+        let scan = json!({ "TableName": self.runner.said("table") });
+        self.runner.aws("DynamoDB_20120810.Scan", &scan).body
+    }
+}
+
+fn fault(method: &str, path: &str, effect: Effect) -> Fault {
+    Fault { method: Some(method.to_owned()), path: path.to_owned(), skip: 0, times: Some(1), effect }
+}
+
+/// An answer whose words nobody may repeat.
+fn says(status: u16, content_type: &str, body: &str) -> Effect {
+    Effect::Answer { status, content_type: content_type.to_owned(), body: body.to_owned() }
+}
+
+fn envelope(status: u16, code: i64) -> Effect {
+    let body = json!({ "error": { "code": code, "message": format!("ErrorCanario for {PHONE}"), "fbtrace_id": "x" } });
+    says(status, "application/json", &body.to_string())
+}
+
+/// Everything a customer can send, and a file that Meta does not give away at once.
+async fn a_customer_writes(stage: &Stage, customer: &Customer, name: &str) {
+    stage.meta.faults().add(fault("GET", "/", Effect::DropBefore));
+    customer.sends_file("image", b"png".to_vec(), "image/png", None, Some("PieCanario")).await.unwrap();
+    let document =
+        customer.sends_file("document", b"pdf".to_vec(), "application/pdf", Some("ArchivoCanario.pdf"), None);
+    let document = document.await.unwrap();
+    let text = customer.writes("TextoCanario").await.unwrap();
+    customer.replies_to(&document, "TextoCanario cita").await.unwrap();
+    customer.sends_contacts(&[("TarjetaCanario", SECOND_PHONE)]).await.unwrap();
+    customer.sends_location(19.4, -99.1, Some("LugarCanario")).await.unwrap();
+    customer.reacts(&text, "👍").await.unwrap();
+    customer.edits(&text, "TextoCanario mejor").await.unwrap();
+    customer.revokes(&text).await.unwrap();
+    let strange = json!({ "type": "TextoCanario", "TextoCanario": { "body": PHONE }, "errors": [{ "code": 131_051, "title": "ErrorCanario" }] });
+    customer.sends(strange).await.unwrap();
+    stage.meta.echo(customer, "TextoCanario eco").await.unwrap();
+    stage.hurry();
+    eventually("all of it in Chatwoot", || stage.texts(name).len() >= 11);
+}
+
+/// What Chatwoot and its proxy may answer while a message is brought there.
+async fn chatwoot_is_not_well(stage: &Stage, customer: &Customer, name: &str) {
+    let words = "{\"message\":\"ErrorCanario\"}";
+    let html = "<html>ErrorCanario</html>";
+    let effects = [
+        says(422, "application/json", words),
+        says(500, "text/html", html),
+        says(401, "application/json", words),
+        says(200, "text/html", html),
+        Effect::DropBefore,
+        Effect::DropAfter,
+    ];
+    for (at, effect) in effects.into_iter().enumerate() {
+        stage.chatwoot.faults().add(fault("POST", "/messages", effect));
+        let text = format!("TextoCanario {at}");
+        customer.writes(&text).await.unwrap();
+        stage.hurry();
+        eventually("the message in Chatwoot", || stage.texts(name).contains(&text));
+    }
+}
+
+/// What an agent can do, and what Meta may answer.
+async fn an_agent_answers(stage: &Stage, customer: &Customer, name: &str) {
+    let conversation = stage.chatwoot.conversation_of(name).unwrap();
+    let agent = stage.chatwoot.agent("Agente Canaria");
+    let file = ("ArchivoCanario.png".to_owned(), "image/png".to_owned(), b"png".to_vec());
+    let question = stage.chatwoot.messages(conversation)[0].id;
+    agent.notes(conversation, "NotaCanario").await;
+    agent.quotes(conversation, question, "TextoCanario respuesta").await;
+    agent.sends_files(conversation, Some("PieCanario"), vec![file.clone()]).await;
+    agent.picks_template(conversation, json!({ "name": "TextoCanario" }), "TextoCanario").await;
+    stage.calm();
+    let effects = [
+        Effect::DropBefore,
+        Effect::DropAfter,
+        envelope(400, 131_026),
+        envelope(500, 131_000),
+        envelope(401, 190),
+        says(502, "text/html", "<html>ErrorCanario</html>"),
+        says(200, "application/json", "{\"ErrorCanario\":1}"),
+    ];
+    for effect in effects {
+        stage.meta.faults().add(fault("POST", "/messages", effect));
+        let message = agent.replies(conversation, "TextoCanario respuesta").await;
+        stage.hurry();
+        agent.retries(conversation, message).await;
+        stage.calm();
+    }
+    for (method, path) in [("GET", "/rails/"), ("PATCH", "/messages/")] {
+        stage.chatwoot.faults().add(fault(method, path, says(500, "text/html", "ErrorCanario")));
+    }
+    stage.meta.faults().add(fault("POST", "/media", envelope(400, 131_053)));
+    agent.sends_files(conversation, None, vec![file]).await;
+    stage.hurry();
+    for bubble in customer.phone().into_iter().filter(|bubble| bubble.from_business) {
+        customer.status(&bubble.wamid, "failed", Some(json!([{ "code": 131_026, "title": "ErrorCanario" }]))).await;
+        customer.status(&bubble.wamid, "read", None).await;
+    }
+    stage.hurry();
+}
+
+/// Knocks at both doors with what must not be let in, or cannot be read.
+async fn strangers_knock(stage: &Stage) {
+    let base = stage.runner.said("ready");
+    let [_, verify_token, .., callback_secret] = SECRETS;
+    for token in [verify_token, "verify-token-canario-falso"] {
+        let query = format!("/webhooks/meta?hub.mode=subscribe&hub.challenge=ErrorCanario&hub.verify_token={token}");
+        exchange(base, "GET", &query, &[], "");
+    }
+    let body = format!("{{\"object\":\"TextoCanario\",\"entry\":[{{\"from\":\"{PHONE}\"");
+    for signature in ["sha256=ErrorCanario", "ErrorCanario"] {
+        exchange(base, "POST", "/webhooks/meta", &[("x-hub-signature-256", signature)], &body);
+    }
+    assert_eq!(stage.meta.post(body.as_bytes()).await.unwrap(), 200);
+    let item = |field: &str, value: Value| {
+        json!({ "object": "whatsapp_business_account",
+        "entry": [{ "id": WABA, "changes": [{ "field": field, "value": value }] }] })
+    };
+    let metadata = json!({ "display_phone_number": "525555550100", "phone_number_id": CHANNEL });
+    let bodies = [
+        item("TextoCanario", json!({ "Canaria": PHONE })),
+        item("account_update", json!({ "phone_number": PHONE, "event": "ErrorCanario" })),
+        item(
+            "messages",
+            json!({ "metadata": metadata, "messages": [{ "from": PHONE, "text": { "body": "TextoCanario" } }, 7, "TextoCanario"] }),
+        ),
+        item(
+            "messages",
+            json!({ "metadata": metadata, "statuses": [{ "id": "TextoCanario", "status": "TextoCanario", "recipient_id": PHONE }] }),
+        ),
+        item(
+            "messages",
+            json!({ "metadata": { "phone_number_id": "ErrorCanario" }, "messages": [{ "id": "TextoCanario", "from": PHONE,
+            "timestamp": "1795190400", "type": "text", "text": { "body": "TextoCanario" } }] }),
+        ),
+    ];
+    for body in bodies {
+        assert_eq!(stage.meta.post(body.to_string().as_bytes()).await.unwrap(), 200, "{body}");
+    }
+    for (path, body) in [
+        (format!("/callbacks/chatwoot/{CHANNEL}/{callback_secret}"), body.clone()),
+        (format!("/callbacks/chatwoot/{CHANNEL}/{callback_secret}-falso"), body.clone()),
+        (format!("/callbacks/chatwoot/{PHONE}"), body.clone()),
+        (
+            format!("/callbacks/chatwoot/{CHANNEL}/{callback_secret}"),
+            json!({ "event": "message_created", "id": 1,
+            "message_type": "outgoing", "content": "TextoCanario", "account": { "id": 3 }, "inbox": { "id": 15 },
+            "conversation": { "id": 1, "meta": { "sender": { "phone_number": PHONE } } } })
+            .to_string(),
+        ),
+    ] {
+        stage.runner.post(&path, &body);
+    }
+    stage.poison("inbound", &format!("TextoCanario {PHONE}"));
+    stage.poison(
+        "inbound",
+        &json!({ "task": "message_v1", "customer": { "phone": PHONE }, "text": "TextoCanario" }).to_string(),
+    );
+    stage.poison("outbound", &format!("TextoCanario de {PHONE}"));
+    stage.calm();
+}
+
+/// Messages that have to wait lie open in the queues.
+async fn what_waits_shows_nothing(stage: &Stage, customer: &Customer, name: &str, marks: &[String]) {
+    let conversation = stage.chatwoot.conversation_of(name).unwrap();
+    stage.meta.server().refuse();
+    stage.chatwoot.agent("Agente Canaria").replies(conversation, "TextoCanario espera").await;
+    eventually("a hint that waits", || stage.living().iter().any(|letter| letter["body"].to_string().contains("hint")));
+    stage.chatwoot.server().refuse();
+    customer.writes("TextoCanario espera").await.unwrap();
+    eventually("a task that waits", || stage.living().len() >= 2);
+    stage.runner.post("/_local/run/reconcile", "");
+    for letter in stage.living() {
+        let outbound = letter["body"].as_str().unwrap().contains("hint_v1");
+        let open = if outbound { letter.to_string() } else { format!("{} {}", letter["group"], letter["dedup_id"]) };
+        let found: Vec<&String> = marks.iter().filter(|mark| open.contains(*mark)).collect();
+        assert!(found.is_empty(), "{found:?} in {open}");
+    }
+    while stage.meta.server().accept().await.is_err() || stage.chatwoot.server().accept().await.is_err() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    stage.hurry();
+}
+
+fn assert_none(marks: &[String], text: &str, place: &str) {
+    for mark in marks {
+        let line = text.lines().find(|line| line.contains(mark.as_str()));
+        assert!(line.is_none(), "{mark} in {place}: {}", line.unwrap_or_default());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rule_9_nothing_personal_is_outside_the_stores() {
+    let stage = Stage::start().await;
+    let zulema = stage.meta.customer("Zulema Canaria", PHONE);
+    let rosa = stage.meta.customer("Rosa Canaria", SECOND_PHONE).without_phone();
+    for (customer, name) in [(&zulema, "Zulema Canaria"), (&rosa, "Rosa Canaria")] {
+        a_customer_writes(&stage, customer, name).await;
+        chatwoot_is_not_well(&stage, customer, name).await;
+        an_agent_answers(&stage, customer, name).await;
+    }
+    strangers_knock(&stage).await;
+
+    let mut marks: Vec<String> = WORDS.into_iter().chain(SECRETS).map(str::to_owned).collect();
+    let stored = marks.clone();
+    marks.extend([PHONE, SECOND_PHONE, &PHONE[3..], &SECOND_PHONE[3..], "wamid."].map(str::to_owned));
+    marks.extend([zulema.user_id(), rosa.user_id(), rosa.username().unwrap()]);
+    what_waits_shows_nothing(&stage, &zulema, "Zulema Canaria", &marks).await;
+
+    assert_none(&stored, &stage.table(), "the table");
+    let dead = stage.messages(true);
+    assert!(dead.len() >= 6, "{} dead letters", dead.len());
+    for letter in dead {
+        let open = format!("{} {} {}", letter["group"], letter["dedup_id"], letter["message_attributes"]);
+        assert_none(&marks, &open, "a dead letter, outside its body");
+    }
+    let Stage { runner, log, .. } = stage;
+    assert!(runner.terminate().0.success());
+    all_paths_were_walked_and_none_told(&log, &marks);
+}
+
+fn all_paths_were_walked_and_none_told(log: &Path, marks: &[String]) {
+    let log = fs::read_to_string(log).unwrap();
+    for said in [
+        "a task has to wait",
+        "a conversation has to wait",
+        "a part was not sent",
+        "a task was put into the dead letters",
+        "a signed webhook cannot be read",
+        "a callback of another inbox",
+        "a round did not go through",
+        "\"Rejected\":",
+        "\"Uncertain\":",
+        "\"Poisoned\":",
+        "unreadable_task",
+        "Meta reports something about the account",
+    ] {
+        assert!(log.contains(said), "no line says: {said}");
+    }
+    assert_none(marks, &log, "the log");
+}

@@ -1,0 +1,146 @@
+//! The page in a true browser: a person types as the customer and as the agent, and sends a file each way.
+
+use std::{
+    env, fs,
+    io::{BufRead as _, BufReader, Write as _},
+    process::{Child, Command, Stdio},
+};
+
+use serde_json::{Value, json};
+
+use crate::support::{Runner, eventually, exchange};
+
+/// A browser driven through the `WebDriver` protocol.
+struct Browser {
+    driver: Child,
+    base: String,
+    session: String,
+    _profile: tempfile::TempDir,
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "CI decides whether a test may be skipped")]
+fn two_people_talk_through_the_page() {
+    let Some((driver, chromium)) = find("chromedriver").zip(find("chromium").or_else(|| find("google-chrome"))) else {
+        assert!(env::var("CI").is_err(), "CI needs chromium and chromedriver");
+        // Not through the test harness, which would swallow it.
+        writeln!(std::io::stderr(), "\nSKIPPED: two_people_talk_through_the_page needs chromium and chromedriver\n")
+            .unwrap();
+        return;
+    };
+    let runner = Runner::start(&[]);
+    let browser = Browser::start(&driver, &chromium);
+    browser.post("/url", &json!({ "url": runner.said("ready") }));
+
+    browser.click("summary");
+    browser.types("#newcomer input[name=name]", "Ana");
+    browser.types("#newcomer input[name=wa_id]", "5215555550123");
+    browser.submits("#newcomer");
+    eventually("the new customer", || browser.text("#customer").contains("Ana"));
+
+    browser.types("#customer-text", "Hola, ¿la tienen en rojo?");
+    browser.submits("#customer-writes");
+    eventually("the customer's words at the agent's", || browser.text("#desk").contains("Hola, ¿la tienen en rojo?"));
+
+    browser.types("#agent-text", "Sí, se la aparto.");
+    browser.submits("#agent-writes");
+    eventually("the agent's words on the phone", || browser.text("#phone").contains("Sí, se la aparto."));
+    eventually("both ticks", || browser.text("#desk").contains("✓✓"));
+
+    let folder = tempfile::tempdir().unwrap();
+    for (form, name, there) in
+        [("#customer-writes", "recibo de Ana.pdf", "#desk"), ("#agent-writes", "cotización.pdf", "#phone")]
+    {
+        let path = folder.path().join(name);
+        fs::write(&path, b"%PDF-1.4 invented").unwrap();
+        browser.types(&format!("{form} input[type=file]"), path.to_str().unwrap());
+        browser.submits(form);
+        eventually(name, || browser.text(there).contains(name));
+    }
+}
+
+fn find(name: &str) -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "the search path is the machine's")]
+    let path = env::var("PATH").unwrap_or_default();
+    env::split_paths(&path).map(|folder| folder.join(name)).find(|path| path.is_file())?.to_str().map(str::to_owned)
+}
+
+impl Browser {
+    fn start(driver: &str, chromium: &str) -> Self {
+        let profile = tempfile::tempdir().unwrap();
+        let mut driver =
+            Command::new(driver).arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+        let port = loop {
+            let line = lines.next().unwrap().unwrap();
+            if let Some((_, port)) = line.split_once("successfully on port ") {
+                break port.trim_end_matches('.').to_owned();
+            }
+        };
+        // The driver stops when nobody reads what it says.
+        std::thread::spawn(move || lines.for_each(drop));
+        let arguments = [
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--window-size=1300,900",
+            &format!("--user-data-dir={}", profile.path().display()),
+        ];
+        let wanted = json!({ "capabilities": { "alwaysMatch": {
+            "goog:chromeOptions": { "binary": chromium, "args": arguments },
+        } } });
+        let base = format!("http://127.0.0.1:{port}");
+        let answer = exchange(&base, "POST", "/session", &[("content-type", "application/json")], &wanted.to_string());
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let session = answer.json()["value"]["sessionId"].as_str().unwrap().to_owned();
+        Self { driver, base, session, _profile: profile }
+    }
+
+    fn post(&self, path: &str, body: &Value) -> Value {
+        let path = format!("/session/{}{path}", self.session);
+        let answer = exchange(&self.base, "POST", &path, &[("content-type", "application/json")], &body.to_string());
+        assert_eq!(answer.status, 200, "{path}: {answer:?}");
+        answer.json()["value"].clone()
+    }
+
+    fn element(&self, selector: &str) -> String {
+        let found = self.post("/element", &json!({ "using": "css selector", "value": selector }));
+        found.as_object().unwrap().values().next().unwrap().as_str().unwrap().to_owned()
+    }
+
+    fn click(&self, selector: &str) {
+        let element = self.element(selector);
+        self.post(&format!("/element/{element}/click"), &json!({}));
+    }
+
+    fn types(&self, selector: &str, text: &str) {
+        let element = self.element(selector);
+        self.post(&format!("/element/{element}/value"), &json!({ "text": text }));
+    }
+
+    fn submits(&self, form: &str) {
+        self.click(&format!("{form} button:not([type])"));
+    }
+
+    fn text(&self, selector: &str) -> String {
+        let script = "return document.querySelector(arguments[0]).innerText";
+        self.post("/execute/sync", &json!({ "script": script, "args": [selector] }))
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let path = format!("/session/{}", self.session);
+        let _ = std::panic::catch_unwind(|| exchange(&self.base, "DELETE", &path, &[], ""));
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+    }
+}
