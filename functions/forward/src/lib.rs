@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use bridge::{BridgeError, Clients, StartError};
-use domain::{Class, Classify as _, InboundTask, SharedClock, Subject, SystemClock, Timestamp};
+use domain::{Class, Classify as _, InboundTask, SharedClock, Subject, Timestamp};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use platform::{Environment, Metric, Metrics};
-use queue::{DeadLetters, Drain, Queue, Record, Verdict};
+use queue::{DeadLetters, Drain, Queue, Record, Verdict, backoff};
 use store::{Claim, Fate};
 
 /// How often a task may end without a word before it is set aside: it breaks the function, and holds up its customer.
@@ -32,12 +32,21 @@ pub struct Forward {
     metrics: Metrics,
 }
 
+/// What happened to an item before this attempt.
+#[derive(Clone, Copy, Debug)]
+struct Before {
+    /// Somebody may have done it already.
+    perhaps_done: bool,
+    /// How often the other side refused it.
+    refusals: i64,
+}
+
 /// Serves invocations until the process ends.
 pub async fn run(clock: SharedClock) -> Result<(), Error> {
     let forward = &Forward::from_env(Environment::process(), clock).await?;
     lambda_runtime::run(service_fn(async |event: LambdaEvent<SqsEvent>| {
         let left = Timestamp::from_millis(i64::try_from(event.context.deadline).unwrap_or(i64::MAX));
-        let left = left.since(domain::Clock::now(&SystemClock));
+        let left = left.since(forward.clients.clock.now());
         Ok::<_, Error>(forward.handle(event.payload, left).await)
     }))
     .await
@@ -103,15 +112,13 @@ impl Forward {
     async fn failed(&self, record: &Record, task: &InboundTask, error: &BridgeError) -> Verdict {
         let class = error.class();
         let refused = matches!(class, Class::Permanent | Class::Uncertain);
-        // Without this the next look would take the failure for a crash; too many of those set a task aside.
-        let refusals = self.clients.claims.excuse(task.item(), refused).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "a failure of the other side counts as a crash");
-            None
-        });
+        let refusals = self.excuse(task, error, refused).await;
         let (after, reason) = match class {
-            Class::Transient { after } => (after, None),
-            // Refusals count, receives do not: most of those may have been an outage.
-            Class::Permanent | Class::Uncertain if refusals.unwrap_or_default() < i64::from(REFUSALS) => (None, None),
+            Class::Transient { after } => (after.map(|after| self.pace(record, error, after)), None),
+            // Refusals count where there is a claim, and not receives: most of those may have been an outage.
+            Class::Permanent | Class::Uncertain if refusals.unwrap_or(record.receives.into()) < i64::from(REFUSALS) => {
+                (None, None)
+            }
             Class::Permanent | Class::Uncertain => (None, Some("refused_by_chatwoot")),
             Class::Poison => (None, Some("unusable_item")),
         };
@@ -121,6 +128,25 @@ impl Forward {
         }
         tracing::warn!(%error, receives = record.receives, "a task has to wait");
         Verdict::Retry { after }
+    }
+
+    /// What is asked for is the least; an outage is not asked again at that pace for ever. Waiting for somebody else is.
+    fn pace(&self, record: &Record, error: &BridgeError, after: Duration) -> Duration {
+        let busy = matches!(error, BridgeError::Busy(_));
+        if busy { after } else { after.max(backoff(record.receives, &record.id)) }
+    }
+
+    /// Without this the next look would take the failure for a crash; too many of those set a task aside. Gives how often the
+    /// other side refused the task, if it is claimed.
+    async fn excuse(&self, task: &InboundTask, error: &BridgeError, refused: bool) -> Option<i64> {
+        if matches!(error, BridgeError::Busy(_)) {
+            // The claim is somebody else's.
+            return None;
+        }
+        self.clients.claims.excuse(task.item(), refused).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "a failure of the other side counts as a crash");
+            None
+        })
     }
 
     /// Puts a task into the dead letters and counts it. Its claim stays open: put back, it is tried again.
@@ -136,17 +162,18 @@ impl Forward {
         Verdict::Done
     }
 
-    /// Takes the claim of an item. Nothing is to be done about one that is done; `true` means that somebody may have done
-    /// something before.
-    async fn claim(&self, record: &Record, channel: &str, item: &Subject) -> Result<Option<bool>, BridgeError> {
+    /// Takes the claim of an item. Nothing is to be done about one that is done.
+    async fn claim(&self, record: &Record, channel: &str, item: &Subject) -> Result<Option<Before>, BridgeError> {
         match self.clients.claims.take(item, &record.id).await? {
-            Claim::Won => Ok(Some(false)),
-            Claim::Retaken { crashes } if crashes >= CRASHES => {
+            Claim::Won => Ok(Some(Before { perhaps_done: false, refusals: 0 })),
+            Claim::Retaken { crashes, .. } if crashes >= CRASHES => {
                 self.bury(record, channel, item, "crashes_the_function").await?;
                 Ok(None)
             }
-            Claim::Retaken { .. } => Ok(Some(true)),
+            Claim::Retaken { refusals, .. } => Ok(Some(Before { perhaps_done: true, refusals })),
             Claim::Busy { for_at_most } => Err(BridgeError::Busy(for_at_most.min(Duration::from_secs(60)))),
+            // Counted when it was done.
+            Claim::Finished => Ok(None),
             Claim::Done => {
                 self.metrics.count(Metric::Duplicate);
                 self.clients.counters.count(channel, item, Fate::Duplicate).await?;
@@ -155,7 +182,7 @@ impl Forward {
         }
     }
 
-    /// Puts a task into the dead letters, and only then closes it.
+    /// Puts a task into the dead letters, counts it, and gives its claim up: put back, it is a new task.
     async fn bury(
         &self,
         record: &Record,
@@ -166,7 +193,7 @@ impl Forward {
         self.drain.dead_letters.put(&record.group, record.body.as_bytes(), reason).await?;
         self.metrics.count(Metric::Poisoned);
         tracing::error!(reason, message.id = record.id, "a task was put into the dead letters");
-        self.clients.counters.close(&self.clients.claims, channel, item, Fate::Refused(reason)).await?;
-        Ok(())
+        self.clients.counters.count(channel, item, Fate::Refused(reason)).await?;
+        Ok(self.clients.claims.release(item).await?)
     }
 }

@@ -16,10 +16,16 @@ use serde_json::json;
 use store::{Fate, Link};
 use whatsapp::GraphError;
 
-use crate::{Forward, REFUSALS};
+use crate::{Before, Forward};
 
 /// How often a file may turn out damaged, or be missing where Meta said it was, before the agent is told instead.
-const DAMAGED: u32 = 5;
+const DAMAGED: i64 = 5;
+
+/// How long a customer's messages wait for a file that Meta cannot give out just now.
+const FILE_WAITS: Duration = Duration::from_secs(24 * 3600);
+
+/// How long uploads into Chatwoot may break off before the agent gets the message without its file.
+const CUT_OFF: Duration = Duration::from_secs(3600);
 
 /// A message cannot have been written before its task was; this much is for the clocks.
 const CLOCKS: Duration = Duration::from_secs(600);
@@ -27,7 +33,7 @@ const CLOCKS: Duration = Duration::from_secs(600);
 impl Forward {
     pub(crate) async fn message(&self, record: &Record, message: &Message) -> Result<(), BridgeError> {
         let number = message.channel.as_str();
-        let Some(perhaps_done) = self.claim(record, number, &message.item).await? else { return Ok(()) };
+        let Some(before) = self.claim(record, number, &message.item).await? else { return Ok(()) };
         let Some(channel) = self.clients.channels.get(&message.channel).await? else {
             return self.bury(record, number, &message.item, "unknown_channel").await;
         };
@@ -38,8 +44,7 @@ impl Forward {
         }
         let customer = self.clients.customers.identify(channel.account, &message.customer).await?;
         let chatwoot = self.clients.chatwoot(channel.account).await?;
-        let (conversation, id) =
-            self.place_and_write(record, message, &channel, &customer, &chatwoot, perhaps_done).await?;
+        let (conversation, id) = self.place_and_write(record, message, &channel, &customer, &chatwoot, before).await?;
         self.close(message, &channel, customer, conversation, id).await?;
         self.metrics.count(Metric::Forwarded);
         Ok(())
@@ -58,7 +63,7 @@ impl Forward {
         channel: &Channel,
         customer: &CustomerId,
         chatwoot: &Chatwoot,
-        perhaps_done: bool,
+        before: Before,
     ) -> Result<(ConversationId, MessageId), BridgeError> {
         // The window opens before the agent can see the message and answer it.
         let written_at = opens_window(message).then_some(message.sent_at);
@@ -68,7 +73,7 @@ impl Forward {
         let mut gone_before = false;
         loop {
             let conversation = self.conversation(record, chatwoot, channel, customer, &thread, message).await?;
-            match self.write(record, message, channel, chatwoot, conversation, perhaps_done).await {
+            match self.write(record, message, channel, chatwoot, conversation, before).await {
                 Ok(id) => return Ok((conversation, id)),
                 // An agent deleted the conversation or the contact: a new one is found or made, once.
                 Err(BridgeError::Chatwoot(ChatwootError::Gone)) if !gone_before => {
@@ -88,11 +93,12 @@ impl Forward {
         channel: &Channel,
         chatwoot: &Chatwoot,
         conversation: ConversationId,
-        perhaps_done: bool,
+        before: Before,
     ) -> Result<MessageId, BridgeError> {
         let source = source_id(message);
-        if perhaps_done {
-            let since = record.sent_at - CLOCKS;
+        if before.perhaps_done {
+            // The first attempt may be older than this task: a repeat of Meta's, or put back from the dead letters.
+            let since = record.sent_at.min(message.sent_at) - CLOCKS;
             let listed = chatwoot.messages(conversation, None, since).await?;
             if let Some(found) = listed.iter().find(|listed| listed.source_id.as_deref() == Some(&source)) {
                 return Ok(found.id);
@@ -112,7 +118,8 @@ impl Forward {
         };
         if rendered.file.is_some() {
             let content = text(&rendered.text);
-            if let Some(id) = self.write_file(record, channel, chatwoot, conversation, &rendered, new(&content)).await?
+            if let Some(id) =
+                self.write_file(record, before, channel, chatwoot, conversation, &rendered, new(&content)).await?
             {
                 return Ok(id);
             }
@@ -123,9 +130,11 @@ impl Forward {
     }
 
     /// The message with its file; nothing if the file cannot be had, now or ever.
+    #[expect(clippy::too_many_arguments, reason = "what `write` has, and the file")]
     async fn write_file(
         &self,
         record: &Record,
+        before: Before,
         channel: &Channel,
         chatwoot: &Chatwoot,
         conversation: ConversationId,
@@ -133,40 +142,42 @@ impl Forward {
         mut new: NewMessage<'_>,
     ) -> Result<Option<MessageId>, BridgeError> {
         let Some(file) = rendered.file else { return Ok(None) };
-        let tried_enough = record.receives >= DAMAGED;
+        let refused_enough = before.refusals + 1 >= DAMAGED;
+        let waited = self.clients.clock.now().since(record.sent_at);
         let fetched = match self.fetch(channel, file).await {
             Ok(fetched) => fetched,
-            Err(BridgeError::Graph(error)) if error.class() == Class::Permanent => {
+            Err(BridgeError::Graph(error)) => {
+                let give_up = match &error {
+                    GraphError::Checksum | GraphError::Missing(_) => refused_enough,
+                    error => error.class() == Class::Permanent || waited >= FILE_WAITS,
+                };
+                if !give_up {
+                    return Err(error.into());
+                }
                 tracing::warn!(%error, "a customer's file cannot be fetched; the agent is told");
-                return Ok(None);
-            }
-            Err(BridgeError::Graph(GraphError::NoAnswer { status: Some(400..=499), .. })) if tried_enough => {
-                tracing::warn!("a customer's file is not where Meta said; the agent is told");
                 return Ok(None);
             }
             Err(error) => return Err(error),
         };
         new.attachment = Some(fetched.attachment);
-        match chatwoot.create_message(conversation, new).await {
-            Ok(id) => Ok(Some(id)),
-            Err(_) if fetched.broken.is_set() && tried_enough => {
-                tracing::warn!("a customer's file keeps arriving damaged; the agent is told");
-                Ok(None)
-            }
-            Err(_) if fetched.broken.is_set() => Err(GraphError::Checksum.into()),
+        let error = match chatwoot.create_message(conversation, new).await {
+            Ok(id) => return Ok(Some(id)),
+            Err(error) => error,
+        };
+        let give_up = match &error {
+            _ if fetched.broken.is_set() => refused_enough,
             // Too large for the proxy before Chatwoot, or not to its liking.
-            Err(ChatwootError::Refused(status)) if status == 413 || tried_enough => {
-                tracing::warn!(status, "Chatwoot does not take a customer's file; the agent is told");
-                Ok(None)
-            }
+            ChatwootError::Refused(status) => *status == 413 || refused_enough,
             // Something on the way cuts large uploads off. If Chatwoot is down altogether, the line in words fails as well,
             // and the message waits on.
-            Err(ChatwootError::NoAnswer(_)) if record.receives >= REFUSALS => {
-                tracing::warn!("uploads of a customer's file break off again and again; the agent is told");
-                Ok(None)
-            }
-            Err(error) => Err(error.into()),
+            ChatwootError::NoAnswer(_) => waited >= CUT_OFF,
+            _ => false,
+        };
+        if give_up {
+            tracing::warn!(%error, "a customer's file does not get through; the agent is told");
+            return Ok(None);
         }
+        Err(if fetched.broken.is_set() { GraphError::Checksum.into() } else { error.into() })
     }
 
     /// The Chatwoot message a quote points to, if it stands in this conversation.

@@ -27,6 +27,8 @@ impl Forward {
         let parts = ["place", customer.as_str(), channel.phone_number_id.as_str()];
         let claim = self.clients.key.subject_of_all(Kind::Item, parts);
         if let Claim::Busy { .. } = self.clients.claims.take(&claim, &record.id).await? {
+            // Waiting for the other task is no crash of this one.
+            self.clients.claims.excuse(&message.item, false).await?;
             return Err(BridgeError::Busy(std::time::Duration::from_secs(1)));
         }
         let conversation = self.find_place(chatwoot, channel, customer, message).await?;

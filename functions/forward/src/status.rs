@@ -70,7 +70,8 @@ impl Forward {
             // The agent may press Retry from now on, and that callback may be lost.
             self.clients.rounds.watch(&status.channel, about.account, about.conversation).await?;
         }
-        if news && entry.outgoing.next_part().is_some() {
+        // Also when this is no news: whoever wrote the news down may not have lived to give the hint.
+        if entry.outgoing.next_part().is_some() {
             self.hint(status, about).await?;
         }
         Ok(news || told.is_some())

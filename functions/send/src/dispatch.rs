@@ -12,7 +12,9 @@ use domain::{
 };
 use platform::Metric;
 use secrecy::SecretString;
+use serde_json::Value;
 use store::{Conversation, Entry, Link, Thread};
+use tokio::time::Instant;
 use whatsapp::{
     compose::{self, Piece},
     graph::Accepted,
@@ -33,6 +35,9 @@ const TELL_AFTER: Duration = Duration::from_secs(300);
 /// How long a file that Chatwoot announced may be missing.
 const FILE_MISSING: Duration = Duration::from_secs(900);
 
+/// When to look again at a part that somebody else is sending.
+const ELSEWHERE: Duration = Duration::from_secs(30);
+
 /// Whom a conversation is with.
 pub(crate) struct With<'a> {
     pub(crate) chatwoot: &'a Chatwoot,
@@ -40,6 +45,8 @@ pub(crate) struct With<'a> {
     pub(crate) conversation: &'a Conversation,
     pub(crate) customer: Option<&'a CustomerId>,
     pub(crate) thread: Option<&'a Thread>,
+    /// When the invocation should have ended.
+    pub(crate) until: Instant,
 }
 
 /// What a call came to.
@@ -85,45 +92,45 @@ impl Send {
     ) -> Result<Looked, BridgeError> {
         let now = self.clients.clock.now();
         let part = entry.outgoing.parts[at].clone();
-        if let Some(trouble) = refusal(with, &part, now) {
-            let failed = Part::Failed { attempt: part.attempt(), trouble };
-            self.put(entry, at, failed).await?;
-            return Ok(Looked::UpToDate);
-        }
+        let fail = |trouble| Part::Failed { attempt: part.attempt(), trouble };
         let pieces = plan(message);
-        let Some(piece) = pieces.get(at) else {
-            let failed = Part::Failed { attempt: part.attempt(), trouble: Trouble::Empty };
-            self.put(entry, at, failed).await?;
-            return Ok(Looked::UpToDate);
+        let piece = match (refusal(with, &part, now), pieces.get(at)) {
+            (None, Some(piece)) => piece,
+            (refused, _) => {
+                self.put(entry, at, fail(refused.unwrap_or(Trouble::Empty))).await?;
+                return Ok(Looked::UpToDate);
+            }
         };
+        if with.until.saturating_duration_since(Instant::now()) < least_left(piece) {
+            return Ok(Looked::OutOfTime);
+        }
         let mut token = self.clients.token(with.channel).await?;
         let piece = match self.ready(with, piece, &mut token).await {
             Ok(piece) => piece,
-            Err(NotUploaded::Never(trouble)) => {
-                self.put(entry, at, Part::Failed { attempt: part.attempt(), trouble }).await?;
-                return Ok(Looked::UpToDate);
-            }
-            Err(NotUploaded::NotNow) if waited(&part, now) >= FILE_MISSING => {
-                let failed = Part::Failed { attempt: part.attempt(), trouble: Trouble::FileUnreadable };
-                self.put(entry, at, failed).await?;
-                return Ok(Looked::UpToDate);
+            Err(NotUploaded::Missing) if waited(&part, now) < FILE_MISSING => {
+                return self.wait(with, entry, at, None).await;
             }
             Err(NotUploaded::NotNow) => return self.wait(with, entry, at, None).await,
-            Err(NotUploaded::Unauthorized) => {
-                let failed = Part::Failed { attempt: part.attempt(), trouble: Trouble::Refused { code: 190 } };
-                self.put(entry, at, failed).await?;
+            Err(NotUploaded::Later(error)) => return Err(error),
+            Err(never) => {
+                self.put(entry, at, fail(never.trouble())).await?;
                 return Ok(Looked::UpToDate);
             }
-            Err(NotUploaded::Later(error)) => return Err(error),
         };
         let attempt = part.attempt() + 1;
-        let sending = Part::Sending { attempt, since: part.waiting_since() };
-        self.put(entry, at, sending.clone()).await?;
-        if entry.outgoing.parts[at] != sending {
-            // A status settled the part while it was being prepared.
+        let Some(body) = self.body(with, message, entry, at, attempt, &piece).await? else {
+            self.put(entry, at, fail(Trouble::NoRecipient)).await?;
             return Ok(Looked::UpToDate);
+        };
+        if !self.begin(entry, at, &part, attempt).await? {
+            let settled = matches!(entry.outgoing.parts[at], Part::Accepted { .. });
+            return Ok(if settled {
+                Looked::UpToDate
+            } else {
+                Looked::Waits { after: Some(ELSEWHERE), at_most: None }
+            });
         }
-        match self.call(with, message, entry, at, &piece, &mut token).await? {
+        match self.call(with, &body, &token).await {
             Called::Accepted(accepted) => {
                 self.metrics.count(Metric::Sent);
                 *entry = self.accepted(with, entry.clone(), at, attempt, accepted).await?;
@@ -163,47 +170,43 @@ impl Send {
         }
     }
 
-    async fn call(
+    /// The body of the call, whole before the part is written down as being sent; nothing if there is nobody to send to.
+    async fn body(
         &self,
         with: &With<'_>,
         message: &Listed,
         entry: &Entry,
         at: usize,
+        attempt: u32,
         piece: &Piece,
-        token: &mut SecretString,
-    ) -> Result<Called, BridgeError> {
-        let Some(to) = with.thread.and_then(|thread| thread.address.as_ref()) else {
-            return Ok(Called::Never(Trouble::NoRecipient));
-        };
+    ) -> Result<Option<Value>, BridgeError> {
+        let Some(to) = with.thread.and_then(|thread| thread.address.as_ref()) else { return Ok(None) };
         let quote = if at == 0 { self.quote(with, message).await? } else { None };
-        let reference = Reference {
-            account: entry.account,
-            conversation: entry.conversation,
-            message: entry.message,
-            part: at,
-            attempt: entry.outgoing.parts[at].attempt(),
-        };
-        let body = compose::message(to, piece, quote.as_ref(), &reference);
+        let (account, conversation, message) = (entry.account, entry.conversation, entry.message);
+        let reference = Reference { account, conversation, message, part: at, attempt };
+        Ok(Some(compose::message(to, piece, quote.as_ref(), &reference)))
+    }
+
+    async fn call(&self, with: &With<'_>, body: &Value, token: &SecretString) -> Called {
         let number = &with.channel.phone_number_id;
-        let mut sent = self.clients.graph.send(number, token, &body).await;
+        let mut sent = self.clients.graph.send(number, token, body).await;
         if sent.as_ref().is_err_and(|error| error.0.is_unauthorized())
             && let Some(renewed) = self.clients.renew_token(with.channel).await
         {
-            *token = renewed;
-            sent = self.clients.graph.send(number, token, &body).await;
+            sent = self.clients.graph.send(number, &renewed, body).await;
         }
         let error = match sent {
-            Ok(accepted) => return Ok(Called::Accepted(accepted)),
+            Ok(accepted) => return Called::Accepted(accepted),
             Err(error) => error,
         };
         tracing::warn!(%error, channel.id = %number, "a part was not sent");
-        Ok(match error.class() {
+        match error.class() {
             Class::Transient { after } => Called::NotNow { after },
             Class::Uncertain => Called::Uncertain,
             Class::Permanent | Class::Poison => {
                 Called::Never(Trouble::Refused { code: error.0.code().unwrap_or_default() })
             }
-        })
+        }
     }
 
     /// Meta's id of the quoted message: Chatwoot knows it for what came in, the outbox for what went out.
@@ -299,6 +302,26 @@ impl Send {
         Ok(())
     }
 
+    /// Writes down that a part is being sent, if it still stands as it was seen. Otherwise somebody else sent it, or is about
+    /// to, and it must not be sent here.
+    async fn begin(&self, entry: &mut Entry, at: usize, seen: &Part, attempt: u32) -> Result<bool, BridgeError> {
+        for _ in 0..8 {
+            let mut outgoing = entry.outgoing.clone();
+            outgoing.parts[at] = Part::Sending { attempt, since: seen.waiting_since() };
+            match self.clients.outbox.save(entry.clone().with(outgoing)).await? {
+                Ok(saved) => {
+                    *entry = saved;
+                    return Ok(true);
+                }
+                Err(theirs) => *entry = theirs,
+            }
+            if entry.outgoing.parts.get(at) != Some(seen) {
+                return Ok(false);
+            }
+        }
+        Err(store::StoreError::Contended.into())
+    }
+
     /// Writes a part down. What a status said meanwhile stands.
     async fn put(&self, entry: &mut Entry, at: usize, part: Part) -> Result<(), BridgeError> {
         for _ in 0..8 {
@@ -336,6 +359,14 @@ fn refusal(with: &With<'_>, part: &Part, now: Timestamp) -> Option<Trouble> {
         return Some(if wrote { Trouble::WindowClosed } else { Trouble::NeverWrote });
     }
     (waited(part, now) >= TRIED_FOR).then_some(Trouble::Unreachable)
+}
+
+/// What a part may take: a file is fetched and uploaded first.
+fn least_left(piece: &plan::Piece<'_>) -> Duration {
+    match piece {
+        plan::Piece::Text(_) => Duration::from_secs(25),
+        plan::Piece::File { .. } => Duration::from_secs(60),
+    }
 }
 
 fn waited(part: &Part, now: Timestamp) -> Duration {

@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use bridge::{BridgeError, Clients, StartError};
-use domain::{Class, Classify as _, Hint, MessageId, OutboundTask, SharedClock, SystemClock, Timestamp};
+use domain::{Class, Classify as _, Hint, MessageId, OutboundTask, SharedClock, Timestamp};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use platform::{Environment, Metric, Metrics};
 use queue::{DeadLetters, Drain, Queue, Record, Verdict, backoff};
 use tokio::time::Instant;
 
-/// How often Chatwoot may refuse what a look asks of it before the hint is set aside; `reconcile` gives new ones.
+/// How often Chatwoot may refuse what a look asks of it before the hint is let go; `reconcile` gives new ones.
 const REFUSALS: u32 = 12;
 
 /// The function's settings and clients.
@@ -59,7 +59,7 @@ pub async fn run(clock: SharedClock) -> Result<(), Error> {
     let send = &Send::from_env(Environment::process(), clock).await?;
     lambda_runtime::run(service_fn(async |event: LambdaEvent<SqsEvent>| {
         let left = Timestamp::from_millis(i64::try_from(event.context.deadline).unwrap_or(i64::MAX));
-        let left = left.since(domain::Clock::now(&SystemClock));
+        let left = left.since(send.clients.clock.now());
         Ok::<_, Error>(send.handle(event.payload, left).await)
     }))
     .await
@@ -134,17 +134,22 @@ fn hint(body: &str) -> Option<Hint> {
     Some(hint)
 }
 
+/// A hint is never worth a dead letter: the conversation is watched, and gets new ones for a day.
 fn failed(record: &Record, error: &BridgeError) -> Verdict {
+    let pace = backoff(record.receives, &record.id);
     match error.class() {
         Class::Transient { after } => {
             tracing::warn!(%error, receives = record.receives, "a conversation has to wait");
-            Verdict::Retry { after }
+            Verdict::Retry { after: Some(after.unwrap_or_default().max(pace)) }
         }
         Class::Permanent | Class::Uncertain if record.receives < REFUSALS => {
             tracing::warn!(%error, receives = record.receives, "Chatwoot refuses; the conversation has to wait");
             Verdict::Retry { after: None }
         }
-        Class::Permanent | Class::Uncertain => Verdict::Poison { reason: "refused_by_chatwoot" },
+        Class::Permanent | Class::Uncertain => {
+            tracing::error!(%error, "Chatwoot keeps refusing; the conversation waits for its next hint");
+            Verdict::Done
+        }
         Class::Poison => Verdict::Poison { reason: "unusable_item" },
     }
 }

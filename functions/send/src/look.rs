@@ -9,8 +9,7 @@ use domain::{
     Channel, CustomerId, Identity, MessageId, Outcome, Outgoing, Part, Timestamp, WaId, outgoing::Mark, words::Trouble,
 };
 use platform::Metric;
-use store::{Conversation, Entry};
-use tokio::time::Instant;
+use store::{Conversation, Entry, Thread};
 
 use crate::{Looked, Send, Task, dispatch::With, plan::plan};
 
@@ -26,9 +25,6 @@ const UNSETTLED: Duration = Duration::from_secs(600);
 
 /// How long a failed message may be retried: Chatwoot offers it for a day.
 const RETRIABLE: Duration = Duration::from_secs(25 * 3600);
-
-/// A message is begun only if at least this much of the invocation's time is left.
-const LEAST_LEFT: Duration = Duration::from_secs(25);
 
 /// A message and its place in the outbox, if it has or needs one.
 struct Row {
@@ -80,11 +76,20 @@ impl Send {
             Some(customer) => self.clients.customers.thread(customer, &channel.phone_number_id).await?,
             None => None,
         };
-        let with = With { chatwoot, channel, conversation, customer, thread: thread.as_ref() };
+        let customer = match &thread {
+            Some(thread) if rows.iter().any(Row::is_open) => self.still_at(channel, customer, thread).await?,
+            _ => customer,
+        };
+        let with = With { chatwoot, channel, conversation, customer, thread: thread.as_ref(), until: task.until };
         for at in 0..rows.len() {
-            let looked = self.row(task, &with, &mut rows[at], listed_at).await;
+            let looked = self.row(&with, &mut rows[at], listed_at).await;
             if !matches!(looked, Ok(Looked::UpToDate)) {
-                self.register(&rows[at + 1..]).await?;
+                self.register(&rows[at..]).await?;
+                // Whatever becomes of this hint, there will be another.
+                self.clients
+                    .rounds
+                    .watch(&channel.phone_number_id, conversation.account, conversation.conversation)
+                    .await?;
                 return looked;
             }
         }
@@ -99,23 +104,14 @@ impl Send {
         Ok(Looked::UpToDate)
     }
 
-    async fn row(
-        &self,
-        task: &Task,
-        with: &With<'_>,
-        row: &mut Row,
-        listed_at: Timestamp,
-    ) -> Result<Looked, BridgeError> {
+    async fn row(&self, with: &With<'_>, row: &mut Row, listed_at: Timestamp) -> Result<Looked, BridgeError> {
         let Some(entry) = &mut row.entry else { return Ok(Looked::UpToDate) };
         if !row.message.is_for_customer() {
             return Ok(Looked::UpToDate);
         }
-        if task.until.saturating_duration_since(Instant::now()) < LEAST_LEFT {
-            return Ok(Looked::OutOfTime);
-        }
-        if entry.outgoing.is_retried(row.message.is_failed(), listed_at) {
+        if entry.outgoing.is_retried(row.message.is_sent(), listed_at) {
             let retried = |outgoing: &Outgoing| {
-                outgoing.is_retried(false, listed_at).then(|| outgoing.clone().retried(self.clients.clock.now()))
+                outgoing.is_retried(true, listed_at).then(|| outgoing.clone().retried(self.clients.clock.now()))
             };
             let changed = self.clients.outbox.change(entry.account, entry.conversation, entry.message, retried).await?;
             *entry = changed.unwrap_or_else(|| entry.clone());
@@ -130,6 +126,18 @@ impl Send {
             correct(self, with, &row.message, entry, listed_at).await?;
         }
         Ok(looked)
+    }
+
+    /// The customer, if the address still leads to them: a number may have been given to somebody else since.
+    async fn still_at<'c>(
+        &self,
+        channel: &Channel,
+        customer: Option<&'c CustomerId>,
+        thread: &Thread,
+    ) -> Result<Option<&'c CustomerId>, BridgeError> {
+        let Some(address) = &thread.address else { return Ok(customer) };
+        let owner = self.clients.customers.find(channel.account, &address.identity()).await?;
+        Ok(customer.filter(|customer| owner.as_ref() == Some(customer)))
     }
 
     /// What the outbox knows of the listed messages, and new entries for agents' messages it does not know.
@@ -254,6 +262,11 @@ fn first_sight(message: &Listed, task: &Task, late: Duration, now: Timestamp) ->
 }
 
 impl Row {
+    /// Whether something may have to be sent for it.
+    fn is_open(&self) -> bool {
+        self.message.is_for_customer() && self.entry.as_ref().is_some_and(|entry| !entry.outgoing.is_settled())
+    }
+
     fn is_settled(&self, now: Timestamp) -> bool {
         let young = self.message.created_at().is_none_or(|at| now.since(at) < UNSETTLED);
         !young

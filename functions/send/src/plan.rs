@@ -21,7 +21,7 @@ pub(crate) enum Piece<'m> {
 /// The parts of a message, in the order they go out: words first, unless they fit under the first file that takes words.
 pub(crate) fn plan(message: &Listed) -> Vec<Piece<'_>> {
     let text = message.text();
-    let files: Vec<&File> = message.files().iter().filter(|file| file.data_url.is_some()).collect();
+    let files: Vec<&File> = message.files().iter().collect();
     let captioned = files.iter().position(|file| takes_caption(file)).filter(|_| length(&text) <= CAPTION_LIMIT);
     let mut caption = captioned.and((!text.is_empty()).then_some(text.clone()));
     let mut pieces: Vec<Piece<'_>> = match caption {

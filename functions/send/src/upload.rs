@@ -17,12 +17,25 @@ use whatsapp::{
 pub(crate) enum NotUploaded {
     /// It cannot be read, or Meta does not take it.
     Never(Trouble),
-    /// It is not there yet, or Meta is not.
+    /// Chatwoot announced it, but does not have it yet.
+    Missing,
+    /// Meta cannot take it now.
     NotNow,
     /// Meta refused the token.
     Unauthorized,
     /// Chatwoot or a store is not well.
     Later(BridgeError),
+}
+
+impl NotUploaded {
+    /// What the agent is told when it is given up.
+    pub(crate) fn trouble(&self) -> Trouble {
+        match self {
+            Self::Never(trouble) => *trouble,
+            Self::Unauthorized => Trouble::Refused { code: 190 },
+            Self::Missing | Self::NotNow | Self::Later(_) => Trouble::FileUnreadable,
+        }
+    }
 }
 
 /// Uploads a file; what comes back can be sent.
@@ -38,7 +51,7 @@ pub(crate) async fn upload(
     let response = match chatwoot.file(url, file_timeout(media::LIMIT)).await {
         Ok(response) => response,
         // Chatwoot announces files before its storage has them.
-        Err(ChatwootError::Gone) => return Err(NotUploaded::NotNow),
+        Err(ChatwootError::Gone) => return Err(NotUploaded::Missing),
         Err(ChatwootError::Forbidden | ChatwootError::Refused(_) | ChatwootError::Unauthorized) => {
             return Err(NotUploaded::Never(Trouble::FileUnreadable));
         }
@@ -49,7 +62,7 @@ pub(crate) async fn upload(
     let mime_type =
         file.content_type.as_deref().or_else(|| header(header::CONTENT_TYPE)).unwrap_or("application/octet-stream");
     let mime_type = media::essence(mime_type);
-    let Some(size) = size.filter(|size| *size <= media::LIMIT) else {
+    let Some(size) = size.or(file.file_size).filter(|size| *size <= media::LIMIT) else {
         return Err(NotUploaded::Never(Trouble::Refused { code: 131_053 }));
     };
     let kind = media::outgoing_kind(&mime_type, size);

@@ -42,12 +42,10 @@ pub fn main() -> anyhow::Result<ExitCode> {
     if let Some(function) = &options.function {
         return child::run(function);
     }
-    tracing_subscriber::fmt()
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn,local=info".into()),
-        )
-        .with_writer(std::io::stderr)
-        .init();
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn,local=info".into());
+    // The embedded table writes whole items into its finer lines, and what is personal must not stand in a log.
+    let filter = filter.add_directive("dynoxide=info".parse()?);
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(world::run(&options))?;
     runtime.shutdown_timeout(Duration::from_millis(100));

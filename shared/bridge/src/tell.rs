@@ -25,11 +25,19 @@ pub async fn tell(clients: &Clients, chatwoot: &Chatwoot, entry: &Entry) -> Resu
         }
     };
     match chatwoot.mark(entry.conversation, entry.message, word(mark), words.as_deref()).await {
-        Ok(()) => {}
-        Err(ChatwootError::Gone) => tracing::info!("a message is gone from Chatwoot; nobody is left to be told"),
-        // Chatwoot's limit of messages a minute also stops marks; it passes.
-        Err(ChatwootError::Refused(422)) => return Err(ChatwootError::Unwell(422).into()),
-        Err(ChatwootError::Refused(status)) => {
+        // Chatwoot can answer well and leave things as they were. A failure must not be taken for shown, or its absence would
+        // look like the agent's Retry.
+        Ok(Some(stands)) if words.is_some() && stands != word(mark) => {
+            tracing::error!("Chatwoot did not take the mark of a failure; it is tried again at the next look");
+            return Ok(None);
+        }
+        Ok(_) => {}
+        Err(ChatwootError::Gone) => {
+            tracing::info!("a message is gone from Chatwoot, or only a proxy says so; the next look tells");
+            return Ok(None);
+        }
+        // A tick may be missing, unless only Chatwoot's limit of messages a minute (422) stops it.
+        Err(ChatwootError::Refused(status)) if words.is_none() && status != 422 => {
             tracing::error!(status, "Chatwoot does not let the bridge mark a message; is the inbox an API inbox?");
         }
         Err(error) => return Err(error.into()),

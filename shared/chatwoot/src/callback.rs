@@ -145,7 +145,7 @@ mod tests {
             match meaning(&std::fs::read(&file).unwrap()).unwrap() {
                 Meaning::Look(look) => {
                     assert!(expected, "{name}: {look:?}");
-                    let conversation = ConversationId(if name.starts_with("99") { 483 } else { 482 });
+                    let conversation = ConversationId(if name.starts_with("12") { 483 } else { 482 });
                     assert_eq!(
                         (look.account, look.inbox, look.conversation),
                         (AccountId(3), InboxId(14), conversation)

@@ -305,8 +305,8 @@ impl Chatwoot {
     async fn newer(&self, conversation: ConversationId, mut after: MessageId) -> Result<Vec<Listed>, ChatwootError> {
         let mut all = Vec::new();
         loop {
-            let page = self.page(conversation, "after", Some(after)).await?;
-            let full = page.len() >= PAGE;
+            let (page, length) = self.page(conversation, "after", Some(after)).await?;
+            let full = length >= PAGE;
             let newest = page.iter().map(|message| message.id).max();
             all.extend(page);
             match newest {
@@ -320,7 +320,7 @@ impl Chatwoot {
         let mut all: Vec<Listed> = Vec::new();
         let mut before = None;
         loop {
-            let page = self.page(conversation, "before", before).await?;
+            let (page, _) = self.page(conversation, "before", before).await?;
             let oldest = page.iter().map(|message| message.id).min();
             let reached = page.iter().filter_map(Listed::created_at).any(|at| at < since);
             all.extend(page);
@@ -331,12 +331,13 @@ impl Chatwoot {
         }
     }
 
+    /// One page, and how many messages Chatwoot put on it.
     async fn page(
         &self,
         conversation: ConversationId,
         side: &str,
         id: Option<MessageId>,
-    ) -> Result<Vec<Listed>, ChatwootError> {
+    ) -> Result<(Vec<Listed>, usize), ChatwootError> {
         #[derive(Deserialize)]
         struct Answer {
             payload: Vec<Value>,
@@ -346,24 +347,36 @@ impl Chatwoot {
             url.query_pairs_mut().append_pair(side, &id.to_string());
         }
         let answer: Answer = self.json(self.authorized(self.client.get(url))).await?;
-        // A message of a shape we do not know is not one that we could send.
-        Ok(answer.payload.into_iter().filter_map(|message| serde_json::from_value(message).ok()).collect())
+        let length = answer.payload.len();
+        let readable: Vec<Listed> =
+            answer.payload.into_iter().filter_map(|message| serde_json::from_value(message).ok()).collect();
+        if readable.len() < length {
+            tracing::error!(unreadable = length - readable.len(), "Chatwoot lists messages without an id");
+        }
+        Ok((readable, length))
     }
 
-    /// Marks a message `sent`, `delivered`, `read`, or `failed` with the words for the agent.
+    /// Marks a message `sent`, `delivered`, `read`, or `failed` with the words for the agent. Chatwoot answers with the message
+    /// even if it did not take the mark (§3.4), so the status that now stands comes back.
     pub async fn mark(
         &self,
         conversation: ConversationId,
         message: MessageId,
         status: &str,
         error: Option<&str>,
-    ) -> Result<(), ChatwootError> {
+    ) -> Result<Option<String>, ChatwootError> {
+        #[derive(Deserialize)]
+        struct Marked {
+            #[serde(default)]
+            status: Option<String>,
+        }
         let path = ["conversations", &conversation.to_string(), "messages", &message.to_string()];
         let mut body = json!({ "status": status });
         if let Some(error) = error {
             body["external_error"] = json!(error);
         }
-        self.json(self.request(Method::PATCH, &path).json(&body)).await.map(|_: Value| ())
+        let marked: Marked = self.json(self.request(Method::PATCH, &path).json(&body)).await?;
+        Ok(marked.status)
     }
 
     /// Opens an agent's file; it needs no token.

@@ -1,6 +1,8 @@
 //! What Chatwoot answers when it does not do as asked, and what happens next. Its sentences come in the language of the
 //! account and are never read; the status decides (§3.1).
 
+use std::time::Duration;
+
 use domain::{Class, Classify};
 
 /// A call to Chatwoot that did not succeed.
@@ -49,6 +51,11 @@ impl ChatwootError {
 impl Classify for ChatwootError {
     fn class(&self) -> Class {
         match self {
+            // Chatwoot's own limit for a request is 15 s (§3.1) and ours 10: what was cut short may still be written. A look
+            // before that would find nothing, and write it twice.
+            Self::NoAnswer(Some(error)) if error.is_timeout() => {
+                Class::Transient { after: Some(Duration::from_secs(6)) }
+            }
             // A token that is refused is an outage until the operator mends it: nothing is given up for it.
             Self::Unreachable(_) | Self::NoAnswer(_) | Self::Unwell(_) | Self::Unauthorized | Self::Gone => {
                 Class::LATER

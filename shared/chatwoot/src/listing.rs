@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use domain::{MessageId, Timestamp};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 
 /// What a message is in Chatwoot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,52 +20,52 @@ pub enum Kind {
     Other,
 }
 
-/// A message in a list.
+/// A message in a list. A member of a shape we do not know is absent: it must not cost the message.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Listed {
     /// Its id; ids grow.
     pub id: MessageId,
     /// Its text.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub content: Option<String>,
     /// `text`, `input_select` and so on.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub content_type: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     message_type: TypeCode,
     /// A note among agents.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub private: bool,
     /// Whatever API wrote it puts its own id here; ours is the wamid.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub source_id: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     status: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     created_at: serde_json::Value,
-    #[serde(default)]
-    content_attributes: Option<Attributes>,
-    #[serde(default)]
-    attachments: Option<Vec<File>>,
+    #[serde(default, deserialize_with = "object_or_text")]
+    content_attributes: Attributes,
+    #[serde(default, deserialize_with = "lenient")]
+    attachments: Vec<File>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 struct Attributes {
-    #[serde(default)]
-    external_echo: Option<serde_json::Value>,
-    #[serde(default)]
-    deleted: Option<bool>,
-    #[serde(default)]
-    in_reply_to: Option<serde_json::Value>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
+    external_echo: serde_json::Value,
+    #[serde(default, deserialize_with = "lenient")]
+    deleted: serde_json::Value,
+    #[serde(default, deserialize_with = "lenient")]
+    in_reply_to: serde_json::Value,
+    #[serde(default, deserialize_with = "lenient")]
     in_reply_to_external_id: Option<String>,
-    #[serde(default)]
-    items: Option<Vec<Item>>,
+    #[serde(default, deserialize_with = "lenient")]
+    items: Vec<Item>,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 struct Item {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     title: Option<String>,
 }
 
@@ -73,13 +73,16 @@ struct Item {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct File {
     /// Where it is; redirects to the storage.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub data_url: Option<String>,
     /// Its type, on newer versions.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub content_type: Option<String>,
+    /// Its length in bytes.
+    #[serde(default, deserialize_with = "lenient")]
+    pub file_size: Option<u64>,
     /// `image`, `audio`, `video`, `file` and others that are no files.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub file_type: Option<String>,
 }
 
@@ -91,6 +94,24 @@ enum TypeCode {
     Word(String),
     #[default]
     Absent,
+}
+
+/// A member of the wrong shape is absent.
+fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(deserializer: D) -> Result<T, D::Error> {
+    Ok(serde_json::from_value(serde_json::Value::deserialize(deserializer)?).unwrap_or_default())
+}
+
+/// What went in with a file comes back as text on some versions.
+fn object_or_text<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(deserializer: D) -> Result<T, D::Error> {
+    match serde_json::Value::deserialize(deserializer)? {
+        serde_json::Value::String(text) => Ok(serde_json::from_str(&text).unwrap_or_default()),
+        value => Ok(serde_json::from_value(value).unwrap_or_default()),
+    }
+}
+
+/// Anything but absent and false; a flag may come as text.
+fn is_set(flag: &serde_json::Value) -> bool {
+    !matches!(flag, serde_json::Value::Null | serde_json::Value::Bool(false)) && *flag != "false"
 }
 
 impl Listed {
@@ -122,11 +143,8 @@ impl Listed {
 
     /// Whether it is for the customer: public, not an echo, not our own writing, not deleted.
     pub fn is_for_customer(&self) -> bool {
-        let attributes = self.content_attributes.as_ref();
-        let echo = attributes
-            .and_then(|a| a.external_echo.as_ref())
-            .is_some_and(|echo| !matches!(echo, serde_json::Value::Null | serde_json::Value::Bool(false)));
-        let deleted = attributes.and_then(|a| a.deleted).unwrap_or_default();
+        let echo = is_set(&self.content_attributes.external_echo);
+        let deleted = is_set(&self.content_attributes.deleted);
         let foreign = self.source_id.as_deref().is_some_and(|id| !id.is_empty());
         matches!(self.kind(), Kind::Outgoing | Kind::Template) && !self.private && !echo && !deleted && !foreign
     }
@@ -136,26 +154,31 @@ impl Listed {
         self.status.as_deref() == Some("failed")
     }
 
+    /// Whether it stands as it was first written, or as Retry leaves it.
+    pub fn is_sent(&self) -> bool {
+        self.status.as_deref() == Some("sent")
+    }
+
     /// The message it quotes: by Chatwoot's id, and by ours where Chatwoot knows it.
     pub fn quotes(&self) -> (Option<MessageId>, Option<&str>) {
-        let Some(attributes) = &self.content_attributes else { return (None, None) };
-        let id = attributes.in_reply_to.as_ref().and_then(|id| match id {
+        let attributes = &self.content_attributes;
+        let id = match &attributes.in_reply_to {
             serde_json::Value::Number(id) => id.as_i64(),
             serde_json::Value::String(id) => id.parse().ok(),
             _ => None,
-        });
+        };
         (id.map(MessageId), attributes.in_reply_to_external_id.as_deref().filter(|id| !id.is_empty()))
     }
 
     /// Its files, in order.
     pub fn files(&self) -> &[File] {
-        self.attachments.as_deref().unwrap_or_default()
+        &self.attachments
     }
 
     /// What it says, choices included.
     pub fn text(&self) -> String {
         let mut text = self.content.as_deref().unwrap_or_default().trim().to_owned();
-        let items = self.content_attributes.as_ref().and_then(|a| a.items.as_deref()).unwrap_or_default();
+        let items = &self.content_attributes.items;
         if self.content_type.as_deref() == Some("input_select") {
             for (at, title) in items.iter().filter_map(|item| item.title.as_deref()).enumerate() {
                 let _ = write!(text, "\n{}. {title}", at + 1);
@@ -192,6 +215,15 @@ mod tests {
         ] {
             assert!(!listed(not.clone()).is_for_customer(), "{not}");
         }
+    }
+
+    #[test]
+    fn an_odd_member_does_not_cost_the_message() {
+        let odd = listed(json!({ "private": null, "content_attributes": "{\"in_reply_to\":5}", "attachments": null,
+            "source_id": 7, "created_at": "soon" }));
+        assert!(odd.is_for_customer() && odd.files().is_empty());
+        assert_eq!(odd.quotes().0, Some(MessageId(5)));
+        assert!(!listed(json!({ "content_attributes": { "deleted": "true" } })).is_for_customer());
     }
 
     #[test]

@@ -42,6 +42,19 @@ pub enum Address {
     Group(GroupId),
 }
 
+impl Address {
+    /// What the address alone says about whose it is.
+    pub fn identity(&self) -> Identity {
+        let mut identity = Identity::default();
+        match self {
+            Self::Phone(phone) => identity.phone = Some(phone.clone()),
+            Self::User(user) => identity.user_id = Some(user.clone()),
+            Self::Group(group) => identity.group = Some(group.clone()),
+        }
+        identity
+    }
+}
+
 impl Identity {
     /// The strongest alias comes first: group, then user id, then phone.
     pub fn aliases(&self, key: &SubjectKey) -> Vec<Alias> {

@@ -128,10 +128,11 @@ impl Outgoing {
         (wanted != self.shown).then_some(outcome)
     }
 
-    /// Whether the agent pressed Retry: we had marked it failed, and a listing begun after that shows it is not.
-    pub fn is_retried(&self, failed_in_chatwoot: bool, listed_at: Timestamp) -> bool {
+    /// Whether the agent pressed Retry: we had marked it failed, and a listing begun after that shows it as sent again. Nothing
+    /// else counts, least of all a mark of our own that came through late.
+    pub fn is_retried(&self, sent_in_chatwoot: bool, listed_at: Timestamp) -> bool {
         matches!(self.shown, Mark::Failed | Mark::Unconfirmed)
-            && !failed_in_chatwoot
+            && sent_in_chatwoot
             && listed_at > self.shown_at
             && matches!(self.outcome(), Outcome::Trouble { .. })
     }
@@ -303,15 +304,15 @@ mod tests {
     #[test]
     fn a_listing_from_before_the_mark_is_no_retry() {
         let message = message(vec![Part::Uncertain { attempt: 1 }], Mark::Failed);
-        assert!(!message.is_retried(false, NOW));
-        assert!(!message.is_retried(true, NOW + Duration::from_millis(1)));
-        assert!(message.is_retried(false, NOW + Duration::from_millis(1)));
+        assert!(!message.is_retried(true, NOW));
+        assert!(!message.is_retried(false, NOW + Duration::from_millis(1)));
+        assert!(message.is_retried(true, NOW + Duration::from_millis(1)));
     }
 
     #[test]
     fn what_was_never_shown_as_failed_cannot_be_retried() {
         let message = message(vec![Part::Uncertain { attempt: 1 }], Mark::Sent);
-        assert!(!message.is_retried(false, NOW + Duration::from_secs(1)));
+        assert!(!message.is_retried(true, NOW + Duration::from_secs(1)));
         assert!(message.untold().is_some());
     }
 

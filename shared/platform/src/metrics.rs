@@ -1,9 +1,6 @@
 //! Metrics in CloudWatch's embedded format: one JSON line an invocation, counts only, never a person.
 
-use std::{
-    io::Write as _,
-    sync::atomic::{AtomicU64, Ordering},
-};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use domain::Timestamp;
 use serde_json::{Map, Value, json};
@@ -70,8 +67,7 @@ impl Metrics {
     /// Writes the line for what was counted since the last one, and starts over. Nothing counted, nothing written.
     pub fn emit(&self, now: Timestamp) {
         if let Some(line) = self.line(now) {
-            // A log that cannot be written has nowhere to say so.
-            let _ = writeln!(std::io::stderr().lock(), "{line}");
+            eprintln!("{line}");
         }
     }
 

@@ -25,7 +25,9 @@ pub struct Letter {
 impl Letter {
     /// Writes a task down.
     pub fn new(group: impl Into<String>, dedup: impl Into<String>, task: &impl Serialize) -> Result<Self, QueueError> {
-        Ok(Self { group: group.into(), dedup: dedup.into(), body: serde_json::to_string(task)? })
+        // SQS refuses the two noncharacters, and JSON may spell them out; outside of strings they cannot stand.
+        let body = serde_json::to_string(task)?.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff");
+        Ok(Self { group: group.into(), dedup: dedup.into(), body })
     }
 
     /// Whether SQS would take it.
@@ -105,6 +107,13 @@ mod tests {
 
     fn letter(id: usize, bytes: usize) -> Letter {
         Letter { group: "g".into(), dedup: id.to_string(), body: "x".repeat(bytes) }
+    }
+
+    #[test]
+    fn noncharacters_are_spelled_out() {
+        let body = Letter::new("g", "d", &"a\u{ffff}b\u{fffe}").unwrap().body;
+        assert_eq!(body, r#""a\uffffb\ufffe""#);
+        assert_eq!(serde_json::from_str::<String>(&body).unwrap(), "a\u{ffff}b\u{fffe}");
     }
 
     #[test]

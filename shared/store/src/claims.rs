@@ -26,6 +26,8 @@ pub enum Claim {
     Retaken {
         /// How often the work ended without a word, the other side not being at fault.
         crashes: i64,
+        /// How often the other side refused it.
+        refusals: i64,
     },
     /// Somebody is at it.
     Busy {
@@ -34,6 +36,8 @@ pub enum Claim {
     },
     /// It is done.
     Done,
+    /// It is done, and by this very holder: the queue gives out a task whose end it did not hear of.
+    Finished,
 }
 
 /// The claims.
@@ -55,7 +59,8 @@ impl Claims {
         let change = Change {
             key: key(item),
             update: "SET holder = :holder, leased_until = :until, expires_at = :end, \
-                     attempts = if_not_exists(attempts, :zero) + :one"
+                     attempts = if_not_exists(attempts, :zero) + :one \
+                     REMOVE done_at"
                 .to_owned(),
             condition: Some(
                 "attribute_not_exists(pk) OR expires_at <= :seconds \
@@ -79,12 +84,14 @@ impl Claims {
             Written::Done(Some(before)) if !before.contains_key("attempts") => Ok(Claim::Won),
             Written::Done(Some(before)) => {
                 let count = |name| number(&before, name).unwrap_or_default();
-                Ok(Claim::Retaken { crashes: count("attempts") - count("excused") })
+                let crashes = count("attempts") - count("excused");
+                Ok(Claim::Retaken { crashes, refusals: count("refusals") })
             }
             Written::Refused(Some(item)) if !item.contains_key("done_at") => {
                 let until = Timestamp::from_millis(number(&item, "leased_until").unwrap_or_default());
                 Ok(Claim::Busy { for_at_most: until.since(now) })
             }
+            Written::Refused(Some(item)) if item.get("holder") == Some(&text(holder)) => Ok(Claim::Finished),
             Written::Refused(_) => Ok(Claim::Done),
         }
     }
@@ -115,7 +122,7 @@ impl Claims {
         let now = self.table.now();
         self.table.transact_update(Change {
             key: key(item),
-            update: "SET done_at = :now, expires_at = :end REMOVE leased_until, holder".to_owned(),
+            update: "SET done_at = :now, expires_at = :end REMOVE leased_until".to_owned(),
             condition: None,
             values: Item::from([
                 (":now".to_owned(), AttributeValue::N(now.as_millis().to_string())),

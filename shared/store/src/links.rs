@@ -120,8 +120,9 @@ impl Links {
             let change = Change {
                 key: self.at(wamid),
                 update: "SET early = :merged, expires_at = :end".to_owned(),
-                condition: Some("attribute_not_exists(message)".to_owned()),
+                condition: Some("attribute_not_exists(message) OR expires_at <= :now".to_owned()),
                 values: Item::from([
+                    (":now".to_owned(), integer(self.table.now().as_secs())),
                     (":merged".to_owned(), serde_dynamo::to_attribute_value(merged)?),
                     (":end".to_owned(), integer((self.table.now() + EARLY).as_secs())),
                 ]),

@@ -30,9 +30,12 @@ pub enum GraphError {
         /// Meta's own word that a repeat may work.
         transient: bool,
     },
-    /// The file's bytes are not those the webhook named.
-    #[error("the file does not match its checksum")]
+    /// The file's bytes are not those the webhook named, or stopped coming.
+    #[error("the file arrived damaged")]
     Checksum,
+    /// The file is not where Meta said (HTTP status), for now or for good.
+    #[error("the file is not where Meta said (HTTP status {0})")]
+    Missing(u16),
 }
 
 /// Codes for which Meta advises to try again (§4.6).
@@ -82,6 +85,7 @@ impl GraphError {
         }
         #[derive(Deserialize)]
         struct Inner {
+            #[serde(deserialize_with = "number")]
             code: i64,
             #[serde(default)]
             is_transient: Option<bool>,
@@ -95,11 +99,26 @@ impl GraphError {
     }
 }
 
+/// Meta writes codes as numbers; a text that is one is read as well.
+fn number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Code {
+        Number(i64),
+        Text(String),
+    }
+    match Code::deserialize(deserializer)? {
+        Code::Number(code) => Ok(code),
+        Code::Text(text) => text.parse().map_err(serde::de::Error::custom),
+    }
+}
+
 /// For calls that may simply be repeated: looking up, fetching, uploading.
 impl Classify for GraphError {
     fn class(&self) -> Class {
         match self {
-            Self::Unreachable(_) | Self::NoAnswer { .. } | Self::Checksum => Class::LATER,
+            Self::Unreachable(_) | Self::NoAnswer { .. } => Class::LATER,
+            Self::Checksum | Self::Missing(_) => Class::Permanent,
             Self::Refused { code, status, transient } => {
                 // A token that is refused is an outage until the operator mends it: no file is given up for it.
                 let passes = self.is_unauthorized()

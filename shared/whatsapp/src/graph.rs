@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use domain::{MediaId, PhoneNumberId, WaId, Wamid, message::Digest};
-use reqwest::{Body, Client, Response, header::AUTHORIZATION, multipart};
+use reqwest::{
+    Body, Client, Response,
+    header::{AUTHORIZATION, LOCATION},
+    multipart,
+};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, value::RawValue};
@@ -13,6 +17,9 @@ use crate::{GraphError, SendError, content, fields::Fields};
 
 /// How long a call may take in all; a file may take longer, see [`file_timeout`].
 const CALL: Duration = Duration::from_secs(10);
+
+/// Meta's file server may point elsewhere; more than this is a circle.
+const REDIRECTS: usize = 5;
 
 /// Where the Graph API is.
 #[derive(Clone, Debug)]
@@ -112,14 +119,29 @@ impl Graph {
         })
     }
 
-    /// Opens a file. The token goes only to Meta over TLS, or to the very server that Graph itself is on.
+    /// Opens a file. Redirects are followed over TLS, or on the very server that Graph itself is on; the token goes to the host
+    /// that Meta named and to no other.
     pub async fn open(&self, file: &Located, token: &SecretString) -> Result<Response, GraphError> {
-        if file.url.scheme() != "https" && file.url.origin() != self.base.origin() {
-            return Err(GraphError::NoAnswer { status: None, source: None });
+        let mut url = file.url.clone();
+        for _ in 0..=REDIRECTS {
+            if url.scheme() != "https" && url.origin() != self.base.origin() {
+                break;
+            }
+            let mut request = self.client.get(url.clone()).timeout(file_timeout(file.size.unwrap_or_default()));
+            if url.host() == file.url.host() {
+                request = request.header(AUTHORIZATION, bearer(token));
+            }
+            let response = request.send().await.map_err(GraphError::of)?;
+            if response.status().is_success() {
+                return Ok(response);
+            }
+            let to = response.headers().get(LOCATION).and_then(|to| to.to_str().ok()).and_then(|to| url.join(to).ok());
+            match to.filter(|_| response.status().is_redirection()) {
+                Some(to) => url = to,
+                None => return Err(missing(GraphError::answered(response).await)),
+            }
         }
-        let request = self.client.get(file.url.clone()).timeout(file_timeout(file.size.unwrap_or_default()));
-        let response = request.header(AUTHORIZATION, bearer(token)).send().await.map_err(GraphError::of)?;
-        if response.status().is_success() { Ok(response) } else { Err(GraphError::answered(response).await) }
+        Err(GraphError::NoAnswer { status: None, source: None })
     }
 
     /// Uploads a file for sending; Meta keeps it 30 days.
@@ -163,6 +185,16 @@ impl Graph {
             segments.pop_if_empty().push(&self.version).extend(path);
         }
         url
+    }
+}
+
+/// A file's server answers 404 for an expired address or a token it does not like (§5), with or without an envelope.
+fn missing(error: GraphError) -> GraphError {
+    match error {
+        GraphError::NoAnswer { status: Some(status @ (400..=407 | 409..=428 | 430..=499)), .. } => {
+            GraphError::Missing(status)
+        }
+        error => error,
     }
 }
 

@@ -224,7 +224,7 @@ impl Splitter<'_> {
             forwarded: flag("forwarded") || flag("frequently_forwarded"),
             content,
         });
-        self.tasks.push(Grouped { group: format!("{channel}#{subject}"), task });
+        self.tasks.push(Grouped { group: self.group(channel.as_str(), subject.as_str()), task });
     }
 
     fn status(&mut self, change: &Change<'_>, raw: &RawValue) {
@@ -255,7 +255,7 @@ impl Splitter<'_> {
             customer,
             reference: fields.text("biz_opaque_callback_data"),
         });
-        self.tasks.push(Grouped { group: format!("{channel}#{subject}"), task });
+        self.tasks.push(Grouped { group: self.group(channel.as_str(), subject.as_str()), task });
     }
 
     fn item_notice(&mut self, change: &Change<'_>, about: About, raw: &RawValue) {
@@ -264,9 +264,19 @@ impl Splitter<'_> {
 
     fn notice(&mut self, waba: &str, field: &str, channel: Option<PhoneNumberId>, about: About, raw: &RawValue) {
         let item = self.item(["notice", waba, field, raw.get()]);
-        let group = channel.as_ref().map_or_else(|| format!("account#{waba}"), |channel| format!("{channel}#account"));
+        let group = match &channel {
+            Some(channel) => self.group(channel.as_str(), "account"),
+            None => self.group("account", waba),
+        };
         let notice = Notice { item, channel, field: field.to_owned(), about, raw: raw.get().to_owned() };
         self.tasks.push(Grouped { group, task: InboundTask::NoticeV1(notice) });
+    }
+
+    /// A group's name, within what SQS takes; an id that is none of Meta's is hashed.
+    fn group(&self, first: &str, second: &str) -> String {
+        let plain = |id: &str| id.len() <= 60 && id.bytes().all(|b| b.is_ascii_alphanumeric());
+        let part = |id: &str| if plain(id) { id.to_owned() } else { self.item([id]).as_str().to_owned() };
+        format!("{}#{}", part(first), part(second))
     }
 
     fn item<'a>(&self, parts: impl IntoIterator<Item = &'a str>) -> Subject {

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod canary;
+mod canary_stage;
 mod contract;
 mod killed;
 mod page;

@@ -22,7 +22,7 @@ struct Browser {
 #[expect(clippy::disallowed_methods, reason = "CI decides whether a test may be skipped")]
 fn two_people_talk_through_the_page() {
     let Some((driver, chromium)) = find("chromedriver").zip(find("chromium").or_else(|| find("google-chrome"))) else {
-        assert!(env::var("CI").is_err(), "CI needs chromium and chromedriver");
+        assert!(env::var("CI").as_deref() != Ok("true"), "CI needs chromium and chromedriver");
         // Not through the test harness, which would swallow it.
         writeln!(std::io::stderr(), "\nSKIPPED: two_people_talk_through_the_page needs chromium and chromedriver\n")
             .unwrap();

@@ -11,8 +11,9 @@ use crate::shop::{UNCONFIRMED, file};
 /// Longer than the queue hides what a dead function had taken.
 const HIDDEN: Duration = Duration::from_secs(721);
 
-/// More awaits than any task has.
-const MOST: usize = 1_000;
+/// How often in a row a task must live to its end before all its moments of death count as seen: how often it is woken
+/// differs from run to run.
+const LIVES: usize = 6;
 
 const PICTURE: &[u8] = b"\x89PNG\r\n\x1a\n the motorcycle";
 
@@ -69,8 +70,8 @@ fn one_contact_with_one_conversation(world: &World, name: &str) {
 async fn the_first_message_of_a_customer_is_there_once_wherever_forward_dies() {
     for deaths in [1, 2] {
         let world = World::start().await.unwrap();
-        let mut n = 0;
-        loop {
+        let (mut n, mut lives) = (0, 0);
+        while lives < LIVES {
             let (customer, name) = nth(&world, n);
             customer.writes("hola").await.unwrap();
             customer.writes("¿precio?").await.unwrap();
@@ -78,21 +79,18 @@ async fn the_first_message_of_a_customer_is_there_once_wherever_forward_dies() {
             assert_eq!(world.agent_reads(&name), [format!("{name}: hola"), format!("{name}: ¿precio?")], "await {n}");
             one_contact_with_one_conversation(&world, &name);
             all_is_done(&world, n);
-            if !died {
-                break;
-            }
+            lives = if died { 0 } else { lives + 1 };
             n += 1;
-            assert!(n < MOST);
         }
-        assert!(n > 15, "only {n} moments to die at");
+        assert!(n > 2 * LIVES, "only {n} moments to die at");
     }
 }
 
 #[tokio::test]
 async fn a_customers_file_is_there_once_and_whole_wherever_forward_dies() {
     let world = World::start().await.unwrap();
-    let mut n = 0;
-    loop {
+    let (mut n, mut lives) = (0, 0);
+    while lives < LIVES {
         let (customer, name) = nth(&world, n);
         customer.writes("hola").await.unwrap();
         world.work().await.unwrap();
@@ -104,20 +102,17 @@ async fn a_customers_file_is_there_once_and_whole_wherever_forward_dies() {
         assert_eq!(messages[1].attachments.len(), 1, "await {n}");
         assert_eq!(messages[1].attachments[0].bytes, PICTURE, "await {n}");
         all_is_done(&world, n);
-        if !died {
-            break;
-        }
+        lives = if died { 0 } else { lives + 1 };
         n += 1;
-        assert!(n < MOST);
     }
-    assert!(n > 10, "only {n} moments to die at");
+    assert!(n > 2 * LIVES, "only {n} moments to die at");
 }
 
 #[tokio::test]
 async fn a_status_arrives_wherever_forward_dies() {
     let world = World::start().await.unwrap();
-    let mut n = 0;
-    loop {
+    let (mut n, mut lives) = (0, 0);
+    while lives < LIVES {
         let (customer, name) = nth(&world, n);
         customer.writes("hola").await.unwrap();
         world.work().await.unwrap();
@@ -131,13 +126,10 @@ async fn a_status_arrives_wherever_forward_dies() {
             "await {n}"
         );
         all_is_done(&world, n);
-        if !died {
-            break;
-        }
+        lives = if died { 0 } else { lives + 1 };
         n += 1;
-        assert!(n < MOST);
     }
-    assert!(n > 5, "only {n} moments to die at");
+    assert!(n > 2 * LIVES, "only {n} moments to die at");
 }
 
 /// What the agent sees is true, or says in words that nobody knows; and what nobody knows can be settled.
@@ -170,8 +162,8 @@ async fn nothing_is_silent(world: &World, customer: &Customer, name: &str, n: us
 async fn an_agents_text_goes_out_once_at_most_and_never_silently_wherever_send_dies() {
     for deaths in [1, 2] {
         let world = World::start().await.unwrap();
-        let mut n = 0;
-        loop {
+        let (mut n, mut lives) = (0, 0);
+        while lives < LIVES {
             let (customer, name) = nth(&world, n);
             customer.writes("hola").await.unwrap();
             world.work().await.unwrap();
@@ -179,21 +171,18 @@ async fn an_agents_text_goes_out_once_at_most_and_never_silently_wherever_send_d
             let died = send_dies(&world, n, deaths).await;
             nothing_is_silent(&world, &customer, &name, n).await;
             all_is_done(&world, n);
-            if !died {
-                break;
-            }
+            lives = if died { 0 } else { lives + 1 };
             n += 1;
-            assert!(n < MOST);
         }
-        assert!(n > 10, "only {n} moments to die at");
+        assert!(n > 2 * LIVES, "only {n} moments to die at");
     }
 }
 
 #[tokio::test]
 async fn an_agents_file_goes_out_once_at_most_and_never_silently_wherever_send_dies() {
     let world = World::start().await.unwrap();
-    let mut n = 0;
-    loop {
+    let (mut n, mut lives) = (0, 0);
+    while lives < LIVES {
         let (customer, name) = nth(&world, n);
         customer.writes("hola").await.unwrap();
         world.work().await.unwrap();
@@ -205,13 +194,10 @@ async fn an_agents_file_goes_out_once_at_most_and_never_silently_wherever_send_d
         let seen = customer.phone().into_iter().find(|bubble| bubble.from_business).unwrap();
         assert_eq!((seen.text.as_str(), seen.bytes.as_deref()), ("mira", Some(PICTURE)), "await {n}");
         all_is_done(&world, n);
-        if !died {
-            break;
-        }
+        lives = if died { 0 } else { lives + 1 };
         n += 1;
-        assert!(n < MOST);
     }
-    assert!(n > 15, "only {n} moments to die at");
+    assert!(n > 2 * LIVES, "only {n} moments to die at");
 }
 
 #[tokio::test]

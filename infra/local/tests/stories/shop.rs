@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
-use testkit::World;
+use testkit::{ACCOUNT, World};
 use testkit_chatwoot::{Agent, MessageView};
 use testkit_meta::Customer;
 use testkit_wire::{Effect, Fault};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// Begins every mark on a message of which nobody knows whether it went out.
 pub(crate) const UNCONFIRMED: &str = "Sin confirmar: ";
@@ -71,9 +72,29 @@ impl Shop {
         messages.filter(|message| message.private).map(|message| message.content).collect()
     }
 
+    /// Graph answers again. The old listener closes in its own task; until then its port is taken.
+    pub(crate) async fn meta_is_back(&self) {
+        while self.world.meta.server().accept().await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// A call to Chatwoot's API as an agent bot or an automation makes it.
+    pub(crate) async fn calls_chatwoot(&self, path: &str, body: &serde_json::Value) -> u16 {
+        let token = self.world.chatwoot.token("Bot", testkit_chatwoot::Role::Administrator);
+        let headers = [("api_access_token", token.as_str()), ("content-type", "application/json")];
+        let path = format!("/api/v1/accounts/{ACCOUNT}{path}");
+        post(&self.world.chatwoot.url(), &path, &headers, body.to_string().as_bytes()).await
+    }
+
     /// What happens to the next `times` sends at Meta.
     pub(crate) fn meta_will(&self, effect: Effect, times: u32) {
-        self.world.meta.faults().add(at("/messages", effect, Some(times)));
+        self.meta_will_at("/messages", effect, times);
+    }
+
+    /// The same for what is posted elsewhere.
+    pub(crate) fn meta_will_at(&self, path: &str, effect: Effect, times: u32) {
+        self.world.meta.faults().add(at(path, effect, Some(times)));
     }
 }
 
@@ -96,4 +117,19 @@ pub(crate) fn proxy_page(status: u16) -> Effect {
 /// A file as an agent drops it into the chat.
 pub(crate) fn file(name: &str, mime: &str, bytes: &[u8]) -> testkit_chatwoot::File {
     (name.to_owned(), mime.to_owned(), bytes.to_vec())
+}
+
+/// A plain `POST`; the status of the answer.
+pub(crate) async fn post(base: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> u16 {
+    let host = base.strip_prefix("http://").unwrap();
+    let headers: String = headers.iter().map(|(name, value)| [name, ": ", value, "\r\n"].concat()).collect();
+    let length = body.len();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n"
+    );
+    let mut stream = tokio::net::TcpStream::connect(host).await.unwrap();
+    stream.write_all(&[head.as_bytes(), body].concat()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    String::from_utf8_lossy(&answer).split(' ').nth(1).unwrap().parse().unwrap()
 }
