@@ -62,8 +62,7 @@ impl Control {
         if !by.is_zero() {
             // The functions follow the file, everything else the clock itself.
             file_clock::write_offset(&self.clock_file, self.clock.offset().saturating_add(by))?;
-            self.clock.advance(by);
-            self.aws.clock_moved();
+            self.aws.advance(by);
         }
         self.aws.sweep_ttl()?;
         self.schedules.fire_due();

@@ -43,7 +43,10 @@ pub(crate) async fn poll(aws: Arc<Aws>, mapping: Mapping, function: Arc<Environm
         if batch.is_empty() {
             continue;
         }
-        let done = match function.invoke(Bytes::from(event(&batch, &arn).to_string())).await {
+        let in_hand = aws.hold(&mapping.queue, &batch);
+        let invoked = function.invoke(Bytes::from(event(&batch, &arn).to_string())).await;
+        drop(in_hand);
+        let done = match invoked {
             Ok(answer) => done(&batch, &answer, mapping.reports_item_failures),
             Err(failure) => {
                 tracing::warn!(queue = mapping.queue, messages = batch.len(), %failure, "a batch failed");

@@ -13,7 +13,7 @@ use crate::{
     front::{self, Services},
     received::Received,
     secrets::Secrets,
-    sqs::{self, Sqs},
+    sqs::{self, Hold, Sqs},
 };
 
 /// How to start.
@@ -127,6 +127,22 @@ impl Aws {
         if let Err(error) = self.services.sqs.change_visibility(queue, Some(receipt_handle), timeout) {
             tracing::warn!(queue, error = error.message, "a message's visibility was not changed");
         }
+    }
+
+    /// Says that a function works on these messages until the hold is dropped: moving the clock by [`Aws::advance`] takes
+    /// nothing from their visibility timeout.
+    pub fn hold(&self, queue: &str, messages: &[Received]) -> Hold {
+        let handles = messages.iter().map(|message| message.receipt_handle.clone()).collect();
+        self.services.sqs.in_hand.take(queue, handles)
+    }
+
+    /// Moves the clock, and everything that goes by it.
+    pub fn advance(&self, by: Duration) {
+        if let Err(error) = self.services.sqs.keep_in_hand(by) {
+            tracing::warn!(error = error.message, "messages in hand may show again too early");
+        }
+        self.clock.advance(by);
+        self.clock_moved();
     }
 
     /// The clock was moved: what is past its retention goes, and waiting receives look again.

@@ -17,6 +17,7 @@ mod sqs;
 
 pub use aws::{Aws, Settings};
 pub use received::Received;
+pub use sqs::Hold;
 
 /// The region that everything is in.
 pub const REGION: &str = "us-east-1";

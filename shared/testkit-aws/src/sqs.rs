@@ -6,6 +6,7 @@ mod attributes;
 mod batch;
 mod dump;
 mod fault;
+mod holding;
 mod message;
 mod moving;
 #[cfg(test)]
@@ -30,8 +31,10 @@ use serde_json::{Value, json};
 use testkit_wire::MovableClock;
 use tokio::sync::watch;
 
+pub use self::holding::Hold;
 pub(crate) use self::{attributes::arn, message::md5_of, receiving::Handed};
 use self::{
+    holding::InHand,
     moving::MoveTask,
     store::{Change, Store},
 };
@@ -46,6 +49,7 @@ pub(crate) struct Sqs {
     changed: watch::Sender<()>,
     base: OnceLock<String>,
     moves: Mutex<Vec<MoveTask>>,
+    pub(crate) in_hand: InHand,
 }
 
 impl Sqs {
@@ -57,6 +61,7 @@ impl Sqs {
             changed: watch::Sender::default(),
             base: OnceLock::new(),
             moves: Mutex::default(),
+            in_hand: InHand::default(),
         })
     }
 

@@ -72,6 +72,27 @@ async fn a_waiting_poller_wakes_when_the_clock_is_moved() {
 }
 
 #[tokio::test]
+async fn a_moved_clock_takes_nothing_from_what_a_function_has_in_hand() {
+    let (aws, _) = start().await;
+    aws.create_queue("in.fifo", attributes(&[("FifoQueue", "true"), ("VisibilityTimeout", "600")])).unwrap();
+    for body in ["hola", "luego"] {
+        send(&aws, "in.fifo", body).await;
+    }
+    let batch = aws.receive("in.fifo", 2, Duration::ZERO).await;
+    let hold = aws.hold("in.fifo", &batch);
+    aws.advance(Duration::from_secs(86_400));
+    assert_eq!(aws.receive("in.fifo", 2, Duration::ZERO).await.len(), 0, "the function still works on them");
+    aws.delete("in.fifo", &batch[0].receipt_handle);
+    aws.change_visibility("in.fifo", &batch[1].receipt_handle, Duration::from_secs(30));
+    aws.advance(Duration::from_secs(30));
+    let again = aws.receive("in.fifo", 2, Duration::ZERO).await;
+    assert_eq!(again[0].body, "luego", "what it hid for a time of its own shows when that is over");
+    drop(hold);
+    aws.advance(Duration::from_secs(600));
+    assert_eq!(aws.receive("in.fifo", 2, Duration::ZERO).await.len(), 1, "nobody works on it");
+}
+
+#[tokio::test]
 async fn the_dump_tells_waiting_delayed_in_flight_and_dead_apart() {
     let (aws, clock) = start().await;
     aws.create_queue("dead.fifo", attributes(&[("FifoQueue", "true")])).unwrap();

@@ -37,6 +37,13 @@ pub(crate) struct Flight {
     pub(crate) receipt: String,
 }
 
+impl Flight {
+    /// Whether it is still hidden for its queue's visibility timeout, and not for a time its consumer chose.
+    pub(crate) fn is_plain(&self, visibility: Duration) -> bool {
+        self.until == self.since + visibility
+    }
+}
+
 /// A message in a queue.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Message {

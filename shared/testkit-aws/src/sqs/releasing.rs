@@ -14,9 +14,8 @@ impl Sqs {
         let mut changes = Vec::new();
         for queue in store.queues() {
             for message in queue.messages.values() {
-                let plain =
-                    |flight: &&super::message::Flight| flight.until == flight.since + queue.attributes.visibility;
-                if message.flight.as_ref().filter(plain).is_some_and(|flight| flight.until > now) {
+                let plain = message.flight.as_ref().filter(|flight| flight.is_plain(queue.attributes.visibility));
+                if plain.is_some_and(|flight| flight.until > now) {
                     changes.push(Change::Visible { queue: queue.name.clone(), order: message.order, until: now });
                 }
             }

@@ -5,6 +5,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use domain::Timestamp;
@@ -45,6 +46,8 @@ pub(crate) enum Change {
     Received { queue: String, order: u64, flight: Flight },
     /// A message out shows earlier or later than it was to.
     Visible { queue: String, order: u64, until: Timestamp },
+    /// A message out keeps its whole time although the clock is moved.
+    Kept { queue: String, order: u64, by: Duration },
     /// Messages are gone: deleted, moved away or too old.
     Gone { queue: String, orders: Vec<u64> },
 }
@@ -214,6 +217,12 @@ impl Store {
             Change::Visible { queue, order, until } => self.with(&queue, |queue| {
                 if let Some(flight) = queue.messages.get_mut(&order).and_then(|message| message.flight.as_mut()) {
                     flight.until = until;
+                }
+            }),
+            Change::Kept { queue, order, by } => self.with(&queue, |queue| {
+                if let Some(flight) = queue.messages.get_mut(&order).and_then(|message| message.flight.as_mut()) {
+                    flight.since = flight.since + by;
+                    flight.until = flight.until + by;
                 }
             }),
             Change::Gone { queue, orders } => self.with(&queue, |queue| {
