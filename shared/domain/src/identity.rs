@@ -13,9 +13,15 @@ pub struct Identity {
     /// The person towards this business portfolio; decides where it disagrees with the phone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_id: Option<UserId>,
+    /// The person towards all portfolios that Meta has linked with this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<UserId>,
     /// The phone, where Meta shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phone: Option<WaId>,
+    /// The phone as the contact's line has it, where that differs from the sender's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wa_id: Option<WaId>,
     /// Set for a group conversation: then the group is who we talk with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<GroupId>,
@@ -56,14 +62,18 @@ impl Address {
 }
 
 impl Identity {
-    /// The strongest alias comes first: group, then user id, then phone.
+    /// The strongest alias comes first: group, then user id and its parent, then phone and its other spelling.
     pub fn aliases(&self, key: &SubjectKey) -> Vec<Alias> {
         if let Some(group) = &self.group {
             return vec![Alias { subject: key.subject(Kind::Group, group.as_str()), kind: Kind::Group }];
         }
-        let user = self.user_id.as_ref().map(|id| (Kind::User, id.as_str().to_owned()));
-        let phone = self.phone.as_ref().map(|phone| (Kind::Phone, phone.canonical()));
-        user.into_iter().chain(phone).map(|(kind, value)| Alias { subject: key.subject(kind, &value), kind }).collect()
+        let users = [&self.user_id, &self.parent].into_iter().flatten();
+        let users = users.map(|id| Alias { subject: key.subject(Kind::User, id.as_str()), kind: Kind::User });
+        let phones = [&self.phone, &self.wa_id].into_iter().flatten();
+        let phones = phones.map(|id| Alias { subject: key.subject(Kind::Phone, &id.canonical()), kind: Kind::Phone });
+        let mut aliases: Vec<Alias> = users.chain(phones).collect();
+        aliases.dedup();
+        aliases
     }
 
     /// The one subject under which this person's items are put in order.
@@ -77,12 +87,17 @@ impl Identity {
             return Some(Address::Group(group.clone()));
         }
         let phone = self.phone.clone().map(Address::Phone);
-        phone.or_else(|| self.user_id.clone().map(Address::User))
+        phone.or_else(|| self.user().map(Address::User))
+    }
+
+    /// The user id to reach the person by, if the phone should pass on to somebody else.
+    pub fn user(&self) -> Option<UserId> {
+        self.user_id.as_ref().or(self.parent.as_ref()).cloned().filter(|_| self.group.is_none())
     }
 
     /// Whether nothing is known.
     pub fn is_empty(&self) -> bool {
-        self.user_id.is_none() && self.phone.is_none() && self.group.is_none()
+        *self == Self::default()
     }
 }
 
@@ -94,7 +109,7 @@ mod tests {
     fn the_user_id_decides_order_and_the_phone_the_address() {
         let key = SubjectKey::new("k".into());
         let both =
-            Identity { user_id: Some(UserId::new("MX.1")), phone: Some(WaId::new("5215555550123")), group: None };
+            Identity { user_id: Some(UserId::new("MX.1")), phone: Some(WaId::new("5215555550123")), ..Identity::default() };
         let only_user = Identity { phone: None, ..both.clone() };
         assert_eq!(both.subject(&key), only_user.subject(&key));
         assert_eq!(both.address(), Some(Address::Phone(WaId::new("5215555550123"))));
@@ -104,8 +119,26 @@ mod tests {
     #[test]
     fn a_group_hides_its_speaker() {
         let key = SubjectKey::new("k".into());
-        let group = Identity { user_id: Some(UserId::new("MX.1")), phone: None, group: Some(GroupId::new("g")) };
+        let user_id = Some(UserId::new("MX.1"));
+        let group = Identity { user_id, group: Some(GroupId::new("g")), ..Identity::default() };
         assert_eq!(group.aliases(&key).len(), 1);
         assert_eq!(group.address(), Some(Address::Group(GroupId::new("g"))));
+        assert_eq!(group.user(), None);
+    }
+
+    #[test]
+    fn two_spellings_of_one_phone_are_one_alias_and_a_parent_is_another() {
+        let key = SubjectKey::new("k".into());
+        let rafael = Identity {
+            user_id: Some(UserId::new("BR.1")),
+            parent: Some(UserId::new("BR.ENT.1")),
+            phone: Some(WaId::new("5511955550167")),
+            wa_id: Some(WaId::new("551155550167")),
+            group: None,
+        };
+        let kinds: Vec<Kind> = rafael.aliases(&key).into_iter().map(|alias| alias.kind).collect();
+        assert_eq!(kinds, [Kind::User, Kind::User, Kind::Phone]);
+        let parent = Identity { user_id: rafael.parent.clone(), ..Identity::default() };
+        assert_eq!(parent.aliases(&key)[0].subject, key.subject(Kind::User, "BR.ENT.1"));
     }
 }

@@ -111,6 +111,12 @@ pub enum Content {
     Moved {
         /// Which of the two, in Meta's word.
         what: String,
+        /// Who the customer was until then.
+        #[serde(default, skip_serializing_if = "Identity::is_empty")]
+        before: Identity,
+        /// Who the customer is from now on; what it does not name is unchanged.
+        #[serde(default, skip_serializing_if = "Identity::is_empty")]
+        now: Identity,
     },
     /// A call.
     Call {

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountId, ConversationId, Message, MessageId, PhoneNumberId, StatusUpdate, Subject};
+use crate::{
+    AccountId, ConversationId, Message, MessageId, PhoneNumberId, StatusUpdate, Subject, Timestamp, WabaId,
+};
 
 /// A task on `inbound.fifo`: one item of a webhook.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,6 +52,12 @@ pub struct Notice {
     pub about: About,
     /// The item as Meta wrote it.
     pub raw: String,
+    /// The account its entry names; a partner's portfolio on some events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waba: Option<WabaId>,
+    /// When it happened, where the entry says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
 }
 
 /// What a notice is.

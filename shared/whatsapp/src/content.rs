@@ -7,7 +7,10 @@ use domain::{
     message::{Card, Digest, Location, Media, MediaKind, OrderLine},
 };
 
-use crate::fields::{self, Fields};
+use crate::{
+    fields::{self, Fields},
+    moved,
+};
 
 /// Reads what `message` says (§2.2).
 pub(crate) fn read(message: &Fields<'_>) -> Content {
@@ -51,7 +54,7 @@ fn known(kind: &str, message: &Fields<'_>) -> Option<Content> {
             Some(Content::Reaction { to: Wamid::new(reaction.text("message_id")?), emoji: reaction.text("emoji") })
         }
         "order" => Some(order(&message.object("order")?)),
-        "system" => Some(Content::Moved { what: message.object("system")?.text("type")? }),
+        "system" => moved::system(message),
         "edit" => {
             let edit = message.object("edit")?;
             let original = Wamid::new(edit.text("original_message_id")?);

@@ -8,6 +8,8 @@ mod error;
 mod fields;
 pub mod graph;
 pub mod media;
+mod moved;
+mod person;
 mod signature;
 pub mod split;
 pub mod webhook;

@@ -1,14 +1,19 @@
 //! A webhook body becomes tasks: every entry × change × item on its own, so that an odd one never costs its neighbors.
 
 use domain::{
-    Author, Content, Delivery, GroupId, Identity, InboundTask, Message, PhoneNumberId, StatusUpdate, Subject,
-    SubjectKey, Timestamp, UserId, WaId, Wamid,
+    Author, Content, Delivery, InboundTask, Message, PhoneNumberId, StatusUpdate, Subject, SubjectKey, Timestamp,
+    WabaId, Wamid,
     subject::Kind,
     task::{About, Notice},
 };
 use serde_json::value::RawValue;
 
-use crate::{Verified, content, fields::Fields};
+use crate::{
+    Verified, content,
+    fields::Fields,
+    moved,
+    person::{Contact, Person},
+};
 
 /// A task and the group in which it keeps its order.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,10 +45,11 @@ pub fn parse(body: Verified<'_>, key: &SubjectKey, received_at: Timestamp) -> Re
 }
 
 /// The fields whose values are messages, statuses and the like.
-const CONVERSATION_FIELDS: [&str; 5] = ["messages", "smb_message_echoes", "calls", "user_preferences", "standby"];
+const CONVERSATION_FIELDS: [&str; 6] =
+    ["messages", "smb_message_echoes", "calls", "user_preferences", "standby", "user_id_update"];
 
 /// The fields that tell about an account, a number, a template or a group (§2.6): a line for the operator.
-const ACCOUNT_FIELDS: [&str; 25] = [
+const ACCOUNT_FIELDS: [&str; 24] = [
     "account_alerts",
     "account_review_update",
     "account_settings_update",
@@ -68,7 +74,6 @@ const ACCOUNT_FIELDS: [&str; 25] = [
     "security",
     "template_category_update",
     "tracking_events",
-    "user_id_update",
 ];
 
 struct Splitter<'k> {
@@ -79,7 +84,7 @@ struct Splitter<'k> {
 
 /// What all items of a change share.
 struct Change<'a> {
-    waba: String,
+    entry: Entry,
     field: String,
     channel: Option<PhoneNumberId>,
     contacts: Vec<Contact>,
@@ -87,47 +92,52 @@ struct Change<'a> {
     raw: &'a RawValue,
 }
 
-/// A line of `contacts[]`; matched by user id, then by phone, never by position.
-struct Contact {
-    user_id: Option<String>,
-    wa_id: Option<String>,
-    name: Option<String>,
-    username: Option<String>,
+/// What all changes of an entry share.
+#[derive(Clone, Default)]
+struct Entry {
+    waba: String,
+    /// Stands on what is about an account: the hour of the event.
+    at: Option<Timestamp>,
 }
 
 impl Splitter<'_> {
     fn entry(&mut self, raw: &RawValue, ours: bool) {
-        let Some(entry) = Fields::read(raw) else { return self.notice("", "entry", None, About::Unreadable, raw) };
-        let waba = entry.text("id").unwrap_or_default();
-        if !ours || waba == "0" {
-            return self.notice(&waba, "entry", None, About::Ignored, raw);
+        let Some(fields) = Fields::read(raw) else {
+            return self.notice(&Entry::default(), "entry", None, About::Unreadable, raw);
+        };
+        let entry = Entry {
+            waba: fields.text("id").unwrap_or_default(),
+            at: fields.number("time").filter(|time| *time > 0).map(Timestamp::from_secs),
+        };
+        if !ours || entry.waba == "0" {
+            return self.notice(&entry, "entry", None, About::Ignored, raw);
         }
-        let changes = entry.list("changes");
+        let changes = fields.list("changes");
         if changes.is_empty() {
-            return self.notice(&waba, "entry", None, About::Unreadable, raw);
+            return self.notice(&entry, "entry", None, About::Unreadable, raw);
         }
         for change in changes {
-            self.change(&waba, change);
+            self.change(&entry, change);
         }
     }
 
-    fn change(&mut self, waba: &str, raw: &RawValue) {
-        let Some(change) = Fields::read(raw) else { return self.notice(waba, "change", None, About::Unreadable, raw) };
+    fn change(&mut self, entry: &Entry, raw: &RawValue) {
+        let Some(change) = Fields::read(raw) else { return self.notice(entry, "change", None, About::Unreadable, raw) };
         let field = change.text("field").unwrap_or_default();
         let value = change.object("value");
         if ACCOUNT_FIELDS.contains(&field.as_str()) {
             let channel = value.as_ref().and_then(channel);
-            return self.notice(waba, &field, channel, About::Account, raw);
+            return self.notice(entry, &field, channel, About::Account, raw);
         }
         if !CONVERSATION_FIELDS.contains(&field.as_str()) {
-            return self.notice(waba, &field, value.as_ref().and_then(channel), About::UnknownField, raw);
+            return self.notice(entry, &field, value.as_ref().and_then(channel), About::UnknownField, raw);
         }
-        let Some(value) = value else { return self.notice(waba, &field, None, About::Unreadable, raw) };
+        let Some(value) = value else { return self.notice(entry, &field, None, About::Unreadable, raw) };
         let channel = channel(&value);
         // When Meta's own agent handles the thread, the usual value sits one level down.
         let value = value.object("standby").unwrap_or(value);
         let change = Change {
-            waba: waba.to_owned(),
+            entry: entry.clone(),
             field,
             channel,
             contacts: value.objects("contacts").iter().map(Contact::read).collect(),
@@ -150,6 +160,9 @@ impl Splitter<'_> {
         for item in value.list("user_preferences") {
             self.preference(&change, item);
         }
+        for item in value.list("user_id_update") {
+            self.user_id_update(&change, item);
+        }
         for item in value.list("errors") {
             self.item_notice(&change, About::Account, item);
         }
@@ -160,22 +173,29 @@ impl Splitter<'_> {
 
     fn message(&mut self, change: &Change<'_>, raw: &RawValue, author: Author) {
         let Some(fields) = Fields::read(raw) else { return self.item_notice(change, About::Unreadable, raw) };
-        let (phone, user) = match author {
-            Author::Customer => (fields.text("from"), fields.text("from_user_id")),
-            Author::Business => (fields.text("to"), fields.text("to_user_id")),
+        let side = match author {
+            Author::Customer => "from",
+            Author::Business => "to",
         };
         let content = content::read(&fields);
-        let person = Person { phone, user, group: fields.text("group_id") };
+        let mut person = Person { group: fields.text("group_id"), ..Person::read(&fields, side) };
+        match &content {
+            // A change of ids may name its sender nowhere but inside.
+            Content::Moved { before, .. } => person = person.or(before),
+            Content::Contacts { .. } if author == Author::Customer => {
+                person.asked_for = moved::own_number(&fields).map(|id| id.as_str().to_owned());
+            }
+            _ => {}
+        }
         self.conversation_item(change, raw, &fields, author, person, "id", content);
     }
 
     fn call(&mut self, change: &Change<'_>, raw: &RawValue) {
         let Some(fields) = Fields::read(raw) else { return self.item_notice(change, About::Unreadable, raw) };
         let inbound = fields.text("direction").as_deref() != Some("BUSINESS_INITIATED");
-        let (phone, user) = if inbound { ("from", "from_user_id") } else { ("to", "to_user_id") };
-        let author = if inbound { Author::Customer } else { Author::Business };
+        let (side, author) = if inbound { ("from", Author::Customer) } else { ("to", Author::Business) };
         let content = Content::Call { event: content::call_event(&fields) };
-        let person = Person { phone: fields.text(phone), user: fields.text(user), group: None };
+        let person = Person::read(&fields, side);
         // One call sends several events under one id; each is an item of its own.
         self.conversation_item(change, raw, &fields, author, person, "", content);
     }
@@ -183,7 +203,16 @@ impl Splitter<'_> {
     fn preference(&mut self, change: &Change<'_>, raw: &RawValue) {
         let Some(fields) = Fields::read(raw) else { return self.item_notice(change, About::Unreadable, raw) };
         let content = Content::Preference { value: fields.text("value").unwrap_or_default() };
-        let person = Person { phone: fields.text("wa_id"), user: fields.text("user_id"), group: None };
+        let (phone, user, parent) = (fields.text("wa_id"), fields.text("user_id"), fields.text("parent_user_id"));
+        let person = Person { phone, user, parent, ..Person::default() };
+        self.conversation_item(change, raw, &fields, Author::Customer, person, "", content);
+    }
+
+    fn user_id_update(&mut self, change: &Change<'_>, raw: &RawValue) {
+        let read = Fields::read(raw).and_then(|fields| moved::user_id_update(&fields).map(|content| (fields, content)));
+        let Some((fields, content)) = read else { return self.item_notice(change, About::Unreadable, raw) };
+        let Content::Moved { before, .. } = &content else { return };
+        let person = Person::default().or(before);
         self.conversation_item(change, raw, &fields, Author::Customer, person, "", content);
     }
 
@@ -237,6 +266,8 @@ impl Splitter<'_> {
         let person = Person {
             phone: fields.text("recipient_id"),
             user: fields.text("recipient_user_id"),
+            parent: fields.text("recipient_parent_user_id"),
+            asked_for: None,
             group: (fields.text("recipient_type").as_deref() == Some("group"))
                 .then(|| fields.text("recipient_id"))
                 .flatten(),
@@ -259,16 +290,20 @@ impl Splitter<'_> {
     }
 
     fn item_notice(&mut self, change: &Change<'_>, about: About, raw: &RawValue) {
-        self.notice(&change.waba, &change.field, change.channel.clone(), about, raw);
+        self.notice(&change.entry, &change.field, change.channel.clone(), about, raw);
     }
 
-    fn notice(&mut self, waba: &str, field: &str, channel: Option<PhoneNumberId>, about: About, raw: &RawValue) {
-        let item = self.item(["notice", waba, field, raw.get()]);
+    fn notice(&mut self, entry: &Entry, field: &str, channel: Option<PhoneNumberId>, about: About, raw: &RawValue) {
+        // The same may happen again: a number can leave and come back twice. The hour tells it from a repeat of Meta's.
+        let at = entry.at.map(|at| at.as_secs().to_string()).unwrap_or_default();
+        let item = self.item(["notice", &entry.waba, field, raw.get(), &at]);
         let group = match &channel {
             Some(channel) => self.group(channel.as_str(), "account"),
-            None => self.group("account", waba),
+            None => self.group("account", &entry.waba),
         };
-        let notice = Notice { item, channel, field: field.to_owned(), about, raw: raw.get().to_owned() };
+        let waba = (!entry.waba.is_empty()).then(|| WabaId::new(&entry.waba));
+        let raw = raw.get().to_owned();
+        let notice = Notice { item, channel, field: field.to_owned(), about, raw, waba, at: entry.at };
         self.tasks.push(Grouped { group, task: InboundTask::NoticeV1(notice) });
     }
 
@@ -299,50 +334,5 @@ fn delivery(status: &Fields<'_>) -> Option<Delivery> {
             Some(Delivery::Failed { code: code.unwrap_or_default() })
         }
         _ => None,
-    }
-}
-
-struct Person {
-    phone: Option<String>,
-    user: Option<String>,
-    group: Option<String>,
-}
-
-impl Person {
-    fn identity(&self, contact: Option<&Contact>) -> Identity {
-        let user = self.user.clone().or_else(|| contact.and_then(|contact| contact.user_id.clone()));
-        let phone = self.phone.clone().or_else(|| contact.and_then(|contact| contact.wa_id.clone()));
-        Identity {
-            user_id: user.map(UserId::new),
-            phone: phone.filter(|_| self.group.is_none()).map(WaId::new),
-            group: self.group.clone().map(GroupId::new),
-        }
-    }
-}
-
-impl Contact {
-    fn read(fields: &Fields<'_>) -> Self {
-        let profile = fields.object("profile");
-        let text = |name| profile.as_ref().and_then(|profile: &Fields<'_>| profile.text(name));
-        Self {
-            user_id: fields.text("user_id"),
-            wa_id: fields.text("wa_id"),
-            name: text("name"),
-            username: text("username")
-                .map(|name| name.trim_start_matches('@').to_owned())
-                .filter(|name| !name.is_empty()),
-        }
-    }
-
-    fn is(&self, person: &Person) -> bool {
-        match (&self.user_id, &person.user) {
-            (Some(own), Some(theirs)) => own == theirs,
-            _ => match (&self.wa_id, &person.phone) {
-                (Some(own), Some(theirs)) => {
-                    WaId::new(own.as_str()).canonical() == WaId::new(theirs.as_str()).canonical()
-                }
-                _ => false,
-            },
-        }
     }
 }

@@ -148,7 +148,7 @@ fn says(content: &Content) -> String {
         Content::Order { lines, .. } => format!("order of {}", lines.len()),
         Content::Edit { content, .. } => format!("edit to {}", says(content)),
         Content::Revoke { .. } => "revoke".to_owned(),
-        Content::Moved { what } => format!("moved {what}"),
+        Content::Moved { what, .. } => format!("moved {what}"),
         Content::Call { event } => format!("call {event}"),
         Content::Preference { value } => format!("preference {value}"),
         Content::Unsupported { what, code } => {
