@@ -2,10 +2,12 @@
 //! account. Each exactly once, each customer's in order, whatever fails in between.
 
 mod attachment;
+mod locks;
 mod message;
 mod notice;
 mod place;
 mod status;
+mod who;
 
 use std::time::Duration;
 
@@ -30,6 +32,7 @@ pub struct Forward {
     drain: Drain,
     outbound: Queue,
     metrics: Metrics,
+    locks: locks::Locks,
 }
 
 /// What happened to an item before this attempt.
@@ -72,6 +75,7 @@ impl Forward {
             },
             outbound: Queue::new(sqs.clone(), outbound),
             metrics: Metrics::new("forward", stage),
+            locks: locks::Locks::default(),
             clients,
         })
     }

@@ -42,9 +42,11 @@ impl Forward {
             self.clients.counters.close(&self.clients.claims, number, &message.item, Fate::Duplicate).await?;
             return Ok(());
         }
-        let customer = self.clients.customers.identify(channel.account, &message.customer).await?;
+        let (customer, message) = self.who(&channel, message).await?;
+        let message = message.as_ref();
         let chatwoot = self.clients.chatwoot(channel.account).await?;
         let (conversation, id) = self.place_and_write(record, message, &channel, &customer, &chatwoot, before).await?;
+        self.renew_contact(&chatwoot, &channel, &customer, message).await?;
         self.close(message, &channel, customer, conversation, id).await?;
         self.metrics.count(Metric::Forwarded);
         Ok(())
@@ -67,12 +69,11 @@ impl Forward {
     ) -> Result<(ConversationId, MessageId), BridgeError> {
         // The window opens before the agent can see the message and answer it.
         let written_at = opens_window(message).then_some(message.sent_at);
-        let address = message.customer.address();
         let customers = &self.clients.customers;
-        let mut thread = customers.touch(customer, &channel.phone_number_id, address.as_ref(), written_at).await?;
+        let mut thread = customers.touch(customer, &channel.phone_number_id, &message.customer, written_at).await?;
         let mut gone_before = false;
         loop {
-            let conversation = self.conversation(record, chatwoot, channel, customer, &thread, message).await?;
+            let conversation = self.conversation(record, chatwoot, channel, customer, &thread, message, before).await?;
             match self.write(record, message, channel, chatwoot, conversation, before).await {
                 Ok(id) => return Ok((conversation, id)),
                 // An agent deleted the conversation or the contact: a new one is found or made, once.
@@ -96,13 +97,10 @@ impl Forward {
         before: Before,
     ) -> Result<MessageId, BridgeError> {
         let source = source_id(message);
-        if before.perhaps_done {
-            // The first attempt may be older than this task: a repeat of Meta's, or put back from the dead letters.
-            let since = record.sent_at.min(message.sent_at) - CLOCKS;
-            let listed = chatwoot.messages(conversation, None, since).await?;
-            if let Some(found) = listed.iter().find(|listed| listed.source_id.as_deref() == Some(&source)) {
-                return Ok(found.id);
-            }
+        if before.perhaps_done
+            && let Some(found) = self.written(record, message, chatwoot, conversation).await?
+        {
+            return Ok(found);
         }
         let rendered = render::render(message, self.clients.locale);
         let quoted = self.quoted(rendered.quote, conversation).await?;
@@ -127,6 +125,22 @@ impl Forward {
             return Ok(chatwoot.create_message(conversation, new(&content)).await?);
         }
         Ok(chatwoot.create_message(conversation, new(&text(&rendered.text))).await?)
+    }
+
+    /// The message in a conversation, if an earlier attempt wrote it there.
+    pub(crate) async fn written(
+        &self,
+        record: &Record,
+        message: &Message,
+        chatwoot: &Chatwoot,
+        conversation: ConversationId,
+    ) -> Result<Option<MessageId>, BridgeError> {
+        let source = source_id(message);
+        // The first attempt may be older than this task: a repeat of Meta's, or put back from the dead letters.
+        let since = record.sent_at.min(message.sent_at) - CLOCKS;
+        let listed = chatwoot.messages(conversation, None, since).await?;
+        let found = listed.iter().find(|listed| listed.source_id.as_deref() == Some(&source));
+        Ok(found.map(|found| found.id))
     }
 
     /// The message with its file; nothing if the file cannot be had, now or ever.
@@ -224,7 +238,7 @@ fn source_id(message: &Message) -> String {
 }
 
 /// A live message or call of the customer's opens the window (§4.5); what only tells about messages does not.
-fn opens_window(message: &Message) -> bool {
+pub(crate) fn opens_window(message: &Message) -> bool {
     message.author == Author::Customer
         && match &message.content {
             Content::Preference { .. } | Content::Moved { .. } | Content::Revoke { .. } | Content::Edit { .. } => false,

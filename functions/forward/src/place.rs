@@ -7,10 +7,11 @@ use queue::Record;
 use serde_json::json;
 use store::{Claim, Thread};
 
-use crate::Forward;
+use crate::{Before, Forward, message::opens_window};
 
 impl Forward {
     /// The conversation of a customer on a channel.
+    #[expect(clippy::too_many_arguments, reason = "all that a message is written with")]
     pub(crate) async fn conversation(
         &self,
         record: &Record,
@@ -19,9 +20,14 @@ impl Forward {
         customer: &CustomerId,
         thread: &Thread,
         message: &Message,
+        before: Before,
     ) -> Result<ConversationId, BridgeError> {
+        let mut over = None;
         if let Some(conversation) = thread.conversation {
-            return Ok(conversation);
+            if !self.is_over(record, chatwoot, channel, conversation, message, before).await? {
+                return Ok(conversation);
+            }
+            over = Some(conversation);
         }
         // Chatwoot makes two conversations of two calls, so only one may be looking for a place at a time.
         let parts = ["place", customer.as_str(), channel.phone_number_id.as_str()];
@@ -31,30 +37,81 @@ impl Forward {
             self.clients.claims.excuse(&message.item, false).await?;
             return Err(BridgeError::Busy(std::time::Duration::from_secs(1)));
         }
-        let conversation = self.find_place(chatwoot, channel, customer, message).await?;
+        let conversation = self.find_place(chatwoot, channel, customer, message, over).await?;
         self.clients.claims.release(&claim).await?;
         Ok(conversation)
     }
 
+    /// Whether a new conversation is due. A message reopens the resolved one where the inbox is locked to a single one; where
+    /// it is not, an agent who resolves a conversation means it, as with Chatwoot's own channels. Somebody who is blocked
+    /// stays in the old one: Chatwoot would open a resolved one for each of their messages.
+    async fn is_over(
+        &self,
+        record: &Record,
+        chatwoot: &Chatwoot,
+        channel: &Channel,
+        conversation: ConversationId,
+        message: &Message,
+        before: Before,
+    ) -> Result<bool, BridgeError> {
+        if !opens_window(message) || self.locks.is_locked(chatwoot, channel, self.clients.clock.now()).await {
+            return Ok(false);
+        }
+        let Some(party) = chatwoot.party(conversation).await? else { return Ok(false) };
+        let blocked = party.contact.is_some_and(|contact| contact.blocked == Some(true));
+        if !party.resolved || blocked {
+            return Ok(false);
+        }
+        // Written by an earlier attempt, and resolved since.
+        Ok(!before.perhaps_done || self.written(record, message, chatwoot, conversation).await?.is_none())
+    }
+
+    /// `over` is the conversation that is not to be used again.
     async fn find_place(
         &self,
         chatwoot: &Chatwoot,
         channel: &Channel,
         customer: &CustomerId,
         message: &Message,
+        over: Option<ConversationId>,
     ) -> Result<ConversationId, BridgeError> {
         // Another task may have found it while this one waited for the claim.
         let thread = self.clients.customers.thread(customer, &channel.phone_number_id).await?;
-        if let Some(conversation) = thread.and_then(|thread| thread.conversation) {
+        if let Some(conversation) = thread.and_then(|thread| thread.conversation).filter(|id| Some(*id) != over) {
+            return Ok(conversation);
+        }
+        if over.is_none()
+            && let Some(conversation) = self.inherited(chatwoot, channel, customer).await?
+        {
             return Ok(conversation);
         }
         let contact = self.contact(chatwoot, channel, customer, message).await?;
-        let conversation = match chatwoot.conversation_of_source(channel.inbox, customer, contact).await? {
+        let open = over.is_some();
+        let conversation = match chatwoot.conversation_of_source(channel.inbox, customer, contact, open).await? {
             Some(found) => found,
             None => chatwoot.create_conversation(channel.inbox, contact, customer).await?,
         };
         self.clients.conversations.bind(&self.clients.customers, customer, channel, contact, conversation).await?;
         Ok(conversation)
+    }
+
+    /// The conversation of somebody who turned out to be this customer.
+    async fn inherited(
+        &self,
+        chatwoot: &Chatwoot,
+        channel: &Channel,
+        customer: &CustomerId,
+    ) -> Result<Option<ConversationId>, BridgeError> {
+        let number = &channel.phone_number_id;
+        for joined in self.clients.customers.joined(customer).await? {
+            let thread = self.clients.customers.thread(&joined, number).await?;
+            let Some(conversation) = thread.and_then(|thread| thread.conversation) else { continue };
+            let Some(contact) = chatwoot.party(conversation).await?.and_then(|party| party.contact) else { continue };
+            let customers = &self.clients.customers;
+            self.clients.conversations.bind(customers, customer, channel, contact.id, conversation).await?;
+            return Ok(Some(conversation));
+        }
+        Ok(None)
     }
 
     async fn contact(

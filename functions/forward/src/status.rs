@@ -66,6 +66,9 @@ impl Forward {
         let Some((entry, news)) = self.move_forward(status, about).await? else { return Ok(false) };
         let chatwoot = self.clients.chatwoot(about.account).await?;
         let told = tell(&self.clients, &chatwoot, &entry).await?;
+        if news {
+            self.learn(status, &entry).await?;
+        }
         if let Outcome::Trouble { .. } = entry.outgoing.outcome() {
             // The agent may press Retry from now on, and that callback may be lost.
             self.clients.rounds.watch(&status.channel, about.account, about.conversation).await?;

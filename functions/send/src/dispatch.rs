@@ -6,7 +6,7 @@ use std::time::Duration;
 use bridge::{BridgeError, tell};
 use chatwoot::{Chatwoot, NewMessage, listing::Listed};
 use domain::{
-    Author, Channel, Class, Classify as _, CustomerId, Delivery, Outgoing, Part, Reference, Timestamp, Wamid,
+    Author, Channel, Class, Classify as _, CustomerId, Delivery, Identity, Outgoing, Part, Reference, Timestamp, Wamid,
     channel::State,
     words::{Line, Trouble},
 };
@@ -133,6 +133,7 @@ impl Send {
         match self.call(with, &body, &token).await {
             Called::Accepted(accepted) => {
                 self.metrics.count(Metric::Sent);
+                self.learn(with, &accepted).await;
                 *entry = self.accepted(with, entry.clone(), at, attempt, accepted).await?;
                 self.clients.conversations.sent(with.conversation).await?;
                 Ok(Looked::UpToDate)
@@ -219,6 +220,26 @@ impl Send {
         let conversation = with.conversation;
         let quoted = self.clients.outbox.get(conversation.account, conversation.conversation, id).await?;
         Ok(quoted.and_then(|entry| entry.outgoing.parts.iter().find_map(Part::wamid).cloned()))
+    }
+
+    /// The answer may spell the recipient's number differently, and name the user id (§4.1). Whatever comes of it, the
+    /// message is out.
+    async fn learn(&self, with: &With<'_>, accepted: &Accepted) {
+        let Some((customer, address)) = with.customer.zip(with.thread.and_then(|thread| thread.address.as_ref())) else {
+            return;
+        };
+        let sent_to = address.identity();
+        let identity = Identity {
+            user_id: accepted.user_id.clone().or(sent_to.user_id),
+            wa_id: accepted.wa_id.clone().filter(|_| sent_to.phone.is_some()),
+            phone: sent_to.phone.or_else(|| accepted.wa_id.clone()),
+            group: sent_to.group,
+            parent: None,
+        };
+        let now = self.clients.clock.now();
+        if let Err(error) = self.clients.customers.learn(with.channel.account, customer, &identity, now).await {
+            tracing::warn!(%error, "what Meta tells of a recipient was not noted; the next status tells it again");
+        }
     }
 
     /// Meta has the part. A status may have said so first, or may be waiting.

@@ -9,7 +9,7 @@ use domain::{
     Channel, CustomerId, Identity, MessageId, Outcome, Outgoing, Part, Timestamp, WaId, outgoing::Mark, words::Trouble,
 };
 use platform::Metric;
-use store::{Conversation, Entry, Thread};
+use store::{Conversation, Entry, Reach};
 
 use crate::{Looked, Send, Task, dispatch::With, plan::plan};
 
@@ -71,15 +71,16 @@ impl Send {
         };
         // Read after the list: whatever the list shows of our own doing stands in the outbox by now.
         let mut rows = self.rows(task, conversation, listed, listed_at).await?;
-        let customer = conversation.customer.as_ref();
-        let thread = match customer {
-            Some(customer) => self.clients.customers.thread(customer, &channel.phone_number_id).await?,
-            None => None,
-        };
-        let customer = match &thread {
-            Some(thread) if rows.iter().any(Row::is_open) => self.still_at(channel, customer, thread).await?,
-            _ => customer,
-        };
+        let mut customer = conversation.customer.as_ref();
+        let mut thread = None;
+        if let Some(known) = customer.filter(|_| rows.iter().any(Row::is_open)) {
+            match self.clients.customers.reach(channel.account, known, &channel.phone_number_id).await? {
+                Reach::At(found) => thread = Some(*found),
+                Reach::Unheard => {}
+                // The number was given to somebody else since, and nothing else leads to them.
+                Reach::Lost => customer = None,
+            }
+        }
         let with = With { chatwoot, channel, conversation, customer, thread: thread.as_ref(), until: task.until };
         for at in 0..rows.len() {
             let looked = self.row(&with, &mut rows[at], listed_at).await;
@@ -126,18 +127,6 @@ impl Send {
             correct(self, with, &row.message, entry, listed_at).await?;
         }
         Ok(looked)
-    }
-
-    /// The customer, if the address still leads to them: a number may have been given to somebody else since.
-    async fn still_at<'c>(
-        &self,
-        channel: &Channel,
-        customer: Option<&'c CustomerId>,
-        thread: &Thread,
-    ) -> Result<Option<&'c CustomerId>, BridgeError> {
-        let Some(address) = &thread.address else { return Ok(customer) };
-        let owner = self.clients.customers.find(channel.account, &address.identity()).await?;
-        Ok(customer.filter(|customer| owner.as_ref() == Some(customer)))
     }
 
     /// What the outbox knows of the listed messages, and new entries for agents' messages it does not know.

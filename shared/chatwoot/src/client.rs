@@ -39,6 +39,9 @@ pub struct Contact {
     /// Its phone, with `+`.
     #[serde(default)]
     pub phone_number: Option<String>,
+    /// Whether an agent blocked it: its conversations stay resolved.
+    #[serde(default)]
+    pub blocked: Option<bool>,
 }
 
 /// A contact to be made.
@@ -95,6 +98,8 @@ pub struct Party {
     pub source_id: Option<String>,
     /// The contact.
     pub contact: Option<Contact>,
+    /// Whether an agent has closed it.
+    pub resolved: bool,
 }
 
 impl Chatwoot {
@@ -167,18 +172,20 @@ impl Chatwoot {
         self.json(request.json(&json!({ "identifier": customer }))).await.map(|_: Value| ())
     }
 
-    /// The newest conversation that stands in an inbox under our id.
+    /// The newest conversation that stands in an inbox under our id; of the open ones alone, if so asked.
     pub async fn conversation_of_source(
         &self,
         inbox: InboxId,
         source: &CustomerId,
         contact: ContactId,
+        open: bool,
     ) -> Result<Option<ConversationId>, ChatwootError> {
         let query = [("inbox_id", inbox.to_string()), ("status", "all".to_owned()), ("source_id", source.to_string())];
         let listed = self.conversations(&query).await?;
         let ours = listed.into_iter().filter(|c| c.inbox_id.is_none_or(|id| id == inbox));
         // A version that does not know the filter lists everybody's.
-        Ok(ours.filter(|c| c.contact() == Some(contact)).map(|c| c.id).max())
+        let wanted = ours.filter(|c| c.contact() == Some(contact) && !(open && c.is_resolved()));
+        Ok(wanted.map(|c| c.id).max())
     }
 
     /// Opens a conversation.
@@ -200,6 +207,7 @@ impl Chatwoot {
         Ok(row.map(|row| Party {
             inbox: row.inbox_id,
             source_id: row.source_id(),
+            resolved: row.is_resolved(),
             contact: row.meta.and_then(|meta| meta.sender),
         }))
     }
@@ -384,7 +392,7 @@ impl Chatwoot {
         files::open(&self.client, &self.guarded, &self.base, url, limit).await
     }
 
-    fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
+    pub(crate) fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
         self.authorized(self.client.request(method, self.url(path)))
     }
 
@@ -395,7 +403,7 @@ impl Chatwoot {
             .timeout(CALL)
     }
 
-    async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ChatwootError> {
+    pub(crate) async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ChatwootError> {
         let response = request.send().await.map_err(ChatwootError::of)?;
         let status = response.status();
         if !status.is_success() {
@@ -430,6 +438,8 @@ struct ConversationRow {
     last_activity_at: Option<Value>,
     #[serde(default)]
     contact_inbox: Option<Value>,
+    #[serde(default)]
+    status: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -443,6 +453,10 @@ impl ConversationRow {
         Some(self.meta.as_ref()?.sender.as_ref()?.id)
     }
 
+    fn is_resolved(&self) -> bool {
+        self.status.as_ref().and_then(Value::as_str) == Some("resolved")
+    }
+
     /// It stands only inside the messages (§3.3).
     fn source_id(&self) -> Option<String> {
         let inside = self.messages.iter().flatten().chain(&self.last_non_activity_message);
@@ -454,7 +468,7 @@ impl ConversationRow {
 }
 
 /// "Not there" is an answer.
-fn found<T>(answer: Result<T, ChatwootError>) -> Result<Option<T>, ChatwootError> {
+pub(crate) fn found<T>(answer: Result<T, ChatwootError>) -> Result<Option<T>, ChatwootError> {
     match answer {
         Ok(found) => Ok(Some(found)),
         Err(ChatwootError::Gone) => Ok(None),

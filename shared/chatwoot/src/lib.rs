@@ -4,6 +4,7 @@
 
 pub mod callback;
 mod client;
+mod contacts;
 mod error;
 pub mod files;
 pub mod listing;

@@ -3,9 +3,9 @@
 //! | item | key | holds |
 //! |---|---|---|
 //! | channel | `channel` / phone number id | number ↔ WABA ↔ account and inbox |
-//! | customer | `customer#id` / `customer` | the aliases it is known by |
+//! | customer | `customer#id` / `customer` | whether a user id is known, who turned out to be whom |
 //! | thread | `customer#id` / `channel#pnid` | address, window, contact and conversation of a customer on a channel |
-//! | alias | `alias#account#hash` / `alias` | which customer |
+//! | alias | `alias#account#hash` / `alias` | which customer, since when |
 //! | conversation | `conversation#account#id` / `conversation` | which customer and channel, how far it is settled |
 //! | outgoing | `conversation#account#id` / `message#id` | an agent's message and the fate of its parts |
 //! | link | `wamid#hash` / `link` | WhatsApp message ↔ Chatwoot message |
@@ -14,13 +14,16 @@
 //! | watch | `watch#channel` / `account#conversation` | a conversation with a failed message that may be retried |
 //! | round | `round#channel` / `round` | when `reconcile` last went through |
 
+mod alias_writes;
 mod channels;
 mod claims;
 mod conversations;
 mod counters;
 mod customers;
 mod error;
+mod identities;
 mod links;
+mod moves;
 mod outbox;
 mod rounds;
 mod table;
@@ -29,7 +32,7 @@ pub use channels::Channels;
 pub use claims::{Claim, Claims};
 pub use conversations::{Conversation, Conversations};
 pub use counters::{Counters, Fate};
-pub use customers::{Customers, Thread};
+pub use customers::{Customers, Reach, Thread};
 pub use error::StoreError;
 pub use links::{Link, Links, Met};
 pub use outbox::{Entry, Outbox};

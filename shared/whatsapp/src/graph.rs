@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::{MediaId, PhoneNumberId, WaId, Wamid, message::Digest};
+use domain::{MediaId, PhoneNumberId, UserId, WaId, Wamid, message::Digest};
 use reqwest::{
     Body, Client, Response,
     header::{AUTHORIZATION, LOCATION},
@@ -53,6 +53,8 @@ pub struct Accepted {
     pub wamid: Wamid,
     /// The recipient's phone as Meta spells it, where it shows it.
     pub wa_id: Option<WaId>,
+    /// The recipient's user id, where it shows that.
+    pub user_id: Option<UserId>,
 }
 
 /// A file on its way to Meta.
@@ -89,14 +91,25 @@ impl Graph {
         }
         #[derive(Deserialize)]
         struct Recipient {
+            #[serde(default)]
             wa_id: Option<String>,
+            #[serde(default)]
+            user_id: Option<String>,
         }
         let request = self.fresh.post(self.at(&[from.as_str(), "messages"])).json(body).timeout(CALL);
         let answer: Answer = self.call(request, token).await?;
         let sent =
             answer.messages.into_iter().next().ok_or(GraphError::NoAnswer { status: Some(200), source: None })?;
-        let wa_id = answer.contacts.into_iter().find_map(|contact| contact.wa_id).filter(|id| !id.is_empty());
-        Ok(Accepted { wamid: Wamid::new(sent.id), wa_id: wa_id.map(WaId::new) })
+        let (wa_id, user_id) = match answer.contacts.into_iter().next() {
+            Some(contact) => (contact.wa_id, contact.user_id),
+            None => (None, None),
+        };
+        let given = |id: Option<String>| id.filter(|id| !id.is_empty());
+        Ok(Accepted {
+            wamid: Wamid::new(sent.id),
+            wa_id: given(wa_id).map(WaId::new),
+            user_id: given(user_id).map(UserId::new),
+        })
     }
 
     /// Where a file is. Meta checks that it belongs to the number.

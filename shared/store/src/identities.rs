@@ -1,0 +1,228 @@
+//! Who is who. An alias leads to a customer; what Meta says about a person moves aliases, and each move is one transaction
+//! that holds only if everything still stands as it was read.
+//!
+//! The user id decides. A phone that comes with another user id was given to somebody else: it leaves its former owner. A
+//! customer known by phone alone is joined with the one whose user id comes with that phone, since nothing contradicts it.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnValue};
+use domain::{AccountId, Alias, CustomerId, Identity, Timestamp, subject::Kind};
+use serde_dynamo::aws_sdk_dynamodb_1::from_item;
+
+use crate::{
+    Customers, StoreError,
+    alias_writes::{AliasRow, CustomerRow, Growth, Writes, alias_key, customer_key},
+    table::{Change, Item, integer, text},
+};
+
+/// How often two messages about one person may get in each other's way before the queue has to help.
+const TRIES: usize = 6;
+
+/// Joins form chains only when people change numbers back and forth.
+const HOPS: usize = 8;
+
+/// What the table knows of the aliases in an event.
+pub(crate) struct Known(HashMap<String, AliasRow>);
+
+impl Known {
+    pub(crate) fn row(&self, alias: &Alias) -> Option<&AliasRow> {
+        self.0.get(alias.subject.as_str())
+    }
+
+    fn first<'a>(&self, aliases: impl IntoIterator<Item = &'a Alias>) -> Option<&AliasRow> {
+        aliases.into_iter().find_map(|alias| self.row(alias))
+    }
+}
+
+/// The aliases that name a person, and those that only reach one.
+pub(crate) fn parted(aliases: &[Alias]) -> (Vec<&Alias>, Vec<&Alias>) {
+    aliases.iter().partition(|alias| alias.kind != Kind::Phone)
+}
+
+impl Customers {
+    /// The customer behind an identity seen at that time, made if there is none yet.
+    pub async fn identify(
+        &self,
+        account: AccountId,
+        identity: &Identity,
+        at: Timestamp,
+    ) -> Result<CustomerId, StoreError> {
+        let aliases = identity.aliases(&self.key);
+        for _ in 0..TRIES {
+            if let Some(customer) = self.try_identify(account, &aliases, at).await? {
+                return Ok(customer);
+            }
+        }
+        Err(StoreError::Contended)
+    }
+
+    /// The customer behind an identity, if there is one.
+    pub async fn find(&self, account: AccountId, identity: &Identity) -> Result<Option<CustomerId>, StoreError> {
+        let aliases = identity.aliases(&self.key);
+        let known = self.look_up(account, &aliases).await?;
+        Ok(known.first(&aliases).map(|row| row.customer.clone()))
+    }
+
+    /// Whether this id is one we gave.
+    pub async fn is_ours(&self, customer: &CustomerId) -> Result<bool, StoreError> {
+        Ok(self.row(customer).await?.is_some())
+    }
+
+    /// Who a customer turned out to be; itself, mostly.
+    pub async fn survivor(&self, customer: &CustomerId) -> Result<CustomerId, StoreError> {
+        let mut survivor = customer.clone();
+        for _ in 0..HOPS {
+            match self.row(&survivor).await?.and_then(|row| row.joined_to) {
+                Some(next) => survivor = next,
+                None => break,
+            }
+        }
+        Ok(survivor)
+    }
+
+    /// Who turned out to be this customer.
+    pub async fn joined(&self, customer: &CustomerId) -> Result<Vec<CustomerId>, StoreError> {
+        Ok(self.row(customer).await?.map(|row| row.joined).unwrap_or_default())
+    }
+
+    /// Meta told, of something we sent to this very customer, by which other ids it knows them.
+    pub async fn learn(
+        &self,
+        account: AccountId,
+        customer: &CustomerId,
+        identity: &Identity,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let aliases = identity.aliases(&self.key);
+        let (ids, phones) = parted(&aliases);
+        if identity.group.is_some() || aliases.is_empty() {
+            return Ok(());
+        }
+        if !ids.is_empty() && !phones.is_empty() {
+            return self.identify(account, identity, at).await.map(|_| ());
+        }
+        // One kind alone says nothing about anybody else: it only fills what is free.
+        let known = self.look_up(account, &aliases).await?;
+        let free: Vec<&Alias> = aliases.iter().filter(|alias| known.row(alias).is_none()).collect();
+        let mut writes = Writes::new(self, account, at);
+        if let (Some(id), true) = (ids.first(), free.len() == aliases.len()) {
+            if self.row(customer).await?.is_none_or(|row| row.user.is_some()) {
+                return Ok(());
+            }
+            writes.grow(customer, &Growth { user: Some(*id), ..Growth::default() })?;
+        } else if !ids.is_empty() {
+            return Ok(());
+        }
+        for alias in free {
+            writes.attach(alias, customer)?;
+        }
+        // Somebody else's write in between knows better.
+        writes.commit().await.map(|_| ())
+    }
+
+    async fn try_identify(
+        &self,
+        account: AccountId,
+        aliases: &[Alias],
+        at: Timestamp,
+    ) -> Result<Option<CustomerId>, StoreError> {
+        let known = self.look_up(account, aliases).await?;
+        let (ids, phones) = parted(aliases);
+        let phone = phones.first().copied();
+        let mut growth = Growth::default();
+        let customer = match (ids.first(), known.first(ids.iter().copied()), known.first(phones.iter().copied())) {
+            (_, Some(row), _) | (None, None, Some(row)) => row.customer.clone(),
+            (Some(id), None, Some(row)) => {
+                growth.user = Some(*id);
+                growth.by_phone = phone;
+                if self.may_take(&row.customer, phone, at).await? { row.customer.clone() } else { growth.born() }
+            }
+            (id, None, None) => {
+                growth.user = id.copied();
+                growth.born()
+            }
+        };
+        let mut writes = Writes::new(self, account, at);
+        for alias in aliases {
+            match known.row(alias) {
+                None => writes.attach(alias, &customer)?,
+                Some(row) if row.customer == customer => {}
+                // The phone is with somebody else, and the user id decides; but an older event takes nothing back.
+                Some(row) if Some(alias) == phone && !ids.is_empty() => {
+                    if !self.has_user(&row.customer).await? {
+                        // The index may not have the alias yet that shows it.
+                        writes.point(alias, row, &customer)?;
+                        writes.join(&row.customer, &customer, &mut growth, false).await?;
+                    } else if at >= row.since {
+                        writes.point(alias, row, &customer)?;
+                    }
+                }
+                Some(_) => {}
+            }
+        }
+        if writes.is_empty() && !growth.is_any() {
+            let row = known.first(aliases).ok_or(StoreError::Contended)?;
+            self.keep_alive(account, aliases, row).await?;
+            return Ok(Some(customer));
+        }
+        if growth.is_any() {
+            writes.grow(&customer, &growth)?;
+        }
+        Ok(writes.commit().await?.then_some(customer))
+    }
+
+    /// Whether the owner of a phone may be whom a new user id belongs to.
+    async fn may_take(&self, owner: &CustomerId, phone: Option<&Alias>, at: Timestamp) -> Result<bool, StoreError> {
+        let Some(owner) = self.row(owner).await? else { return Ok(true) };
+        let expected = phone.is_some_and(|phone| owner.expects(phone, at));
+        Ok(owner.user.is_none() || expected)
+    }
+
+    pub(crate) async fn row(&self, customer: &CustomerId) -> Result<Option<CustomerRow>, StoreError> {
+        self.table.get(&customer_key(customer)).await
+    }
+
+    /// Moves the end of a customer's aliases along with its activity, at most once a day.
+    async fn keep_alive(&self, account: AccountId, aliases: &[Alias], row: &AliasRow) -> Result<(), StoreError> {
+        let end = self.table.kept_until();
+        if end - row.expires_at < 86_400 {
+            return Ok(());
+        }
+        let keys = aliases.iter().map(|alias| alias_key(account, alias)).chain([customer_key(&row.customer)]);
+        for key in keys {
+            let change = Change {
+                key,
+                update: "SET expires_at = :end".to_owned(),
+                condition: Some("customer = :customer".to_owned()),
+                values: Item::from([
+                    (":end".to_owned(), integer(end)),
+                    (":customer".to_owned(), text(row.customer.as_str())),
+                ]),
+            };
+            self.table.update(change, ReturnValue::None).await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn look_up(&self, account: AccountId, aliases: &[Alias]) -> Result<Known, StoreError> {
+        if aliases.is_empty() {
+            return Ok(Known(HashMap::new()));
+        }
+        let keys = aliases.iter().map(|alias| alias_key(account, alias).item()).collect();
+        let wanted = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build()?;
+        let request = self.table.client.batch_get_item().request_items(&self.table.name, wanted);
+        let answer = request.send().await.map_err(StoreError::call)?;
+        if answer.unprocessed_keys.is_some_and(|keys| !keys.is_empty()) {
+            return Err(StoreError::Contended);
+        }
+        let items = answer.responses.unwrap_or_default().remove(&self.table.name).unwrap_or_default();
+        let mut found = HashMap::new();
+        for item in items.into_iter().filter(|item| self.table.is_alive(item)) {
+            let subject =
+                item.get("pk").and_then(|pk| pk.as_s().ok()).and_then(|pk| pk.rsplit('#').next()).map(str::to_owned);
+            found.insert(subject.unwrap_or_default(), from_item(item)?);
+        }
+        Ok(Known(found))
+    }
+}
