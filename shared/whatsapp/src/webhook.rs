@@ -228,7 +228,12 @@ impl Splitter<'_> {
         content: Content,
     ) {
         let Some(channel) = &change.channel else { return self.item_notice(change, About::Unreadable, raw) };
-        let contact = change.contacts.iter().find(|contact| contact.is(&person));
+        let mut contact = change.contacts.iter().find(|contact| contact.is(&person));
+        if let (None, Content::Moved { now, .. }) = (contact, &content) {
+            // The line of somebody who changed may have the new name already.
+            let person = Person::default().or(now);
+            contact = change.contacts.iter().find(|contact| contact.is(&person));
+        }
         let customer = person.identity(contact);
         let Some(subject) = customer.subject(self.key) else {
             return self.item_notice(change, About::Unreadable, raw);

@@ -42,7 +42,7 @@ pub(crate) const TABLE: &[(&str, &[&str])] = &[
     ("bsuid-text-parent.json", &["customer: text, phone and user"]),
     ("bsuid-text-username-without-at.json", &["customer: text, user, username"]),
     ("bsuid-text-with-phone-and-username.json", &["customer: text, phone and user, username"]),
-    ("bsuid-user-id-update-withdrawn.json", &["customer: moved user_changed_user_id, phone and user, nameless, no id"]),
+    ("bsuid-user-id-update-withdrawn.json", &["customer: moved user_changed_user_id, phone and user, no id"]),
     ("call-connect.json", &["customer: call connect, phone and user, no id"]),
     ("call-status.json", &["notice: account, calls, number"]),
     ("call-terminate.json", &["customer: call terminate COMPLETED, phone and user, no id"]),
