@@ -1,6 +1,7 @@
 //! `inbound.fifo` into Chatwoot: customers' messages, echoes from the shop's phone, statuses, and what Meta says about the
 //! account. Each exactly once, each customer's in order, whatever fails in between.
 
+mod account;
 mod attachment;
 mod locks;
 mod message;

@@ -16,11 +16,7 @@ impl Forward {
         }
         let fate = match notice.about {
             About::Account => {
-                tracing::warn!(
-                    channel.id = channel,
-                    field = known(&notice.field),
-                    "Meta reports something about the account"
-                );
+                self.account(record, notice).await?;
                 Fate::Done
             }
             About::Ignored => Fate::Refused("not_for_us"),
@@ -30,10 +26,4 @@ impl Forward {
         self.clients.counters.close(&self.clients.claims, channel, &notice.item, fate).await?;
         Ok(())
     }
-}
-
-/// A field's name comes from outside; only one that looks like one goes into a log.
-fn known(field: &str) -> &str {
-    let plain = field.len() <= 64 && field.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-    if plain { field } else { "?" }
 }

@@ -1,6 +1,8 @@
 //! Every five minutes: finds what one side lost. Its job today: a hint for every conversation with recent activity, since
 //! Chatwoot posts each callback once and some never arrive.
 
+mod numbers;
+
 use std::{collections::BTreeSet, time::Duration};
 
 use bridge::{BridgeError, Clients, StartError};
@@ -44,6 +46,9 @@ impl Reconcile {
     /// One round. A channel whose Chatwoot is down does not keep the others from theirs.
     pub async fn handle(&self) -> Result<(), BridgeError> {
         for channel in self.clients.channels.all().await? {
+            if let Err(error) = self.regained(&channel).await {
+                tracing::warn!(%error, channel.id = %channel.phone_number_id, "it cannot be told whether a number is back");
+            }
             let mut round = self.round(&channel).await;
             if round.as_ref().is_err_and(BridgeError::is_chatwoot_token) && self.clients.renew_chatwoot_token().await {
                 round = self.round(&channel).await;

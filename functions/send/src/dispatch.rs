@@ -7,7 +7,7 @@ use bridge::{BridgeError, tell};
 use chatwoot::{Chatwoot, NewMessage, listing::Listed};
 use domain::{
     Author, Channel, Class, Classify as _, CustomerId, Delivery, Identity, Outgoing, Part, Reference, Timestamp, Wamid,
-    channel::State,
+    channel::Hold,
     words::{Line, Trouble},
 };
 use platform::Metric;
@@ -93,14 +93,18 @@ impl Send {
         let now = self.clients.clock.now();
         let part = entry.outgoing.parts[at].clone();
         let fail = |trouble| Part::Failed { attempt: part.attempt(), trouble };
+        let hold = with.channel.hold(now);
         let pieces = plan(message);
-        let piece = match (refusal(with, &part, now), pieces.get(at)) {
+        let piece = match (refusal(with, &part, hold, entry.outgoing.first_seen, now), pieces.get(at)) {
             (None, Some(piece)) => piece,
             (refused, _) => {
                 self.put(entry, at, fail(refused.unwrap_or(Trouble::Empty))).await?;
                 return Ok(Looked::UpToDate);
             }
         };
+        if let Some(hold) = hold {
+            return self.hold(with, entry, at, hold).await;
+        }
         if with.until.saturating_duration_since(Instant::now()) < least_left(piece) {
             return Ok(Looked::OutOfTime);
         }
@@ -139,6 +143,9 @@ impl Send {
                 Ok(Looked::UpToDate)
             }
             Called::Never(trouble) => {
+                if let Some(hold) = self.held_meanwhile(with).await? {
+                    return self.hold(with, entry, at, hold).await;
+                }
                 self.put(entry, at, Part::Failed { attempt, trouble }).await?;
                 Ok(Looked::UpToDate)
             }
@@ -310,15 +317,43 @@ impl Send {
         if waited < TELL_AFTER {
             return Ok(Looked::Waits { after, at_most: Some(TELL_AFTER.saturating_sub(waited)) });
         }
-        self.tell_to_wait(with).await?;
+        self.tell_to_wait(with, &Line::SendingWaits.say(self.clients.locale)).await?;
         Ok(Looked::Waits { after, at_most: None })
     }
 
+    /// The number cannot send: the part waits for it, and the agent hears of it at once.
+    async fn hold(
+        &self,
+        with: &With<'_>,
+        entry: &mut Entry,
+        at: usize,
+        hold: Hold,
+    ) -> Result<Looked, BridgeError> {
+        let part = &entry.outgoing.parts[at];
+        if !matches!(part, Part::Waiting { .. }) {
+            let since = part.waiting_since().unwrap_or_else(|| self.clients.clock.now());
+            let waiting = Part::Waiting { attempt: part.attempt(), since };
+            self.put(entry, at, waiting).await?;
+            self.metrics.count(Metric::Held);
+        }
+        // A note from before the number went down was about something else.
+        let told = with.conversation.told_to_wait_at;
+        if told.is_none_or(|told| hold.since().is_some_and(|since| told < since)) {
+            self.tell_to_wait(with, &hold.say(self.clients.locale)).await?;
+        }
+        Ok(Looked::Held)
+    }
+
+    /// Why messages have to wait, if Meta refused one since the channel was last read for a reason that has a state of its own.
+    async fn held_meanwhile(&self, with: &With<'_>) -> Result<Option<Hold>, BridgeError> {
+        let channel = self.clients.channels.look_again(&with.channel.phone_number_id).await?;
+        Ok(channel.and_then(|channel| channel.hold(self.clients.clock.now())))
+    }
+
     /// One note, when trouble has lasted; written down first, so that it is one at most.
-    async fn tell_to_wait(&self, with: &With<'_>) -> Result<(), BridgeError> {
+    async fn tell_to_wait(&self, with: &With<'_>, content: &str) -> Result<(), BridgeError> {
         self.clients.conversations.told_to_wait(with.conversation).await?;
-        let content = Line::SendingWaits.say(self.clients.locale);
-        let note = NewMessage { content: &content, private: true, ..NewMessage::default() };
+        let note = NewMessage { content, private: true, ..NewMessage::default() };
         with.chatwoot.create_message(with.conversation.conversation, note).await?;
         Ok(())
     }
@@ -364,7 +399,13 @@ impl Send {
 }
 
 /// Why a part must not be sent, if so.
-fn refusal(with: &With<'_>, part: &Part, now: Timestamp) -> Option<Trouble> {
+fn refusal(
+    with: &With<'_>,
+    part: &Part,
+    hold: Option<Hold>,
+    first_seen: Timestamp,
+    now: Timestamp,
+) -> Option<Trouble> {
     if with.customer.is_none() {
         return Some(Trouble::NoRecipient);
     }
@@ -372,14 +413,16 @@ fn refusal(with: &With<'_>, part: &Part, now: Timestamp) -> Option<Trouble> {
     let Some(thread) = with.thread.filter(|thread| thread.address.is_some()) else {
         return Some(Trouble::NeverWrote);
     };
-    if with.channel.state != State::Live {
-        return Some(Trouble::ChannelDown);
-    }
     if !thread.window.is_open(now) {
-        let wrote = thread.window.start().is_some();
-        return Some(if wrote { Trouble::WindowClosed } else { Trouble::NeverWrote });
+        return Some(match thread.window.start() {
+            None => Trouble::NeverWrote,
+            // It was in time; the number was not.
+            Some(_) if hold.is_some() && thread.window.is_open(first_seen) => Trouble::ChannelDown,
+            Some(_) => Trouble::WindowClosed,
+        });
     }
-    (waited(part, now) >= TRIED_FOR).then_some(Trouble::Unreachable)
+    let too_long = if hold.is_some() { Trouble::ChannelDown } else { Trouble::Unreachable };
+    (waited(part, now) >= TRIED_FOR).then_some(too_long)
 }
 
 /// What a part may take: a file is fetched and uploaded first.

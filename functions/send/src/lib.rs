@@ -39,6 +39,8 @@ enum Looked {
         /// Not after this, since the agent has to be told by then.
         at_most: Option<Duration>,
     },
+    /// The number cannot send. Whoever lets it send again gives a hint, and so does every round until then.
+    Held,
     /// The invocation's time is nearly over.
     OutOfTime,
 }
@@ -115,7 +117,7 @@ impl Send {
         }
         let first = &records[0];
         let verdict = match looked {
-            Ok(Looked::UpToDate) => Verdict::Done,
+            Ok(Looked::UpToDate | Looked::Held) => Verdict::Done,
             Ok(Looked::OutOfTime) => Verdict::Retry { after: Some(Duration::ZERO) },
             Ok(Looked::Waits { after, at_most }) => {
                 let pace = after.unwrap_or_else(|| backoff(first.receives, &first.id));

@@ -39,6 +39,11 @@ impl Send {
             tracing::error!(channel.id = %hint.channel, "a hint names a channel that does not exist");
             return Ok(Looked::UpToDate);
         };
+        let channel = match channel.hold(self.clients.clock.now()) {
+            // The number may be connected again since this was read.
+            Some(_) => self.clients.channels.look_again(&hint.channel).await?.unwrap_or(channel),
+            None => channel,
+        };
         let known = self.clients.conversations.get(hint.account, hint.conversation).await?;
         let looked_at = known.as_ref().and_then(|known| known.looked_at);
         if task.templates.is_empty() && looked_at.is_some_and(|at| at > task.hinted_at + SKEW) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use domain::{AccountId, Channel, InboxId, PhoneNumberId, SharedClock, WabaId, channel};
+use domain::{AccountId, Channel, InboxId, PhoneNumberId, SharedClock, Timestamp, WabaId, channel};
 use platform::{Environment, aws::Aws as Clients};
 use store::{Channels, Table};
 use testkit_aws::Aws;
@@ -26,7 +26,7 @@ pub(crate) async fn put(aws: &Aws, template: &Template, config: &Config, clock: 
         let mut channel = bound(wanted, config.chatwoot.account_id, secret);
         let known = channels.get(&channel.phone_number_id).await?;
         if let Some(known) = &known {
-            channel.state = known.state;
+            (channel.state, channel.state_at, channel.paused) = (known.state, known.state_at, known.paused);
         }
         if known.as_deref() != Some(&channel) {
             channels.put(&channel).await?;
@@ -44,6 +44,8 @@ fn bound(wanted: &config::Channel, account: i64, secret: String) -> Channel {
         inbox: InboxId(wanted.inbox_id),
         mode: if wanted.coexistence { channel::Mode::Coexistence } else { channel::Mode::Cloud },
         state: channel::State::Live,
+        state_at: Timestamp::default(),
+        paused: false,
         secret,
     }
 }

@@ -3,8 +3,10 @@
 
 mod clients;
 mod error;
+mod standing;
 mod tell;
 
 pub use clients::{Clients, StartError};
 pub use error::BridgeError;
+pub use standing::is_ours;
 pub use tell::tell;

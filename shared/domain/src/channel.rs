@@ -1,8 +1,8 @@
-//! One WhatsApp number bound to one Chatwoot inbox.
+//! One WhatsApp number bound to one Chatwoot inbox, and whether Meta lets messages through.
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountId, InboxId, PhoneNumberId, WabaId};
+use crate::{AccountId, InboxId, PhoneNumberId, Timestamp, WaId, WabaId};
 
 /// How the number is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,16 +14,77 @@ pub enum Mode {
     Coexistence,
 }
 
-/// Whether messages flow.
+/// Whether messages flow, by what Meta said last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// Both ways.
     Live,
-    /// Held by the operator.
+    /// Meta lets the account do less until a certain time.
+    Restricted {
+        /// Since when, by our clock.
+        since: Timestamp,
+        /// Until when.
+        until: Timestamp,
+        /// Whether answers inside the window are forbidden, too, and not only conversations the business begins.
+        replies: bool,
+    },
+    /// Meta does not let us send.
+    Disconnected {
+        /// Since when, by our clock.
+        since: Timestamp,
+        /// What ended it.
+        why: Cut,
+    },
+}
+
+/// What ended the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cut {
+    /// Our access was withdrawn, and Graph confirms it.
+    Removed,
+    /// The number left the platform on its phone.
+    Offboarded,
+    /// The account was deleted.
+    Deleted,
+    /// The account was banned.
+    Banned,
+}
+
+/// What happened to an account, as far as it matters to the flow of messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Happening {
+    /// The connection is gone.
+    Cut(Cut),
+    /// A ban was lifted.
+    Reinstated,
+    /// The number is connected again.
+    Reconnected,
+    /// Less is allowed until then.
+    Restricted {
+        /// Until when.
+        until: Timestamp,
+        /// Whether answers are forbidden, too.
+        replies: bool,
+    },
+}
+
+/// Why messages wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// The operator paused the channel.
     Paused,
     /// Meta does not let us send.
-    Disconnected,
+    Disconnected {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// Meta forbids answers for a while.
+    Restricted {
+        /// Since when.
+        since: Timestamp,
+    },
 }
 
 /// One WhatsApp number bound to one Chatwoot inbox.
@@ -41,8 +102,130 @@ pub struct Channel {
     pub inbox: InboxId,
     /// How the number is used.
     pub mode: Mode,
-    /// Whether messages flow.
+    /// Whether messages flow, by what Meta said last.
     pub state: State,
+    /// When the event happened that the state comes from; an older one changes nothing.
+    #[serde(default)]
+    pub state_at: Timestamp,
+    /// Whether the operator holds messages back, whatever Meta says.
+    #[serde(default)]
+    pub paused: bool,
     /// The name of the channel's secret.
     pub secret: String,
+}
+
+impl Channel {
+    /// Why messages to customers have to wait, if they have to.
+    pub fn hold(&self, now: Timestamp) -> Option<Hold> {
+        match self.state {
+            State::Disconnected { since, .. } => Some(Hold::Disconnected { since }),
+            _ if self.paused => Some(Hold::Paused),
+            State::Restricted { since, until, replies: true } if now < until => Some(Hold::Restricted { since }),
+            State::Live | State::Restricted { .. } => None,
+        }
+    }
+
+    /// Whether this is the number, in any spelling.
+    pub fn is_number(&self, spelled: &str) -> bool {
+        let canonical = |number: &str| WaId::new(number).canonical();
+        !canonical(spelled).is_empty() && canonical(spelled) == canonical(&self.display_phone_number)
+    }
+}
+
+impl Hold {
+    /// Since when, where that is known. A note to the agent from before was about something else.
+    pub fn since(self) -> Option<Timestamp> {
+        match self {
+            Self::Paused => None,
+            Self::Disconnected { since } | Self::Restricted { since } => Some(since),
+        }
+    }
+}
+
+impl State {
+    /// The state after something happened.
+    #[must_use]
+    pub fn after(self, happening: Happening, now: Timestamp) -> Self {
+        match (self, happening) {
+            // A ban outweighs whatever else ended the connection: only its end lifts it.
+            (Self::Disconnected { why: Cut::Banned, .. }, Happening::Cut(_) | Happening::Reconnected) => self,
+            (Self::Disconnected { since, .. }, Happening::Cut(why)) => Self::Disconnected { since, why },
+            (_, Happening::Cut(why)) => Self::Disconnected { since: now, why },
+            (Self::Disconnected { why: Cut::Banned, .. }, Happening::Reinstated)
+            | (Self::Restricted { .. }, Happening::Reinstated)
+            | (Self::Disconnected { .. }, Happening::Reconnected) => Self::Live,
+            (Self::Restricted { since, until: before, .. }, Happening::Restricted { until, replies }) if now < before => {
+                Self::Restricted { since, until, replies }
+            }
+            (Self::Live | Self::Restricted { .. }, Happening::Restricted { until, replies }) => {
+                Self::Restricted { since: now, until, replies }
+            }
+            (unchanged, _) => unchanged,
+        }
+    }
+
+    /// In one word, for the operator.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Restricted { .. } => "restricted",
+            Self::Disconnected { why: Cut::Removed, .. } => "disconnected: access withdrawn",
+            Self::Disconnected { why: Cut::Offboarded, .. } => "disconnected: left on its phone",
+            Self::Disconnected { why: Cut::Deleted, .. } => "disconnected: account deleted",
+            Self::Disconnected { why: Cut::Banned, .. } => "disconnected: banned",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const NOON: Timestamp = Timestamp::from_secs(1_795_190_400);
+
+    fn channel(state: State, paused: bool) -> Channel {
+        Channel {
+            phone_number_id: PhoneNumberId::new("1"),
+            waba_id: WabaId::new("2"),
+            display_phone_number: "+52 55 5555 0100".to_owned(),
+            account: AccountId(3),
+            inbox: InboxId(14),
+            mode: Mode::Cloud,
+            state,
+            state_at: NOON,
+            paused,
+            secret: "s".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_ban_ends_only_by_its_own_end() {
+        let banned = State::Live.after(Happening::Cut(Cut::Banned), NOON);
+        assert_eq!(banned.after(Happening::Reconnected, NOON), banned);
+        assert_eq!(banned.after(Happening::Cut(Cut::Removed), NOON), banned);
+        assert_eq!(banned.after(Happening::Reinstated, NOON), State::Live);
+        let gone = State::Live.after(Happening::Cut(Cut::Removed), NOON);
+        assert_eq!(gone.after(Happening::Reinstated, NOON), gone);
+        assert_eq!(gone.after(Happening::Reconnected, NOON), State::Live);
+    }
+
+    #[test]
+    fn answers_wait_for_what_forbids_answers_and_no_longer() {
+        let until = NOON + Duration::from_secs(60);
+        let begin_only = State::Live.after(Happening::Restricted { until, replies: false }, NOON);
+        assert_eq!(channel(begin_only, false).hold(NOON), None);
+        let both = State::Live.after(Happening::Restricted { until, replies: true }, NOON);
+        assert_eq!(channel(both, false).hold(NOON), Some(Hold::Restricted { since: NOON }));
+        assert_eq!(channel(both, false).hold(until), None);
+        assert_eq!(channel(State::Live, true).hold(NOON), Some(Hold::Paused));
+    }
+
+    #[test]
+    fn a_number_is_known_in_any_spelling() {
+        let channel = channel(State::Live, false);
+        assert!(channel.is_number("525555550100") && channel.is_number("5215555550100"));
+        assert!(!channel.is_number("525555550101") && !channel.is_number(""));
+    }
 }

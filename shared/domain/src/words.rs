@@ -1,5 +1,7 @@
 //! Every sentence a person reads, in one place, in the locale of `infra/policy.toml`.
 
+mod hold;
+
 use serde::{Deserialize, Serialize};
 
 use crate::message::MediaKind;
@@ -59,7 +61,7 @@ pub enum Trouble {
     Template,
     /// We do not know whom the conversation is with.
     NoRecipient,
-    /// The channel is paused or disconnected.
+    /// The channel was paused, restricted or disconnected for too long.
     ChannelDown,
 }
 
@@ -104,8 +106,8 @@ impl Trouble {
                 "Not delivered: it is not known whose WhatsApp this conversation is; answer in the customer's own conversation.",
             ),
             Self::ChannelDown => (
-                "No entregado: el número está desconectado de WhatsApp; avisa al operador y pulsa Reintentar después.",
-                "Not delivered: the number is disconnected from WhatsApp; tell the operator and press Retry later.",
+                "No entregado: el número no pudo enviar por WhatsApp y pasaron 24 h; avisa al operador y escribe con una plantilla cuando vuelva.",
+                "Not delivered: the number could not send on WhatsApp and 24 h have passed; tell the operator and write with a template when it is back.",
             ),
             Self::Refused { code } => return refusal(code, locale),
         };

@@ -26,9 +26,17 @@ pub enum Metric {
     Uncertain,
     /// Hints that cost no call, since a listing had come after them.
     Coalesced,
+    /// Events about an account, a number or a template.
+    AccountEvent,
+    /// Numbers that can no longer send.
+    ChannelDown,
+    /// Numbers that can send again.
+    ChannelUp,
+    /// Parts that began to wait for a number that cannot send.
+    Held,
 }
 
-const ALL: [Metric; 9] = [
+const ALL: [Metric; 13] = [
     Metric::Received,
     Metric::Forwarded,
     Metric::Duplicate,
@@ -38,6 +46,10 @@ const ALL: [Metric; 9] = [
     Metric::Poisoned,
     Metric::Uncertain,
     Metric::Coalesced,
+    Metric::AccountEvent,
+    Metric::ChannelDown,
+    Metric::ChannelUp,
+    Metric::Held,
 ];
 
 /// The counts of one invocation.

@@ -6,9 +6,13 @@ use std::{
     time::Duration,
 };
 
-use domain::{Channel, PhoneNumberId, Timestamp};
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use domain::{Channel, PhoneNumberId, Timestamp, channel::Happening};
 
-use crate::{StoreError, Table, table::Key};
+use crate::{
+    StoreError, Table,
+    table::{Key, integer},
+};
 
 /// How long a channel is used without looking again.
 const FRESH: Duration = Duration::from_secs(60);
@@ -39,13 +43,58 @@ impl Channels {
         if let Some(seen) = cached.filter(|seen| now.since(seen.at) < FRESH) {
             return Ok(Some(seen.channel));
         }
+        self.look_again(id).await
+    }
+
+    /// The channel as it stands now. Whoever is about to hold a message back looks again: a number that is connected again
+    /// must not wait for a memory to fade.
+    pub async fn look_again(&self, id: &PhoneNumberId) -> Result<Option<Arc<Channel>>, StoreError> {
         let Some(channel) = self.table.get::<Channel>(&key(id)).await? else { return Ok(None) };
-        let channel = Arc::new(channel);
-        self.cache
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(id.clone(), Seen { at: now, channel: channel.clone() });
-        Ok(Some(channel))
+        Ok(Some(self.remember(channel)))
+    }
+
+    fn remember(&self, channel: Channel) -> Arc<Channel> {
+        let seen = Seen { at: self.table.now(), channel: Arc::new(channel) };
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        cache.insert(seen.channel.phone_number_id.clone(), seen.clone());
+        seen.channel
+    }
+
+    /// Writes down what happened to a number, if nothing newer is known, and gives the channel before and after.
+    pub async fn happened(
+        &self,
+        id: &PhoneNumberId,
+        happening: Happening,
+        at: Timestamp,
+    ) -> Result<Option<(Channel, Channel)>, StoreError> {
+        for _ in 0..8 {
+            let before = self.table.get::<Channel>(&key(id)).await?.filter(|channel| channel.state_at <= at);
+            let Some(before) = before else { return Ok(None) };
+            let after =
+                Channel { state: before.state.after(happening, self.table.now()), state_at: at, ..before.clone() };
+            let request = self
+                .table
+                .client
+                .update_item()
+                .table_name(&self.table.name)
+                .set_key(Some(key(id).item()))
+                .update_expression("SET #state = :state, state_at = :at")
+                .condition_expression("attribute_exists(pk) AND (attribute_not_exists(state_at) OR state_at = :seen)")
+                // A word of DynamoDB's own.
+                .expression_attribute_names("#state", "state")
+                .expression_attribute_values(":state", serde_dynamo::to_attribute_value(after.state)?)
+                .expression_attribute_values(":at", integer(at.as_millis()))
+                .expression_attribute_values(":seen", integer(before.state_at.as_millis()));
+            match request.send().await {
+                Ok(_) => {
+                    self.remember(after.clone());
+                    return Ok(Some((before, after)));
+                }
+                Err(error) if error.as_service_error().is_some_and(UpdateItemError::is_conditional_check_failed_exception) => {}
+                Err(error) => return Err(StoreError::call(error)),
+            }
+        }
+        Err(StoreError::Contended)
     }
 
     /// Every channel.

@@ -72,8 +72,12 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 /// The numbers the token may use; refused if there are none.
 fn authorized(world: &World, headers: &HeaderMap) -> Result<Vec<Number>, GraphError> {
     let token = bearer(headers);
-    let numbers = world.state().numbers.clone();
-    let own: Vec<_> = numbers.into_iter().filter(|number| Some(number.access_token.as_str()) == token).collect();
+    let state = world.state();
+    let ours = |number: &&Number| {
+        Some(number.access_token.as_str()) == token && !state.withdrawn.contains(&number.phone_number_id)
+    };
+    let own: Vec<_> = state.numbers.iter().filter(ours).cloned().collect();
+    drop(state);
     if own.is_empty() { Err(GraphError::token()) } else { Ok(own) }
 }
 

@@ -133,6 +133,26 @@ impl Meta {
         own.for_each(|number| token.clone_into(&mut number.access_token));
     }
 
+    /// The owner withdraws our access to a number, or gives it back: meanwhile its token is refused with 190. The webhook that
+    /// tells of it is the test's to post.
+    pub fn set_access(&self, phone_number_id: &str, ours: bool) {
+        let withdrawn = &mut self.world.state().withdrawn;
+        if ours {
+            withdrawn.remove(phone_number_id);
+        } else {
+            withdrawn.insert(phone_number_id.into());
+        }
+    }
+
+    /// Graph says this status of a number instead of `CONNECTED`; a coexistence number is then off its phone, too.
+    pub fn set_number_status(&self, phone_number_id: &str, status: Option<&str>) {
+        let statuses = &mut self.world.state().number_status;
+        match status {
+            Some(status) => statuses.insert(phone_number_id.into(), status.into()),
+            None => statuses.remove(phone_number_id),
+        };
+    }
+
     /// The user ids whose contact-book entries were deleted, in order.
     pub fn contact_book_deletions(&self) -> Vec<String> {
         self.world.state().contact_book_deletions.clone()

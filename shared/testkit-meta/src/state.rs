@@ -1,7 +1,7 @@
 //! Everything the double remembers.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     time::Duration,
 };
 
@@ -89,6 +89,10 @@ pub(crate) struct State {
     pub(crate) limits: Limits,
     pub(crate) templates: HashMap<String, Vec<Value>>,
     pub(crate) contact_book_deletions: Vec<String>,
+    /// Numbers whose owner has withdrawn our access: their tokens are dead.
+    pub(crate) withdrawn: BTreeSet<String>,
+    /// Numbers of which Graph says a status of its own.
+    pub(crate) number_status: HashMap<String, String>,
     /// Per number and user id, the customer's last message.
     windows: HashMap<(String, String), Timestamp>,
 }
@@ -106,6 +110,8 @@ impl State {
             limits: Limits::default(),
             templates: HashMap::new(),
             contact_book_deletions: Vec::new(),
+            withdrawn: BTreeSet::new(),
+            number_status: HashMap::new(),
             windows: HashMap::new(),
         }
     }

@@ -177,6 +177,15 @@ impl Graph {
         Ok(MediaId::new(answer.id))
     }
 
+    /// An object by its id; `fields` names what is wanted, if not the usual.
+    pub(crate) async fn read(&self, id: &str, fields: &str, token: &SecretString) -> Result<Box<RawValue>, GraphError> {
+        let mut url = self.at(&[id]);
+        if !fields.is_empty() {
+            url.query_pairs_mut().append_pair("fields", fields);
+        }
+        self.call(self.client.get(url).timeout(CALL), token).await
+    }
+
     async fn call<T: DeserializeOwned>(
         &self,
         request: reqwest::RequestBuilder,

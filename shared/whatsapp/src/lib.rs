@@ -2,6 +2,7 @@
 //!
 //! Facts about Meta: `shared/reference/whatsapp-cloud-api.md`, cited by section.
 
+pub mod account;
 pub mod compose;
 mod content;
 mod error;
@@ -9,6 +10,7 @@ mod fields;
 pub mod graph;
 pub mod media;
 mod moved;
+mod number;
 mod person;
 mod signature;
 pub mod split;

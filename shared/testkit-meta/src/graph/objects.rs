@@ -21,19 +21,22 @@ pub(super) async fn read(
 ) -> Response {
     let answer = super::version(&version).and_then(|()| super::authorized(&world, &headers)).and_then(|numbers| {
         match numbers.iter().find(|number| number.phone_number_id == id) {
-            Some(number) => Ok(ok(describe(number, query.get("fields")))),
+            Some(number) => {
+                let status = world.state().number_status.get(&id).cloned();
+                Ok(ok(describe(number, status.as_deref(), query.get("fields"))))
+            }
             None => media::describe(&world, &numbers, &id, &query),
         }
     });
     answer.unwrap_or_else(GraphError::into_response)
 }
 
-fn describe(number: &Number, fields: Option<&String>) -> Value {
+fn describe(number: &Number, status: Option<&str>, fields: Option<&String>) -> Value {
     let level = if number.coexistence { "STANDARD_COEXISTENCE" } else { "STANDARD" };
     let all = json!({
         "display_phone_number": number.display_phone_number, "verified_name": "LMotos",
-        "code_verification_status": "VERIFIED", "quality_rating": "GREEN", "status": "CONNECTED",
-        "platform_type": "CLOUD_API", "is_on_biz_app": number.coexistence, "name_status": "APPROVED",
+        "code_verification_status": "VERIFIED", "quality_rating": "GREEN", "status": status.unwrap_or("CONNECTED"),
+        "platform_type": "CLOUD_API", "is_on_biz_app": number.coexistence && status.is_none(), "name_status": "APPROVED",
         "throughput": {"level": level}, "whatsapp_business_manager_messaging_limit": "TIER_1K",
     });
     let asked = fields.map_or("display_phone_number,verified_name,quality_rating", String::as_str);

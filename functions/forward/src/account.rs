@@ -1,0 +1,114 @@
+//! What Meta tells about an account or a number: a line and a metric for the operator, and the channel's state where it
+//! changes. Messages to customers wait while a number cannot send, and go on when it can again.
+
+use std::time::Duration;
+
+use bridge::{BridgeError, is_ours};
+use domain::{
+    Channel, Hint, OutboundTask, Timestamp,
+    channel::{Cut, Happening},
+    task::Notice,
+};
+use platform::Metric;
+use queue::{Letter, Record};
+use whatsapp::account::{self, AccountEvent, Change};
+
+use crate::Forward;
+
+/// No clock is further ahead than this; a time beyond it would make every later event a stale one.
+const AHEAD: Duration = Duration::from_secs(86_400);
+
+impl Forward {
+    /// Handles an event about an account. Doing it again changes nothing.
+    pub(crate) async fn account(&self, record: &Record, notice: &Notice) -> Result<(), BridgeError> {
+        let field = known(&notice.field);
+        let Some(event) = account::read(notice) else {
+            self.metrics.count(Metric::AccountEvent);
+            tracing::warn!(field, "Meta reports something about the account");
+            return Ok(());
+        };
+        let now = self.clients.clock.now();
+        let at = notice.at.filter(|at| *at < now + AHEAD).unwrap_or(record.sent_at);
+        let channels = event.channels(self.clients.channels.all().await?);
+        if channels.is_empty() {
+            let (event, detail) = (event.event.as_str(), event.detail.as_str());
+            tracing::warn!(field, event, detail, "Meta reports something about an account without a channel here");
+        }
+        for channel in &channels {
+            self.tell_operator(field, &event, channel);
+            if let Some(happening) = self.happening(&event, channel).await? {
+                self.change(channel, happening, at, notice).await?;
+            }
+        }
+        self.metrics.count(Metric::AccountEvent);
+        Ok(())
+    }
+
+    fn tell_operator(&self, field: &str, about: &AccountEvent, channel: &Channel) {
+        let (event, detail) = (about.event.as_str(), about.detail.as_str());
+        let channel_id = &channel.phone_number_id;
+        if about.urgent {
+            tracing::error!(channel.id = %channel_id, field, event, detail, "Meta reports trouble with the account");
+        } else {
+            tracing::warn!(channel.id = %channel_id, field, event, detail, "Meta reports something about the account");
+        }
+    }
+
+    /// What really happened. That a partner left or came does not say which one, so Graph is asked (§2.6).
+    async fn happening(&self, event: &AccountEvent, channel: &Channel) -> Result<Option<Happening>, BridgeError> {
+        Ok(match event.change {
+            Change::Nothing => None,
+            Change::To(happening) => Some(happening),
+            Change::Left | Change::Came if is_ours(&self.clients, channel).await? => Some(Happening::Reconnected),
+            Change::Left => Some(Happening::Cut(Cut::Removed)),
+            Change::Came => None,
+        })
+    }
+
+    async fn change(
+        &self,
+        channel: &Channel,
+        happening: Happening,
+        at: Timestamp,
+        notice: &Notice,
+    ) -> Result<(), BridgeError> {
+        let id = &channel.phone_number_id;
+        let Some((before, after)) = self.clients.channels.happened(id, happening, at).await? else {
+            tracing::info!(channel.id = %id, "an event about the account came too late to change anything");
+            return Ok(());
+        };
+        let now = self.clients.clock.now();
+        if before.state != after.state {
+            let (from, state) = (before.state.word(), after.state.word());
+            if after.hold(now).is_some() {
+                self.metrics.count(Metric::ChannelDown);
+                tracing::error!(channel.id = %id, from, state, "a number cannot send; see docs/runbook/channel-down.md");
+            } else {
+                self.metrics.count(Metric::ChannelUp);
+                tracing::warn!(channel.id = %id, from, state, "the state of a number changed");
+            }
+        }
+        // Also when it had been live before: whoever wrote that down may not have lived to give the hints.
+        if matches!(happening, Happening::Reconnected | Happening::Reinstated) && after.hold(now).is_none() {
+            self.go_on(id, notice).await?;
+        }
+        Ok(())
+    }
+
+    /// A hint for every conversation that waits.
+    async fn go_on(&self, channel: &domain::PhoneNumberId, notice: &Notice) -> Result<(), BridgeError> {
+        let mut letters = Vec::new();
+        for (account, conversation) in self.clients.rounds.watched(channel).await? {
+            let hint = Hint { channel: channel.clone(), account, conversation, template: None };
+            let task = OutboundTask::HintV1(hint);
+            letters.push(Letter::new(task.group(), format!("{}#{conversation}", notice.item), &task)?);
+        }
+        Ok(self.outbound.send_all(letters).await?)
+    }
+}
+
+/// A field's name comes from outside; only one that looks like one goes into a log.
+fn known(field: &str) -> &str {
+    let plain = field.len() <= 64 && field.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    if plain { field } else { "?" }
+}

@@ -1,0 +1,41 @@
+//! A business number as Graph sees it (§6.3): whether we still have it.
+
+use domain::{Channel, Class, Classify as _, channel::Mode};
+use secrecy::SecretString;
+use serde_json::value::RawValue;
+
+use crate::{Graph, GraphError, fields::Fields};
+
+/// States of a number that is not with us any more.
+const GONE: [&str; 5] = ["DISCONNECTED", "DELETED", "MIGRATED", "BANNED", "OFFBOARDED"];
+
+impl Graph {
+    /// Whether Graph still lets the token at the channel's number, and the number is connected. An error means that it cannot
+    /// be told now.
+    pub async fn has(&self, channel: &Channel, token: &SecretString) -> Result<bool, GraphError> {
+        if self.describe(channel, "", token).await?.is_none() {
+            return Ok(false);
+        }
+        // Asked for apart: a version that does not know a field refuses the whole call.
+        let Some(raw) = self.describe(channel, "status,is_on_biz_app", token).await? else { return Ok(true) };
+        let Some(fields) = Fields::read(&raw) else { return Ok(true) };
+        let gone = fields.text("status").is_some_and(|status| GONE.contains(&status.as_str()));
+        let left_its_phone =
+            channel.mode == Mode::Coexistence && fields.raw("is_on_biz_app").is_some_and(|raw| raw.get() == "false");
+        Ok(!gone && !left_its_phone)
+    }
+
+    /// What Graph says of the number; nothing if it refuses for good.
+    async fn describe(
+        &self,
+        channel: &Channel,
+        asked: &str,
+        token: &SecretString,
+    ) -> Result<Option<Box<RawValue>>, GraphError> {
+        match self.read(channel.phone_number_id.as_str(), asked, token).await {
+            Ok(raw) => Ok(Some(raw)),
+            Err(error) if error.class() == Class::Permanent => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
