@@ -113,6 +113,13 @@ impl Chatwoot {
         }
     }
 
+    /// An administrator locks an inbox to a single conversation a contact, or unlocks it.
+    pub fn lock_to_single_conversation(&self, inbox_id: i64, locked: bool) {
+        if let Some(inbox) = self.shared().lock().inboxes.get_mut(&inbox_id) {
+            inbox.lock_to_single_conversation = locked;
+        }
+    }
+
     /// The switches and the log of the callbacks.
     pub fn callbacks(&self) -> &Callbacks {
         &self.0.callbacks

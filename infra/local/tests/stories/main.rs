@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod account;
 mod balance;
 mod both_ways;
 mod callbacks;
@@ -9,6 +10,8 @@ mod cast;
 mod crashes;
 mod faults_inbound;
 mod faults_outbound;
+mod identity;
+mod identity_properties;
 mod inbound;
 mod inbound_kinds;
 mod outbound;
