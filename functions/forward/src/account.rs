@@ -35,7 +35,7 @@ impl Forward {
             tracing::warn!(field, event, detail, "Meta reports something about an account without a channel here");
         }
         for channel in &channels {
-            self.tell_operator(field, &event, channel);
+            tell_operator(field, &event, channel);
             if let Some(happening) = self.happening(&event, channel).await? {
                 self.change(channel, happening, at, notice).await?;
             }
@@ -44,24 +44,13 @@ impl Forward {
         Ok(())
     }
 
-    fn tell_operator(&self, field: &str, about: &AccountEvent, channel: &Channel) {
-        let (event, detail) = (about.event.as_str(), about.detail.as_str());
-        let channel_id = &channel.phone_number_id;
-        if about.urgent {
-            tracing::error!(channel.id = %channel_id, field, event, detail, "Meta reports trouble with the account");
-        } else {
-            tracing::warn!(channel.id = %channel_id, field, event, detail, "Meta reports something about the account");
-        }
-    }
-
     /// What really happened. That a partner left or came does not say which one, so Graph is asked (§2.6).
     async fn happening(&self, event: &AccountEvent, channel: &Channel) -> Result<Option<Happening>, BridgeError> {
         Ok(match event.change {
-            Change::Nothing => None,
             Change::To(happening) => Some(happening),
             Change::Left | Change::Came if is_ours(&self.clients, channel).await? => Some(Happening::Reconnected),
             Change::Left => Some(Happening::Cut(Cut::Removed)),
-            Change::Came => None,
+            Change::Came | Change::Nothing => None,
         })
     }
 
@@ -104,6 +93,16 @@ impl Forward {
             letters.push(Letter::new(task.group(), format!("{}#{conversation}", notice.item), &task)?);
         }
         Ok(self.outbound.send_all(letters).await?)
+    }
+}
+
+fn tell_operator(field: &str, about: &AccountEvent, channel: &Channel) {
+    let (event, detail) = (about.event.as_str(), about.detail.as_str());
+    let id = &channel.phone_number_id;
+    if about.urgent {
+        tracing::error!(channel.id = %id, field, event, detail, "Meta reports trouble with the account");
+    } else {
+        tracing::warn!(channel.id = %id, field, event, detail, "Meta reports something about the account");
     }
 }
 

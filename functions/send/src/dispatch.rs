@@ -232,7 +232,8 @@ impl Send {
     /// The answer may spell the recipient's number differently, and name the user id (§4.1). Whatever comes of it, the
     /// message is out.
     async fn learn(&self, with: &With<'_>, accepted: &Accepted) {
-        let Some((customer, address)) = with.customer.zip(with.thread.and_then(|thread| thread.address.as_ref())) else {
+        let Some((customer, address)) = with.customer.zip(with.thread.and_then(|thread| thread.address.as_ref()))
+        else {
             return;
         };
         let sent_to = address.identity();
@@ -322,13 +323,7 @@ impl Send {
     }
 
     /// The number cannot send: the part waits for it, and the agent hears of it at once.
-    async fn hold(
-        &self,
-        with: &With<'_>,
-        entry: &mut Entry,
-        at: usize,
-        hold: Hold,
-    ) -> Result<Looked, BridgeError> {
+    async fn hold(&self, with: &With<'_>, entry: &mut Entry, at: usize, hold: Hold) -> Result<Looked, BridgeError> {
         let part = &entry.outgoing.parts[at];
         if !matches!(part, Part::Waiting { .. }) {
             let since = part.waiting_since().unwrap_or_else(|| self.clients.clock.now());
@@ -399,13 +394,7 @@ impl Send {
 }
 
 /// Why a part must not be sent, if so.
-fn refusal(
-    with: &With<'_>,
-    part: &Part,
-    hold: Option<Hold>,
-    first_seen: Timestamp,
-    now: Timestamp,
-) -> Option<Trouble> {
+fn refusal(with: &With<'_>, part: &Part, hold: Option<Hold>, first_seen: Timestamp, now: Timestamp) -> Option<Trouble> {
     if with.customer.is_none() {
         return Some(Trouble::NoRecipient);
     }

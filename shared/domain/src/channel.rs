@@ -151,10 +151,11 @@ impl State {
             (Self::Disconnected { why: Cut::Banned, .. }, Happening::Cut(_) | Happening::Reconnected) => self,
             (Self::Disconnected { since, .. }, Happening::Cut(why)) => Self::Disconnected { since, why },
             (_, Happening::Cut(why)) => Self::Disconnected { since: now, why },
-            (Self::Disconnected { why: Cut::Banned, .. }, Happening::Reinstated)
-            | (Self::Restricted { .. }, Happening::Reinstated)
+            (Self::Disconnected { why: Cut::Banned, .. } | Self::Restricted { .. }, Happening::Reinstated)
             | (Self::Disconnected { .. }, Happening::Reconnected) => Self::Live,
-            (Self::Restricted { since, until: before, .. }, Happening::Restricted { until, replies }) if now < before => {
+            (Self::Restricted { since, until: before, .. }, Happening::Restricted { until, replies })
+                if now < before =>
+            {
                 Self::Restricted { since, until, replies }
             }
             (Self::Live | Self::Restricted { .. }, Happening::Restricted { until, replies }) => {

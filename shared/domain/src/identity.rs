@@ -108,8 +108,11 @@ mod tests {
     #[test]
     fn the_user_id_decides_order_and_the_phone_the_address() {
         let key = SubjectKey::new("k".into());
-        let both =
-            Identity { user_id: Some(UserId::new("MX.1")), phone: Some(WaId::new("5215555550123")), ..Identity::default() };
+        let both = Identity {
+            user_id: Some(UserId::new("MX.1")),
+            phone: Some(WaId::new("5215555550123")),
+            ..Identity::default()
+        };
         let only_user = Identity { phone: None, ..both.clone() };
         assert_eq!(both.subject(&key), only_user.subject(&key));
         assert_eq!(both.address(), Some(Address::Phone(WaId::new("5215555550123"))));

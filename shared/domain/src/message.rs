@@ -113,10 +113,10 @@ pub enum Content {
         what: String,
         /// Who the customer was until then.
         #[serde(default, skip_serializing_if = "Identity::is_empty")]
-        before: Identity,
+        before: Box<Identity>,
         /// Who the customer is from now on; what it does not name is unchanged.
         #[serde(default, skip_serializing_if = "Identity::is_empty")]
-        now: Identity,
+        now: Box<Identity>,
     },
     /// A call.
     Call {

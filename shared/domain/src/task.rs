@@ -2,9 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    AccountId, ConversationId, Message, MessageId, PhoneNumberId, StatusUpdate, Subject, Timestamp, WabaId,
-};
+use crate::{AccountId, ConversationId, Message, MessageId, PhoneNumberId, StatusUpdate, Subject, Timestamp, WabaId};
 
 /// A task on `inbound.fifo`: one item of a webhook.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -90,7 +90,9 @@ impl Channels {
                     self.remember(after.clone());
                     return Ok(Some((before, after)));
                 }
-                Err(error) if error.as_service_error().is_some_and(UpdateItemError::is_conditional_check_failed_exception) => {}
+                Err(error)
+                    if error.as_service_error().is_some_and(UpdateItemError::is_conditional_check_failed_exception) => {
+                }
                 Err(error) => return Err(StoreError::call(error)),
             }
         }

@@ -84,7 +84,7 @@ impl Customers {
             let mut change = change.clone();
             let mut set = |name: &str, value: AttributeValue| {
                 let known = if newest { format!(":{name}") } else { format!("if_not_exists({name}, :{name})") };
-                change.update.push_str(&format!(", {name} = {known}"));
+                change.update.extend([", ", name, " = ", &known]);
                 change.values.insert(format!(":{name}"), value);
             };
             if let Some(address) = identity.address() {
@@ -169,7 +169,8 @@ impl Customers {
         {
             return Ok(Reach::At(Box::new(Thread { address: Some(address), ..thread.clone() })));
         }
-        let nowhere = if thread.as_ref().is_some_and(|thread| thread.address.is_some()) { Reach::Lost } else { Reach::Unheard };
+        let nowhere =
+            if thread.as_ref().is_some_and(|thread| thread.address.is_some()) { Reach::Lost } else { Reach::Unheard };
         let survivor = self.survivor(customer).await?;
         if survivor == *customer {
             return Ok(nowhere);

@@ -54,8 +54,8 @@ pub fn read(notice: &Notice) -> Option<AccountEvent> {
     let event = ["event", "decision", "status", "new_quality_score", "new_category"];
     let event = event.into_iter().find_map(|name| value.text(name)).unwrap_or_default();
     let alert = value.object("alert_info");
-    let about_number = inside("alert_info", "alert_type").is_some()
-        && value.text("entity_type").as_deref() == Some("PHONE_NUMBER");
+    let about_number =
+        inside("alert_info", "alert_type").is_some() && value.text("entity_type").as_deref() == Some("PHONE_NUMBER");
     let number = value.text("entity_id").filter(|_| about_number).map(PhoneNumberId::new);
     let details = [
         inside("disconnection_info", "reason"),
@@ -77,7 +77,13 @@ pub fn read(notice: &Notice) -> Option<AccountEvent> {
         display: value.text("display_phone_number").or_else(|| value.text("phone_number")),
         change,
         event: word(&event),
-        detail: details.into_iter().flatten().map(|text| word(&text)).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" "),
+        detail: details
+            .into_iter()
+            .flatten()
+            .map(|text| word(&text))
+            .filter(|word| !word.is_empty())
+            .collect::<Vec<_>>()
+            .join(" "),
         urgent: severe,
     })
 }

@@ -21,7 +21,7 @@ pub(crate) fn system(message: &Fields<'_>) -> Option<Content> {
         phone: message.text("from").or_else(|| system.text("customer")).map(WaId::new),
         ..Identity::default()
     };
-    Some(Content::Moved { what, before, now })
+    Some(Content::Moved { what, before: Box::new(before), now: Box::new(now) })
 }
 
 /// An entry of the field `user_id_update`, which Meta withdrew and some partners still forward.
@@ -42,7 +42,8 @@ pub(crate) fn user_id_update(entry: &Fields<'_>) -> Option<Content> {
         phone,
         ..Identity::default()
     };
-    Some(Content::Moved { what: "user_changed_user_id".to_owned(), before, now })
+    let what = "user_changed_user_id".to_owned();
+    Some(Content::Moved { what, before: Box::new(before), now: Box::new(now) })
 }
 
 /// The number a customer gave when asked for it. A card that was merely shared proves nothing (§3.4).
@@ -66,7 +67,7 @@ mod tests {
 
     fn moved(json: &str) -> (Identity, Identity) {
         let Some(Content::Moved { before, now, .. }) = system(&fields(json)) else { panic!("{json}") };
-        (before, now)
+        (*before, *now)
     }
 
     #[test]

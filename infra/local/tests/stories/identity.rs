@@ -66,8 +66,7 @@ async fn a_new_number_in_every_form_of_the_announcement_is_the_same_customer() {
         system
     };
     let legacy = json!({"body": "changed", "new_wa_id": NEW, "type": "customer_changed_number"});
-    let announcements =
-        [number(&json!({})), number(&json!({"user_id": ANA_LATER, "previous_user_id": ANA})), legacy];
+    let announcements = [number(&json!({})), number(&json!({"user_id": ANA_LATER, "previous_user_id": ANA})), legacy];
     for announcement in announcements {
         let world = World::start().await.unwrap();
         arrives(&world, &from(Some(OLD), Some(ANA), "wamid.1", AT, "uno")).await;
