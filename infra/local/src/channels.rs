@@ -49,7 +49,7 @@ fn bound(wanted: &config::Channel, account: i64, secret: String) -> Channel {
 }
 
 /// The clients a function would have.
-fn clients(aws: &Aws) -> Option<Clients> {
+pub(crate) fn clients(aws: &Aws) -> Option<Clients> {
     let variables = [
         ("AWS_REGION", REGION),
         ("AWS_ACCESS_KEY_ID", ACCOUNT),
