@@ -32,23 +32,21 @@ impl Simulators {
     ) -> anyhow::Result<Self> {
         let clock: SharedClock = Arc::new(clock.clone());
         let meta = async {
-            match options.meta_url {
-                Some(_) => Ok(None),
-                None => start_meta(config, clock.clone(), api_url).await.map(Some),
+            if options.meta_url.is_some() {
+                return Ok(None);
             }
+            start_meta(config, clock.clone(), api_url).await.map(Some)
         };
         let chatwoot = async {
-            match options.chatwoot_url {
-                Some(_) => Ok(None),
-                None => {
-                    let chatwoot = start_chatwoot(config, clock.clone(), api_url).await?;
-                    if options.data.is_some() {
-                        // The table remembers the ids of the one before, which forgot everything: none may come again.
-                        chatwoot.skip_ids((clock.now().as_millis() - IDS_BEGIN.as_millis()) / 10);
-                    }
-                    Ok(Some(chatwoot))
-                }
+            if options.chatwoot_url.is_some() {
+                return Ok(None);
             }
+            let chatwoot = start_chatwoot(config, clock.clone(), api_url).await?;
+            if options.data.is_some() {
+                // The table remembers the ids of the one before, which forgot everything: none may come again.
+                chatwoot.skip_ids((clock.now().as_millis() - IDS_BEGIN.as_millis()) / 10);
+            }
+            Ok(Some(chatwoot))
         };
         let (meta, chatwoot) = tokio::try_join!(meta, chatwoot)?;
         let url = |given: &Option<String>, own: Option<String>| given.clone().or(own).unwrap_or_default();
