@@ -20,13 +20,14 @@ pub(crate) async fn put(aws: &Aws, template: &Template, config: &Config, clock: 
     let clients = clients(aws).context("the AWS clients cannot be made")?;
     let table = template.tables.first().ok_or_else(|| anyhow!("there is no table"))?;
     // Channels stay until they are offboarded; the retention is for what belongs to customers.
-    let channels = Channels::new(Table::new(clients.dynamodb, table.name.clone(), clock, Duration::ZERO));
+    let channels = Channels::new(Table::new(clients.dynamodb, table.name.clone(), clock.clone(), Duration::ZERO));
     for wanted in &config.channels {
         let secret = resources::channel_secret(template, &wanted.phone_number_id)?;
         let mut channel = bound(wanted, config.chatwoot.account_id, secret);
         let known = channels.get(&channel.phone_number_id).await?;
+        channel.since = Some(clock.now());
         if let Some(known) = &known {
-            channel.state = known.state;
+            (channel.state, channel.since) = (known.state, known.since);
         }
         if known.as_deref() != Some(&channel) {
             channels.put(&channel).await?;
@@ -45,6 +46,7 @@ fn bound(wanted: &config::Channel, account: i64, secret: String) -> Channel {
         mode: if wanted.coexistence { channel::Mode::Coexistence } else { channel::Mode::Cloud },
         state: channel::State::Live,
         secret,
+        since: None,
     }
 }
 
