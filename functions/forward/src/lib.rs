@@ -119,7 +119,7 @@ impl Forward {
         let refused = matches!(class, Class::Permanent | Class::Uncertain);
         let refusals = self.excuse(task, error, refused).await;
         let (after, reason) = match class {
-            Class::Transient { after } => (after.map(|after| self.pace(record, error, after)), None),
+            Class::Transient { after } => (after.map(|after| pace(record, error, after)), None),
             // Refusals count where there is a claim, and not receives: most of those may have been an outage.
             Class::Permanent | Class::Uncertain if refusals.unwrap_or(record.receives.into()) < i64::from(REFUSALS) => {
                 (None, None)
@@ -133,12 +133,6 @@ impl Forward {
         }
         tracing::warn!(%error, receives = record.receives, "a task has to wait");
         Verdict::Retry { after }
-    }
-
-    /// What is asked for is the least; an outage is not asked again at that pace for ever. Waiting for somebody else is.
-    fn pace(&self, record: &Record, error: &BridgeError, after: Duration) -> Duration {
-        let busy = matches!(error, BridgeError::Busy(_));
-        if busy { after } else { after.max(backoff(record.receives, &record.id)) }
     }
 
     /// Without this the next look would take the failure for a crash; too many of those set a task aside. Gives how often the
@@ -201,4 +195,10 @@ impl Forward {
         self.clients.counters.count(channel, item, Fate::Refused(reason)).await?;
         Ok(self.clients.claims.release(item).await?)
     }
+}
+
+/// What is asked for is the least; an outage is not asked again at that pace for ever. Waiting for somebody else is.
+fn pace(record: &Record, error: &BridgeError, after: Duration) -> Duration {
+    let busy = matches!(error, BridgeError::Busy(_));
+    if busy { after } else { after.max(backoff(record.receives, &record.id)) }
 }

@@ -54,7 +54,8 @@ impl Forward {
         }
         let shown = contact.phone_number.as_deref().map(WaId::new);
         let replaceable = shown.as_ref().is_none_or(|shown| before.is_some_and(|old| same(old, shown)));
-        let phone = person.phone.as_ref().filter(|new| replaceable && shown.as_ref().is_none_or(|old| !same(old, new)));
+        let phone = person.phone.as_ref().or(person.wa_id.as_ref());
+        let phone = phone.filter(|new| replaceable && shown.as_ref().is_none_or(|old| !same(old, new)));
         if let Some(phone) = phone.and_then(WaId::e164) {
             members.insert("phone_number".to_owned(), json!(phone));
         }

@@ -20,13 +20,15 @@ pub(crate) async fn put(aws: &Aws, template: &Template, config: &Config, clock: 
     let clients = clients(aws).context("the AWS clients cannot be made")?;
     let table = template.tables.first().ok_or_else(|| anyhow!("there is no table"))?;
     // Channels stay until they are offboarded; the retention is for what belongs to customers.
-    let channels = Channels::new(Table::new(clients.dynamodb, table.name.clone(), clock, Duration::ZERO));
+    let channels = Channels::new(Table::new(clients.dynamodb, table.name.clone(), clock.clone(), Duration::ZERO));
     for wanted in &config.channels {
         let secret = resources::channel_secret(template, &wanted.phone_number_id)?;
         let mut channel = bound(wanted, config.chatwoot.account_id, secret);
         let known = channels.get(&channel.phone_number_id).await?;
+        channel.since = Some(clock.now());
         if let Some(known) = &known {
             (channel.state, channel.state_at, channel.paused) = (known.state, known.state_at, known.paused);
+            channel.since = known.since;
         }
         if known.as_deref() != Some(&channel) {
             channels.put(&channel).await?;
@@ -47,11 +49,12 @@ fn bound(wanted: &config::Channel, account: i64, secret: String) -> Channel {
         state_at: Timestamp::default(),
         paused: false,
         secret,
+        since: None,
     }
 }
 
 /// The clients a function would have.
-fn clients(aws: &Aws) -> Option<Clients> {
+pub(crate) fn clients(aws: &Aws) -> Option<Clients> {
     let variables = [
         ("AWS_REGION", REGION),
         ("AWS_ACCESS_KEY_ID", ACCOUNT),

@@ -10,7 +10,7 @@ pub async fn is_ours(clients: &Clients, channel: &Channel) -> Result<bool, Bridg
     let token = clients.token(channel).await?;
     let mut asked = clients.graph.has(channel, &token).await;
     if asked.as_ref().is_err_and(whatsapp::GraphError::is_unauthorized)
-        && let Some(token) = clients.renew_token(channel).await
+        && let Some(token) = clients.renew_token(channel, &token).await
     {
         asked = clients.graph.has(channel, &token).await;
     }

@@ -112,6 +112,9 @@ pub struct Channel {
     pub paused: bool,
     /// The name of the channel's secret.
     pub secret: String,
+    /// Since when the bridge looks after it; what agents wrote before is not ours to send.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
 }
 
 impl Channel {
@@ -198,6 +201,7 @@ mod tests {
             state_at: NOON,
             paused,
             secret: "s".to_owned(),
+            since: None,
         }
     }
 

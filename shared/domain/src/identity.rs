@@ -19,7 +19,7 @@ pub struct Identity {
     /// The phone, where Meta shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phone: Option<WaId>,
-    /// The phone as the contact's line has it, where that differs from the sender's.
+    /// Another phone that is theirs: as the contact's line has it, or as they gave it when asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wa_id: Option<WaId>,
     /// Set for a group conversation: then the group is who we talk with.
@@ -76,9 +76,13 @@ impl Identity {
         aliases
     }
 
-    /// The one subject under which this person's items are put in order.
+    /// The one subject under which this person's items are put in order. The phone before the user id, which older events of
+    /// the same person lack; a person without a visible phone has the user id in all of them.
     pub fn subject(&self, key: &SubjectKey) -> Option<Subject> {
-        self.aliases(key).into_iter().next().map(|alias| alias.subject)
+        // The other phone is not in every event.
+        let usual = if self.address().is_some() { Self { wa_id: None, ..self.clone() } } else { self.clone() };
+        let phone = usual.aliases(key).into_iter().min_by_key(|alias| alias.kind != Kind::Phone);
+        phone.map(|alias| alias.subject)
     }
 
     /// Where an answer goes.
@@ -106,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_user_id_decides_order_and_the_phone_the_address() {
+    fn the_phone_decides_order_and_address_where_it_shows() {
         let key = SubjectKey::new("k".into());
         let both = Identity {
             user_id: Some(UserId::new("MX.1")),
@@ -114,7 +118,9 @@ mod tests {
             ..Identity::default()
         };
         let only_user = Identity { phone: None, ..both.clone() };
-        assert_eq!(both.subject(&key), only_user.subject(&key));
+        let only_phone = Identity { user_id: None, ..both.clone() };
+        assert_eq!(both.subject(&key), only_phone.subject(&key));
+        assert_ne!(both.subject(&key), only_user.subject(&key));
         assert_eq!(both.address(), Some(Address::Phone(WaId::new("5215555550123"))));
         assert_eq!(only_user.address(), Some(Address::User(UserId::new("MX.1"))));
     }

@@ -35,6 +35,10 @@ impl Person {
         }
     }
 
+    pub(crate) fn is_nobody(&self) -> bool {
+        self.phone.is_none() && self.user.is_none() && self.parent.is_none() && self.group.is_none()
+    }
+
     /// What is missing, as `other` has it.
     pub(crate) fn or(self, other: &Identity) -> Self {
         let text = |id: &Option<UserId>| id.as_ref().map(|id| id.as_str().to_owned());
@@ -58,12 +62,11 @@ impl Person {
         let said = |of: fn(&Contact) -> &Option<String>| contact.and_then(|contact| of(contact).clone());
         let wa_id = said(|contact| &contact.wa_id).map(WaId::new);
         let phone = self.phone.clone().map(WaId::new).or_else(|| wa_id.clone());
-        let phone = phone.or_else(|| self.asked_for.clone().map(WaId::new));
         let other = |id: &WaId| phone.as_ref().is_some_and(|phone| phone.canonical() != id.canonical());
         Identity {
             user_id: self.user.clone().or_else(|| said(|contact| &contact.user_id)).map(UserId::new),
             parent: self.parent.clone().or_else(|| said(|contact| &contact.parent)).map(UserId::new),
-            wa_id: wa_id.filter(other),
+            wa_id: wa_id.filter(other).or_else(|| self.asked_for.clone().map(WaId::new)),
             phone,
             group: None,
         }

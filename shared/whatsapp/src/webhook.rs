@@ -1,7 +1,7 @@
 //! A webhook body becomes tasks: every entry × change × item on its own, so that an odd one never costs its neighbors.
 
 use domain::{
-    Author, Content, Delivery, InboundTask, Message, PhoneNumberId, StatusUpdate, Subject, SubjectKey, Timestamp,
+    Author, Content, Delivery, InboundTask, Message, PhoneNumberId, StatusUpdate, Subject, SubjectKey, Timestamp, WaId,
     WabaId, Wamid,
     subject::Kind,
     task::{About, Notice},
@@ -31,7 +31,9 @@ pub struct Unreadable;
 
 /// Splits a body into tasks. `received_at` stands in where an item has no time of its own.
 pub fn parse(body: Verified<'_>, key: &SubjectKey, received_at: Timestamp) -> Result<Vec<Grouped>, Unreadable> {
-    let raw: &RawValue = serde_json::from_slice(body.bytes()).map_err(|_| Unreadable)?;
+    // A byte that is no text costs its letter, not the body.
+    let text = String::from_utf8_lossy(body.bytes());
+    let raw: &RawValue = serde_json::from_str(&text).map_err(|_| Unreadable)?;
     let envelope = Fields::read(raw).ok_or(Unreadable)?;
     if !envelope.has("entry") {
         return Err(Unreadable);
@@ -47,6 +49,9 @@ pub fn parse(body: Verified<'_>, key: &SubjectKey, received_at: Timestamp) -> Re
 /// The fields whose values are messages, statuses and the like.
 const CONVERSATION_FIELDS: [&str; 6] =
     ["messages", "smb_message_echoes", "calls", "user_preferences", "standby", "user_id_update"];
+
+/// The lists of items in the value of such a field.
+const LISTS: [&str; 3] = ["messages", "message_echoes", "statuses"];
 
 /// The fields that tell about an account, a number, a template or a group (§2.6): a line for the operator.
 const ACCOUNT_FIELDS: [&str; 24] = [
@@ -125,11 +130,13 @@ impl Splitter<'_> {
         let Some(change) = Fields::read(raw) else { return self.notice(entry, "change", None, About::Unreadable, raw) };
         let field = change.text("field").unwrap_or_default();
         let value = change.object("value");
+        // A change that does not say what it is about is what it carries.
+        let nameless = field.is_empty() && value.as_ref().is_some_and(|value| LISTS.iter().any(|list| value.has(list)));
         if ACCOUNT_FIELDS.contains(&field.as_str()) {
             let channel = value.as_ref().and_then(channel);
             return self.notice(entry, &field, channel, About::Account, raw);
         }
-        if !CONVERSATION_FIELDS.contains(&field.as_str()) {
+        if !CONVERSATION_FIELDS.contains(&field.as_str()) && !nameless {
             return self.notice(entry, &field, value.as_ref().and_then(channel), About::UnknownField, raw);
         }
         let Some(value) = value else { return self.notice(entry, &field, None, About::Unreadable, raw) };
@@ -228,7 +235,10 @@ impl Splitter<'_> {
         content: Content,
     ) {
         let Some(channel) = &change.channel else { return self.item_notice(change, About::Unreadable, raw) };
-        let mut contact = change.contacts.iter().find(|contact| contact.is(&person));
+        // An item that names nobody is by the one person the change names.
+        let alone =
+            change.contacts.first().filter(|_| change.contacts.len() == 1 && person.is_nobody() && fields.has(id));
+        let mut contact = change.contacts.iter().find(|contact| contact.is(&person)).or(alone);
         if let (None, Content::Moved { now, .. }) = (contact, &content) {
             // The line of somebody who changed may have the new name already.
             let person = Person::default().or(now);
@@ -278,7 +288,8 @@ impl Splitter<'_> {
                 .flatten(),
         };
         let customer = person.identity(change.contacts.iter().find(|contact| contact.is(&person)));
-        let subject = customer.subject(self.key).unwrap_or_else(|| self.key.subject(Kind::Wamid, &id));
+        // Statuses have an order of their own: a tick that cannot be told must not hold up what the customer writes.
+        let subject = self.key.subject(Kind::Wamid, &id);
         let who = fields.text("recipient_participant_user_id").or_else(|| fields.text("recipient_participant_id"));
         let word = fields.text("status").unwrap_or_default();
         let item = self.item(["status", channel.as_str(), &id, &word, who.as_deref().unwrap_or_default()]);

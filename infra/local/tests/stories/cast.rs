@@ -98,7 +98,7 @@ pub(crate) async fn post_all_again(world: &World) {
 
 /// Today's balance sheet of a channel.
 pub(crate) async fn sheet(world: &World, channel: &str) -> Vec<(String, i64)> {
-    let mut environment = world.stage.environment("forward").unwrap();
+    let mut environment = world.stage.operator();
     let clock: domain::SharedClock = std::sync::Arc::new(world.clock.clone());
     let aws = platform::aws::Aws::from_env(&mut environment).unwrap();
     let day = clock.now().day();

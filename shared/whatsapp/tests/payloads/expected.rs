@@ -72,7 +72,7 @@ pub(crate) const TABLE: &[(&str, &[&str])] = &[
     ("in-button-template-quick-reply.json", &["customer: choice COTIZAR_250Z, phone and user, quote"]),
     ("in-button-without-context.json", &["customer: choice Sí, phone and user"]),
     ("in-contact-without-profile.json", &["customer: text, phone, nameless"]),
-    ("in-contacts-own-number-request.json", &["customer: 1 cards, phone and user, username, quote"]),
+    ("in-contacts-own-number-request.json", &["customer: 1 cards, user, username, quote"]),
     ("in-contacts-shared.json", &["customer: 2 cards, phone and user"]),
     ("in-dashboard-test-sample.json", &["notice: ignored, entry"]),
     ("in-document-no-filename.json", &["customer: document, phone and user, username"]),
