@@ -224,12 +224,11 @@ impl Environments {
                 let environments = Arc::clone(self);
                 tokio::spawn(async move {
                     let mut end = pin!(process.ended(kept));
-                    let status = match timeout(LONGEST_START, &mut end).await {
-                        Ok(status) => status,
-                        Err(_) => {
-                            environments.started_by_now(number);
-                            end.await
-                        }
+                    let status = if let Ok(status) = timeout(LONGEST_START, &mut end).await {
+                        status
+                    } else {
+                        environments.started_by_now(number);
+                        end.await
                     };
                     let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
                     environments.ended(number, &status);

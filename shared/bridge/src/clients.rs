@@ -128,13 +128,11 @@ impl Clients {
 
     /// A newer token, after Graph refused `used`; nothing if there is none.
     pub async fn renew_token(&self, channel: &Channel, used: &SecretString) -> Option<SecretString> {
-        match self.secrets.get_again::<ChannelSecrets>(&channel.secret).await.ok()? {
-            Some(secrets) => Some(secrets.access_token),
-            // Somebody else at work in this process looked it up just now.
-            None => {
-                let cached = self.token(channel).await.ok()?;
-                (cached.expose_secret() != used.expose_secret()).then_some(cached)
-            }
+        if let Some(renewed) = self.secrets.get_again::<ChannelSecrets>(&channel.secret).await.ok()? {
+            return Some(renewed.access_token);
         }
+        // Somebody else at work in this process looked it up just now.
+        let cached = self.token(channel).await.ok()?;
+        (cached.expose_secret() != used.expose_secret()).then_some(cached)
     }
 }
