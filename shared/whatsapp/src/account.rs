@@ -188,7 +188,10 @@ mod tests {
         let begin = kind("RESTRICTED_BIZ_INITIATED_MESSAGING", 9);
         let answer = kind("RESTRICTED_CUSTOMER_INITIATED_MESSAGING", 5);
         let until = |secs| Timestamp::from_secs(secs);
-        assert_eq!(of(&[begin.clone()]), Change::To(Happening::Restricted { until: until(9), replies: false }));
+        assert_eq!(
+            of(std::slice::from_ref(&begin)),
+            Change::To(Happening::Restricted { until: until(9), replies: false })
+        );
         assert_eq!(of(&[begin, answer]), Change::To(Happening::Restricted { until: until(5), replies: true }));
         assert_eq!(of(&[r#"{"restriction_type":"X"}"#.to_owned()]), Change::Nothing);
     }

@@ -1,7 +1,7 @@
 //! A webhook body becomes tasks: every entry × change × item on its own, so that an odd one never costs its neighbors.
 
 use domain::{
-    Author, Content, Delivery, InboundTask, Message, PhoneNumberId, StatusUpdate, Subject, SubjectKey, Timestamp, WaId,
+    Author, Content, Delivery, InboundTask, Message, PhoneNumberId, StatusUpdate, Subject, SubjectKey, Timestamp,
     WabaId, Wamid,
     subject::Kind,
     task::{About, Notice},
