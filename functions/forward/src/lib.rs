@@ -5,7 +5,9 @@ mod attachment;
 mod message;
 mod notice;
 mod place;
+mod revoke;
 mod status;
+mod upkeep;
 
 use std::time::Duration;
 

@@ -384,7 +384,7 @@ impl Chatwoot {
         files::open(&self.client, &self.guarded, &self.base, url, limit).await
     }
 
-    fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
+    pub(crate) fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
         self.authorized(self.client.request(method, self.url(path)))
     }
 
@@ -395,7 +395,7 @@ impl Chatwoot {
             .timeout(CALL)
     }
 
-    async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ChatwootError> {
+    pub(crate) async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ChatwootError> {
         let response = request.send().await.map_err(ChatwootError::of)?;
         let status = response.status();
         if !status.is_success() {
@@ -454,7 +454,7 @@ impl ConversationRow {
 }
 
 /// "Not there" is an answer.
-fn found<T>(answer: Result<T, ChatwootError>) -> Result<Option<T>, ChatwootError> {
+pub(crate) fn found<T>(answer: Result<T, ChatwootError>) -> Result<Option<T>, ChatwootError> {
     match answer {
         Ok(found) => Ok(Some(found)),
         Err(ChatwootError::Gone) => Ok(None),

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValue, TransactWriteItem};
 use domain::{
-    AccountId, Address, Alias, ContactId, ConversationId, CustomerId, Identity, PhoneNumberId, SubjectKey, Timestamp,
-    Window, subject::Kind,
+    AccountId, Address, Alias, ContactId, ConversationId, CustomerId, Identity, PhoneNumberId, Subject, SubjectKey,
+    Timestamp, Window, subject::Kind,
 };
 use serde::{Deserialize, Serialize};
 use serde_dynamo::aws_sdk_dynamodb_1::from_item;
@@ -35,6 +35,12 @@ pub struct Thread {
     /// The conversation in Chatwoot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversation: Option<ConversationId>,
+    /// The keyed hash of the profile that Chatwoot was last brought up to date with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<Subject>,
+    /// Whether the customer wants no marketing.
+    #[serde(default)]
+    pub opt_out: bool,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -321,10 +327,10 @@ fn alias_key(account: AccountId, alias: &Alias) -> Key {
     Key::new(format!("alias#{account}#{}", alias.subject), "alias")
 }
 
-fn customer_key(customer: &CustomerId) -> Key {
+pub(crate) fn customer_key(customer: &CustomerId) -> Key {
     Key::new(format!("customer#{customer}"), "customer")
 }
 
-fn thread_key(customer: &CustomerId, channel: &PhoneNumberId) -> Key {
+pub(crate) fn thread_key(customer: &CustomerId, channel: &PhoneNumberId) -> Key {
     Key::new(format!("customer#{customer}"), format!("channel#{channel}"))
 }

@@ -3,11 +3,14 @@
 
 use base64::Engine as _;
 use domain::{
-    Content, MediaId, Wamid,
-    message::{Card, Digest, Location, Media, MediaKind, OrderLine},
+    Content, Identity, MediaId, UserId, WaId, Wamid,
+    message::{Digest, Location, Media, MediaKind, OrderLine, Product, Referral},
 };
 
-use crate::fields::{self, Fields};
+use crate::{
+    cards,
+    fields::{self, Fields},
+};
 
 /// Reads what `message` says (§2.2).
 pub(crate) fn read(message: &Fields<'_>) -> Content {
@@ -37,21 +40,21 @@ fn known(kind: &str, message: &Fields<'_>) -> Option<Content> {
         }
         "location" => location(&message.object("location")?),
         "contacts" => {
-            let cards: Vec<_> = message.objects("contacts").iter().map(card).collect();
+            let cards = cards::read(message);
             (!cards.is_empty()).then_some(Content::Contacts { cards })
         }
         "interactive" => interactive(&message.object("interactive")?),
         "button" => {
             let button = message.object("button")?;
             let id = button.text("payload");
-            Some(Content::Choice { title: button.text("text").or_else(|| id.clone())?, id })
+            Some(Content::Choice { title: button.text("text").or_else(|| id.clone())?, id, description: None })
         }
         "reaction" => {
             let reaction = message.object("reaction")?;
             Some(Content::Reaction { to: Wamid::new(reaction.text("message_id")?), emoji: reaction.text("emoji") })
         }
         "order" => Some(order(&message.object("order")?)),
-        "system" => Some(Content::Moved { what: message.object("system")?.text("type")? }),
+        "system" => moved(message, &message.object("system")?),
         "edit" => {
             let edit = message.object("edit")?;
             let original = Wamid::new(edit.text("original_message_id")?);
@@ -100,20 +103,45 @@ fn location(object: &Fields<'_>) -> Option<Content> {
     }))
 }
 
-fn card(card: &Fields<'_>) -> Card {
-    let name = card.object("name").and_then(|name| {
-        name.text("formatted_name").or_else(|| {
-            let parts = [name.text("first_name"), name.text("last_name")];
-            let joined = parts.into_iter().flatten().collect::<Vec<_>>().join(" ");
-            (!joined.is_empty()).then_some(joined)
-        })
-    });
-    Card {
-        name,
-        phones: card.objects("phones").iter().filter_map(|p| p.text("phone").or_else(|| p.text("wa_id"))).collect(),
-        emails: card.objects("emails").iter().filter_map(|email| email.text("email")).collect(),
-        company: card.object("org").and_then(|org| org.text("company")),
+/// The old number stands in `from`, old ids in `previous_…` or where the sender's stand (§2.2).
+fn moved(message: &Fields<'_>, system: &Fields<'_>) -> Option<Content> {
+    let what = system.text("type")?;
+    let identity = |user: Option<String>, phone: Option<String>| Identity {
+        user_id: user.map(UserId::new),
+        phone: phone.map(WaId::new),
+        group: None,
+    };
+    if what == "customer_identity_changed" {
+        return Some(Content::Moved { what, old: Identity::default(), new: Identity::default() });
     }
+    let sender = message.text("from_user_id");
+    let new_user = system.text("user_id");
+    let old_user = system.text("previous_user_id").or(sender).filter(|old| new_user.as_ref() != Some(old));
+    let new_phone = ["wa_id", "new_wa_id", "customer"].into_iter().find_map(|name| system.text(name));
+    let old_phone = message.text("from").filter(|old| new_phone.as_ref() != Some(old));
+    Some(Content::Moved { what, old: identity(old_user, old_phone), new: identity(new_user, new_phone) })
+}
+
+/// The advert a message came from.
+pub(crate) fn referral(message: &Fields<'_>) -> Option<Referral> {
+    let referral = message.object("referral")?;
+    let read = Referral {
+        url: referral.text("source_url"),
+        id: referral.text("source_id"),
+        kind: referral.text("source_type"),
+        headline: referral.text("headline"),
+        body: referral.text("body"),
+        picture: referral.text("image_url").or_else(|| referral.text("thumbnail_url")),
+        video: referral.text("video_url"),
+        click: referral.text("ctwa_clid"),
+    };
+    (read != Referral::default()).then_some(read)
+}
+
+/// The product a message asks about.
+pub(crate) fn product(context: &Fields<'_>) -> Option<Product> {
+    let product = context.object("referred_product")?;
+    Some(Product { catalog: product.text("catalog_id"), id: product.text("product_retailer_id")? })
 }
 
 fn interactive(object: &Fields<'_>) -> Option<Content> {
@@ -122,31 +150,36 @@ fn interactive(object: &Fields<'_>) -> Option<Content> {
         "button_reply" | "list_reply" => {
             let reply = object.object(&kind)?;
             let id = reply.text("id");
-            Some(Content::Choice { title: reply.text("title").or_else(|| id.clone())?, id })
+            let description = reply.text("description");
+            Some(Content::Choice { title: reply.text("title").or_else(|| id.clone())?, id, description })
         }
-        "nfm_reply" => Some(Content::Form { fields: form(&object.object("nfm_reply")?) }),
+        "nfm_reply" => Some(form(&object.object("nfm_reply")?)),
         "call_permission_reply" => {
-            let reply = object.object(&kind)?;
-            Some(Content::Call { event: format!("permission {}", reply.text("response").unwrap_or_default()) })
+            let answer = object.object(&kind)?.text("response").unwrap_or_default();
+            Some(Content::Call { event: format!("permission {answer}"), seconds: None })
         }
         _ => None,
     }
 }
 
-/// A form's answers are a JSON string inside JSON.
-fn form(reply: &Fields<'_>) -> Vec<(String, String)> {
-    let Some(json) = reply.text("response_json") else { return Vec::new() };
+/// A form's answers are a JSON string inside JSON; among them stands the token the business gave the form.
+fn form(reply: &Fields<'_>) -> Content {
+    let Some(json) = reply.text("response_json") else { return Content::Form { fields: Vec::new(), id: None } };
     let Ok(answers) = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&json) else {
-        return vec![(String::new(), json)];
+        return Content::Form { fields: vec![(String::new(), json)], id: None };
     };
-    answers
-        .into_iter()
-        .filter(|(name, _)| name != "flow_token")
-        .map(|(name, value)| match value {
-            serde_json::Value::String(text) => (name, text),
-            other => (name, other.to_string()),
-        })
-        .collect()
+    let text = |value: serde_json::Value| match value {
+        serde_json::Value::String(text) => text,
+        other => other.to_string(),
+    };
+    let (mut fields, mut id) = (Vec::new(), None);
+    for (name, value) in answers {
+        match name.as_str() {
+            "flow_token" => id = Some(text(value)).filter(|id| !id.is_empty()),
+            _ => fields.push((name, text(value))),
+        }
+    }
+    Content::Form { fields, id }
 }
 
 fn order(object: &Fields<'_>) -> Content {
@@ -156,11 +189,16 @@ fn order(object: &Fields<'_>) -> Content {
         price: item.float("item_price").unwrap_or_default(),
         currency: item.text("currency").unwrap_or_default(),
     };
-    Content::Order { text: object.text("text"), lines: object.objects("product_items").iter().map(line).collect() }
+    Content::Order {
+        text: object.text("text"),
+        lines: object.objects("product_items").iter().map(line).collect(),
+        catalog: object.text("catalog_id"),
+    }
 }
 
-/// The event of a call, in Meta's word.
-pub(crate) fn call_event(call: &Fields<'_>) -> String {
+/// A call, in Meta's words: what happened, and on `terminate` how it had gone.
+pub(crate) fn call(call: &Fields<'_>) -> Content {
     let event = call.text("event").unwrap_or_else(|| "call".to_owned());
-    call.raw("status").and_then(fields::text).map_or(event.clone(), |status| format!("{event} {status}"))
+    let event = call.raw("status").and_then(fields::text).map_or(event.clone(), |status| format!("{event} {status}"));
+    Content::Call { event, seconds: call.number("duration") }
 }

@@ -2,6 +2,7 @@
 //!
 //! Facts about Meta: `shared/reference/whatsapp-cloud-api.md`, cited by section.
 
+mod cards;
 pub mod compose;
 mod content;
 mod error;

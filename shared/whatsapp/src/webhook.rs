@@ -3,6 +3,7 @@
 use domain::{
     Author, Content, Delivery, GroupId, Identity, InboundTask, Message, PhoneNumberId, StatusUpdate, Subject,
     SubjectKey, Timestamp, UserId, WaId, Wamid,
+    message::Call,
     subject::Kind,
     task::{About, Notice},
 };
@@ -39,8 +40,9 @@ pub fn parse(body: Verified<'_>, key: &SubjectKey, received_at: Timestamp) -> Re
     Ok(out.tasks)
 }
 
-/// The fields whose values are messages, statuses and the like.
-const CONVERSATION_FIELDS: [&str; 5] = ["messages", "smb_message_echoes", "calls", "user_preferences", "standby"];
+/// The fields whose values are messages, statuses and the like. `message_echoes` is what Meta's own automation wrote.
+const CONVERSATION_FIELDS: [&str; 6] =
+    ["messages", "smb_message_echoes", "message_echoes", "calls", "user_preferences", "standby"];
 
 /// The fields that tell about an account, a number, a template or a group (§2.6): a line for the operator.
 const ACCOUNT_FIELDS: [&str; 25] = [
@@ -142,7 +144,8 @@ impl Splitter<'_> {
             self.message(&change, item, Author::Business);
         }
         for item in value.list("statuses") {
-            self.status(&change, item);
+            // The states of a call come under the same name.
+            if change.field == "calls" { self.call_state(&change, item) } else { self.status(&change, item) }
         }
         for item in value.list("calls") {
             self.call(&change, item);
@@ -166,7 +169,8 @@ impl Splitter<'_> {
         };
         let content = content::read(&fields);
         let person = Person { phone, user, group: fields.text("group_id") };
-        self.conversation_item(change, raw, &fields, author, person, "id", content);
+        let id = fields.text("id").map(Wamid::new);
+        self.conversation_item(change, raw, &fields, author, person, id, content);
     }
 
     fn call(&mut self, change: &Change<'_>, raw: &RawValue) {
@@ -174,20 +178,27 @@ impl Splitter<'_> {
         let inbound = fields.text("direction").as_deref() != Some("BUSINESS_INITIATED");
         let (phone, user) = if inbound { ("from", "from_user_id") } else { ("to", "to_user_id") };
         let author = if inbound { Author::Customer } else { Author::Business };
-        let content = Content::Call { event: content::call_event(&fields) };
         let person = Person { phone: fields.text(phone), user: fields.text(user), group: None };
-        // One call sends several events under one id; each is an item of its own.
-        self.conversation_item(change, raw, &fields, author, person, "", content);
+        self.conversation_item(change, raw, &fields, author, person, None, content::call(&fields));
+    }
+
+    /// How a call of the business stands with the customer: it rings, is accepted or turned down.
+    fn call_state(&mut self, change: &Change<'_>, raw: &RawValue) {
+        let Some(fields) = Fields::read(raw) else { return self.item_notice(change, About::Unreadable, raw) };
+        let content = Content::Call { event: fields.text("status").unwrap_or_default(), seconds: None };
+        let person = Person { phone: fields.text("recipient_id"), user: fields.text("recipient_user_id"), group: None };
+        self.conversation_item(change, raw, &fields, Author::Business, person, None, content);
     }
 
     fn preference(&mut self, change: &Change<'_>, raw: &RawValue) {
         let Some(fields) = Fields::read(raw) else { return self.item_notice(change, About::Unreadable, raw) };
-        let content = Content::Preference { value: fields.text("value").unwrap_or_default() };
+        let value = fields.text("value").unwrap_or_default();
+        let content = Content::Preference { value, category: fields.text("category") };
         let person = Person { phone: fields.text("wa_id"), user: fields.text("user_id"), group: None };
-        self.conversation_item(change, raw, &fields, Author::Customer, person, "", content);
+        self.conversation_item(change, raw, &fields, Author::Customer, person, None, content);
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of one message, gathered in its three callers")]
+    #[expect(clippy::too_many_arguments, reason = "the parts of one message, gathered in its four callers")]
     fn conversation_item(
         &mut self,
         change: &Change<'_>,
@@ -195,7 +206,7 @@ impl Splitter<'_> {
         fields: &Fields<'_>,
         author: Author,
         person: Person,
-        id: &str,
+        id: Option<Wamid>,
         content: Content,
     ) {
         let Some(channel) = &change.channel else { return self.item_notice(change, About::Unreadable, raw) };
@@ -204,10 +215,12 @@ impl Splitter<'_> {
         let Some(subject) = customer.subject(self.key) else {
             return self.item_notice(change, About::Unreadable, raw);
         };
-        let id = fields.text(id).map(Wamid::new);
-        let item = match &id {
-            Some(id) => self.item(["message", channel.as_str(), id.as_str()]),
-            None => self.item(["event", channel.as_str(), raw.get()]),
+        let call = fields.text("id").filter(|_| is_end_of_call(&content));
+        let item = match (&id, call) {
+            (Some(id), _) => self.item(["message", channel.as_str(), id.as_str()]),
+            // A call may end in several events: turned down, and terminated. The agent gets one line.
+            (None, Some(call)) => self.item(["call", channel.as_str(), &call]),
+            (None, None) => self.item(["event", channel.as_str(), raw.get()]),
         };
         let context = fields.object("context");
         let flag = |name| context.as_ref().is_some_and(|context| context.flag(name));
@@ -222,6 +235,10 @@ impl Splitter<'_> {
             sent_at: fields.number("timestamp").map_or(self.received_at, Timestamp::from_secs),
             reply_to: context.as_ref().and_then(|context| context.text("id")).map(Wamid::new),
             forwarded: flag("forwarded") || flag("frequently_forwarded"),
+            forwarded_often: flag("frequently_forwarded"),
+            referral: content::referral(fields),
+            product: context.as_ref().and_then(content::product),
+            speaker: person.group.is_some().then(|| person.phone.clone().map(WaId::new)).flatten(),
             content,
         });
         self.tasks.push(Grouped { group: self.group(channel.as_str(), subject.as_str()), task });
@@ -282,6 +299,10 @@ impl Splitter<'_> {
     fn item<'a>(&self, parts: impl IntoIterator<Item = &'a str>) -> Subject {
         self.key.subject_of_all(Kind::Item, parts)
     }
+}
+
+fn is_end_of_call(content: &Content) -> bool {
+    matches!(content, Content::Call { event, seconds } if Call::read(event, *seconds).is_over())
 }
 
 fn channel(value: &Fields<'_>) -> Option<PhoneNumberId> {
