@@ -2,17 +2,23 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod adverts;
 mod balance;
 mod both_ways;
 mod callbacks;
+mod calls;
 mod cast;
 mod crashes;
+mod echoes;
 mod faults_inbound;
 mod faults_outbound;
 mod inbound;
 mod inbound_kinds;
+mod marks;
 mod outbound;
+mod profiles;
 mod retries;
+mod revokes;
 mod rules;
 mod shop;
 mod statuses;
