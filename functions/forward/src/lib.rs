@@ -116,7 +116,7 @@ impl Forward {
         let refused = matches!(class, Class::Permanent | Class::Uncertain);
         let refusals = self.excuse(task, error, refused).await;
         let (after, reason) = match class {
-            Class::Transient { after } => (after.map(|after| self.pace(record, error, after)), None),
+            Class::Transient { after } => (after.map(|after| Self::pace(record, error, after)), None),
             // Refusals count where there is a claim, and not receives: most of those may have been an outage.
             Class::Permanent | Class::Uncertain if refusals.unwrap_or(record.receives.into()) < i64::from(REFUSALS) => {
                 (None, None)
@@ -133,7 +133,7 @@ impl Forward {
     }
 
     /// What is asked for is the least; an outage is not asked again at that pace for ever. Waiting for somebody else is.
-    fn pace(&self, record: &Record, error: &BridgeError, after: Duration) -> Duration {
+    fn pace(record: &Record, error: &BridgeError, after: Duration) -> Duration {
         let busy = matches!(error, BridgeError::Busy(_));
         if busy { after } else { after.max(backoff(record.receives, &record.id)) }
     }

@@ -10,8 +10,8 @@ use chatwoot::{
     upkeep::{self, ContactChange, Standing},
 };
 use domain::{
-    Author, Class, Classify as _, Content, ConversationId, CustomerId, Locale, Message, Subject, message::Referral,
-    words::Line,
+    Author, Class, Classify as _, Content, ConversationId, CustomerId, Locale, Message, Subject, UserId,
+    message::Referral, words::Line,
 };
 use queue::Record;
 use serde_json::{Map, Value, json};
@@ -73,7 +73,7 @@ impl Forward {
 
     /// What stands for the profile a message shows.
     pub(crate) fn profile_hash(&self, message: &Message) -> Subject {
-        let user = message.customer.user_id.as_ref().map(|user| user.as_str());
+        let user = message.customer.user_id.as_ref().map(UserId::as_str);
         let parts = [message.name.as_deref(), message.username.as_deref(), user];
         self.clients.profiles.hash(parts.map(Option::unwrap_or_default))
     }
@@ -109,7 +109,7 @@ impl Forward {
         standing: &Standing,
     ) -> Result<ContactChange, BridgeError> {
         let mut change = ContactChange::default();
-        let user = message.customer.user_id.as_ref().map(|user| user.as_str());
+        let user = message.customer.user_id.as_ref().map(UserId::as_str);
         for (key, value) in [("whatsapp_username", message.username.as_deref()), ("whatsapp_user_id", user)] {
             if let Some(value) = value.filter(|value| standing.contact_attributes.get(key) != Some(&json!(value))) {
                 change.attributes.insert(key.to_owned(), json!(value));

@@ -51,7 +51,7 @@ impl Reconcile {
             match round {
                 Ok(hints) => tracing::info!(channel.id = %channel.phone_number_id, hints, "a round went through"),
                 Err(error) => {
-                    tracing::warn!(%error, channel.id = %channel.phone_number_id, "a round did not go through")
+                    tracing::warn!(%error, channel.id = %channel.phone_number_id, "a round did not go through");
                 }
             }
         }

@@ -9,7 +9,7 @@ use crate::{AccountId, ConversationId, Message, MessageId, PhoneNumberId, Status
 #[serde(tag = "task", rename_all = "snake_case")]
 pub enum InboundTask {
     /// A customer's message or an echo from the shop's phone.
-    MessageV1(Message),
+    MessageV1(Box<Message>),
     /// How far a message of ours came.
     StatusV1(StatusUpdate),
     /// Something about the account or the number, or something we do not know.

@@ -224,7 +224,7 @@ impl Splitter<'_> {
         };
         let context = fields.object("context");
         let flag = |name| context.as_ref().is_some_and(|context| context.flag(name));
-        let task = InboundTask::MessageV1(Message {
+        let message = Message {
             channel: channel.clone(),
             item,
             id,
@@ -240,7 +240,8 @@ impl Splitter<'_> {
             product: context.as_ref().and_then(content::product),
             speaker: person.group.is_some().then(|| person.phone.clone().map(WaId::new)).flatten(),
             content,
-        });
+        };
+        let task = InboundTask::MessageV1(Box::new(message));
         self.tasks.push(Grouped { group: self.group(channel.as_str(), subject.as_str()), task });
     }
 

@@ -194,8 +194,8 @@ fn line(message: &MessageView, name: &str) -> String {
         "incoming" => "",
         _ => " ←",
     };
-    let files: String = message.attachments.iter().map(|file| format!(" [{}]", file.filename)).collect();
-    format!("{name}{who}: {}{files}", short(&message.content))
+    let files: Vec<_> = message.attachments.iter().map(|file| format!(" [{}]", file.filename)).collect();
+    format!("{name}{who}: {}{}", short(&message.content), files.concat())
 }
 
 fn messages(world: &World) -> BTreeMap<i64, String> {

@@ -93,8 +93,8 @@ async fn wherever_forward_dies_the_name_is_new_and_an_agents_next_one_stays() {
         world.calm().await;
         world.later(12 * MINUTE + MINUTE).await.unwrap();
         let contact = || {
-            let contacts = world.chatwoot.contacts().into_iter();
-            contacts.filter(|c| c.phone_number.as_ref().is_some_and(|p| p.ends_with(&phone))).next_back().unwrap()
+            let mut contacts = world.chatwoot.contacts().into_iter();
+            contacts.rfind(|c| c.phone_number.as_ref().is_some_and(|p| p.ends_with(&phone))).unwrap()
         };
         assert_eq!(contact().name, "Dos", "await {n}");
         world.chatwoot.agent("Sofía").renames(contact().id, "Don Dos").await;

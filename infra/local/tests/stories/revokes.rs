@@ -105,3 +105,26 @@ async fn what_the_shop_deletes_on_its_phone_is_deleted_unless_more_of_it_stands(
     assert_eq!(world.conversation("Ana").unwrap(), conversation);
     assert_eq!(counted(&world, "done").await, 3, "{CHANNEL}");
 }
+
+#[tokio::test]
+async fn a_deletion_is_followed_wherever_forward_dies() {
+    let world = World::start().await.unwrap();
+    let (mut n, mut lives) = (0, 0);
+    while lives < 4 {
+        let name = format!("Cliente {n}");
+        let customer = world.meta.customer(&name, &format!("5215550{n:06}"));
+        let first = customer.writes("mi clave es 123").await.unwrap();
+        world.work().await.unwrap();
+        customer.edits(&first, "mi clave es 124").await.unwrap();
+        customer.revokes(&first).await.unwrap();
+        let died = world.forward_killed(n).await.unwrap();
+        world.calm().await;
+        world.later(13 * MINUTE).await.unwrap();
+        let read = world.agent_reads(&name);
+        assert_eq!(read, [format!("{name}: {DELETED}"), format!("{name}: {DELETED}")], "await {n}");
+        assert_eq!((world.queued("inbound"), world.dead_letters("inbound")), (0, vec![]), "await {n}");
+        lives = if died { 0 } else { lives + 1 };
+        n += 1;
+    }
+    assert!(n > 12, "only {n} moments to die at");
+}

@@ -36,9 +36,10 @@ pub(super) fn content<'m>(message: &'m Message, content: &'m Content, locale: Lo
         Content::Order { text, lines, catalog } => said(order(text.as_deref(), lines, catalog.as_deref(), locale)),
         Content::Edit { original, content: new } => {
             let new = self::content(message, new, locale);
-            let text = match new.text.is_empty() {
-                true => Inbound::EditedToNothing.say(locale),
-                false => join(&Inbound::Edited.say(locale), &new.text),
+            let text = if new.text.is_empty() {
+                Inbound::EditedToNothing.say(locale)
+            } else {
+                join(&Inbound::Edited.say(locale), &new.text)
             };
             Rendered { text, quote: Some(original), ..new }
         }

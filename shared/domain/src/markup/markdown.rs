@@ -1,4 +1,4 @@
-//! Chatwoot's side: CommonMark with `~~strike~~`. Reading it is pulldown-cmark's; writing is checked by reading it again.
+//! Markdown as Chatwoot shows it, with `~~strike~~`. Reading it is left to `pulldown-cmark`; writing is checked by reading it again.
 
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
@@ -113,7 +113,7 @@ fn write(document: &Document, way: impl Fn(usize) -> Way) -> String {
             }
             Block::Code(code) => {
                 let fence = "`".repeat(longest_run(code).max(2) + 1);
-                out.push_str(&format!("{fence}\n{code}\n{fence}"));
+                out.extend([fence.as_str(), "\n", code, "\n", &fence]);
             }
             Block::Drawn(source) => out.push_str(source),
         }
@@ -153,7 +153,7 @@ fn inline(spans: &[Span], line_end: &str, caution: Caution, out: &mut String) {
             Span::Code(code) => {
                 let mark = "`".repeat(longest_run(code) + 1);
                 let pad = if code.starts_with(['`', ' ']) || code.ends_with(['`', ' ']) { " " } else { "" };
-                out.push_str(&format!("{mark}{pad}{code}{pad}{mark}"));
+                out.extend([mark.as_str(), pad, code, pad, &mark]);
             }
             Span::Styled(style, inner) => {
                 let mark = match style {
@@ -219,7 +219,9 @@ fn hide_urls(text: &str) -> (String, Vec<String>) {
         // In a link the address is the parser's.
         let bare = !text[..at].ends_with('<') && !text[..at].ends_with("](");
         if let Some(found) = url::at(text, at).filter(|_| bare && url::may_start(c)) {
-            out.push_str(&format!("{}{}{}", HIDDEN.0, urls.len(), HIDDEN.1));
+            out.push(HIDDEN.0);
+            out.push_str(&urls.len().to_string());
+            out.push(HIDDEN.1);
             urls.push(found.to_owned());
             at += found.len();
         } else {
@@ -278,7 +280,12 @@ impl<'s> Reader<'s> {
             Event::Start(tag) => self.start(tag, range.start),
             Event::End(tag) => self.end(tag, range.end),
             Event::Text(text) if self.code.is_some() => self.code.get_or_insert_default().push_str(&text),
-            Event::Text(text) | Event::Html(text) | Event::InlineHtml(text) => {
+            Event::Text(text)
+            | Event::Html(text)
+            | Event::InlineHtml(text)
+            | Event::FootnoteReference(text)
+            | Event::InlineMath(text)
+            | Event::DisplayMath(text) => {
                 self.reach(&range);
                 self.words(&text);
             }
@@ -292,10 +299,6 @@ impl<'s> Reader<'s> {
                 self.push(Span::Break);
             }
             Event::Rule => self.as_it_stands(range),
-            Event::FootnoteReference(text) | Event::InlineMath(text) | Event::DisplayMath(text) => {
-                self.reach(&range);
-                self.words(&text);
-            }
             Event::TaskListMarker(_) => {}
         }
     }

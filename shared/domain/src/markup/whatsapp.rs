@@ -240,9 +240,9 @@ pub(super) fn compose(document: &Document) -> String {
             }
             Block::Item { number, depth, spans } => {
                 let mark = number.map_or_else(|| "- ".to_owned(), |number| format!("{number}. "));
-                out.push_str(&format!("{}{mark}{}", "  ".repeat(*depth), lines(spans).join("\n")));
+                out.extend(["  ".repeat(*depth), mark, lines(spans).join("\n")]);
             }
-            Block::Code(code) => out.push_str(&format!("{FENCE}\n{code}\n{FENCE}")),
+            Block::Code(code) => out.extend([FENCE, "\n", code, "\n", FENCE]),
             Block::Drawn(source) => out.push_str(source),
         }
     }

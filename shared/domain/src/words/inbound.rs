@@ -133,10 +133,12 @@ impl Inbound<'_> {
             Self::Forwarded { often: false } => ("↪️ Reenviado", "↪️ Forwarded"),
             Self::Forwarded { often: true } => ("↪️ Reenviado muchas veces", "↪️ Forwarded many times"),
             Self::Advert { post, headline } => {
-                let came = match post {
-                    false => pick(locale, "📣 Llegó por un anuncio", "📣 Came from an advert"),
-                    true => pick(locale, "📣 Llegó por una publicación", "📣 Came from a post"),
+                let (es, en) = if post {
+                    ("📣 Llegó por una publicación", "📣 Came from a post")
+                } else {
+                    ("📣 Llegó por un anuncio", "📣 Came from an advert")
                 };
+                let came = pick(locale, es, en);
                 return headline.map_or_else(|| came.to_owned(), |headline| format!("{came}: **{headline}**"));
             }
             Self::NewNumber(change) => {
@@ -199,10 +201,12 @@ fn call_line(call: Call, author: Author, locale: Locale) -> String {
     let theirs = author == Author::Customer;
     let (es, en) = match call {
         Call::Answered { seconds } => {
-            let line = match theirs {
-                true => pick(locale, "📞 Llamada del cliente contestada", "📞 The customer's call was answered"),
-                false => pick(locale, "📞 El cliente contestó la llamada", "📞 The customer answered the call"),
+            let (es, en) = if theirs {
+                ("📞 Llamada del cliente contestada", "📞 The customer's call was answered")
+            } else {
+                ("📞 El cliente contestó la llamada", "📞 The customer answered the call")
             };
+            let line = pick(locale, es, en);
             let time = seconds.filter(|seconds| *seconds > 0).map(duration);
             return format!("{line}{}", in_brackets("", time.as_deref()));
         }
