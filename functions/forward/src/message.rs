@@ -60,9 +60,10 @@ impl Forward {
         let revoked = self.is_revoked(message).await?;
         let blanked = revoked.then(|| render::blank(message));
         let shown = blanked.as_ref().unwrap_or(message);
-        let (conversation, id) = self.place_and_write(record, shown, &channel, &customer, &chatwoot, before).await?;
-        self.follow(message, &customer, conversation, id).await?;
-        self.keep_up(record, message, &customer, &chatwoot, conversation).await?;
+        let (conversation, id, thread) =
+            self.place_and_write(record, shown, &channel, &customer, &chatwoot, before).await?;
+        let revoked = self.follow(message, &customer, conversation, id).await? || revoked;
+        self.keep_up(record, message, &customer, &thread, &chatwoot, conversation).await?;
         let link = message.id.as_ref().map(|wamid| Link {
             wamid: wamid.clone(),
             customer,
@@ -73,7 +74,7 @@ impl Forward {
             part: None,
             early: None,
         });
-        self.close(message, link, &chatwoot).await?;
+        self.close(message, link, revoked, &chatwoot).await?;
         self.metrics.count(Metric::Forwarded);
         Ok(())
     }
@@ -100,14 +101,14 @@ impl Forward {
         customer: &CustomerId,
         chatwoot: &Chatwoot,
         before: Before,
-    ) -> Result<(ConversationId, MessageId), BridgeError> {
+    ) -> Result<(ConversationId, MessageId, Thread), BridgeError> {
         let customers = &self.clients.customers;
         let mut thread = self.touch(message, channel, customer).await?;
         let mut gone_before = false;
         loop {
             let conversation = self.conversation(record, chatwoot, channel, customer, &thread, message).await?;
             match self.write(record, message, channel, chatwoot, conversation, before).await {
-                Ok(id) => return Ok((conversation, id)),
+                Ok(id) => return Ok((conversation, id, thread)),
                 // An agent deleted the conversation or the contact: a new one is found or made, once.
                 Err(BridgeError::Chatwoot(ChatwootError::Gone)) if !gone_before => {
                     gone_before = true;
@@ -238,14 +239,18 @@ impl Forward {
     }
 
     /// Closes the claim. A message taken back before that is deleted first: it ends as if it had been taken back after.
-    async fn close(&self, message: &Message, link: Option<Link>, chatwoot: &Chatwoot) -> Result<(), BridgeError> {
+    async fn close(
+        &self,
+        message: &Message,
+        link: Option<Link>,
+        revoked: bool,
+        chatwoot: &Chatwoot,
+    ) -> Result<(), BridgeError> {
         let (claims, counters, traces) = (&self.clients.claims, &self.clients.counters, &self.clients.traces);
         let (number, item) = (message.channel.as_str(), &message.item);
         let Some(link) = link else { return Ok(counters.close(claims, number, item, Fate::Done).await?) };
         let links = &self.clients.links;
-        if self.is_revoked(message).await?
-            || !links.close_unless_revoked(&link, claims, (counters, traces), number, item).await?
-        {
+        if revoked || !links.close_unless_revoked(&link, claims, (counters, traces), number, item).await? {
             chatwoot.delete_message(link.conversation, link.message).await?;
             links.close(&link, claims, counters, number, item).await?;
         }

@@ -61,18 +61,16 @@ impl Forward {
         Ok(false)
     }
 
-    /// Lets an edit share the fate of the message it changes, if that is taken back later.
+    /// Lets an edit share the fate of the message it changes. Tells whether that was taken back already.
     pub(crate) async fn follow(
         &self,
         message: &Message,
         customer: &CustomerId,
         conversation: ConversationId,
         id: MessageId,
-    ) -> Result<(), BridgeError> {
-        if let Some(original) = edited(message) {
-            self.clients.traces.follow(original, customer, conversation, id).await?;
-        }
-        Ok(())
+    ) -> Result<bool, BridgeError> {
+        let Some(original) = edited(message) else { return Ok(false) };
+        Ok(self.clients.traces.follow(original, customer, conversation, id).await?.revoked)
     }
 }
 

@@ -15,6 +15,7 @@ use domain::{
 };
 use queue::Record;
 use serde_json::{Map, Value, json};
+use store::Thread;
 
 use crate::Forward;
 
@@ -30,13 +31,14 @@ impl Forward {
         record: &Record,
         message: &Message,
         customer: &CustomerId,
+        thread: &Thread,
         chatwoot: &Chatwoot,
         conversation: ConversationId,
     ) -> Result<(), BridgeError> {
         if let Some(opt_out) = opt_out(&message.content) {
             self.clients.profiles.marketing(customer, &message.channel, opt_out, message.sent_at).await?;
         }
-        let profile = self.new_profile(message, customer).await?;
+        let profile = self.new_profile(message, customer, thread).await?;
         if profile.is_none() && message.referral.is_none() {
             return Ok(());
         }
@@ -60,14 +62,23 @@ impl Forward {
     }
 
     /// The hash of the customer's profile, if it is not the one Chatwoot was last brought up to date with.
-    async fn new_profile(&self, message: &Message, customer: &CustomerId) -> Result<Option<Subject>, BridgeError> {
+    async fn new_profile(
+        &self,
+        message: &Message,
+        customer: &CustomerId,
+        thread: &Thread,
+    ) -> Result<Option<Subject>, BridgeError> {
         // In a group it is the speaker's, and the contact is the group.
         if message.customer.group.is_some() || (message.name.is_none() && message.username.is_none()) {
             return Ok(None);
         }
         let profile = self.profile_hash(message);
-        let thread = self.clients.customers.thread(customer, &message.channel).await?;
-        let seen = thread.and_then(|thread| thread.profile);
+        let mut seen = thread.profile.clone();
+        if seen.is_none() {
+            // A contact made for this very message is up to date.
+            let thread = self.clients.customers.thread(customer, &message.channel).await?;
+            seen = thread.and_then(|thread| thread.profile);
+        }
         Ok(Some(profile).filter(|profile| seen.as_ref() != Some(profile)))
     }
 

@@ -128,3 +128,27 @@ async fn a_deletion_is_followed_wherever_forward_dies() {
     }
     assert!(n > 12, "only {n} moments to die at");
 }
+
+#[tokio::test]
+async fn a_deletion_that_overtakes_a_half_written_message_is_followed_all_the_same() {
+    let world = World::start().await.unwrap();
+    let (mut n, mut lives) = (0, 0);
+    while lives < 4 {
+        let name = format!("Cliente {n}");
+        let phone = format!("5215550{n:06}");
+        let original = world.meta.customer(&name, &phone).writes("mi clave es 123").await.unwrap();
+        let died = world.forward_killed(n).await.unwrap();
+        // Without a user id it stands in another line of the queue, and need not wait.
+        let item = json!({"from": phone, "id": format!("wamid.r{n}"), "timestamp": "1795190400", "type": "revoke",
+            "revoke": {"original_message_id": original}});
+        post(&world, &body("messages", &json!({"messages": [item]}))).await;
+        world.work().await.unwrap();
+        world.calm().await;
+        world.later(13 * MINUTE).await.unwrap();
+        assert_eq!(world.agent_reads(&name), [format!("{name}: {DELETED}")], "await {n}");
+        assert_eq!((world.queued("inbound"), world.dead_letters("inbound")), (0, vec![]), "await {n}");
+        lives = if died { 0 } else { lives + 1 };
+        n += 1;
+    }
+    assert!(n > 20, "only {n} moments to die at");
+}

@@ -7,6 +7,7 @@
 mod compare;
 mod escape;
 mod markdown;
+mod read;
 mod url;
 mod whatsapp;
 
@@ -41,7 +42,7 @@ pub fn literal_line(text: &str) -> String {
 
 /// Markdown, as Chatwoot's editor writes it, as a text for WhatsApp.
 pub fn to_whatsapp(markdown: &str) -> String {
-    whatsapp::compose(&markdown::parse(markdown))
+    whatsapp::compose(&read::parse(markdown))
 }
 
 /// Blocks, each with the number of line ends before it.
