@@ -1,10 +1,13 @@
 //! A message deleted for everyone is deleted in Chatwoot, too: once, with its files and edits, whatever came first.
 
+use domain::{AccountId, Author, ConversationId, CustomerId, MessageId, SubjectKey, Wamid, subject::Kind};
 use serde_json::json;
+use store::{Claims, Counters, Link, Links, Traces};
 use testkit::{CHANNEL, World};
 
 use crate::cast::{
-    MINUTE, always, ana, ana_wrote, answer, body, calls, counted, patience, post, post_all_again, profile, text,
+    HOUR, MINUTE, always, ana, ana_wrote, answer, body, calls, counted, patience, post, post_all_again, profile, table,
+    text,
 };
 use crate::shop::file;
 
@@ -151,4 +154,32 @@ async fn a_deletion_that_overtakes_a_half_written_message_is_followed_all_the_sa
         n += 1;
     }
     assert!(n > 20, "only {n} moments to die at");
+}
+
+#[tokio::test]
+async fn the_write_that_closes_a_message_sees_a_deletion_that_came_in_between() {
+    let world = World::start().await.unwrap();
+    let key = SubjectKey::new("subject-key-of-the-stories".into());
+    let (links, traces) = (Links::new(table(&world), key.clone()), Traces::new(table(&world), key.clone()));
+    let (claims, counters) = (Claims::new(table(&world)), Counters::new(table(&world)));
+    let (wamid, item) = (Wamid::new("wamid.1"), key.subject(Kind::Item, "1"));
+    let link = Link {
+        wamid: wamid.clone(),
+        customer: CustomerId::mint(),
+        account: AccountId(3),
+        conversation: ConversationId(1),
+        message: MessageId(1),
+        author: Author::Customer,
+        part: None,
+        early: None,
+    };
+    let close =
+        async || links.close_unless_revoked(&link, &claims, (&counters, &traces), CHANNEL, &item).await.unwrap();
+    traces.revoke(&wamid, None).await.unwrap();
+    assert!(!close().await);
+    assert_eq!((links.get(&wamid).await.unwrap(), counted(&world, "done").await), (None, 0));
+    // Longer than Meta may repeat the message it is not remembered.
+    world.pass(16 * 24 * HOUR);
+    assert!(close().await);
+    assert_eq!(counted(&world, "done").await, 1);
 }
