@@ -7,7 +7,9 @@ mod locks;
 mod message;
 mod notice;
 mod place;
+mod revoke;
 mod status;
+mod upkeep;
 mod who;
 
 use std::time::Duration;

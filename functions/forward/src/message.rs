@@ -4,19 +4,23 @@ use std::time::Duration;
 
 use bridge::BridgeError;
 use chatwoot::{
-    Chatwoot, ChatwootError, NewMessage,
+    Attachment, Chatwoot, ChatwootError, NewMessage,
     render::{self, Rendered},
 };
 use domain::{
     Author, Channel, Class, Classify as _, Content, ConversationId, CustomerId, Message, MessageId, Timestamp, Wamid,
+    message::Call, vcard,
 };
 use platform::Metric;
 use queue::Record;
 use serde_json::json;
-use store::{Fate, Link};
-use whatsapp::GraphError;
+use store::{Fate, Link, Thread};
+use whatsapp::{GraphError, graph::file_timeout};
 
-use crate::{Before, Forward};
+use crate::{
+    Before, Forward,
+    upkeep::{self, opens_window},
+};
 
 /// How often a file may turn out damaged, or be missing where Meta said it was, before the agent is told instead.
 const DAMAGED: i64 = 5;
@@ -42,14 +46,46 @@ impl Forward {
             self.clients.counters.close(&self.clients.claims, number, &message.item, Fate::Duplicate).await?;
             return Ok(());
         }
+        if let Content::Revoke { original } = &message.content
+            && self.revoke(message, &channel, original).await?
+        {
+            return Ok(());
+        }
         let (customer, message) = self.who(&channel, message).await?;
         let message = message.as_ref();
+        if is_silent(message) {
+            self.touch(message, &channel, &customer).await?;
+            return Ok(self.clients.counters.close(&self.clients.claims, number, &message.item, Fate::Done).await?);
+        }
         let chatwoot = self.clients.chatwoot(channel.account).await?;
-        let (conversation, id) = self.place_and_write(record, message, &channel, &customer, &chatwoot, before).await?;
+        let revoked = self.is_revoked(message).await?;
+        let blanked = revoked.then(|| render::blank(message));
+        let shown = blanked.as_ref().unwrap_or(message);
+        let (conversation, id, thread) =
+            self.place_and_write(record, shown, &channel, &customer, &chatwoot, before).await?;
+        let revoked = self.follow(message, &customer, conversation, id).await? || revoked;
+        self.keep_up(record, message, &customer, &thread, &chatwoot, conversation).await?;
         self.renew_contact(&chatwoot, &channel, &customer, message).await?;
-        self.close(message, &channel, customer, conversation, id).await?;
+        let link = message.id.as_ref().map(|wamid| Link {
+            wamid: wamid.clone(),
+            customer,
+            account: channel.account,
+            conversation,
+            message: id,
+            author: message.author,
+            part: None,
+            early: None,
+        });
+        self.close(message, link, revoked, &chatwoot).await?;
         self.metrics.count(Metric::Forwarded);
         Ok(())
+    }
+
+    /// Records that the customer is there. The window opens before the agent can see the message and answer it.
+    async fn touch(&self, message: &Message, channel: &Channel, customer: &CustomerId) -> Result<Thread, BridgeError> {
+        let written_at = opens_window(message).then_some(message.sent_at);
+        let number = &channel.phone_number_id;
+        Ok(self.clients.customers.touch(customer, number, &message.customer, written_at).await?)
     }
 
     /// What the bridge sent itself must not come back as an echo.
@@ -66,16 +102,14 @@ impl Forward {
         customer: &CustomerId,
         chatwoot: &Chatwoot,
         before: Before,
-    ) -> Result<(ConversationId, MessageId), BridgeError> {
-        // The window opens before the agent can see the message and answer it.
-        let written_at = opens_window(message).then_some(message.sent_at);
+    ) -> Result<(ConversationId, MessageId, Thread), BridgeError> {
         let customers = &self.clients.customers;
-        let mut thread = customers.touch(customer, &channel.phone_number_id, &message.customer, written_at).await?;
+        let mut thread = self.touch(message, channel, customer).await?;
         let mut gone_before = false;
         loop {
             let conversation = self.conversation(record, chatwoot, channel, customer, &thread, message, before).await?;
             match self.write(record, message, channel, chatwoot, conversation, before).await {
-                Ok(id) => return Ok((conversation, id)),
+                Ok(id) => return Ok((conversation, id, thread)),
                 // An agent deleted the conversation or the contact: a new one is found or made, once.
                 Err(BridgeError::Chatwoot(ChatwootError::Gone)) if !gone_before => {
                     gone_before = true;
@@ -102,20 +136,25 @@ impl Forward {
         {
             return Ok(found);
         }
-        let rendered = render::render(message, self.clients.locale);
+        let mut rendered = render::render(message, self.clients.locale);
         let quoted = self.quoted(rendered.quote, conversation).await?;
+        if quoted.is_some() && render::is_new_caption(message) {
+            // The file stands in the message it quotes.
+            rendered.file = None;
+        }
         let lost_quote = rendered.quote.is_some() && quoted.is_none();
         let text =
             |text: &str| if lost_quote { render::with_lost_quote(text, self.clients.locale) } else { text.to_owned() };
         let new = |content| NewMessage {
             content,
-            incoming: message.author == Author::Customer,
+            incoming: message.author == Author::Customer && !rendered.note,
+            private: rendered.note,
             source_id: Some(&source),
-            attributes: attributes(message, quoted),
+            attributes: attributes(message, &rendered, quoted),
             ..NewMessage::default()
         };
+        let content = text(&rendered.text);
         if rendered.file.is_some() {
-            let content = text(&rendered.text);
             if let Some(id) =
                 self.write_file(record, before, channel, chatwoot, conversation, &rendered, new(&content)).await?
             {
@@ -124,7 +163,15 @@ impl Forward {
             let content = text(&render::without_file(&rendered, self.clients.locale));
             return Ok(chatwoot.create_message(conversation, new(&content)).await?);
         }
-        Ok(chatwoot.create_message(conversation, new(&text(&rendered.text))).await?)
+        if !rendered.cards.is_empty() {
+            let file = NewMessage { attachment: Some(card_file(&rendered)), ..new(&content) };
+            match chatwoot.create_message(conversation, file).await {
+                // The cards are in the text as well.
+                Err(ChatwootError::Refused(status)) if status == 413 || before.refusals + 1 >= DAMAGED => {}
+                made => return Ok(made?),
+            }
+        }
+        Ok(chatwoot.create_message(conversation, new(&content)).await?)
     }
 
     /// The message in a conversation, if an earlier attempt wrote it there.
@@ -205,30 +252,23 @@ impl Forward {
         Ok(link.filter(|link| link.conversation == conversation).map(|link| link.message))
     }
 
+    /// Closes the claim. A message taken back before that is deleted first: it ends as if it had been taken back after.
     async fn close(
         &self,
         message: &Message,
-        channel: &Channel,
-        customer: CustomerId,
-        conversation: ConversationId,
-        id: MessageId,
+        link: Option<Link>,
+        revoked: bool,
+        chatwoot: &Chatwoot,
     ) -> Result<(), BridgeError> {
-        let (claims, counters) = (&self.clients.claims, &self.clients.counters);
-        let number = message.channel.as_str();
-        let Some(wamid) = &message.id else {
-            return Ok(counters.close(claims, number, &message.item, Fate::Done).await?);
-        };
-        let link = Link {
-            wamid: wamid.clone(),
-            customer,
-            account: channel.account,
-            conversation,
-            message: id,
-            author: message.author,
-            part: None,
-            early: None,
-        };
-        Ok(self.clients.links.close(&link, claims, counters, number, &message.item).await?)
+        let (claims, counters, traces) = (&self.clients.claims, &self.clients.counters, &self.clients.traces);
+        let (number, item) = (message.channel.as_str(), &message.item);
+        let Some(link) = link else { return Ok(counters.close(claims, number, item, Fate::Done).await?) };
+        let links = &self.clients.links;
+        if revoked || !links.close_unless_revoked(&link, claims, (counters, traces), number, item).await? {
+            chatwoot.delete_message(link.conversation, link.message).await?;
+            links.close(&link, claims, counters, number, item).await?;
+        }
+        Ok(())
     }
 }
 
@@ -237,24 +277,34 @@ fn source_id(message: &Message) -> String {
     message.id.as_ref().map_or_else(|| format!("lmotos:{}", message.item), |id| id.as_str().to_owned())
 }
 
-/// A live message or call of the customer's opens the window (§4.5); what only tells about messages does not.
-pub(crate) fn opens_window(message: &Message) -> bool {
-    message.author == Author::Customer
-        && match &message.content {
-            Content::Preference { .. } | Content::Moved { .. } | Content::Revoke { .. } | Content::Edit { .. } => false,
-            Content::Call { event } => event.starts_with("connect"),
-            _ => true,
-        }
+/// A call that rings is nothing to read yet; what becomes of it is.
+fn is_silent(message: &Message) -> bool {
+    matches!(&message.content, Content::Call { event, seconds } if !Call::read(event, *seconds).is_over())
 }
 
-fn attributes(message: &Message, quoted: Option<MessageId>) -> serde_json::Value {
+fn attributes(message: &Message, rendered: &Rendered<'_>, quoted: Option<MessageId>) -> serde_json::Value {
     let mut attributes = serde_json::Map::new();
     attributes.insert("external_created_at".to_owned(), json!(Timestamp::as_secs(message.sent_at)));
     if let Some(quoted) = quoted {
         attributes.insert("in_reply_to".to_owned(), json!(quoted));
     }
-    if message.author == Author::Business {
+    if let Some(referral) = &message.referral {
+        attributes.insert("referral".to_owned(), upkeep::mark(referral));
+    }
+    if message.author == Author::Business && !rendered.note {
         attributes.insert("external_echo".to_owned(), json!(true));
     }
     attributes.into()
+}
+
+fn card_file(rendered: &Rendered<'_>) -> Attachment {
+    let file = vcard::compose(rendered.cards);
+    let size = file.len() as u64;
+    Attachment {
+        filename: vcard::file_name(rendered.cards),
+        mime_type: "text/vcard".to_owned(),
+        size: Some(size),
+        body: file.into(),
+        limit: file_timeout(size),
+    }
 }

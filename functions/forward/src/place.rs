@@ -1,13 +1,13 @@
 //! Where a message belongs in Chatwoot: the customer's contact and conversation, found or made.
 
 use bridge::BridgeError;
-use chatwoot::{Chatwoot, ChatwootError, Contact, NewContact};
+use chatwoot::{Chatwoot, ChatwootError, Contact, NewContact, upkeep::contact_name};
 use domain::{Channel, ContactId, ConversationId, CustomerId, Message, WaId, subject::Kind, words::Line};
 use queue::Record;
 use serde_json::json;
 use store::{Claim, Thread};
 
-use crate::{Before, Forward, message::opens_window};
+use crate::{Before, Forward, upkeep::opens_window};
 
 impl Forward {
     /// The conversation of a customer on a channel.
@@ -37,9 +37,10 @@ impl Forward {
             self.clients.claims.excuse(&message.item, false).await?;
             return Err(BridgeError::Busy(std::time::Duration::from_secs(1)));
         }
-        let conversation = self.find_place(chatwoot, channel, customer, message, over).await?;
+        let found = self.find_place(chatwoot, channel, customer, message, over).await;
+        // Whatever came of it: who comes next must not wait for the lease.
         self.clients.claims.release(&claim).await?;
-        Ok(conversation)
+        found
     }
 
     /// Whether a new conversation is due. A message reopens the resolved one where the inbox is locked to a single one; where
@@ -85,13 +86,18 @@ impl Forward {
         {
             return Ok(conversation);
         }
-        let contact = self.contact(chatwoot, channel, customer, message).await?;
+        let (contact, made) = self.contact(chatwoot, channel, customer, message).await?;
         let open = over.is_some();
         let conversation = match chatwoot.conversation_of_source(channel.inbox, customer, contact, open).await? {
             Some(found) => found,
             None => chatwoot.create_conversation(channel.inbox, contact, customer).await?,
         };
         self.clients.conversations.bind(&self.clients.customers, customer, channel, contact, conversation).await?;
+        if made {
+            // The contact was made of this very profile.
+            let profile = self.profile_hash(message);
+            self.clients.profiles.seen(customer, &channel.phone_number_id, &profile).await?;
+        }
         Ok(conversation)
     }
 
@@ -114,31 +120,34 @@ impl Forward {
         Ok(None)
     }
 
+    /// The customer's contact, and whether it was made just now.
     async fn contact(
         &self,
         chatwoot: &Chatwoot,
         channel: &Channel,
         customer: &CustomerId,
         message: &Message,
-    ) -> Result<ContactId, BridgeError> {
+    ) -> Result<(ContactId, bool), BridgeError> {
         if let Some(contact) = chatwoot.contact_of_source(channel.inbox, customer).await? {
-            return Ok(contact.id);
+            return Ok((contact.id, false));
         }
         let phone = message.customer.phone.as_ref().and_then(WaId::e164);
         if let Some(contact) = self.known_contact(chatwoot, customer, phone.as_deref()).await? {
-            return self.take_over(chatwoot, channel, customer, contact).await;
+            return Ok((self.take_over(chatwoot, channel, customer, contact).await?, false));
         }
         let mut new = new_contact(message, customer, phone.as_deref(), self.clients.locale);
+        // Before the contact bears the name: an agent's must never be taken for ours, or ours for an agent's.
+        self.clients.profiles.rename(customer, &new.name, None).await?;
         match chatwoot.create_contact(channel.inbox, &new.borrowed()).await {
             Err(ChatwootError::Refused(_)) => {}
-            made => return Ok(made?),
+            made => return Ok((made?, true)),
         }
         // Somebody was faster, or the phone is not one to Chatwoot, or belongs to somebody else's contact.
         if let Some(contact) = self.known_contact(chatwoot, customer, phone.as_deref()).await? {
-            return self.take_over(chatwoot, channel, customer, contact).await;
+            return Ok((self.take_over(chatwoot, channel, customer, contact).await?, false));
         }
         new.phone = None;
-        Ok(chatwoot.create_contact(channel.inbox, &new.borrowed()).await?)
+        Ok((chatwoot.create_contact(channel.inbox, &new.borrowed()).await?, true))
     }
 
     /// A contact that carries our id, or the customer's phone and nobody else's id.
@@ -228,7 +237,7 @@ fn new_contact<'a>(
             attributes.insert("whatsapp_username".to_owned(), json!(username));
         }
     }
-    // Chatwoot's limit for a text column.
-    let name: String = name.unwrap_or_else(|| Line::Nameless.say(locale)).chars().take(255).collect();
+    let name = name.map(|name| contact_name(&name)).filter(|name| !name.is_empty());
+    let name = name.unwrap_or_else(|| Line::Nameless.say(locale));
     Owned { name, phone, customer, attributes: attributes.into() }
 }

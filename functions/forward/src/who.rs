@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use bridge::BridgeError;
-use chatwoot::{Chatwoot, ChatwootError};
+use chatwoot::{Chatwoot, ChatwootError, upkeep::ContactChange};
 use domain::{Channel, Content, CustomerId, Delivery, Identity, Message, StatusUpdate, WaId};
-use serde_json::{Map, json};
+use serde_json::json;
 use store::Entry;
 
 use crate::Forward;
@@ -48,21 +48,22 @@ impl Forward {
             return Ok(());
         };
         let Some(contact) = chatwoot.contact(id).await? else { return Ok(()) };
-        let mut members = Map::new();
+        let mut change = ContactChange::default();
         if let Some(user) = &person.user_id {
-            members.insert("custom_attributes".to_owned(), json!({ "whatsapp_user_id": user }));
+            change.attributes.insert("whatsapp_user_id".to_owned(), json!(user));
         }
         let shown = contact.phone_number.as_deref().map(WaId::new);
         let replaceable = shown.as_ref().is_none_or(|shown| before.is_some_and(|old| same(old, shown)));
         let phone = person.phone.as_ref().or(person.wa_id.as_ref());
         let phone = phone.filter(|new| replaceable && shown.as_ref().is_none_or(|old| !same(old, new)));
-        if let Some(phone) = phone.and_then(WaId::e164) {
-            members.insert("phone_number".to_owned(), json!(phone));
+        change.phone_number = phone.and_then(WaId::e164);
+        if change.is_empty() {
+            return Ok(());
         }
-        let mut changed = chatwoot.change_contact(id, &members.clone().into()).await;
-        if matches!(changed, Err(ChatwootError::Refused(_))) && members.remove("phone_number").is_some() {
+        let mut changed = chatwoot.change_contact(id, &change).await;
+        if matches!(changed, Err(ChatwootError::Refused(_))) && change.phone_number.take().is_some() {
             // Another contact has the number; an agent has to say which of the two stays.
-            changed = chatwoot.change_contact(id, &members.into()).await;
+            changed = chatwoot.change_contact(id, &change).await;
         }
         match changed {
             Ok(()) | Err(ChatwootError::Gone) => Ok(()),

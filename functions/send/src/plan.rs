@@ -2,6 +2,7 @@
 //! of "part 2".
 
 use chatwoot::listing::{File, Listed};
+use domain::markup;
 use whatsapp::split::{CAPTION_LIMIT, TEXT_LIMIT, length, split};
 
 /// One part.
@@ -20,7 +21,7 @@ pub(crate) enum Piece<'m> {
 
 /// The parts of a message, in the order they go out: words first, unless they fit under the first file that takes words.
 pub(crate) fn plan(message: &Listed) -> Vec<Piece<'_>> {
-    let text = message.text();
+    let text = markup::to_whatsapp(&message.text());
     let files: Vec<&File> = message.files().iter().collect();
     let captioned = files.iter().position(|file| takes_caption(file)).filter(|_| length(&text) <= CAPTION_LIMIT);
     let mut caption = captioned.and((!text.is_empty()).then_some(text.clone()));
@@ -66,6 +67,13 @@ mod tests {
     fn words_go_under_the_first_file_that_takes_them() {
         let files = json!([{ "file_type": "audio", "data_url": "a" }, { "file_type": "image", "data_url": "b" }]);
         assert_eq!(shape("hola", &files), ["audio -", "image hola"]);
+    }
+
+    #[test]
+    fn an_agents_marks_become_whatsapps() {
+        assert_eq!(plan(&message("**Hoy** 5\\*3", &json!([]))), [Piece::Text("*Hoy* 5*3".to_owned())]);
+        let image = json!([{ "file_type": "image", "data_url": "a" }]);
+        assert_eq!(shape("*la roja*", &image), ["image _la roja_"]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use platform::{
     http::{ClientError, Http},
 };
 use secrecy::{ExposeSecret as _, SecretString};
-use store::{Channels, Claims, Conversations, Counters, Customers, Links, Outbox, Rounds, Table};
+use store::{Channels, Claims, Conversations, Counters, Customers, Links, Outbox, Profiles, Rounds, Table, Traces};
 use url::Url;
 use whatsapp::Graph;
 
@@ -57,6 +57,10 @@ pub struct Clients {
     pub links: Links,
     /// The outbox.
     pub outbox: Outbox,
+    /// What customers call themselves and wish.
+    pub profiles: Profiles,
+    /// Messages taken back.
+    pub traces: Traces,
     /// The rounds of `reconcile`.
     pub rounds: Rounds,
     http: Http,
@@ -97,6 +101,8 @@ impl Clients {
             customers: Customers::new(table.clone(), key.clone()),
             links: Links::new(table.clone(), key.clone()),
             outbox: Outbox::new(table.clone()),
+            profiles: Profiles::new(table.clone(), key.clone()),
+            traces: Traces::new(table.clone(), key.clone()),
             rounds: Rounds::new(table),
             sqs: aws.sqs,
             clock,

@@ -3,7 +3,6 @@
 use domain::{ContactId, InboxId};
 use reqwest::Method;
 use serde::Deserialize;
-use serde_json::Value;
 
 use crate::{
     ChatwootError,
@@ -20,12 +19,6 @@ impl Chatwoot {
         let request = self.request(Method::GET, &["contacts", &contact.to_string()]);
         let answer: Option<Answer> = found(self.json(request).await)?;
         Ok(answer.map(|answer| answer.payload))
-    }
-
-    /// Changes members of a contact; its attributes are merged.
-    pub async fn change_contact(&self, contact: ContactId, members: &Value) -> Result<(), ChatwootError> {
-        let request = self.request(Method::PUT, &["contacts", &contact.to_string()]);
-        self.json(request.json(members)).await.map(|_: Value| ())
     }
 
     /// Whether a contact has one conversation for good in an inbox. A version that does not say so is taken to be set up as

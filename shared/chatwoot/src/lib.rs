@@ -10,6 +10,7 @@ pub mod files;
 pub mod listing;
 pub mod render;
 mod signature;
+pub mod upkeep;
 
 pub use client::{Attachment, Chatwoot, Contact, NewContact, NewMessage, Party};
 pub use error::ChatwootError;

@@ -1,9 +1,11 @@
-//! What an agent reads: a domain message becomes Chatwoot text, in the agents' language.
+//! What an agent reads: a domain message becomes Markdown for Chatwoot, in the agents' language.
+
+mod kinds;
 
 use domain::{
-    Author, Content, Locale, Message, Wamid,
-    message::{Card, Location, Media, OrderLine},
-    words::Line,
+    Author, Content, Locale, Message, Wamid, markup,
+    message::{Card, Media},
+    words::{Line, inbound::Inbound},
 };
 
 /// Chatwoot's limit is 150,000 characters (§5).
@@ -16,27 +18,50 @@ pub struct Rendered<'m> {
     pub text: String,
     /// The file, still to be fetched.
     pub file: Option<&'m Media>,
+    /// Address cards, to go along as a vCard file.
+    pub cards: &'m [Card],
     /// The message it points to.
     pub quote: Option<&'m Wamid>,
+    /// Whether it is for the agents only: something about the customer, not by the customer. It must not look as if the
+    /// customer had written: Chatwoot would open the reply window of its own.
+    pub note: bool,
 }
 
 /// Puts a message into words.
 pub fn render(message: &Message, locale: Locale) -> Rendered<'_> {
-    let mut rendered = content(&message.content, locale);
+    let mut rendered = kinds::content(message, &message.content, locale);
     rendered.quote = rendered.quote.or(message.reply_to.as_ref());
     let mut text = std::mem::take(&mut rendered.text);
+    if let Some(product) = &message.product {
+        let (id, catalog) = (plain(&product.id), product.catalog.as_deref().map(plain));
+        text = join(&Inbound::Product { id: &id, catalog: catalog.as_deref() }.say(locale), &text);
+    }
     if message.forwarded {
-        text = join(&Line::Forwarded.say(locale), &text);
+        text = join(&Inbound::Forwarded { often: message.forwarded_often }.say(locale), &text);
     }
-    if message.customer.group.is_some() {
-        let speaker = message.name.as_deref().or(message.username.as_deref()).unwrap_or("?");
-        text = format!("{speaker}: {text}");
+    if let Some(referral) = &message.referral {
+        text = join_apart(&text, &kinds::advert(referral, locale));
     }
-    if message.author == Author::Business {
+    if message.customer.group.is_some() && !rendered.note {
+        text = spoken(message, &text);
+    }
+    if message.author == Author::Business || rendered.note {
         text = without_liquid(&text);
     }
     rendered.text = text.chars().filter(|c| *c != '\0').take(LIMIT).collect();
     rendered
+}
+
+/// A message of which nothing is to be shown: its writer took it back.
+pub fn blank(message: &Message) -> Message {
+    Message {
+        content: Content::Text { body: "🗑️".to_owned() },
+        reply_to: None,
+        forwarded: false,
+        referral: None,
+        product: None,
+        ..message.clone()
+    }
 }
 
 /// The text when the file cannot be had.
@@ -50,113 +75,80 @@ pub fn with_lost_quote(text: &str, locale: Locale) -> String {
     join(&format!("↩️ {}", Line::InReplyTo.say(locale)), text)
 }
 
-fn content(content: &Content, locale: Locale) -> Rendered<'_> {
-    let plain = |text: String| Rendered { text, file: None, quote: None };
-    match content {
-        Content::Text { body } => plain(body.clone()),
-        Content::Media { media, caption } => {
-            Rendered { text: caption.clone().unwrap_or_default(), file: Some(media), quote: None }
+/// In a group each message names its speaker.
+fn spoken(message: &Message, text: &str) -> String {
+    let phone = message.speaker.as_ref().and_then(domain::WaId::e164);
+    let names = [message.name.as_deref(), message.username.as_deref(), phone.as_deref()];
+    let speaker = plain(names.into_iter().flatten().next().unwrap_or("?"));
+    match text {
+        "" => format!("{speaker}:"),
+        // A list or a quote needs a line of its own.
+        text if text.contains('\n') || text.starts_with(|c: char| "->`".contains(c) || c.is_ascii_digit()) => {
+            format!("{speaker}:\n{text}")
         }
-        Content::Location(place) => plain(location(place, locale)),
-        Content::Contacts { cards } => plain(cards.iter().map(|c| card(c, locale)).collect::<Vec<_>>().join("\n\n")),
-        Content::Choice { title, .. } => plain(format!("{}: {title}", Line::Choice.say(locale))),
-        Content::Form { fields } => plain(form(fields, locale)),
-        Content::Reaction { to, emoji } => {
-            let line = emoji.as_deref().map_or(Line::ReactionRemoved, Line::Reaction);
-            Rendered { text: line.say(locale), file: None, quote: Some(to) }
-        }
-        Content::Order { text, lines } => plain(order(text.as_deref(), lines, locale)),
-        Content::Edit { original, content: new } => {
-            let new = self::content(new, locale);
-            let text = join(&Line::Edited.say(locale), &new.text);
-            Rendered { text, file: new.file, quote: Some(original) }
-        }
-        Content::Revoke { original } => Rendered { text: Line::Revoked.say(locale), file: None, quote: Some(original) },
-        Content::Moved { .. } => plain(Line::Moved.say(locale)),
-        Content::Call { event } => plain(Line::Call(event).say(locale)),
-        Content::Preference { value } => plain(Line::Preference(value).say(locale)),
-        Content::Unsupported { what, code } => {
-            let code = code.map(|code| format!(", {code}")).unwrap_or_default();
-            plain(format!("{} ({what}{code})", Line::Unsupported.say(locale)))
-        }
+        text => format!("{speaker}: {text}"),
     }
 }
 
-fn location(place: &Location, locale: Locale) -> String {
-    let map = format!("https://maps.google.com/?q={},{}", place.latitude, place.longitude);
-    let lines = [place.name.as_ref(), place.address.as_ref(), Some(&map), place.url.as_ref()];
-    let lines: Vec<&str> = lines.into_iter().flatten().map(String::as_str).collect();
-    format!("{}\n{}", Line::Location.say(locale), lines.join("\n"))
+/// Words in which nothing is a mark, within a line.
+fn plain(text: &str) -> String {
+    markup::literal_line(text)
 }
 
-fn card(card: &Card, locale: Locale) -> String {
-    let mut lines = vec![format!("{}: {}", Line::Contact.say(locale), card.name.as_deref().unwrap_or("–"))];
-    lines.extend(card.company.iter().cloned());
-    lines.extend(card.phones.iter().cloned());
-    lines.extend(card.emails.iter().cloned());
-    lines.join("\n")
-}
-
-fn form(fields: &[(String, String)], locale: Locale) -> String {
-    let lines =
-        fields.iter().map(|(name, value)| if name.is_empty() { value.clone() } else { format!("{name}: {value}") });
-    std::iter::once(Line::Form.say(locale)).chain(lines).collect::<Vec<_>>().join("\n")
-}
-
-fn order(text: Option<&str>, lines: &[OrderLine], locale: Locale) -> String {
-    let mut out = vec![Line::Order.say(locale)];
-    out.extend(
-        lines.iter().map(|line| format!("{} × {} — {:.2} {}", line.quantity, line.product, line.price, line.currency)),
-    );
-    if let Some(first) = lines.first().filter(|first| lines.iter().all(|line| line.currency == first.currency)) {
-        #[expect(clippy::cast_precision_loss, reason = "a cart's quantities are small")]
-        let total: f64 = lines.iter().map(|line| line.price * line.quantity as f64).sum();
-        out.push(format!("Total: {total:.2} {}", first.currency));
-    }
-    out.extend(text.map(str::to_owned));
-    out.join("\n")
-}
-
-/// Chatwoot renders outgoing texts as Liquid templates (§3.4); a zero-width space keeps an echo's braces what they are.
+/// Chatwoot renders what is not the customer's as Liquid templates (§3.4); a zero-width space keeps braces what they are.
 fn without_liquid(text: &str) -> String {
-    text.replace("{{", "{\u{200b}{").replace("{%", "{\u{200b}%")
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        out.push(c);
+        if c == '{' && matches!(chars.peek(), Some('{' | '%')) {
+            out.push('\u{200b}');
+        }
+    }
+    out
 }
 
 fn join(first: &str, second: &str) -> String {
+    joined(first, "\n", second)
+}
+
+/// With an empty line between.
+fn join_apart(first: &str, second: &str) -> String {
+    joined(first, "\n\n", second)
+}
+
+fn joined(first: &str, by: &str, second: &str) -> String {
     match (first.is_empty(), second.is_empty()) {
         (_, true) => first.to_owned(),
         (true, _) => second.to_owned(),
-        _ => format!("{first}\n{second}"),
+        _ => format!("{first}{by}{second}"),
     }
+}
+
+/// Whether the message is an edit of one that Chatwoot shows with its file: then only the words are new.
+pub fn is_new_caption(message: &Message) -> bool {
+    matches!(&message.content, Content::Edit { content, .. } if matches!(**content, Content::Media { .. }))
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
-
-    fn words(content: &Content) -> String {
-        self::content(content, Locale::Es).text
-    }
-
-    #[test]
-    fn every_kind_is_readable() {
-        let place =
-            Location { latitude: 19.43, longitude: -99.13, name: Some("Taller".into()), address: None, url: None };
-        assert_eq!(words(&Content::Location(place)), "📍 Ubicación\nTaller\nhttps://maps.google.com/?q=19.43,-99.13");
-        let line = OrderLine { product: "RX150".into(), quantity: 2, price: 1000.0, currency: "MXN".into() };
-        assert_eq!(
-            words(&Content::Order { text: None, lines: vec![line] }),
-            "🛒 Pedido\n2 × RX150 — 1000.00 MXN\nTotal: 2000.00 MXN"
-        );
-        let unsupported = Content::Unsupported { what: "poll_creation".into(), code: Some(131_051) };
-        assert_eq!(
-            words(&unsupported),
-            "⚠️ Mensaje que WhatsApp no muestra aquí; míralo en el teléfono (poll_creation, 131051)"
-        );
-    }
 
     #[test]
     fn an_echos_braces_stay_what_they_are() {
-        assert_eq!(without_liquid("{{contact.name}} {% if %}").replace('\u{200b}', "|"), "{|{contact.name}} {|% if %}");
+        let shown = |text: &str| without_liquid(text).replace('\u{200b}', "|");
+        assert_eq!(shown("{{contact.name}} {% if %} {a}"), "{|{contact.name}} {|% if %} {a}");
+        assert_eq!(shown("{{{{% {{%"), "{|{|{|{|% {|{|%");
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_holds_liquid_after_that(text in "[{%a}]{0,12}") {
+            let safe = without_liquid(&text);
+            prop_assert!(["{{", "{%"].iter().all(|mark| !safe.contains(mark)), "{:?}", safe);
+            prop_assert_eq!(safe.replace('\u{200b}', ""), text);
+        }
     }
 }

@@ -8,10 +8,12 @@ pub mod delivery;
 pub mod failure;
 mod id;
 pub mod identity;
+pub mod markup;
 pub mod message;
 pub mod outgoing;
 pub mod subject;
 pub mod task;
+pub mod vcard;
 pub mod window;
 pub mod words;
 

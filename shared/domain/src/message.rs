@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Identity, MediaId, PhoneNumberId, Subject, Timestamp, Wamid};
+use crate::{Identity, MediaId, PhoneNumberId, Subject, Timestamp, WaId, Wamid};
 
 /// Who wrote it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,8 +42,52 @@ pub struct Message {
     /// Whether it was forwarded from another chat.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub forwarded: bool,
+    /// Whether it went through many chats before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forwarded_often: bool,
+    /// The advert that brought the customer here; only the first message after the tap carries it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub referral: Option<Referral>,
+    /// The product of the catalog it asks about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub product: Option<Product>,
+    /// In a group: the phone of who spoke.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub speaker: Option<WaId>,
     /// What it says.
     pub content: Content,
+}
+
+/// A click-to-WhatsApp advert or post.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Referral {
+    /// Where it is.
+    pub url: Option<String>,
+    /// Its id at Meta.
+    pub id: Option<String>,
+    /// `ad` or `post`, in Meta's word.
+    pub kind: Option<String>,
+    /// Its headline.
+    pub headline: Option<String>,
+    /// Its text.
+    pub body: Option<String>,
+    /// Its picture, or the first one of its film.
+    pub picture: Option<String>,
+    /// Its film.
+    pub video: Option<String>,
+    /// The click, by which Meta counts what came of it.
+    pub click: Option<String>,
+}
+
+/// A product of a catalog.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Product {
+    /// The catalog.
+    #[serde(default)]
+    pub catalog: Option<String>,
+    /// The shop's id of it.
+    pub id: String,
 }
 
 /// What a message says.
@@ -75,11 +119,17 @@ pub enum Content {
         title: String,
         /// The id the business gave it.
         id: Option<String>,
+        /// The smaller words under a row.
+        #[serde(default)]
+        description: Option<String>,
     },
     /// A filled form.
     Form {
         /// Name and value of each field, in order.
         fields: Vec<(String, String)>,
+        /// The token the business gave the form.
+        #[serde(default)]
+        id: Option<String>,
     },
     /// An emoji on a message, or its removal.
     Reaction {
@@ -94,6 +144,9 @@ pub enum Content {
         text: Option<String>,
         /// Its lines.
         lines: Vec<OrderLine>,
+        /// The catalog it was filled from.
+        #[serde(default)]
+        catalog: Option<String>,
     },
     /// New words for an older message.
     Edit {
@@ -122,11 +175,17 @@ pub enum Content {
     Call {
         /// `connect`, `terminate` or a state of the call, in Meta's word.
         event: String,
+        /// How long it was.
+        #[serde(default)]
+        seconds: Option<i64>,
     },
     /// The customer's wish about marketing messages.
     Preference {
         /// `stop`, `resume` or `signup`, in Meta's word.
         value: String,
+        /// What it is about, in Meta's word; marketing where it does not say.
+        #[serde(default)]
+        category: Option<String>,
     },
     /// Something Meta could not or would not deliver, or that we do not know.
     Unsupported {
@@ -190,6 +249,47 @@ pub struct Location {
     pub url: Option<String>,
 }
 
+/// How a call stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// It rings, or two people talk.
+    Underway,
+    /// It was answered and is over.
+    Answered {
+        /// How long it was.
+        seconds: Option<i64>,
+    },
+    /// Nobody answered.
+    Missed,
+    /// It was turned down.
+    Rejected,
+    /// The customer allows calls, or no longer does.
+    Permission {
+        /// Which of the two.
+        given: bool,
+    },
+}
+
+impl Call {
+    /// What Meta's words say: the event, and on `terminate` the state behind it (whatsapp-cloud-api.md §2.4).
+    pub fn read(event: &str, seconds: Option<i64>) -> Self {
+        let mut words = event.split_whitespace().map(str::to_ascii_lowercase);
+        match (words.next().as_deref(), words.next().as_deref()) {
+            (Some("permission"), answer) => Self::Permission { given: answer == Some("accept") },
+            (Some("terminate"), Some("rejected")) | (Some("rejected"), _) => Self::Rejected,
+            (Some("terminate"), Some("completed")) => Self::Answered { seconds },
+            (Some("terminate"), None) if seconds.is_some_and(|seconds| seconds > 0) => Self::Answered { seconds },
+            (Some("terminate" | "missed" | "failed"), _) => Self::Missed,
+            _ => Self::Underway,
+        }
+    }
+
+    /// Whether nothing more comes of it, so that it is worth a line.
+    pub fn is_over(self) -> bool {
+        self != Self::Underway
+    }
+}
+
 /// An address card.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Card {
@@ -201,6 +301,24 @@ pub struct Card {
     pub emails: Vec<String>,
     /// The company.
     pub company: Option<String>,
+    /// What the person is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Addresses, each in one line.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<String>,
+    /// Pages.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub urls: Vec<String>,
+    /// Birthday, as written on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub birthday: Option<String>,
+    /// The card as a vCard, where the sender's phone made one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vcard: Option<String>,
+    /// Whether it is the customer's own, sent because the business had asked for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub requested: bool,
 }
 
 /// A line of a cart.

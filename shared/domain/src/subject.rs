@@ -19,6 +19,8 @@ pub enum Kind {
     Wamid,
     /// One item of a webhook: what is claimed.
     Item,
+    /// What somebody calls themselves.
+    Profile,
 }
 
 /// The key behind all subjects. Replacing it ends all linkage to older ones.
@@ -59,6 +61,7 @@ impl SubjectKey {
             Kind::Group => b"group\0",
             Kind::Wamid => b"wamid\0",
             Kind::Item => b"item\0",
+            Kind::Profile => b"profile\0",
         });
         mac
     }

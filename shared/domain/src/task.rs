@@ -9,7 +9,7 @@ use crate::{AccountId, ConversationId, Message, MessageId, PhoneNumberId, Status
 #[serde(tag = "task", rename_all = "snake_case")]
 pub enum InboundTask {
     /// A customer's message or an echo from the shop's phone.
-    MessageV1(Message),
+    MessageV1(Box<Message>),
     /// How far a message of ours came.
     StatusV1(StatusUpdate),
     /// Something about the account or the number, or something we do not know.
@@ -100,4 +100,33 @@ pub struct Hint {
     /// A message that is a template. Only the callback says so; Chatwoot's list does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<MessageId>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Content;
+
+    #[test]
+    fn what_an_older_version_queued_is_still_read() {
+        let contents = [
+            r#"{"kind":"choice","title":"Sí","id":null}"#,
+            r#"{"kind":"form","fields":[["a","b"]]}"#,
+            r#"{"kind":"order","text":null,"lines":[]}"#,
+            r#"{"kind":"moved","what":"user_changed_number"}"#,
+            r#"{"kind":"call","event":"terminate COMPLETED"}"#,
+            r#"{"kind":"preference","value":"stop"}"#,
+            r#"{"kind":"contacts","cards":[{"name":"Eva","phones":[],"emails":[],"company":null}]}"#,
+            r#"{"kind":"edit","original":"wamid.X","content":{"kind":"text","body":"hola"}}"#,
+        ];
+        for content in contents {
+            let body = format!(
+                r#"{{"task":"message_v1","channel":"1","item":"i","author":"customer","customer":{{}},"sent_at":1,"content":{content}}}"#
+            );
+            let task: InboundTask = serde_json::from_str(&body).unwrap_or_else(|error| panic!("{content}: {error}"));
+            let InboundTask::MessageV1(message) = &task else { panic!("{content}") };
+            assert!(!matches!(message.content, Content::Unsupported { .. }));
+            assert_eq!(serde_json::from_str::<InboundTask>(&serde_json::to_string(&task).unwrap()).unwrap(), task);
+        }
+    }
 }

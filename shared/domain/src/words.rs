@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::message::MediaKind;
 
+pub mod inbound;
+
 /// The language of the agents.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -193,37 +195,9 @@ fn refusal(code: i64, locale: Locale) -> String {
 
 /// Lines that stand for what has no text of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Line<'a> {
+pub enum Line {
     /// A file that cannot be had.
     MediaMissing(MediaKind),
-    /// A place.
-    Location,
-    /// An address card.
-    Contact,
-    /// A button or a row was chosen.
-    Choice,
-    /// A form was filled in.
-    Form,
-    /// A reaction.
-    Reaction(&'a str),
-    /// A reaction was taken back.
-    ReactionRemoved,
-    /// A cart.
-    Order,
-    /// A message was changed.
-    Edited,
-    /// A message was deleted for everyone.
-    Revoked,
-    /// The message was forwarded.
-    Forwarded,
-    /// The customer has a new number or id.
-    Moved,
-    /// A call.
-    Call(&'a str),
-    /// The customer's wish about marketing.
-    Preference(&'a str),
-    /// Something that only the phone can show.
-    Unsupported,
     /// An answer to a message we cannot point to.
     InReplyTo,
     /// Somebody spoke in a group.
@@ -234,7 +208,7 @@ pub enum Line<'a> {
     Nameless,
 }
 
-impl Line<'_> {
+impl Line {
     /// The line in words.
     pub fn say(self, locale: Locale) -> String {
         let (es, en) = match self {
@@ -247,42 +221,6 @@ impl Line<'_> {
                     Locale::En => format!("[{what}: the file is not available; ask the customer to send it again]"),
                 };
             }
-            Self::Location => ("📍 Ubicación", "📍 Location"),
-            Self::Contact => ("👤 Contacto", "👤 Contact"),
-            Self::Choice => ("Eligió", "Chose"),
-            Self::Form => ("📋 Formulario", "📋 Form"),
-            Self::Reaction(emoji) => {
-                return match locale {
-                    Locale::Es => format!("Reaccionó con {emoji}"),
-                    Locale::En => format!("Reacted with {emoji}"),
-                };
-            }
-            Self::ReactionRemoved => ("Quitó su reacción", "Took the reaction back"),
-            Self::Order => ("🛒 Pedido", "🛒 Order"),
-            Self::Edited => ("✏️ Editado", "✏️ Edited"),
-            Self::Revoked => ("🗑️ El cliente eliminó este mensaje", "🗑️ The customer deleted this message"),
-            Self::Forwarded => ("↪️ Reenviado", "↪️ Forwarded"),
-            Self::Moved => (
-                "ℹ️ El cliente cambió de número o de usuario en WhatsApp",
-                "ℹ️ The customer changed number or user on WhatsApp",
-            ),
-            Self::Call(event) => {
-                return match locale {
-                    Locale::Es => format!("📞 Llamada de WhatsApp ({event})"),
-                    Locale::En => format!("📞 WhatsApp call ({event})"),
-                };
-            }
-            Self::Preference("stop") => {
-                ("ℹ️ El cliente pidió no recibir marketing", "ℹ️ The customer asked for no marketing")
-            }
-            Self::Preference("resume") => {
-                ("ℹ️ El cliente acepta marketing otra vez", "ℹ️ The customer accepts marketing again")
-            }
-            Self::Preference(_) => ("ℹ️ El cliente cambió su preferencia", "ℹ️ The customer changed a preference"),
-            Self::Unsupported => (
-                "⚠️ Mensaje que WhatsApp no muestra aquí; míralo en el teléfono",
-                "⚠️ A message WhatsApp does not show here; look at the phone",
-            ),
             Self::InReplyTo => ("Responde a un mensaje anterior", "Replies to an earlier message"),
             Self::GroupName => ("Grupo de WhatsApp", "WhatsApp group"),
             Self::SendingWaits => (

@@ -36,6 +36,15 @@ impl Environment {
         Self { faults: Vec::new(), lookup: Lookup::Given(settings.into_iter().collect()) }
     }
 
+    /// A given one with one setting changed.
+    #[must_use]
+    pub fn with(self, name: &str, value: &str) -> Self {
+        let Lookup::Given(mut settings) = self.lookup else { return self };
+        settings.retain(|(key, _)| key != name);
+        settings.push((name.to_owned(), value.to_owned()));
+        Self { lookup: Lookup::Given(settings), ..self }
+    }
+
     /// A setting that must be there.
     pub fn text(&mut self, name: &str) -> Option<String> {
         let value = self.optional(name);

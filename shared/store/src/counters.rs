@@ -65,8 +65,7 @@ impl Counters {
         others: Vec<TransactWriteItem>,
     ) -> Result<(), StoreError> {
         let mut writes = others;
-        writes.push(claims.done(item)?);
-        writes.push(self.table.transact_update(self.change(channel, item, fate))?);
+        writes.extend(self.closing(claims, channel, item, fate)?);
         // Nothing here has a condition: a refusal can only be another write in the way.
         for _ in 0..8 {
             if self.table.transact(writes.clone()).await? {
@@ -74,6 +73,17 @@ impl Counters {
             }
         }
         Err(StoreError::Contended)
+    }
+
+    /// The writes that close a claimed item and count it.
+    pub(crate) fn closing(
+        &self,
+        claims: &Claims,
+        channel: &str,
+        item: &Subject,
+        fate: Fate,
+    ) -> Result<Vec<TransactWriteItem>, StoreError> {
+        Ok(vec![claims.done(item)?, self.table.transact_update(self.change(channel, item, fate))?])
     }
 
     /// What was counted for a channel on a day, by fate.

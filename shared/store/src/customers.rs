@@ -2,8 +2,8 @@
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, TransactWriteItem};
 use domain::{
-    AccountId, Address, ContactId, ConversationId, CustomerId, Identity, PhoneNumberId, SubjectKey, Timestamp, UserId,
-    Window,
+    AccountId, Address, ContactId, ConversationId, CustomerId, Identity, PhoneNumberId, Subject, SubjectKey, Timestamp,
+    UserId, Window,
 };
 use serde::{Deserialize, Serialize};
 use serde_dynamo::aws_sdk_dynamodb_1::from_item;
@@ -33,6 +33,12 @@ pub struct Thread {
     /// The conversation in Chatwoot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversation: Option<ConversationId>,
+    /// The keyed hash of the profile that Chatwoot was last brought up to date with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<Subject>,
+    /// Whether the customer wants no marketing.
+    #[serde(default)]
+    pub opt_out: bool,
 }
 
 /// Whether and how a customer is reached on a channel.
@@ -243,6 +249,6 @@ impl Customers {
     }
 }
 
-fn thread_key(customer: &CustomerId, channel: &PhoneNumberId) -> Key {
+pub(crate) fn thread_key(customer: &CustomerId, channel: &PhoneNumberId) -> Key {
     Key::new(format!("customer#{customer}"), format!("channel#{channel}"))
 }

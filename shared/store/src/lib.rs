@@ -3,12 +3,13 @@
 //! | item | key | holds |
 //! |---|---|---|
 //! | channel | `channel` / phone number id | number ↔ WABA ↔ account and inbox |
-//! | customer | `customer#id` / `customer` | whether a user id is known, who turned out to be whom |
-//! | thread | `customer#id` / `channel#pnid` | address, window, contact and conversation of a customer on a channel |
+//! | customer | `customer#id` / `customer` | whether a user id is known, who turned out to be whom, keyed hashes of the names the bridge gave its contact |
+//! | thread | `customer#id` / `channel#pnid` | address, window, contact and conversation of a customer on a channel; keyed hash of the last profile seen; wish about marketing |
 //! | alias | `alias#account#hash` / `alias` | which customer, since when |
 //! | conversation | `conversation#account#id` / `conversation` | which customer and channel, how far it is settled |
 //! | outgoing | `conversation#account#id` / `message#id` | an agent's message and the fate of its parts |
 //! | link | `wamid#hash` / `link` | WhatsApp message ↔ Chatwoot message |
+//! | trace | `wamid#hash` / `trace` | that a WhatsApp message was taken back; further Chatwoot messages with its words |
 //! | claim | `claim#hash` / `claim` | who is at work on an item, or that it is done |
 //! | counter | `counter#channel` / `day#shard` | the balance sheet |
 //! | watch | `watch#channel` / `account#conversation` | a conversation with a failed message that may be retried |
@@ -25,8 +26,10 @@ mod identities;
 mod links;
 mod moves;
 mod outbox;
+mod profiles;
 mod rounds;
 mod table;
+mod traces;
 
 pub use channels::Channels;
 pub use claims::{Claim, Claims};
@@ -36,5 +39,7 @@ pub use customers::{Customers, Reach, Thread};
 pub use error::StoreError;
 pub use links::{Link, Links, Met};
 pub use outbox::{Entry, Outbox};
+pub use profiles::Profiles;
 pub use rounds::Rounds;
 pub use table::Table;
+pub use traces::{Trace, Traces};

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
 
 use crate::{
-    Claims, Counters, Fate, StoreError, Table,
+    Claims, Counters, Fate, StoreError, Table, Traces,
     table::{Change, Item, Key, Written, integer},
 };
 
@@ -88,6 +88,29 @@ impl Links {
     ) -> Result<(), StoreError> {
         let write = self.write(link)?;
         counters.close_with(claims, channel, item, Fate::Done, vec![write]).await
+    }
+
+    /// The same for a message its writer may have taken back in the meantime; then nothing is written, and `false` comes back.
+    pub async fn close_unless_revoked(
+        &self,
+        link: &Link,
+        claims: &Claims,
+        (counters, traces): (&Counters, &Traces),
+        channel: &str,
+        item: &Subject,
+    ) -> Result<bool, StoreError> {
+        let mut writes = counters.closing(claims, channel, item, Fate::Done)?;
+        writes.push(self.write(link)?);
+        writes.push(traces.not_revoked(&link.wamid)?);
+        for _ in 0..8 {
+            if self.table.transact(writes.clone()).await? {
+                return Ok(true);
+            }
+            if traces.get(&link.wamid).await?.revoked {
+                return Ok(false);
+            }
+        }
+        Err(StoreError::Contended)
     }
 
     /// The write that links a message; an early status stays where it is, to be read back.

@@ -91,6 +91,14 @@ impl Agent {
         done(state.assign(conversation, Some(self.user)));
     }
 
+    /// Fills in an attribute of the conversation.
+    pub async fn fills_in(&self, conversation: i64, key: &str, value: Value) {
+        let mut state = self.shared.lock();
+        let mut attributes = done(state.conversation(conversation).map(|row| row.custom_attributes.clone()));
+        attributes.insert(key.to_owned(), value);
+        done(state.set_custom_attributes(conversation, attributes));
+    }
+
     /// Replaces the labels of a conversation.
     pub async fn labels(&self, conversation: i64, labels: &[&str]) {
         let labels = labels.iter().map(|label| (*label).to_owned()).collect();

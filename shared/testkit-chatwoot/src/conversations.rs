@@ -13,6 +13,7 @@ use domain::Timestamp;
 use serde_json::{Value, json};
 
 use crate::{
+    Language,
     auth::{AnyCaller, Caller},
     calendar::float_secs,
     conversation_rules::{Opening, Taken},
@@ -21,7 +22,7 @@ use crate::{
     filters::{Condition, all_fit, page},
     messages::draft,
     params::Params,
-    rows::{Conversation, ConversationStatus, MessageType, Role, SenderRef},
+    rows::{Attributes, Conversation, ConversationStatus, MessageType, Role, SenderRef},
     shared::Shared,
     state::State,
 };
@@ -106,11 +107,8 @@ async fn create(Handed(shared): Handed<Arc<Shared>>, AnyCaller(caller): AnyCalle
         additional_attributes: params.object("additional_attributes").unwrap_or_default(),
         custom_attributes: params.object("custom_attributes").unwrap_or_default(),
     };
-    let too_long = |value: &Value| value.as_str().is_some_and(|text| text.chars().count() >= 1500);
-    if opening.additional_attributes.values().chain(opening.custom_attributes.values()).any(too_long) {
-        let text = language.say("Un atributo es demasiado largo", "An attribute is too long");
-        return Err(Refusal::invalid(text, &["additional_attributes"]));
-    }
+    check_lengths(language, "additional_attributes", &opening.additional_attributes)?;
+    check_lengths(language, "custom_attributes", &opening.custom_attributes)?;
     let inbox = state.contact_inboxes.get(&contact_inbox).map_or(0, |row| row.inbox_id);
     if !caller.sees(&state, inbox) {
         return Err(Refusal::policy(language));
@@ -125,6 +123,15 @@ async fn create(Handed(shared): Handed<Arc<Shared>>, AnyCaller(caller): AnyCalle
         state.create_message(id, draft)?;
     }
     Ok(Json(state.conversation_json(state.conversation(id)?)?).into_response())
+}
+
+/// The texts among a conversation's attributes are shorter than 1,500 characters.
+fn check_lengths(language: Language, name: &str, attributes: &Attributes) -> Result<(), Refusal> {
+    let too_long = |value: &Value| value.as_str().is_some_and(|text| text.chars().count() >= 1500);
+    if !attributes.values().any(too_long) {
+        return Ok(());
+    }
+    Err(Refusal::invalid(language.say("Un atributo es demasiado largo", "An attribute is too long"), &[name]))
 }
 
 fn contact_inbox(state: &mut State, params: &Params) -> Result<i64, Refusal> {
@@ -265,7 +272,9 @@ async fn custom_attributes(
 ) -> Answer {
     let mut state = shared.lock();
     let id = caller.conversation(&state)?;
-    state.set_custom_attributes(id, params.object("custom_attributes").unwrap_or_default())?;
+    let attributes = params.object("custom_attributes").unwrap_or_default();
+    check_lengths(state.language, "custom_attributes", &attributes)?;
+    state.set_custom_attributes(id, attributes)?;
     Ok(Json(json!({ "custom_attributes": state.conversation(id)?.custom_attributes })).into_response())
 }
 

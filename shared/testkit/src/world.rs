@@ -9,7 +9,7 @@ use axum::{
     http::{Response, StatusCode},
 };
 use callback::Callback;
-use domain::{SharedClock, Timestamp};
+use domain::{Locale, SharedClock, Timestamp};
 use forward::Forward;
 use local::stage::{Batch, Stage};
 use reconcile::Reconcile;
@@ -73,6 +73,11 @@ struct Doors {
 impl World {
     /// Begins a story.
     pub async fn start() -> anyhow::Result<Self> {
+        Self::start_in(Locale::Es).await
+    }
+
+    /// Begins a story with agents of this language.
+    pub async fn start_in(locale: Locale) -> anyhow::Result<Self> {
         let clock = MovableClock::frozen(BEGINNING);
         let shared: SharedClock = Arc::new(clock.clone());
         let meta = start_meta(shared.clone()).await?;
@@ -89,9 +94,14 @@ impl World {
         for (inbox, channel) in [(14, CHANNEL), (15, COEXISTENCE_CHANNEL)] {
             chatwoot.set_callback_url(inbox, &format!("{}/callbacks/chatwoot/{channel}", front.url()));
         }
+        let language = match locale {
+            Locale::Es => "es",
+            Locale::En => "en",
+        };
+        let environment = |function| stage.environment(function).map(|env| env.with("LOCALE", language));
         Ok(Self {
-            forward: Forward::from_env(stage.environment("forward")?, shared.clone()).await?,
-            send: Send::from_env(stage.environment("send")?, shared.clone()).await?,
+            forward: Forward::from_env(environment("forward")?, shared.clone()).await?,
+            send: Send::from_env(environment("send")?, shared.clone()).await?,
             reconcile: Reconcile::from_env(stage.environment("reconcile")?, shared).await?,
             clock,
             stage,
@@ -220,7 +230,7 @@ impl World {
             };
             let mut line = format!("{who}: {}", message.content);
             for file in &message.attachments {
-                line.extend([" [", &file.filename, "]"]);
+                line.extend([" [", file.filename.as_str(), "]"]);
             }
             if who == "agent" {
                 line.push_str(match message.status.as_str() {

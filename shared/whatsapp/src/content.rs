@@ -4,10 +4,11 @@
 use base64::Engine as _;
 use domain::{
     Content, MediaId, Wamid,
-    message::{Card, Digest, Location, Media, MediaKind, OrderLine},
+    message::{Digest, Location, Media, MediaKind, OrderLine, Product, Referral},
 };
 
 use crate::{
+    cards,
     fields::{self, Fields},
     moved,
 };
@@ -40,14 +41,14 @@ fn known(kind: &str, message: &Fields<'_>) -> Option<Content> {
         }
         "location" => location(&message.object("location")?),
         "contacts" => {
-            let cards: Vec<_> = message.objects("contacts").iter().map(card).collect();
+            let cards = cards::read(message);
             (!cards.is_empty()).then_some(Content::Contacts { cards })
         }
         "interactive" => interactive(&message.object("interactive")?),
         "button" => {
             let button = message.object("button")?;
             let id = button.text("payload");
-            Some(Content::Choice { title: button.text("text").or_else(|| id.clone())?, id })
+            Some(Content::Choice { title: button.text("text").or_else(|| id.clone())?, id, description: None })
         }
         "reaction" => {
             let reaction = message.object("reaction")?;
@@ -103,20 +104,26 @@ fn location(object: &Fields<'_>) -> Option<Content> {
     }))
 }
 
-fn card(card: &Fields<'_>) -> Card {
-    let name = card.object("name").and_then(|name| {
-        name.text("formatted_name").or_else(|| {
-            let parts = [name.text("first_name"), name.text("last_name")];
-            let joined = parts.into_iter().flatten().collect::<Vec<_>>().join(" ");
-            (!joined.is_empty()).then_some(joined)
-        })
-    });
-    Card {
-        name,
-        phones: card.objects("phones").iter().filter_map(|p| p.text("phone").or_else(|| p.text("wa_id"))).collect(),
-        emails: card.objects("emails").iter().filter_map(|email| email.text("email")).collect(),
-        company: card.object("org").and_then(|org| org.text("company")),
-    }
+/// The advert a message came from.
+pub(crate) fn referral(message: &Fields<'_>) -> Option<Referral> {
+    let referral = message.object("referral")?;
+    let read = Referral {
+        url: referral.text("source_url"),
+        id: referral.text("source_id"),
+        kind: referral.text("source_type"),
+        headline: referral.text("headline"),
+        body: referral.text("body"),
+        picture: referral.text("image_url").or_else(|| referral.text("thumbnail_url")),
+        video: referral.text("video_url"),
+        click: referral.text("ctwa_clid"),
+    };
+    (read != Referral::default()).then_some(read)
+}
+
+/// The product a message asks about.
+pub(crate) fn product(context: &Fields<'_>) -> Option<Product> {
+    let product = context.object("referred_product")?;
+    Some(Product { catalog: product.text("catalog_id"), id: product.text("product_retailer_id")? })
 }
 
 fn interactive(object: &Fields<'_>) -> Option<Content> {
@@ -125,31 +132,36 @@ fn interactive(object: &Fields<'_>) -> Option<Content> {
         "button_reply" | "list_reply" => {
             let reply = object.object(&kind)?;
             let id = reply.text("id");
-            Some(Content::Choice { title: reply.text("title").or_else(|| id.clone())?, id })
+            let description = reply.text("description");
+            Some(Content::Choice { title: reply.text("title").or_else(|| id.clone())?, id, description })
         }
-        "nfm_reply" => Some(Content::Form { fields: form(&object.object("nfm_reply")?) }),
+        "nfm_reply" => Some(form(&object.object("nfm_reply")?)),
         "call_permission_reply" => {
-            let reply = object.object(&kind)?;
-            Some(Content::Call { event: format!("permission {}", reply.text("response").unwrap_or_default()) })
+            let answer = object.object(&kind)?.text("response").unwrap_or_default();
+            Some(Content::Call { event: format!("permission {answer}"), seconds: None })
         }
         _ => None,
     }
 }
 
-/// A form's answers are a JSON string inside JSON.
-fn form(reply: &Fields<'_>) -> Vec<(String, String)> {
-    let Some(json) = reply.text("response_json") else { return Vec::new() };
+/// A form's answers are a JSON string inside JSON; among them stands the token the business gave the form.
+fn form(reply: &Fields<'_>) -> Content {
+    let Some(json) = reply.text("response_json") else { return Content::Form { fields: Vec::new(), id: None } };
     let Ok(answers) = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&json) else {
-        return vec![(String::new(), json)];
+        return Content::Form { fields: vec![(String::new(), json)], id: None };
     };
-    answers
-        .into_iter()
-        .filter(|(name, _)| name != "flow_token")
-        .map(|(name, value)| match value {
-            serde_json::Value::String(text) => (name, text),
-            other => (name, other.to_string()),
-        })
-        .collect()
+    let text = |value: serde_json::Value| match value {
+        serde_json::Value::String(text) => text,
+        other => other.to_string(),
+    };
+    let (mut fields, mut id) = (Vec::new(), None);
+    for (name, value) in answers {
+        match name.as_str() {
+            "flow_token" => id = Some(text(value)).filter(|id| !id.is_empty()),
+            _ => fields.push((name, text(value))),
+        }
+    }
+    Content::Form { fields, id }
 }
 
 fn order(object: &Fields<'_>) -> Content {
@@ -159,11 +171,16 @@ fn order(object: &Fields<'_>) -> Content {
         price: item.float("item_price").unwrap_or_default(),
         currency: item.text("currency").unwrap_or_default(),
     };
-    Content::Order { text: object.text("text"), lines: object.objects("product_items").iter().map(line).collect() }
+    Content::Order {
+        text: object.text("text"),
+        lines: object.objects("product_items").iter().map(line).collect(),
+        catalog: object.text("catalog_id"),
+    }
 }
 
-/// The event of a call, in Meta's word.
-pub(crate) fn call_event(call: &Fields<'_>) -> String {
+/// A call, in Meta's words: what happened, and on `terminate` how it had gone.
+pub(crate) fn call(call: &Fields<'_>) -> Content {
     let event = call.text("event").unwrap_or_else(|| "call".to_owned());
-    call.raw("status").and_then(fields::text).map_or(event.clone(), |status| format!("{event} {status}"))
+    let event = call.raw("status").and_then(fields::text).map_or(event.clone(), |status| format!("{event} {status}"));
+    Content::Call { event, seconds: call.number("duration") }
 }

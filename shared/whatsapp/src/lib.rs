@@ -3,6 +3,7 @@
 //! Facts about Meta: `shared/reference/whatsapp-cloud-api.md`, cited by section.
 
 pub mod account;
+mod cards;
 pub mod compose;
 mod content;
 mod error;

@@ -8,6 +8,10 @@ use crate::fields::Fields;
 pub(crate) fn system(message: &Fields<'_>) -> Option<Content> {
     let system = message.object("system")?;
     let what = system.text("type")?;
+    if what == "customer_identity_changed" {
+        // A new phone or a new installation: the person and all its ids are the same.
+        return Some(Content::Moved { what, before: Box::default(), now: Box::default() });
+    }
     let now = Identity {
         user_id: system.text("user_id").map(UserId::new),
         parent: system.text("parent_user_id").map(UserId::new),

@@ -1,8 +1,9 @@
 //! A webhook body becomes tasks: every entry × change × item on its own, so that an odd one never costs its neighbors.
 
 use domain::{
-    Author, Content, Delivery, InboundTask, Message, PhoneNumberId, StatusUpdate, Subject, SubjectKey, Timestamp,
+    Author, Content, Delivery, InboundTask, Message, PhoneNumberId, StatusUpdate, Subject, SubjectKey, Timestamp, WaId,
     WabaId, Wamid,
+    message::Call,
     subject::Kind,
     task::{About, Notice},
 };
@@ -46,9 +47,9 @@ pub fn parse(body: Verified<'_>, key: &SubjectKey, received_at: Timestamp) -> Re
     Ok(out.tasks)
 }
 
-/// The fields whose values are messages, statuses and the like.
-const CONVERSATION_FIELDS: [&str; 6] =
-    ["messages", "smb_message_echoes", "calls", "user_preferences", "standby", "user_id_update"];
+/// The fields whose values are messages, statuses and the like. `message_echoes` is what Meta's own automation wrote.
+const CONVERSATION_FIELDS: [&str; 7] =
+    ["messages", "smb_message_echoes", "message_echoes", "calls", "user_preferences", "standby", "user_id_update"];
 
 /// The lists of items in the value of such a field.
 const LISTS: [&str; 3] = ["messages", "message_echoes", "statuses"];
@@ -159,7 +160,8 @@ impl Splitter<'_> {
             self.message(&change, item, Author::Business);
         }
         for item in value.list("statuses") {
-            self.status(&change, item);
+            // The states of a call come under the same name.
+            if change.field == "calls" { self.call_state(&change, item) } else { self.status(&change, item) }
         }
         for item in value.list("calls") {
             self.call(&change, item);
@@ -194,25 +196,34 @@ impl Splitter<'_> {
             }
             _ => {}
         }
-        self.conversation_item(change, raw, &fields, author, person, "id", content);
+        let id = fields.text("id").map(Wamid::new);
+        self.conversation_item(change, raw, &fields, author, person, id, content);
     }
 
     fn call(&mut self, change: &Change<'_>, raw: &RawValue) {
         let Some(fields) = Fields::read(raw) else { return self.item_notice(change, About::Unreadable, raw) };
         let inbound = fields.text("direction").as_deref() != Some("BUSINESS_INITIATED");
         let (side, author) = if inbound { ("from", Author::Customer) } else { ("to", Author::Business) };
-        let content = Content::Call { event: content::call_event(&fields) };
         let person = Person::read(&fields, side);
-        // One call sends several events under one id; each is an item of its own.
-        self.conversation_item(change, raw, &fields, author, person, "", content);
+        self.conversation_item(change, raw, &fields, author, person, None, content::call(&fields));
+    }
+
+    /// How a call of the business stands with the customer: it rings, is accepted or turned down.
+    fn call_state(&mut self, change: &Change<'_>, raw: &RawValue) {
+        let Some(fields) = Fields::read(raw) else { return self.item_notice(change, About::Unreadable, raw) };
+        let content = Content::Call { event: fields.text("status").unwrap_or_default(), seconds: None };
+        let (phone, user) = (fields.text("recipient_id"), fields.text("recipient_user_id"));
+        let person = Person { phone, user, ..Person::default() };
+        self.conversation_item(change, raw, &fields, Author::Business, person, None, content);
     }
 
     fn preference(&mut self, change: &Change<'_>, raw: &RawValue) {
         let Some(fields) = Fields::read(raw) else { return self.item_notice(change, About::Unreadable, raw) };
-        let content = Content::Preference { value: fields.text("value").unwrap_or_default() };
+        let value = fields.text("value").unwrap_or_default();
+        let content = Content::Preference { value, category: fields.text("category") };
         let (phone, user, parent) = (fields.text("wa_id"), fields.text("user_id"), fields.text("parent_user_id"));
         let person = Person { phone, user, parent, ..Person::default() };
-        self.conversation_item(change, raw, &fields, Author::Customer, person, "", content);
+        self.conversation_item(change, raw, &fields, Author::Customer, person, None, content);
     }
 
     fn user_id_update(&mut self, change: &Change<'_>, raw: &RawValue) {
@@ -220,10 +231,10 @@ impl Splitter<'_> {
         let Some((fields, content)) = read else { return self.item_notice(change, About::Unreadable, raw) };
         let Content::Moved { before, .. } = &content else { return };
         let person = Person::default().or(before);
-        self.conversation_item(change, raw, &fields, Author::Customer, person, "", content);
+        self.conversation_item(change, raw, &fields, Author::Customer, person, None, content);
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of one message, gathered in its three callers")]
+    #[expect(clippy::too_many_arguments, reason = "the parts of one message, gathered in its four callers")]
     fn conversation_item(
         &mut self,
         change: &Change<'_>,
@@ -231,13 +242,13 @@ impl Splitter<'_> {
         fields: &Fields<'_>,
         author: Author,
         person: Person,
-        id: &str,
+        id: Option<Wamid>,
         content: Content,
     ) {
         let Some(channel) = &change.channel else { return self.item_notice(change, About::Unreadable, raw) };
         // An item that names nobody is by the one person the change names.
         let alone =
-            change.contacts.first().filter(|_| change.contacts.len() == 1 && person.is_nobody() && fields.has(id));
+            change.contacts.first().filter(|_| change.contacts.len() == 1 && person.is_nobody() && id.is_some());
         let mut contact = change.contacts.iter().find(|contact| contact.is(&person)).or(alone);
         if let (None, Content::Moved { now, .. }) = (contact, &content) {
             // The line of somebody who changed may have the new name already.
@@ -248,14 +259,16 @@ impl Splitter<'_> {
         let Some(subject) = customer.subject(self.key) else {
             return self.item_notice(change, About::Unreadable, raw);
         };
-        let id = fields.text(id).map(Wamid::new);
-        let item = match &id {
-            Some(id) => self.item(["message", channel.as_str(), id.as_str()]),
-            None => self.item(["event", channel.as_str(), raw.get()]),
+        let call = fields.text("id").filter(|_| is_end_of_call(&content));
+        let item = match (&id, call) {
+            (Some(id), _) => self.item(["message", channel.as_str(), id.as_str()]),
+            // A call may end in several events: turned down, and terminated. The agent gets one line.
+            (None, Some(call)) => self.item(["call", channel.as_str(), &call]),
+            (None, None) => self.item(["event", channel.as_str(), raw.get()]),
         };
         let context = fields.object("context");
         let flag = |name| context.as_ref().is_some_and(|context| context.flag(name));
-        let task = InboundTask::MessageV1(Message {
+        let message = Message {
             channel: channel.clone(),
             item,
             id,
@@ -266,8 +279,13 @@ impl Splitter<'_> {
             sent_at: fields.number("timestamp").map_or(self.received_at, Timestamp::from_secs),
             reply_to: context.as_ref().and_then(|context| context.text("id")).map(Wamid::new),
             forwarded: flag("forwarded") || flag("frequently_forwarded"),
+            forwarded_often: flag("frequently_forwarded"),
+            referral: content::referral(fields),
+            product: context.as_ref().and_then(content::product),
+            speaker: person.group.is_some().then(|| person.phone.clone().map(WaId::new)).flatten(),
             content,
-        });
+        };
+        let task = InboundTask::MessageV1(Box::new(message));
         self.tasks.push(Grouped { group: self.group(channel.as_str(), subject.as_str()), task });
     }
 
@@ -333,6 +351,10 @@ impl Splitter<'_> {
     fn item<'a>(&self, parts: impl IntoIterator<Item = &'a str>) -> Subject {
         self.key.subject_of_all(Kind::Item, parts)
     }
+}
+
+fn is_end_of_call(content: &Content) -> bool {
+    matches!(content, Content::Call { event, seconds } if Call::read(event, *seconds).is_over())
 }
 
 fn channel(value: &Fields<'_>) -> Option<PhoneNumberId> {

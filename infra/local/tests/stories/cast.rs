@@ -96,14 +96,25 @@ pub(crate) async fn post_all_again(world: &World) {
     }
 }
 
-/// Today's balance sheet of a channel.
-pub(crate) async fn sheet(world: &World, channel: &str) -> Vec<(String, i64)> {
+/// The bridge's table.
+pub(crate) fn table(world: &World) -> Table {
     let mut environment = world.stage.operator();
     let clock: domain::SharedClock = std::sync::Arc::new(world.clock.clone());
     let aws = platform::aws::Aws::from_env(&mut environment).unwrap();
-    let day = clock.now().day();
-    let table = Table::new(aws.dynamodb, world.stage.table().unwrap().to_owned(), clock, Duration::ZERO);
+    Table::new(aws.dynamodb, world.stage.table().unwrap().to_owned(), clock, Duration::ZERO)
+}
+
+/// Today's balance sheet of a channel.
+pub(crate) async fn sheet(world: &World, channel: &str) -> Vec<(String, i64)> {
+    let table = table(world);
+    let day = table.now().day();
     Counters::new(table).sheet(channel, day).await.unwrap()
+}
+
+/// How often the bridge called Chatwoot like this.
+pub(crate) fn calls(world: &World, method: &str, path: &str) -> usize {
+    let requests = world.chatwoot.requests();
+    requests.iter().filter(|request| request.method == method && request.path.contains(path)).count()
 }
 
 /// How many items of one fate the balance sheet of the first channel shows.

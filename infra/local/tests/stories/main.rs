@@ -3,19 +3,25 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod account;
+mod adverts;
 mod balance;
 mod both_ways;
 mod callbacks;
+mod calls;
 mod cast;
 mod crashes;
+mod echoes;
 mod faults_inbound;
 mod faults_outbound;
 mod identity;
 mod identity_properties;
 mod inbound;
 mod inbound_kinds;
+mod marks;
 mod outbound;
+mod profiles;
 mod retries;
+mod revokes;
 mod rules;
 mod shop;
 mod statuses;

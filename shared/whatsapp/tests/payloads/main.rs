@@ -121,6 +121,10 @@ fn message_line(message: &Message) -> String {
         ("username", message.username.is_some()),
         ("quote", message.reply_to.is_some()),
         ("forwarded", message.forwarded),
+        ("often", message.forwarded_often),
+        ("advert", message.referral.is_some()),
+        ("product", message.product.is_some()),
+        ("speaker", message.speaker.is_some()),
         ("no id", message.id.is_none()),
     ];
     for (mark, _) in marks.into_iter().filter(|(_, set)| *set) {
@@ -143,14 +147,18 @@ fn says(content: &Content) -> String {
         Content::Location(place) => format!("{} place", if place.name.is_some() { "named" } else { "bare" }),
         Content::Contacts { cards } => format!("{} cards", cards.len()),
         Content::Choice { id, .. } => format!("choice {}", id.as_deref().unwrap_or("without id")),
-        Content::Form { fields } => format!("form of {}", fields.len()),
+        Content::Form { fields, id } => format!("form {} of {}", id.as_deref().unwrap_or("without id"), fields.len()),
         Content::Reaction { emoji, .. } => emoji.clone().unwrap_or_else(|| "reaction taken back".to_owned()),
         Content::Order { lines, .. } => format!("order of {}", lines.len()),
         Content::Edit { content, .. } => format!("edit to {}", says(content)),
         Content::Revoke { .. } => "revoke".to_owned(),
-        Content::Moved { what, .. } => format!("moved {what}"),
-        Content::Call { event } => format!("call {event}"),
-        Content::Preference { value } => format!("preference {value}"),
+        Content::Moved { what, before, now } => format!("moved {what} from {} to {}", person(before), person(now)),
+        Content::Call { event, seconds } => {
+            format!("call {event}{}", seconds.map(|seconds| format!(" {seconds} s")).unwrap_or_default())
+        }
+        Content::Preference { value, category } => {
+            format!("preference {value} about {}", category.as_deref().unwrap_or("nothing"))
+        }
         Content::Unsupported { what, code } => {
             format!("unsupported {what} {}", code.map_or_else(|| "without code".to_owned(), |code| code.to_string()))
         }

@@ -77,7 +77,7 @@ fn lists(value: &Value, path: &str, out: &mut Vec<String>) {
 }
 
 fn conversation(field: &str) -> bool {
-    ["messages", "smb_message_echoes", "calls", "user_preferences", "standby"].contains(&field)
+    ["messages", "smb_message_echoes", "message_echoes", "calls", "user_preferences", "standby"].contains(&field)
 }
 
 proptest! {

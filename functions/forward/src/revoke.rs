@@ -1,0 +1,82 @@
+//! A message deleted for everyone. Its writer asked for it to be gone, so it is gone in Chatwoot, too: its words, its files and
+//! its edits, and what remains is the same line whether the deletion comes after the message or before it.
+
+use bridge::BridgeError;
+use domain::{Channel, Content, ConversationId, CustomerId, Message, MessageId, Wamid};
+use platform::Metric;
+use store::{Fate, Link};
+
+use crate::Forward;
+
+impl Forward {
+    /// Follows a deletion. `false` if it is about a part of an agent's message, of which the rest still stands: that is told in
+    /// words.
+    pub(crate) async fn revoke(
+        &self,
+        message: &Message,
+        channel: &Channel,
+        original: &Wamid,
+    ) -> Result<bool, BridgeError> {
+        // The mark comes first: whoever writes the message at this moment sees it when closing, or has linked it already.
+        let customer = self.clients.customers.find(channel.account, &message.customer).await?;
+        let trace = self.clients.traces.revoke(original, customer.as_ref()).await?;
+        let link = self.clients.links.get(original).await?;
+        if let Some(link) = &link
+            && self.is_part_of_more(link).await?
+        {
+            return Ok(false);
+        }
+        let own = link.filter(|link| link.author == message.author && link.account == channel.account);
+        let doomed: Vec<_> =
+            own.map(|link| (link.conversation, link.message)).into_iter().chain(trace.followers).collect();
+        if !doomed.is_empty() {
+            let chatwoot = self.clients.chatwoot(channel.account).await?;
+            for (conversation, id) in doomed {
+                chatwoot.delete_message(conversation, id).await?;
+            }
+        }
+        let (claims, number) = (&self.clients.claims, message.channel.as_str());
+        self.clients.counters.close(claims, number, &message.item, Fate::Done).await?;
+        self.metrics.count(Metric::Forwarded);
+        Ok(true)
+    }
+
+    async fn is_part_of_more(&self, link: &Link) -> Result<bool, BridgeError> {
+        if link.part.is_none() {
+            return Ok(false);
+        }
+        let entry = self.clients.outbox.get(link.account, link.conversation, link.message).await?;
+        Ok(entry.is_some_and(|entry| entry.outgoing.parts.len() > 1))
+    }
+
+    /// Whether a message, or the one it changes, was taken back before it came.
+    pub(crate) async fn is_revoked(&self, message: &Message) -> Result<bool, BridgeError> {
+        let own = message.id.as_ref();
+        let original = edited(message);
+        for wamid in own.into_iter().chain(original) {
+            if self.clients.traces.get(wamid).await?.revoked {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Lets an edit share the fate of the message it changes. Tells whether that was taken back already.
+    pub(crate) async fn follow(
+        &self,
+        message: &Message,
+        customer: &CustomerId,
+        conversation: ConversationId,
+        id: MessageId,
+    ) -> Result<bool, BridgeError> {
+        let Some(original) = edited(message) else { return Ok(false) };
+        Ok(self.clients.traces.follow(original, customer, conversation, id).await?.revoked)
+    }
+}
+
+fn edited(message: &Message) -> Option<&Wamid> {
+    match &message.content {
+        Content::Edit { original, .. } => Some(original),
+        _ => None,
+    }
+}

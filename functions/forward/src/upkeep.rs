@@ -1,0 +1,201 @@
+//! What a message tells beside its words: how the customer is called now, which advert brought them, whether they want
+//! marketing. It is written after the message stands and before its claim is closed, so that a crash repeats it; each write
+//! may be repeated. A message never waits for long, or for ever, because of it.
+
+use std::time::Duration;
+
+use bridge::BridgeError;
+use chatwoot::{
+    Chatwoot, ChatwootError,
+    upkeep::{self, ContactChange, Standing},
+};
+use domain::{
+    Author, Class, Classify as _, Content, ConversationId, CustomerId, Locale, Message, Subject, UserId,
+    message::Referral, words::Line,
+};
+use queue::Record;
+use serde_json::{Map, Value, json};
+use store::Thread;
+
+use crate::Forward;
+
+/// How long a customer's next messages wait for Chatwoot to take what is no message.
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
+
+/// The attributes of a conversation that say which advert it came from.
+const ADVERT: [&str; 4] = ["ctwa_clid", "source_id", "source_type", "source_url"];
+
+impl Forward {
+    pub(crate) async fn keep_up(
+        &self,
+        record: &Record,
+        message: &Message,
+        customer: &CustomerId,
+        thread: &Thread,
+        chatwoot: &Chatwoot,
+        conversation: ConversationId,
+    ) -> Result<(), BridgeError> {
+        if let Some(opt_out) = opt_out(&message.content) {
+            self.clients.profiles.marketing(customer, &message.channel, opt_out, message.sent_at).await?;
+        }
+        let profile = self.new_profile(message, customer, thread).await?;
+        if profile.is_none() && message.referral.is_none() {
+            return Ok(());
+        }
+        let done = self.bring_up_to_date(message, customer, chatwoot, conversation, profile.is_some()).await;
+        match done {
+            Err(BridgeError::Chatwoot(error)) if self.is_hopeless(record, &error) => {
+                tracing::warn!(%error, "Chatwoot did not take a name or an attribute; the message stands without");
+            }
+            done => done?,
+        }
+        if let Some(profile) = profile {
+            self.clients.profiles.seen(customer, &message.channel, &profile).await?;
+        }
+        Ok(())
+    }
+
+    /// What Chatwoot refuses it will refuse again, and what is gone stays gone.
+    fn is_hopeless(&self, record: &Record, error: &ChatwootError) -> bool {
+        let waited = self.clients.clock.now().since(record.sent_at);
+        error.class() == Class::Permanent || matches!(error, ChatwootError::Gone) || waited >= PATIENCE
+    }
+
+    /// The hash of the customer's profile, if it is not the one Chatwoot was last brought up to date with.
+    async fn new_profile(
+        &self,
+        message: &Message,
+        customer: &CustomerId,
+        thread: &Thread,
+    ) -> Result<Option<Subject>, BridgeError> {
+        // In a group it is the speaker's, and the contact is the group.
+        if message.customer.group.is_some() || (message.name.is_none() && message.username.is_none()) {
+            return Ok(None);
+        }
+        let profile = self.profile_hash(message);
+        let mut seen = thread.profile.clone();
+        if seen.is_none() {
+            // A contact made for this very message is up to date.
+            let thread = self.clients.customers.thread(customer, &message.channel).await?;
+            seen = thread.and_then(|thread| thread.profile);
+        }
+        Ok(Some(profile).filter(|profile| seen.as_ref() != Some(profile)))
+    }
+
+    /// What stands for the profile a message shows.
+    pub(crate) fn profile_hash(&self, message: &Message) -> Subject {
+        let user = message.customer.user_id.as_ref().map(UserId::as_str);
+        let parts = [message.name.as_deref(), message.username.as_deref(), user];
+        self.clients.profiles.hash(parts.map(Option::unwrap_or_default))
+    }
+
+    async fn bring_up_to_date(
+        &self,
+        message: &Message,
+        customer: &CustomerId,
+        chatwoot: &Chatwoot,
+        conversation: ConversationId,
+        new_profile: bool,
+    ) -> Result<(), BridgeError> {
+        let Some(standing) = chatwoot.standing(conversation).await? else { return Ok(()) };
+        if let Some(referral) = &message.referral {
+            let attributes = with_advert(&standing.attributes, referral);
+            if attributes != standing.attributes {
+                chatwoot.set_attributes(conversation, &attributes).await?;
+            }
+        }
+        if new_profile {
+            let change = self.contact_change(message, customer, &standing).await?;
+            if !change.is_empty() {
+                chatwoot.change_contact(standing.contact, &change).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn contact_change(
+        &self,
+        message: &Message,
+        customer: &CustomerId,
+        standing: &Standing,
+    ) -> Result<ContactChange, BridgeError> {
+        let mut change = ContactChange::default();
+        let user = message.customer.user_id.as_ref().map(UserId::as_str);
+        for (key, value) in [("whatsapp_username", message.username.as_deref()), ("whatsapp_user_id", user)] {
+            if let Some(value) = value.filter(|value| standing.contact_attributes.get(key) != Some(&json!(value))) {
+                change.attributes.insert(key.to_owned(), json!(value));
+            }
+        }
+        let name = message.name.as_deref().map(upkeep::contact_name).filter(|name| !name.is_empty());
+        if let Some(name) = name.filter(|name| *name != standing.name)
+            && (is_stopgap(message, &standing.name)
+                || self.clients.profiles.is_our_name(customer, &standing.name).await?)
+        {
+            self.clients.profiles.rename(customer, &name, Some(&standing.name)).await?;
+            change.name = Some(name);
+        }
+        Ok(change)
+    }
+}
+
+/// A name nobody chose: the phone, the username, or the word for somebody without a name.
+fn is_stopgap(message: &Message, name: &str) -> bool {
+    let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
+    let is_phone = !name.is_empty() && name.chars().all(|c| c.is_ascii_digit() || "+ -()".contains(c));
+    let same_phone = message.customer.phone.as_ref().is_some_and(|phone| digits(phone.as_str()) == digits(name));
+    let nameless = [Locale::Es, Locale::En].iter().any(|locale| Line::Nameless.say(*locale) == name);
+    let username = message.username.as_deref() == Some(name.trim_start_matches('@'));
+    name.trim().is_empty() || (is_phone && same_phone) || nameless || username
+}
+
+/// A conversation's attributes with the advert's; those of an older advert go.
+fn with_advert(attributes: &Map<String, Value>, referral: &Referral) -> Map<String, Value> {
+    let mut attributes = attributes.clone();
+    let values = [&referral.click, &referral.id, &referral.kind, &referral.url];
+    for (key, value) in ADVERT.into_iter().zip(values) {
+        attributes.remove(key);
+        if let Some(value) = value {
+            attributes.insert(key.to_owned(), upkeep::attribute(value));
+        }
+    }
+    attributes
+}
+
+/// What a message says about marketing.
+fn opt_out(content: &Content) -> Option<bool> {
+    let Content::Preference { value, category } = content else { return None };
+    if category.as_ref().is_some_and(|category| category != "marketing_messages") {
+        return None;
+    }
+    match value.as_str() {
+        "stop" => Some(true),
+        "resume" | "signup" => Some(false),
+        _ => None,
+    }
+}
+
+/// The advert as Chatwoot's own WhatsApp channel marks a message with it.
+pub(crate) fn mark(referral: &Referral) -> Value {
+    let members = [
+        ("source_url", &referral.url),
+        ("source_id", &referral.id),
+        ("source_type", &referral.kind),
+        ("headline", &referral.headline),
+        ("body", &referral.body),
+        ("image_url", &referral.picture),
+        ("video_url", &referral.video),
+        ("ctwa_clid", &referral.click),
+    ];
+    members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), json!(value.as_ref()?)))).collect()
+}
+
+/// Whether a message is the customer's own doing, so that it may open the window (§4.5). What only tells about other
+/// messages, or about the customer, does not.
+pub(crate) fn opens_window(message: &Message) -> bool {
+    message.author == Author::Customer
+        && match &message.content {
+            Content::Preference { .. } | Content::Moved { .. } | Content::Revoke { .. } | Content::Edit { .. } => false,
+            Content::Call { event, .. } => event.starts_with("connect"),
+            _ => true,
+        }
+}

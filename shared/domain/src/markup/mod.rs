@@ -1,0 +1,105 @@
+//! How a text is marked up on either side. WhatsApp's marks and Chatwoot's Markdown meet in one small tree, so that what is
+//! bold for one is bold for the other, and what only looks like a mark stays what it is.
+//!
+//! Neither side can say everything: WhatsApp knows no links with a text of their own and no headings, Markdown no empty
+//! lines. What cannot be said is written out; no word is ever dropped.
+
+mod compare;
+mod escape;
+mod markdown;
+mod read;
+mod url;
+mod whatsapp;
+
+/// More styles inside each other than this are no style any more; it also bounds recursion.
+const DEEPEST: usize = 8;
+
+/// A text longer than this is shown as it is. WhatsApp's longest has 4,096 characters.
+const LONGEST: usize = 100_000;
+
+/// A text of WhatsApp's as Markdown for Chatwoot.
+pub fn to_markdown(text: &str) -> String {
+    if text.len() > LONGEST {
+        return literal(text);
+    }
+    let document = whatsapp::parse(text);
+    markdown::compose(&document).unwrap_or_else(|| literal(text))
+}
+
+/// A text without marks as Markdown that shows it as it is.
+pub fn literal(text: &str) -> String {
+    let document = whatsapp::parse_plain(text);
+    if text.len() > LONGEST {
+        return markdown::compose_escaped(&document);
+    }
+    markdown::compose(&document).unwrap_or_else(|| markdown::compose_escaped(&document))
+}
+
+/// The same within a line: line ends become spaces.
+pub fn literal_line(text: &str) -> String {
+    literal(&text.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// Markdown, as Chatwoot's editor writes it, as a text for WhatsApp.
+pub fn to_whatsapp(markdown: &str) -> String {
+    whatsapp::compose(&read::parse(markdown))
+}
+
+/// Blocks, each with the number of line ends before it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Document(Vec<Placed>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Placed {
+    gap: usize,
+    block: Block,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Block {
+    Paragraph(Vec<Span>),
+    /// A line of a list, with its number if it has one.
+    Item {
+        number: Option<u64>,
+        depth: usize,
+        spans: Vec<Span>,
+    },
+    Quote(Vec<Span>),
+    Code(String),
+    /// What Markdown draws and WhatsApp does not, a table or a rule: its source.
+    Drawn(String),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Span {
+    Text(String),
+    /// An address both sides make clickable by themselves; nothing in it is a mark.
+    Url(String),
+    Code(String),
+    Styled(Style, Vec<Span>),
+    Break,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Style {
+    Bold,
+    Italic,
+    Strike,
+}
+
+/// One kind of line end.
+fn with_plain_line_ends(text: &str) -> String {
+    text.replace("\r\n", "\n").replace('\r', "\n")
+}
+
+/// Adds words to the text that may already stand at the end.
+fn push_text(spans: &mut Vec<Span>, text: &str) {
+    match spans.last_mut() {
+        _ if text.is_empty() => {}
+        Some(Span::Text(last)) => last.push_str(text),
+        _ => spans.push(Span::Text(text.to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,166 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn both_ways(whatsapp: &str, markdown: &str) {
+    assert_eq!(to_markdown(whatsapp), markdown, "{whatsapp:?}");
+    assert_eq!(to_whatsapp(markdown), whatsapp, "{markdown:?}");
+}
+
+#[test]
+fn marks_of_one_side_are_those_of_the_other() {
+    both_ways("*negrita*, _cursiva_ y ~tachado~", "**negrita**, _cursiva_ y ~~tachado~~");
+    both_ways("*_las dos_* ¡*hola!*", "**_las dos_** ¡**hola!**");
+    both_ways("usa `code *aquí*`", "usa `code *aquí*`");
+    both_ways("```\nuna *línea*\n  otra\n```", "```\nuna *línea*\n  otra\n```");
+    both_ways("motos:\n- *250Z*\n- 150", "motos:\n- **250Z**\n- 150");
+    both_ways("1. uno\n2. dos", "1. uno\n2. dos");
+    both_ways("> cita _suya_\n> sigue", "> cita _suya_\n> sigue");
+    both_ways("una\ndos\n\n\ntres", "una\ndos\n\n\ntres");
+}
+
+#[test]
+fn what_only_looks_like_a_mark_is_shown_as_it_is() {
+    for (plain, markdown) in [
+        ("# hola", "\\# hola"),
+        ("#hola", "#hola"),
+        ("1) uno", "1\\) uno"),
+        ("+ uno", "\\+ uno"),
+        ("3. tres\n1. uno", "3\\. tres\n1\\. uno"),
+        ("a_b_c 2*3*4 5 * 6 * 7", "a_b_c 2\\*3\\*4 5 \\* 6 \\* 7"),
+        ("<b>hola</b> a < b <3", "\\<b>hola\\</b> a < b <3"),
+        ("[x](y)", "\\[x\\](y)"),
+        ("![x](y)", "\\!\\[x\\](y)"),
+        ("texto\n---", "texto\n\\---"),
+        ("a | b\n--|--\nc | d", "a \\| b\n\\--\\|--\nc \\| d"),
+        ("c:\\_ruta\\ y \\*", "c:\\\\\\_ruta\\ y \\\\\\*"),
+        ("(c) 2026, 5 +-1", "\\(c) 2026, 5 \\+-1"),
+        ("AT&amp;T y &copy;", "AT\\&amp;T y \\&copy;"),
+        ("~100 km~~", "~100 km~~"),
+        ("~~100 km~~ *", "\\~\\~100 km\\~\\~ \\*"),
+        ("* no cierra", "- no cierra"),
+        ("precio: $5,000.00 (IVA incl.)", "precio: $5,000.00 (IVA incl.)"),
+    ] {
+        assert_eq!(to_markdown(plain), markdown);
+    }
+    assert_eq!(literal("*no* es negrita"), "\\*no\\* es negrita");
+    assert_eq!(literal_line("dos\nlíneas"), "dos líneas");
+}
+
+#[test]
+fn addresses_stay_clickable() {
+    for url in ["https://lmotos.mx/a_b_c/*x*?y=_z_&copy=1", "http://x.mx/_a_", "www.lmotos.mx/~ana~"] {
+        both_ways(&format!("mira {url}, *es {url}*"), &format!("mira {url}, **es {url}**"));
+    }
+    assert_eq!(
+        to_whatsapp("[la ficha](https://x.mx/_f_) y <https://y.mx>"),
+        "la ficha (https://x.mx/_f_) y https://y.mx"
+    );
+    assert_eq!(to_whatsapp("[https://x.mx/a](https://x.mx/a)"), "https://x.mx/a");
+}
+
+#[test]
+fn an_agents_text_comes_out_of_chatwoots_editor_as_it_was_meant() {
+    for (markdown, whatsapp) in [
+        ("Hola\\\nson 5\\*3", "Hola\nson 5*3"),
+        ("**Precio:** *ya* __no__", "*Precio:* _ya_ *no*"),
+        ("***todo***", "_*todo*_"),
+        ("**dos\nlíneas**", "*dos*\n*líneas*"),
+        ("en**me**dio", "enmedio"),
+        ("** suelto **", "** suelto **"),
+        ("## Oferta\n\ntexto", "*Oferta*\n\ntexto"),
+        ("a\n\n- uno\n  - dos\n- tres", "a\n\n- uno\n  - dos\n- tres"),
+        ("5\\. no es lista", "5. no es lista"),
+        ("<b>hola</b> &amp; adiós", "<b>hola</b> & adiós"),
+        ("uno\n\n---\n\ndos", "uno\n\n---\n\ndos"),
+        ("a | b\n--|--\nc | d", "a | b\n--|--\nc | d"),
+        ("  hola  ", "hola"),
+        ("", ""),
+    ] {
+        assert_eq!(to_whatsapp(markdown), whatsapp, "{markdown:?}");
+    }
+}
+
+#[test]
+fn letters_of_every_kind_go_through() {
+    let long = "añ🏍️".repeat(1024);
+    for text in [
+        "👩\u{200d}👩\u{200d}👧 🏍️",
+        "مرحبا بالعالم",
+        "a\u{200b}b\u{2060}c\u{feff}",
+        "\u{202e}abc\u{202c}",
+        long.as_str(),
+    ] {
+        both_ways(text, text);
+    }
+    assert_eq!(to_markdown(&"*a ".repeat(50_000)).len(), to_markdown(&"*a ".repeat(50_000)).len());
+    assert!(to_whatsapp(&"> ".repeat(5_000)).len() < 20_000);
+}
+
+/// Pieces of which marks are made.
+fn marked() -> impl Strategy<Value = String> {
+    const PIECES: &[&str] = &[
+        "*",
+        "_",
+        "~",
+        "`",
+        "```",
+        "\n",
+        "\n\n",
+        " ",
+        "a",
+        "ñ",
+        "hola",
+        "- ",
+        "* ",
+        "> ",
+        "1. ",
+        "2. ",
+        "3) ",
+        "# ",
+        "\\",
+        "[x](y)",
+        "<b>",
+        "https://x.mx/a_b*c",
+        "&amp;",
+        "!",
+        ".",
+        "|",
+        "---",
+        "=",
+        "+",
+        "🏍️",
+        "    ",
+        "(c)",
+    ];
+    prop::collection::vec(prop::sample::select(PIECES), 0..16).prop_map(|pieces| pieces.concat())
+}
+
+fn solid(text: &str) -> String {
+    text.chars().filter(|c| !c.is_whitespace()).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn there_and_back_looks_the_same(text in marked()) {
+        let markdown = to_markdown(&text);
+        let back = to_whatsapp(&markdown);
+        let look = |text: &str| compare::look(&whatsapp::parse(text));
+        prop_assert_eq!(look(&back), look(&text), "{:?} {:?}", markdown, back);
+    }
+
+    #[test]
+    fn what_has_no_marks_comes_back_letter_by_letter(text in marked()) {
+        let markdown = literal(&text);
+        prop_assert_eq!(solid(&to_whatsapp(&markdown)), solid(&text), "{:?}", markdown);
+    }
+
+    #[test]
+    fn any_text_goes_through_without_losing_a_letter(text in "(?s)[^\u{fdd0}\u{fdd1}\0]{0,200}") {
+        prop_assert_eq!(solid(&to_whatsapp(&literal(&text))), solid(&text));
+        let _ = to_whatsapp(&text);
+        let _ = to_markdown(&text);
+    }
+}

@@ -1,0 +1,319 @@
+//! WhatsApp's marks: `*bold*`, `_italic_`, `~strike~`, `` `code` ``, ```` ```blocks``` ````, lists and quotes by line.
+//!
+//! A mark counts only at the edge of a word, with no space on its inner side, and within one line.
+
+use super::{Block, DEEPEST, Document, Placed, Span, Style, push_text, url, with_plain_line_ends};
+
+const FENCE: &str = "```";
+
+/// Reads a text with its marks.
+pub(super) fn parse(text: &str) -> Document {
+    let text = with_plain_line_ends(text);
+    let mut document = Document::default();
+    let mut gap = 0;
+    let mut rest = text.as_str();
+    while !rest.is_empty() {
+        if let Some((code, after)) = fenced(rest) {
+            document.push(gap, Block::Code(code.to_owned()));
+            (gap, rest) = (0, after);
+            continue;
+        }
+        let (line, after) = rest.split_once('\n').map_or((rest, None), |(line, after)| (line, Some(after)));
+        if !line.trim().is_empty() {
+            document.push(gap, block(line));
+            gap = 0;
+        }
+        gap += usize::from(after.is_some());
+        rest = after.unwrap_or_default();
+    }
+    document.without_odd_numbers()
+}
+
+/// Reads a text in which nothing is a mark.
+pub(super) fn parse_plain(text: &str) -> Document {
+    let mut document = Document::default();
+    let mut gap = 0;
+    for line in with_plain_line_ends(text).split('\n') {
+        if !line.trim().is_empty() {
+            document.push(gap, Block::Paragraph(spans(line, DEEPEST, false)));
+            gap = 0;
+        }
+        gap += 1;
+    }
+    document
+}
+
+/// A block of code at the start of `text`, over more than one line, and what follows.
+fn fenced(text: &str) -> Option<(&str, &str)> {
+    let inside = text.trim_start_matches(|c: char| c.is_whitespace() && c != '\n').strip_prefix(FENCE)?;
+    let end = inside.find(FENCE)?;
+    let (code, after) = (&inside[..end], &inside[end + FENCE.len()..]);
+    if !code.contains('\n') || code.trim().is_empty() {
+        return None;
+    }
+    let code = code.strip_prefix('\n').unwrap_or(code);
+    Some((code.strip_suffix('\n').unwrap_or(code), after))
+}
+
+fn block(whole: &str) -> Block {
+    let line = whole.trim_start();
+    let item = |number, words: &str| Block::Item { number, depth: 0, spans: spans(words, 0, true) };
+    let says = |words: &&str| words.starts_with(|c: char| !c.is_whitespace());
+    if let Some(words) = line.strip_prefix("> ").filter(says) {
+        return Block::Quote(spans(words, 0, true));
+    }
+    if let Some(words) = line.strip_prefix("- ").or_else(|| line.strip_prefix("* ")).filter(says) {
+        return item(None, words);
+    }
+    let digits = line.len() - line.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let plain = (1..=9).contains(&digits) && (digits == 1 || !line.starts_with('0'));
+    if plain && let Some(words) = line[digits..].strip_prefix(". ").filter(says) {
+        return item(line[..digits].parse().ok(), words);
+    }
+    Block::Paragraph(spans(whole, 0, true))
+}
+
+impl Document {
+    /// Adds a block. A line right below another of its kind goes on with it.
+    fn push(&mut self, gap: usize, block: Block) {
+        let gap = if self.0.is_empty() { 0 } else { gap };
+        let before = if gap == 1 { self.0.last_mut().map(|placed| &mut placed.block) } else { None };
+        match (before, block) {
+            (Some(Block::Paragraph(before)), Block::Paragraph(spans))
+            | (Some(Block::Quote(before)), Block::Quote(spans)) => {
+                before.push(Span::Break);
+                before.extend(spans);
+            }
+            (_, block) => self.0.push(Placed { gap, block }),
+        }
+    }
+
+    /// Markdown counts by itself. Numbers that do not go up one by one are words.
+    fn without_odd_numbers(self) -> Self {
+        let number = |placed: &Placed| match placed.block {
+            Block::Item { number, .. } => number,
+            _ => None,
+        };
+        let mut out = Self::default();
+        let mut blocks = self.0.into_iter().peekable();
+        while let Some(first) = blocks.next() {
+            let mut run = vec![first];
+            while let (Some(last), Some(next)) = (run.last().and_then(number), blocks.peek())
+                && number(next).is_some()
+            {
+                run.extend(blocks.next_if(|next| number(next).is_some()));
+                debug_assert!(last < u64::MAX);
+            }
+            let counts = run.windows(2).all(|pair| number(&pair[0]).map(|n| n + 1) == number(&pair[1]));
+            for Placed { gap, block } in run {
+                match block {
+                    Block::Item { number: Some(number), spans, .. } if !counts => {
+                        let mut words = vec![Span::Text(format!("{number}. "))];
+                        for span in spans {
+                            match span {
+                                Span::Text(text) => push_text(&mut words, &text),
+                                other => words.push(other),
+                            }
+                        }
+                        out.push(gap, Block::Paragraph(words));
+                    }
+                    block => out.push(gap, block),
+                }
+            }
+        }
+        out
+    }
+}
+
+impl Style {
+    fn of(mark: char) -> Option<Self> {
+        match mark {
+            '*' => Some(Self::Bold),
+            '_' => Some(Self::Italic),
+            '~' => Some(Self::Strike),
+            _ => None,
+        }
+    }
+
+    pub(super) fn mark(self) -> char {
+        match self {
+            Self::Bold => '*',
+            Self::Italic => '_',
+            Self::Strike => '~',
+        }
+    }
+}
+
+/// The spans of one line.
+fn spans(line: &str, depth: usize, marks: bool) -> Vec<Span> {
+    let mut out = Vec::new();
+    // For each mark, whether none of it closes any more: what closes a later one would have closed an earlier one.
+    let mut open_ended = Vec::new();
+    let mut at = 0;
+    while let Some(c) = line[at..].chars().next() {
+        if let Some(length) = verbatim(line, at, c, marks, &mut out) {
+            at += length;
+            continue;
+        }
+        let style = Style::of(c).filter(|_| marks && depth < DEEPEST && !open_ended.contains(&c) && opens(line, at));
+        if let Some(style) = style {
+            if let Some(end) = closing(line, at, c) {
+                out.push(Span::Styled(style, spans(&line[at + 1..end], depth + 1, marks)));
+                at = end + 1;
+                continue;
+            }
+            open_ended.push(c);
+        }
+        push_text(&mut out, c.encode_utf8(&mut [0; 4]));
+        at += c.len_utf8();
+    }
+    out
+}
+
+/// Code or an address at `at`, in which nothing is a mark; its length.
+fn verbatim(line: &str, at: usize, c: char, marks: bool, out: &mut Vec<Span>) -> Option<usize> {
+    if url::may_start(c)
+        && let Some(url) = url::at(line, at)
+    {
+        out.push(Span::Url(url.to_owned()));
+        return Some(url.len());
+    }
+    let (length, code) = code(line, at, c).filter(|_| marks)?;
+    out.push(Span::Code(code.to_owned()));
+    Some(length)
+}
+
+/// Code that begins at `at`: its length with its marks, and what is in it.
+fn code(line: &str, at: usize, c: char) -> Option<(usize, &str)> {
+    if c != '`' {
+        return None;
+    }
+    [FENCE, "`"].into_iter().find_map(|mark| {
+        let inside = line[at..].strip_prefix(mark)?;
+        let code = &inside[..inside.find(mark)?];
+        (!code.trim().is_empty()).then_some((code.len() + 2 * mark.len(), code))
+    })
+}
+
+fn opens(line: &str, at: usize) -> bool {
+    let mark = line[at..].chars().next();
+    let before = line[..at].chars().next_back();
+    let after = line[at + 1..].chars().next();
+    before.is_none_or(|c| !c.is_alphanumeric() && Some(c) != mark)
+        && after.is_some_and(|c| !c.is_whitespace() && Some(c) != mark)
+}
+
+/// Where the mark opened at `start` is closed.
+fn closing(line: &str, start: usize, mark: char) -> Option<usize> {
+    let mut at = start + 1;
+    let mut ignored = Vec::new();
+    while let Some(c) = line[at..].chars().next() {
+        if let Some(length) = verbatim(line, at, c, true, &mut ignored) {
+            at += length;
+            continue;
+        }
+        let before = line[..at].chars().next_back();
+        let after = line[at + c.len_utf8()..].chars().next();
+        let closes = c == mark
+            && at > start + 1
+            && before.is_some_and(|c| !c.is_whitespace() && c != mark)
+            && after.is_none_or(|c| !c.is_alphanumeric() && c != mark);
+        if closes {
+            return Some(at);
+        }
+        at += c.len_utf8();
+    }
+    None
+}
+
+/// Writes a document with WhatsApp's marks.
+pub(super) fn compose(document: &Document) -> String {
+    let mut out = String::new();
+    for (at, Placed { gap, block }) in document.0.iter().enumerate() {
+        let gap = if at == 0 { 0 } else { (*gap).max(1) };
+        out.extend(std::iter::repeat_n('\n', gap));
+        match block {
+            Block::Paragraph(spans) => out.push_str(&lines(spans).join("\n")),
+            Block::Quote(spans) => {
+                let quoted: Vec<_> = lines(spans).into_iter().map(|line| format!("> {line}")).collect();
+                out.push_str(&quoted.join("\n"));
+            }
+            Block::Item { number, depth, spans } => {
+                let mark = number.map_or_else(|| "- ".to_owned(), |number| format!("{number}. "));
+                out.extend(["  ".repeat(*depth), mark, lines(spans).join("\n")]);
+            }
+            Block::Code(code) => out.extend([FENCE, "\n", code, "\n", FENCE]),
+            Block::Drawn(source) => out.push_str(source),
+        }
+    }
+    out
+}
+
+fn lines(spans: &[Span]) -> Vec<String> {
+    split(spans).iter().map(|line| words(line, &[])).collect()
+}
+
+/// Spans line by line; a style over several lines is put around each of them.
+fn split(spans: &[Span]) -> Vec<Vec<Span>> {
+    let mut lines = vec![Vec::new()];
+    let mut add = |span: Span, new: bool| {
+        if new {
+            lines.push(Vec::new());
+        }
+        if let Some(last) = lines.last_mut() {
+            last.push(span);
+        }
+    };
+    for span in spans {
+        match span {
+            Span::Break => add(Span::Text(String::new()), true),
+            Span::Styled(style, inner) => {
+                for (at, line) in split(inner).into_iter().enumerate() {
+                    add(Span::Styled(*style, line), at > 0);
+                }
+            }
+            other => add(other.clone(), false),
+        }
+    }
+    lines
+}
+
+/// One line. A style WhatsApp would not see, in the midst of a word, is left away.
+fn words(spans: &[Span], active: &[Style]) -> String {
+    let texts: Vec<String> = spans
+        .iter()
+        .map(|span| match span {
+            Span::Text(text) | Span::Url(text) => text.clone(),
+            Span::Code(code) if code.contains('`') => format!("{FENCE}{code}{FENCE}"),
+            Span::Code(code) => format!("`{code}`"),
+            Span::Styled(style, inner) => words(inner, &[active, &[*style]].concat()),
+            Span::Break => String::new(),
+        })
+        .collect();
+    let mut out = String::new();
+    for (at, (span, text)) in spans.iter().zip(&texts).enumerate() {
+        let Span::Styled(style, _) = span else {
+            out.push_str(text);
+            continue;
+        };
+        let inner = text.trim();
+        let (lead, trail) = text.split_at(text.len() - text.trim_start().len());
+        out.push_str(lead);
+        let trail = &trail[inner.len()..];
+        let following = spans[at + 1..].iter().zip(&texts[at + 1..]).find_map(|(span, text)| match span {
+            Span::Styled(style, _) => Some(style.mark()),
+            _ => text.chars().next(),
+        });
+        let after = trail.chars().next().or(following);
+        let word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == style.mark());
+        if inner.is_empty() || active.contains(style) || word(out.chars().next_back()) || word(after) {
+            out.push_str(inner);
+        } else {
+            out.extend([style.mark()]);
+            out.push_str(inner);
+            out.extend([style.mark()]);
+        }
+        out.push_str(trail);
+    }
+    out
+}

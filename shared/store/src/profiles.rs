@@ -1,0 +1,102 @@
+//! What customers call themselves, and what they wish: only as keyed hashes and flags.
+//!
+//! An agent may rename a contact. The bridge tells a name of its own from an agent's by the hashes of the last two names it
+//! gave: written down before the name is given, so that a name is known as the bridge's whatever fails after that.
+
+use aws_sdk_dynamodb::types::ReturnValue;
+use domain::{CustomerId, PhoneNumberId, Subject, SubjectKey, Timestamp, subject::Kind};
+use serde::Deserialize;
+
+use crate::{
+    StoreError, Table,
+    alias_writes::customer_key,
+    customers::thread_key,
+    table::{Change, Item, integer, text},
+};
+
+/// The profiles.
+#[derive(Clone, Debug)]
+pub struct Profiles {
+    table: Table,
+    key: SubjectKey,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    #[serde(default)]
+    name_hash: Option<String>,
+    #[serde(default)]
+    former_name_hash: Option<String>,
+}
+
+impl Profiles {
+    /// Profiles of this table, hashed under `key`.
+    pub fn new(table: Table, key: SubjectKey) -> Self {
+        Self { table, key }
+    }
+
+    /// The hash that stands for a profile, whatever it is made of.
+    pub fn hash<'a>(&self, parts: impl IntoIterator<Item = &'a str>) -> Subject {
+        self.key.subject_of_all(Kind::Profile, parts)
+    }
+
+    /// Whether the bridge gave the customer's contact this name.
+    pub async fn is_our_name(&self, customer: &CustomerId, name: &str) -> Result<bool, StoreError> {
+        let Some(named) = self.table.get::<Named>(&customer_key(customer)).await? else { return Ok(false) };
+        let hash = self.hash([name]);
+        Ok([named.name_hash, named.former_name_hash].iter().flatten().any(|ours| ours == hash.as_str()))
+    }
+
+    /// Records that the contact is about to be called `name`, having been called `before`.
+    pub async fn rename(&self, customer: &CustomerId, name: &str, before: Option<&str>) -> Result<(), StoreError> {
+        let before = before.map(|before| self.hash([before]));
+        let mut update = "SET name_hash = :name".to_owned();
+        let mut values = Item::from([(":name".to_owned(), text(self.hash([name]).as_str()))]);
+        if let Some(before) = before {
+            update.push_str(", former_name_hash = :before");
+            values.insert(":before".to_owned(), text(before.as_str()));
+        }
+        let condition = Some("attribute_exists(pk)".to_owned());
+        let change = Change { key: customer_key(customer), update, condition, values };
+        self.table.update(change, ReturnValue::None).await.map(|_| ())
+    }
+
+    /// Records with which profile Chatwoot was brought up to date.
+    pub async fn seen(
+        &self,
+        customer: &CustomerId,
+        channel: &PhoneNumberId,
+        profile: &Subject,
+    ) -> Result<(), StoreError> {
+        let values = Item::from([(":profile".to_owned(), text(profile.as_str()))]);
+        let change = Change {
+            key: thread_key(customer, channel),
+            update: "SET profile = :profile".to_owned(),
+            condition: Some("attribute_exists(pk)".to_owned()),
+            values,
+        };
+        self.table.update(change, ReturnValue::None).await.map(|_| ())
+    }
+
+    /// Records the customer's wish about marketing, unless a later one is known: Meta may repeat and reorder.
+    pub async fn marketing(
+        &self,
+        customer: &CustomerId,
+        channel: &PhoneNumberId,
+        opt_out: bool,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let change = Change {
+            key: thread_key(customer, channel),
+            update: "SET opt_out = :opt_out, opt_out_at = :at".to_owned(),
+            condition: Some(
+                "attribute_exists(pk) AND (attribute_not_exists(opt_out_at) OR opt_out_at <= :at)".to_owned(),
+            ),
+            values: Item::from([
+                (":opt_out".to_owned(), aws_sdk_dynamodb::types::AttributeValue::Bool(opt_out)),
+                (":at".to_owned(), integer(at.as_millis())),
+            ]),
+        };
+        self.table.update(change, ReturnValue::None).await.map(|_| ())
+    }
+}
