@@ -4,11 +4,10 @@
 use std::time::Duration;
 
 use bridge::{BridgeError, tell};
-use chatwoot::{Chatwoot, NewMessage, listing::Listed};
+use chatwoot::{Chatwoot, listing::Listed};
 use domain::{
     Author, Channel, Class, Classify as _, CustomerId, Delivery, Identity, Outgoing, Part, Reference, Timestamp, Wamid,
-    channel::Hold,
-    words::{Line, Trouble},
+    channel::Hold, words::Trouble,
 };
 use platform::Metric;
 use secrecy::SecretString;
@@ -29,11 +28,8 @@ use crate::{
 /// How long what was certainly not sent is tried again.
 const TRIED_FOR: Duration = Duration::from_secs(24 * 3600);
 
-/// When the agent is told that sending waits.
-const TELL_AFTER: Duration = Duration::from_secs(300);
-
 /// How long a file that Chatwoot announced may be missing.
-const FILE_MISSING: Duration = Duration::from_secs(900);
+pub(crate) const FILE_MISSING: Duration = Duration::from_secs(900);
 
 /// How long Chatwoot's storage may be unwell.
 const FILE_UNWELL: Duration = Duration::from_secs(3600);
@@ -304,79 +300,6 @@ impl Send {
         Ok(changed.unwrap_or(entry))
     }
 
-    /// Certainly not sent, and to be tried again. The agent hears of it once it takes long.
-    async fn wait(
-        &self,
-        with: &With<'_>,
-        entry: &mut Entry,
-        at: usize,
-        after: Option<Duration>,
-    ) -> Result<Looked, BridgeError> {
-        let now = self.clients.clock.now();
-        let since = self.hold(entry, at).await?;
-        if with.conversation.told_to_wait_at.is_some() {
-            return Ok(Looked::Waits { after, at_most: None });
-        }
-        let waited = now.since(since);
-        if waited < TELL_AFTER {
-            return Ok(Looked::Waits { after, at_most: Some(TELL_AFTER.saturating_sub(waited)) });
-        }
-        self.tell_to_wait(with, &Line::SendingWaits.say(self.clients.locale)).await?;
-        Ok(Looked::Waits { after, at_most: None })
-    }
-
-    /// The number cannot send: the part waits for it, and the agent hears of it at once.
-    async fn hold_back(
-        &self,
-        with: &With<'_>,
-        entry: &mut Entry,
-        at: usize,
-        hold: Hold,
-    ) -> Result<Looked, BridgeError> {
-        let part = &entry.outgoing.parts[at];
-        if !matches!(part, Part::Waiting { .. }) {
-            self.hold(entry, at).await?;
-            self.metrics.count(Metric::Held);
-        }
-        // A note from before the number went down was about something else.
-        let told = with.conversation.told_to_wait_at;
-        if told.is_none_or(|told| hold.since().is_some_and(|since| told < since)) {
-            self.tell_to_wait(with, &hold.say(self.clients.locale)).await?;
-        }
-        Ok(Looked::Held)
-    }
-
-    /// Why messages have to wait, if Meta refused one since the channel was last read for a reason that has a state of its own.
-    async fn held_meanwhile(&self, with: &With<'_>) -> Result<Option<Hold>, BridgeError> {
-        let channel = self.clients.channels.look_again(&with.channel.phone_number_id).await?;
-        Ok(channel.and_then(|channel| channel.hold(self.clients.clock.now())))
-    }
-
-    /// The file is not there yet, which is nothing WhatsApp could be blamed for.
-    async fn wait_for_file(&self, entry: &mut Entry, at: usize) -> Result<Looked, BridgeError> {
-        let since = self.hold(entry, at).await?;
-        let waited = self.clients.clock.now().since(since);
-        // At the end of its time the agent has to be told.
-        Ok(Looked::Waits { after: None, at_most: FILE_MISSING.checked_sub(waited) })
-    }
-
-    /// Writes down that a part waits; gives since when.
-    async fn hold(&self, entry: &mut Entry, at: usize) -> Result<Timestamp, BridgeError> {
-        let part = &entry.outgoing.parts[at];
-        let since = part.waiting_since().unwrap_or(self.clients.clock.now());
-        let waiting = Part::Waiting { attempt: part.attempt(), since };
-        self.put(entry, at, waiting).await?;
-        Ok(since)
-    }
-
-    /// One note, when trouble has lasted; written down first, so that it is one at most.
-    async fn tell_to_wait(&self, with: &With<'_>, content: &str) -> Result<(), BridgeError> {
-        self.clients.conversations.told_to_wait(with.conversation).await?;
-        let note = NewMessage { content, private: true, ..NewMessage::default() };
-        with.chatwoot.create_message(with.conversation.conversation, note).await?;
-        Ok(())
-    }
-
     /// Writes down that a part is being sent, if it still stands as it was seen. Otherwise somebody else sent it, or is about
     /// to, and it must not be sent here.
     async fn begin(&self, entry: &mut Entry, at: usize, seen: &Part, attempt: u32) -> Result<bool, BridgeError> {
@@ -398,7 +321,7 @@ impl Send {
     }
 
     /// Writes a part down. What a status said meanwhile stands.
-    async fn put(&self, entry: &mut Entry, at: usize, part: Part) -> Result<(), BridgeError> {
+    pub(crate) async fn put(&self, entry: &mut Entry, at: usize, part: Part) -> Result<(), BridgeError> {
         for _ in 0..8 {
             let mut outgoing = entry.outgoing.clone();
             outgoing.parts[at] = part.clone();

@@ -5,6 +5,7 @@ mod dispatch;
 mod look;
 mod plan;
 mod upload;
+mod waiting;
 
 use std::time::Duration;
 

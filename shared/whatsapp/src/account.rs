@@ -117,11 +117,12 @@ fn restriction(value: &Fields<'_>) -> Option<Happening> {
     Some(Happening::Restricted { until, replies })
 }
 
-/// Meta's words are upper-case names; nothing else gets into a log.
+/// Meta's words are upper-case names, but for those of a username's state; nothing else gets into a log.
 fn word(text: &str) -> String {
-    let plain = text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+    let upper = text.len() <= 64 && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
     let digits = text.bytes().filter(u8::is_ascii_digit).count();
-    if plain && digits < 7 { text.to_owned() } else { String::new() }
+    let known = matches!(text, "approved" | "deleted" | "reserved");
+    if known || (upper && digits < 7) { text.to_owned() } else { String::new() }
 }
 
 impl AccountEvent {
@@ -201,6 +202,6 @@ mod tests {
         let told = r#"{"event":"PIN_CHANGED","requester":"61550123456789","reason":"Ana said 5215555550123"}"#;
         let event = read(&notice("security", told)).unwrap();
         assert_eq!((event.event.as_str(), event.detail.as_str()), ("PIN_CHANGED", ""));
-        assert_eq!(word("5215555550123"), "");
+        assert_eq!([word("5215555550123"), word("Ana"), word("TIER_2K")], ["", "", "TIER_2K"]);
     }
 }

@@ -1,0 +1,93 @@
+//! Parts that wait: for Meta, for a file, for a number that cannot send. They are certainly not sent, and the agent hears of
+//! it once.
+
+use std::time::Duration;
+
+use bridge::BridgeError;
+use chatwoot::NewMessage;
+use domain::{Part, Timestamp, channel::Hold, words::Line};
+use platform::Metric;
+use store::Entry;
+
+use crate::{
+    Looked, Send,
+    dispatch::{FILE_MISSING, With},
+};
+
+/// When the agent is told that sending waits.
+const TELL_AFTER: Duration = Duration::from_secs(300);
+
+impl Send {
+    /// Certainly not sent, and to be tried again. The agent hears of it once it takes long.
+    pub(crate) async fn wait(
+        &self,
+        with: &With<'_>,
+        entry: &mut Entry,
+        at: usize,
+        after: Option<Duration>,
+    ) -> Result<Looked, BridgeError> {
+        let now = self.clients.clock.now();
+        let since = self.hold(entry, at).await?;
+        if with.conversation.told_to_wait_at.is_some() {
+            return Ok(Looked::Waits { after, at_most: None });
+        }
+        let waited = now.since(since);
+        if waited < TELL_AFTER {
+            return Ok(Looked::Waits { after, at_most: Some(TELL_AFTER.saturating_sub(waited)) });
+        }
+        self.tell_to_wait(with, &Line::SendingWaits.say(self.clients.locale)).await?;
+        Ok(Looked::Waits { after, at_most: None })
+    }
+
+    /// The number cannot send: the part waits for it, and the agent hears of it at once.
+    pub(crate) async fn hold_back(
+        &self,
+        with: &With<'_>,
+        entry: &mut Entry,
+        at: usize,
+        hold: Hold,
+    ) -> Result<Looked, BridgeError> {
+        let part = &entry.outgoing.parts[at];
+        if !matches!(part, Part::Waiting { .. }) {
+            self.hold(entry, at).await?;
+            self.metrics.count(Metric::Held);
+        }
+        // A note from before the number went down was about something else.
+        let told = with.conversation.told_to_wait_at;
+        if told.is_none_or(|told| hold.since().is_some_and(|since| told < since)) {
+            self.tell_to_wait(with, &hold.say(self.clients.locale)).await?;
+        }
+        Ok(Looked::Held)
+    }
+
+    /// Why messages have to wait, if Meta refused one since the channel was last read for a reason that has a state of its own.
+    pub(crate) async fn held_meanwhile(&self, with: &With<'_>) -> Result<Option<Hold>, BridgeError> {
+        let channel = self.clients.channels.look_again(&with.channel.phone_number_id).await?;
+        Ok(channel.and_then(|channel| channel.hold(self.clients.clock.now())))
+    }
+
+    /// The file is not there yet, which is nothing WhatsApp could be blamed for.
+    pub(crate) async fn wait_for_file(&self, entry: &mut Entry, at: usize) -> Result<Looked, BridgeError> {
+        let since = self.hold(entry, at).await?;
+        let waited = self.clients.clock.now().since(since);
+        // At the end of its time the agent has to be told.
+        Ok(Looked::Waits { after: None, at_most: FILE_MISSING.checked_sub(waited) })
+    }
+
+    /// Writes down that a part waits; gives since when.
+    async fn hold(&self, entry: &mut Entry, at: usize) -> Result<Timestamp, BridgeError> {
+        let part = &entry.outgoing.parts[at];
+        let since = part.waiting_since().unwrap_or(self.clients.clock.now());
+        let waiting = Part::Waiting { attempt: part.attempt(), since };
+        self.put(entry, at, waiting).await?;
+        Ok(since)
+    }
+
+    /// One note, when trouble has lasted; written down first, so that it is one at most.
+    async fn tell_to_wait(&self, with: &With<'_>, content: &str) -> Result<(), BridgeError> {
+        self.clients.conversations.told_to_wait(with.conversation).await?;
+        let note = NewMessage { content, private: true, ..NewMessage::default() };
+        with.chatwoot.create_message(with.conversation.conversation, note).await?;
+        Ok(())
+    }
+}
