@@ -56,7 +56,7 @@ async fn a_customer_writes(stage: &Stage, customer: &Customer, name: &str) {
     customer.sends(strange).await.unwrap();
     stage.meta.echo(customer, "TextoCanario eco").await.unwrap();
     stage.hurry().await;
-    eventually("all of it in Chatwoot", || stage.texts(name).len() >= 11);
+    eventually("all of it in Chatwoot", || stage.texts(name).len() >= 10);
 }
 
 /// What Chatwoot and its proxy may answer while a message is brought there.
