@@ -3,49 +3,68 @@
 use std::time::Duration;
 
 use bridge::BridgeError;
-use chatwoot::{
-    Chatwoot, ChatwootError, NewMessage,
-    render::{self, Rendered},
-};
+use chatwoot::{Chatwoot, ChatwootError, NewMessage, render};
 use domain::{
-    Author, Channel, Class, Classify as _, Content, ConversationId, CustomerId, Message, MessageId, Timestamp, Wamid,
+    Author, Channel, Content, ConversationId, CustomerId, Message, MessageId, Timestamp, Wamid, message::Media,
+    words::Line,
 };
 use platform::Metric;
 use queue::Record;
 use serde_json::json;
-use store::{Fate, Link};
-use whatsapp::GraphError;
+use store::{Fate, Link, MissingFile, is_at_meta};
+use tokio::time::Instant;
 
 use crate::{Before, Forward};
 
-/// How often a file may turn out damaged, or be missing where Meta said it was, before the agent is told instead.
-const DAMAGED: i64 = 5;
+/// A file that fails as fast as this is asked for a second time before a line stands for it.
+const AT_ONCE: Duration = Duration::from_secs(5);
 
-/// How long a customer's messages wait for a file that Meta cannot give out just now.
-const FILE_WAITS: Duration = Duration::from_secs(24 * 3600);
+/// How often the work on a message may end without a word before it goes without its file.
+const CRASHES_WITH_FILE: i64 = 3;
 
 /// How long uploads into Chatwoot may break off before the agent gets the message without its file.
-const CUT_OFF: Duration = Duration::from_secs(3600);
+const CUT_OFF: Duration = Duration::from_secs(300);
+
+/// A type longer than this is none.
+const LONGEST_TYPE: usize = 100;
 
 /// A message cannot have been written before its task was; this much is for the clocks.
 const CLOCKS: Duration = Duration::from_secs(600);
+
+/// A message that stands in Chatwoot.
+struct Written {
+    id: MessageId,
+    /// Only a line stands for its file, which is still to come.
+    file_missing: bool,
+}
+
+/// What came of a message's file.
+enum Filed {
+    /// It stands in Chatwoot, in this message.
+    There(MessageId),
+    /// Meta did not give it out whole. Certainly nothing stands in Chatwoot.
+    NotFetched,
+    /// Chatwoot did not take it. A line has to stand for it.
+    NotTaken(Line<'static>),
+}
 
 impl Forward {
     pub(crate) async fn message(&self, record: &Record, message: &Message) -> Result<(), BridgeError> {
         let number = message.channel.as_str();
         let Some(before) = self.claim(record, number, &message.item).await? else { return Ok(()) };
         let Some(channel) = self.clients.channels.get(&message.channel).await? else {
-            return self.bury(record, number, &message.item, "unknown_channel").await;
+            return self.bury(record, number, &before.held, "unknown_channel").await;
         };
         if message.author == Author::Business && self.is_our_own(message).await? {
             self.metrics.count(Metric::Duplicate);
-            self.clients.counters.close(&self.clients.claims, number, &message.item, Fate::Duplicate).await?;
+            self.clients.counters.close(number, &before.held, Fate::Duplicate).await?;
             return Ok(());
         }
         let customer = self.clients.customers.identify(channel.account, &message.customer).await?;
         let chatwoot = self.clients.chatwoot(channel.account).await?;
-        let (conversation, id) = self.place_and_write(record, message, &channel, &customer, &chatwoot, before).await?;
-        self.close(message, &channel, customer, conversation, id).await?;
+        let (conversation, written) =
+            self.place_and_write(record, message, &channel, &customer, &chatwoot, &before).await?;
+        self.close(record, message, &channel, customer, conversation, &written, &before).await?;
         self.metrics.count(Metric::Forwarded);
         Ok(())
     }
@@ -63,8 +82,8 @@ impl Forward {
         channel: &Channel,
         customer: &CustomerId,
         chatwoot: &Chatwoot,
-        before: Before,
-    ) -> Result<(ConversationId, MessageId), BridgeError> {
+        before: &Before,
+    ) -> Result<(ConversationId, Written), BridgeError> {
         // The window opens before the agent can see the message and answer it.
         let written_at = opens_window(message).then_some(message.sent_at);
         let address = message.customer.address();
@@ -74,7 +93,7 @@ impl Forward {
         loop {
             let conversation = self.conversation(record, chatwoot, channel, customer, &thread, message).await?;
             match self.write(record, message, channel, chatwoot, conversation, before).await {
-                Ok(id) => return Ok((conversation, id)),
+                Ok(written) => return Ok((conversation, written)),
                 // An agent deleted the conversation or the contact: a new one is found or made, once.
                 Err(BridgeError::Chatwoot(ChatwootError::Gone)) if !gone_before => {
                     gone_before = true;
@@ -93,18 +112,18 @@ impl Forward {
         channel: &Channel,
         chatwoot: &Chatwoot,
         conversation: ConversationId,
-        before: Before,
-    ) -> Result<MessageId, BridgeError> {
+        before: &Before,
+    ) -> Result<Written, BridgeError> {
         let source = source_id(message);
+        let rendered = render::render(message, self.clients.locale);
         if before.perhaps_done {
             // The first attempt may be older than this task: a repeat of Meta's, or put back from the dead letters.
             let since = record.sent_at.min(message.sent_at) - CLOCKS;
             let listed = chatwoot.messages(conversation, None, since).await?;
             if let Some(found) = listed.iter().find(|listed| listed.source_id.as_deref() == Some(&source)) {
-                return Ok(found.id);
+                return Ok(Written { id: found.id, file_missing: rendered.file.is_some() && found.files().is_empty() });
             }
         }
-        let rendered = render::render(message, self.clients.locale);
         let quoted = self.quoted(rendered.quote, conversation).await?;
         let lost_quote = rendered.quote.is_some() && quoted.is_none();
         let text =
@@ -116,68 +135,72 @@ impl Forward {
             attributes: attributes(message, quoted),
             ..NewMessage::default()
         };
-        if rendered.file.is_some() {
-            let content = text(&rendered.text);
-            if let Some(id) =
-                self.write_file(record, before, channel, chatwoot, conversation, &rendered, new(&content)).await?
-            {
-                return Ok(id);
+        let content = text(&rendered.text);
+        let Some(file) = rendered.file else {
+            let id = chatwoot.create_message(conversation, new(&content)).await?;
+            return Ok(Written { id, file_missing: false });
+        };
+        let filed = if before.crashes < CRASHES_WITH_FILE {
+            let began = Instant::now();
+            match self.write_file(record, file, channel, chatwoot, conversation, new(&content)).await? {
+                Filed::NotFetched if began.elapsed() < AT_ONCE => {
+                    self.write_file(record, file, channel, chatwoot, conversation, new(&content)).await?
+                }
+                filed => filed,
             }
-            let content = text(&render::without_file(&rendered, self.clients.locale));
-            return Ok(chatwoot.create_message(conversation, new(&content)).await?);
-        }
-        Ok(chatwoot.create_message(conversation, new(&text(&rendered.text))).await?)
+        } else {
+            Filed::NotFetched
+        };
+        let line = match filed {
+            Filed::There(id) => return Ok(Written { id, file_missing: false }),
+            Filed::NotFetched => Line::MediaLater(file.kind),
+            Filed::NotTaken(line) => line,
+        };
+        // What Meta no longer has, and what is too large for Chatwoot, cannot come later.
+        let later = is_at_meta(message.sent_at, self.clients.clock.now()) && !matches!(line, Line::MediaTooLarge(_));
+        let line = if later { line } else { last_word(line) };
+        let content = text(&render::instead_of_file(&rendered, line, self.clients.locale));
+        let id = chatwoot.create_message(conversation, new(&content)).await?;
+        Ok(Written { id, file_missing: later })
     }
 
-    /// The message with its file; nothing if the file cannot be had, now or ever.
-    #[expect(clippy::too_many_arguments, reason = "what `write` has, and the file")]
+    /// The message with its file, or what the agent reads instead. Meta's trouble with a file never holds its message up.
     async fn write_file(
         &self,
         record: &Record,
-        before: Before,
+        file: &Media,
         channel: &Channel,
         chatwoot: &Chatwoot,
         conversation: ConversationId,
-        rendered: &Rendered<'_>,
         mut new: NewMessage<'_>,
-    ) -> Result<Option<MessageId>, BridgeError> {
-        let Some(file) = rendered.file else { return Ok(None) };
-        let refused_enough = before.refusals + 1 >= DAMAGED;
-        let waited = self.clients.clock.now().since(record.sent_at);
+    ) -> Result<Filed, BridgeError> {
         let fetched = match self.fetch(channel, file).await {
             Ok(fetched) => fetched,
             Err(BridgeError::Graph(error)) => {
-                let give_up = match &error {
-                    GraphError::Checksum | GraphError::Missing(_) => refused_enough,
-                    error => error.class() == Class::Permanent || waited >= FILE_WAITS,
-                };
-                if !give_up {
-                    return Err(error.into());
-                }
-                tracing::warn!(%error, "a customer's file cannot be fetched; the agent is told");
-                return Ok(None);
+                tracing::warn!(%error, "a customer's file cannot be fetched");
+                return Ok(Filed::NotFetched);
             }
             Err(error) => return Err(error),
         };
         new.attachment = Some(fetched.attachment);
         let error = match chatwoot.create_message(conversation, new).await {
-            Ok(id) => return Ok(Some(id)),
+            Ok(id) => return Ok(Filed::There(id)),
             Err(error) => error,
         };
-        let give_up = match &error {
-            _ if fetched.broken.is_set() => refused_enough,
-            // Too large for the proxy before Chatwoot, or not to its liking.
-            ChatwootError::Refused(status) => *status == 413 || refused_enough,
-            // Something on the way cuts large uploads off. If Chatwoot is down altogether, the line in words fails as well,
-            // and the message waits on.
-            ChatwootError::NoAnswer(_) => waited >= CUT_OFF,
-            _ => false,
+        let waited = self.clients.clock.now().since(record.sent_at);
+        let filed = match &error {
+            _ if fetched.broken.is_set() => Filed::NotFetched,
+            // Too large for the proxy before Chatwoot.
+            ChatwootError::Refused(413) => Filed::NotTaken(Line::MediaTooLarge(file.kind)),
+            // Not to Chatwoot's liking, or it takes nothing just now; then the line in words fails as well.
+            ChatwootError::Refused(_) => Filed::NotTaken(Line::MediaRefused(file.kind)),
+            // Something on the way cuts large uploads off. If Chatwoot is down altogether, the line fails as well, and the
+            // message waits on.
+            ChatwootError::NoAnswer(_) if waited >= CUT_OFF => Filed::NotTaken(Line::MediaLater(file.kind)),
+            _ => return Err(error.into()),
         };
-        if give_up {
-            tracing::warn!(%error, "a customer's file does not get through; the agent is told");
-            return Ok(None);
-        }
-        Err(if fetched.broken.is_set() { GraphError::Checksum.into() } else { error.into() })
+        tracing::warn!(%error, "a customer's file does not get through");
+        Ok(filed)
     }
 
     /// The Chatwoot message a quote points to, if it stands in this conversation.
@@ -191,30 +214,60 @@ impl Forward {
         Ok(link.filter(|link| link.conversation == conversation).map(|link| link.message))
     }
 
+    #[expect(clippy::too_many_arguments, reason = "everything that is known of the message by now")]
     async fn close(
         &self,
+        record: &Record,
         message: &Message,
         channel: &Channel,
         customer: CustomerId,
         conversation: ConversationId,
-        id: MessageId,
+        written: &Written,
+        before: &Before,
     ) -> Result<(), BridgeError> {
-        let (claims, counters) = (&self.clients.claims, &self.clients.counters);
+        let counters = &self.clients.counters;
         let number = message.channel.as_str();
         let Some(wamid) = &message.id else {
-            return Ok(counters.close(claims, number, &message.item, Fate::Done).await?);
+            return Ok(counters.close(number, &before.held, Fate::Done).await?);
         };
+        let rendered = render::render(message, self.clients.locale);
+        let missing = rendered.file.filter(|_| written.file_missing).map(|file| MissingFile {
+            number: message.channel.clone(),
+            item: message.item.clone(),
+            customer: customer.clone(),
+            account: channel.account,
+            conversation,
+            placeholder: written.id,
+            author: message.author,
+            group: record.group.clone(),
+            media: file.id.clone(),
+            kind: file.kind,
+            mime_type: file.mime_type.clone().filter(|mime_type| mime_type.len() <= LONGEST_TYPE),
+            sha256: file.sha256.clone(),
+            sent_at: message.sent_at.min(self.clients.clock.now()),
+            tries: 1,
+            next_at: self.clients.clock.now(),
+        });
         let link = Link {
             wamid: wamid.clone(),
             customer,
             account: channel.account,
             conversation,
-            message: id,
+            message: written.id,
             author: message.author,
             part: None,
             early: None,
         };
-        Ok(self.clients.links.close(&link, claims, counters, number, &message.item).await?)
+        Ok(self.clients.links.close(&link, counters, number, &before.held, missing.as_ref()).await?)
+    }
+}
+
+/// What a line says when there is no later.
+fn last_word(line: Line<'static>) -> Line<'static> {
+    match line {
+        Line::MediaLater(kind) => Line::MediaMissing(kind),
+        Line::MediaRefused(kind) => Line::MediaNotTaken(kind),
+        other => other,
     }
 }
 

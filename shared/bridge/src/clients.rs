@@ -10,7 +10,9 @@ use platform::{
     http::{ClientError, Http},
 };
 use secrecy::SecretString;
-use store::{Channels, Claims, Conversations, Counters, Customers, Links, Outbox, Rounds, Table};
+use store::{
+    Channels, Claims, Conversations, Counters, Customers, EarlyStatuses, Links, MissingFiles, Outbox, Rounds, Table,
+};
 use url::Url;
 use whatsapp::Graph;
 
@@ -53,6 +55,10 @@ pub struct Clients {
     pub counters: Counters,
     /// Customers.
     pub customers: Customers,
+    /// Statuses whose message is not known yet.
+    pub early: EarlyStatuses,
+    /// Files that are still to come.
+    pub files: MissingFiles,
     /// Links.
     pub links: Links,
     /// The outbox.
@@ -95,6 +101,8 @@ impl Clients {
             conversations: Conversations::new(table.clone()),
             counters: Counters::new(table.clone()),
             customers: Customers::new(table.clone(), key.clone()),
+            early: EarlyStatuses::new(table.clone()),
+            files: MissingFiles::new(table.clone()),
             links: Links::new(table.clone(), key.clone()),
             outbox: Outbox::new(table.clone()),
             rounds: Rounds::new(table),

@@ -39,10 +39,9 @@ pub fn render(message: &Message, locale: Locale) -> Rendered<'_> {
     rendered
 }
 
-/// The text when the file cannot be had.
-pub fn without_file(rendered: &Rendered<'_>, locale: Locale) -> String {
-    let Some(media) = rendered.file else { return rendered.text.clone() };
-    join(&rendered.text, &Line::MediaMissing(media.kind).say(locale))
+/// The text when a line has to stand for the file.
+pub fn instead_of_file(rendered: &Rendered<'_>, line: Line<'_>, locale: Locale) -> String {
+    join(&rendered.text, &line.say(locale))
 }
 
 /// The text when the message it points to is unknown to Chatwoot.
@@ -75,6 +74,7 @@ fn content(content: &Content, locale: Locale) -> Rendered<'_> {
         Content::Moved { .. } => plain(Line::Moved.say(locale)),
         Content::Call { event } => plain(Line::Call(event).say(locale)),
         Content::Preference { value } => plain(Line::Preference(value).say(locale)),
+        Content::Unsupported { code: Some(131_052), .. } => plain(Line::MediaUndeliverable.say(locale)),
         Content::Unsupported { what, code } => {
             let code = code.map(|code| format!(", {code}")).unwrap_or_default();
             plain(format!("{} ({what}{code})", Line::Unsupported.say(locale)))

@@ -1,7 +1,5 @@
 //! Links: which WhatsApp message is which Chatwoot message. Quotes and statuses go by them.
 
-use std::time::Duration;
-
 use aws_sdk_dynamodb::types::{ReturnValue, TransactWriteItem};
 use domain::{
     AccountId, Author, ConversationId, CustomerId, Delivery, MessageId, Subject, SubjectKey, Wamid, subject::Kind,
@@ -10,12 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
 
 use crate::{
-    Claims, Counters, Fate, StoreError, Table,
+    Counters, Fate, Held, MissingFile, StoreError, Table, early, files,
     table::{Change, Item, Key, Written, integer},
 };
-
-/// How long a status for an unknown message is kept.
-const EARLY: Duration = Duration::from_secs(86_400);
 
 /// A WhatsApp message and what it is in Chatwoot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,24 +65,24 @@ impl Links {
 
     /// The link of a message. One that only holds an early status is none.
     pub async fn get(&self, wamid: &Wamid) -> Result<Option<Link>, StoreError> {
-        let item = self.table.item(&self.at(wamid)).await?;
-        match item {
-            Some(item) if item.contains_key("message") => Ok(Some(from_item(item)?)),
-            _ => Ok(None),
-        }
+        self.read(&self.at(wamid)).await
     }
 
-    /// Links a message that now stands in Chatwoot, closes its claim and counts it: one write.
+    /// Links a message that now stands in Chatwoot, closes its claim, counts it, and registers its file if that is still to
+    /// come: one write.
     pub async fn close(
         &self,
         link: &Link,
-        claims: &Claims,
         counters: &Counters,
         channel: &str,
-        item: &Subject,
+        held: &Held,
+        missing: Option<&MissingFile>,
     ) -> Result<(), StoreError> {
-        let write = self.write(link)?;
-        counters.close_with(claims, channel, item, Fate::Done, vec![write]).await
+        let mut writes = vec![self.write(link)?];
+        if let Some(missing) = missing {
+            writes.push(files::write(&self.table, missing)?);
+        }
+        counters.close_with(channel, held, Fate::Done, writes).await
     }
 
     /// The write that links a message; an early status stays where it is, to be read back.
@@ -124,7 +119,7 @@ impl Links {
                 values: Item::from([
                     (":now".to_owned(), integer(self.table.now().as_secs())),
                     (":merged".to_owned(), serde_dynamo::to_attribute_value(merged)?),
-                    (":end".to_owned(), integer((self.table.now() + EARLY).as_secs())),
+                    (":end".to_owned(), integer((self.table.now() + early::WAITS).as_secs())),
                 ]),
             };
             if let Written::Done(_) = self.table.update(change, ReturnValue::None).await? {
@@ -139,7 +134,28 @@ impl Links {
         Ok(self.table.get::<Early>(&self.at(wamid)).await?.and_then(|row| row.early))
     }
 
-    fn at(&self, wamid: &Wamid) -> Key {
-        Key::new(format!("wamid#{}", self.key.subject(Kind::Wamid, wamid.as_str())), "link")
+    /// Under what a message's link is kept.
+    pub fn hash(&self, wamid: &Wamid) -> Subject {
+        self.key.subject(Kind::Wamid, wamid.as_str())
     }
+
+    /// The link with this hash, an early status with it.
+    pub async fn of_hash(&self, hash: &Subject) -> Result<Option<Link>, StoreError> {
+        self.read(&key(hash)).await
+    }
+
+    async fn read(&self, key: &Key) -> Result<Option<Link>, StoreError> {
+        match self.table.item(key).await? {
+            Some(item) if item.contains_key("message") => Ok(Some(from_item(item)?)),
+            _ => Ok(None),
+        }
+    }
+
+    fn at(&self, wamid: &Wamid) -> Key {
+        key(&self.hash(wamid))
+    }
+}
+
+fn key(hash: &Subject) -> Key {
+    Key::new(format!("wamid#{hash}"), "link")
 }
