@@ -64,8 +64,8 @@ const TABLE: &[(&str, &[&str])] = &[
     ("in-interactive-without-object", &["Julián Pereyra: ↩️ … ⚠️ … (interactive)"]),
     ("in-location-current", &["Julián Pereyra: 📍 Ubicación\nhttps://maps.google.com/?q=-34.603722,-58.381592"]),
     ("in-location-pin", &["María Fernanda López: 📍 Ubicación\nTaller El Rayo\nAv. Insurgentes Sur 1234, Ciudad de México\nhttps://maps.google.com/?q=19.4326077,-99.133208\nhttps://foursquare.com/v/4c8a1b2c"]),
-    ("in-media-error-no-object", &["Julián Pereyra: ⚠️ … (video, 131052)"]),
-    ("in-media-too-large-131052", &["Julián Pereyra: ⚠️ … (unsupported, 131052)"]),
+    ("in-media-error-no-object", &["Julián Pereyra: ⚠️ 131052…"]),
+    ("in-media-too-large-131052", &["Julián Pereyra: ⚠️ 131052…"]),
     ("in-order", &["Camila Ríos: 🛒 Pedido\n1 × CASCO-LS2-FF353-M — 2499.00 MXN\n2 × GUANTES-ALP-L — 899.50 MXN\nTotal: 4298.00 MXN\n¿Me lo pueden apartar hasta el viernes?"]),
     ("in-reaction-removed-absent", &["Julián Pereyra: ↩️ … Quitó su reacción"]),
     ("in-reaction-removed-empty", &["Julián Pereyra: ↩️ … Quitó su reacción"]),
@@ -106,8 +106,9 @@ const TABLE: &[(&str, &[&str])] = &[
 
 /// Long lines that come often, shortened.
 fn short(content: &str) -> String {
-    let missing = ": el archivo no está disponible; pide al cliente que lo envíe otra vez]";
-    let shown = content.replace(missing, "…]");
+    let missing = ": el archivo aún no se pudo descargar de WhatsApp; se sigue intentando y llegará aquí. Si urge, pide al cliente que lo envíe otra vez]";
+    let undeliverable = "El cliente envió un archivo que WhatsApp no pudo entregar (pesa más de 100 MB o no se puede descargar); pídele que lo envíe otra vez, más ligero o por otro medio";
+    let shown = content.replace(missing, "…]").replace(undeliverable, "131052…");
     let shown = shown.replace("Mensaje que WhatsApp no muestra aquí; míralo en el teléfono", "…");
     shown.replace("↩️ Responde a un mensaje anterior\n", "↩️ … ")
 }
