@@ -43,7 +43,7 @@ impl Forward {
         let token = self.clients.token(channel).await?;
         match self.fetch_with(channel, file, &token).await {
             Err(BridgeError::Graph(error)) if error.is_unauthorized() => {
-                match self.clients.renew_token(channel).await {
+                match self.clients.renew_token(channel, &token).await {
                     Some(token) => self.fetch_with(channel, file, &token).await,
                     None => Err(error.into()),
                 }
@@ -62,7 +62,7 @@ impl Forward {
         let response = self.clients.graph.open(&located, token).await?;
         let announced =
             response.headers().get(CONTENT_LENGTH).and_then(|n| n.to_str().ok()).and_then(|n| n.parse().ok());
-        let size: u64 = announced.or(located.size).ok_or(GraphError::NoAnswer { status: Some(200), source: None })?;
+        let size: Option<u64> = announced.or(located.size);
         let mime_type =
             file.mime_type.clone().or(located.mime_type).unwrap_or_else(|| "application/octet-stream".to_owned());
         let filename = file
@@ -74,8 +74,13 @@ impl Forward {
         let broken = Broken::default();
         let bytes = response.bytes_stream().map(|chunk| chunk.map_err(reqwest::Error::without_url));
         let checked = checked(bytes, size, expected, broken.clone());
-        let attachment =
-            Attachment { filename, mime_type, size, body: Body::wrap_stream(checked), limit: file_timeout(size) };
+        let attachment = Attachment {
+            filename,
+            mime_type,
+            size,
+            body: Body::wrap_stream(checked),
+            limit: file_timeout(size.unwrap_or(media::LIMIT)),
+        };
         Ok(Fetched { attachment, broken })
     }
 }
@@ -83,7 +88,7 @@ impl Forward {
 /// The bytes, the last chunk held back until length and checksum are known to be right.
 fn checked<E: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static>(
     bytes: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
-    size: u64,
+    size: Option<u64>,
     expected: Option<String>,
     broken: Broken,
 ) -> impl Stream<Item = Result<Bytes, Box<dyn std::error::Error + Send + Sync>>> + Send {
@@ -118,7 +123,9 @@ fn checked<E: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static>(
                     None => {
                         state.over = true;
                         let digest = hex::encode(std::mem::take(&mut state.hash).finalize());
-                        if state.seen != size || expected.is_some_and(|expected| expected != digest) {
+                        if size.is_some_and(|size| state.seen != size)
+                            || expected.is_some_and(|expected| expected != digest)
+                        {
                             broken.set();
                             return Some((Err(Box::new(GraphError::Checksum).into()), state));
                         }
@@ -136,10 +143,14 @@ mod tests {
 
     use super::*;
 
-    async fn through(chunks: &[&'static [u8]], size: u64, expected: Option<&str>) -> (Vec<u8>, bool) {
+    async fn through(
+        chunks: &[&'static [u8]],
+        size: impl Into<Option<u64>>,
+        expected: Option<&str>,
+    ) -> (Vec<u8>, bool) {
         let broken = Broken::default();
         let chunks: Vec<Result<Bytes, io::Error>> = chunks.iter().map(|chunk| Ok(Bytes::from_static(chunk))).collect();
-        let stream = checked(stream::iter(chunks), size, expected.map(str::to_owned), broken.clone());
+        let stream = checked(stream::iter(chunks), size.into(), expected.map(str::to_owned), broken.clone());
         let out: Vec<_> = stream.collect().await;
         let sent = out.iter().flatten().flat_map(|chunk| chunk.to_vec()).collect();
         assert_eq!(out.iter().any(Result::is_err), broken.is_set());
@@ -153,6 +164,7 @@ mod tests {
     async fn what_is_right_goes_through_whole() {
         assert_eq!(through(&[b"ab", b"cd", b"ef"], 6, Some(DIGEST)).await, (b"abcdef".to_vec(), false));
         assert_eq!(through(&[], 0, None).await, (Vec::new(), false));
+        assert_eq!(through(&[b"ab", b"cd"], None, None).await, (b"abcd".to_vec(), false));
     }
 
     #[tokio::test]

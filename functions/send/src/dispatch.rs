@@ -14,7 +14,7 @@ use platform::Metric;
 use secrecy::SecretString;
 use serde_json::Value;
 use store::{Conversation, Entry, Link, Thread};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use whatsapp::{
     compose::{self, Piece},
     graph::Accepted,
@@ -34,6 +34,9 @@ const TELL_AFTER: Duration = Duration::from_secs(300);
 
 /// How long a file that Chatwoot announced may be missing.
 const FILE_MISSING: Duration = Duration::from_secs(900);
+
+/// How long Chatwoot's storage may be unwell.
+const FILE_UNWELL: Duration = Duration::from_secs(3600);
 
 /// When to look again at a part that somebody else is sending.
 const ELSEWHERE: Duration = Duration::from_secs(30);
@@ -58,7 +61,7 @@ enum Called {
 }
 
 impl Send {
-    /// Sends what is left of a message, and tells the agent. Ends early only when something has to wait.
+    /// Sends what is left of a message. Ends early only when something has to wait.
     pub(crate) async fn drive(
         &self,
         with: &With<'_>,
@@ -77,10 +80,27 @@ impl Send {
                 waits => return Ok(waits),
             }
         }
-        if let Some(told) = tell(&self.clients, with.chatwoot, entry).await? {
-            *entry = told;
-        }
         Ok(Looked::UpToDate)
+    }
+
+    /// The message stops the function each time: it fails in words, and what comes after goes on.
+    pub(crate) async fn give_up(&self, entry: &mut Entry) -> Result<(), BridgeError> {
+        let Some(at) = entry.outgoing.next_part() else { return Ok(()) };
+        tracing::error!("a message that stops the function each time is given up");
+        self.metrics.count(Metric::Poisoned);
+        let attempt = entry.outgoing.parts[at].attempt();
+        self.put(entry, at, Part::Failed { attempt, trouble: Trouble::Unworkable }).await
+    }
+
+    /// Tells the agent what became of a message. A status may come in while that is being told; then there is more to tell.
+    pub(crate) async fn show(&self, with: &With<'_>, entry: &mut Entry) -> Result<(), BridgeError> {
+        for _ in 0..4 {
+            match tell(&self.clients, with.chatwoot, entry).await? {
+                Some(told) => *entry = told,
+                None => break,
+            }
+        }
+        Ok(())
     }
 
     async fn part(
@@ -94,7 +114,7 @@ impl Send {
         let part = entry.outgoing.parts[at].clone();
         let fail = |trouble| Part::Failed { attempt: part.attempt(), trouble };
         let pieces = plan(message);
-        let piece = match (refusal(with, &part, now), pieces.get(at)) {
+        let piece = match (refusal(with, &part, entry.outgoing.asked_at, now), pieces.get(at)) {
             (None, Some(piece)) => piece,
             (refused, _) => {
                 self.put(entry, at, fail(refused.unwrap_or(Trouble::Empty))).await?;
@@ -105,20 +125,23 @@ impl Send {
             return Ok(Looked::OutOfTime);
         }
         let mut token = self.clients.token(with.channel).await?;
-        let piece = match self.ready(with, piece, &mut token).await {
+        // What comes after still has to fit into the invocation.
+        let limit = with.until.checked_sub(least_left(&plan::Piece::Text(String::new()))).unwrap_or(with.until);
+        let ready = timeout_at(limit, self.ready(with, piece, &mut token)).await;
+        let piece = match ready.unwrap_or(Err(NotUploaded::NotNow)) {
             Ok(piece) => piece,
             Err(NotUploaded::Missing) if waited(&part, now) < FILE_MISSING => {
-                return self.wait(with, entry, at, None).await;
+                return self.wait_for_file(entry, at).await;
             }
+            Err(NotUploaded::Unwell) if waited(&part, now) < FILE_UNWELL => return self.wait_for_file(entry, at).await,
             Err(NotUploaded::NotNow) => return self.wait(with, entry, at, None).await,
-            Err(NotUploaded::Later(error)) => return Err(error),
             Err(never) => {
                 self.put(entry, at, fail(never.trouble())).await?;
                 return Ok(Looked::UpToDate);
             }
         };
         let attempt = part.attempt() + 1;
-        let Some(body) = self.body(with, message, entry, at, attempt, &piece).await? else {
+        let Some(body) = body(with, entry, at, attempt, &piece) else {
             self.put(entry, at, fail(Trouble::NoRecipient)).await?;
             return Ok(Looked::UpToDate);
         };
@@ -163,35 +186,18 @@ impl Send {
         };
         match upload(&self.clients, with.chatwoot, with.channel, token, file, caption).await {
             Err(NotUploaded::Unauthorized) => {
-                *token = self.clients.renew_token(with.channel).await.ok_or(NotUploaded::Unauthorized)?;
+                *token = self.clients.renew_token(with.channel, token).await.ok_or(NotUploaded::Unauthorized)?;
                 upload(&self.clients, with.chatwoot, with.channel, token, file, caption).await
             }
             uploaded => uploaded,
         }
     }
 
-    /// The body of the call, whole before the part is written down as being sent; nothing if there is nobody to send to.
-    async fn body(
-        &self,
-        with: &With<'_>,
-        message: &Listed,
-        entry: &Entry,
-        at: usize,
-        attempt: u32,
-        piece: &Piece,
-    ) -> Result<Option<Value>, BridgeError> {
-        let Some(to) = with.thread.and_then(|thread| thread.address.as_ref()) else { return Ok(None) };
-        let quote = if at == 0 { self.quote(with, message).await? } else { None };
-        let (account, conversation, message) = (entry.account, entry.conversation, entry.message);
-        let reference = Reference { account, conversation, message, part: at, attempt };
-        Ok(Some(compose::message(to, piece, quote.as_ref(), &reference)))
-    }
-
     async fn call(&self, with: &With<'_>, body: &Value, token: &SecretString) -> Called {
         let number = &with.channel.phone_number_id;
         let mut sent = self.clients.graph.send(number, token, body).await;
         if sent.as_ref().is_err_and(|error| error.0.is_unauthorized())
-            && let Some(renewed) = self.clients.renew_token(with.channel).await
+            && let Some(renewed) = self.clients.renew_token(with.channel, token).await
         {
             sent = self.clients.graph.send(number, &renewed, body).await;
         }
@@ -210,7 +216,7 @@ impl Send {
     }
 
     /// Meta's id of the quoted message: Chatwoot knows it for what came in, the outbox for what went out.
-    async fn quote(&self, with: &With<'_>, message: &Listed) -> Result<Option<Wamid>, BridgeError> {
+    pub(crate) async fn quote(&self, with: &With<'_>, message: &Listed) -> Result<Option<Wamid>, BridgeError> {
         let (id, external) = message.quotes();
         if let Some(external) = external.filter(|id| !id.starts_with("lmotos:")) {
             return Ok(Some(Wamid::new(external)));
@@ -278,10 +284,7 @@ impl Send {
         after: Option<Duration>,
     ) -> Result<Looked, BridgeError> {
         let now = self.clients.clock.now();
-        let part = &entry.outgoing.parts[at];
-        let since = part.waiting_since().unwrap_or(now);
-        let waiting = Part::Waiting { attempt: part.attempt(), since };
-        self.put(entry, at, waiting).await?;
+        let since = self.hold(entry, at).await?;
         if with.conversation.told_to_wait_at.is_some() {
             return Ok(Looked::Waits { after, at_most: None });
         }
@@ -291,6 +294,23 @@ impl Send {
         }
         self.tell_to_wait(with).await?;
         Ok(Looked::Waits { after, at_most: None })
+    }
+
+    /// The file is not there yet, which is nothing WhatsApp could be blamed for.
+    async fn wait_for_file(&self, entry: &mut Entry, at: usize) -> Result<Looked, BridgeError> {
+        let since = self.hold(entry, at).await?;
+        let waited = self.clients.clock.now().since(since);
+        // At the end of its time the agent has to be told.
+        Ok(Looked::Waits { after: None, at_most: FILE_MISSING.checked_sub(waited) })
+    }
+
+    /// Writes down that a part waits; gives since when.
+    async fn hold(&self, entry: &mut Entry, at: usize) -> Result<Timestamp, BridgeError> {
+        let part = &entry.outgoing.parts[at];
+        let since = part.waiting_since().unwrap_or(self.clients.clock.now());
+        let waiting = Part::Waiting { attempt: part.attempt(), since };
+        self.put(entry, at, waiting).await?;
+        Ok(since)
     }
 
     /// One note, when trouble has lasted; written down first, so that it is one at most.
@@ -342,8 +362,17 @@ impl Send {
     }
 }
 
+/// The body of the call, whole before the part is written down as being sent; nothing if there is nobody to send to.
+fn body(with: &With<'_>, entry: &Entry, at: usize, attempt: u32, piece: &Piece) -> Option<Value> {
+    let to = with.thread.and_then(|thread| thread.address.as_ref())?;
+    let quote = entry.outgoing.quote.as_ref().filter(|_| at == 0);
+    let (account, conversation, message) = (entry.account, entry.conversation, entry.message);
+    let reference = Reference { account, conversation, message, part: at, attempt };
+    Some(compose::message(to, piece, quote, &reference))
+}
+
 /// Why a part must not be sent, if so.
-fn refusal(with: &With<'_>, part: &Part, now: Timestamp) -> Option<Trouble> {
+fn refusal(with: &With<'_>, part: &Part, asked_at: Timestamp, now: Timestamp) -> Option<Trouble> {
     if with.customer.is_none() {
         return Some(Trouble::NoRecipient);
     }
@@ -358,14 +387,15 @@ fn refusal(with: &With<'_>, part: &Part, now: Timestamp) -> Option<Trouble> {
         let wrote = thread.window.start().is_some();
         return Some(if wrote { Trouble::WindowClosed } else { Trouble::NeverWrote });
     }
-    (waited(part, now) >= TRIED_FOR).then_some(Trouble::Unreachable)
+    let tried = matches!(part, Part::Waiting { .. } | Part::Planned) && now.since(asked_at) >= TRIED_FOR;
+    tried.then_some(Trouble::Unreachable)
 }
 
-/// What a part may take: a file is fetched and uploaded first.
+/// What a part may take of an invocation of 120 s: a file is fetched and uploaded first.
 fn least_left(piece: &plan::Piece<'_>) -> Duration {
     match piece {
         plan::Piece::Text(_) => Duration::from_secs(25),
-        plan::Piece::File { .. } => Duration::from_secs(60),
+        plan::Piece::File { .. } => Duration::from_secs(100),
     }
 }
 

@@ -19,6 +19,9 @@ use tokio::time::Instant;
 /// How often Chatwoot may refuse what a look asks of it before the hint is let go; `reconcile` gives new ones.
 const REFUSALS: u32 = 12;
 
+/// From this receive of a hint on it is counted how often a message is in hand when the function ends without a word.
+const SUSPECT: u32 = 2;
+
 /// The function's settings and clients.
 #[derive(Debug)]
 pub struct Send {
@@ -52,6 +55,8 @@ struct Task {
     hinted_at: Timestamp,
     /// When the invocation should have ended.
     until: Instant,
+    /// Whether an earlier look may have ended without a word.
+    suspect: bool,
 }
 
 /// Serves invocations until the process ends.
@@ -107,6 +112,7 @@ impl Send {
             hinted_at: records.iter().map(|record| record.sent_at).max().unwrap_or_default(),
             hint,
             until,
+            suspect: records.iter().any(|record| record.receives >= SUSPECT),
         };
         self.metrics.add(Metric::Coalesced, records.len().saturating_sub(1));
         let mut looked = self.look(&task).await;
@@ -118,38 +124,43 @@ impl Send {
             Ok(Looked::UpToDate) => Verdict::Done,
             Ok(Looked::OutOfTime) => Verdict::Retry { after: Some(Duration::ZERO) },
             Ok(Looked::Waits { after, at_most }) => {
-                let pace = after.unwrap_or_else(|| backoff(first.receives, &first.id));
+                // What Meta asks for is the least; a limit that lasts is not asked again at that pace for hours.
+                let pace = after.unwrap_or_default().max(backoff(first.receives, &first.id));
                 Verdict::Retry { after: Some(at_most.map_or(pace, |most| pace.min(most))) }
             }
-            Err(error) => failed(first, &error),
+            Err(error) => self.failed(first, &task.hint, &error).await,
         };
         let of =
             |hint: &Option<Hint>| if hint.is_some() { verdict } else { Verdict::Poison { reason: "unreadable_task" } };
         parsed.iter().map(of).collect()
+    }
+
+    /// A hint is never worth a dead letter: the conversation is watched, and gets new ones for a day.
+    async fn failed(&self, record: &Record, hint: &Hint, error: &BridgeError) -> Verdict {
+        let pace = backoff(record.receives, &record.id);
+        match error.class() {
+            Class::Transient { after } => {
+                tracing::warn!(%error, receives = record.receives, "a conversation has to wait");
+                Verdict::Retry { after: Some(after.unwrap_or_default().max(pace)) }
+            }
+            Class::Permanent | Class::Uncertain if record.receives < REFUSALS => {
+                tracing::warn!(%error, receives = record.receives, "Chatwoot refuses; the conversation has to wait");
+                Verdict::Retry { after: None }
+            }
+            Class::Permanent | Class::Uncertain => {
+                if let Err(error) = self.clients.rounds.watch(&hint.channel, hint.account, hint.conversation).await {
+                    tracing::warn!(%error, "a conversation cannot be watched; its hint is kept");
+                    return Verdict::Retry { after: None };
+                }
+                tracing::error!(%error, "Chatwoot keeps refusing; the conversation waits for its next hint");
+                Verdict::Done
+            }
+            Class::Poison => Verdict::Poison { reason: "unusable_item" },
+        }
     }
 }
 
 fn hint(body: &str) -> Option<Hint> {
     let OutboundTask::HintV1(hint) = serde_json::from_str(body).ok()?;
     Some(hint)
-}
-
-/// A hint is never worth a dead letter: the conversation is watched, and gets new ones for a day.
-fn failed(record: &Record, error: &BridgeError) -> Verdict {
-    let pace = backoff(record.receives, &record.id);
-    match error.class() {
-        Class::Transient { after } => {
-            tracing::warn!(%error, receives = record.receives, "a conversation has to wait");
-            Verdict::Retry { after: Some(after.unwrap_or_default().max(pace)) }
-        }
-        Class::Permanent | Class::Uncertain if record.receives < REFUSALS => {
-            tracing::warn!(%error, receives = record.receives, "Chatwoot refuses; the conversation has to wait");
-            Verdict::Retry { after: None }
-        }
-        Class::Permanent | Class::Uncertain => {
-            tracing::error!(%error, "Chatwoot keeps refusing; the conversation waits for its next hint");
-            Verdict::Done
-        }
-        Class::Poison => Verdict::Poison { reason: "unusable_item" },
-    }
 }

@@ -26,6 +26,9 @@ const UNSETTLED: Duration = Duration::from_secs(600);
 /// How long a failed message may be retried: Chatwoot offers it for a day.
 const RETRIABLE: Duration = Duration::from_secs(25 * 3600);
 
+/// How often the function may end without a word with the same message in hand.
+const DEATHS: u32 = 3;
+
 /// A message and its place in the outbox, if it has or needs one.
 struct Row {
     message: Listed,
@@ -81,8 +84,9 @@ impl Send {
             _ => customer,
         };
         let with = With { chatwoot, channel, conversation, customer, thread: thread.as_ref(), until: task.until };
+        let mut untold = None;
         for at in 0..rows.len() {
-            let looked = self.row(&with, &mut rows[at], listed_at).await;
+            let looked = self.row(task, &with, &mut rows[at], listed_at).await;
             if !matches!(looked, Ok(Looked::UpToDate)) {
                 self.register(&rows[at..]).await?;
                 // Whatever becomes of this hint, there will be another.
@@ -92,19 +96,32 @@ impl Send {
                     .await?;
                 return looked;
             }
+            // An agent who cannot be told must not stop what comes after.
+            if let Err(error) = self.show_row(&with, &mut rows[at], listed_at).await {
+                untold.get_or_insert(error);
+            }
         }
-        if rows.iter().any(|row| row.is_retriable(listed_at)) {
+        if untold.is_some() || rows.iter().any(|row| row.is_retriable(listed_at) || row.is_unfinished()) {
             self.clients
                 .rounds
                 .watch(&channel.phone_number_id, conversation.account, conversation.conversation)
                 .await?;
+        }
+        if let Some(error) = untold {
+            return Err(error);
         }
         let settled = rows.iter().take_while(|row| row.is_settled(listed_at)).last().map(|row| row.message.id);
         self.clients.conversations.looked(conversation, listed_at, settled).await?;
         Ok(Looked::UpToDate)
     }
 
-    async fn row(&self, with: &With<'_>, row: &mut Row, listed_at: Timestamp) -> Result<Looked, BridgeError> {
+    async fn row(
+        &self,
+        task: &Task,
+        with: &With<'_>,
+        row: &mut Row,
+        listed_at: Timestamp,
+    ) -> Result<Looked, BridgeError> {
         let Some(entry) = &mut row.entry else { return Ok(Looked::UpToDate) };
         if !row.message.is_for_customer() {
             return Ok(Looked::UpToDate);
@@ -116,16 +133,52 @@ impl Send {
             let changed = self.clients.outbox.change(entry.account, entry.conversation, entry.message, retried).await?;
             *entry = changed.unwrap_or_else(|| entry.clone());
         }
+        if entry.is_new() && row.message.quotes() != (None, None) {
+            entry.outgoing.quote = self.quote(with, &row.message).await?;
+        }
         if entry.is_new() && entry.outgoing.next_part().is_none() {
             // Written down first, or the mark would not be known as ours and Retry would have nothing to go by.
             let (Ok(known) | Err(known)) = self.clients.outbox.save(entry.clone()).await?;
             *entry = known;
         }
-        let looked = self.drive(with, &row.message, entry).await?;
-        if looked == Looked::UpToDate {
-            correct(self, with, &row.message, entry, listed_at).await?;
+        if !task.suspect || entry.outgoing.next_part().is_none() {
+            return self.drive(with, &row.message, entry).await;
         }
-        Ok(looked)
+        self.begin_suspect(entry).await?;
+        let looked = self.drive(with, &row.message, entry).await;
+        self.acquit(entry).await?;
+        looked
+    }
+
+    /// An earlier look may have died of this very message: it is counted, and at last given up in words, so that what comes after
+    /// goes on.
+    async fn begin_suspect(&self, entry: &mut Entry) -> Result<(), BridgeError> {
+        let deaths = entry.outgoing.deaths;
+        if deaths >= DEATHS {
+            return self.give_up(entry).await;
+        }
+        let (Ok(known) | Err(known)) = self
+            .clients
+            .outbox
+            .save(entry.clone().with(Outgoing { deaths: deaths + 1, ..entry.outgoing.clone() }))
+            .await?;
+        *entry = known;
+        Ok(())
+    }
+
+    async fn acquit(&self, entry: &mut Entry) -> Result<(), BridgeError> {
+        let alive = |outgoing: &Outgoing| (outgoing.deaths > 0).then(|| Outgoing { deaths: 0, ..outgoing.clone() });
+        let changed = self.clients.outbox.change(entry.account, entry.conversation, entry.message, alive).await?;
+        if let Some(changed) = changed {
+            *entry = changed;
+        }
+        Ok(())
+    }
+
+    async fn show_row(&self, with: &With<'_>, row: &mut Row, listed_at: Timestamp) -> Result<(), BridgeError> {
+        let Some(entry) = row.entry.as_mut().filter(|_| row.message.is_for_customer()) else { return Ok(()) };
+        self.show(with, entry).await?;
+        correct(self, with, &row.message, entry, listed_at).await
     }
 
     /// The customer, if the address still leads to them: a number may have been given to somebody else since.
@@ -192,12 +245,14 @@ impl Send {
             return Ok(None);
         }
         let customer = self.customer(channel, party.source_id.as_deref(), party.contact.as_ref()).await?;
+        let now = self.clients.clock.now();
         let known = known.unwrap_or(Conversation {
             account: task.hint.account,
             conversation: task.hint.conversation,
             channel: channel.phone_number_id.clone(),
             customer: None,
-            known_since: self.clients.clock.now(),
+            // As far as the bridge has been looking after the channel, what agents wrote is ours to send, or to say why not.
+            known_since: channel.since.unwrap_or(now).max(now - RETRIABLE),
             settled: None,
             looked_at: None,
             told_to_wait_at: None,
@@ -226,7 +281,8 @@ impl Send {
     }
 }
 
-/// A failed callback of Chatwoot's marks a message failed that is with the customer; the truth goes back onto it.
+/// A failed callback of Chatwoot's marks a message failed that is with the customer, or puts its own words over ours; the
+/// truth goes back onto it.
 async fn correct(
     send: &Send,
     with: &With<'_>,
@@ -234,10 +290,18 @@ async fn correct(
     entry: &mut Entry,
     listed_at: Timestamp,
 ) -> Result<(), BridgeError> {
-    let out = matches!(entry.outgoing.outcome(), Outcome::Out(_));
     let marked_since = entry.outgoing.shown_at > listed_at;
-    if message.is_failed() && out && !marked_since {
-        let wrongly_shown = Outgoing { shown: Mark::Failed, ..entry.outgoing.clone() };
+    let parts = entry.outgoing.parts.len();
+    let (wrong, shown) = match entry.outgoing.outcome() {
+        Outcome::Underway => (false, Mark::Sent),
+        Outcome::Out(_) => (true, Mark::Failed),
+        Outcome::Trouble { trouble, accepted } => {
+            let ours = trouble.say_partly(send.clients.locale, accepted, parts);
+            (message.error().is_some_and(|words| words != ours), Mark::Sent)
+        }
+    };
+    if message.is_failed() && wrong && !marked_since {
+        let wrongly_shown = Outgoing { shown, ..entry.outgoing.clone() };
         if let Some(told) = tell(&send.clients, with.chatwoot, &entry.clone().with(wrongly_shown)).await? {
             *entry = told;
         }
@@ -272,6 +336,11 @@ impl Row {
         !young
             && !self.is_retriable(now)
             && self.entry.as_ref().is_none_or(|entry| !self.message.is_for_customer() || is_closed(entry))
+    }
+
+    /// Whether the agent does not see yet what became of it.
+    fn is_unfinished(&self) -> bool {
+        self.message.is_for_customer() && self.entry.as_ref().is_some_and(|entry| !is_closed(entry))
     }
 
     fn is_retriable(&self, now: Timestamp) -> bool {

@@ -34,6 +34,13 @@ pub(crate) fn message(status: StatusCode, text: &str) -> Response<Body> {
     response
 }
 
+/// A refusal without a word.
+pub(crate) fn empty(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}
+
 fn from_payload(payload: &[u8]) -> Option<Response<Body>> {
     let answer: Value = serde_json::from_slice(payload).ok()?;
     let Some(status) = answer.get("statusCode") else {

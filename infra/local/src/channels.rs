@@ -18,13 +18,14 @@ use crate::{
 
 /// Puts every channel. One that was bound like this before keeps its state, paused for instance.
 pub(crate) async fn put(aws: &Aws, template: &Template, config: &Config, clock: SharedClock) -> anyhow::Result<()> {
-    let channels = Channels::new(table(aws, template, clock)?.1);
+    let channels = Channels::new(table(aws, template, clock.clone())?.1);
     for wanted in &config.channels {
         let secret = resources::channel_secret(template, &wanted.phone_number_id)?;
         let mut channel = bound(wanted, config.chatwoot.account_id, secret);
         let known = channels.get(&channel.phone_number_id).await?;
+        channel.since = Some(clock.now());
         if let Some(known) = &known {
-            channel.state = known.state;
+            (channel.state, channel.since) = (known.state, known.since);
         }
         if known.as_deref() != Some(&channel) {
             channels.put(&channel).await?;
@@ -57,11 +58,12 @@ fn bound(wanted: &config::Channel, account: i64, secret: String) -> Channel {
         mode: if wanted.coexistence { channel::Mode::Coexistence } else { channel::Mode::Cloud },
         state: channel::State::Live,
         secret,
+        since: None,
     }
 }
 
 /// The clients a function would have.
-fn clients(aws: &Aws) -> Option<Clients> {
+pub(crate) fn clients(aws: &Aws) -> Option<Clients> {
     let variables = [
         ("AWS_REGION", REGION),
         ("AWS_ACCESS_KEY_ID", ACCOUNT),

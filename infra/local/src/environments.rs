@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -20,6 +21,8 @@ use crate::{
     template::Function,
 };
 
+/// Lambda gives a process this long until it asks for its first event.
+const LONGEST_START: Duration = Duration::from_secs(10);
 /// Lambda ends an invocation that found no working environment after two starts.
 const STARTS: u32 = 2;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -220,7 +223,13 @@ impl Environments {
                 state.alive.insert(number, Environment { phase: Phase::Starting, _keeps: keeps });
                 let environments = Arc::clone(self);
                 tokio::spawn(async move {
-                    let status = process.ended(kept).await;
+                    let mut end = pin!(process.ended(kept));
+                    let status = if let Ok(status) = timeout(LONGEST_START, &mut end).await {
+                        status
+                    } else {
+                        environments.started_by_now(number);
+                        end.await
+                    };
                     let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
                     environments.ended(number, &status);
                 });
@@ -230,6 +239,18 @@ impl Environments {
                 tracing::error!(function = self.name, %error, "cannot be started");
                 failed(state)
             }
+        }
+    }
+
+    /// A process that never asks for an event is killed, and its start counts as failed.
+    fn started_by_now(&self, number: u64) {
+        let mut state = self.state();
+        if state.alive.get(&number).is_some_and(|one| matches!(one.phase, Phase::Starting)) {
+            tracing::warn!(function = self.name, environment = number, "killed: it did not start in time");
+            state.alive.remove(&number);
+            failed(&mut state);
+            drop(state);
+            self.changed.notify_waiters();
         }
     }
 

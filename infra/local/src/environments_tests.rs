@@ -17,6 +17,8 @@ fn environments(program: &str, arguments: &[&str], timeout: Duration, most: usiz
         timeout,
         memory_mb: 128,
         log_group: String::new(),
+        role: String::new(),
+        statements: Vec::new(),
         environment: BTreeMap::new(),
         routes: Vec::new(),
         mappings: Vec::new(),

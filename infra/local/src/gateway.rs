@@ -58,8 +58,8 @@ pub(crate) async fn handle(
     let found = gateway.routes.find(parts.method.as_str(), parts.uri.path());
     let body = match read(body).await {
         Read::Whole(body) => body,
-        Read::TooLarge => return answer::message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large"),
-        Read::Broken => return answer::message(StatusCode::BAD_REQUEST, "Bad Request"),
+        Read::TooLarge => return answer::empty(StatusCode::PAYLOAD_TOO_LARGE),
+        Read::Broken => return answer::empty(StatusCode::BAD_REQUEST),
     };
     let Some(found) = found else { return answer::message(StatusCode::NOT_FOUND, "Not Found") };
     let Some(function) = gateway.functions.get(found.function) else {

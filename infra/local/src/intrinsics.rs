@@ -123,7 +123,7 @@ impl Resolver<'_> {
         })
     }
 
-    fn attribute(&self, resource: &str, attribute: &str) -> anyhow::Result<String> {
+    pub(crate) fn attribute(&self, resource: &str, attribute: &str) -> anyhow::Result<String> {
         let kind = self.kind(resource)?;
         let name = self.name(resource)?;
         let arn = |service: &str, rest: String| format!("arn:aws:{service}:{REGION}:{ACCOUNT}:{rest}");

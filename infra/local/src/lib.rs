@@ -21,6 +21,7 @@ mod intrinsics;
 mod options;
 mod poller;
 mod process;
+mod recovery;
 mod resources;
 mod routes;
 mod runtime_api;

@@ -35,18 +35,15 @@ pub(crate) async fn poll(aws: Arc<Aws>, mapping: Mapping, function: Arc<Environm
             () = stopped.wait() => return,
             () = function.ready() => {}
         }
-        let batch = tokio::select! {
+        let (batch, in_hand) = tokio::select! {
             biased;
             () = stopped.wait() => return,
-            batch = aws.receive(&mapping.queue, mapping.batch_size, LONG_POLL) => batch,
+            taken = aws.take(&mapping.queue, mapping.batch_size, LONG_POLL) => taken,
         };
         if batch.is_empty() {
             continue;
         }
-        let in_hand = aws.hold(&mapping.queue, &batch);
-        let invoked = function.invoke(Bytes::from(event(&batch, &arn).to_string())).await;
-        drop(in_hand);
-        let done = match invoked {
+        let done = match function.invoke(Bytes::from(event(&batch, &arn).to_string())).await {
             Ok(answer) => done(&batch, &answer, mapping.reports_item_failures),
             Err(failure) => {
                 tracing::warn!(queue = mapping.queue, messages = batch.len(), %failure, "a batch failed");
@@ -58,6 +55,7 @@ pub(crate) async fn poll(aws: Arc<Aws>, mapping: Mapping, function: Arc<Environm
             }
         };
         let Some(done) = done else {
+            drop(in_hand);
             // Whatever is wrong with the function, it is not asked again at once.
             let _ = timeout(pause, stopped.wait()).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
@@ -67,6 +65,7 @@ pub(crate) async fn poll(aws: Arc<Aws>, mapping: Mapping, function: Arc<Environm
         for message in done {
             aws.delete(&mapping.queue, &message.receipt_handle);
         }
+        drop(in_hand);
     }
 }
 

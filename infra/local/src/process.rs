@@ -14,11 +14,7 @@ use tokio::{
     sync::oneshot,
 };
 
-use crate::{
-    child::CLOCK_FILE,
-    intrinsics::{ACCOUNT, REGION},
-    template::Function,
-};
+use crate::{child::CLOCK_FILE, intrinsics::REGION, template::Function};
 
 /// Everything a process of one function needs, but for the number of its environment.
 #[derive(Debug)]
@@ -52,7 +48,8 @@ impl Launcher {
         set("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand".into());
         set("AWS_REGION", REGION.into());
         set("AWS_DEFAULT_REGION", REGION.into());
-        set("AWS_ACCESS_KEY_ID", ACCOUNT.into());
+        // By this the embedded AWS knows whose role counts.
+        set("AWS_ACCESS_KEY_ID", function.name.clone());
         set("AWS_SECRET_ACCESS_KEY", "local".into());
         set("AWS_SESSION_TOKEN", "local".into());
         set("AWS_ENDPOINT_URL", ground.aws_url.clone());

@@ -29,6 +29,25 @@ pub(crate) fn create(aws: &Aws, template: &Template) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Lets each function do what its role allows, as the cloud would: what is missing there is missing here.
+pub(crate) fn restrict(aws: &Aws, template: &Template) -> anyhow::Result<()> {
+    for function in &template.functions {
+        aws.restrict(&function.name, &function.statements).with_context(|| format!("the role of {}", function.name))?;
+        for mapping in &function.mappings {
+            for action in ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"] {
+                // The event source mapping works with the function's role.
+                ensure!(
+                    aws.allows(&function.name, action, &aws.queue_arn(&mapping.queue)),
+                    "the role of {} lacks {action} for {}",
+                    function.name,
+                    mapping.queue
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Puts the secrets of `config` under the names the functions are told.
 pub(crate) fn put_secrets(aws: &Aws, template: &Template, config: &Config) -> anyhow::Result<()> {
     let told = told(template)?;

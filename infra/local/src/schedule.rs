@@ -39,11 +39,16 @@ struct Timer {
 }
 
 impl Schedules {
-    /// The schedules of `template`; the first run of each is one full interval away.
-    pub(crate) fn new(template: &Template, functions: Functions, clock: MovableClock) -> Self {
+    /// The schedules of `template`. The first run of each is one full interval away, or due at once where a runner before may
+    /// have missed one.
+    pub(crate) fn new(template: &Template, functions: Functions, clock: MovableClock, overdue: bool) -> Self {
         let now = clock.now();
         let timers = template.functions.iter().flat_map(|function| {
-            let timer = |rate: &Rate| Timer { function: function.name.clone(), rate: *rate, next: now + rate.0 };
+            let timer = |rate: &Rate| Timer {
+                function: function.name.clone(),
+                rate: *rate,
+                next: if overdue { now } else { now + rate.0 },
+            };
             function.schedules.iter().map(timer)
         });
         Self { timers: Mutex::new(timers.collect()), functions, clock }

@@ -3,12 +3,15 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use axum::Router;
-use domain::SharedClock;
+use domain::{SharedClock, Timestamp};
 use testkit_chatwoot::{Chatwoot, Inbox};
 use testkit_meta::{Meta, Number, Statuses};
 use testkit_wire::MovableClock;
 
 use crate::{config::Config, options::Options};
+
+/// From when on the ids of a Chatwoot that is started again and again are counted, one for each hundredth of a second.
+const IDS_BEGIN: Timestamp = Timestamp::from_secs(1_767_225_600);
 
 /// Meta and Chatwoot as this runner has them.
 #[derive(Debug)]
@@ -29,16 +32,21 @@ impl Simulators {
     ) -> anyhow::Result<Self> {
         let clock: SharedClock = Arc::new(clock.clone());
         let meta = async {
-            match options.meta_url {
-                Some(_) => Ok(None),
-                None => start_meta(config, clock.clone(), api_url).await.map(Some),
+            if options.meta_url.is_some() {
+                return Ok(None);
             }
+            start_meta(config, clock.clone(), api_url).await.map(Some)
         };
         let chatwoot = async {
-            match options.chatwoot_url {
-                Some(_) => Ok(None),
-                None => start_chatwoot(config, clock.clone(), api_url).await.map(Some),
+            if options.chatwoot_url.is_some() {
+                return Ok(None);
             }
+            let chatwoot = start_chatwoot(config, clock.clone(), api_url).await?;
+            if options.data.is_some() {
+                // The table remembers the ids of the one before, which forgot everything: none may come again.
+                chatwoot.skip_ids((clock.now().as_millis() - IDS_BEGIN.as_millis()) / 10);
+            }
+            Ok(Some(chatwoot))
         };
         let (meta, chatwoot) = tokio::try_join!(meta, chatwoot)?;
         let url = |given: &Option<String>, own: Option<String>| given.clone().or(own).unwrap_or_default();

@@ -16,7 +16,7 @@ use crate::{
     channels,
     config::Config,
     event::{self, Circumstances},
-    intrinsics::{ACCOUNT, REGION},
+    intrinsics::REGION,
     poller, resources,
     routes::Routes,
     template::{Mapping, Surroundings, Template},
@@ -60,6 +60,7 @@ impl Stage {
             ]),
         })?;
         resources::create(&aws, &template)?;
+        resources::restrict(&aws, &template)?;
         resources::put_secrets(&aws, &template, &config)?;
         channels::put(&aws, &template, &config, Arc::new(clock.clone())).await?;
         let routes = Routes::new(&template);
@@ -69,18 +70,25 @@ impl Stage {
 
     /// The environment of a function.
     pub fn environment(&self, function: &str) -> anyhow::Result<Environment> {
-        let function = self.template.functions.iter().find(|known| known.name == function);
-        let mut variables = function.ok_or_else(|| anyhow!("no such function"))?.environment.clone();
-        variables.extend(
-            [
-                ("AWS_REGION", REGION),
-                ("AWS_ACCESS_KEY_ID", ACCOUNT),
-                ("AWS_SECRET_ACCESS_KEY", "test"),
-                ("AWS_ENDPOINT_URL", self.aws.url()),
-            ]
-            .map(|(name, value)| (name.to_owned(), value.to_owned())),
-        );
+        let known = self.template.functions.iter().find(|known| known.name == function);
+        let mut variables = known.ok_or_else(|| anyhow!("no such function"))?.environment.clone();
+        variables.extend(self.credentials(function));
         Ok(Environment::given(variables))
+    }
+
+    /// What leads the AWS clients here as somebody who may do everything.
+    pub fn operator(&self) -> Environment {
+        Environment::given(self.credentials("operator"))
+    }
+
+    fn credentials(&self, who: &str) -> [(String, String); 4] {
+        [
+            ("AWS_REGION", REGION),
+            ("AWS_ACCESS_KEY_ID", who),
+            ("AWS_SECRET_ACCESS_KEY", "test"),
+            ("AWS_ENDPOINT_URL", self.aws.url()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
     }
 
     /// The function an HTTP request belongs to, and the event API Gateway makes of it.

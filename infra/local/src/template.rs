@@ -31,6 +31,9 @@ pub(crate) struct Function {
     pub(crate) memory_mb: u64,
     pub(crate) log_group: String,
     pub(crate) environment: BTreeMap<String, String>,
+    /// The ARN of its role, and what that may do.
+    pub(crate) role: String,
+    pub(crate) statements: Vec<Json>,
     pub(crate) routes: Vec<Route>,
     pub(crate) mappings: Vec<Mapping>,
     pub(crate) schedules: Vec<Rate>,
@@ -94,6 +97,7 @@ impl Template {
         };
         let globals = resolver.resolve(&yaml["Globals"]["Function"]).context("Globals.Function")?;
         let mut template = Self { functions: Vec::new(), queues: Vec::new(), tables: Vec::new() };
+        let mut roles = BTreeMap::new();
         for (id, resource) in yaml["Resources"].as_mapping().into_iter().flatten() {
             let id = id.as_str().unwrap_or_default();
             let properties = || resolver.resolve(&resource["Properties"]).with_context(|| id.to_owned());
@@ -108,8 +112,16 @@ impl Template {
                 "AWS::DynamoDB::Table" => {
                     template.tables.push(Table::from_properties(resolver.name(id)?, &properties()?));
                 }
+                "AWS::IAM::Role" => {
+                    roles.insert(resolver.attribute(id, "Arn")?, statements(&properties()?));
+                }
                 _ => {}
             }
+        }
+        for function in &mut template.functions {
+            let role =
+                roles.get(&function.role).ok_or_else(|| anyhow!("{}: there is no role of its own", function.name))?;
+            function.statements.clone_from(role);
         }
         template.check()?;
         Ok(template)
@@ -135,6 +147,12 @@ impl Template {
     }
 }
 
+/// All statements of a role's policies.
+fn statements(role: &Json) -> Vec<Json> {
+    let policies = role["Policies"].as_array().into_iter().flatten();
+    policies.filter_map(|policy| policy["PolicyDocument"]["Statement"].as_array()).flatten().cloned().collect()
+}
+
 /// The given parameters; where one is not given, its default.
 fn parameters(yaml: &Yaml, given: &BTreeMap<String, String>) -> anyhow::Result<BTreeMap<String, String>> {
     let mut parameters = BTreeMap::new();
@@ -157,6 +175,7 @@ struct FunctionProperties {
     timeout: u64,
     #[serde(default = "smallest")]
     memory_size: u64,
+    role: String,
     logging_config: Option<LoggingConfig>,
     environment: Option<Environment>,
     #[serde(default)]
@@ -235,6 +254,8 @@ impl Function {
             name: name.to_owned(),
             log_group: properties.logging_config.and_then(|logging| logging.log_group).unwrap_or_default(),
             full_name,
+            role: properties.role,
+            statements: Vec::new(),
             timeout: Duration::from_secs(properties.timeout),
             memory_mb: properties.memory_size,
             environment: properties

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    fs::{self, File},
     io::{self, Write as _},
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -12,6 +12,8 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use axum::serve::ListenerExt as _;
+use domain::Clock as _;
+use futures_util::future::join_all;
 use tempfile::TempDir;
 use testkit_aws::Aws;
 use testkit_wire::{Faults, MovableClock, Server};
@@ -32,18 +34,21 @@ use crate::{
     options::Options,
     poller,
     process::{Ground, Launcher},
-    resources,
+    recovery, resources,
     routes::Routes,
     schedule::Schedules,
     simulators::Simulators,
-    stop::{self, Stop},
+    stop::{self, Stop, Stopped},
     template::{Function, Surroundings, Template},
 };
 
 /// How long running invocations may go on after the runner was told to end.
-const LAST_WORK: Duration = Duration::from_secs(3);
+const LAST_WORK: Duration = Duration::from_secs(2);
 /// And how long whoever waited for them has to settle it.
 const LAST_ANSWERS: Duration = Duration::from_millis(500);
+/// How often expired items are deleted while nobody moves the clock, and how often that is thought of.
+const SWEEP_EVERY: Duration = Duration::from_secs(3600);
+const LOOK: Duration = Duration::from_secs(10);
 /// Environments of a function that has no event source mapping.
 const MOST_FOR_THE_API: usize = 8;
 
@@ -76,6 +81,9 @@ struct World {
 /// Where the clock's offset and, with `--data`, everything else is kept.
 struct Home {
     directory: PathBuf,
+    /// Whether a runner kept its things here before.
+    used_before: bool,
+    _lock: File,
     _temporary: Option<TempDir>,
 }
 
@@ -83,11 +91,18 @@ impl Home {
     fn open(data: Option<&Path>) -> anyhow::Result<Self> {
         if let Some(data) = data {
             fs::create_dir_all(data).with_context(|| format!("cannot make {}", data.display()))?;
-            let directory = data.canonicalize()?;
-            return Ok(Self { directory, _temporary: None });
+            return Self::take(data.canonicalize()?, None);
         }
         let temporary = tempfile::Builder::new().prefix("lmotos-local-").tempdir()?;
-        Ok(Self { directory: temporary.path().to_owned(), _temporary: Some(temporary) })
+        Self::take(temporary.path().to_owned(), Some(temporary))
+    }
+
+    /// Two runners in one directory would each write over what the other keeps there.
+    fn take(directory: PathBuf, temporary: Option<TempDir>) -> anyhow::Result<Self> {
+        let used_before = directory.join("clock").exists();
+        let lock = File::create(directory.join("lock"))?;
+        lock.try_lock().with_context(|| format!("another runner works in {}", directory.display()))?;
+        Ok(Self { directory, used_before, _lock: lock, _temporary: temporary })
     }
 
     fn clock_file(&self) -> PathBuf {
@@ -126,16 +141,18 @@ impl World {
             ]),
         })?;
         resources::create(&aws, &template)?;
+        resources::restrict(&aws, &template)?;
         resources::put_secrets(&aws, &template, &config)?;
         channels::put(&aws, &template, &config, Arc::new(clock.clone()))
             .await
             .context("the channels could not be written into the table")?;
 
-        // Whoever held messages is gone with the runner before.
-        aws.release_received()?;
+        if options.data.is_some() {
+            recovery::take_up_work(&aws, &template, &clock).await?;
+        }
 
         let (functions, runtime_api) = start_functions(&template, &aws, &clock, clock_file.clone()).await?;
-        let schedules = Arc::new(Schedules::new(&template, functions.clone(), clock.clone()));
+        let schedules = Arc::new(Schedules::new(&template, functions.clone(), clock.clone(), home.used_before));
         let (stop, stopped) = stop::signal();
         let mut work = JoinSet::new();
         for (function, mapping) in template.functions.iter().flat_map(|f| f.mappings.iter().map(move |m| (f, m))) {
@@ -145,6 +162,7 @@ impl World {
             }
         }
         work.spawn(Arc::clone(&schedules).keep(stopped.clone()));
+        work.spawn(sweep(Arc::clone(&aws), clock.clone(), stopped.clone()));
 
         let gateway = Gateway::new(Routes::new(&template), functions.clone(), Arc::new(clock.clone()));
         let balance = channels::balance(&aws, &template, Arc::new(clock.clone()))?;
@@ -198,9 +216,7 @@ impl World {
         if timeout(LAST_WORK, self.work_over()).await.is_err() {
             tracing::warn!("what is still being worked on goes on after the next start");
         }
-        for function in self.functions.all() {
-            function.stop().await;
-        }
+        join_all(self.functions.all().map(|function| function.stop())).await;
         // Nobody waits for a function any more; what they had in hand is given back.
         let _ = timeout(LAST_ANSWERS, self.work_over()).await;
         self.runtime_api.refuse();
@@ -209,6 +225,20 @@ impl World {
 
     async fn work_over(&mut self) {
         while self.work.join_next().await.is_some() {}
+    }
+}
+
+/// Deletes items past their time about once an hour, as AWS does within two days; moving the clock does it at once.
+async fn sweep(aws: Arc<Aws>, clock: MovableClock, mut stopped: Stopped) {
+    let mut swept_at = clock.now();
+    while timeout(LOOK, stopped.wait()).await.is_err() {
+        if clock.now().since(swept_at) < SWEEP_EVERY {
+            continue;
+        }
+        swept_at = clock.now();
+        if let Err(error) = aws.sweep_ttl() {
+            tracing::warn!(%error, "items past their time were not deleted");
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use platform::{
     aws::Aws,
     http::{ClientError, Http},
 };
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use store::{
     Channels, Claims, Conversations, Counters, Customers, EarlyStatuses, Links, MissingFiles, Outbox, Rounds, Table,
 };
@@ -123,9 +123,10 @@ impl Clients {
         Ok(Chatwoot::new(self.http.kept.clone(), self.http.guarded.clone(), self.chatwoot_url.clone(), account, &token))
     }
 
-    /// Looks for a newer token, after Chatwoot refused the one in hand. Tells whether there may be one.
+    /// Looks for a newer token, after Chatwoot refused the one in hand. Tells whether there may be one: somebody else at work
+    /// in this process may have found it just now.
     pub async fn renew_chatwoot_token(&self) -> bool {
-        matches!(self.secrets.get_again::<AppSecrets>(&self.app_secret).await, Ok(Some(_)))
+        self.secrets.get_again::<AppSecrets>(&self.app_secret).await.is_ok()
     }
 
     /// The channel's token for Graph.
@@ -133,9 +134,13 @@ impl Clients {
         Ok(self.secrets.get::<ChannelSecrets>(&channel.secret).await?.access_token)
     }
 
-    /// A newer token, after Graph refused the one in hand; nothing if it was looked up just now.
-    pub async fn renew_token(&self, channel: &Channel) -> Option<SecretString> {
-        let renewed = self.secrets.get_again::<ChannelSecrets>(&channel.secret).await;
-        renewed.ok().flatten().map(|secrets| secrets.access_token)
+    /// A newer token, after Graph refused `used`; nothing if there is none.
+    pub async fn renew_token(&self, channel: &Channel, used: &SecretString) -> Option<SecretString> {
+        if let Some(renewed) = self.secrets.get_again::<ChannelSecrets>(&channel.secret).await.ok()? {
+            return Some(renewed.access_token);
+        }
+        // Somebody else at work in this process looked it up just now.
+        let cached = self.token(channel).await.ok()?;
+        (cached.expose_secret() != used.expose_secret()).then_some(cached)
     }
 }

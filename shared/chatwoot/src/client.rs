@@ -78,8 +78,8 @@ pub struct Attachment {
     pub filename: String,
     /// Its type.
     pub mime_type: String,
-    /// Its length in bytes.
-    pub size: u64,
+    /// Its length in bytes, where it is known.
+    pub size: Option<u64>,
     /// Its bytes, streamed.
     pub body: Body,
     /// How long the whole call may take.
@@ -263,10 +263,14 @@ impl Chatwoot {
                 request.json(&body)
             }
             Some(file) => {
-                let part = multipart::Part::stream_with_length(file.body, file.size)
-                    .file_name(file.filename)
-                    .mime_str(&file.mime_type)
-                    .map_err(ChatwootError::of)?;
+                // A type nobody can write must not stop the file.
+                let valid = multipart::Part::text("").mime_str(&file.mime_type).is_ok();
+                let mime_type = if valid { file.mime_type.as_str() } else { "application/octet-stream" };
+                let part = match file.size {
+                    Some(size) => multipart::Part::stream_with_length(file.body, size),
+                    None => multipart::Part::stream(file.body),
+                };
+                let part = part.file_name(file.filename).mime_str(mime_type).map_err(ChatwootError::of)?;
                 let mut form =
                     multipart::Form::new().text("message_type", kind).text("private", message.private.to_string());
                 if !message.content.is_empty() {

@@ -23,7 +23,7 @@ pub enum ChatwootError {
     /// Chatwoot does not take what was sent: a rule of its own, or too many messages in a minute.
     #[error("Chatwoot refused the call (HTTP status {0})")]
     Refused(u16),
-    /// Chatwoot, or what stands before it, is not well or asks for a pause.
+    /// Chatwoot, or what stands before it, is not well, asks for a pause, or lets nobody through.
     #[error("Chatwoot cannot take the call now (HTTP status {0})")]
     Unwell(u16),
     /// A file's address leads where the bridge must not go.
@@ -34,6 +34,9 @@ pub enum ChatwootError {
 impl ChatwootError {
     pub(crate) fn of(error: reqwest::Error) -> Self {
         let error = error.without_url();
+        if is_forbidden(&error) {
+            return Self::Forbidden;
+        }
         if error.is_connect() || error.is_builder() { Self::Unreachable(error) } else { Self::NoAnswer(Some(error)) }
     }
 
@@ -41,11 +44,24 @@ impl ChatwootError {
         match status.as_u16() {
             401 => Self::Unauthorized,
             404 => Self::Gone,
-            status @ (408 | 425 | 429) => Self::Unwell(status),
-            status if status >= 500 => Self::Unwell(status),
-            status => Self::Refused(status),
+            // What Chatwoot itself says of what was sent (§3.1). Anything else, a proxy's redirect or "forbidden" among it, is an
+            // outage: nothing is given up for it.
+            status @ (400 | 409 | 413 | 422) => Self::Refused(status),
+            status => Self::Unwell(status),
         }
     }
+}
+
+/// Whether the guard refused to look a name up to an address inside.
+fn is_forbidden(error: &reqwest::Error) -> bool {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = source {
+        if error.is::<crate::files::NotPublic>() {
+            return true;
+        }
+        source = error.source();
+    }
+    false
 }
 
 impl Classify for ChatwootError {
@@ -56,6 +72,8 @@ impl Classify for ChatwootError {
             Self::NoAnswer(Some(error)) if error.is_timeout() => {
                 Class::Transient { after: Some(Duration::from_secs(6)) }
             }
+            // So may what a proxy was tired of waiting for.
+            Self::Unwell(502 | 504) => Class::Transient { after: Some(Duration::from_secs(6)) },
             // A token that is refused is an outage until the operator mends it: nothing is given up for it.
             Self::Unreachable(_) | Self::NoAnswer(_) | Self::Unwell(_) | Self::Unauthorized | Self::Gone => {
                 Class::LATER

@@ -2,7 +2,6 @@
 //! Chatwoot again or to a public address: nothing else may make the bridge call inside a network.
 
 use std::{
-    io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     time::Duration,
 };
@@ -19,6 +18,9 @@ use crate::ChatwootError;
 /// Chatwoot redirects to its storage once; a proxy may add a step or two.
 const REDIRECTS: usize = 5;
 
+/// How long a storage may take until it begins to answer; the bytes may take longer.
+const ANSWER: Duration = Duration::from_secs(10);
+
 /// Opens the file at `url`. `guarded` resolves names by [`PublicOnly`]; `limit` is for the whole transfer.
 pub(crate) async fn open(
     own: &Client,
@@ -33,7 +35,8 @@ pub(crate) async fn open(
     }
     for _ in 0..=REDIRECTS {
         let client = if url.origin() == base.origin() { own } else { guard(&url, guarded)? };
-        let response = client.get(url.clone()).timeout(limit).send().await.map_err(ChatwootError::of)?;
+        let answer = tokio::time::timeout(ANSWER, client.get(url.clone()).timeout(limit).send());
+        let response = answer.await.map_err(|_| ChatwootError::NoAnswer(None))?.map_err(ChatwootError::of)?;
         if !response.status().is_redirection() {
             return if response.status().is_success() {
                 Ok(response)
@@ -60,6 +63,11 @@ fn guard<'c>(url: &Url, guarded: &'c Client) -> Result<&'c Client, ChatwootError
     if allowed { Ok(guarded) } else { Err(ChatwootError::Forbidden) }
 }
 
+/// A name leads to no public address.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the name has no public address")]
+pub(crate) struct NotPublic;
+
 /// Looks names up and keeps only public addresses.
 #[derive(Clone, Copy, Debug)]
 pub struct PublicOnly;
@@ -70,7 +78,7 @@ impl Resolve for PublicOnly {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
             let public: Vec<SocketAddr> = found.filter(|address| is_public(address.ip())).collect();
             if public.is_empty() {
-                return Err(io::Error::new(io::ErrorKind::PermissionDenied, "the name has no public address").into());
+                return Err(NotPublic.into());
             }
             Ok(Box::new(public.into_iter()) as Addrs)
         })

@@ -33,11 +33,11 @@ pub struct Listed {
     pub content_type: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
     message_type: TypeCode,
-    /// A note among agents.
-    #[serde(default, deserialize_with = "lenient")]
+    /// A note among agents. In doubt it is one: a note must never go out.
+    #[serde(default, deserialize_with = "flag")]
     pub private: bool,
     /// Whatever API wrote it puts its own id here; ours is the wamid.
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "any_text")]
     pub source_id: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
     status: Option<String>,
@@ -61,6 +61,8 @@ struct Attributes {
     in_reply_to_external_id: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
     items: Vec<Item>,
+    #[serde(default, deserialize_with = "lenient")]
+    external_error: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -99,6 +101,20 @@ enum TypeCode {
 /// A member of the wrong shape is absent.
 fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(deserializer: D) -> Result<T, D::Error> {
     Ok(serde_json::from_value(serde_json::Value::deserialize(deserializer)?).unwrap_or_default())
+}
+
+/// Anything but absent and false is true.
+fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    Ok(is_set(&serde_json::Value::deserialize(deserializer)?))
+}
+
+/// A text, or whatever else stands there, as text.
+fn any_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(match serde_json::Value::deserialize(deserializer)? {
+        serde_json::Value::Null => None,
+        serde_json::Value::String(text) => Some(text),
+        other => Some(other.to_string()),
+    })
 }
 
 /// What went in with a file comes back as text on some versions.
@@ -152,6 +168,11 @@ impl Listed {
     /// Whether the agent sees it as failed.
     pub fn is_failed(&self) -> bool {
         self.status.as_deref() == Some("failed")
+    }
+
+    /// The words that stand on it as failed.
+    pub fn error(&self) -> Option<&str> {
+        self.content_attributes.external_error.as_deref()
     }
 
     /// Whether it stands as it was first written, or as Retry leaves it.
@@ -220,10 +241,13 @@ mod tests {
     #[test]
     fn an_odd_member_does_not_cost_the_message() {
         let odd = listed(json!({ "private": null, "content_attributes": "{\"in_reply_to\":5}", "attachments": null,
-            "source_id": 7, "created_at": "soon" }));
+            "created_at": "soon" }));
         assert!(odd.is_for_customer() && odd.files().is_empty());
         assert_eq!(odd.quotes().0, Some(MessageId(5)));
         assert!(!listed(json!({ "content_attributes": { "deleted": "true" } })).is_for_customer());
+        for odd in [json!({ "private": "true" }), json!({ "private": 1 }), json!({ "source_id": 7 })] {
+            assert!(!listed(odd).is_for_customer(), "in doubt nothing goes out");
+        }
     }
 
     #[test]

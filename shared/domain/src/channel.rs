@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountId, InboxId, PhoneNumberId, WabaId};
+use crate::{AccountId, InboxId, PhoneNumberId, Timestamp, WabaId};
 
 /// How the number is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,4 +45,7 @@ pub struct Channel {
     pub state: State,
     /// The name of the channel's secret.
     pub secret: String,
+    /// Since when the bridge looks after it; what agents wrote before is not ours to send.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
 }

@@ -66,9 +66,11 @@ impl Identity {
         user.into_iter().chain(phone).map(|(kind, value)| Alias { subject: key.subject(kind, &value), kind }).collect()
     }
 
-    /// The one subject under which this person's items are put in order.
+    /// The one subject under which this person's items are put in order. The phone before the user id, which older events of
+    /// the same person lack; a person without a visible phone has the user id in all of them.
     pub fn subject(&self, key: &SubjectKey) -> Option<Subject> {
-        self.aliases(key).into_iter().next().map(|alias| alias.subject)
+        let phone = self.aliases(key).into_iter().min_by_key(|alias| alias.kind != Kind::Phone);
+        phone.map(|alias| alias.subject)
     }
 
     /// Where an answer goes.
@@ -91,12 +93,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_user_id_decides_order_and_the_phone_the_address() {
+    fn the_phone_decides_order_and_address_where_it_shows() {
         let key = SubjectKey::new("k".into());
         let both =
             Identity { user_id: Some(UserId::new("MX.1")), phone: Some(WaId::new("5215555550123")), group: None };
         let only_user = Identity { phone: None, ..both.clone() };
-        assert_eq!(both.subject(&key), only_user.subject(&key));
+        let only_phone = Identity { user_id: None, ..both.clone() };
+        assert_eq!(both.subject(&key), only_phone.subject(&key));
+        assert_ne!(both.subject(&key), only_user.subject(&key));
         assert_eq!(both.address(), Some(Address::Phone(WaId::new("5215555550123"))));
         assert_eq!(only_user.address(), Some(Address::User(UserId::new("MX.1"))));
     }

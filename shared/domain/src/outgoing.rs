@@ -70,8 +70,14 @@ pub enum Mark {
 /// An agent's message and what became of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outgoing {
-    /// When `send` saw it first.
-    pub first_seen: Timestamp,
+    /// When the agent last asked for it: when `send` saw it first, or Retry.
+    pub asked_at: Timestamp,
+    /// The message it quotes. Retry takes the quote off the message in Chatwoot, and must not take it off what goes out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quote: Option<Wamid>,
+    /// How often in a row the function ended without a word with it in hand.
+    #[serde(default)]
+    pub deaths: u32,
     /// Its parts, in the order they go out.
     pub parts: Vec<Part>,
     /// What Chatwoot was last told.
@@ -98,8 +104,15 @@ pub enum Outcome {
 
 impl Outgoing {
     /// A message just seen.
-    pub fn new(first_seen: Timestamp, parts: usize) -> Self {
-        Self { first_seen, parts: vec![Part::Planned; parts.max(1)], shown: Mark::Sent, shown_at: first_seen }
+    pub fn new(seen_at: Timestamp, parts: usize) -> Self {
+        Self {
+            asked_at: seen_at,
+            quote: None,
+            deaths: 0,
+            parts: vec![Part::Planned; parts.max(1)],
+            shown: Mark::Sent,
+            shown_at: seen_at,
+        }
     }
 
     /// What the parts amount to.
@@ -145,6 +158,7 @@ impl Outgoing {
                 *part = Part::Waiting { attempt: part.attempt(), since: now };
             }
         }
+        self.asked_at = now;
         self.shown = Mark::Sent;
         self
     }
@@ -195,8 +209,9 @@ impl Part {
 
     /// A status of call number `attempt` arrived for this part, naming `wamid`.
     ///
-    /// It proves that Meta has the part, whatever we believed. The failure of a call that is already being repeated, and
-    /// any news of a call whose successor Meta has, changes nothing.
+    /// It proves that Meta has the part, whatever we believed. The failure of a call that was or is being repeated, and any news
+    /// of a call whose successor Meta has, changes nothing; but what reached the customer did, even by a call before the one
+    /// that failed.
     #[must_use]
     pub fn reported(&self, attempt: Option<u32>, wamid: &Wamid, reported: Delivery) -> Self {
         let failed = matches!(reported, Delivery::Failed { .. });
@@ -204,14 +219,23 @@ impl Part {
             Self::Accepted { attempt: current, wamid: known, delivery } if known == wamid => {
                 Self::Accepted { attempt: *current, wamid: known.clone(), delivery: delivery.merge(reported) }
             }
+            Self::Accepted { delivery: Delivery::Failed { .. }, .. } if !failed => self.taken(attempt, wamid, reported),
             Self::Accepted { .. } => self.clone(),
             Self::Planned | Self::Waiting { .. } if failed => self.clone(),
-            Self::Sending { attempt: current, .. } if failed && attempt.is_some_and(|of| of < *current) => self.clone(),
-            _ => Self::Accepted {
-                attempt: attempt.unwrap_or_default().max(self.attempt()),
-                wamid: wamid.clone(),
-                delivery: Delivery::Accepted.merge(reported),
-            },
+            Self::Sending { .. } | Self::Uncertain { .. } | Self::Failed { .. }
+                if failed && attempt.is_some_and(|of| of < self.attempt()) =>
+            {
+                self.clone()
+            }
+            _ => self.taken(attempt, wamid, reported),
+        }
+    }
+
+    fn taken(&self, attempt: Option<u32>, wamid: &Wamid, reported: Delivery) -> Self {
+        Self::Accepted {
+            attempt: attempt.unwrap_or_default().max(self.attempt()),
+            wamid: wamid.clone(),
+            delivery: Delivery::Accepted.merge(reported),
         }
     }
 
@@ -282,7 +306,7 @@ mod tests {
     }
 
     fn message(parts: Vec<Part>, shown: Mark) -> Outgoing {
-        Outgoing { first_seen: NOW, parts, shown, shown_at: NOW }
+        Outgoing { asked_at: NOW, quote: None, deaths: 0, parts, shown, shown_at: NOW }
     }
 
     #[test]
@@ -336,6 +360,16 @@ mod tests {
         let sending = Part::Sending { attempt: 2, since: None };
         assert_eq!(sending.reported(Some(1), &Wamid::new("old"), failed), sending);
         assert_ne!(sending.reported(Some(2), &Wamid::new("new"), failed), sending);
+        for settled in [Part::Uncertain { attempt: 2 }, Part::Failed { attempt: 2, trouble: Trouble::Unreachable }] {
+            assert_eq!(settled.reported(Some(1), &Wamid::new("old"), failed), settled);
+        }
+    }
+
+    #[test]
+    fn what_reached_the_customer_did_whatever_failed_after_it() {
+        let failed = accepted("new", Delivery::Failed { code: 131_026 });
+        assert_eq!(failed.reported(Some(1), &Wamid::new("old"), Delivery::Delivered).mark(), Mark::Delivered);
+        assert_eq!(failed.reported(Some(1), &Wamid::new("old"), Delivery::Failed { code: 1 }), failed);
     }
 
     #[test]

@@ -53,6 +53,10 @@ pub enum Trouble {
     Unreachable,
     /// A file could not be read from Chatwoot.
     FileUnreadable,
+    /// A file is larger than WhatsApp takes.
+    FileTooLarge,
+    /// The message stops the bridge itself each time.
+    Unworkable,
     /// There is neither text nor a file in it.
     Empty,
     /// A template was picked; this bridge does not send templates.
@@ -90,6 +94,14 @@ impl Trouble {
             Self::FileUnreadable => (
                 "No entregado: no se pudo leer el archivo en Chatwoot; vuelve a adjuntarlo.",
                 "Not delivered: the file could not be read from Chatwoot; attach it again.",
+            ),
+            Self::FileTooLarge => (
+                "No entregado: el archivo pesa más de 100 MB, lo máximo en WhatsApp; envía un enlace o un archivo más pequeño.",
+                "Not delivered: the file is larger than 100 MB, the most WhatsApp takes; send a link or a smaller file.",
+            ),
+            Self::Unworkable => (
+                "No entregado: el puente no pudo procesar este mensaje; envíalo de otra forma y avisa al operador.",
+                "Not delivered: the bridge could not handle this message; send it in another way and tell the operator.",
             ),
             Self::Empty => (
                 "No entregado: el mensaje no tiene texto ni archivos.",

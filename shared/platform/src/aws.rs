@@ -1,12 +1,20 @@
 //! The three AWS clients: one HTTP stack, ring for TLS, Amazon's own roots compiled in, everything else from the environment
 //! Lambda provides (performance.md §5).
 
+use std::time::Duration;
+
 use aws_smithy_http_client::{
     Builder,
     tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
 };
 
 use crate::Environment;
+
+/// AWS answers in milliseconds; what takes this long is asked again, and then given up: without an end a call that hangs would
+/// last until Lambda kills all work of the batch.
+const CONNECT: Duration = Duration::from_secs(2);
+const ATTEMPT: Duration = Duration::from_secs(3);
+const OPERATION: Duration = Duration::from_secs(9);
 
 /// The clients; each function takes those it needs.
 #[derive(Clone, Debug)]
@@ -32,13 +40,18 @@ impl Aws {
         // Each SDK crate has a builder type of its own with the same methods.
         macro_rules! client {
             ($sdk:ident) => {{
-                use $sdk::config::{BehaviorVersion, Config, Credentials, Region};
+                use $sdk::config::{BehaviorVersion, Config, Credentials, Region, timeout::TimeoutConfig};
                 let credentials = Credentials::new(&key, &secret, token.clone(), None, "environment");
                 let mut config = Config::builder()
                     .behavior_version(BehaviorVersion::latest())
                     .region(Region::new(region.clone()))
                     .credentials_provider(credentials)
                     .http_client(http.clone());
+                let patience = TimeoutConfig::builder()
+                    .connect_timeout(CONNECT)
+                    .operation_attempt_timeout(ATTEMPT)
+                    .operation_timeout(OPERATION);
+                config.set_timeout_config(Some(patience.build()));
                 config.set_endpoint_url(endpoint.clone());
                 $sdk::Client::from_conf(config.build())
             }};

@@ -8,7 +8,7 @@ use std::{
 
 use domain::{SharedClock, Timestamp};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 
 /// How long a secret is used without looking again.
 const FRESH: Duration = Duration::from_secs(300);
@@ -20,14 +20,18 @@ const REFETCH_EVERY: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug, Deserialize)]
 pub struct AppSecrets {
     /// Signs Meta's webhooks.
+    #[serde(deserialize_with = "some")]
     pub app_secret: SecretString,
     /// Signed them until the last rotation.
+    #[serde(default, deserialize_with = "if_any")]
     pub app_secret_previous: Option<SecretString>,
     /// Answers Meta's handshake.
+    #[serde(deserialize_with = "some")]
     pub verify_token: SecretString,
     /// Opens Chatwoot's API.
     pub chatwoot_token: SecretString,
     /// Behind every keyed hash.
+    #[serde(deserialize_with = "some")]
     pub subject_key: SecretString,
 }
 
@@ -37,9 +41,21 @@ pub struct ChannelSecrets {
     /// Opens Graph for this number.
     pub access_token: SecretString,
     /// Signs Chatwoot's callbacks for this inbox.
+    #[serde(deserialize_with = "some")]
     pub callback_secret: SecretString,
     /// Signed them until the last rotation.
+    #[serde(default, deserialize_with = "if_any")]
     pub callback_secret_previous: Option<SecretString>,
+}
+
+/// An empty secret is none: whoever signs with nothing must not get in.
+fn if_any<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
+    let secret = Option::<SecretString>::deserialize(deserializer)?;
+    Ok(secret.filter(|secret| !secret.expose_secret().is_empty()))
+}
+
+fn some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretString, D::Error> {
+    if_any(deserializer)?.ok_or_else(|| serde::de::Error::custom("empty"))
 }
 
 /// A secret that cannot be had.
@@ -129,4 +145,23 @@ impl Secrets {
 fn parse<T: DeserializeOwned>(text: &SecretString) -> Result<T, SecretError> {
     // The parser's own message quotes what it dislikes.
     serde_json::from_str(text.expose_secret()).map_err(|_| SecretError::Unreadable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_secret_is_none() {
+        let channel = |current: &str, previous: &str| {
+            let json = format!(
+                r#"{{"access_token":"a","callback_secret":"{current}","callback_secret_previous":{previous}}}"#
+            );
+            parse::<ChannelSecrets>(&SecretString::from(json))
+        };
+        assert!(channel("c", r#""""#).unwrap().callback_secret_previous.is_none());
+        assert!(channel("c", "null").unwrap().callback_secret_previous.is_none());
+        assert!(channel("c", r#""p""#).unwrap().callback_secret_previous.is_some());
+        assert!(channel("", "null").is_err());
+    }
 }

@@ -3,9 +3,9 @@
 use std::{future::Future, panic::AssertUnwindSafe, time::Duration};
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
-use aws_sdk_sqs::types::ChangeMessageVisibilityBatchRequestEntry;
+use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry};
 use domain::Timestamp;
-use futures_util::{FutureExt as _, future::join_all};
+use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 use tokio::time::Instant;
 
 use crate::{DeadLetters, Queue, backoff};
@@ -102,18 +102,27 @@ impl Drain {
         F: Future<Output = Vec<Verdict>>,
     {
         let groups = by_group(event);
-        let work = groups.into_iter().map(|records| {
-            let verdicts = AssertUnwindSafe(handle(records.clone())).catch_unwind();
-            async move { (verdicts.await.unwrap_or_default(), records) }
-        });
+        let mut work: FuturesUnordered<_> = groups
+            .into_iter()
+            .map(|records| {
+                let verdicts = AssertUnwindSafe(handle(records.clone())).catch_unwind();
+                async move { (verdicts.await.unwrap_or_default(), records) }
+            })
+            .collect();
         let mut drained = Drained::default();
-        for (verdicts, records) in join_all(work).await {
-            self.settle(verdicts, records, &mut drained).await;
+        while let Some((verdicts, records)) = work.next().await {
+            let done = self.settle(verdicts, records, &mut drained).await;
+            if !work.is_empty() {
+                // Lambda would do it at the end; until then the next messages of this customer would wait for a stranger's file.
+                self.delete(&done).await;
+            }
         }
         drained
     }
 
-    async fn settle(&self, verdicts: Vec<Verdict>, records: Vec<Record>, drained: &mut Drained) {
+    /// Acts on the verdicts; gives the records that are done.
+    async fn settle(&self, verdicts: Vec<Verdict>, records: Vec<Record>, drained: &mut Drained) -> Vec<Record> {
+        let mut done = Vec::new();
         let mut verdicts = verdicts.into_iter();
         let mut records = records.into_iter();
         while let Some(record) = records.next() {
@@ -122,13 +131,30 @@ impl Drain {
                 Some(verdict) => verdict,
                 None => Verdict::Retry { after: None },
             };
-            if let Verdict::Retry { after } = verdict {
-                let wait = after.unwrap_or_else(|| backoff(record.receives, &record.id));
-                let held: Vec<Record> = std::iter::once(record).chain(records.by_ref()).collect();
-                self.hold(&held, wait).await;
-                drained.retried += held.len();
-                drained.response.batch_item_failures.extend(held.into_iter().map(|record| failure(record.id)));
-            }
+            let Verdict::Retry { after } = verdict else {
+                done.push(record);
+                continue;
+            };
+            let wait = after.unwrap_or_else(|| backoff(record.receives, &record.id));
+            let held: Vec<Record> = std::iter::once(record).chain(records.by_ref()).collect();
+            self.hold(&held, wait).await;
+            drained.retried += held.len();
+            drained.response.batch_item_failures.extend(held.into_iter().map(|record| failure(record.id)));
+        }
+        done
+    }
+
+    async fn delete(&self, done: &[Record]) {
+        let entry = |(at, record): (usize, &Record)| {
+            DeleteMessageBatchRequestEntry::builder().id(at.to_string()).receipt_handle(&record.receipt).build().ok()
+        };
+        let entries: Vec<_> = done.iter().enumerate().filter_map(entry).collect();
+        if entries.is_empty() {
+            return;
+        }
+        let request = self.queue.client.delete_message_batch().queue_url(&self.queue.url).set_entries(Some(entries));
+        if request.send().await.is_err() {
+            tracing::debug!("done messages stay until the end of the batch");
         }
     }
 

@@ -1,6 +1,7 @@
 //! Putting tasks into a FIFO queue.
 
 use aws_sdk_sqs::{Client, types::SendMessageBatchRequestEntry};
+use futures_util::future::try_join_all;
 use serde::Serialize;
 
 use crate::QueueError;
@@ -49,13 +50,15 @@ impl Queue {
         Self { client, url }
     }
 
-    /// Puts all letters in, in order. An error means that a tail of them may be missing; none is in without those before it
-    /// in its batch having been tried.
+    /// Puts all letters in, each group in its order. An error means that some may be missing.
     pub async fn send_all(&self, letters: Vec<Letter>) -> Result<(), QueueError> {
-        for batch in batches(letters) {
-            self.send_batch(batch).await?;
-        }
-        Ok(())
+        let lanes = lanes(letters).into_iter().map(async |lane| {
+            for batch in batches(lane) {
+                self.send_batch(batch).await?;
+            }
+            Ok(())
+        });
+        try_join_all(lanes).await.map(|_| ())
     }
 
     /// Puts one in.
@@ -80,6 +83,23 @@ impl Queue {
         let refused = answer.failed.len();
         if refused == 0 { Ok(()) } else { Err(QueueError::Partly { refused, of }) }
     }
+}
+
+/// So many letters are worth a lane of their own.
+const LANE: usize = 50;
+
+/// So many lanes at the most.
+const LANES: usize = 8;
+
+/// Letters that may be put in side by side: a group is in one lane.
+fn lanes(letters: Vec<Letter>) -> Vec<Vec<Letter>> {
+    let count = (letters.len() / LANE).clamp(1, LANES);
+    let mut lanes = vec![Vec::new(); count];
+    for letter in letters {
+        let lane = letter.group.bytes().fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+        lanes[lane % count].push(letter);
+    }
+    lanes
 }
 
 /// Batches within both of SQS's limits, the order kept.
@@ -114,6 +134,24 @@ mod tests {
         let body = Letter::new("g", "d", &"a\u{ffff}b\u{fffe}").unwrap().body;
         assert_eq!(body, r#""a\uffffb\ufffe""#);
         assert_eq!(serde_json::from_str::<String>(&body).unwrap(), "a\u{ffff}b\u{fffe}");
+    }
+
+    #[test]
+    fn a_group_is_in_one_lane_and_in_its_order() {
+        let letters: Vec<_> = (0..500).map(|id| Letter { group: format!("g{}", id % 40), ..letter(id, 1) }).collect();
+        let lanes = lanes(letters);
+        assert_eq!(lanes.len(), LANES);
+        assert_eq!(lanes.iter().map(Vec::len).sum::<usize>(), 500);
+        for group in 0..40 {
+            let group = format!("g{group}");
+            let homes: Vec<_> = lanes.iter().filter(|lane| lane.iter().any(|letter| letter.group == group)).collect();
+            let ids = homes[0]
+                .iter()
+                .filter(|letter| letter.group == group)
+                .map(|letter| letter.dedup.parse::<u32>().unwrap());
+            assert!(homes.len() == 1 && ids.is_sorted());
+        }
+        assert_eq!(super::lanes((0..10).map(|id| letter(id, 1)).collect()).len(), 1);
     }
 
     #[test]

@@ -159,6 +159,36 @@ impl Claims {
         Ok(claim.map(|claim| Held { item: item.clone(), line: line(&claim) }))
     }
 
+    /// The process that hosted all work ended from outside: no open claim's last attempt counts as a crash. Reads the whole
+    /// table, so it is for a table on one machine; in the cloud a function ends by its own fault or is started again.
+    pub async fn excuse_all(&self) -> Result<usize, StoreError> {
+        let (mut excused, mut start) = (0, None);
+        loop {
+            let page = self.table.client.scan().table_name(&self.table.name);
+            let page = page
+                .filter_expression("attribute_exists(attempts) AND attribute_not_exists(done_at)")
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .map_err(StoreError::call)?;
+            for item in page.items.unwrap_or_default() {
+                let Some(pk) = item.get("pk").and_then(|pk| pk.as_s().ok()) else { continue };
+                let change = Change {
+                    key: Key::new(pk, "claim"),
+                    update: "SET excused = attempts".to_owned(),
+                    condition: Some("attribute_exists(attempts)".to_owned()),
+                    values: Item::new(),
+                };
+                self.table.update(change, ReturnValue::None).await?;
+                excused += 1;
+            }
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                return Ok(excused);
+            }
+        }
+    }
+
     /// Gives a claim up, for work that may be done again by anybody.
     pub async fn release(&self, item: &Subject) -> Result<(), StoreError> {
         self.table.delete(&key(item)).await

@@ -8,6 +8,7 @@ use serde_json::Value;
 use testkit_wire::{Faults, MovableClock, Server};
 
 use crate::{
+    access::Access,
     dynamo::Dynamo,
     error::ApiError,
     front::{self, Services},
@@ -46,7 +47,8 @@ impl Aws {
         }
         let sqs = Sqs::open(clock.clone(), data.as_ref().map(|data| data.join("queues.journal")))?;
         let dynamo = Dynamo::start(data.as_ref().map(|data| data.join("tables.sqlite"))).await?;
-        let services = Arc::new(Services { sqs, dynamo, secrets: Secrets::new(clock.clone()) });
+        let services =
+            Arc::new(Services { sqs, dynamo, secrets: Secrets::new(clock.clone()), access: Access::default() });
         let faults = Faults::default();
         let server = Server::start(listen, front::router(Arc::clone(&services)), faults.clone()).await?;
         let url = server.url();
@@ -95,6 +97,17 @@ impl Aws {
         self.services.dynamo.create_table(request)
     }
 
+    /// From now on whoever signs with this access key id may only do what the statements of a policy allow, with `*` in their
+    /// actions and resources. All others may do everything.
+    pub fn restrict(&self, access_key_id: &str, statements: &[Value]) -> anyhow::Result<()> {
+        self.services.access.restrict(access_key_id, statements)
+    }
+
+    /// Whether that access key id may do this.
+    pub fn allows(&self, access_key_id: &str, action: &str, resource: &str) -> bool {
+        self.services.access.allows(access_key_id, action, resource)
+    }
+
     /// Gives a secret a value, which becomes its current one.
     pub fn put_secret(&self, name: &str, value: &str) {
         self.services.secrets.put(name, value);
@@ -115,6 +128,16 @@ impl Aws {
         handed.into_iter().map(Received::from).collect()
     }
 
+    /// The same, in hand until the hold is dropped: moving the clock by [`Aws::advance`] takes nothing from their visibility
+    /// timeout.
+    pub async fn take(&self, queue: &str, max: usize, wait: Duration) -> (Vec<Received>, Hold) {
+        let (handed, hold) = self.services.sqs.take(queue, max, wait).await.unwrap_or_else(|error| {
+            tracing::warn!(queue, error = error.message, "nothing can be received");
+            (Vec::new(), self.services.sqs.in_hand.take(queue, &[]))
+        });
+        (handed.into_iter().map(Received::from).collect(), hold)
+    }
+
     /// Deletes a received message. A handle whose time is over deletes nothing, as on AWS.
     pub fn delete(&self, queue: &str, receipt_handle: &str) {
         if let Err(error) = self.services.sqs.delete(queue, Some(receipt_handle)) {
@@ -129,20 +152,11 @@ impl Aws {
         }
     }
 
-    /// Says that a function works on these messages until the hold is dropped: moving the clock by [`Aws::advance`] takes
-    /// nothing from their visibility timeout.
-    pub fn hold(&self, queue: &str, messages: &[Received]) -> Hold {
-        let handles = messages.iter().map(|message| message.receipt_handle.clone()).collect();
-        self.services.sqs.in_hand.take(queue, handles)
-    }
-
     /// Moves the clock, and everything that goes by it.
     pub fn advance(&self, by: Duration) {
-        if let Err(error) = self.services.sqs.keep_in_hand(by) {
-            tracing::warn!(error = error.message, "messages in hand may show again too early");
+        if let Err(error) = self.services.sqs.advance(by) {
+            tracing::warn!(error = error.message, "the queues did not follow the clock");
         }
-        self.clock.advance(by);
-        self.clock_moved();
     }
 
     /// The clock was moved: what is past its retention goes, and waiting receives look again.

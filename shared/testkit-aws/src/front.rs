@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::{
+    access::Access,
     dynamo::Dynamo,
     error::{ApiError, request_id},
     secrets::Secrets,
@@ -30,6 +31,7 @@ pub(crate) struct Services {
     pub(crate) sqs: Sqs,
     pub(crate) dynamo: Dynamo,
     pub(crate) secrets: Secrets,
+    pub(crate) access: Access,
 }
 
 /// Serves the services.
@@ -48,6 +50,11 @@ async fn dispatch(State(services): State<Arc<Services>>, request: Request<Body>)
         return response;
     };
     let target = parts.headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
+    if let Some((service, operation)) = target.split_once('.')
+        && let Err(refused) = services.access.check(&parts.headers, service, operation, &body)
+    {
+        return refused.response(JSON_1_0);
+    }
     match target.split_once('.') {
         Some(("AmazonSQS", operation)) => answer(services.sqs.call(operation, &body).await, JSON_1_0),
         Some(("secretsmanager", operation)) => answer(services.secrets.call(operation, &body), JSON_1_1),

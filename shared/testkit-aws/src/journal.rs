@@ -27,7 +27,11 @@ pub(crate) struct Journal {
 impl Journal {
     /// Reads what the file at `path` holds, or nothing if there is none.
     pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> anyhow::Result<Vec<T>> {
-        let Ok(file) = File::open(path) else { return Ok(Vec::new()) };
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error).with_context(|| format!("cannot open {}", path.display())),
+        };
         let mut entries = Vec::new();
         let mut lines = BufReader::new(file);
         let mut line = Vec::new();

@@ -5,6 +5,7 @@
 //! what was answered outlives the process however it ends, and what was deleted leaves no trace in it after
 //! [`Aws::close`].
 
+mod access;
 mod aws;
 mod dynamo;
 mod error;

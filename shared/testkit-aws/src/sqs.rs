@@ -72,11 +72,14 @@ impl Sqs {
 
     /// Waiting receives look again.
     pub(crate) fn clock_moved(&self) -> Result<(), ApiError> {
-        let mut store = self.lock();
+        self.moved(&mut self.lock())
+    }
+
+    fn moved(&self, store: &mut Store) -> Result<(), ApiError> {
         let now = self.clock.now();
         let names: Vec<String> = store.queues().map(|queue| queue.name.clone()).collect();
         for name in names {
-            self.drop_overdue(&mut store, &name, now)?;
+            self.drop_overdue(store, &name, now)?;
         }
         self.changed.send_replace(());
         Ok(())

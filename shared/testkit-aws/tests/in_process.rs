@@ -78,8 +78,7 @@ async fn a_moved_clock_takes_nothing_from_what_a_function_has_in_hand() {
     for body in ["hola", "luego"] {
         send(&aws, "in.fifo", body).await;
     }
-    let batch = aws.receive("in.fifo", 2, Duration::ZERO).await;
-    let hold = aws.hold("in.fifo", &batch);
+    let (batch, hold) = aws.take("in.fifo", 2, Duration::ZERO).await;
     aws.advance(Duration::from_secs(86_400));
     assert_eq!(aws.receive("in.fifo", 2, Duration::ZERO).await.len(), 0, "the function still works on them");
     aws.delete("in.fifo", &batch[0].receipt_handle);

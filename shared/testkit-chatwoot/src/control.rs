@@ -1,5 +1,7 @@
 //! The same by HTTP, for the runner's page and for tests of another process: look, write, break things.
 
+use std::time::Duration;
+
 use axum::{
     Json, Router,
     body::Bytes,
@@ -13,7 +15,7 @@ use serde_json::{Value, json};
 use testkit_wire::Fault;
 
 use crate::{
-    Agent, Chatwoot, Duplicate,
+    Agent, Chatwoot, Duplicate, FileMode, Language,
     agent::Writing,
     errors::{Answer, Refusal},
     rows::ConversationStatus,
@@ -37,6 +39,9 @@ impl Chatwoot {
             .route("/faults", get(faults).post(add_fault).delete(clear_faults))
             .route("/network", post(network))
             .route("/callbacks", get(callbacks).post(set_callbacks))
+            .route("/settings", post(set))
+            .route("/token", post(new_token))
+            .route("/inboxes/{id}/secret", post(new_secret))
             .layer(axum::extract::DefaultBodyLimit::disable())
             .with_state(self.clone())
     }
@@ -180,7 +185,15 @@ struct Switches {
     #[serde(default)]
     duplicate: Option<u32>,
     #[serde(default)]
+    same_delivery: bool,
+    #[serde(default)]
+    shuffle: Option<u64>,
+    #[serde(default)]
     hold: Option<bool>,
+    #[serde(default)]
+    retries: Option<bool>,
+    #[serde(default)]
+    older: Option<bool>,
 }
 
 async fn set_callbacks(State(chatwoot): State<Chatwoot>, Json(switches): Json<Switches>) -> StatusCode {
@@ -189,7 +202,17 @@ async fn set_callbacks(State(chatwoot): State<Chatwoot>, Json(switches): Json<Sw
         callbacks.lose(count);
     }
     if let Some(count) = switches.duplicate {
-        callbacks.duplicate(count, Duplicate::NewDelivery);
+        let kind = if switches.same_delivery { Duplicate::SameDelivery } else { Duplicate::NewDelivery };
+        callbacks.duplicate(count, kind);
+    }
+    if let Some(seed) = switches.shuffle {
+        callbacks.shuffle(seed);
+    }
+    if let Some(on) = switches.retries {
+        callbacks.retry_three_times(on);
+    }
+    if let Some(on) = switches.older {
+        callbacks.like_older_versions(on);
     }
     match switches.hold {
         Some(true) => callbacks.hold(),
@@ -197,6 +220,72 @@ async fn set_callbacks(State(chatwoot): State<Chatwoot>, Json(switches): Json<Sw
         None => {}
     }
     StatusCode::NO_CONTENT
+}
+
+/// What is left out stays as it is.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    #[serde(default)]
+    language: Option<Language>,
+    #[serde(default)]
+    files: Option<Files>,
+    #[serde(default)]
+    deletions_take_seconds: Option<u64>,
+    #[serde(default)]
+    racing_contacts: Option<u32>,
+    #[serde(default)]
+    newer_retry: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Files {
+    Normal,
+    Missing,
+    Slow,
+    WrongLength,
+    Expired,
+}
+
+impl From<Files> for FileMode {
+    fn from(files: Files) -> Self {
+        match files {
+            Files::Normal => Self::Normal,
+            Files::Missing => Self::Missing,
+            Files::Slow => Self::Slow(Duration::from_secs(3)),
+            Files::WrongLength => Self::WrongLength,
+            Files::Expired => Self::Expired,
+        }
+    }
+}
+
+async fn set(State(chatwoot): State<Chatwoot>, Json(settings): Json<Settings>) -> StatusCode {
+    if let Some(language) = settings.language {
+        chatwoot.speak(language);
+    }
+    if let Some(files) = settings.files {
+        chatwoot.serve_files(files.into());
+    }
+    if let Some(seconds) = settings.deletions_take_seconds {
+        chatwoot.delay_deletions(Duration::from_secs(seconds));
+    }
+    if let Some(count) = settings.racing_contacts {
+        chatwoot.let_contacts_race(count);
+    }
+    if let Some(on) = settings.newer_retry {
+        chatwoot.retry_like_newer_versions(on);
+    }
+    StatusCode::NO_CONTENT
+}
+
+async fn new_token(State(chatwoot): State<Chatwoot>) -> Json<Value> {
+    Json(json!({ "token": chatwoot.reset_token() }))
+}
+
+async fn new_secret(State(chatwoot): State<Chatwoot>, Path(id): Path<i64>) -> Answer {
+    let secret = chatwoot.reset_secret(id).ok_or_else(Refusal::empty_not_found)?;
+    Ok(Json(json!({ "secret": secret })).into_response())
 }
 
 async fn callbacks(State(chatwoot): State<Chatwoot>) -> Json<Value> {

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 /// The language of the installation's texts.
 ///
 /// Spanish also covers sentences that Chatwoot never translates, so that nobody gets away with matching English ones.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Language {
     /// As the sales team has it.
     #[default]

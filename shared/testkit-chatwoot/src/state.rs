@@ -100,6 +100,12 @@ impl State {
         *last
     }
 
+    pub(crate) fn skip_ids(&mut self, by: i64) {
+        for last in self.last_id.values_mut() {
+            *last += by;
+        }
+    }
+
     /// The user of that name, made at need; an agent is a member of every inbox there is.
     pub(crate) fn user_named(&mut self, name: &str, role: Role) -> i64 {
         if let Some(user) = self.users.iter().find(|user| user.name == name && user.role == role) {

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use testkit_wire::Fault;
 
-use crate::{Customer, Meta, files, person};
+use crate::{Customer, Meta, Rules, Statuses, files, person};
 
 impl Meta {
     /// Routes that move the customers and switch the faults; they can be nested anywhere. Refusals say why in `error`.
@@ -29,6 +29,7 @@ impl Meta {
             .route("/faults", get(faults).post(add_fault).delete(clear_faults))
             .route("/network", post(network))
             .route("/redeliver", post(redeliver))
+            .route("/settings", post(set))
             .with_state(self.clone())
     }
 
@@ -171,6 +172,26 @@ async fn network(Shared(meta): Shared<Meta>, Json(network): Json<Network>) -> Re
 #[expect(clippy::disallowed_methods, reason = "waits for the machine to free a port, which no clock of ours moves")]
 async fn pause(time: Duration) {
     tokio::time::sleep(time).await;
+}
+
+/// What is left out stays as it is.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Switches {
+    #[serde(default)]
+    rules: Option<Rules>,
+    #[serde(default)]
+    statuses: Option<Statuses>,
+}
+
+async fn set(Shared(meta): Shared<Meta>, Json(switches): Json<Switches>) -> StatusCode {
+    if let Some(rules) = switches.rules {
+        meta.set_rules(rules);
+    }
+    if let Some(statuses) = switches.statuses {
+        meta.set_statuses(statuses);
+    }
+    StatusCode::NO_CONTENT
 }
 
 async fn redeliver(Shared(meta): Shared<Meta>) -> Response {

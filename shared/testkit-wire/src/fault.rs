@@ -14,6 +14,11 @@ pub enum Effect {
     HangBefore,
     /// The work is done and no answer ever comes.
     HangAfter,
+    /// The work is done, and the answer takes its time.
+    Slow {
+        /// How long, in milliseconds of the machine's time.
+        millis: u64,
+    },
     /// Nothing is done; this answer comes instead, as from a proxy, a rate limit or a broken server.
     Answer {
         /// The HTTP status.

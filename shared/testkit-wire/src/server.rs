@@ -2,6 +2,7 @@ use std::{
     convert::Infallible,
     net::SocketAddr,
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -119,6 +120,11 @@ async fn exchange(router: Router, faults: Faults, request: Request<Body>) -> Res
             answer(router, request).await;
             std::future::pending().await
         }
+        Some(Effect::Slow { millis }) => {
+            let response = answer(router, request).await;
+            pause(Duration::from_millis(millis)).await;
+            Ok(response)
+        }
         Some(Effect::Answer { status, content_type, body }) => {
             drain(request).await;
             Ok(canned(status, &content_type, body))
@@ -128,6 +134,11 @@ async fn exchange(router: Router, faults: Faults, request: Request<Body>) -> Res
             Ok(canned(status, &content_type, body))
         }
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "being slow is what was asked for")]
+async fn pause(time: Duration) {
+    tokio::time::sleep(time).await;
 }
 
 async fn answer(mut router: Router, request: Request<Body>) -> Response<Body> {

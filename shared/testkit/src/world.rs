@@ -220,7 +220,7 @@ impl World {
             };
             let mut line = format!("{who}: {}", message.content);
             for file in &message.attachments {
-                line.push_str(&format!(" [{}]", file.filename));
+                line.extend([" [", &file.filename, "]"]);
             }
             if who == "agent" {
                 line.push_str(match message.status.as_str() {
@@ -231,7 +231,7 @@ impl World {
                 });
             }
             if let Some(error) = &message.external_error {
-                line.push_str(&format!(" {error}"));
+                line.extend([" ", error.as_str()]);
             }
             line
         };

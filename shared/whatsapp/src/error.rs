@@ -78,7 +78,7 @@ impl GraphError {
         }
     }
 
-    fn read(status: u16, body: &[u8]) -> Self {
+    pub(crate) fn read(status: u16, body: &[u8]) -> Self {
         #[derive(Deserialize)]
         struct Envelope {
             error: Inner,

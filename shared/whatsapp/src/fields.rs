@@ -69,7 +69,9 @@ impl<'a> Fields<'a> {
 pub(crate) fn text(raw: &RawValue) -> Option<String> {
     let json = raw.get();
     if json.starts_with('"') {
-        let Lossy(text) = serde_json::from_str(json).ok()?;
+        let Lossy(mut text) = serde_json::from_str(json).ok()?;
+        // No database behind Chatwoot takes it.
+        text.retain(|c| c != '\0');
         (!text.is_empty()).then_some(text)
     } else if json.starts_with(|c: char| c.is_ascii_digit() || c == '-') {
         Some(json.to_owned())

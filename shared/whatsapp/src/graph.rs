@@ -13,7 +13,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, value::RawValue};
 use url::Url;
 
-use crate::{GraphError, SendError, content, fields::Fields};
+use crate::{GraphError, SendError, content, fields::Fields, media};
 
 /// How long a call may take in all; a file may take longer, see [`file_timeout`].
 const CALL: Duration = Duration::from_secs(10);
@@ -76,27 +76,14 @@ impl Graph {
 
     /// Sends one message.
     pub async fn send(&self, from: &PhoneNumberId, token: &SecretString, body: &Value) -> Result<Accepted, SendError> {
-        #[derive(Deserialize)]
-        struct Answer {
-            #[serde(default)]
-            messages: Vec<Sent>,
-            #[serde(default)]
-            contacts: Vec<Recipient>,
-        }
-        #[derive(Deserialize)]
-        struct Sent {
-            id: String,
-        }
-        #[derive(Deserialize)]
-        struct Recipient {
-            wa_id: Option<String>,
-        }
         let request = self.fresh.post(self.at(&[from.as_str(), "messages"])).json(body).timeout(CALL);
-        let answer: Answer = self.call(request, token).await?;
-        let sent =
-            answer.messages.into_iter().next().ok_or(GraphError::NoAnswer { status: Some(200), source: None })?;
-        let wa_id = answer.contacts.into_iter().find_map(|contact| contact.wa_id).filter(|id| !id.is_empty());
-        Ok(Accepted { wamid: Wamid::new(sent.id), wa_id: wa_id.map(WaId::new) })
+        let raw: Box<RawValue> = self.call(request, token).await?;
+        // Only the id counts; an odd member beside it must not make an accepted message an uncertain one.
+        let answer = Fields::read(&raw);
+        let id = answer.as_ref().and_then(|answer| answer.objects("messages").iter().find_map(|sent| sent.text("id")));
+        let id = id.ok_or(GraphError::NoAnswer { status: Some(200), source: None })?;
+        let wa_id = answer.and_then(|answer| answer.objects("contacts").iter().find_map(|who| who.text("wa_id")));
+        Ok(Accepted { wamid: Wamid::new(id), wa_id: wa_id.map(WaId::new) })
     }
 
     /// Where a file is. Meta checks that it belongs to the number.
@@ -150,14 +137,13 @@ impl Graph {
         struct Answer {
             id: String,
         }
+        let mime_type = media::well_formed(&file.mime_type);
         let part = multipart::Part::stream_with_length(file.body, file.size)
             .file_name(file.filename)
-            .mime_str(&file.mime_type)
+            .mime_str(&mime_type)
             .map_err(GraphError::of)?;
-        let form = multipart::Form::new()
-            .text("messaging_product", "whatsapp")
-            .text("type", file.mime_type)
-            .part("file", part);
+        let form =
+            multipart::Form::new().text("messaging_product", "whatsapp").text("type", mime_type).part("file", part);
         let url = self.at(&[of.as_str(), "media"]);
         let request = self.client.post(url).multipart(form).timeout(file_timeout(file.size));
         let answer: Answer = self.call(request, token).await?;
@@ -176,6 +162,10 @@ impl Graph {
         }
         let answered = |source| GraphError::NoAnswer { status: Some(status.as_u16()), source };
         let body = response.bytes().await.map_err(|error| answered(Some(error.without_url())))?;
+        // The HTTP status is not to be relied on (§4.3): an envelope is a refusal whatever stands above it.
+        if let refused @ GraphError::Refused { .. } = GraphError::read(status.as_u16(), &body) {
+            return Err(refused);
+        }
         serde_json::from_slice(&body).map_err(|_| answered(None))
     }
 
@@ -194,6 +184,7 @@ fn missing(error: GraphError) -> GraphError {
         GraphError::NoAnswer { status: Some(status @ (400..=407 | 409..=428 | 430..=499)), .. } => {
             GraphError::Missing(status)
         }
+        GraphError::Refused { status: status @ 404, transient: false, .. } => GraphError::Missing(status),
         error => error,
     }
 }

@@ -28,6 +28,15 @@ pub fn essence(mime_type: &str) -> String {
     mime_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
+/// The type without parameters, if it is one that can be written into a request; otherwise what any file is.
+pub fn well_formed(mime_type: &str) -> String {
+    let essence = essence(mime_type);
+    let token =
+        |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b));
+    let valid = essence.split_once('/').is_some_and(|(kind, sub)| token(kind) && token(sub));
+    if valid { essence } else { "application/octet-stream".to_owned() }
+}
+
 /// A name that stays a name: no path, no control characters, at most 200 bytes, the ending kept.
 pub fn safe_name(name: &str) -> Option<String> {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
@@ -75,6 +84,15 @@ mod tests {
         assert_eq!(outgoing_kind("image/webp", 1), MediaKind::Document);
         assert_eq!(outgoing_kind("audio/webm;codecs=opus", 1), MediaKind::Document);
         assert_eq!(outgoing_kind("Audio/MPEG; x=1", 1), MediaKind::Audio);
+    }
+
+    #[test]
+    fn a_type_that_is_none_is_any_files() {
+        assert_eq!(well_formed("Audio/OGG; codecs=opus"), "audio/ogg");
+        assert_eq!(well_formed("application/vnd.ms-excel; name=a b"), "application/vnd.ms-excel");
+        for none in ["", "jpeg", "image/", "image/a b", "a/b/c", "imagen/ñ"] {
+            assert_eq!(well_formed(none), "application/octet-stream", "{none}");
+        }
     }
 
     #[test]

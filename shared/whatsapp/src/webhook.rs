@@ -27,7 +27,9 @@ pub struct Unreadable;
 
 /// Splits a body into tasks. `received_at` stands in where an item has no time of its own.
 pub fn parse(body: Verified<'_>, key: &SubjectKey, received_at: Timestamp) -> Result<Vec<Grouped>, Unreadable> {
-    let raw: &RawValue = serde_json::from_slice(body.bytes()).map_err(|_| Unreadable)?;
+    // A byte that is no text costs its letter, not the body.
+    let text = String::from_utf8_lossy(body.bytes());
+    let raw: &RawValue = serde_json::from_str(&text).map_err(|_| Unreadable)?;
     let envelope = Fields::read(raw).ok_or(Unreadable)?;
     if !envelope.has("entry") {
         return Err(Unreadable);
@@ -42,6 +44,9 @@ pub fn parse(body: Verified<'_>, key: &SubjectKey, received_at: Timestamp) -> Re
 
 /// The fields whose values are messages, statuses and the like.
 const CONVERSATION_FIELDS: [&str; 5] = ["messages", "smb_message_echoes", "calls", "user_preferences", "standby"];
+
+/// The lists of items in the value of such a field.
+const LISTS: [&str; 3] = ["messages", "message_echoes", "statuses"];
 
 /// The fields that tell about an account, a number, a template or a group (§2.6): a line for the operator.
 const ACCOUNT_FIELDS: [&str; 25] = [
@@ -116,11 +121,13 @@ impl Splitter<'_> {
         let Some(change) = Fields::read(raw) else { return self.notice(waba, "change", None, About::Unreadable, raw) };
         let field = change.text("field").unwrap_or_default();
         let value = change.object("value");
+        // A change that does not say what it is about is what it carries.
+        let nameless = field.is_empty() && value.as_ref().is_some_and(|value| LISTS.iter().any(|list| value.has(list)));
         if ACCOUNT_FIELDS.contains(&field.as_str()) {
             let channel = value.as_ref().and_then(channel);
             return self.notice(waba, &field, channel, About::Account, raw);
         }
-        if !CONVERSATION_FIELDS.contains(&field.as_str()) {
+        if !CONVERSATION_FIELDS.contains(&field.as_str()) && !nameless {
             return self.notice(waba, &field, value.as_ref().and_then(channel), About::UnknownField, raw);
         }
         let Some(value) = value else { return self.notice(waba, &field, None, About::Unreadable, raw) };
@@ -200,7 +207,10 @@ impl Splitter<'_> {
         content: Content,
     ) {
         let Some(channel) = &change.channel else { return self.item_notice(change, About::Unreadable, raw) };
-        let contact = change.contacts.iter().find(|contact| contact.is(&person));
+        // An item that names nobody is by the one person the change names.
+        let alone =
+            change.contacts.first().filter(|_| change.contacts.len() == 1 && person.is_nobody() && fields.has(id));
+        let contact = change.contacts.iter().find(|contact| contact.is(&person)).or(alone);
         let customer = person.identity(contact);
         let Some(subject) = customer.subject(self.key) else {
             return self.item_notice(change, About::Unreadable, raw);
@@ -243,7 +253,8 @@ impl Splitter<'_> {
                 .flatten(),
         };
         let customer = person.identity(change.contacts.iter().find(|contact| contact.is(&person)));
-        let subject = customer.subject(self.key).unwrap_or_else(|| self.key.subject(Kind::Wamid, &id));
+        // Statuses have an order of their own: a tick that cannot be told must not hold up what the customer writes.
+        let subject = self.key.subject(Kind::Wamid, &id);
         let who = fields.text("recipient_participant_user_id").or_else(|| fields.text("recipient_participant_id"));
         let word = fields.text("status").unwrap_or_default();
         let item = self.item(["status", channel.as_str(), &id, &word, who.as_deref().unwrap_or_default()]);
@@ -319,6 +330,10 @@ struct Person {
 }
 
 impl Person {
+    fn is_nobody(&self) -> bool {
+        self.phone.is_none() && self.user.is_none() && self.group.is_none()
+    }
+
     fn identity(&self, contact: Option<&Contact>) -> Identity {
         let user = self.user.clone().or_else(|| contact.and_then(|contact| contact.user_id.clone()));
         let phone = self.phone.clone().or_else(|| contact.and_then(|contact| contact.wa_id.clone()));

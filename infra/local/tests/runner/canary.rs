@@ -8,7 +8,8 @@ use testkit_meta::Customer;
 use testkit_wire::Effect;
 
 use crate::{
-    canary_stage::{CHANNEL, SECRETS, Stage, WABA, fault},
+    canary_stage::{Stage, fault},
+    sides::{CHANNEL, SECRETS, WABA},
     support::{eventually, exchange},
 };
 
@@ -187,12 +188,14 @@ async fn what_waits_shows_nothing(stage: &Stage, customer: &Customer, name: &str
     let conversation = stage.chatwoot.conversation_of(name).unwrap();
     stage.meta.server().refuse();
     stage.chatwoot.agent("Agente Canaria").replies(conversation, "TextoCanario espera").await;
-    eventually("a hint that waits", || stage.living().iter().any(|letter| letter["body"].to_string().contains("hint")));
+    eventually("a hint that waits", || {
+        stage.runner.living().iter().any(|letter| letter["body"].to_string().contains("hint"))
+    });
     stage.chatwoot.server().refuse();
     customer.writes("TextoCanario espera").await.unwrap();
-    eventually("a task that waits", || stage.living().len() >= 2);
+    eventually("a task that waits", || stage.runner.living().len() >= 2);
     stage.runner.post("/_local/run/reconcile", "");
-    for letter in stage.living() {
+    for letter in stage.runner.living() {
         let outbound = letter["body"].as_str().unwrap().contains("hint_v1");
         let open = if outbound { letter.to_string() } else { format!("{} {}", letter["group"], letter["dedup_id"]) };
         let found: Vec<&String> = marks.iter().filter(|mark| open.contains(*mark)).collect();
@@ -234,7 +237,7 @@ async fn rule_9_nothing_personal_is_outside_the_stores() {
     what_waits_shows_nothing(&stage, &zulema, "Zulema Canaria", &marks).await;
 
     assert_none(&stored, &stage.table(), "the table");
-    let dead = stage.messages(true);
+    let dead = stage.runner.dead();
     assert!(dead.len() >= 6, "{} dead letters", dead.len());
     for letter in dead {
         let open = format!("{} {} {}", letter["group"], letter["dedup_id"], letter["message_attributes"]);

@@ -57,7 +57,7 @@ fn unknown_paths_and_schedules_are_refused_in_words() {
 fn what_is_larger_than_the_api_takes_is_refused() {
     let runner = Runner::start(&[]);
     let refused = runner.post("/webhooks/meta", &"x".repeat(10 * 1024 * 1024 + 1));
-    assert_eq!((refused.status, refused.body.as_str()), (413, "{\"message\":\"Request Entity Too Large\"}"));
+    assert_eq!((refused.status, refused.body.as_str()), (413, ""));
 }
 
 #[test]

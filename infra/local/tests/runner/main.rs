@@ -7,4 +7,6 @@ mod canary_stage;
 mod contract;
 mod killed;
 mod page;
+mod sides;
 mod support;
+mod under_load;

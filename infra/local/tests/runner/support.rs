@@ -88,6 +88,24 @@ impl Runner {
         found[state].as_array().unwrap().clone()
     }
 
+    /// Every message of the dead-letter queues.
+    pub(crate) fn dead(&self) -> Vec<Value> {
+        self.of_queues(true)
+    }
+
+    /// Every message of the other queues, in whatever state.
+    pub(crate) fn living(&self) -> Vec<Value> {
+        self.of_queues(false)
+    }
+
+    fn of_queues(&self, dead: bool) -> Vec<Value> {
+        let dump = self.get("/_local/queues").json();
+        let queues = dump["queues"].as_array().unwrap().clone();
+        let wanted = queues.into_iter().filter(|queue| queue["name"].as_str().unwrap().contains("dead") == dead);
+        let states = |queue: Value| ["waiting", "delayed", "in_flight"].map(|state| queue[state].clone());
+        wanted.flat_map(states).flat_map(|list| list.as_array().unwrap().clone()).collect()
+    }
+
     pub(crate) fn kill(mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();

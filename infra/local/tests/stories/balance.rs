@@ -211,7 +211,7 @@ async fn an_answer_of_the_tables_that_is_lost_counts_nothing_twice() {
 async fn put_back(world: &World) {
     let names = world.stage.aws.queue_names();
     let arn = |ending: &str| world.stage.aws.queue_arn(names.iter().find(|name| name.ends_with(ending)).unwrap());
-    let aws = platform::aws::Aws::from_env(&mut world.stage.environment("forward").unwrap()).unwrap();
+    let aws = platform::aws::Aws::from_env(&mut world.stage.operator()).unwrap();
     // They were put there by the bridge, not by SQS, so the destination has to be named.
     let task = aws.sqs.start_message_move_task().source_arn(arn("inbound-dead-letters.fifo"));
     task.destination_arn(arn("inbound.fifo")).send().await.unwrap();
@@ -251,7 +251,7 @@ async fn a_dead_letter_put_back_is_handled_like_any_other() {
 async fn a_task_of_another_version_is_refused_and_counted() {
     let world = World::start().await.unwrap();
     let task = json!({"task": "message_v9", "channel": CHANNEL, "item": "00ff", "words": "nuevas"});
-    let queue = platform::aws::Aws::from_env(&mut world.stage.environment("forward").unwrap()).unwrap();
+    let queue = platform::aws::Aws::from_env(&mut world.stage.operator()).unwrap();
     let names = world.stage.aws.queue_names();
     let name = names.iter().find(|name| name.ends_with("inbound.fifo")).unwrap();
     let url = queue.sqs.get_queue_url().queue_name(name).send().await.unwrap().queue_url.unwrap();

@@ -116,7 +116,7 @@ pub(crate) async fn sheet(world: &World, channel: &str) -> Vec<(String, i64)> {
 
 /// The same of any day.
 pub(crate) async fn sheet_of(world: &World, channel: &str, day: i64) -> Vec<(String, i64)> {
-    let mut environment = world.stage.environment("forward").unwrap();
+    let mut environment = world.stage.operator();
     let clock: domain::SharedClock = std::sync::Arc::new(world.clock.clone());
     let aws = platform::aws::Aws::from_env(&mut environment).unwrap();
     let table = Table::new(aws.dynamodb, world.stage.table().unwrap().to_owned(), clock, Duration::ZERO);

@@ -150,7 +150,7 @@ fn body(items: &[Item], together: bool) -> Value {
     json!({"object": "whatsapp_business_account", "entry": entries})
 }
 
-async fn begins(world: &World, trouble: Trouble) {
+fn begins(world: &World, trouble: Trouble) {
     match trouble {
         Trouble::None | Trouble::ForwardDies => {}
         Trouble::ChatwootIsDown => world.chatwoot.faults().add(always("POST", "", answer(503))),
@@ -184,7 +184,7 @@ async fn everything_is_accounted_for(bodies: Vec<(Vec<Item>, bool, Trouble)>) {
     let mut received = 0;
     let mut said = BTreeMap::new();
     for (items, together, trouble) in &bodies {
-        begins(&world, *trouble).await;
+        begins(&world, *trouble);
         let body = body(items, *together);
         while post(&world, &body).await != 200 {
             world.pass(MINUTE);

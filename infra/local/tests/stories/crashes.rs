@@ -217,3 +217,30 @@ async fn what_kills_forward_every_time_is_set_aside_and_its_customer_goes_on() {
     assert_eq!(reasons, ["crashes_the_function"]);
     assert_eq!(world.queued("inbound"), 0);
 }
+
+#[tokio::test]
+async fn what_kills_send_every_time_fails_in_words_and_its_conversation_goes_on() {
+    let world = World::start().await.unwrap();
+    let (customer, name) = nth(&world, 1);
+    customer.writes("hola").await.unwrap();
+    world.work().await.unwrap();
+    let conversation = world.conversation(&name).unwrap();
+    let sofia = world.chatwoot.agent("Sofía");
+    let bad = sofia.sends_files(conversation, None, vec![file("moto.png", "image/png", PICTURE)]).await;
+    for _ in 0..8 {
+        // It dies while the file is on its way, before the call that sends it; at last it lives, since it gives the message up.
+        world.calm().await;
+        if !world.send_killed(24).await.unwrap() {
+            break;
+        }
+        world.pass(HIDDEN);
+    }
+    let good = sofia.replies(conversation, "sigue").await;
+    world.work().await.unwrap();
+    world.later(HIDDEN).await.unwrap();
+    let messages = world.chatwoot.messages(conversation);
+    assert_eq!(customer.heard(), ["sigue"], "{messages:#?} {}", world.queued("outbound"));
+    let stands = |id| messages.iter().find(|message| message.id == id).unwrap();
+    assert!(stands(bad).external_error.as_deref().unwrap_or_default().contains("no pudo procesar"), "{messages:?}");
+    assert_ne!(stands(good).status, "failed");
+}

@@ -86,7 +86,7 @@ async fn on_the_last_day_the_agent_is_told_once_to_ask_again_and_then_it_is_over
     world.meta.faults().add(always("GET", "", answer(500)));
     ana.sends_file("image", b"a picture".to_vec(), "image/jpeg", None, None).await.unwrap();
     world.work().await.unwrap();
-    rounds(&world, 6 * DAY - HOUR, HOUR).await;
+    rounds(&world, 143 * HOUR, HOUR).await;
     assert_eq!(notes(&world).len(), 0);
     rounds(&world, 2 * HOUR, 5 * MINUTE).await;
     let told = notes(&world);
@@ -256,7 +256,7 @@ async fn the_table_holds_no_name_of_a_file() {
     let name = Some("recibo de Ana.pdf");
     ana.sends_file("document", b"%PDF".to_vec(), "application/pdf", name, Some("mi recibo")).await.unwrap();
     world.work().await.unwrap();
-    let aws = platform::aws::Aws::from_env(&mut world.stage.environment("forward").unwrap()).unwrap();
+    let aws = platform::aws::Aws::from_env(&mut world.stage.operator()).unwrap();
     let scan = aws.dynamodb.scan().table_name(world.stage.table().unwrap()).send().await.unwrap();
     let rows: Vec<String> = scan.items().iter().map(|item| format!("{item:?}")).collect();
     assert!(rows.iter().any(|row| row.contains("file#")));

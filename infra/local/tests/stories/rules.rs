@@ -145,7 +145,7 @@ async fn rule_6_the_window_is_ours() {
     // Meta would let it pass; the bridge must not.
     world.meta.set_rules(testkit_meta::Rules { window: false, ..testkit_meta::Rules::default() });
     let sofia = world.chatwoot.agent("Sofía");
-    world.pass(24 * HOUR - Duration::from_secs(1));
+    world.pass((24 * HOUR).saturating_sub(Duration::from_secs(1)));
     sofia.replies(conversation, "a tiempo").await;
     world.work().await.unwrap();
     assert_eq!(ana.heard(), ["a tiempo"]);

@@ -253,9 +253,9 @@ async fn a_status_nobody_can_place_waits_a_day_and_is_counted_then() {
     let waiting = columns(&[("done", 1), ("duplicate", 1), ("received", 4), ("waiting", 2)]);
     assert_eq!(sheet(&world, CHANNEL).await, waiting);
     let day = world.clock.now().day();
-    rounds(&world, 24 * HOUR - MINUTE, HOUR).await;
+    rounds(&world, 23 * HOUR, HOUR).await;
     assert_eq!(sheet_of(&world, CHANNEL, day).await, waiting);
-    rounds(&world, 10 * MINUTE, 5 * MINUTE).await;
+    rounds(&world, 65 * MINUTE, 5 * MINUTE).await;
     let refused = columns(&[("done", 1), ("duplicate", 1), ("received", 4), ("refused_unknown_message", 2)]);
     assert_eq!(sheet_of(&world, CHANNEL, day).await, refused);
     // Long after, it is still a repeat.

@@ -9,7 +9,7 @@ use std::{
 
 use domain::Clock as _;
 
-use super::{Sqs, receipt, store::Change};
+use super::{Handed, Sqs, receipt, store::Change};
 use crate::error::ApiError;
 
 /// A queue and the receipt handles of some of its messages.
@@ -29,7 +29,8 @@ pub struct Hold {
 
 impl InHand {
     /// From now on a function works on these.
-    pub(crate) fn take(&self, queue: &str, handles: Vec<String>) -> Hold {
+    pub(crate) fn take(&self, queue: &str, handed: &[Handed]) -> Hold {
+        let handles = handed.iter().map(|handed| handed.receipt_handle.clone()).collect();
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         held.0 += 1;
         let number = held.0;
@@ -49,9 +50,9 @@ impl Drop for Hold {
 }
 
 impl Sqs {
-    /// To be called before the clock is moved by `by`: what is in hand stays hidden as long as it would have without that. What
-    /// the function itself hid for a time of its own is not its any more.
-    pub(crate) fn keep_in_hand(&self, by: Duration) -> Result<(), ApiError> {
+    /// Moves the clock. What is in hand stays hidden as long as it would have without that; what the function itself hid for a
+    /// time of its own is not its any more.
+    pub(crate) fn advance(&self, by: Duration) -> Result<(), ApiError> {
         let mut store = self.lock();
         let now = self.clock.now();
         let mut changes = Vec::new();
@@ -66,6 +67,8 @@ impl Sqs {
                 }
             }
         }
-        self.commit(&mut store, changes, now)
+        self.commit(&mut store, changes, now)?;
+        self.clock.advance(by);
+        self.moved(&mut store)
     }
 }

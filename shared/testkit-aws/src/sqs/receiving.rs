@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{
-    Sqs, attributes, fault,
+    Hold, Sqs, attributes, fault,
     message::{self, AttributeValues, Flight, Message},
     name_of, receipt,
     store::{Change, Store},
@@ -42,6 +42,9 @@ pub(crate) struct Handed {
     pub(crate) fifo: bool,
 }
 
+/// What was handed out, and in how long something more shows by itself.
+type Shown = (Vec<Handed>, Option<Duration>);
+
 impl Sqs {
     pub(super) async fn receive_message(&self, input: Receive) -> Result<Value, ApiError> {
         let queue = name_of(input.queue_url.as_deref())?;
@@ -68,11 +71,33 @@ impl Sqs {
         visibility: Option<Duration>,
         wait: Duration,
     ) -> Result<Vec<Handed>, ApiError> {
+        self.wait_for(wait, || self.receive_now(queue, max, visibility)).await
+    }
+
+    /// The same for a function, which has the messages in hand until the hold is dropped.
+    pub(crate) async fn take(&self, queue: &str, max: usize, wait: Duration) -> Result<(Vec<Handed>, Hold), ApiError> {
+        let mut hold = self.in_hand.take(queue, &[]);
+        let taken = self.wait_for(wait, || {
+            let mut store = self.lock();
+            let shown = self.receive_from(&mut store, queue, max, None)?;
+            // Before anybody can move the clock.
+            hold = self.in_hand.take(queue, &shown.0);
+            Ok(shown)
+        });
+        Ok((taken.await?, hold))
+    }
+
+    /// Receives again and again until there is something, or `wait` of real time is over.
+    async fn wait_for(
+        &self,
+        wait: Duration,
+        mut receive: impl FnMut() -> Result<Shown, ApiError>,
+    ) -> Result<Vec<Handed>, ApiError> {
         let deadline = Instant::now() + wait;
         let mut changed = self.changed.subscribe();
         loop {
             changed.mark_unchanged();
-            let (handed, shows_in) = self.receive_now(queue, max, visibility)?;
+            let (handed, shows_in) = receive()?;
             let left = deadline.saturating_duration_since(Instant::now());
             if !handed.is_empty() || left.is_zero() {
                 return Ok(handed);
@@ -84,27 +109,31 @@ impl Sqs {
     }
 
     /// Receives what is there; also tells in how long something more shows by itself.
-    pub(super) fn receive_now(
+    pub(super) fn receive_now(&self, name: &str, max: usize, visibility: Option<Duration>) -> Result<Shown, ApiError> {
+        self.receive_from(&mut self.lock(), name, max, visibility)
+    }
+
+    fn receive_from(
         &self,
+        store: &mut Store,
         name: &str,
         max: usize,
         visibility: Option<Duration>,
-    ) -> Result<(Vec<Handed>, Option<Duration>), ApiError> {
-        let mut store = self.lock();
+    ) -> Result<Shown, ApiError> {
         let now = self.clock.now();
-        self.drop_overdue(&mut store, name, now)?;
+        self.drop_overdue(store, name, now)?;
         let queue = store.queue(name)?;
         let redrive = queue.attributes.redrive.as_ref().filter(|redrive| store.queue(&redrive.target).is_ok());
         let pick = queue.pick(now, max, redrive.map(|redrive| redrive.max_receives));
         let visibility = visibility.unwrap_or(queue.attributes.visibility);
         let fifo = queue.attributes.fifo;
         let target = redrive.map(|redrive| redrive.target.clone());
-        let mut changes = target.map(|target| give_up(&store, name, &target, &pick.dead, now)).unwrap_or_default();
+        let mut changes = target.map(|target| give_up(store, name, &target, &pick.dead, now)).unwrap_or_default();
         changes.extend(pick.deliver.iter().map(|order| {
             let flight = Flight { since: now, until: now + visibility, receipt: uuid::Uuid::new_v4().to_string() };
             Change::Received { queue: name.to_owned(), order: *order, flight }
         }));
-        self.commit(&mut store, changes, now)?;
+        self.commit(store, changes, now)?;
         let queue = store.queue(name)?;
         let handed = pick.deliver.iter().filter_map(|order| queue.messages.get(order)).map(|message| {
             let receipt = message.flight.as_ref().map(|flight| flight.receipt.as_str()).unwrap_or_default();

@@ -89,3 +89,30 @@ async fn a_person_breaks_things_from_the_page() {
     rig.chatwoot.settled().await;
     assert_eq!(rig.receiver.about_messages().len(), 3);
 }
+
+#[tokio::test]
+async fn everything_that_can_go_wrong_is_switched_on_by_http() {
+    let rig = Rig::start().await;
+    let router = axum::Router::new().nest("/chatwoot", rig.chatwoot.control());
+    let page = Page { rig: &rig, server: Server::start(local(), router, Faults::default()).await.unwrap() };
+    let set = json!({ "language": "english", "files": "missing", "deletions_take_seconds": 60, "racing_contacts": 1,
+        "newer_retry": true });
+    assert_eq!(page.call(Method::POST, "/settings", set).await.status, 204);
+    assert_eq!(page.call(Method::POST, "/settings", json!({ "langage": "english" })).await.status, 422);
+    let callbacks = json!({ "shuffle": 7, "retries": true, "older": true, "duplicate": 1, "same_delivery": true });
+    assert_eq!(page.call(Method::POST, "/callbacks", callbacks).await.status, 204);
+
+    let id = rig.conversation("Ana").await;
+    let gone = rig.get("/conversations/999999").await;
+    assert_eq!((gone.status, &gone.json()["error"]), (404, &json!("Resource could not be found")));
+    let slow = json!({ "path": "/messages", "effect": "slow", "millis": 1 });
+    assert_eq!(page.call(Method::POST, "/faults", slow).await.status, 204);
+    assert!(rig.incoming(id, "hola", "wamid.1").await > 0);
+
+    let token = page.call(Method::POST, "/token", Value::Null).await.json()["token"].clone();
+    assert!(token.as_str().is_some_and(|token| token.len() == 32));
+    assert_eq!(rig.get("/conversations").await.status, 401, "the old one is refused");
+    let secret = page.call(Method::POST, "/inboxes/14/secret", Value::Null).await.json()["secret"].clone();
+    assert!(secret.is_string());
+    assert_eq!(page.call(Method::POST, "/inboxes/999/secret", Value::Null).await.status, 404);
+}

@@ -48,21 +48,21 @@ fn each_item_of_a_body_has_a_claim_of_its_own_and_a_repeat_the_same_one() {
 }
 
 #[test]
-fn whatever_a_person_sends_or_gets_stands_in_one_line() {
+fn whatever_a_person_sends_stands_in_one_line() {
     let mut groups = BTreeMap::<_, BTreeSet<_>>::new();
     for tasks in BODIES.values().filter_map(|body| parse(body).ok()) {
         for grouped in tasks {
-            let (channel, customer) = match grouped.task {
-                InboundTask::MessageV1(message) => (message.channel, message.customer),
-                InboundTask::StatusV1(status) => (status.channel, status.customer),
-                InboundTask::NoticeV1(_) | InboundTask::FileV1(_) => continue,
-            };
+            // A status is in line with those of its message only.
+            let InboundTask::MessageV1(message) = grouped.task else { continue };
+            let (channel, customer) = (message.channel, message.customer);
             let subject = customer.subject(&KEY).expect("a person");
             assert_eq!(grouped.group, format!("{channel}#{subject}"));
-            let person = customer.group.map_or_else(
-                || customer.user_id.map(|user| user.as_str().to_owned()),
-                |group| Some(group.as_str().to_owned()),
-            );
+            let phone = customer.phone.map(|phone| phone.canonical());
+            let person = customer
+                .group
+                .map(|group| group.as_str().to_owned())
+                .or(phone)
+                .or(customer.user_id.map(|user| user.as_str().to_owned()));
             groups.entry((channel, person)).or_default().insert(grouped.group);
         }
     }
