@@ -3,6 +3,7 @@
 
 mod account;
 mod attachment;
+mod file;
 mod locks;
 mod message;
 mod notice;
@@ -16,17 +17,21 @@ use std::time::Duration;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use bridge::{BridgeError, Clients, StartError};
-use domain::{Class, Classify as _, InboundTask, SharedClock, Subject, Timestamp};
+use chatwoot::ChatwootError;
+use domain::{Class, Classify as _, InboundTask, SharedClock, Subject, Timestamp, task::Unread};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use platform::{Environment, Metric, Metrics};
 use queue::{DeadLetters, Drain, Queue, Record, Verdict, backoff};
-use store::{Claim, Fate};
+use store::{Claim, Excused, Held};
 
 /// How often a task may end without a word before it is set aside: it breaks the function, and holds up its customer.
 const CRASHES: i64 = 5;
 
 /// How often Chatwoot may refuse a task before it is set aside; by the pace of the queue, about half an hour.
 const REFUSALS: u32 = 12;
+
+/// How long Chatwoot may go on writing what it did not answer.
+const WRITING: Duration = Duration::from_secs(6);
 
 /// The function's settings and clients.
 #[derive(Debug)]
@@ -38,11 +43,15 @@ pub struct Forward {
     locks: locks::Locks,
 }
 
-/// What happened to an item before this attempt.
-#[derive(Clone, Copy, Debug)]
+/// An item in hand, and what happened to it before this attempt.
+#[derive(Clone, Debug)]
 struct Before {
+    /// With it the item's fate is sealed.
+    held: Held,
     /// Somebody may have done it already.
     perhaps_done: bool,
+    /// How often the work on it ended without a word.
+    crashes: i64,
     /// How often the other side refused it.
     refusals: i64,
 }
@@ -94,8 +103,11 @@ impl Forward {
 
     async fn record(&self, record: Record) -> Verdict {
         let Ok(task) = serde_json::from_str::<InboundTask>(&record.body) else {
-            return Verdict::Poison { reason: "unreadable_task" };
+            return self.unreadable(&record).await;
         };
+        if let InboundTask::FileV1(hint) = &task {
+            return self.file(&record, hint).await;
+        }
         let mut result = self.task(&record, &task).await;
         if result.as_ref().is_err_and(BridgeError::is_chatwoot_token) && self.clients.renew_chatwoot_token().await {
             result = self.task(&record, &task).await;
@@ -109,8 +121,10 @@ impl Forward {
     async fn task(&self, record: &Record, task: &InboundTask) -> Result<(), BridgeError> {
         match task {
             InboundTask::MessageV1(message) => self.message(record, message).await,
-            InboundTask::StatusV1(status) => self.status(status).await,
+            InboundTask::StatusV1(status) => self.status(record, status).await,
             InboundTask::NoticeV1(notice) => self.notice(record, notice).await,
+            // Asks for itself; nobody waits behind it.
+            InboundTask::FileV1(_) => Ok(()),
         }
     }
 
@@ -119,46 +133,75 @@ impl Forward {
     async fn failed(&self, record: &Record, task: &InboundTask, error: &BridgeError) -> Verdict {
         let class = error.class();
         let refused = matches!(class, Class::Permanent | Class::Uncertain);
-        let refusals = self.excuse(task, error, refused).await;
+        let excused = self.excuse(task, error, refused).await;
+        let refusals = excused.as_ref().and_then(|excused| excused.refusals);
         let (after, reason) = match class {
             Class::Transient { after } => (after.map(|after| pace(record, error, after)), None),
             // Refusals count where there is a claim, and not receives: most of those may have been an outage.
             Class::Permanent | Class::Uncertain if refusals.unwrap_or(record.receives.into()) < i64::from(REFUSALS) => {
-                (None, None)
+                // What was cut off may still be being written; the next attempt must not look too early.
+                let cut_off = matches!(error, BridgeError::Chatwoot(ChatwootError::CutOff(_)));
+                (cut_off.then(|| pace(record, error, WRITING)), None)
             }
             Class::Permanent | Class::Uncertain => (None, Some("refused_by_chatwoot")),
             Class::Poison => (None, Some("unusable_item")),
         };
         if let Some(reason) = reason {
             tracing::error!(%error, reason, "a task cannot be handled");
-            return self.set_aside(record, task, reason).await;
+            return self.set_aside(record, task.channel(), excused.map(|excused| excused.held), reason).await;
         }
         tracing::warn!(%error, receives = record.receives, "a task has to wait");
+        if let Some(excused) = &excused
+            && let Err(error) = self.clients.counters.wait(task.channel(), &excused.held).await
+        {
+            tracing::warn!(%error, "a task that waits is not counted yet");
+        }
         Verdict::Retry { after }
     }
 
-    /// Without this the next look would take the failure for a crash; too many of those set a task aside. Gives how often the
-    /// other side refused the task, if it is claimed.
-    async fn excuse(&self, task: &InboundTask, error: &BridgeError, refused: bool) -> Option<i64> {
+    /// Without this the next look would take the failure for a crash; too many of those set a task aside. Gives what is known
+    /// of the item then.
+    async fn excuse(&self, task: &InboundTask, error: &BridgeError, refused: bool) -> Option<Excused> {
         if matches!(error, BridgeError::Busy(_)) {
             // The claim is somebody else's.
             return None;
         }
-        self.clients.claims.excuse(task.item(), refused).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "a failure of the other side counts as a crash");
-            None
-        })
+        match self.clients.claims.excuse(task.item(), refused).await {
+            Ok(excused) => Some(excused),
+            Err(error) => {
+                tracing::warn!(%error, "a failure of the other side counts as a crash");
+                None
+            }
+        }
+    }
+
+    /// A task of another version. It is counted by what all versions have.
+    async fn unreadable(&self, record: &Record) -> Verdict {
+        const REASON: &str = "unreadable_task";
+        let Ok(unread) = serde_json::from_str::<Unread>(&record.body) else {
+            return Verdict::Poison { reason: REASON };
+        };
+        match self.clients.claims.excuse(&unread.item, false).await {
+            Ok(excused) => self.set_aside(record, unread.channel(), Some(excused.held), REASON).await,
+            Err(error) => {
+                tracing::warn!(%error, "a task that cannot be read has to wait");
+                Verdict::Retry { after: None }
+            }
+        }
     }
 
     /// Puts a task into the dead letters and counts it. Its claim stays open: put back, it is tried again.
-    async fn set_aside(&self, record: &Record, task: &InboundTask, reason: &'static str) -> Verdict {
+    async fn set_aside(&self, record: &Record, channel: &str, held: Option<Held>, reason: &'static str) -> Verdict {
         if let Err(error) = self.drain.dead_letters.put(&record.group, record.body.as_bytes(), reason).await {
             tracing::warn!(%error, reason, "the dead letters did not take a task; it stays in its queue");
             return Verdict::Retry { after: None };
         }
         self.metrics.count(Metric::Poisoned);
-        if let Err(error) = self.clients.counters.count(task.channel(), task.item(), Fate::Refused(reason)).await {
-            tracing::warn!(%error, reason, "a task in the dead letters was not counted");
+        if let Some(held) = held
+            && let Err(error) = self.clients.counters.set_aside(channel, &held, reason).await
+        {
+            tracing::warn!(%error, reason, "a task in the dead letters was not counted; it comes again");
+            return Verdict::Retry { after: None };
         }
         Verdict::Done
     }
@@ -166,36 +209,31 @@ impl Forward {
     /// Takes the claim of an item. Nothing is to be done about one that is done.
     async fn claim(&self, record: &Record, channel: &str, item: &Subject) -> Result<Option<Before>, BridgeError> {
         match self.clients.claims.take(item, &record.id).await? {
-            Claim::Won => Ok(Some(Before { perhaps_done: false, refusals: 0 })),
-            Claim::Retaken { crashes, .. } if crashes >= CRASHES => {
-                self.bury(record, channel, item, "crashes_the_function").await?;
+            Claim::Won(held) => Ok(Some(Before { held, perhaps_done: false, crashes: 0, refusals: 0 })),
+            Claim::Retaken { held, crashes, .. } if crashes >= CRASHES => {
+                self.bury(record, channel, &held, "crashes_the_function").await?;
                 Ok(None)
             }
-            Claim::Retaken { refusals, .. } => Ok(Some(Before { perhaps_done: true, refusals })),
+            Claim::Retaken { held, crashes, refusals } => {
+                Ok(Some(Before { held, perhaps_done: true, crashes, refusals }))
+            }
             Claim::Busy { for_at_most } => Err(BridgeError::Busy(for_at_most.min(Duration::from_secs(60)))),
             // Counted when it was done.
             Claim::Finished => Ok(None),
             Claim::Done => {
                 self.metrics.count(Metric::Duplicate);
-                self.clients.counters.count(channel, item, Fate::Duplicate).await?;
+                self.clients.counters.repeat(channel, item, &record.id).await?;
                 Ok(None)
             }
         }
     }
 
-    /// Puts a task into the dead letters, counts it, and gives its claim up: put back, it is a new task.
-    async fn bury(
-        &self,
-        record: &Record,
-        channel: &str,
-        item: &Subject,
-        reason: &'static str,
-    ) -> Result<(), BridgeError> {
+    /// Puts a task into the dead letters and counts it. Put back, it is a task like any other.
+    async fn bury(&self, record: &Record, channel: &str, held: &Held, reason: &'static str) -> Result<(), BridgeError> {
         self.drain.dead_letters.put(&record.group, record.body.as_bytes(), reason).await?;
         self.metrics.count(Metric::Poisoned);
         tracing::error!(reason, message.id = record.id, "a task was put into the dead letters");
-        self.clients.counters.count(channel, item, Fate::Refused(reason)).await?;
-        Ok(self.clients.claims.release(item).await?)
+        Ok(self.clients.counters.set_aside(channel, held, reason).await?)
     }
 }
 

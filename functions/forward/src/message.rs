@@ -5,49 +5,73 @@ use std::time::Duration;
 use bridge::BridgeError;
 use chatwoot::{
     Attachment, Chatwoot, ChatwootError, NewMessage,
+    listing::Listed,
     render::{self, Rendered},
 };
 use domain::{
-    Author, Channel, Class, Classify as _, Content, ConversationId, CustomerId, Message, MessageId, Timestamp, Wamid,
-    message::Call, vcard,
+    Author, Channel, Content, ConversationId, CustomerId, Message, MessageId, Timestamp, Wamid,
+    message::{Call, Media},
+    vcard,
+    words::Line,
 };
 use platform::Metric;
 use queue::Record;
 use serde_json::json;
-use store::{Fate, Link, Thread};
-use whatsapp::{GraphError, graph::file_timeout};
+use store::{Fate, Link, MissingFile, Thread, is_at_meta};
+use tokio::time::Instant;
+use whatsapp::graph::file_timeout;
 
 use crate::{
     Before, Forward,
     upkeep::{self, opens_window},
 };
 
-/// How often a file may turn out damaged, or be missing where Meta said it was, before the agent is told instead.
-const DAMAGED: i64 = 5;
+/// A file that fails as fast as this is asked for a second time before a line stands for it.
+const AT_ONCE: Duration = Duration::from_secs(5);
 
-/// How long a customer's messages wait for a file that Meta cannot give out just now.
-const FILE_WAITS: Duration = Duration::from_secs(24 * 3600);
+/// How often the work on a message may end without a word before it goes without its file.
+const CRASHES_WITH_FILE: i64 = 3;
 
-/// How long uploads into Chatwoot may break off before the agent gets the message without its file.
-const CUT_OFF: Duration = Duration::from_secs(3600);
+/// How often a file may break off on its way into Chatwoot, or be refused there, before the agent gets the message without it.
+const REFUSED: i64 = 3;
+
+/// A type longer than this is none.
+const LONGEST_TYPE: usize = 100;
 
 /// A message cannot have been written before its task was; this much is for the clocks.
 const CLOCKS: Duration = Duration::from_secs(600);
+
+/// A message that stands in Chatwoot.
+struct Written {
+    id: MessageId,
+    /// The file for which only a line stands, and which is still to come.
+    missing: Option<Media>,
+}
+
+/// What came of a message's file.
+enum Filed {
+    /// It stands in Chatwoot, in this message.
+    There(MessageId),
+    /// Meta did not give it out whole. Certainly nothing stands in Chatwoot.
+    NotFetched,
+    /// Chatwoot did not take it. A line has to stand for it.
+    NotTaken(Line),
+}
 
 impl Forward {
     pub(crate) async fn message(&self, record: &Record, message: &Message) -> Result<(), BridgeError> {
         let number = message.channel.as_str();
         let Some(before) = self.claim(record, number, &message.item).await? else { return Ok(()) };
         let Some(channel) = self.clients.channels.get(&message.channel).await? else {
-            return self.bury(record, number, &message.item, "unknown_channel").await;
+            return self.bury(record, number, &before.held, "unknown_channel").await;
         };
         if message.author == Author::Business && self.is_our_own(message).await? {
             self.metrics.count(Metric::Duplicate);
-            self.clients.counters.close(&self.clients.claims, number, &message.item, Fate::Duplicate).await?;
+            self.clients.counters.close(number, &before.held, Fate::Duplicate).await?;
             return Ok(());
         }
         if let Content::Revoke { original } = &message.content
-            && self.revoke(message, &channel, original).await?
+            && self.revoke(message, &channel, original, &before).await?
         {
             return Ok(());
         }
@@ -55,15 +79,15 @@ impl Forward {
         let message = message.as_ref();
         if is_silent(message) {
             self.touch(message, &channel, &customer).await?;
-            return Ok(self.clients.counters.close(&self.clients.claims, number, &message.item, Fate::Done).await?);
+            return Ok(self.clients.counters.close(number, &before.held, Fate::Done).await?);
         }
         let chatwoot = self.clients.chatwoot(channel.account).await?;
         let revoked = self.is_revoked(message).await?;
         let blanked = revoked.then(|| render::blank(message));
         let shown = blanked.as_ref().unwrap_or(message);
-        let (conversation, id, thread) =
-            self.place_and_write(record, shown, &channel, &customer, &chatwoot, before).await?;
-        let revoked = self.follow(message, &customer, conversation, id).await? || revoked;
+        let (conversation, written, thread) =
+            self.place_and_write(record, shown, &channel, &customer, &chatwoot, &before).await?;
+        let revoked = self.follow(message, &customer, conversation, written.id).await? || revoked;
         self.keep_up(record, message, &customer, &thread, &chatwoot, conversation).await?;
         self.renew_contact(&chatwoot, &channel, &customer, message).await?;
         let link = message.id.as_ref().map(|wamid| Link {
@@ -71,12 +95,14 @@ impl Forward {
             customer,
             account: channel.account,
             conversation,
-            message: id,
+            message: written.id,
             author: message.author,
             part: None,
             early: None,
         });
-        self.close(message, link, revoked, &chatwoot).await?;
+        let missing = link.as_ref().zip(written.missing.as_ref());
+        let missing = missing.map(|(link, file)| self.missing(record, message, link, file));
+        self.close(message, &before, link, missing, revoked, &chatwoot).await?;
         self.metrics.count(Metric::Forwarded);
         Ok(())
     }
@@ -101,15 +127,15 @@ impl Forward {
         channel: &Channel,
         customer: &CustomerId,
         chatwoot: &Chatwoot,
-        before: Before,
-    ) -> Result<(ConversationId, MessageId, Thread), BridgeError> {
+        before: &Before,
+    ) -> Result<(ConversationId, Written, Thread), BridgeError> {
         let customers = &self.clients.customers;
         let mut thread = self.touch(message, channel, customer).await?;
         let mut gone_before = false;
         loop {
             let conversation = self.conversation(record, chatwoot, channel, customer, &thread, message, before).await?;
             match self.write(record, message, channel, chatwoot, conversation, before).await {
-                Ok(id) => return Ok((conversation, id, thread)),
+                Ok(written) => return Ok((conversation, written, thread)),
                 // An agent deleted the conversation or the contact: a new one is found or made, once.
                 Err(BridgeError::Chatwoot(ChatwootError::Gone)) if !gone_before => {
                     gone_before = true;
@@ -128,15 +154,16 @@ impl Forward {
         channel: &Channel,
         chatwoot: &Chatwoot,
         conversation: ConversationId,
-        before: Before,
-    ) -> Result<MessageId, BridgeError> {
+        before: &Before,
+    ) -> Result<Written, BridgeError> {
         let source = source_id(message);
+        let mut rendered = render::render(message, self.clients.locale);
         if before.perhaps_done
             && let Some(found) = self.written(record, message, chatwoot, conversation).await?
         {
-            return Ok(found);
+            let missing = rendered.file.filter(|_| found.files().is_empty() && !render::is_new_caption(message));
+            return Ok(Written { id: found.id, missing: missing.cloned() });
         }
-        let mut rendered = render::render(message, self.clients.locale);
         let quoted = self.quoted(rendered.quote, conversation).await?;
         if quoted.is_some() && render::is_new_caption(message) {
             // The file stands in the message it quotes.
@@ -154,24 +181,53 @@ impl Forward {
             ..NewMessage::default()
         };
         let content = text(&rendered.text);
-        if rendered.file.is_some() {
-            if let Some(id) =
-                self.write_file(record, before, channel, chatwoot, conversation, &rendered, new(&content)).await?
-            {
-                return Ok(id);
+        let Some(file) = rendered.file else {
+            let id = self.write_words(before, chatwoot, conversation, &rendered, &new, &content).await?;
+            return Ok(Written { id, missing: None });
+        };
+        let filed = if before.crashes < CRASHES_WITH_FILE && before.refusals < REFUSED {
+            let began = Instant::now();
+            match self.write_file(file, channel, chatwoot, conversation, new(&content)).await? {
+                Filed::NotFetched if began.elapsed() < AT_ONCE => {
+                    self.write_file(file, channel, chatwoot, conversation, new(&content)).await?
+                }
+                filed => filed,
             }
-            let content = text(&render::without_file(&rendered, self.clients.locale));
-            return Ok(chatwoot.create_message(conversation, new(&content)).await?);
-        }
-        if !rendered.cards.is_empty() {
-            let file = NewMessage { attachment: Some(card_file(&rendered)), ..new(&content) };
+        } else {
+            Filed::NotTaken(Line::MediaLater(file.kind))
+        };
+        let line = match filed {
+            Filed::There(id) => return Ok(Written { id, missing: None }),
+            Filed::NotFetched => Line::MediaLater(file.kind),
+            Filed::NotTaken(line) => line,
+        };
+        // What Meta no longer has, and what is too large for Chatwoot, cannot come later.
+        let later = is_at_meta(message.sent_at, self.clients.clock.now()) && !matches!(line, Line::MediaTooLarge(_));
+        let line = if later { line } else { last_word(line) };
+        let content = text(&render::instead_of_file(&rendered, line, self.clients.locale));
+        let id = chatwoot.create_message(conversation, new(&content)).await?;
+        Ok(Written { id, missing: later.then(|| file.clone()) })
+    }
+
+    /// A message without a file of the customer's; its cards may be one of ours.
+    async fn write_words<'n>(
+        &self,
+        before: &Before,
+        chatwoot: &Chatwoot,
+        conversation: ConversationId,
+        rendered: &Rendered<'_>,
+        new: &impl Fn(&'n str) -> NewMessage<'n>,
+        content: &'n str,
+    ) -> Result<MessageId, BridgeError> {
+        if !rendered.cards.is_empty() && before.refusals < REFUSED {
+            let file = NewMessage { attachment: Some(card_file(rendered)), ..new(content) };
             match chatwoot.create_message(conversation, file).await {
                 // The cards are in the text as well.
-                Err(ChatwootError::Refused(status)) if status == 413 || before.refusals + 1 >= DAMAGED => {}
+                Err(ChatwootError::Refused(413)) => {}
                 made => return Ok(made?),
             }
         }
-        Ok(chatwoot.create_message(conversation, new(&content)).await?)
+        Ok(chatwoot.create_message(conversation, new(content)).await?)
     }
 
     /// The message in a conversation, if an earlier attempt wrote it there.
@@ -181,64 +237,49 @@ impl Forward {
         message: &Message,
         chatwoot: &Chatwoot,
         conversation: ConversationId,
-    ) -> Result<Option<MessageId>, BridgeError> {
+    ) -> Result<Option<Listed>, BridgeError> {
         let source = source_id(message);
         // The first attempt may be older than this task: a repeat of Meta's, or put back from the dead letters.
         let since = record.sent_at.min(message.sent_at) - CLOCKS;
         let listed = chatwoot.messages(conversation, None, since).await?;
-        let found = listed.iter().find(|listed| listed.source_id.as_deref() == Some(&source));
-        Ok(found.map(|found| found.id))
+        Ok(listed.into_iter().find(|listed| listed.source_id.as_deref() == Some(&source)))
     }
 
-    /// The message with its file; nothing if the file cannot be had, now or ever.
-    #[expect(clippy::too_many_arguments, reason = "what `write` has, and the file")]
+    /// The message with its file, or what the agent reads instead. Meta's trouble with a file never holds its message up.
     async fn write_file(
         &self,
-        record: &Record,
-        before: Before,
+        file: &Media,
         channel: &Channel,
         chatwoot: &Chatwoot,
         conversation: ConversationId,
-        rendered: &Rendered<'_>,
         mut new: NewMessage<'_>,
-    ) -> Result<Option<MessageId>, BridgeError> {
-        let Some(file) = rendered.file else { return Ok(None) };
-        let refused_enough = before.refusals + 1 >= DAMAGED;
-        let waited = self.clients.clock.now().since(record.sent_at);
+    ) -> Result<Filed, BridgeError> {
         let fetched = match self.fetch(channel, file).await {
             Ok(fetched) => fetched,
             Err(BridgeError::Graph(error)) => {
-                let give_up = match &error {
-                    GraphError::Checksum | GraphError::Missing(_) => refused_enough,
-                    error => error.class() == Class::Permanent || waited >= FILE_WAITS,
-                };
-                if !give_up {
-                    return Err(error.into());
-                }
-                tracing::warn!(%error, "a customer's file cannot be fetched; the agent is told");
-                return Ok(None);
+                tracing::warn!(%error, "a customer's file cannot be fetched");
+                return Ok(Filed::NotFetched);
             }
             Err(error) => return Err(error),
         };
         new.attachment = Some(fetched.attachment);
         let error = match chatwoot.create_message(conversation, new).await {
-            Ok(id) => return Ok(Some(id)),
+            Ok(id) => return Ok(Filed::There(id)),
             Err(error) => error,
         };
-        let give_up = match &error {
-            _ if fetched.broken.is_set() => refused_enough,
-            // Too large for the proxy before Chatwoot, or not to its liking.
-            ChatwootError::Refused(status) => *status == 413 || refused_enough,
-            // Something on the way cuts large uploads off. If Chatwoot is down altogether, the line in words fails as well,
-            // and the message waits on.
-            ChatwootError::NoAnswer(_) => waited >= CUT_OFF,
-            _ => false,
+        let filed = match error {
+            _ if fetched.broken.is_set() => Filed::NotFetched,
+            // Too large for the proxy before Chatwoot.
+            ChatwootError::Refused(413) => Filed::NotTaken(Line::MediaTooLarge(file.kind)),
+            // Not to Chatwoot's liking, or it takes nothing just now; then the line in words fails as well.
+            ChatwootError::Refused(_) => Filed::NotTaken(Line::MediaRefused(file.kind)),
+            // It may have been written all the same: only the next attempt, which looks first, may do anything about it. It is
+            // counted as a refusal, since something on the way may cut large uploads off.
+            ChatwootError::NoAnswer(source) => return Err(ChatwootError::CutOff(source).into()),
+            error => return Err(error.into()),
         };
-        if give_up {
-            tracing::warn!(%error, "a customer's file does not get through; the agent is told");
-            return Ok(None);
-        }
-        Err(if fetched.broken.is_set() { GraphError::Checksum.into() } else { error.into() })
+        tracing::warn!("a customer's file does not get through");
+        Ok(filed)
     }
 
     /// The Chatwoot message a quote points to, if it stands in this conversation.
@@ -252,23 +293,57 @@ impl Forward {
         Ok(link.filter(|link| link.conversation == conversation).map(|link| link.message))
     }
 
+    /// What is kept of a file that is still to come.
+    fn missing(&self, record: &Record, message: &Message, link: &Link, file: &Media) -> MissingFile {
+        let now = self.clients.clock.now();
+        MissingFile {
+            number: message.channel.clone(),
+            item: message.item.clone(),
+            wamid: link.wamid.clone(),
+            customer: link.customer.clone(),
+            account: link.account,
+            conversation: link.conversation,
+            placeholder: link.message,
+            author: message.author,
+            group: record.group.clone(),
+            media: file.id.clone(),
+            kind: file.kind,
+            mime_type: file.mime_type.clone().filter(|mime_type| mime_type.len() <= LONGEST_TYPE),
+            sha256: file.sha256.clone(),
+            sent_at: message.sent_at.min(now),
+            tries: 1,
+            next_at: now,
+        }
+    }
+
     /// Closes the claim. A message taken back before that is deleted first: it ends as if it had been taken back after.
     async fn close(
         &self,
         message: &Message,
+        before: &Before,
         link: Option<Link>,
+        missing: Option<MissingFile>,
         revoked: bool,
         chatwoot: &Chatwoot,
     ) -> Result<(), BridgeError> {
-        let (claims, counters, traces) = (&self.clients.claims, &self.clients.counters, &self.clients.traces);
-        let (number, item) = (message.channel.as_str(), &message.item);
-        let Some(link) = link else { return Ok(counters.close(claims, number, item, Fate::Done).await?) };
+        let (counters, traces) = (&self.clients.counters, &self.clients.traces);
+        let (number, held) = (message.channel.as_str(), &before.held);
+        let Some(link) = link else { return Ok(counters.close(number, held, Fate::Done).await?) };
         let links = &self.clients.links;
-        if revoked || !links.close_unless_revoked(&link, claims, (counters, traces), number, item).await? {
+        if revoked || !links.close_unless_revoked(&link, counters, traces, number, held, missing.as_ref()).await? {
             chatwoot.delete_message(link.conversation, link.message).await?;
-            links.close(&link, claims, counters, number, item).await?;
+            links.close(&link, counters, number, held).await?;
         }
         Ok(())
+    }
+}
+
+/// What a line says when there is no later.
+fn last_word(line: Line) -> Line {
+    match line {
+        Line::MediaLater(kind) => Line::MediaMissing(kind),
+        Line::MediaRefused(kind) => Line::MediaNotTaken(kind),
+        other => other,
     }
 }
 

@@ -11,19 +11,16 @@ use crate::Forward;
 impl Forward {
     pub(crate) async fn notice(&self, record: &Record, notice: &Notice) -> Result<(), BridgeError> {
         let channel = notice.channel.as_ref().map_or("account", |channel| channel.as_str());
-        if self.claim(record, channel, &notice.item).await?.is_none() {
-            return Ok(());
-        }
+        let Some(before) = self.claim(record, channel, &notice.item).await? else { return Ok(()) };
         let fate = match notice.about {
             About::Account => {
                 self.account(record, notice).await?;
                 Fate::Done
             }
             About::Ignored => Fate::Refused("not_for_us"),
-            About::UnknownField => return self.bury(record, channel, &notice.item, "unknown_field").await,
-            About::Unreadable => return self.bury(record, channel, &notice.item, "unreadable_item").await,
+            About::UnknownField => return self.bury(record, channel, &before.held, "unknown_field").await,
+            About::Unreadable => return self.bury(record, channel, &before.held, "unreadable_item").await,
         };
-        self.clients.counters.close(&self.clients.claims, channel, &notice.item, fate).await?;
-        Ok(())
+        Ok(self.clients.counters.close(channel, &before.held, fate).await?)
     }
 }

@@ -20,7 +20,7 @@ impl Forward {
         customer: &CustomerId,
         thread: &Thread,
         message: &Message,
-        before: Before,
+        before: &Before,
     ) -> Result<ConversationId, BridgeError> {
         let mut over = None;
         if let Some(conversation) = thread.conversation {
@@ -53,7 +53,7 @@ impl Forward {
         channel: &Channel,
         conversation: ConversationId,
         message: &Message,
-        before: Before,
+        before: &Before,
     ) -> Result<bool, BridgeError> {
         if !opens_window(message) || self.locks.is_locked(chatwoot, channel, self.clients.clock.now()).await {
             return Ok(false);

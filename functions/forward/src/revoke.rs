@@ -6,7 +6,7 @@ use domain::{Channel, Content, ConversationId, CustomerId, Message, MessageId, W
 use platform::Metric;
 use store::{Fate, Link};
 
-use crate::Forward;
+use crate::{Before, Forward};
 
 impl Forward {
     /// Follows a deletion. `false` if it is about a part of an agent's message, of which the rest still stands: that is told in
@@ -16,6 +16,7 @@ impl Forward {
         message: &Message,
         channel: &Channel,
         original: &Wamid,
+        before: &Before,
     ) -> Result<bool, BridgeError> {
         // The mark comes first: whoever writes the message at this moment sees it when closing, or has linked it already.
         let customer = self.clients.customers.find(channel.account, &message.customer).await?;
@@ -35,8 +36,7 @@ impl Forward {
                 chatwoot.delete_message(conversation, id).await?;
             }
         }
-        let (claims, number) = (&self.clients.claims, message.channel.as_str());
-        self.clients.counters.close(claims, number, &message.item, Fate::Done).await?;
+        self.clients.counters.close(message.channel.as_str(), &before.held, Fate::Done).await?;
         self.metrics.count(Metric::Forwarded);
         Ok(true)
     }

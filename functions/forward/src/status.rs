@@ -6,11 +6,14 @@ use domain::{
     AccountId, Author, ConversationId, Delivery, Hint, MessageId, OutboundTask, Outcome, Outgoing, Part, Reference,
     StatusUpdate,
 };
-use platform::Metric;
-use queue::Letter;
-use store::{Entry, Fate, Link, Met};
+use platform::Priced;
+use queue::{Letter, Record};
+use store::{Entry, Fate, Held, Link, Met};
 
 use crate::Forward;
+
+/// The reason under which a status is refused whose message nobody knows.
+const UNKNOWN: &str = "unknown_message";
 
 /// The part of a message that a status is about.
 struct About {
@@ -21,51 +24,86 @@ struct About {
     attempt: Option<u32>,
 }
 
+/// What a status is about.
+enum Found {
+    /// A part of an agent's message.
+    Part(About),
+    /// A message that shows no ticks: written on the phone, or the customer's own.
+    Whole,
+    /// Nothing we know, yet.
+    Nothing,
+}
+
 impl Forward {
-    pub(crate) async fn status(&self, status: &StatusUpdate) -> Result<(), BridgeError> {
+    pub(crate) async fn status(&self, record: &Record, status: &StatusUpdate) -> Result<(), BridgeError> {
         let channel = status.channel.as_str();
+        let Some(before) = self.claim(record, channel, &status.item).await? else { return Ok(()) };
+        let counters = &self.clients.counters;
         let Some(known) = self.clients.channels.get(&status.channel).await? else {
             tracing::warn!(channel.id = channel, "a status came for a number that is not ours");
-            self.clients.counters.count(channel, &status.item, Fate::Refused("unknown_channel")).await?;
-            return Ok(());
+            return Ok(counters.close(channel, &before.held, Fate::Refused("unknown_channel")).await?);
         };
-        let news = match self.about(status, known.account).await? {
-            Some(about) => self.apply(status, &about).await?,
-            // Kept for a day; whoever stores the message will find it.
-            None => true,
+        let fate = match self.about(status, known.account).await? {
+            Found::Part(about) => self.apply(status, &about).await?,
+            Found::Whole => Fate::Done,
+            Found::Nothing => return self.wait_for_its_message(status, &before.held).await,
         };
-        let fate = if news { Fate::Done } else { Fate::Duplicate };
-        if !news {
-            self.metrics.count(Metric::Duplicate);
-        }
-        self.clients.counters.count(channel, &status.item, fate).await?;
+        counters.close(channel, &before.held, fate).await?;
+        self.price(status);
         Ok(())
     }
 
-    async fn about(&self, status: &StatusUpdate, account: AccountId) -> Result<Option<About>, BridgeError> {
+    /// Kept for a day. Whoever stores the message reads how far it came, and `reconcile` counts the status: done once the
+    /// message is known, refused when the day is over.
+    async fn wait_for_its_message(&self, status: &StatusUpdate, held: &Held) -> Result<(), BridgeError> {
+        let message = self.clients.links.hash(&status.id);
+        let is_new = self.clients.early.add(&status.channel, &status.item, message).await?;
+        self.clients.counters.wait(status.channel.as_str(), held).await?;
+        self.clients.claims.lay_down(held).await?;
+        if is_new {
+            self.price(status);
+        }
+        Ok(())
+    }
+
+    /// Counts what the message is charged as. Meta says it twice: when it sends the message, and when that counts.
+    fn price(&self, status: &StatusUpdate) {
+        let word = match status.delivery {
+            Delivery::Sent => "sent",
+            Delivery::Delivered | Delivery::Read | Delivery::Played => "delivered",
+            Delivery::Accepted | Delivery::Failed { .. } => return,
+        };
+        let Some(pricing) = status.pricing else { return };
+        self.metrics.price(Priced {
+            channel: status.channel.as_str().to_owned(),
+            category: pricing.category.word(),
+            rate: pricing.kind.word(),
+            status: word,
+            billable: pricing.billable,
+        });
+    }
+
+    async fn about(&self, status: &StatusUpdate, account: AccountId) -> Result<Found, BridgeError> {
         let reference = status.reference.as_deref().and_then(Reference::parse).filter(|r| r.account == account);
         if let Some(Reference { account, conversation, message, part, attempt }) = reference
             && self.clients.outbox.get(account, conversation, message).await?.is_some()
         {
-            return Ok(Some(About { account, conversation, message, part, attempt: Some(attempt) }));
+            return Ok(Found::Part(About { account, conversation, message, part, attempt: Some(attempt) }));
         }
-        match self.clients.links.met(&status.id, status.delivery).await? {
-            Met::Known(link) => Ok(link.part.map(|(part, attempt)| About {
-                account: link.account,
-                conversation: link.conversation,
-                message: link.message,
-                part,
-                attempt: Some(attempt),
-            })),
-            Met::Unknown => Ok(None),
-        }
+        let link = match self.clients.links.met(&status.id, status.delivery).await? {
+            Met::Known(link) => link,
+            Met::Unknown => return Ok(Found::Nothing),
+        };
+        let Some((part, attempt)) = link.part else { return Ok(Found::Whole) };
+        let Link { account, conversation, message, .. } = *link;
+        Ok(Found::Part(About { account, conversation, message, part, attempt: Some(attempt) }))
     }
 
-    /// Moves the part forward and tells the agent. Tells whether that was news.
-    async fn apply(&self, status: &StatusUpdate, about: &About) -> Result<bool, BridgeError> {
-        let Some((entry, news)) = self.move_forward(status, about).await? else { return Ok(false) };
+    /// Moves the part forward and tells the agent.
+    async fn apply(&self, status: &StatusUpdate, about: &About) -> Result<Fate, BridgeError> {
+        let Some((entry, news)) = self.move_forward(status, about).await? else { return Ok(Fate::Refused(UNKNOWN)) };
         let chatwoot = self.clients.chatwoot(about.account).await?;
-        let told = tell(&self.clients, &chatwoot, &entry).await?;
+        tell(&self.clients, &chatwoot, &entry).await?;
         if news {
             self.learn(status, &entry).await?;
         }
@@ -77,7 +115,7 @@ impl Forward {
         if entry.outgoing.next_part().is_some() {
             self.hint(status, about).await?;
         }
-        Ok(news || told.is_some())
+        Ok(Fate::Done)
     }
 
     async fn move_forward(&self, status: &StatusUpdate, about: &About) -> Result<Option<(Entry, bool)>, BridgeError> {

@@ -1,14 +1,21 @@
-//! Every five minutes: finds what one side lost. Its job today: a hint for every conversation with recent activity, since
-//! Chatwoot posts each callback once and some never arrive.
+//! Every five minutes: finds what one side lost. A hint for every conversation with recent activity, since Chatwoot posts each
+//! callback once and some never arrive; files that could not be fetched; statuses that came too early; the balance sheet.
 
+mod balance;
+mod files;
 mod numbers;
+mod statuses;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use bridge::{BridgeError, Clients, StartError};
 use domain::{AccountId, Channel, ConversationId, Hint, OutboundTask, SharedClock, Timestamp};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use platform::Environment;
+use platform::{Environment, Metric, Metrics};
 use queue::{Letter, Queue};
 use serde_json::Value;
 use uuid::Uuid;
@@ -26,7 +33,11 @@ const PAGES: u32 = 400;
 #[derive(Debug)]
 pub struct Reconcile {
     clients: Clients,
+    inbound: Queue,
     outbound: Queue,
+    metrics: Metrics,
+    found: balance::Found,
+    files_missing: AtomicU64,
 }
 
 /// Serves invocations until the process ends.
@@ -38,20 +49,33 @@ pub async fn run(clock: SharedClock) -> Result<(), Error> {
 impl Reconcile {
     /// Reads the settings.
     pub async fn from_env(mut env: Environment, clock: SharedClock) -> Result<Self, StartError> {
-        let Some(outbound) = env.text("OUTBOUND_QUEUE_URL") else { return Err(env.into_error().into()) };
+        let inbound = env.text("INBOUND_QUEUE_URL");
+        let outbound = env.text("OUTBOUND_QUEUE_URL");
+        let stage = env.text("STAGE");
+        let (Some(inbound), Some(outbound), Some(stage)) = (inbound, outbound, stage) else {
+            return Err(env.into_error().into());
+        };
         let clients = Clients::from_env(env, clock).await?;
-        Ok(Self { outbound: Queue::new(clients.sqs.clone(), outbound), clients })
+        Ok(Self {
+            inbound: Queue::new(clients.sqs.clone(), inbound),
+            outbound: Queue::new(clients.sqs.clone(), outbound),
+            metrics: Metrics::new("reconcile", stage),
+            found: balance::Found::default(),
+            files_missing: AtomicU64::default(),
+            clients,
+        })
     }
 
-    /// One round. A channel whose Chatwoot is down does not keep the others from theirs.
+    /// One round. A channel whose Chatwoot is down does not keep the others from theirs, nor one job the next.
     pub async fn handle(&self) -> Result<(), BridgeError> {
-        for channel in self.clients.channels.all().await? {
-            if let Err(error) = self.regained(&channel).await {
+        let channels = self.clients.channels.all().await?;
+        for channel in &channels {
+            if let Err(error) = self.regained(channel).await {
                 tracing::warn!(%error, channel.id = %channel.phone_number_id, "it cannot be told whether a number is back");
             }
-            let mut round = self.round(&channel).await;
+            let mut round = self.round(channel).await;
             if round.as_ref().is_err_and(BridgeError::is_chatwoot_token) && self.clients.renew_chatwoot_token().await {
-                round = self.round(&channel).await;
+                round = self.round(channel).await;
             }
             match round {
                 Ok(hints) => tracing::info!(channel.id = %channel.phone_number_id, hints, "a round went through"),
@@ -59,8 +83,22 @@ impl Reconcile {
                     tracing::warn!(%error, channel.id = %channel.phone_number_id, "a round did not go through");
                 }
             }
+            if let Err(error) = self.files(channel).await {
+                tracing::warn!(%error, channel.id = %channel.phone_number_id, "files have to wait for the next round");
+            }
+            if let Err(error) = self.statuses(channel).await {
+                tracing::warn!(%error, channel.id = %channel.phone_number_id, "statuses have to wait for the next round");
+            }
         }
-        Ok(())
+        let balanced = self.balance(&channels).await;
+        let (difference, waiting) = self.found.take();
+        self.metrics.measure(Metric::FilesMissing, self.files_missing.swap(0, Ordering::Relaxed));
+        if balanced.is_ok() {
+            self.metrics.measure(Metric::Difference, difference);
+            self.metrics.measure(Metric::Waiting, waiting);
+        }
+        self.metrics.emit(self.clients.clock.now());
+        balanced
     }
 
     async fn round(&self, channel: &Channel) -> Result<usize, BridgeError> {

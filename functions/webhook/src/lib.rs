@@ -1,15 +1,23 @@
 //! `GET` and `POST /webhooks/meta`: Meta's handshake, and its webhooks into the inbound queue, durable before acknowledged.
 
-use domain::{SharedClock, SubjectKey};
+use std::{collections::BTreeMap, time::Duration};
+
+use domain::{InboundTask, SharedClock, Subject, SubjectKey, subject::Kind};
 use lambda_http::{Body, Error, Request, RequestExt as _, Response, http::Method};
 use platform::{AppSecrets, ConfigError, Environment, Metric, Metrics, SecretError, Secrets, aws::Aws};
 use queue::{DeadLetters, Letter, Queue, QueueError};
 use secrecy::{ExposeSecret as _, SecretString};
+use store::{Counters, Fate, StoreError, Table};
 use subtle::ConstantTimeEq as _;
+use tokio::time::timeout;
+use uuid::Uuid;
 use whatsapp::{AppSecret, Verified, webhook};
 
 /// Meta sends up to 3 MB; base64 of 4 MiB still fits Lambda's 6 MB.
 const LIMIT: usize = 4 * 1024 * 1024;
+
+/// How long counting may keep Meta waiting for its answer. What is not counted here is counted by `forward`.
+const COUNTING: Duration = Duration::from_secs(1);
 
 /// The function's settings and clients.
 #[derive(Debug)]
@@ -19,6 +27,7 @@ pub struct Webhook {
     app_secret: String,
     inbound: Queue,
     dead_letters: DeadLetters,
+    counters: Counters,
     metrics: Metrics,
 }
 
@@ -46,17 +55,21 @@ impl Webhook {
         let app_secret = env.text("APP_SECRET");
         let inbound = env.text("INBOUND_QUEUE_URL");
         let dead_letters = env.text("INBOUND_DEAD_LETTERS_URL");
+        let table = env.text("TABLE_NAME");
         let stage = env.text("STAGE");
-        let (Some(aws), Some(app_secret), Some(inbound), Some(dead_letters), Some(stage)) =
-            (aws, app_secret, inbound, dead_letters, stage)
+        let (Some(aws), Some(app_secret), Some(inbound), Some(dead_letters), Some(table), Some(stage)) =
+            (aws, app_secret, inbound, dead_letters, table, stage)
         else {
             return Err(env.into_error());
         };
+        // Nothing about a customer is written here, so their retention does not matter.
+        let table = Table::new(aws.dynamodb, table, clock.clone(), Duration::ZERO);
         Ok(Self {
             secrets: Secrets::new(aws.secrets, clock.clone()),
             app_secret,
             inbound: Queue::new(aws.sqs.clone(), inbound),
             dead_letters: DeadLetters::new(aws.sqs, dead_letters),
+            counters: Counters::new(table),
             metrics: Metrics::new("webhook", stage),
             clock,
         })
@@ -130,25 +143,49 @@ impl Webhook {
             self.dead_letters.put("unreadable", body.bytes(), "unreadable_body").await?;
             self.metrics.count(Metric::Poisoned);
             tracing::error!(bytes = body.bytes().len(), "a signed webhook cannot be read; it is in the dead letters");
+            // Whose it is nobody knows.
+            let nobody = key.subject_of_all(Kind::Item, ["unreadable"]);
+            self.counted(self.counters.count("account", &nobody, Fate::Refused("unreadable_body"))).await;
             return Ok(empty(200));
         };
         self.metrics.add(Metric::Received, tasks.len());
         let mut letters = Vec::with_capacity(tasks.len());
-        for task in tasks {
-            let letter = Letter::new(task.group, task.task.item().as_str(), &task.task)?;
+        let mut received: BTreeMap<&str, Vec<&Subject>> = BTreeMap::new();
+        for task in &tasks {
+            // Each receipt is a letter of its own: a repeat is a claim's to find out, so that it is counted.
+            let letter = Letter::new(task.group.as_str(), Uuid::new_v4().to_string(), &task.task)?;
             if letter.fits() {
                 letters.push(letter);
+                received.entry(task.task.channel()).or_default().push(task.task.item());
             } else {
-                self.dead_letters.put(&letter.group, letter.body.as_bytes(), "too_large_for_the_queue").await?;
-                self.metrics.count(Metric::Poisoned);
-                tracing::error!(
-                    bytes = letter.body.len(),
-                    "an item is too large for the queue; it is in the dead letters"
-                );
+                self.set_aside(&letter, &task.task).await?;
             }
         }
         self.inbound.send_all(letters).await?;
+        // After the queue has everything: what Meta is not told to be stored is not received.
+        for (channel, items) in received {
+            self.counted(self.counters.receive(channel, &items)).await;
+        }
         Ok(empty(200))
+    }
+
+    /// An item no queue takes.
+    async fn set_aside(&self, letter: &Letter, task: &InboundTask) -> Result<(), Trouble> {
+        self.dead_letters.put(&letter.group, letter.body.as_bytes(), "too_large_for_the_queue").await?;
+        self.metrics.count(Metric::Poisoned);
+        tracing::error!(bytes = letter.body.len(), "an item is too large for the queue; it is in the dead letters");
+        let fate = Fate::Refused("too_large_for_the_queue");
+        self.counted(self.counters.count(task.channel(), task.item(), fate)).await;
+        Ok(())
+    }
+
+    /// Counts, but lets nothing depend on it: what is stored is stored.
+    async fn counted(&self, counting: impl Future<Output = Result<(), StoreError>>) {
+        match timeout(COUNTING, counting).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "what was received is not counted yet"),
+            Err(_) => tracing::warn!("the table takes too long; what was received is not counted yet"),
+        }
     }
 
     /// The secret as it is now, if it was not looked up just before.

@@ -1,4 +1,4 @@
-//! The two spellings of a date that AWS puts into events.
+//! The spellings of a date: two that AWS puts into events, and a day alone.
 
 use domain::Timestamp;
 
@@ -17,6 +17,12 @@ pub(crate) fn iso(at: Timestamp) -> String {
     let (year, month, day) = date(at.day());
     let (hour, minute, second) = time(at);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+/// `2026-11-22`, of a day since the epoch.
+pub(crate) fn day(day: i64) -> String {
+    let (year, month, day) = date(day);
+    format!("{year:04}-{month:02}-{day:02}")
 }
 
 fn time(at: Timestamp) -> (i64, i64, i64) {
@@ -52,6 +58,7 @@ mod tests {
         ] {
             assert_eq!(iso(Timestamp::from_secs(seconds)), expected);
         }
+        assert_eq!((day(0).as_str(), day(20_787).as_str()), ("1970-01-01", "2026-11-30"));
         assert_eq!(log_time(Timestamp::from_secs(1_795_346_110)), "22/Nov/2026:11:15:10 +0000");
     }
 }

@@ -9,6 +9,7 @@ use store::{Channels, Table};
 use testkit_aws::Aws;
 
 use crate::{
+    balance::Balance,
     config::{self, Config},
     intrinsics::{ACCOUNT, REGION},
     resources,
@@ -17,10 +18,7 @@ use crate::{
 
 /// Puts every channel. One that was bound like this before keeps its state, paused for instance.
 pub(crate) async fn put(aws: &Aws, template: &Template, config: &Config, clock: SharedClock) -> anyhow::Result<()> {
-    let clients = clients(aws).context("the AWS clients cannot be made")?;
-    let table = template.tables.first().ok_or_else(|| anyhow!("there is no table"))?;
-    // Channels stay until they are offboarded; the retention is for what belongs to customers.
-    let channels = Channels::new(Table::new(clients.dynamodb, table.name.clone(), clock.clone(), Duration::ZERO));
+    let channels = Channels::new(table(aws, template, clock.clone())?.1);
     for wanted in &config.channels {
         let secret = resources::channel_secret(template, &wanted.phone_number_id)?;
         let mut channel = bound(wanted, config.chatwoot.account_id, secret);
@@ -35,6 +33,20 @@ pub(crate) async fn put(aws: &Aws, template: &Template, config: &Config, clock: 
         }
     }
     Ok(())
+}
+
+/// The balance sheet of the table.
+pub(crate) fn balance(aws: &Aws, template: &Template, clock: SharedClock) -> anyhow::Result<Balance> {
+    let (clients, table, name) = table(aws, template, clock)?;
+    Ok(Balance::new(clients, &table, &name))
+}
+
+fn table(aws: &Aws, template: &Template, clock: SharedClock) -> anyhow::Result<(Clients, Table, String)> {
+    let clients = clients(aws).context("the AWS clients cannot be made")?;
+    let name = template.tables.first().ok_or_else(|| anyhow!("there is no table"))?.name.clone();
+    // Channels stay until they are offboarded; the retention is for what belongs to customers.
+    let table = Table::new(clients.dynamodb.clone(), name.clone(), clock, Duration::ZERO);
+    Ok((clients, table, name))
 }
 
 fn bound(wanted: &config::Channel, account: i64, secret: String) -> Channel {

@@ -1,4 +1,4 @@
-//! The runner's own routes under `/_local`: time, schedules, queues.
+//! The runner's own routes under `/_local`: time, schedules, queues, the balance sheet.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -16,7 +16,7 @@ use testkit_aws::Aws;
 use testkit_wire::MovableClock;
 use tokio::sync::Mutex;
 
-use crate::{file_clock, schedule::Schedules};
+use crate::{balance::Balance, file_clock, schedule::Schedules};
 
 pub(crate) type Answer = (StatusCode, Json<Value>);
 
@@ -24,6 +24,7 @@ pub(crate) type Answer = (StatusCode, Json<Value>);
 #[derive(Debug)]
 pub(crate) struct Control {
     pub(crate) aws: Arc<Aws>,
+    pub(crate) balance: Balance,
     pub(crate) clock: MovableClock,
     pub(crate) clock_file: PathBuf,
     pub(crate) schedules: Arc<Schedules>,
@@ -37,6 +38,7 @@ pub(crate) fn router(control: Arc<Control>) -> Router {
         .route("/clock", post(clock))
         .route("/run/{name}", post(run))
         .route("/queues", get(queues))
+        .route("/balance", get(balance))
         .route("/deletion", post(deletion))
         .with_state(control)
 }
@@ -80,6 +82,15 @@ async fn run(State(control): State<Arc<Control>>, Path(name): Path<String>) -> A
 
 async fn queues(State(control): State<Arc<Control>>) -> Json<Value> {
     Json(control.aws.dump_queues())
+}
+
+async fn balance(State(control): State<Arc<Control>>) -> Answer {
+    match control.balance.read(control.clock.now()).await {
+        Ok(sheets) => (StatusCode::OK, Json(sheets)),
+        Err(error) => {
+            refused(StatusCode::INTERNAL_SERVER_ERROR, &format!("the balance sheet cannot be read: {error:#}"))
+        }
+    }
 }
 
 /// Any other path below `/_local`.

@@ -5,6 +5,7 @@
 //! the true runtime.
 
 mod answer;
+mod balance;
 mod calendar;
 mod channels;
 mod child;

@@ -12,6 +12,7 @@ use testkit_aws::{Aws, Received};
 use testkit_wire::MovableClock;
 
 use crate::{
+    balance::Balance,
     channels,
     config::Config,
     event::{self, Circumstances},
@@ -26,6 +27,8 @@ use crate::{
 pub struct Stage {
     /// The embedded AWS.
     pub aws: Aws,
+    /// What `GET /_local/balance` reads.
+    pub balance: Balance,
     clock: MovableClock,
     template: Template,
     routes: Routes,
@@ -61,7 +64,8 @@ impl Stage {
         resources::put_secrets(&aws, &template, &config)?;
         channels::put(&aws, &template, &config, Arc::new(clock.clone())).await?;
         let routes = Routes::new(&template);
-        Ok(Self { aws, clock, template, routes })
+        let balance = channels::balance(&aws, &template, Arc::new(clock.clone()))?;
+        Ok(Self { aws, balance, clock, template, routes })
     }
 
     /// The environment of a function.

@@ -165,8 +165,15 @@ impl World {
         work.spawn(sweep(Arc::clone(&aws), clock.clone(), stopped.clone()));
 
         let gateway = Gateway::new(Routes::new(&template), functions.clone(), Arc::new(clock.clone()));
-        let control =
-            Control { aws: Arc::clone(&aws), clock, clock_file, schedules, moving: tokio::sync::Mutex::default() };
+        let balance = channels::balance(&aws, &template, Arc::new(clock.clone()))?;
+        let control = Control {
+            aws: Arc::clone(&aws),
+            balance,
+            clock,
+            clock_file,
+            schedules,
+            moving: tokio::sync::Mutex::default(),
+        };
         let router = front::router(&simulators, Arc::new(gateway), Arc::new(control));
         let listener = listener.tap_io(|stream| {
             let _ = stream.set_nodelay(true);

@@ -10,7 +10,10 @@ use platform::{
     http::{ClientError, Http},
 };
 use secrecy::{ExposeSecret as _, SecretString};
-use store::{Channels, Claims, Conversations, Counters, Customers, Links, Outbox, Profiles, Rounds, Table, Traces};
+use store::{
+    Channels, Claims, Conversations, Counters, Customers, EarlyStatuses, Links, MissingFiles, Outbox, Profiles, Rounds,
+    Table, Traces,
+};
 use url::Url;
 use whatsapp::Graph;
 
@@ -53,6 +56,10 @@ pub struct Clients {
     pub counters: Counters,
     /// Customers.
     pub customers: Customers,
+    /// Statuses whose message is not known yet.
+    pub early: EarlyStatuses,
+    /// Files that are still to come.
+    pub files: MissingFiles,
     /// Links.
     pub links: Links,
     /// The outbox.
@@ -99,6 +106,8 @@ impl Clients {
             conversations: Conversations::new(table.clone()),
             counters: Counters::new(table.clone()),
             customers: Customers::new(table.clone(), key.clone()),
+            early: EarlyStatuses::new(table.clone()),
+            files: MissingFiles::new(table.clone()),
             links: Links::new(table.clone(), key.clone()),
             outbox: Outbox::new(table.clone()),
             profiles: Profiles::new(table.clone(), key.clone()),

@@ -14,6 +14,9 @@ pub enum ChatwootError {
     /// Nothing readable came back; a write may have been done all the same.
     #[error("no answer from Chatwoot")]
     NoAnswer(#[source] Option<reqwest::Error>),
+    /// A file broke off on its way in; the message may be written all the same.
+    #[error("a file broke off on its way into Chatwoot")]
+    CutOff(#[source] Option<reqwest::Error>),
     /// What the call is about is not there.
     #[error("Chatwoot does not know what the call is about")]
     Gone,
@@ -78,7 +81,7 @@ impl Classify for ChatwootError {
             Self::Unreachable(_) | Self::NoAnswer(_) | Self::Unwell(_) | Self::Unauthorized | Self::Gone => {
                 Class::LATER
             }
-            Self::Refused(_) | Self::Forbidden => Class::Permanent,
+            Self::Refused(_) | Self::CutOff(_) | Self::Forbidden => Class::Permanent,
         }
     }
 }

@@ -64,10 +64,9 @@ pub fn blank(message: &Message) -> Message {
     }
 }
 
-/// The text when the file cannot be had.
-pub fn without_file(rendered: &Rendered<'_>, locale: Locale) -> String {
-    let Some(media) = rendered.file else { return rendered.text.clone() };
-    join(&rendered.text, &Line::MediaMissing(media.kind).say(locale))
+/// The text when a line has to stand for the file.
+pub fn instead_of_file(rendered: &Rendered<'_>, line: Line, locale: Locale) -> String {
+    join(&rendered.text, &line.say(locale))
 }
 
 /// The text when the message it points to is unknown to Chatwoot.

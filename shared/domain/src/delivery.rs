@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Identity, PhoneNumberId, Subject, Timestamp, Wamid};
+use crate::{Identity, PhoneNumberId, Pricing, Subject, Timestamp, Wamid};
 
 /// How far a message came. The order of the variants is the order of the facts: a later one replaces an earlier one,
 /// never the other way round, so that statuses may come in any order, twice, or too early.
@@ -54,6 +54,9 @@ pub struct StatusUpdate {
     /// What we wrote into `biz_opaque_callback_data`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
+    /// What Meta charges the message as, where the status says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pricing: Option<Pricing>,
 }
 
 #[cfg(test)]

@@ -11,6 +11,8 @@ pub mod identity;
 pub mod markup;
 pub mod message;
 pub mod outgoing;
+pub mod pricing;
+mod refusals;
 pub mod subject;
 pub mod task;
 pub mod vcard;
@@ -28,7 +30,8 @@ pub use id::{
 pub use identity::{Address, Alias, Identity};
 pub use message::{Author, Content, Message};
 pub use outgoing::{Outcome, Outgoing, Part, Reference};
+pub use pricing::Pricing;
 pub use subject::SubjectKey;
-pub use task::{Hint, InboundTask, OutboundTask};
+pub use task::{FileHint, Hint, InboundTask, OutboundTask};
 pub use window::Window;
 pub use words::Locale;

@@ -14,6 +14,8 @@ pub enum InboundTask {
     StatusV1(StatusUpdate),
     /// Something about the account or the number, or something we do not know.
     NoticeV1(Notice),
+    /// A file of an earlier message that could not be fetched then: ask for it again. Given by `reconcile`, no item of Meta's.
+    FileV1(FileHint),
 }
 
 impl InboundTask {
@@ -23,6 +25,7 @@ impl InboundTask {
             Self::MessageV1(message) => &message.item,
             Self::StatusV1(status) => &status.item,
             Self::NoticeV1(notice) => &notice.item,
+            Self::FileV1(file) => &file.item,
         }
     }
 
@@ -32,7 +35,34 @@ impl InboundTask {
             Self::MessageV1(message) => message.channel.as_str(),
             Self::StatusV1(status) => status.channel.as_str(),
             Self::NoticeV1(notice) => notice.channel.as_ref().map_or("account", PhoneNumberId::as_str),
+            Self::FileV1(file) => file.channel.as_str(),
         }
+    }
+}
+
+/// Which file to ask for again. The table says the rest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileHint {
+    /// The number its message came to.
+    pub channel: PhoneNumberId,
+    /// The item of its message.
+    pub item: Subject,
+}
+
+/// As much of an inbound task as any version of it has: enough to count one that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Unread {
+    /// What is claimed for it.
+    pub item: Subject,
+    /// The number it came to, where it says so.
+    #[serde(default)]
+    pub channel: Option<PhoneNumberId>,
+}
+
+impl Unread {
+    /// The channel it is counted under.
+    pub fn channel(&self) -> &str {
+        self.channel.as_ref().map_or("account", PhoneNumberId::as_str)
     }
 }
 

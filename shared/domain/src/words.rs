@@ -4,7 +4,7 @@ mod hold;
 
 use serde::{Deserialize, Serialize};
 
-use crate::message::MediaKind;
+use crate::{message::MediaKind, refusals};
 
 pub mod inbound;
 
@@ -123,7 +123,7 @@ impl Trouble {
                 "No entregado: el número no pudo enviar por WhatsApp y pasaron 24 h; avisa al operador y escribe con una plantilla cuando vuelva.",
                 "Not delivered: the number could not send on WhatsApp and 24 h have passed; tell the operator and write with a template when it is back.",
             ),
-            Self::Refused { code } => return refusal(code, locale),
+            Self::Refused { code } => return refusals::say(code, locale),
         };
         pick(locale, es, en).to_owned()
     }
@@ -139,65 +139,21 @@ impl Trouble {
     }
 }
 
-/// Meta's codes that an agent can do something about (whatsapp-cloud-api.md §4.6).
-fn refusal(code: i64, locale: Locale) -> String {
-    let (es, en) = match code {
-        131_047 => return Trouble::WindowClosed.say(locale),
-        131_026 => (
-            "No entregado: no se pudo entregar a este número (sin WhatsApp, versión antigua o bloqueado). Llama por teléfono o intenta más tarde.",
-            "Not delivered: this number could not be reached (no WhatsApp, an old version, or blocked). Phone them or try later.",
-        ),
-        131_050 => (
-            "No entregado: el cliente pidió no recibir mensajes de marketing.",
-            "Not delivered: the customer asked not to receive marketing messages.",
-        ),
-        131_049 | 130_472 => (
-            "No entregado: WhatsApp retuvo el mensaje para no saturar al cliente; espera al menos 24 h.",
-            "Not delivered: WhatsApp held the message back to spare the customer; wait at least 24 h.",
-        ),
-        131_051 => (
-            "No entregado: WhatsApp no admite este tipo de mensaje; envíalo como texto o archivo.",
-            "Not delivered: WhatsApp does not take this kind of message; send it as text or as a file.",
-        ),
-        131_053 => (
-            "No entregado: WhatsApp no aceptó el archivo; conviértelo a un formato común (JPG, PNG, PDF, MP4, MP3).",
-            "Not delivered: WhatsApp did not accept the file; convert it to a common format (JPG, PNG, PDF, MP4, MP3).",
-        ),
-        131_056 | 130_429 | 131_048 | 80_007 | 4 => (
-            "No entregado: se enviaron demasiados mensajes seguidos; espera unos minutos y pulsa Reintentar.",
-            "Not delivered: too many messages in a row; wait some minutes and press Retry.",
-        ),
-        131_042 => (
-            "No entregado: falta un medio de pago en la cuenta de WhatsApp; avisa al operador.",
-            "Not delivered: the WhatsApp account lacks a payment method; tell the operator.",
-        ),
-        0 | 3 | 10 | 190 | 200..=299 | 368 | 131_005 | 131_031 | 131_045 | 133_010 => (
-            "No entregado: el número perdió el permiso para enviar por WhatsApp; avisa al operador.",
-            "Not delivered: the number lost its permission to send on WhatsApp; tell the operator.",
-        ),
-        131_021 => (
-            "No entregado: el destinatario es el propio número del negocio.",
-            "Not delivered: the recipient is the business number itself.",
-        ),
-        _ => {
-            return match locale {
-                Locale::Es => format!(
-                    "No entregado: WhatsApp rechazó el mensaje (código {code}). Avisa al operador si se repite."
-                ),
-                Locale::En => format!(
-                    "Not delivered: WhatsApp refused the message (code {code}). Tell the operator if it happens again."
-                ),
-            };
-        }
-    };
-    pick(locale, es, en).to_owned()
-}
-
 /// Lines that stand for what has no text of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Line {
     /// A file that cannot be had.
     MediaMissing(MediaKind),
+    /// A file that could not be fetched so far.
+    MediaLater(MediaKind),
+    /// A file Chatwoot did not take; it is offered once more.
+    MediaRefused(MediaKind),
+    /// A file Chatwoot does not take.
+    MediaNotTaken(MediaKind),
+    /// A file larger than the way into Chatwoot is wide.
+    MediaTooLarge(MediaKind),
+    /// A file of which only a day is left.
+    MediaAskAgain(MediaKind),
     /// An answer to a message we cannot point to.
     InReplyTo,
     /// Somebody spoke in a group.
@@ -219,6 +175,57 @@ impl Line {
                         format!("[{what}: el archivo no está disponible; pide al cliente que lo envíe otra vez]")
                     }
                     Locale::En => format!("[{what}: the file is not available; ask the customer to send it again]"),
+                };
+            }
+            Self::MediaLater(kind) => {
+                let what = kind.say(locale);
+                return match locale {
+                    Locale::Es => format!(
+                        "[{what}: el archivo aún no se pudo descargar de WhatsApp; se sigue intentando y llegará aquí. Si urge, pide al cliente que lo envíe otra vez]"
+                    ),
+                    Locale::En => format!(
+                        "[{what}: the file could not be fetched from WhatsApp yet; it is being tried again and will come here. If it is urgent, ask the customer to send it again]"
+                    ),
+                };
+            }
+            Self::MediaRefused(kind) => {
+                let what = kind.say(locale);
+                return match locale {
+                    Locale::Es => format!("[{what}: Chatwoot no aceptó el archivo; se intentará una vez más]"),
+                    Locale::En => format!("[{what}: Chatwoot did not accept the file; it is tried once more]"),
+                };
+            }
+            Self::MediaNotTaken(kind) => {
+                let what = kind.say(locale);
+                return match locale {
+                    Locale::Es => format!(
+                        "[{what}: Chatwoot no acepta este archivo; míralo en el teléfono o pide al cliente que lo envíe en otro formato]"
+                    ),
+                    Locale::En => format!(
+                        "[{what}: Chatwoot does not accept this file; look at the phone or ask the customer to send it in another format]"
+                    ),
+                };
+            }
+            Self::MediaTooLarge(kind) => {
+                let what = kind.say(locale);
+                return match locale {
+                    Locale::Es => format!(
+                        "[{what}: el archivo es demasiado grande para Chatwoot; míralo en el teléfono o pide al cliente una versión más ligera]"
+                    ),
+                    Locale::En => format!(
+                        "[{what}: the file is too large for Chatwoot; look at the phone or ask the customer for a smaller one]"
+                    ),
+                };
+            }
+            Self::MediaAskAgain(kind) => {
+                let what = kind.say(locale);
+                return match locale {
+                    Locale::Es => format!(
+                        "[{what}: el archivo no se ha podido descargar y WhatsApp lo guarda un día más como mucho; pide al cliente que lo envíe otra vez]"
+                    ),
+                    Locale::En => format!(
+                        "[{what}: the file could not be fetched and WhatsApp keeps it for a day more at most; ask the customer to send it again]"
+                    ),
                 };
             }
             Self::InReplyTo => ("Responde a un mensaje anterior", "Replies to an earlier message"),

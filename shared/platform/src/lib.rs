@@ -8,5 +8,5 @@ pub mod secrets;
 pub mod telemetry;
 
 pub use config::{ConfigError, Environment};
-pub use metrics::{Metric, Metrics};
+pub use metrics::{Metric, Metrics, Priced};
 pub use secrets::{AppSecrets, ChannelSecrets, SecretError, Secrets};

@@ -1,6 +1,12 @@
 //! Metrics in CloudWatch's embedded format: one JSON line an invocation, counts only, never a person.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
 
 use domain::Timestamp;
 use serde_json::{Map, Value, json};
@@ -34,9 +40,15 @@ pub enum Metric {
     ChannelUp,
     /// Parts that began to wait for a number that cannot send.
     Held,
+    /// Items of which the balance sheet does not know the fate.
+    Difference,
+    /// Items that are not settled yet.
+    Waiting,
+    /// Customers' files that are still to be fetched.
+    FilesMissing,
 }
 
-const ALL: [Metric; 13] = [
+const ALL: [Metric; 16] = [
     Metric::Received,
     Metric::Forwarded,
     Metric::Duplicate,
@@ -50,7 +62,25 @@ const ALL: [Metric; 13] = [
     Metric::ChannelDown,
     Metric::ChannelUp,
     Metric::Held,
+    Metric::Difference,
+    Metric::Waiting,
+    Metric::FilesMissing,
 ];
+
+/// What a message is charged as; each label one of a few known words, so that nobody can make metrics by inventing some.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Priced {
+    /// The number it was sent from; a property of the line, no dimension.
+    pub channel: String,
+    /// Meta's category.
+    pub category: &'static str,
+    /// Charged, or free for which reason.
+    pub rate: &'static str,
+    /// `sent` when Meta announced it, `delivered` when it counted.
+    pub status: &'static str,
+    /// Meta's older word for whether it costs something.
+    pub billable: Option<bool>,
+}
 
 /// The counts of one invocation.
 #[derive(Debug)]
@@ -58,12 +88,15 @@ pub struct Metrics {
     function: &'static str,
     stage: String,
     counts: [AtomicU64; ALL.len()],
+    /// Told even if it is zero.
+    measured: [AtomicBool; ALL.len()],
+    priced: Mutex<BTreeMap<Priced, u64>>,
 }
 
 impl Metrics {
     /// All zero.
     pub fn new(function: &'static str, stage: String) -> Self {
-        Self { function, stage, counts: Default::default() }
+        Self { function, stage, counts: Default::default(), measured: Default::default(), priced: Mutex::default() }
     }
 
     /// Counts one.
@@ -76,18 +109,53 @@ impl Metrics {
         self.counts[metric as usize].fetch_add(by as u64, Ordering::Relaxed);
     }
 
-    /// Writes the line for what was counted since the last one, and starts over. Nothing counted, nothing written.
+    /// Tells how many there are, also if there are none.
+    pub fn measure(&self, metric: Metric, value: u64) {
+        self.counts[metric as usize].store(value, Ordering::Relaxed);
+        self.measured[metric as usize].store(true, Ordering::Relaxed);
+    }
+
+    /// Counts a message by what it is charged as.
+    pub fn price(&self, priced: Priced) {
+        *self.priced.lock().unwrap_or_else(PoisonError::into_inner).entry(priced).or_default() += 1;
+    }
+
+    /// Writes the lines for what was counted since the last ones, and starts over. Nothing counted, nothing written.
     pub fn emit(&self, now: Timestamp) {
-        if let Some(line) = self.line(now) {
+        for line in self.line(now).into_iter().chain(self.price_lines(now)) {
             eprintln!("{line}");
         }
+    }
+
+    fn price_lines(&self, now: Timestamp) -> Vec<Value> {
+        let priced = std::mem::take(&mut *self.priced.lock().unwrap_or_else(PoisonError::into_inner));
+        let line = |(priced, count): (Priced, u64)| {
+            json!({
+                "_aws": {
+                    "Timestamp": now.as_millis(),
+                    "CloudWatchMetrics": [{
+                        "Namespace": "LMotosBridge",
+                        "Dimensions": [["Function", "Stage", "Category", "Rate", "Status"]],
+                        "Metrics": [{ "Name": "Priced", "Unit": "Count" }],
+                    }],
+                },
+                "Function": self.function, "Stage": self.stage, "Priced": count, "Category": priced.category,
+                "Rate": priced.rate, "Status": priced.status, "billable": priced.billable, "channel.id": priced.channel,
+            })
+        };
+        priced.into_iter().map(line).collect()
     }
 
     fn line(&self, now: Timestamp) -> Option<Value> {
         let counted: Vec<(String, u64)> = ALL
             .iter()
-            .map(|metric| (format!("{metric:?}"), self.counts[*metric as usize].swap(0, Ordering::Relaxed)))
-            .filter(|(_, count)| *count > 0)
+            .map(|metric| {
+                let at = *metric as usize;
+                let measured = self.measured[at].swap(false, Ordering::Relaxed);
+                (format!("{metric:?}"), self.counts[at].swap(0, Ordering::Relaxed), measured)
+            })
+            .filter(|(_, count, measured)| *count > 0 || *measured)
+            .map(|(name, count, _)| (name, count))
             .collect();
         if counted.is_empty() {
             return None;
@@ -124,5 +192,34 @@ mod tests {
         );
         assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().unwrap().len(), 2);
         assert!(metrics.line(Timestamp::from_secs(2)).is_none());
+    }
+
+    #[test]
+    fn what_is_measured_is_told_also_when_it_is_nothing() {
+        let metrics = Metrics::new("reconcile", "test".into());
+        metrics.measure(Metric::Difference, 0);
+        assert_eq!(metrics.line(Timestamp::from_secs(1)).unwrap()["Difference"], json!(0));
+        assert!(metrics.line(Timestamp::from_secs(2)).is_none());
+    }
+
+    #[test]
+    fn messages_are_counted_by_what_they_are_charged_as() {
+        let metrics = Metrics::new("forward", "test".into());
+        let priced = |status| Priced {
+            channel: "104857600123456".into(),
+            category: "service",
+            rate: "regular",
+            status,
+            billable: Some(true),
+        };
+        for status in ["sent", "delivered", "delivered"] {
+            metrics.price(priced(status));
+        }
+        let lines = metrics.price_lines(Timestamp::from_secs(1));
+        let told: Vec<_> = lines.iter().map(|line| (line["Status"].as_str(), line["Priced"].as_u64())).collect();
+        assert_eq!(told, [(Some("delivered"), Some(2)), (Some("sent"), Some(1))]);
+        let dimensions = &lines[0]["_aws"]["CloudWatchMetrics"][0]["Dimensions"][0];
+        assert!(!dimensions.to_string().contains("channel"), "{dimensions}");
+        assert!(metrics.price_lines(Timestamp::from_secs(2)).is_empty());
     }
 }

@@ -1,10 +1,12 @@
 //! Claims: a lease while somebody works on an item, then the fact that it is done. They outlive Meta's seven days of
-//! repeats, so that a repeat of whatever age changes nothing.
+//! repeats, so that a repeat of whatever age changes nothing. A claim also says in which line of the balance sheet its item
+//! stands, so that the item is counted once, by whoever made the claim.
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, TransactWriteItem};
+use aws_sdk_dynamodb::types::{ReturnValue, TransactWriteItem};
 use domain::{Subject, Timestamp};
+use serde::Serialize;
 
 use crate::{
     StoreError, Table,
@@ -17,13 +19,29 @@ const LEASE: Duration = Duration::from_secs(300);
 /// Twice Meta's seven days, and one for the clocks.
 const KEPT: Duration = Duration::from_secs(15 * 86_400);
 
+/// An item in somebody's hands. Only taking its claim makes one, and only with one can its fate be sealed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    pub(crate) item: Subject,
+    pub(crate) line: Option<Line>,
+}
+
+/// Where an item is counted: a channel, and the day on which the item was received.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub(crate) channel: String,
+    pub(crate) day: i64,
+}
+
 /// What came of asking for an item.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claim {
     /// Nobody was at it before.
-    Won,
+    Won(Held),
     /// Somebody was, and did not finish: what they did is unknown, so look before doing.
     Retaken {
+        /// The item.
+        held: Held,
         /// How often the work ended without a word, the other side not being at fault.
         crashes: i64,
         /// How often the other side refused it.
@@ -34,10 +52,19 @@ pub enum Claim {
         /// How long at most.
         for_at_most: Duration,
     },
-    /// It is done.
+    /// It is done, or laid down: no task has to do anything about it.
     Done,
-    /// It is done, and by this very holder: the queue gives out a task whose end it did not hear of.
+    /// The same, by this very holder: the queue gives out a task whose end it did not hear of.
     Finished,
+}
+
+/// What is known of an item after an attempt ended in good order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Excused {
+    /// The item.
+    pub held: Held,
+    /// How often the other side refused it so far; nothing if nobody had taken its claim.
+    pub refusals: Option<i64>,
 }
 
 /// The claims.
@@ -55,60 +82,81 @@ impl Claims {
     /// Asks for an item in the name of `holder`, the queue's id of the task. A holder may take its own claim again: the
     /// queue gives a task out a second time only when the first work on it has ended, however it did.
     pub async fn take(&self, item: &Subject, holder: &str) -> Result<Claim, StoreError> {
-        let now = self.table.now();
-        let change = Change {
-            key: key(item),
-            update: "SET holder = :holder, leased_until = :until, expires_at = :end, \
-                     attempts = if_not_exists(attempts, :zero) + :one \
-                     REMOVE done_at"
-                .to_owned(),
-            condition: Some(
-                "attribute_not_exists(pk) OR expires_at <= :seconds \
-                 OR (attribute_not_exists(done_at) AND (holder = :holder OR leased_until <= :now))"
+        loop {
+            let now = self.table.now();
+            let change = Change {
+                key: key(item),
+                update: "SET holder = :holder, leased_until = :until, expires_at = :end, \
+                         attempts = if_not_exists(attempts, :zero) + :one REMOVE set_aside_at"
                     .to_owned(),
-            ),
-            values: Item::from([
-                (":holder".to_owned(), text(holder)),
-                (":until".to_owned(), integer((now + LEASE).as_millis())),
-                (":now".to_owned(), integer(now.as_millis())),
-                (":seconds".to_owned(), integer(now.as_secs())),
-                (":end".to_owned(), integer((now + KEPT).as_secs())),
-                (":zero".to_owned(), integer(0)),
-                (":one".to_owned(), integer(1)),
-            ]),
-        };
-        match self.table.update(change, ReturnValue::AllOld).await? {
-            Written::Done(None) => Ok(Claim::Won),
-            Written::Done(Some(before)) if !self.table.is_alive(&before) => Ok(Claim::Won),
-            // The embedded table gives the keys of an item that was not there.
-            Written::Done(Some(before)) if !before.contains_key("attempts") => Ok(Claim::Won),
-            Written::Done(Some(before)) => {
-                let count = |name| number(&before, name).unwrap_or_default();
-                let crashes = count("attempts") - count("excused");
-                Ok(Claim::Retaken { crashes, refusals: count("refusals") })
+                condition: Some(
+                    "attribute_not_exists(pk) OR (expires_at > :seconds AND attribute_not_exists(done_at) \
+                     AND attribute_not_exists(laid_down_at) \
+                     AND (attribute_not_exists(set_aside_at) OR attribute_not_exists(holder) OR holder <> :holder) \
+                     AND (attribute_not_exists(leased_until) OR holder = :holder OR leased_until <= :now))"
+                        .to_owned(),
+                ),
+                values: Item::from([
+                    (":holder".to_owned(), text(holder)),
+                    (":until".to_owned(), integer((now + LEASE).as_millis())),
+                    (":now".to_owned(), integer(now.as_millis())),
+                    (":seconds".to_owned(), integer(now.as_secs())),
+                    (":end".to_owned(), integer((now + KEPT).as_secs())),
+                    (":zero".to_owned(), integer(0)),
+                    (":one".to_owned(), integer(1)),
+                ]),
+            };
+            match self.table.update(change, ReturnValue::AllOld).await? {
+                Written::Done(before) => return Ok(taken(item, before.as_ref())),
+                // What is past its end says nothing any more; TTL may be days late.
+                Written::Refused(Some(before)) if !self.table.is_alive(&before) => {
+                    self.table.bury(&key(item)).await?;
+                }
+                Written::Refused(Some(before)) if !is_settled(&before) => {
+                    let until = Timestamp::from_millis(number(&before, "leased_until").unwrap_or_default());
+                    return Ok(Claim::Busy { for_at_most: until.since(now) });
+                }
+                Written::Refused(Some(before)) if before.get("holder") == Some(&text(holder)) => {
+                    return Ok(Claim::Finished);
+                }
+                Written::Refused(_) => return Ok(Claim::Done),
             }
-            Written::Refused(Some(item)) if !item.contains_key("done_at") => {
-                let until = Timestamp::from_millis(number(&item, "leased_until").unwrap_or_default());
-                Ok(Claim::Busy { for_at_most: until.since(now) })
-            }
-            Written::Refused(Some(item)) if item.get("holder") == Some(&text(holder)) => Ok(Claim::Finished),
-            Written::Refused(_) => Ok(Claim::Done),
         }
     }
 
-    /// The last attempt ended in good order, with the other side at fault; it does not count as a crash. Gives how often the
-    /// other side refused the item so far, this time included if it did; nothing if the item is not claimed.
-    pub async fn excuse(&self, item: &Subject, refused: bool) -> Result<Option<i64>, StoreError> {
+    /// The last attempt ended in good order, with the other side at fault; it does not count as a crash. `refused` says
+    /// whether the other side refused the item.
+    pub async fn excuse(&self, item: &Subject, refused: bool) -> Result<Excused, StoreError> {
         let change = Change {
             key: key(item),
             update: "SET excused = attempts ADD refusals :refused".to_owned(),
             condition: Some("attribute_exists(attempts)".to_owned()),
             values: Item::from([(":refused".to_owned(), integer(i64::from(refused)))]),
         };
-        match self.table.update(change, ReturnValue::AllNew).await? {
-            Written::Done(item) => Ok(item.and_then(|item| number(&item, "refusals"))),
-            Written::Refused(_) => Ok(None),
-        }
+        let (after, claimed) = match self.table.update(change, ReturnValue::AllNew).await? {
+            Written::Done(after) => (after, true),
+            Written::Refused(before) => (before, false),
+        };
+        let refusals = after.as_ref().filter(|_| claimed).and_then(|after| number(after, "refusals"));
+        Ok(Excused { held: Held { item: item.clone(), line: after.as_ref().and_then(line) }, refusals })
+    }
+
+    /// Leaves an item open that waits for something else than its task. Repeats of it are repeats; who settles it in the end
+    /// picks it up.
+    pub async fn lay_down(&self, held: &Held) -> Result<(), StoreError> {
+        let change = Change {
+            key: key(&held.item),
+            update: "SET laid_down_at = :now REMOVE leased_until".to_owned(),
+            condition: Some("attribute_exists(attempts) AND attribute_not_exists(done_at)".to_owned()),
+            values: Item::from([(":now".to_owned(), integer(self.table.now().as_millis()))]),
+        };
+        self.table.update(change, ReturnValue::None).await.map(|_| ())
+    }
+
+    /// An item that was laid down, to settle it; nothing if it is done.
+    pub async fn pick_up(&self, item: &Subject) -> Result<Option<Held>, StoreError> {
+        let claim = self.table.item(&key(item)).await?.filter(|claim| !claim.contains_key("done_at"));
+        Ok(claim.map(|claim| Held { item: item.clone(), line: line(&claim) }))
     }
 
     /// The process that hosted all work ended from outside: no open claim's last attempt counts as a crash. Reads the whole
@@ -143,25 +191,106 @@ impl Claims {
 
     /// Gives a claim up, for work that may be done again by anybody.
     pub async fn release(&self, item: &Subject) -> Result<(), StoreError> {
-        let request = self.table.client.delete_item().table_name(&self.table.name).set_key(Some(key(item).item()));
-        request.send().await.map(|_| ()).map_err(StoreError::call)
-    }
-
-    /// That the item is done, to be written together with what was done.
-    pub(crate) fn done(&self, item: &Subject) -> Result<TransactWriteItem, StoreError> {
-        let now = self.table.now();
-        self.table.transact_update(Change {
-            key: key(item),
-            update: "SET done_at = :now, expires_at = :end REMOVE leased_until".to_owned(),
-            condition: None,
-            values: Item::from([
-                (":now".to_owned(), AttributeValue::N(now.as_millis().to_string())),
-                (":end".to_owned(), integer((now + KEPT).as_secs())),
-            ]),
-        })
+        self.table.delete(&key(item)).await
     }
 }
 
-fn key(item: &Subject) -> Key {
+fn is_settled(claim: &Item) -> bool {
+    ["done_at", "laid_down_at", "set_aside_at"].into_iter().any(|end| claim.contains_key(end))
+}
+
+fn taken(item: &Subject, before: Option<&Item>) -> Claim {
+    let held = Held { item: item.clone(), line: before.and_then(line) };
+    // Before the first attempt there is nothing, or what `webhook` wrote when it received the item. (The embedded table gives
+    // the keys of an item that was not there.)
+    let Some(before) = before.filter(|before| before.contains_key("attempts")) else { return Claim::Won(held) };
+    let count = |name| number(before, name).unwrap_or_default();
+    Claim::Retaken { held, crashes: count("attempts") - count("excused"), refusals: count("refusals") }
+}
+
+pub(crate) fn key(item: &Subject) -> Key {
     Key::new(format!("claim#{item}"), "claim")
+}
+
+/// The line a claim says its item stands in.
+pub(crate) fn line(claim: &Item) -> Option<Line> {
+    let channel = claim.get("counted_for")?.as_s().ok()?.clone();
+    Some(Line { channel, day: number(claim, "counted_on")? })
+}
+
+#[derive(Serialize)]
+struct Received<'l> {
+    counted_for: &'l str,
+    counted_on: i64,
+    expires_at: i64,
+}
+
+/// A claim made when the item was received, before anybody is at work on it. It fails if there is one already.
+pub(crate) fn received(table: &Table, item: &Subject, line: &Line) -> Result<TransactWriteItem, StoreError> {
+    let expires_at = (table.now() + KEPT).as_secs();
+    table.transact_create(&key(item), &Received { counted_for: &line.channel, counted_on: line.day, expires_at })
+}
+
+/// How a claim stands after a write of the balance sheet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// As it was; only its line is new.
+    Waiting,
+    /// Done.
+    Done,
+    /// Open for a task that is put back from the dead letters: as if nobody had counted its failures, and in no line. For
+    /// the task that was set aside it is done.
+    Open,
+}
+
+/// The change of a claim that goes with a count. It fails if the claim is not in the line it is thought to be in, or done.
+pub(crate) fn changed(table: &Table, held: &Held, line: &Line, left: Left) -> Result<TransactWriteItem, StoreError> {
+    let now = table.now();
+    let mut values = Item::from([(":end".to_owned(), integer((now + KEPT).as_secs()))]);
+    let update = match left {
+        Left::Waiting | Left::Done => {
+            values.insert(":channel".to_owned(), text(&line.channel));
+            values.insert(":day".to_owned(), integer(line.day));
+            let lines = "SET expires_at = :end, counted_for = :channel, counted_on = :day";
+            if left == Left::Waiting {
+                lines.to_owned()
+            } else {
+                values.insert(":now".to_owned(), integer(now.as_millis()));
+                format!("{lines}, done_at = :now REMOVE leased_until")
+            }
+        }
+        Left::Open => {
+            values.insert(":zero".to_owned(), integer(0));
+            values.insert(":one".to_owned(), integer(1));
+            values.insert(":now".to_owned(), integer(now.as_millis()));
+            "SET expires_at = :end, set_aside_at = :now, attempts = :one, excused = :one, refusals = :zero \
+             REMOVE counted_for, counted_on, leased_until"
+                .to_owned()
+        }
+    };
+    let counted = match &held.line {
+        None => "attribute_not_exists(counted_on)",
+        Some(known) => {
+            values.insert(":known".to_owned(), integer(known.day));
+            "counted_on = :known"
+        }
+    };
+    table.transact_update(Change {
+        key: key(&held.item),
+        update,
+        condition: Some(format!("attribute_not_exists(done_at) AND {counted}")),
+        values,
+    })
+}
+
+/// That a task which is a repeat of a settled item is counted; once for each task.
+pub(crate) fn repeated(table: &Table, item: &Subject, holder: &str) -> Result<TransactWriteItem, StoreError> {
+    table.transact_update(Change {
+        key: key(item),
+        update: "SET holder = :holder".to_owned(),
+        condition: Some(
+            "(attribute_exists(done_at) OR attribute_exists(laid_down_at)) AND holder <> :holder".to_owned(),
+        ),
+        values: Item::from([(":holder".to_owned(), text(holder))]),
+    })
 }

@@ -1,17 +1,32 @@
-//! The balance sheet: what became of the items of each channel and day, counted in the write that seals their fate.
+//! The balance sheet: what became of the items of each channel, by the day they were received.
+//!
+//! received = done + duplicate + refused + waiting. Every write keeps that true, because each moves an item from one column
+//! to another within one row, together with the claim that says where the item stands.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use aws_sdk_dynamodb::types::{ReturnValue, TransactWriteItem};
 use domain::Subject;
 
 use crate::{
     StoreError, Table,
-    claims::Claims,
-    table::{Change, Item, Key, integer},
+    claims::{self, Held, Left, Line},
+    table::{Change, Item, Key, Transacted, integer},
 };
 
 const KEPT: Duration = Duration::from_secs(400 * 86_400);
+
+/// DynamoDB takes a hundred writes at once; one is the counter's.
+const AT_ONCE: usize = 99;
+
+/// How often writes may get in each other's way before the queue has to help.
+const TRIES: usize = 8;
+
+/// Days after which nothing waits in a queue any more: what the sheet still calls waiting is lost.
+pub const QUEUES_KEEP_DAYS: i64 = 14;
 
 /// What became of an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,11 +40,51 @@ pub enum Fate {
 }
 
 impl Fate {
-    fn attribute(self) -> String {
+    fn column(self) -> String {
         match self {
             Self::Done => "done".to_owned(),
             Self::Duplicate => "duplicate".to_owned(),
-            Self::Refused(reason) => format!("refused_{reason}"),
+            Self::Refused(reason) => format!("{REFUSED}{reason}"),
+        }
+    }
+}
+
+const REFUSED: &str = "refused_";
+
+/// What was counted for a channel on a day.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sheet {
+    /// Items received that day.
+    pub received: i64,
+    /// Of these: where they belong.
+    pub done: i64,
+    /// Handled before.
+    pub duplicate: i64,
+    /// Turned away, by reason. What is in the dead letters is among them.
+    pub refused: BTreeMap<String, i64>,
+    /// Not settled yet.
+    pub waiting: i64,
+}
+
+impl Sheet {
+    /// Items whose fate nobody knows, seen `age` days later. What waits longer than a queue keeps it is among them.
+    pub fn difference(&self, age: i64) -> i64 {
+        let lost = if age > QUEUES_KEEP_DAYS { self.waiting } else { 0 };
+        let settled = self.done + self.duplicate + self.refused.values().sum::<i64>();
+        self.received - settled - self.waiting + lost
+    }
+
+    fn add(&mut self, column: &str, count: i64) {
+        match column {
+            "received" => self.received += count,
+            "done" => self.done += count,
+            "duplicate" => self.duplicate += count,
+            "waiting" => self.waiting += count,
+            _ => {
+                if let Some(reason) = column.strip_prefix(REFUSED) {
+                    *self.refused.entry(reason.to_owned()).or_default() += count;
+                }
+            }
         }
     }
 }
@@ -46,68 +101,172 @@ impl Counters {
         Self { table }
     }
 
-    /// Counts an item whose fate is written nowhere else.
-    pub async fn count(&self, channel: &str, item: &Subject, fate: Fate) -> Result<(), StoreError> {
-        self.table.update(self.change(channel, item, fate), ReturnValue::None).await.map(|_| ())
+    /// Counts items as received and waiting, and makes their claims; those that have a claim already are somebody else's to
+    /// count.
+    pub async fn receive(&self, channel: &str, items: &[&Subject]) -> Result<(), StoreError> {
+        let items: Vec<&Subject> = items.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
+        for some in items.chunks(AT_ONCE) {
+            self.receive_some(channel, some.to_vec()).await?;
+        }
+        Ok(())
     }
 
-    /// Closes a claimed item: done, and counted, in one write.
-    pub async fn close(&self, claims: &Claims, channel: &str, item: &Subject, fate: Fate) -> Result<(), StoreError> {
-        self.close_with(claims, channel, item, fate, Vec::new()).await
-    }
-
-    pub(crate) async fn close_with(
-        &self,
-        claims: &Claims,
-        channel: &str,
-        item: &Subject,
-        fate: Fate,
-        others: Vec<TransactWriteItem>,
-    ) -> Result<(), StoreError> {
-        let mut writes = others;
-        writes.extend(self.closing(claims, channel, item, fate)?);
-        // Nothing here has a condition: a refusal can only be another write in the way.
-        for _ in 0..8 {
-            if self.table.transact(writes.clone()).await? {
-                return Ok(());
+    async fn receive_some(&self, channel: &str, mut items: Vec<&Subject>) -> Result<(), StoreError> {
+        let line = self.today(channel);
+        for _ in 0..TRIES {
+            let Some(first) = items.first() else { return Ok(()) };
+            let mut writes = Vec::with_capacity(items.len() + 1);
+            for item in &items {
+                writes.push(claims::received(&self.table, item, &line)?);
+            }
+            let count = i64::try_from(items.len()).unwrap_or_default();
+            writes.push(self.table.transact_update(self.row(
+                &line,
+                first,
+                &[("received".to_owned(), count), ("waiting".to_owned(), count)],
+            ))?);
+            match self.table.transact_or_tell(writes).await? {
+                Transacted::Done => return Ok(()),
+                Transacted::Refused(at) => {
+                    let mut position = 0;
+                    items.retain(|_| {
+                        position += 1;
+                        !at.contains(&(position - 1))
+                    });
+                }
             }
         }
         Err(StoreError::Contended)
     }
 
-    /// The writes that close a claimed item and count it.
-    pub(crate) fn closing(
-        &self,
-        claims: &Claims,
-        channel: &str,
-        item: &Subject,
-        fate: Fate,
-    ) -> Result<Vec<TransactWriteItem>, StoreError> {
-        Ok(vec![claims.done(item)?, self.table.transact_update(self.change(channel, item, fate))?])
+    /// Counts an item that has no claim: received, and its fate.
+    pub async fn count(&self, channel: &str, item: &Subject, fate: Fate) -> Result<(), StoreError> {
+        let columns = [("received".to_owned(), 1), (fate.column(), 1)];
+        self.table.update(self.row(&self.today(channel), item, &columns), ReturnValue::None).await.map(|_| ())
     }
 
-    /// What was counted for a channel on a day, by fate.
-    pub async fn sheet(&self, channel: &str, day: i64) -> Result<Vec<(String, i64)>, StoreError> {
-        let rows = self.table.items(&format!("counter#{channel}"), &format!("{day}#"), &format!("{day}#~")).await?;
-        let mut sheet = std::collections::BTreeMap::<String, i64>::new();
-        for row in rows {
-            for (name, value) in row.iter().filter(|(name, _)| !matches!(name.as_str(), "pk" | "sk" | "expires_at")) {
-                let count = value.as_n().ok().and_then(|n| n.parse::<i64>().ok()).unwrap_or_default();
-                *sheet.entry(name.clone()).or_default() += count;
+    /// Counts a task that repeats a done item. The same `holder` counts once.
+    pub async fn repeat(&self, channel: &str, item: &Subject, holder: &str) -> Result<(), StoreError> {
+        let columns = [("received".to_owned(), 1), (Fate::Duplicate.column(), 1)];
+        let row = self.row(&self.today(channel), item, &columns);
+        let writes = vec![claims::repeated(&self.table, item, holder)?, self.table.transact_update(row)?];
+        for _ in 0..TRIES {
+            match self.table.transact_or_tell(writes.clone()).await? {
+                Transacted::Refused(at) if at.is_empty() => {}
+                Transacted::Done | Transacted::Refused(_) => return Ok(()),
             }
         }
-        Ok(sheet.into_iter().collect())
+        Err(StoreError::Contended)
     }
 
-    fn change(&self, channel: &str, item: &Subject, fate: Fate) -> Change {
-        let now = self.table.now();
+    /// An item that has to wait is in the sheet from now on, if it was not before.
+    pub async fn wait(&self, channel: &str, held: &Held) -> Result<(), StoreError> {
+        if held.line.is_some() {
+            return Ok(());
+        }
+        self.write(channel, held, None, Left::Waiting, Vec::new(), None).await.map(|_| ())
+    }
+
+    /// Closes an item: done, and counted, in one write.
+    pub async fn close(&self, channel: &str, held: &Held, fate: Fate) -> Result<(), StoreError> {
+        self.close_with(channel, held, fate, Vec::new(), None).await.map(|_| ())
+    }
+
+    /// Counts an item that is in the dead letters. Its claim stays open: a task that is put back is received anew.
+    pub async fn set_aside(&self, channel: &str, held: &Held, reason: &'static str) -> Result<(), StoreError> {
+        self.write(channel, held, Some(Fate::Refused(reason)), Left::Open, Vec::new(), None).await.map(|_| ())
+    }
+
+    /// The same with other writes, all or none. `guard` is a condition of theirs; `false` says that it does not hold.
+    pub(crate) async fn close_with(
+        &self,
+        channel: &str,
+        held: &Held,
+        fate: Fate,
+        others: Vec<TransactWriteItem>,
+        guard: Option<TransactWriteItem>,
+    ) -> Result<bool, StoreError> {
+        self.write(channel, held, Some(fate), Left::Done, others, guard).await
+    }
+
+    async fn write(
+        &self,
+        channel: &str,
+        held: &Held,
+        fate: Option<Fate>,
+        left: Left,
+        others: Vec<TransactWriteItem>,
+        guard: Option<TransactWriteItem>,
+    ) -> Result<bool, StoreError> {
+        let mut held = held.clone();
+        for _ in 0..TRIES {
+            let counted = held.line.is_some();
+            let line = held.line.clone().unwrap_or_else(|| self.today(channel));
+            let column = fate.map_or_else(|| "waiting".to_owned(), Fate::column);
+            let from = if counted { ("waiting".to_owned(), -1) } else { ("received".to_owned(), 1) };
+            let mut writes = vec![
+                claims::changed(&self.table, &held, &line, left)?,
+                self.table.transact_update(self.row(&line, &held.item, &[(column, 1), from]))?,
+            ];
+            writes.extend(others.iter().cloned());
+            let guarded = guard.as_ref().map(|_| writes.len());
+            writes.extend(guard.clone());
+            match self.table.transact_or_tell(writes).await? {
+                Transacted::Done => return Ok(true),
+                Transacted::Refused(at) if guarded.is_some_and(|guard| at.contains(&guard)) => return Ok(false),
+                // Else only the claim has a condition: somebody else closed the item, or counted it, since it was taken.
+                Transacted::Refused(at) if at.contains(&0) => {
+                    let claim = self.table.item(&claims::key(&held.item)).await?;
+                    let line = claim.as_ref().and_then(claims::line);
+                    let closed = claim.is_some_and(|claim| claim.contains_key("done_at"));
+                    if closed || (left == Left::Waiting && line.is_some()) {
+                        return Ok(true);
+                    }
+                    held.line = line;
+                }
+                Transacted::Refused(_) => {}
+            }
+        }
+        Err(StoreError::Contended)
+    }
+
+    /// The sheets of a channel between two days, both included; only those on which something was counted.
+    pub async fn sheets(&self, channel: &str, from: i64, to: i64) -> Result<BTreeMap<i64, Sheet>, StoreError> {
+        // Days have five digits until the year 2243.
+        let rows = self.table.items(&partition(channel), &format!("{from}#"), &format!("{to}#~")).await?;
+        let mut sheets = BTreeMap::<i64, Sheet>::new();
+        for row in rows {
+            let day = row.get("sk").and_then(|sk| sk.as_s().ok()).and_then(|sk| sk.split('#').next()?.parse().ok());
+            let Some(day) = day else { continue };
+            let sheet = sheets.entry(day).or_default();
+            for (column, count) in &row {
+                let count = count.as_n().ok().and_then(|count| count.parse().ok());
+                sheet.add(column, count.unwrap_or_default());
+            }
+        }
+        Ok(sheets)
+    }
+
+    fn today(&self, channel: &str) -> Line {
+        Line { channel: channel.to_owned(), day: self.table.now().day() }
+    }
+
+    fn row(&self, line: &Line, item: &Subject, columns: &[(String, i64)]) -> Change {
         // 256 rows a day: transactions on one row would stand in each other's way.
         let shard = item.as_str().get(..2).unwrap_or("00");
+        let add: Vec<String> = columns.iter().map(|(column, _)| format!("{column} :{column}")).collect();
+        let mut values: Item = columns.iter().map(|(column, count)| (format!(":{column}"), integer(*count))).collect();
+        values.insert(":end".to_owned(), integer((self.table.now() + KEPT).as_secs()));
         Change {
-            key: Key::new(format!("counter#{channel}"), format!("{}#{shard}", now.day())),
-            update: format!("ADD {} :one SET expires_at = :end", fate.attribute()),
+            key: Key::new(partition(&line.channel), format!("{}#{shard}", line.day)),
+            update: format!("ADD {} SET expires_at = :end", add.join(", ")),
             condition: None,
-            values: Item::from([(":one".to_owned(), integer(1)), (":end".to_owned(), integer((now + KEPT).as_secs()))]),
+            values,
         }
     }
+}
+
+/// Where the counters of a channel are.
+pub(crate) fn partition(channel: &str) -> String {
+    format!("counter#{channel}")
 }

@@ -10,7 +10,9 @@
 //! | outgoing | `conversation#account#id` / `message#id` | an agent's message and the fate of its parts |
 //! | link | `wamid#hash` / `link` | WhatsApp message ↔ Chatwoot message |
 //! | trace | `wamid#hash` / `trace` | that a WhatsApp message was taken back; further Chatwoot messages with its words |
-//! | claim | `claim#hash` / `claim` | who is at work on an item, or that it is done |
+//! | early status | `early#channel` / hash of its item | a status whose message is not known yet |
+//! | missing file | `file#channel` / hash of its item | a file still at Meta, and the message that stands for it |
+//! | claim | `claim#hash` / `claim` | who is at work on an item, or that it is done, and where it is counted |
 //! | counter | `counter#channel` / `day#shard` | the balance sheet |
 //! | watch | `watch#channel` / `account#conversation` | a conversation with a failed message that may be retried |
 //! | round | `round#channel` / `round` | when `reconcile` last went through |
@@ -21,7 +23,9 @@ mod claims;
 mod conversations;
 mod counters;
 mod customers;
+mod early;
 mod error;
+mod files;
 mod identities;
 mod links;
 mod moves;
@@ -32,11 +36,13 @@ mod table;
 mod traces;
 
 pub use channels::Channels;
-pub use claims::{Claim, Claims};
+pub use claims::{Claim, Claims, Excused, Held};
 pub use conversations::{Conversation, Conversations};
-pub use counters::{Counters, Fate};
+pub use counters::{Counters, Fate, QUEUES_KEEP_DAYS, Sheet};
 pub use customers::{Customers, Reach, Thread};
+pub use early::{EarlyStatus, EarlyStatuses};
 pub use error::StoreError;
+pub use files::{MissingFile, MissingFiles, is_at_meta};
 pub use links::{Link, Links, Met};
 pub use outbox::{Entry, Outbox};
 pub use profiles::Profiles;

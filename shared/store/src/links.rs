@@ -1,7 +1,5 @@
 //! Links: which WhatsApp message is which Chatwoot message. Quotes and statuses go by them.
 
-use std::time::Duration;
-
 use aws_sdk_dynamodb::types::{ReturnValue, TransactWriteItem};
 use domain::{
     AccountId, Author, ConversationId, CustomerId, Delivery, MessageId, Subject, SubjectKey, Wamid, subject::Kind,
@@ -10,12 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
 
 use crate::{
-    Claims, Counters, Fate, StoreError, Table, Traces,
+    Counters, Fate, Held, MissingFile, StoreError, Table, Traces, early, files,
     table::{Change, Item, Key, Written, integer},
 };
-
-/// How long a status for an unknown message is kept.
-const EARLY: Duration = Duration::from_secs(86_400);
 
 /// A WhatsApp message and what it is in Chatwoot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,47 +65,30 @@ impl Links {
 
     /// The link of a message. One that only holds an early status is none.
     pub async fn get(&self, wamid: &Wamid) -> Result<Option<Link>, StoreError> {
-        let item = self.table.item(&self.at(wamid)).await?;
-        match item {
-            Some(item) if item.contains_key("message") => Ok(Some(from_item(item)?)),
-            _ => Ok(None),
-        }
+        self.read(&self.at(wamid)).await
     }
 
     /// Links a message that now stands in Chatwoot, closes its claim and counts it: one write.
-    pub async fn close(
-        &self,
-        link: &Link,
-        claims: &Claims,
-        counters: &Counters,
-        channel: &str,
-        item: &Subject,
-    ) -> Result<(), StoreError> {
-        let write = self.write(link)?;
-        counters.close_with(claims, channel, item, Fate::Done, vec![write]).await
+    pub async fn close(&self, link: &Link, counters: &Counters, channel: &str, held: &Held) -> Result<(), StoreError> {
+        counters.close_with(channel, held, Fate::Done, vec![self.write(link)?], None).await.map(|_| ())
     }
 
-    /// The same for a message its writer may have taken back in the meantime; then nothing is written, and `false` comes back.
+    /// The same for a message its writer may have taken back in the meantime, and whose file may still be to come. If it was
+    /// taken back nothing is written, and `false` comes back.
     pub async fn close_unless_revoked(
         &self,
         link: &Link,
-        claims: &Claims,
-        (counters, traces): (&Counters, &Traces),
+        counters: &Counters,
+        traces: &Traces,
         channel: &str,
-        item: &Subject,
+        held: &Held,
+        missing: Option<&MissingFile>,
     ) -> Result<bool, StoreError> {
-        let mut writes = counters.closing(claims, channel, item, Fate::Done)?;
-        writes.push(self.write(link)?);
-        writes.push(traces.not_revoked(&link.wamid)?);
-        for _ in 0..8 {
-            if self.table.transact(writes.clone()).await? {
-                return Ok(true);
-            }
-            if traces.get(&link.wamid).await?.revoked {
-                return Ok(false);
-            }
+        let mut writes = vec![self.write(link)?];
+        if let Some(missing) = missing {
+            writes.push(files::write(&self.table, missing)?);
         }
-        Err(StoreError::Contended)
+        counters.close_with(channel, held, Fate::Done, writes, Some(traces.not_revoked(&link.wamid)?)).await
     }
 
     /// The write that links a message; an early status stays where it is, to be read back.
@@ -147,7 +125,7 @@ impl Links {
                 values: Item::from([
                     (":now".to_owned(), integer(self.table.now().as_secs())),
                     (":merged".to_owned(), serde_dynamo::to_attribute_value(merged)?),
-                    (":end".to_owned(), integer((self.table.now() + EARLY).as_secs())),
+                    (":end".to_owned(), integer((self.table.now() + early::WAITS).as_secs())),
                 ]),
             };
             if let Written::Done(_) = self.table.update(change, ReturnValue::None).await? {
@@ -162,7 +140,28 @@ impl Links {
         Ok(self.table.get::<Early>(&self.at(wamid)).await?.and_then(|row| row.early))
     }
 
-    fn at(&self, wamid: &Wamid) -> Key {
-        Key::new(format!("wamid#{}", self.key.subject(Kind::Wamid, wamid.as_str())), "link")
+    /// Under what a message's link is kept.
+    pub fn hash(&self, wamid: &Wamid) -> Subject {
+        self.key.subject(Kind::Wamid, wamid.as_str())
     }
+
+    /// The link with this hash, an early status with it.
+    pub async fn of_hash(&self, hash: &Subject) -> Result<Option<Link>, StoreError> {
+        self.read(&key(hash)).await
+    }
+
+    async fn read(&self, key: &Key) -> Result<Option<Link>, StoreError> {
+        match self.table.item(key).await? {
+            Some(item) if item.contains_key("message") => Ok(Some(from_item(item)?)),
+            _ => Ok(None),
+        }
+    }
+
+    fn at(&self, wamid: &Wamid) -> Key {
+        key(&self.hash(wamid))
+    }
+}
+
+fn key(hash: &Subject) -> Key {
+    Key::new(format!("wamid#{hash}"), "link")
 }

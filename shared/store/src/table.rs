@@ -4,7 +4,9 @@ use std::{collections::HashMap, time::Duration};
 
 use aws_sdk_dynamodb::{
     Client,
-    operation::{transact_write_items::TransactWriteItemsError, update_item::UpdateItemError},
+    operation::{
+        delete_item::DeleteItemError, transact_write_items::TransactWriteItemsError, update_item::UpdateItemError,
+    },
     types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update},
 };
 use domain::{SharedClock, Timestamp};
@@ -56,6 +58,15 @@ pub(crate) enum Written {
     Done(Option<Item>),
     /// The condition did not hold; the item as it stands.
     Refused(Option<Item>),
+}
+
+/// What came of a transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Transacted {
+    /// Everything is written.
+    Done,
+    /// Nothing is. The positions of the writes whose condition did not hold; none if another write was in the way.
+    Refused(Vec<usize>),
 }
 
 impl Table {
@@ -153,15 +164,25 @@ impl Table {
 
     /// Writes all or nothing. `false` means that a condition did not hold or another write was in the way.
     pub(crate) async fn transact(&self, items: Vec<TransactWriteItem>) -> Result<bool, StoreError> {
+        Ok(self.transact_or_tell(items).await? == Transacted::Done)
+    }
+
+    /// The same, and tells whose condition did not hold.
+    pub(crate) async fn transact_or_tell(&self, items: Vec<TransactWriteItem>) -> Result<Transacted, StoreError> {
         let request = self.client.transact_write_items().set_transact_items(Some(items));
         match request.send().await {
-            Ok(_) => Ok(true),
+            Ok(_) => Ok(Transacted::Done),
             Err(error) => match error.as_service_error() {
                 Some(TransactWriteItemsError::TransactionCanceledException(canceled)) => {
                     let lasting = canceled.cancellation_reasons().iter().any(|reason| {
                         !matches!(reason.code(), None | Some("None" | "ConditionalCheckFailed" | "TransactionConflict"))
                     });
-                    if lasting { Err(StoreError::call(error)) } else { Ok(false) }
+                    if lasting {
+                        return Err(StoreError::call(error));
+                    }
+                    let reasons = canceled.cancellation_reasons().iter().enumerate();
+                    let refused = reasons.filter(|(_, reason)| reason.code() == Some("ConditionalCheckFailed"));
+                    Ok(Transacted::Refused(refused.map(|(at, _)| at).collect()))
                 }
                 _ => Err(StoreError::call(error)),
             },
@@ -188,6 +209,30 @@ impl Table {
             .expression_attribute_values(":now", integer(self.now().as_secs()))
             .build()?;
         Ok(TransactWriteItem::builder().put(put).build())
+    }
+
+    /// Deletes an item that is past its end, if it still is.
+    pub(crate) async fn bury(&self, key: &Key) -> Result<(), StoreError> {
+        let request = self
+            .client
+            .delete_item()
+            .table_name(&self.name)
+            .set_key(Some(key.item()))
+            .condition_expression("expires_at <= :now")
+            .expression_attribute_values(":now", integer(self.now().as_secs()));
+        match request.send().await {
+            Ok(_) => Ok(()),
+            Err(error) => match error.as_service_error() {
+                Some(DeleteItemError::ConditionalCheckFailedException(_)) => Ok(()),
+                _ => Err(StoreError::call(error)),
+            },
+        }
+    }
+
+    /// Deletes an item, whether it is there or not.
+    pub(crate) async fn delete(&self, key: &Key) -> Result<(), StoreError> {
+        let request = self.client.delete_item().table_name(&self.name).set_key(Some(key.item()));
+        request.send().await.map(|_| ()).map_err(StoreError::call)
     }
 
     /// Writes an item whatever was there.

@@ -1,9 +1,10 @@
 //! A webhook body becomes tasks: every entry × change × item on its own, so that an odd one never costs its neighbors.
 
 use domain::{
-    Author, Content, Delivery, InboundTask, Message, PhoneNumberId, StatusUpdate, Subject, SubjectKey, Timestamp, WaId,
-    WabaId, Wamid,
+    Author, Content, Delivery, InboundTask, Message, PhoneNumberId, Pricing, StatusUpdate, Subject, SubjectKey,
+    Timestamp, WaId, WabaId, Wamid,
     message::Call,
+    pricing::{Category, Rate},
     subject::Kind,
     task::{About, Notice},
 };
@@ -319,6 +320,7 @@ impl Splitter<'_> {
             at: fields.number("timestamp").map_or(self.received_at, Timestamp::from_secs),
             customer,
             reference: fields.text("biz_opaque_callback_data"),
+            pricing: fields.object("pricing").map(|pricing| read_pricing(&pricing)),
         });
         self.tasks.push(Grouped { group: self.group(channel.as_str(), subject.as_str()), task });
     }
@@ -372,5 +374,13 @@ fn delivery(status: &Fields<'_>) -> Option<Delivery> {
             Some(Delivery::Failed { code: code.unwrap_or_default() })
         }
         _ => None,
+    }
+}
+
+fn read_pricing(pricing: &Fields<'_>) -> Pricing {
+    Pricing {
+        category: pricing.text("category").map(|word| Category::read(&word)).unwrap_or_default(),
+        kind: pricing.text("type").map(|word| Rate::read(&word)).unwrap_or_default(),
+        billable: pricing.has("billable").then(|| pricing.flag("billable")),
     }
 }

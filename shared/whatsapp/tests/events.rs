@@ -3,7 +3,7 @@
 
 #![expect(clippy::expect_used, reason = "the events stand in this repository; without them there is nothing to test")]
 
-use std::{fs, path::PathBuf};
+use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use domain::{InboundTask, OutboundTask, SubjectKey, Timestamp};
@@ -100,19 +100,28 @@ fn the_queue_of_forward_holds_what_webhook_enqueues() {
     assert_eq!(queued, posted[0].task);
 
     let mut kinds = Vec::new();
-    for record in records("sqs/forward.json").iter().chain(&records("sqs/forward-image.json")) {
+    let mut letters = BTreeSet::new();
+    let files = ["sqs/forward.json", "sqs/forward-image.json", "sqs/forward-file.json"];
+    for record in files.into_iter().flat_map(records) {
         let body = record["body"].as_str().expect("a body");
         let task: InboundTask = serde_json::from_str(body).expect("a task of today");
         assert_eq!(serde_json::to_string(&task).expect("JSON"), body);
-        let (kind, item) = match task {
-            InboundTask::MessageV1(message) => ("message", message.item),
-            InboundTask::StatusV1(status) => ("status", status.item),
-            InboundTask::NoticeV1(notice) => ("notice", notice.item),
-        };
-        kinds.push(kind);
-        assert_eq!(record["attributes"]["MessageDeduplicationId"], item.as_str());
+        kinds.push(match task {
+            InboundTask::MessageV1(_) => "message",
+            InboundTask::StatusV1(_) => "status",
+            InboundTask::NoticeV1(_) => "notice",
+            InboundTask::FileV1(_) => "file",
+        });
+        // A letter of its own for each receipt: repeats are for the claims to find out.
+        let letter = record["attributes"]["MessageDeduplicationId"].as_str().expect("an id");
+        assert!(letters.insert(letter.to_owned()) && letter != task_item(body));
     }
-    assert_eq!(kinds, ["message", "status", "message", "notice", "message"]);
+    assert_eq!(kinds, ["message", "status", "message", "notice", "message", "file"]);
+}
+
+fn task_item(body: &str) -> String {
+    let task: InboundTask = serde_json::from_str(body).expect("a task of today");
+    task.item().as_str().to_owned()
 }
 
 #[test]

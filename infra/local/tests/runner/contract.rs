@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use crate::support::{Runner, eventually, function_processes};
 
 #[test]
@@ -103,4 +105,26 @@ fn a_schedule_runs_when_it_is_told() {
     let runner = Runner::start(&[]);
     let ran = runner.post("/_local/run/reconcile", "");
     assert_eq!(ran.status, 200, "{ran:?}");
+}
+
+#[test]
+fn the_balance_sheet_is_shown_by_channel_and_day() {
+    let runner = Runner::start(&[]);
+    let empty = runner.get("/_local/balance");
+    assert_eq!((empty.status, empty.json()), (200, json!({ "channels": {} })));
+    let known = runner.post("/_local/meta/customers", r#"{"name":"Ana","wa_id":"5215555550123"}"#);
+    let path = format!("/_local/meta/customers/{}/text", known.json()["wa_id"].as_str().unwrap());
+    for text in ["hola", "¿precio?"] {
+        assert_eq!(runner.post(&path, &json!({ "text": text }).to_string()).status, 200);
+    }
+    let sheet = json!({ "received": 2, "done": 2, "duplicate": 0, "refused": {}, "waiting": 0, "difference": 0 });
+    eventually("the sheet of two messages", || {
+        let shown = runner.get("/_local/balance").json();
+        let channels = shown["channels"].as_object().unwrap();
+        let Some(days) = channels.values().next().and_then(|days| days.as_object()) else { return false };
+        let (day, counted) = days.iter().next().unwrap();
+        assert!(day.len() == 10 && day.as_bytes()[4] == b'-' && channels.len() == 1 && days.len() == 1, "{shown}");
+        assert_eq!(counted["difference"], 0, "{shown}");
+        *counted == sheet
+    });
 }

@@ -1,7 +1,8 @@
 //! Steps that the stories on the way in repeat.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
+use domain::Clock as _;
 use serde_json::{Value, json};
 use store::{Counters, Table};
 use testkit::{CHANNEL, World};
@@ -49,6 +50,18 @@ pub(crate) async fn goes_by(world: &World, time: Duration, step: Duration) {
     while !left.is_zero() {
         let next = step.min(left);
         world.later(next).await.unwrap();
+        left -= next;
+    }
+}
+
+/// The same with a round of `reconcile` after each step.
+pub(crate) async fn rounds(world: &World, time: Duration, step: Duration) {
+    let mut left = time;
+    while !left.is_zero() {
+        let next = step.min(left);
+        world.later(next).await.unwrap();
+        world.reconcile().await.unwrap();
+        world.work().await.unwrap();
         left -= next;
     }
 }
@@ -104,11 +117,43 @@ pub(crate) fn table(world: &World) -> Table {
     Table::new(aws.dynamodb, world.stage.table().unwrap().to_owned(), clock, Duration::ZERO)
 }
 
-/// Today's balance sheet of a channel.
+/// Today's balance sheet of a channel: what is counted at all. It adds up whenever it is looked at.
 pub(crate) async fn sheet(world: &World, channel: &str) -> Vec<(String, i64)> {
-    let table = table(world);
-    let day = table.now().day();
-    Counters::new(table).sheet(channel, day).await.unwrap()
+    sheet_of(world, channel, world.clock.now().day()).await
+}
+
+/// The same of any day.
+pub(crate) async fn sheet_of(world: &World, channel: &str, day: i64) -> Vec<(String, i64)> {
+    let sheet = Counters::new(table(world)).sheets(channel, day, day).await.unwrap().remove(&day).unwrap_or_default();
+    assert_eq!(sheet.difference(0), 0, "{sheet:?}");
+    let refused = sheet.refused.iter().map(|(reason, count)| (format!("refused_{reason}"), *count));
+    let columns = [("done", sheet.done), ("duplicate", sheet.duplicate), ("received", sheet.received)];
+    let columns = columns.map(|(name, count)| (name.to_owned(), count)).into_iter();
+    let all = columns.chain(refused).chain([("waiting".to_owned(), sheet.waiting)]);
+    all.filter(|(_, count)| *count != 0).collect()
+}
+
+/// All channels and days in one line, as `GET /_local/balance` shows them; each adds up.
+pub(crate) async fn total(world: &World) -> BTreeMap<String, i64> {
+    let shown = world.stage.balance.read(world.clock.now()).await.unwrap();
+    let names = ["received", "done", "duplicate", "waiting", "refused"];
+    let mut total: BTreeMap<String, i64> = names.map(|name| (name.to_owned(), 0)).into_iter().collect();
+    let mut add = |name: &str, count: &Value| *total.entry(name.to_owned()).or_insert(0) += count.as_i64().unwrap();
+    for (channel, days) in shown["channels"].as_object().unwrap() {
+        for (day, sheet) in days.as_object().unwrap() {
+            assert_eq!(sheet["difference"], json!(0), "{channel} {day}: {sheet}");
+            for column in ["received", "done", "duplicate", "waiting"] {
+                add(column, &sheet[column]);
+            }
+            sheet["refused"].as_object().unwrap().values().for_each(|count| add("refused", count));
+        }
+    }
+    total
+}
+
+/// A sheet with these columns.
+pub(crate) fn columns(columns: &[(&str, i64)]) -> Vec<(String, i64)> {
+    columns.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
 }
 
 /// How often the bridge called Chatwoot like this.

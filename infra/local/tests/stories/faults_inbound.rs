@@ -9,7 +9,7 @@ use testkit_wire::{Effect, Fault};
 
 use crate::cast::{
     HOUR, MINUTE, always, ana, ana_wrote, answer, berta, body, counted, goes_by, once, patience, post, post_all_again,
-    profile, source_ids, text,
+    profile, rounds, source_ids, text,
 };
 
 /// Every way a call goes wrong. What hangs is in a story of its own: it costs real time.
@@ -237,11 +237,14 @@ async fn metas_token_is_refused_for_hours_and_the_file_still_comes() {
     let (ana, _) = ana_wrote(&world).await;
     world.meta.set_access_token(testkit::CHANNEL, "a-token-nobody-told-us");
     ana.sends_file("image", b"a picture".to_vec(), "image/jpeg", None, None).await.unwrap();
+    ana.writes("¿la ve?").await.unwrap();
     world.work().await.unwrap();
-    goes_by(&world, 3 * HOUR, 10 * MINUTE).await;
+    assert_eq!(world.agent_reads("Ana").pop().unwrap(), "Ana: ¿la ve?");
+    rounds(&world, 3 * HOUR, 10 * MINUTE).await;
     world.meta.set_access_token(testkit::CHANNEL, &format!("token-of-{}", testkit::CHANNEL));
-    patience(&world).await;
-    assert_eq!(world.agent_reads("Ana"), ["Ana: hola", "Ana:  [image.jpg]"]);
+    rounds(&world, 3 * HOUR, 10 * MINUTE).await;
+    assert_eq!(world.agent_reads("Ana").pop().unwrap(), "Ana:  [image.jpg]");
+    assert_eq!(world.agent_reads("Ana").len(), 4);
 }
 
 #[tokio::test]

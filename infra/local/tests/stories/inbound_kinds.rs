@@ -44,7 +44,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("bsuid-text-parent", &["Patricio Vega: ¿Tienen repuestos para KLR 650?"]),
     ("bsuid-text-username-without-at", &["Lucía: ¿Y tallas de casco?"]),
     ("bsuid-text-with-phone-and-username", &["Camila Ríos: ¿Siguen abiertos?"]),
-    ("bsuid-user-id-update-withdrawn", &[]),
+    ("bsuid-user-id-update-withdrawn", &["María Fernanda López (nota): ℹ️ El cliente cambió de usuario de WhatsApp: de MX.24518830917745120033 a MX.88120045519367720114"]),
     ("call-connect", &[]),
     ("call-status", &[]),
     ("call-terminate", &["María Fernanda López: 📞 Llamada del cliente contestada (1 min 25 s)"]),
@@ -101,7 +101,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("in-revoke", &[]),
     ("in-sticker-animated", &["Diego Quispe: [Sticker…]"]),
     ("in-sticker-static", &["Diego Quispe: [Sticker…]"]),
-    ("in-system-customer-changed-number-legacy", &["+5215555550187 (nota): ℹ️ El cliente cambió de número: de +5215555550187 a +5215555550188"]),
+    ("in-system-customer-changed-number-legacy", &["+5215555550188 (nota): ℹ️ El cliente cambió de número: de +5215555550187 a +5215555550188"]),
     ("in-system-identity-changed", &["Jordan Miller (nota): ℹ️ Cambió el código de seguridad del cliente: reinstaló WhatsApp o cambió de teléfono"]),
     ("in-system-user-changed-number", &["María Fernanda López (nota): ℹ️ El cliente cambió de número: de +5215555550123 a +5215555550124"]),
     ("in-system-user-changed-number-bsuid", &["María Fernanda López (nota): ℹ️ El cliente cambió de número: de +5215555550123 a +5215555550124"]),
@@ -183,7 +183,7 @@ const ENGLISH: &[(&str, &[&str])] = &[
 
 /// Long lines that come often, shortened.
 fn short(content: &str) -> String {
-    let missing = ": el archivo no está disponible; pide al cliente que lo envíe otra vez]";
+    let missing = ": el archivo aún no se pudo descargar de WhatsApp; se sigue intentando y llegará aquí. Si urge, pide al cliente que lo envíe otra vez]";
     let shown = content.replace(missing, "…]").replace('\u{200b}', "|");
     shown.replace("↩️ Responde a un mensaje anterior\n", "↩️ … ")
 }

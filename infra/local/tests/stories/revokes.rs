@@ -2,7 +2,7 @@
 
 use domain::{AccountId, Author, ConversationId, CustomerId, MessageId, SubjectKey, Wamid, subject::Kind};
 use serde_json::json;
-use store::{Claims, Counters, Link, Links, Traces};
+use store::{Claim, Claims, Counters, Link, Links, Traces};
 use testkit::{CHANNEL, World};
 
 use crate::cast::{
@@ -173,8 +173,8 @@ async fn the_write_that_closes_a_message_sees_a_deletion_that_came_in_between() 
         part: None,
         early: None,
     };
-    let close =
-        async || links.close_unless_revoked(&link, &claims, (&counters, &traces), CHANNEL, &item).await.unwrap();
+    let Claim::Won(held) = claims.take(&item, "task").await.unwrap() else { panic!() };
+    let close = async || links.close_unless_revoked(&link, &counters, &traces, CHANNEL, &held, None).await.unwrap();
     traces.revoke(&wamid, None).await.unwrap();
     assert!(!close().await);
     assert_eq!((links.get(&wamid).await.unwrap(), counted(&world, "done").await), (None, 0));

@@ -2,12 +2,16 @@
 
 use std::{future::Future, pin::pin, task::Poll};
 
+use domain::Clock as _;
 use serde_json::{Value, json};
-use testkit::World;
+use testkit::{CHANNEL, COEXISTENCE_CHANNEL, World};
 use testkit_chatwoot::MessageView;
 use testkit_meta::{Customer, Rules};
 
-use crate::cast::{HOUR, MINUTE, always, ana_wrote, answer, goes_by, once, patience, post, status};
+use crate::cast::{
+    HOUR, MINUTE, always, ana, ana_wrote, answer, columns, counted, goes_by, once, patience, post, rounds, sheet,
+    sheet_of, status,
+};
 
 const WORDS: [&str; 4] = ["sent", "failed", "delivered", "read"];
 
@@ -233,4 +237,97 @@ async fn a_status_of_a_message_somebody_else_sent_changes_nothing() {
     world.work().await.unwrap();
     assert_eq!(world.agent_reads("Ana"), before);
     assert_eq!((world.queued("inbound"), world.dead_letters("inbound").len()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_status_nobody_can_place_waits_a_day_and_is_counted_then() {
+    let world = World::start().await.unwrap();
+    answered(&world).await;
+    for word in ["delivered", "read"] {
+        post(&world, &status("wamid.of-another-app", word, None)).await;
+    }
+    // A repeat of one that waits is a repeat.
+    world.work().await.unwrap();
+    post(&world, &status("wamid.of-another-app", "read", None)).await;
+    world.work().await.unwrap();
+    let waiting = columns(&[("done", 1), ("duplicate", 1), ("received", 4), ("waiting", 2)]);
+    assert_eq!(sheet(&world, CHANNEL).await, waiting);
+    let day = world.clock.now().day();
+    rounds(&world, 23 * HOUR, HOUR).await;
+    assert_eq!(sheet_of(&world, CHANNEL, day).await, waiting);
+    rounds(&world, 65 * MINUTE, 5 * MINUTE).await;
+    let refused = columns(&[("done", 1), ("duplicate", 1), ("received", 4), ("refused_unknown_message", 2)]);
+    assert_eq!(sheet_of(&world, CHANNEL, day).await, refused);
+    // Long after, it is still a repeat.
+    post(&world, &status("wamid.of-another-app", "read", None)).await;
+    rounds(&world, HOUR, 5 * MINUTE).await;
+    assert_eq!(sheet(&world, CHANNEL).await, columns(&[("duplicate", 1), ("received", 1)]));
+    assert_eq!((world.queued("inbound"), world.dead_letters("inbound").len()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_status_that_came_too_early_is_done_once_its_message_is_known() {
+    let world = World::start().await.unwrap();
+    let (ana, conversation) = answered(&world).await;
+    let id = world.chatwoot.agent("Sofía").replies(conversation, "Sí").await;
+    meanwhile(&world, &ana, async |wamid| {
+        assert_eq!(post(&world, &several(&["sent", "delivered"], &wamid, None)).await, 200);
+        world.forward_once().await.unwrap();
+        assert_eq!(counted(&world, "waiting").await, 2);
+    })
+    .await;
+    assert_eq!(message(&world, conversation, id).status, "delivered");
+    world.reconcile().await.unwrap();
+    assert_eq!(sheet(&world, CHANNEL).await, columns(&[("done", 3), ("received", 3)]));
+}
+
+#[tokio::test]
+async fn a_status_of_what_was_written_on_the_phone_is_done() {
+    let world = World::start().await.unwrap();
+    let ana = ana(&world).at(COEXISTENCE_CHANNEL);
+    ana.writes("hola").await.unwrap();
+    world.meta.echo(&ana, "le atiendo desde el taller").await.unwrap();
+    world.work().await.unwrap();
+    let echo = world.chatwoot.messages(world.conversation("Ana").unwrap()).pop().unwrap().source_id.unwrap();
+    let mut read = status(&echo, "read", None);
+    read["entry"][0]["changes"][0]["value"]["metadata"]["phone_number_id"] = json!(COEXISTENCE_CHANNEL);
+    post(&world, &read).await;
+    world.work().await.unwrap();
+    assert_eq!(sheet(&world, COEXISTENCE_CHANNEL).await, columns(&[("done", 3), ("received", 3)]));
+}
+
+#[tokio::test]
+async fn a_voice_note_that_was_played_counts_as_read_whatever_comes_after() {
+    let world = World::start().await.unwrap();
+    let (ana, conversation) = answered(&world).await;
+    for order in [["played", "read", "delivered"], ["read", "played", "sent"], ["failed", "played", "failed"]] {
+        let id = world.chatwoot.agent("Sofía").replies(conversation, "Sí").await;
+        world.work().await.unwrap();
+        let wamid = ana.phone().pop().unwrap().wamid;
+        post(&world, &several(&order, &wamid, None)).await;
+        world.work().await.unwrap();
+        assert_eq!(message(&world, conversation, id).status, "read", "{order:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_price_in_words_of_the_future_is_no_reason_to_fail() {
+    let world = World::start().await.unwrap();
+    let (ana, conversation) = answered(&world).await;
+    let prices = [
+        json!({"billable": true, "pricing_model": "PMP", "category": "service", "type": "regular"}),
+        json!({"category": "telepathy", "type": {"new": 1}, "billable": "perhaps"}),
+        json!("free"),
+        json!(null),
+        json!([]),
+    ];
+    for price in prices {
+        let id = world.chatwoot.agent("Sofía").replies(conversation, "Sí").await;
+        world.work().await.unwrap();
+        let mut delivered = status(&ana.phone().pop().unwrap().wamid, "delivered", None);
+        delivered["entry"][0]["changes"][0]["value"]["statuses"][0]["pricing"] = price.clone();
+        post(&world, &delivered).await;
+        world.work().await.unwrap();
+        assert_eq!(message(&world, conversation, id).status, "delivered", "{price}");
+    }
 }

@@ -42,7 +42,10 @@ pub(crate) const TABLE: &[(&str, &[&str])] = &[
     ("bsuid-text-parent.json", &["customer: text, phone and user"]),
     ("bsuid-text-username-without-at.json", &["customer: text, user, username"]),
     ("bsuid-text-with-phone-and-username.json", &["customer: text, phone and user, username"]),
-    ("bsuid-user-id-update-withdrawn.json", &["customer: moved user_changed_user_id, phone and user, no id"]),
+    (
+        "bsuid-user-id-update-withdrawn.json",
+        &["customer: moved user_changed_user_id from phone and user to phone and user, phone and user, no id"],
+    ),
     ("call-connect.json", &["customer: call connect, phone and user, no id"]),
     ("call-status.json", &["echo: call RINGING, phone and user, no id"]),
     ("call-terminate.json", &["customer: call terminate COMPLETED 85 s, phone and user, no id"]),
@@ -112,7 +115,7 @@ pub(crate) const TABLE: &[(&str, &[&str])] = &[
     ),
     (
         "in-system-user-changed-number-bsuid.json",
-        &["customer: moved user_changed_number from phone and user to phone and user, phone, nameless"],
+        &["customer: moved user_changed_number from phone and user to phone and user, phone and user, nameless"],
     ),
     (
         "in-system-user-changed-number.json",

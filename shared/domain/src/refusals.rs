@@ -1,0 +1,433 @@
+//! Meta's error codes in words (whatsapp-cloud-api.md §4.6): what happened, and what the agent should do next. Codes that call
+//! for the same step share a sentence; the test below holds the whole table.
+
+use crate::Locale;
+
+/// What a code amounts to for whoever has to do something about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Refusal {
+    /// The number may not send any more: its token, its permissions.
+    Disconnected,
+    /// Meta's own trouble, which passes.
+    MetaUnwell,
+    /// The bridge sent something wrong.
+    OurFault,
+    /// The number or the object behind it is not there.
+    NotThere,
+    /// Too much at once.
+    TooFast,
+    /// Blocked for a breach of the rules.
+    Blocked,
+    Country,
+    Marketing,
+    MarketingExperiment,
+    Stopped,
+    MarketingOff,
+    Spam,
+    Group,
+    OwnNumber,
+    Undeliverable,
+    NotAllowed,
+    Locked,
+    DisplayName,
+    Payment,
+    Unregistered,
+    Window,
+    Kind,
+    InboundFile,
+    File,
+    InboundUnavailable,
+    Method,
+    PhoneNeeded,
+    Classification,
+    TemplateParameters,
+    TemplateMissing,
+    TemplateTooLong,
+    TemplatePolicy,
+    TemplatePaused,
+    Flow,
+    Deregistration,
+    Pin,
+    PinTooOften,
+    Verify,
+    RecentlyDeleted,
+    RegisterLimit,
+    PaymentTerms,
+    IdentityChanged,
+    Calls,
+    BlockList,
+    Username,
+    Management,
+    Sync,
+    HistoryDeclined,
+    Unknown,
+}
+
+impl Refusal {
+    fn of(code: i64) -> Self {
+        match code {
+            0 | 3 | 10 | 190 | 200..=299 | 131_005 => Self::Disconnected,
+            1 | 2 | 131_000 | 131_016 | 131_057 | 133_004 | 2_494_100 => Self::MetaUnwell,
+            100 | 131_008 | 131_009 => Self::OurFault,
+            33 => Self::NotThere,
+            4 | 80_007 | 130_429 | 131_056 => Self::TooFast,
+            368 => Self::Blocked,
+            613 | 131_044 | 138_000..=138_018 => Self::Calls,
+            130_472 => Self::MarketingExperiment,
+            130_497 => Self::Country,
+            131_020 | 131_041 | 131_059 | 131_200..=131_299 => Self::Group,
+            131_021 => Self::OwnNumber,
+            131_026 => Self::Undeliverable,
+            131_030 => Self::NotAllowed,
+            131_031 => Self::Locked,
+            131_037 => Self::DisplayName,
+            131_042 => Self::Payment,
+            131_045 | 133_010 => Self::Unregistered,
+            131_047 => Self::Window,
+            131_048 => Self::Spam,
+            131_049 => Self::Marketing,
+            131_050 => Self::Stopped,
+            131_051 => Self::Kind,
+            131_052 => Self::InboundFile,
+            131_053 => Self::File,
+            131_055 => Self::Method,
+            131_060 => Self::InboundUnavailable,
+            131_062 => Self::PhoneNeeded,
+            131_063 => Self::MarketingOff,
+            131_064 => Self::Classification,
+            132_000 | 132_008 | 132_012 | 132_018 | 135_000 => Self::TemplateParameters,
+            132_001 => Self::TemplateMissing,
+            132_005 => Self::TemplateTooLong,
+            132_007 => Self::TemplatePolicy,
+            132_015 | 132_016 => Self::TemplatePaused,
+            132_068 | 132_069 | 139_000..=139_004 => Self::Flow,
+            133_000 => Self::Deregistration,
+            133_005 => Self::Pin,
+            133_006 => Self::Verify,
+            133_008 | 133_009 => Self::PinTooOften,
+            133_015 => Self::RecentlyDeleted,
+            133_016 => Self::RegisterLimit,
+            134_011 => Self::PaymentTerms,
+            137_000 => Self::IdentityChanged,
+            139_100..=139_103 => Self::BlockList,
+            147_001..=147_005 => Self::Username,
+            2_388_000..=2_388_999 => Self::Management,
+            2_593_107 | 2_593_108 => Self::Sync,
+            2_593_109 => Self::HistoryDeclined,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// What happened, and the next step, in Spanish and in English.
+    fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Disconnected => (
+                "el número perdió el permiso para enviar por WhatsApp; avisa al operador.",
+                "the number lost its permission to send on WhatsApp; tell the operator.",
+            ),
+            Self::MetaUnwell => (
+                "WhatsApp tuvo un fallo propio; espera unos minutos y pulsa Reintentar.",
+                "WhatsApp had a fault of its own; wait some minutes and press Retry.",
+            ),
+            Self::OurFault => (
+                "WhatsApp no entendió el mensaje del puente; prueba a escribirlo de otra forma y avisa al operador.",
+                "WhatsApp did not understand the bridge's message; try to write it another way and tell the operator.",
+            ),
+            Self::NotThere => (
+                "WhatsApp no reconoce el número del negocio o el archivo; avisa al operador.",
+                "WhatsApp does not know the business number or the file; tell the operator.",
+            ),
+            Self::TooFast => (
+                "se enviaron demasiados mensajes seguidos; espera unos minutos y pulsa Reintentar.",
+                "too many messages in a row; wait some minutes and press Retry.",
+            ),
+            Self::Blocked => (
+                "WhatsApp bloqueó el número por incumplir sus normas; deja de enviar y avisa al operador.",
+                "WhatsApp blocked the number for a breach of its rules; stop sending and tell the operator.",
+            ),
+            Self::Country => (
+                "WhatsApp no permite escribir a ese país desde este número; llama por teléfono.",
+                "WhatsApp does not let this number write to that country; phone them.",
+            ),
+            Self::Marketing => (
+                "WhatsApp retuvo el mensaje para no saturar al cliente; espera al menos 24 h.",
+                "WhatsApp held the message back to spare the customer; wait at least 24 h.",
+            ),
+            Self::MarketingExperiment => (
+                "WhatsApp no entrega publicidad a este cliente por una prueba suya; contáctalo por otro medio.",
+                "WhatsApp delivers no marketing to this customer because of a test of its own; reach them another way.",
+            ),
+            Self::Stopped => (
+                "el cliente pidió no recibir mensajes de marketing; respétalo y espera a que escriba.",
+                "the customer asked not to receive marketing messages; respect it and wait until they write.",
+            ),
+            Self::MarketingOff => (
+                "las plantillas de marketing de esta cuenta van por otra vía; avisa al operador.",
+                "this account's marketing templates go another way; tell the operator.",
+            ),
+            Self::Spam => (
+                "muchos clientes marcaron los mensajes de este número como no deseados; detén las campañas y avisa al operador.",
+                "many customers reported this number's messages; stop campaigns and tell the operator.",
+            ),
+            Self::Group => (
+                "WhatsApp no permitió escribir en este grupo; escribe al cliente en su propio chat.",
+                "WhatsApp did not allow writing to this group; write to the customer in their own chat.",
+            ),
+            Self::OwnNumber => (
+                "el destinatario es el propio número del negocio; responde en la conversación del cliente.",
+                "the recipient is the business number itself; answer in the customer's conversation.",
+            ),
+            Self::Undeliverable => (
+                "no se pudo entregar a este número (sin WhatsApp, versión antigua o bloqueado). Llama por teléfono o intenta más tarde.",
+                "this number could not be reached (no WhatsApp, an old version, or blocked). Phone them or try later.",
+            ),
+            Self::NotAllowed => (
+                "el número es de prueba y no puede escribir a este cliente, o el teléfono está mal escrito; revísalo y avisa al operador.",
+                "the number is a test number that may not write to this customer, or the phone is misspelled; check it and tell the operator.",
+            ),
+            Self::Locked => (
+                "WhatsApp tiene la cuenta del negocio bloqueada o su PIN no coincide; avisa al operador.",
+                "WhatsApp has the business account locked, or its PIN does not match; tell the operator.",
+            ),
+            Self::DisplayName => (
+                "WhatsApp aún no aprueba el nombre visible del número; avisa al operador.",
+                "WhatsApp has not approved the number's display name yet; tell the operator.",
+            ),
+            Self::Payment => (
+                "falta un medio de pago válido en la cuenta de WhatsApp; avisa al operador.",
+                "the WhatsApp account lacks a valid payment method; tell the operator.",
+            ),
+            Self::Unregistered => (
+                "el número no está registrado en WhatsApp; avisa al operador.",
+                "the number is not registered with WhatsApp; tell the operator.",
+            ),
+            Self::Window => (
+                "pasaron más de 24 h desde su último mensaje; usa una plantilla.",
+                "more than 24 h have passed since their last message; use a template.",
+            ),
+            Self::Kind => (
+                "WhatsApp no admite este tipo de mensaje; envíalo como texto o archivo.",
+                "WhatsApp does not take this kind of message; send it as text or as a file.",
+            ),
+            Self::InboundFile => (
+                "WhatsApp no pudo descargar el archivo del cliente; pídele que lo envíe otra vez, de menos de 100 MB.",
+                "WhatsApp could not download the customer's file; ask them to send it again, smaller than 100 MB.",
+            ),
+            Self::File => (
+                "WhatsApp no aceptó el archivo; conviértelo a un formato común (JPG, PNG, PDF, MP4, MP3).",
+                "WhatsApp did not accept the file; convert it to a common format (JPG, PNG, PDF, MP4, MP3).",
+            ),
+            Self::InboundUnavailable => (
+                "WhatsApp no muestra aquí el mensaje del cliente; míralo en el teléfono.",
+                "WhatsApp does not show the customer's message here; look at the phone.",
+            ),
+            Self::Method => (
+                "WhatsApp no permite esta acción con este número; avisa al operador.",
+                "WhatsApp does not allow this action with this number; tell the operator.",
+            ),
+            Self::PhoneNeeded => (
+                "esta plantilla necesita el teléfono del cliente y WhatsApp no lo muestra; pídeselo en el chat.",
+                "this template needs the customer's phone, which WhatsApp does not show; ask for it in the chat.",
+            ),
+            Self::Classification => (
+                "WhatsApp limitó la cuenta por plantillas mal clasificadas; espera y avisa al operador.",
+                "WhatsApp limited the account for misclassified templates; wait and tell the operator.",
+            ),
+            Self::TemplateParameters => (
+                "los datos de la plantilla no encajan; revisa cada campo (sin saltos de línea) y envíala otra vez.",
+                "the template's values do not fit; check each field (no line breaks) and send it again.",
+            ),
+            Self::TemplateMissing => (
+                "la plantilla no existe en ese idioma; elige otra y avisa al operador.",
+                "the template does not exist in that language; choose another and tell the operator.",
+            ),
+            Self::TemplateTooLong => (
+                "el texto de la plantilla queda demasiado largo; acorta los campos.",
+                "the filled-in template is too long; shorten its fields.",
+            ),
+            Self::TemplatePolicy => (
+                "WhatsApp no acepta el contenido de la plantilla; cambia el texto o elige otra.",
+                "WhatsApp does not accept the template's content; change the text or choose another.",
+            ),
+            Self::TemplatePaused => (
+                "WhatsApp pausó o desactivó la plantilla por su calidad; elige otra y avisa al operador.",
+                "WhatsApp paused or disabled the template for its quality; choose another and tell the operator.",
+            ),
+            Self::Flow => (
+                "el formulario está bloqueado o limitado por WhatsApp; pide los datos por escrito y avisa al operador.",
+                "the form is blocked or limited by WhatsApp; ask for the details in writing and tell the operator.",
+            ),
+            Self::Deregistration => (
+                "una baja anterior del número no ha terminado; avisa al operador para que la repita.",
+                "an earlier deregistration of the number is unfinished; tell the operator to repeat it.",
+            ),
+            Self::Pin => (
+                "el PIN del número no coincide; avisa al operador para que el dueño lo restablezca.",
+                "the number's PIN does not match; tell the operator so that the owner resets it.",
+            ),
+            Self::PinTooOften => (
+                "se probó el PIN del número demasiadas veces; avisa al operador y no lo intentes hasta más tarde.",
+                "the number's PIN was tried too often; tell the operator and do not try until later.",
+            ),
+            Self::Verify => (
+                "el número debe verificarse otra vez en WhatsApp; avisa al operador.",
+                "the number has to be verified with WhatsApp again; tell the operator.",
+            ),
+            Self::RecentlyDeleted => (
+                "el número se acaba de borrar en WhatsApp; espera cinco minutos y avisa al operador.",
+                "the number was just deleted at WhatsApp; wait five minutes and tell the operator.",
+            ),
+            Self::RegisterLimit => (
+                "el número se registró demasiadas veces; hay que esperar hasta tres días. Avisa al operador.",
+                "the number was registered too often; up to three days of waiting are needed. Tell the operator.",
+            ),
+            Self::PaymentTerms => (
+                "faltan por aceptar las condiciones de pago de WhatsApp; avisa al operador.",
+                "WhatsApp's payment terms have not been accepted; tell the operator.",
+            ),
+            Self::IdentityChanged => (
+                "el cliente cambió de teléfono o reinstaló WhatsApp; confirma que es la misma persona y pulsa Reintentar.",
+                "the customer changed phones or reinstalled WhatsApp; make sure it is the same person and press Retry.",
+            ),
+            Self::Calls => (
+                "WhatsApp no permitió la llamada; escribe al cliente o llama por teléfono.",
+                "WhatsApp did not allow the call; write to the customer or phone them.",
+            ),
+            Self::BlockList => (
+                "WhatsApp no pudo bloquear o desbloquear al cliente; hazlo en el teléfono del negocio.",
+                "WhatsApp could not block or unblock the customer; do it on the business phone.",
+            ),
+            Self::Username => (
+                "WhatsApp no aceptó el nombre de usuario del negocio; avisa al operador.",
+                "WhatsApp did not accept the business's username; tell the operator.",
+            ),
+            Self::Management => (
+                "WhatsApp rechazó un cambio de plantillas o de número; avisa al operador.",
+                "WhatsApp refused a change of templates or of the number; tell the operator.",
+            ),
+            Self::Sync => (
+                "la copia de chats del teléfono ya no puede pedirse; el operador debe dar de alta el número otra vez.",
+                "the phone's chats can no longer be asked for; the operator has to sign the number up again.",
+            ),
+            Self::HistoryDeclined => (
+                "el dueño no compartió los chats anteriores del teléfono; búscalos allí.",
+                "the owner did not share the phone's earlier chats; look for them there.",
+            ),
+            Self::Unknown => (
+                "WhatsApp rechazó el mensaje. Avisa al operador si se repite.",
+                "WhatsApp refused the message. Tell the operator if it happens again.",
+            ),
+        }
+    }
+}
+
+/// Why a message is not with the customer, and what to do; a code nobody knows is shown, for the operator.
+pub(crate) fn say(code: i64, locale: Locale) -> String {
+    let refusal = Refusal::of(code);
+    let (es, en) = refusal.words();
+    match (refusal, locale) {
+        (Refusal::Unknown, Locale::Es) => {
+            format!("No entregado: WhatsApp rechazó el mensaje (código {code}). Avisa al operador si se repite.")
+        }
+        (Refusal::Unknown, Locale::En) => {
+            format!("Not delivered: WhatsApp refused the message (code {code}). Tell the operator if it happens again.")
+        }
+        (_, Locale::Es) => format!("No entregado: {es}"),
+        (_, Locale::En) => format!("Not delivered: {en}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+
+    /// The table, line by line; codes of one line, or of lines that call for the same step, share a sentence.
+    const TABLE: &[(&[i64], Refusal)] = &[
+        (&[0, 3, 10, 190, 200, 210, 299, 131_005], Refusal::Disconnected),
+        (&[1, 2, 131_000, 131_016, 131_057, 133_004, 2_494_100], Refusal::MetaUnwell),
+        (&[100, 131_008, 131_009], Refusal::OurFault),
+        (&[33], Refusal::NotThere),
+        (&[4, 80_007, 130_429, 131_056], Refusal::TooFast),
+        (&[368], Refusal::Blocked),
+        (&[613, 138_013, 131_044, 138_000, 138_018], Refusal::Calls),
+        (&[130_472], Refusal::MarketingExperiment),
+        (&[130_497], Refusal::Country),
+        (&[131_020, 131_041, 131_059, 131_201, 131_215], Refusal::Group),
+        (&[131_021], Refusal::OwnNumber),
+        (&[131_026], Refusal::Undeliverable),
+        (&[131_030], Refusal::NotAllowed),
+        (&[131_031], Refusal::Locked),
+        (&[131_037], Refusal::DisplayName),
+        (&[131_042], Refusal::Payment),
+        (&[131_045, 133_010], Refusal::Unregistered),
+        (&[131_047], Refusal::Window),
+        (&[131_048], Refusal::Spam),
+        (&[131_049], Refusal::Marketing),
+        (&[131_050], Refusal::Stopped),
+        (&[131_051], Refusal::Kind),
+        (&[131_052], Refusal::InboundFile),
+        (&[131_053], Refusal::File),
+        (&[131_055], Refusal::Method),
+        (&[131_060], Refusal::InboundUnavailable),
+        (&[131_062], Refusal::PhoneNeeded),
+        (&[131_063], Refusal::MarketingOff),
+        (&[131_064], Refusal::Classification),
+        (&[132_000, 132_008, 132_012, 132_018, 135_000], Refusal::TemplateParameters),
+        (&[132_001], Refusal::TemplateMissing),
+        (&[132_005], Refusal::TemplateTooLong),
+        (&[132_007], Refusal::TemplatePolicy),
+        (&[132_015, 132_016], Refusal::TemplatePaused),
+        (&[132_068, 132_069, 139_000, 139_004], Refusal::Flow),
+        (&[133_000], Refusal::Deregistration),
+        (&[133_005], Refusal::Pin),
+        (&[133_006], Refusal::Verify),
+        (&[133_008, 133_009], Refusal::PinTooOften),
+        (&[133_015], Refusal::RecentlyDeleted),
+        (&[133_016], Refusal::RegisterLimit),
+        (&[134_011], Refusal::PaymentTerms),
+        (&[137_000], Refusal::IdentityChanged),
+        (&[139_100, 139_103], Refusal::BlockList),
+        (&[147_001, 147_005], Refusal::Username),
+        (&[2_388_001, 2_388_999], Refusal::Management),
+        (&[2_593_107, 2_593_108], Refusal::Sync),
+        (&[2_593_109], Refusal::HistoryDeclined),
+    ];
+
+    #[test]
+    fn every_code_of_the_table_has_its_own_or_a_shared_sentence() {
+        let mut by_sentence = BTreeMap::<String, BTreeSet<Refusal>>::new();
+        for (codes, refusal) in TABLE {
+            for code in *codes {
+                assert_eq!(Refusal::of(*code), *refusal, "{code}");
+                for locale in [Locale::Es, Locale::En] {
+                    by_sentence.entry(say(*code, locale)).or_default().insert(*refusal);
+                }
+            }
+        }
+        assert_eq!(by_sentence.len(), 2 * TABLE.len());
+        assert!(by_sentence.values().all(|refusals| refusals.len() == 1), "{by_sentence:?}");
+    }
+
+    #[test]
+    fn every_sentence_says_what_happened_and_what_to_do_next() {
+        // What happened, then the step: after a semicolon, or in a sentence of its own.
+        for (codes, _) in TABLE {
+            for locale in [Locale::Es, Locale::En] {
+                let said = say(codes[0], locale);
+                let (_, words) = said.split_once(": ").unwrap();
+                let steps: Vec<&str> = words.split(['.', ';']).filter(|part| !part.trim().is_empty()).collect();
+                assert!(steps.len() >= 2, "{said}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_code_nobody_knows_is_shown() {
+        for code in [-1, 7, 131_998, 999_999] {
+            assert!(say(code, Locale::Es).contains(&format!("código {code}")));
+            assert!(say(code, Locale::En).contains(&format!("code {code}")));
+        }
+    }
+}

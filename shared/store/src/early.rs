@@ -1,0 +1,75 @@
+//! Statuses that came before their message was known: which of them still wait, so that each is counted in the end. How far
+//! the message came stands with its link; here are only the items.
+
+use std::time::Duration;
+
+use domain::{PhoneNumberId, Subject, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::{StoreError, Table, table::Key};
+
+/// How long a status waits for its message.
+pub(crate) const WAITS: Duration = Duration::from_secs(86_400);
+
+/// For a `reconcile` that stood still for a while.
+const KEPT: Duration = Duration::from_secs(8 * 86_400);
+
+/// A status without a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EarlyStatus {
+    /// What is claimed for it.
+    pub item: Subject,
+    /// The keyed hash of the message's id.
+    pub message: Subject,
+    /// When it is given up.
+    pub until: Timestamp,
+}
+
+#[derive(Deserialize, Serialize)]
+struct Row {
+    #[serde(flatten)]
+    status: EarlyStatus,
+    expires_at: i64,
+}
+
+/// The statuses that wait.
+#[derive(Clone, Debug)]
+pub struct EarlyStatuses {
+    table: Table,
+}
+
+impl EarlyStatuses {
+    /// Those of this table.
+    pub fn new(table: Table) -> Self {
+        Self { table }
+    }
+
+    /// Lets a status wait, and tells whether it did not yet. One that waits already waits no longer for it.
+    pub async fn add(&self, channel: &PhoneNumberId, item: &Subject, message: Subject) -> Result<bool, StoreError> {
+        let now = self.table.now();
+        let status = EarlyStatus { item: item.clone(), message, until: now + WAITS };
+        let row = Row { status, expires_at: (now + KEPT).as_secs() };
+        let create = self.table.transact_create(&key(channel, item), &row)?;
+        // Not written means that it is there, or that another write of the same is.
+        self.table.transact(vec![create]).await
+    }
+
+    /// All that wait on a channel.
+    pub async fn all(&self, channel: &PhoneNumberId) -> Result<Vec<EarlyStatus>, StoreError> {
+        let rows: Vec<Row> = self.table.range(&partition(channel), "", "~").await?;
+        Ok(rows.into_iter().map(|row| row.status).collect())
+    }
+
+    /// It waits no longer.
+    pub async fn remove(&self, channel: &PhoneNumberId, item: &Subject) -> Result<(), StoreError> {
+        self.table.delete(&key(channel, item)).await
+    }
+}
+
+fn partition(channel: &PhoneNumberId) -> String {
+    format!("early#{channel}")
+}
+
+fn key(channel: &PhoneNumberId, item: &Subject) -> Key {
+    Key::new(partition(channel), item.as_str())
+}
