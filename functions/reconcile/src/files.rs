@@ -6,7 +6,7 @@ use domain::{Channel, FileHint, InboundTask};
 use queue::Letter;
 use uuid::Uuid;
 
-use crate::Reconcile;
+use crate::{AT_ONCE, Reconcile};
 
 impl Reconcile {
     /// Gives the hints whose time has come.
@@ -15,7 +15,7 @@ impl Reconcile {
         let missing = self.clients.files.all(number).await?;
         self.files_missing.fetch_add(missing.len() as u64, std::sync::atomic::Ordering::Relaxed);
         let now = self.clients.clock.now();
-        for file in missing.iter().filter(|file| file.next_at <= now) {
+        for file in missing.iter().filter(|file| file.next_at <= now).take(AT_ONCE) {
             // Put off first: a hint that is lost is given again, one given twice costs a look.
             if !self.clients.files.put_off(file).await? {
                 continue;

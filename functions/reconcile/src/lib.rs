@@ -29,6 +29,9 @@ const OVERLAP: Duration = Duration::from_secs(600);
 /// Chatwoot shows 25 conversations a page; a round does not read more than this.
 const PAGES: u32 = 400;
 
+/// Files or statuses of a channel that a round sees to; the rest has its turn five minutes later.
+const AT_ONCE: usize = 500;
+
 /// The function's settings and clients.
 #[derive(Debug)]
 pub struct Reconcile {

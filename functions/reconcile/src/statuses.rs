@@ -5,12 +5,14 @@ use bridge::{BridgeError, tell};
 use domain::{Channel, Outgoing};
 use store::{EarlyStatus, Fate, Link};
 
-use crate::Reconcile;
+use crate::{AT_ONCE, Reconcile};
 
 impl Reconcile {
     /// Settles those that can be.
     pub(crate) async fn statuses(&self, channel: &Channel) -> Result<(), BridgeError> {
-        for status in self.clients.early.all(&channel.phone_number_id).await? {
+        let now = self.clients.clock.now();
+        let all = self.clients.early.all(&channel.phone_number_id).await?;
+        for status in all.into_iter().filter(|status| status.is_worth_a_look(now)).take(AT_ONCE) {
             if let Err(error) = self.settle(channel, &status).await {
                 tracing::warn!(%error, "a status has to wait for the next round");
             }
