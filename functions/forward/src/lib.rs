@@ -148,6 +148,11 @@ impl Forward {
         };
         if let Some(reason) = reason {
             tracing::error!(%error, reason, "a task cannot be handled");
+            if let InboundTask::MessageV1(message) = task
+                && let Err(error) = self.stand_in(message).await
+            {
+                tracing::warn!(%error, "the agent does not see that a message was set aside");
+            }
             return self.set_aside(record, task.channel(), excused.map(|excused| excused.held), reason).await;
         }
         tracing::warn!(%error, receives = record.receives, "a task has to wait");

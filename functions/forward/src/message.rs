@@ -107,6 +107,22 @@ impl Forward {
         Ok(())
     }
 
+    /// A line for the agent instead of a message that goes to the dead letters, if the customer has a conversation.
+    pub(crate) async fn stand_in(&self, message: &Message) -> Result<(), BridgeError> {
+        let Some(channel) = self.clients.channels.get(&message.channel).await? else { return Ok(()) };
+        let Some(customer) = self.clients.customers.find(channel.account, &message.customer).await? else {
+            return Ok(());
+        };
+        let thread = self.clients.customers.thread(&customer, &message.channel).await?;
+        let Some(conversation) = thread.and_then(|thread| thread.conversation) else { return Ok(()) };
+        // Not the message's own id: put back, it has to come all the same.
+        let source = format!("lmotos:instead:{}", message.item);
+        let content = Line::SetAside.say(self.clients.locale);
+        let line = NewMessage { content: &content, private: true, source_id: Some(&source), ..NewMessage::default() };
+        let chatwoot = self.clients.chatwoot(channel.account).await?;
+        Ok(chatwoot.create_message(conversation, line).await.map(|_| ())?)
+    }
+
     /// Records that the customer is there. The window opens before the agent can see the message and answer it.
     async fn touch(&self, message: &Message, channel: &Channel, customer: &CustomerId) -> Result<Thread, BridgeError> {
         let written_at = opens_window(message).then_some(message.sent_at);

@@ -132,7 +132,7 @@ impl Forward {
             return Ok((contact.id, false));
         }
         let phone = message.customer.phone.as_ref().and_then(WaId::e164);
-        if let Some(contact) = self.known_contact(chatwoot, customer, phone.as_deref()).await? {
+        if let Some(contact) = self.known_contact(chatwoot, customer, message.customer.phone.as_ref()).await? {
             return Ok((self.take_over(chatwoot, channel, customer, contact).await?, false));
         }
         let mut new = new_contact(message, customer, phone.as_deref(), self.clients.locale);
@@ -143,7 +143,7 @@ impl Forward {
             made => return Ok((made?, true)),
         }
         // Somebody was faster, or the phone is not one to Chatwoot, or belongs to somebody else's contact.
-        if let Some(contact) = self.known_contact(chatwoot, customer, phone.as_deref()).await? {
+        if let Some(contact) = self.known_contact(chatwoot, customer, message.customer.phone.as_ref()).await? {
             return Ok((self.take_over(chatwoot, channel, customer, contact).await?, false));
         }
         new.phone = None;
@@ -155,13 +155,19 @@ impl Forward {
         &self,
         chatwoot: &Chatwoot,
         customer: &CustomerId,
-        phone: Option<&str>,
+        phone: Option<&WaId>,
     ) -> Result<Option<Contact>, BridgeError> {
         if let Some(contact) = look_up(chatwoot, "identifier", customer.as_str()).await? {
             return Ok(Some(contact));
         }
-        let Some(phone) = phone else { return Ok(None) };
-        let Some(contact) = look_up(chatwoot, "phone_number", phone).await? else { return Ok(None) };
+        let mut contact = None;
+        for phone in phone.into_iter().flat_map(WaId::spellings).filter_map(|phone| phone.e164()) {
+            contact = look_up(chatwoot, "phone_number", &phone).await?;
+            if contact.is_some() {
+                break;
+            }
+        }
+        let Some(contact) = contact else { return Ok(None) };
         match &contact.identifier {
             // The number went to somebody new; the contact is still the former owner's.
             Some(id)

@@ -14,6 +14,7 @@ use std::{
 
 use bridge::{BridgeError, Clients, StartError};
 use domain::{AccountId, Channel, ConversationId, Hint, OutboundTask, SharedClock, Timestamp};
+use futures_util::{StreamExt as _, stream};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use platform::{Environment, Metric, Metrics};
 use queue::{Letter, Queue};
@@ -31,6 +32,9 @@ const PAGES: u32 = 400;
 
 /// Files or statuses of a channel that a round sees to; the rest has its turn five minutes later.
 const AT_ONCE: usize = 500;
+
+/// So many channels are looked at side by side: most of a round is waiting for Chatwoot.
+const SIDE_BY_SIDE: usize = 16;
 
 /// The function's settings and clients.
 #[derive(Debug)]
@@ -72,27 +76,7 @@ impl Reconcile {
     /// One round. A channel whose Chatwoot is down does not keep the others from theirs, nor one job the next.
     pub async fn handle(&self) -> Result<(), BridgeError> {
         let channels = self.clients.channels.all().await?;
-        for channel in &channels {
-            if let Err(error) = self.regained(channel).await {
-                tracing::warn!(%error, channel.id = %channel.phone_number_id, "it cannot be told whether a number is back");
-            }
-            let mut round = self.round(channel).await;
-            if round.as_ref().is_err_and(BridgeError::is_chatwoot_token) && self.clients.renew_chatwoot_token().await {
-                round = self.round(channel).await;
-            }
-            match round {
-                Ok(hints) => tracing::info!(channel.id = %channel.phone_number_id, hints, "a round went through"),
-                Err(error) => {
-                    tracing::warn!(%error, channel.id = %channel.phone_number_id, "a round did not go through");
-                }
-            }
-            if let Err(error) = self.files(channel).await {
-                tracing::warn!(%error, channel.id = %channel.phone_number_id, "files have to wait for the next round");
-            }
-            if let Err(error) = self.statuses(channel).await {
-                tracing::warn!(%error, channel.id = %channel.phone_number_id, "statuses have to wait for the next round");
-            }
-        }
+        stream::iter(&channels).for_each_concurrent(SIDE_BY_SIDE, |channel| self.channel(channel)).await;
         let balanced = self.balance(&channels).await;
         let (difference, waiting) = self.found.take();
         self.metrics.measure(Metric::FilesMissing, self.files_missing.swap(0, Ordering::Relaxed));
@@ -104,47 +88,72 @@ impl Reconcile {
         balanced
     }
 
+    async fn channel(&self, channel: &Channel) {
+        if let Err(error) = self.regained(channel).await {
+            tracing::warn!(%error, channel.id = %channel.phone_number_id, "it cannot be told whether a number is back");
+        }
+        let mut round = self.round(channel).await;
+        if round.as_ref().is_err_and(BridgeError::is_chatwoot_token) && self.clients.renew_chatwoot_token().await {
+            round = self.round(channel).await;
+        }
+        match round {
+            Ok(hints) => tracing::info!(channel.id = %channel.phone_number_id, hints, "a round went through"),
+            Err(error) => {
+                tracing::warn!(%error, channel.id = %channel.phone_number_id, "a round did not go through");
+            }
+        }
+        if let Err(error) = self.files(channel).await {
+            tracing::warn!(%error, channel.id = %channel.phone_number_id, "files have to wait for the next round");
+        }
+        if let Err(error) = self.statuses(channel).await {
+            tracing::warn!(%error, channel.id = %channel.phone_number_id, "statuses have to wait for the next round");
+        }
+    }
+
     async fn round(&self, channel: &Channel) -> Result<usize, BridgeError> {
         let number = &channel.phone_number_id;
         let began_at = self.clients.clock.now();
         let last = self.clients.rounds.last(number).await?;
         let since = last.map_or(began_at - FIRST, |last| last - OVERLAP).max(began_at - FIRST);
-        let mut conversations: BTreeSet<(AccountId, ConversationId)> =
-            self.clients.rounds.watched(number).await?.into_iter().collect();
-        match self.active(channel, since).await {
-            Ok(active) => conversations.extend(active),
+        let mut hinted: BTreeSet<_> = self.clients.rounds.watched(number).await?.into_iter().collect();
+        self.hint(channel, &hinted).await?;
+        match self.active(channel, since, &mut hinted).await {
+            Ok(()) => {}
             Err(error) if error.is_chatwoot_token() => return Err(error),
             Err(error) => {
                 // Chatwoot's list answers 500 while a contact is being deleted; the table knows most of it.
                 tracing::warn!(%error, "Chatwoot's list cannot be had; the table's is used");
-                conversations.extend(self.clients.conversations.active(number, since).await?);
-                self.hint(channel, &conversations).await?;
+                let known = self.clients.conversations.active(number, since).await?.into_iter();
+                self.hint(channel, &known.filter(|one| !hinted.contains(one)).collect()).await?;
                 return Err(error);
             }
         }
-        self.hint(channel, &conversations).await?;
         self.clients.rounds.went_through(number, began_at).await?;
-        Ok(conversations.len())
+        Ok(hinted.len())
     }
 
-    /// The conversations in which something happened since then, by Chatwoot's own list, the most recent first.
+    /// Hints at the conversations in which something happened since then, by Chatwoot's own list, the most recent first. Page by
+    /// page: a list too long for one round has given its first hints all the same.
     async fn active(
         &self,
         channel: &Channel,
         since: Timestamp,
-    ) -> Result<BTreeSet<(AccountId, ConversationId)>, BridgeError> {
+        hinted: &mut BTreeSet<(AccountId, ConversationId)>,
+    ) -> Result<(), BridgeError> {
         let chatwoot = self.clients.chatwoot(channel.account).await?;
-        let mut found = BTreeSet::new();
+        let mut seen = BTreeSet::new();
         for page in 1..=PAGES {
             let listed = chatwoot.active(channel.inbox, page).await?;
             let recent = |(_, at): &&(ConversationId, Option<Timestamp>)| at.is_none_or(|at| at >= since);
-            let before = found.len();
-            found.extend(listed.iter().filter(recent).map(|(id, _)| (channel.account, *id)));
-            if found.len() == before {
+            let recent: BTreeSet<_> = listed.iter().filter(recent).map(|(id, _)| (channel.account, *id)).collect();
+            if recent.is_subset(&seen) {
                 break;
             }
+            self.hint(channel, &recent.difference(hinted).copied().collect()).await?;
+            hinted.extend(recent.iter().copied());
+            seen.extend(recent);
         }
-        Ok(found)
+        Ok(())
     }
 
     async fn hint(

@@ -115,6 +115,10 @@ impl Send {
             (None, Some(piece)) => piece,
             (refused, _) => {
                 self.put(entry, at, fail(refused.unwrap_or(Trouble::Empty))).await?;
+                if with.conversation.told_to_wait_at.is_some() {
+                    // The waiting is over, though not well: the next time is news again.
+                    self.clients.conversations.waits_no_more(with.conversation).await?;
+                }
                 return Ok(Looked::UpToDate);
             }
         };

@@ -17,6 +17,9 @@ use crate::{
 /// When the agent is told that sending waits.
 const TELL_AFTER: Duration = Duration::from_secs(300);
 
+/// How far the clocks of the two sides may be apart.
+const UNSURE: Duration = Duration::from_secs(600);
+
 impl Send {
     /// Certainly not sent, and to be tried again. The agent hears of it once it takes long.
     pub(crate) async fn wait(
@@ -35,7 +38,7 @@ impl Send {
         if waited < TELL_AFTER {
             return Ok(Looked::Waits { after, at_most: Some(TELL_AFTER.saturating_sub(waited)) });
         }
-        self.tell_to_wait(with, &Line::SendingWaits.say(self.clients.locale)).await?;
+        self.tell_to_wait(with, since, &Line::SendingWaits.say(self.clients.locale)).await?;
         Ok(Looked::Waits { after, at_most: None })
     }
 
@@ -55,7 +58,8 @@ impl Send {
         // A note from before the number went down was about something else.
         let told = with.conversation.told_to_wait_at;
         if told.is_none_or(|told| hold.since().is_some_and(|since| told < since)) {
-            self.tell_to_wait(with, &hold.say(self.clients.locale)).await?;
+            let since = hold.since().unwrap_or(self.clients.clock.now());
+            self.tell_to_wait(with, since, &hold.say(self.clients.locale)).await?;
         }
         Ok(Looked::Held)
     }
@@ -83,11 +87,15 @@ impl Send {
         Ok(since)
     }
 
-    /// One note, when trouble has lasted; written down first, so that it is one at most.
-    async fn tell_to_wait(&self, with: &With<'_>, content: &str) -> Result<(), BridgeError> {
-        self.clients.conversations.told_to_wait(with.conversation).await?;
-        let note = NewMessage { content, private: true, ..NewMessage::default() };
-        with.chatwoot.create_message(with.conversation.conversation, note).await?;
-        Ok(())
+    /// One note, when trouble has lasted. It bears the time since when, by which it is found if its answer was lost.
+    async fn tell_to_wait(&self, with: &With<'_>, since: Timestamp, content: &str) -> Result<(), BridgeError> {
+        let conversation = with.conversation.conversation;
+        let source = format!("lmotos:wait:{}", since.as_millis());
+        let listed = with.chatwoot.messages(conversation, with.conversation.settled, since - UNSURE).await?;
+        if !listed.iter().any(|listed| listed.source_id.as_deref() == Some(&source)) {
+            let note = NewMessage { content, private: true, source_id: Some(&source), ..NewMessage::default() };
+            with.chatwoot.create_message(conversation, note).await?;
+        }
+        Ok(self.clients.conversations.told_to_wait(with.conversation).await?)
     }
 }

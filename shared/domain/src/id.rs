@@ -114,6 +114,19 @@ impl WaId {
         without("52", "1", 10).or_else(|| without("54", "9", 10)).or_else(|| brazil(&digits)).unwrap_or(digits)
     }
 
+    /// All spellings of the number that are in use, this one first: an agent's contact may have another one.
+    pub fn spellings(&self) -> Vec<Self> {
+        let canonical = self.canonical();
+        let with = |prefix: &str, extra: &str, at: usize, length: usize| {
+            let fits = canonical.starts_with(prefix) && canonical.len() == length;
+            fits.then(|| format!("{}{extra}{}", &canonical[..at], &canonical[at..]))
+        };
+        let longer = with("52", "1", 2, 12).or_else(|| with("54", "9", 2, 12)).or_else(|| with("55", "9", 4, 12));
+        let mut all = vec![self.clone()];
+        all.extend([Some(canonical.clone()), longer].into_iter().flatten().map(Self::new).filter(|one| one != self));
+        all
+    }
+
     /// As Chatwoot wants it: `+` and digits, or nothing if that would not be a phone.
     pub fn e164(&self) -> Option<String> {
         let digits: String = self.0.chars().filter(char::is_ascii_digit).collect();
@@ -147,6 +160,17 @@ mod tests {
         {
             assert_eq!(WaId::new(one).canonical(), WaId::new(other).canonical());
         }
+    }
+
+    #[test]
+    fn each_spelling_leads_to_all_of_them() {
+        for (one, other) in
+            [("5215555550123", "525555550123"), ("5491155550145", "541155550145"), ("5511987654321", "551187654321")]
+        {
+            assert_eq!(WaId::new(one).spellings(), [WaId::new(one), WaId::new(other)]);
+            assert_eq!(WaId::new(other).spellings(), [WaId::new(other), WaId::new(one)]);
+        }
+        assert_eq!(WaId::new("573005550123").spellings(), [WaId::new("573005550123")]);
     }
 
     #[test]

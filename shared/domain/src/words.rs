@@ -158,6 +158,8 @@ pub enum Line {
     InReplyTo,
     /// Somebody spoke in a group.
     GroupName,
+    /// A message that Chatwoot does not take, or that the bridge cannot handle.
+    SetAside,
     /// Sending is held up.
     SendingWaits,
     /// A contact nobody has named.
@@ -230,6 +232,10 @@ impl Line {
             }
             Self::InReplyTo => ("Responde a un mensaje anterior", "Replies to an earlier message"),
             Self::GroupName => ("Grupo de WhatsApp", "WhatsApp group"),
+            Self::SetAside => (
+                "⚠️ Llegó un mensaje de WhatsApp que no se pudo mostrar aquí; míralo en el teléfono y avisa al operador.",
+                "⚠️ A WhatsApp message came that could not be shown here; look at the phone and tell the operator.",
+            ),
             Self::SendingWaits => (
                 "WhatsApp no acepta mensajes en este momento. Los tuyos se reintentan solos mientras siga abierta la ventana de 24 h; no hace falta reenviarlos.",
                 "WhatsApp is not accepting messages right now. Yours are tried again by themselves while the 24 h window is open; there is no need to send them again.",

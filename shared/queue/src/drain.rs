@@ -6,12 +6,15 @@ use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMe
 use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry};
 use domain::Timestamp;
 use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::{DeadLetters, Queue, backoff};
 
 /// A record is begun only if at least this much of the invocation's time is left: a file may take 90 s.
 const LEAST_LEFT: Duration = Duration::from_secs(20);
+
+/// What settling a batch takes at the end of an invocation.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// A message taken from a queue.
 #[derive(Clone, Debug)]
@@ -82,9 +85,11 @@ impl Drain {
                         verdicts.push(Verdict::Retry { after: Some(Duration::ZERO) });
                         break;
                     }
-                    let verdict = AssertUnwindSafe(handle(record)).catch_unwind().await;
-                    // What panicked is tried again; whoever claims it counts the crashes.
-                    verdicts.push(verdict.unwrap_or(Verdict::Retry { after: None }));
+                    // Lambda would kill all that is at work beside it, and hide the whole batch for long.
+                    let limit = left.saturating_sub(started.elapsed()).saturating_sub(LAST_WORDS);
+                    let verdict = timeout(limit, AssertUnwindSafe(handle(record)).catch_unwind()).await;
+                    // What panicked or took too long is tried again; whoever claims it counts that as a crash.
+                    verdicts.push(verdict.ok().and_then(Result::ok).unwrap_or(Verdict::Retry { after: None }));
                     if matches!(verdicts.last(), Some(Verdict::Retry { .. })) {
                         break;
                     }

@@ -125,7 +125,12 @@ impl Conversations {
         self.change(conversation, update, values).await
     }
 
-    /// Records that the agent is being told that sending waits.
+    /// Records that nothing waits any more, though nothing was sent: a new trouble is news again.
+    pub async fn waits_no_more(&self, conversation: &Conversation) -> Result<(), StoreError> {
+        self.change(conversation, "REMOVE told_to_wait_at".to_owned(), Item::new()).await
+    }
+
+    /// Records that the agent was told that sending waits.
     pub async fn told_to_wait(&self, conversation: &Conversation) -> Result<(), StoreError> {
         let values = Item::from([(":now".to_owned(), integer(self.table.now().as_millis()))]);
         self.change(conversation, "SET told_to_wait_at = :now".to_owned(), values).await
