@@ -69,12 +69,16 @@ impl Forward {
         let now = self.clients.clock.now();
         if before.state != after.state {
             let (from, state) = (before.state.word(), after.state.word());
-            if after.hold(now).is_some() {
-                self.metrics.count(Metric::ChannelDown);
-                tracing::error!(channel.id = %id, from, state, "a number cannot send; see docs/runbook/channel-down.md");
-            } else {
-                self.metrics.count(Metric::ChannelUp);
-                tracing::warn!(channel.id = %id, from, state, "the state of a number changed");
+            match (before.hold(now).is_some(), after.hold(now).is_some()) {
+                (false, true) => {
+                    self.metrics.count(Metric::ChannelDown);
+                    tracing::error!(channel.id = %id, from, state, "a number cannot send; see docs/runbook/channel-down.md");
+                }
+                (true, false) => {
+                    self.metrics.count(Metric::ChannelUp);
+                    tracing::warn!(channel.id = %id, from, state, "a number can send again");
+                }
+                _ => tracing::warn!(channel.id = %id, from, state, "the state of a number changed"),
             }
         }
         // Also when it had been live before: whoever wrote that down may not have lived to give the hints.

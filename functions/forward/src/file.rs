@@ -3,7 +3,7 @@
 
 use bridge::BridgeError;
 use chatwoot::{Chatwoot, ChatwootError, NewMessage, listing::Listed};
-use domain::{Author, Channel, FileHint, Timestamp, words::Line};
+use domain::{Author, Channel, FileHint, MessageId, Timestamp, words::Line};
 use platform::Metric;
 use queue::{Record, Verdict};
 use serde_json::json;
@@ -41,10 +41,6 @@ impl Forward {
         let Some(file) = self.clients.files.get(&hint.channel, &hint.item).await? else { return Ok(()) };
         let Some(channel) = self.clients.channels.get(&hint.channel).await? else { return Ok(()) };
         let chatwoot = self.clients.chatwoot(file.account).await?;
-        if self.clients.traces.get(&file.wamid).await?.revoked {
-            // Its writer took the message back.
-            return Ok(self.clients.files.remove(&hint.channel, &hint.item).await?);
-        }
         let over = || self.clients.files.remove(&hint.channel, &hint.item);
         let now = self.clients.clock.now();
         let since = match chatwoot.messages(file.conversation, Some(file.placeholder), file.sent_at).await {
@@ -53,7 +49,12 @@ impl Forward {
             listed => listed?,
         };
         // An earlier try may have done it without hearing so.
-        if has(&since, &source_id("file", &file)) {
+        if let Some(there) = find(&since, &source_id("file", &file)) {
+            self.share_fate(&chatwoot, &file, there.id).await?;
+            return Ok(over().await?);
+        }
+        if self.clients.traces.get(&file.wamid).await?.revoked {
+            // Its writer took the message back.
             return Ok(over().await?);
         }
         if file.is_at_meta(now) {
@@ -103,11 +104,7 @@ impl Forward {
         };
         match chatwoot.create_message(file.conversation, message).await {
             Ok(id) => {
-                // What becomes of the message becomes of its file.
-                let trace = self.clients.traces.follow(&file.wamid, &file.customer, file.conversation, id).await?;
-                if trace.revoked {
-                    chatwoot.delete_message(file.conversation, id).await?;
-                }
+                self.share_fate(chatwoot, file, id).await?;
                 Ok(Brought::There)
             }
             Err(_) if fetched.broken.is_set() => Ok(Brought::NotYet),
@@ -116,6 +113,15 @@ impl Forward {
             Err(ChatwootError::Refused(_)) => Ok(Brought::Never(Line::MediaNotTaken(file.kind))),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// What becomes of the message becomes of its file.
+    async fn share_fate(&self, chatwoot: &Chatwoot, file: &MissingFile, id: MessageId) -> Result<(), BridgeError> {
+        let trace = self.clients.traces.follow(&file.wamid, &file.customer, file.conversation, id).await?;
+        if trace.revoked {
+            chatwoot.delete_message(file.conversation, id).await?;
+        }
+        Ok(())
     }
 
     /// Tells the agents, beside the message that stands for the file, and once.
@@ -128,7 +134,7 @@ impl Forward {
         line: Line,
     ) -> Result<(), BridgeError> {
         let source = source_id(what, file);
-        if has(since, &source) {
+        if find(since, &source).is_some() {
             return Ok(());
         }
         let content = line.say(self.clients.locale);
@@ -143,8 +149,8 @@ impl Forward {
     }
 }
 
-fn has(listed: &[Listed], source: &str) -> bool {
-    listed.iter().any(|listed| listed.source_id.as_deref() == Some(source))
+fn find<'l>(listed: &'l [Listed], source: &str) -> Option<&'l Listed> {
+    listed.iter().find(|listed| listed.source_id.as_deref() == Some(source))
 }
 
 fn source_id(what: &str, file: &MissingFile) -> String {

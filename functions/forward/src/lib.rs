@@ -16,7 +16,7 @@ mod who;
 use std::time::Duration;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
-use bridge::{BridgeError, Clients, StartError};
+use bridge::{BridgeError, Clients, Settings, StartError};
 use chatwoot::ChatwootError;
 use domain::{Class, Classify as _, InboundTask, SharedClock, Subject, Timestamp, task::Unread};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
@@ -74,11 +74,12 @@ impl Forward {
         let dead_letters = env.text("INBOUND_DEAD_LETTERS_URL");
         let outbound = env.text("OUTBOUND_QUEUE_URL");
         let stage = env.text("STAGE");
-        let (Some(inbound), Some(dead_letters), Some(outbound), Some(stage)) = (inbound, dead_letters, outbound, stage)
+        let settings = Settings::read(&mut env);
+        let (Some(inbound), Some(dead_letters), Some(outbound), Some(stage), Some(settings)) = (inbound, dead_letters, outbound, stage, settings)
         else {
             return Err(env.into_error().into());
         };
-        let clients = Clients::from_env(env, clock).await?;
+        let clients = Clients::new(settings, clock).await?;
         let sqs = &clients.sqs;
         Ok(Self {
             drain: Drain {
@@ -195,20 +196,15 @@ impl Forward {
         }
     }
 
-    /// Puts a task into the dead letters and counts it. Its claim stays open: put back, it is tried again.
+    /// Puts a task into the dead letters. One that cannot be put there stays in its queue.
     async fn set_aside(&self, record: &Record, channel: &str, held: Option<Held>, reason: &'static str) -> Verdict {
-        if let Err(error) = self.drain.dead_letters.put(&record.group, record.body.as_bytes(), reason).await {
-            tracing::warn!(%error, reason, "the dead letters did not take a task; it stays in its queue");
-            return Verdict::Retry { after: None };
+        match self.bury(record, channel, held.as_ref(), reason).await {
+            Ok(()) => Verdict::Done,
+            Err(error) => {
+                tracing::warn!(%error, reason, "a task cannot be set aside yet; it comes again");
+                Verdict::Retry { after: None }
+            }
         }
-        self.metrics.count(Metric::Poisoned);
-        if let Some(held) = held
-            && let Err(error) = self.clients.counters.set_aside(channel, &held, reason).await
-        {
-            tracing::warn!(%error, reason, "a task in the dead letters was not counted; it comes again");
-            return Verdict::Retry { after: None };
-        }
-        Verdict::Done
     }
 
     /// Takes the claim of an item. Nothing is to be done about one that is done.
@@ -216,7 +212,7 @@ impl Forward {
         match self.clients.claims.take(item, &record.id).await? {
             Claim::Won(held) => Ok(Some(Before { held, perhaps_done: false, crashes: 0, refusals: 0 })),
             Claim::Retaken { held, crashes, .. } if crashes >= CRASHES => {
-                self.bury(record, channel, &held, "crashes_the_function").await?;
+                self.bury(record, channel, Some(&held), "crashes_the_function").await?;
                 Ok(None)
             }
             Claim::Retaken { held, crashes, refusals } => {
@@ -233,12 +229,21 @@ impl Forward {
         }
     }
 
-    /// Puts a task into the dead letters and counts it. Put back, it is a task like any other.
-    async fn bury(&self, record: &Record, channel: &str, held: &Held, reason: &'static str) -> Result<(), BridgeError> {
+    /// Puts a task into the dead letters and counts it. Its claim stays open: put back, it is a task like any other.
+    async fn bury(
+        &self,
+        record: &Record,
+        channel: &str,
+        held: Option<&Held>,
+        reason: &'static str,
+    ) -> Result<(), BridgeError> {
         self.drain.dead_letters.put(&record.group, record.body.as_bytes(), reason).await?;
         self.metrics.count(Metric::Poisoned);
         tracing::error!(reason, message.id = record.id, "a task was put into the dead letters");
-        Ok(self.clients.counters.set_aside(channel, held, reason).await?)
+        match held {
+            Some(held) => Ok(self.clients.counters.set_aside(channel, held, reason).await?),
+            None => Ok(()),
+        }
     }
 }
 

@@ -44,8 +44,16 @@ const CLOCKS: Duration = Duration::from_secs(600);
 /// A message that stands in Chatwoot.
 struct Written {
     id: MessageId,
+    /// When an earlier attempt wrote it.
+    stood_since: Option<Timestamp>,
     /// The file for which only a line stands, and which is still to come.
     missing: Option<Media>,
+}
+
+impl Written {
+    fn now(id: MessageId, missing: Option<Media>) -> Self {
+        Self { id, stood_since: None, missing }
+    }
 }
 
 /// What came of a message's file.
@@ -63,7 +71,7 @@ impl Forward {
         let number = message.channel.as_str();
         let Some(before) = self.claim(record, number, &message.item).await? else { return Ok(()) };
         let Some(channel) = self.clients.channels.get(&message.channel).await? else {
-            return self.bury(record, number, &before.held, "unknown_channel").await;
+            return self.bury(record, number, Some(&before.held), "unknown_channel").await;
         };
         if message.author == Author::Business && self.is_our_own(message).await? {
             self.metrics.count(Metric::Duplicate);
@@ -88,8 +96,7 @@ impl Forward {
         let (conversation, written, thread) =
             self.place_and_write(record, shown, &channel, &customer, &chatwoot, &before).await?;
         let revoked = self.follow(message, &customer, conversation, written.id).await? || revoked;
-        self.keep_up(record, message, &customer, &thread, &chatwoot, conversation).await?;
-        self.renew_contact(&chatwoot, &channel, &customer, message).await?;
+        self.keep_up(message, &customer, &thread, &chatwoot, conversation, written.stood_since).await?;
         let link = message.id.as_ref().map(|wamid| Link {
             wamid: wamid.clone(),
             customer,
@@ -178,7 +185,7 @@ impl Forward {
             && let Some(found) = self.written(record, message, chatwoot, conversation).await?
         {
             let missing = rendered.file.filter(|_| found.files().is_empty() && !render::is_new_caption(message));
-            return Ok(Written { id: found.id, missing: missing.cloned() });
+            return Ok(Written { id: found.id, stood_since: found.created_at(), missing: missing.cloned() });
         }
         let quoted = self.quoted(rendered.quote, conversation).await?;
         if quoted.is_some() && render::is_new_caption(message) {
@@ -199,7 +206,7 @@ impl Forward {
         let content = text(&rendered.text);
         let Some(file) = rendered.file else {
             let id = self.write_words(before, chatwoot, conversation, &rendered, &new, &content).await?;
-            return Ok(Written { id, missing: None });
+            return Ok(Written::now(id, None));
         };
         let filed = if before.crashes < CRASHES_WITH_FILE && before.refusals < REFUSED {
             let began = Instant::now();
@@ -213,16 +220,19 @@ impl Forward {
             Filed::NotTaken(Line::MediaLater(file.kind))
         };
         let line = match filed {
-            Filed::There(id) => return Ok(Written { id, missing: None }),
+            Filed::There(id) => return Ok(Written::now(id, None)),
             Filed::NotFetched => Line::MediaLater(file.kind),
             Filed::NotTaken(line) => line,
         };
         // What Meta no longer has, and what is too large for Chatwoot, cannot come later.
-        let later = is_at_meta(message.sent_at, self.clients.clock.now()) && !matches!(line, Line::MediaTooLarge(_));
+        // What came without an id of its own has no place to come to.
+        let later = message.id.is_some()
+            && is_at_meta(message.sent_at, self.clients.clock.now())
+            && !matches!(line, Line::MediaTooLarge(_));
         let line = if later { line } else { last_word(line) };
         let content = text(&render::instead_of_file(&rendered, line, self.clients.locale));
         let id = chatwoot.create_message(conversation, new(&content)).await?;
-        Ok(Written { id, missing: later.then(|| file.clone()) })
+        Ok(Written::now(id, later.then(|| file.clone())))
     }
 
     /// A message without a file of the customer's; its cards may be one of ours.
@@ -325,7 +335,6 @@ impl Forward {
             media: file.id.clone(),
             kind: file.kind,
             mime_type: file.mime_type.clone().filter(|mime_type| mime_type.len() <= LONGEST_TYPE),
-            sha256: file.sha256.clone(),
             sent_at: message.sent_at.min(now),
             tries: 1,
             next_at: now,

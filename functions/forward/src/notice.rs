@@ -18,8 +18,12 @@ impl Forward {
                 Fate::Done
             }
             About::Ignored => Fate::Refused("not_for_us"),
-            About::UnknownField => return self.bury(record, channel, &before.held, "unknown_field").await,
-            About::Unreadable => return self.bury(record, channel, &before.held, "unreadable_item").await,
+            About::UnknownStatus => {
+                tracing::warn!(channel.id = channel, "Meta reports a status of a message that this version does not know");
+                Fate::Refused("unknown_status")
+            }
+            About::UnknownField => return self.bury(record, channel, Some(&before.held), "unknown_field").await,
+            About::Unreadable => return self.bury(record, channel, Some(&before.held), "unreadable_item").await,
         };
         Ok(self.clients.counters.close(channel, &before.held, fate).await?)
     }

@@ -2,12 +2,12 @@
 
 use bridge::BridgeError;
 use chatwoot::{Chatwoot, ChatwootError, Contact, NewContact, upkeep::contact_name};
-use domain::{Channel, ContactId, ConversationId, CustomerId, Message, WaId, subject::Kind, words::Line};
+use domain::{Channel, ContactId, ConversationId, CustomerId, Identity, Message, WaId, subject::Kind, words::Line};
 use queue::Record;
 use serde_json::json;
 use store::{Claim, Thread};
 
-use crate::{Before, Forward, upkeep::opens_window};
+use crate::{Before, Forward, upkeep::begins_conversation};
 
 impl Forward {
     /// The conversation of a customer on a channel.
@@ -55,7 +55,7 @@ impl Forward {
         message: &Message,
         before: &Before,
     ) -> Result<bool, BridgeError> {
-        if !opens_window(message) || self.locks.is_locked(chatwoot, channel, self.clients.clock.now()).await {
+        if !begins_conversation(message) || self.locks.is_locked(chatwoot, channel, self.clients.clock.now()).await {
             return Ok(false);
         }
         let Some(party) = chatwoot.party(conversation).await? else { return Ok(false) };
@@ -146,8 +146,38 @@ impl Forward {
         if let Some(contact) = self.known_contact(chatwoot, customer, message.customer.phone.as_ref()).await? {
             return Ok((self.take_over(chatwoot, channel, customer, contact).await?, false));
         }
+        if self.free_phone(chatwoot, channel, customer, message.customer.phone.as_ref()).await? {
+            match chatwoot.create_contact(channel.inbox, &new.borrowed()).await {
+                Err(ChatwootError::Refused(_)) => {}
+                made => return Ok((made?, true)),
+            }
+        }
         new.phone = None;
         Ok((chatwoot.create_contact(channel.inbox, &new.borrowed()).await?, true))
+    }
+
+    /// Takes a number that was given to somebody new from its former owner's contact, so that no agent reads it there. `false`
+    /// if it was not in the way.
+    async fn free_phone(
+        &self,
+        chatwoot: &Chatwoot,
+        channel: &Channel,
+        customer: &CustomerId,
+        phone: Option<&WaId>,
+    ) -> Result<bool, BridgeError> {
+        let Some(phone) = phone else { return Ok(false) };
+        let owner = Identity { phone: Some(phone.clone()), ..Identity::default() };
+        if self.clients.customers.find(channel.account, &owner).await?.as_ref() != Some(customer) {
+            // What came is older than what is known.
+            return Ok(false);
+        }
+        let Some(shown) = phone.e164() else { return Ok(false) };
+        let Some(contact) = look_up(chatwoot, "phone_number", &shown).await? else { return Ok(false) };
+        match chatwoot.clear_phone(contact.id).await {
+            Ok(()) | Err(ChatwootError::Gone) => Ok(true),
+            Err(ChatwootError::Refused(_)) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// A contact that carries our id, or the customer's phone and nobody else's id.

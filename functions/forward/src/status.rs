@@ -10,7 +10,7 @@ use platform::Priced;
 use queue::{Letter, Record};
 use store::{Entry, Fate, Held, Link, Met};
 
-use crate::Forward;
+use crate::{Before, Forward};
 
 /// The reason under which a status is refused whose message nobody knows.
 const UNKNOWN: &str = "unknown_message";
@@ -44,7 +44,7 @@ impl Forward {
             return Ok(counters.close(channel, &before.held, Fate::Refused("unknown_channel")).await?);
         };
         let fate = match self.about(status, known.account).await? {
-            Found::Part(about) => self.apply(status, &about).await?,
+            Found::Part(about) => self.apply(status, &about, &before).await?,
             Found::Whole => Fate::Done,
             Found::Nothing => return self.wait_for_its_message(status, &before.held).await,
         };
@@ -100,13 +100,14 @@ impl Forward {
     }
 
     /// Moves the part forward and tells the agent.
-    async fn apply(&self, status: &StatusUpdate, about: &About) -> Result<Fate, BridgeError> {
+    async fn apply(&self, status: &StatusUpdate, about: &About, before: &Before) -> Result<Fate, BridgeError> {
         let Some((entry, news)) = self.move_forward(status, about).await? else { return Ok(Fate::Refused(UNKNOWN)) };
         let chatwoot = self.clients.chatwoot(about.account).await?;
-        tell(&self.clients, &chatwoot, &entry).await?;
-        if news {
+        // An earlier attempt may have written the news down and got no further.
+        if news || before.perhaps_done {
             self.learn(status, &entry).await?;
         }
+        tell(&self.clients, &chatwoot, &entry).await?;
         if let Outcome::Trouble { .. } = entry.outgoing.outcome() {
             // The agent may press Retry from now on, and that callback may be lost.
             self.clients.rounds.watch(&status.channel, about.account, about.conversation).await?;

@@ -10,10 +10,9 @@ use chatwoot::{
     upkeep::{self, ContactChange, Standing},
 };
 use domain::{
-    Author, Class, Classify as _, Content, ConversationId, CustomerId, Locale, Message, Subject, UserId,
+    Author, Class, Classify as _, Content, ConversationId, CustomerId, Locale, Message, Subject, Timestamp, UserId, WaId,
     message::Referral, words::Line,
 };
-use queue::Record;
 use serde_json::{Map, Value, json};
 use store::Thread;
 
@@ -26,28 +25,38 @@ const PATIENCE: Duration = Duration::from_secs(15 * 60);
 const ADVERT: [&str; 4] = ["ctwa_clid", "source_id", "source_type", "source_url"];
 
 impl Forward {
+    /// `stood_since` is when an earlier attempt wrote the message.
     pub(crate) async fn keep_up(
         &self,
-        record: &Record,
         message: &Message,
         customer: &CustomerId,
         thread: &Thread,
         chatwoot: &Chatwoot,
         conversation: ConversationId,
+        stood_since: Option<Timestamp>,
     ) -> Result<(), BridgeError> {
         if let Some(opt_out) = opt_out(&message.content) {
             self.clients.profiles.marketing(customer, &message.channel, opt_out, message.sent_at).await?;
         }
         let profile = self.new_profile(message, customer, thread).await?;
-        if profile.is_none() && message.referral.is_none() {
+        let renews = message.customer.group.is_none() && tells_a_number(&message.content);
+        if profile.is_none() && message.referral.is_none() && !renews {
             return Ok(());
         }
-        let done = self.bring_up_to_date(message, customer, chatwoot, conversation, profile.is_some()).await;
-        match done {
-            Err(BridgeError::Chatwoot(error)) if self.is_hopeless(record, &error) => {
+        let changed = profile.is_some() || renews;
+        match self.bring_up_to_date(message, customer, chatwoot, conversation, changed).await {
+            Ok(()) => {}
+            // What is refused is refused again, and what is gone stays gone.
+            Err(BridgeError::Chatwoot(error))
+                if error.class() == Class::Permanent || matches!(error, ChatwootError::Gone) =>
+            {
                 tracing::warn!(%error, "Chatwoot did not take a name or an attribute; the message stands without");
             }
-            done => done?,
+            Err(BridgeError::Chatwoot(error)) if stood_since.is_some_and(|since| self.is_long_ago(since)) => {
+                tracing::warn!(%error, "Chatwoot does not take a name or an attribute; a later message brings them");
+                return Ok(());
+            }
+            Err(error) => return Err(error),
         }
         if let Some(profile) = profile {
             self.clients.profiles.seen(customer, &message.channel, &profile).await?;
@@ -55,10 +64,8 @@ impl Forward {
         Ok(())
     }
 
-    /// What Chatwoot refuses it will refuse again, and what is gone stays gone.
-    fn is_hopeless(&self, record: &Record, error: &ChatwootError) -> bool {
-        let waited = self.clients.clock.now().since(record.sent_at);
-        error.class() == Class::Permanent || matches!(error, ChatwootError::Gone) || waited >= PATIENCE
+    fn is_long_ago(&self, since: Timestamp) -> bool {
+        self.clients.clock.now().since(since) >= PATIENCE
     }
 
     /// The hash of the customer's profile, if it is not the one Chatwoot was last brought up to date with.
@@ -85,7 +92,8 @@ impl Forward {
     /// What stands for the profile a message shows.
     pub(crate) fn profile_hash(&self, message: &Message) -> Subject {
         let user = message.customer.user_id.as_ref().map(UserId::as_str);
-        let parts = [message.name.as_deref(), message.username.as_deref(), user];
+        let phone = message.customer.phone.as_ref().map(WaId::as_str);
+        let parts = [message.name.as_deref(), message.username.as_deref(), user, phone];
         self.clients.profiles.hash(parts.map(Option::unwrap_or_default))
     }
 
@@ -95,7 +103,7 @@ impl Forward {
         customer: &CustomerId,
         chatwoot: &Chatwoot,
         conversation: ConversationId,
-        new_profile: bool,
+        changed: bool,
     ) -> Result<(), BridgeError> {
         let Some(standing) = chatwoot.standing(conversation).await? else { return Ok(()) };
         if let Some(referral) = &message.referral {
@@ -104,13 +112,19 @@ impl Forward {
                 chatwoot.set_attributes(conversation, &attributes).await?;
             }
         }
-        if new_profile {
-            let change = self.contact_change(message, customer, &standing).await?;
-            if !change.is_empty() {
-                chatwoot.change_contact(standing.contact, &change).await?;
-            }
+        if !changed {
+            return Ok(());
         }
-        Ok(())
+        let mut change = self.contact_change(message, customer, &standing).await?;
+        if change.is_empty() {
+            return Ok(());
+        }
+        let mut done = chatwoot.change_contact(standing.contact, &change).await;
+        if matches!(done, Err(ChatwootError::Refused(_))) && change.phone_number.take().is_some() && !change.is_empty() {
+            // Another contact has the number; an agent has to say which of the two stays.
+            done = chatwoot.change_contact(standing.contact, &change).await;
+        }
+        Ok(done?)
     }
 
     async fn contact_change(
@@ -126,6 +140,7 @@ impl Forward {
                 change.attributes.insert(key.to_owned(), json!(value));
             }
         }
+        change.phone_number = new_phone(message, standing.phone_number.as_deref());
         let name = message.name.as_deref().map(upkeep::contact_name).filter(|name| !name.is_empty());
         if let Some(name) = name.filter(|name| *name != standing.name)
             && (is_stopgap(message, &standing.name)
@@ -136,6 +151,32 @@ impl Forward {
         }
         Ok(change)
     }
+}
+
+/// Whether a message is about the customer's own number or id: a change, or an address card asked for.
+fn tells_a_number(content: &Content) -> bool {
+    match content {
+        Content::Moved { now, .. } => !now.is_empty(),
+        Content::Contacts { .. } => true,
+        _ => false,
+    }
+}
+
+/// The phone a contact is to have. It fills a gap, and a new number replaces the old one, but never what an agent put there.
+fn new_phone(message: &Message, shown: Option<&str>) -> Option<String> {
+    let person = &message.customer;
+    let phone = person.phone.as_ref().or(person.wa_id.as_ref()).filter(|_| person.group.is_none())?;
+    let shown = shown.map(WaId::new);
+    let may_change = match (&shown, &message.content) {
+        (None, _) => true,
+        (Some(shown), Content::Moved { before, .. }) => before.phone.as_ref().is_some_and(|old| same(old, shown)),
+        (Some(_), _) => false,
+    };
+    phone.e164().filter(|_| may_change && shown.is_none_or(|shown| !same(&shown, phone)))
+}
+
+fn same(one: &WaId, other: &WaId) -> bool {
+    one.canonical() == other.canonical()
 }
 
 /// A name nobody chose: the phone, the username, or the word for somebody without a name.
@@ -198,4 +239,9 @@ pub(crate) fn opens_window(message: &Message) -> bool {
             Content::Call { event, .. } => event.starts_with("connect"),
             _ => true,
         }
+}
+
+/// Whether a message may be the first of a new conversation. A reaction belongs where what it is about stands.
+pub(crate) fn begins_conversation(message: &Message) -> bool {
+    opens_window(message) && !matches!(message.content, Content::Reaction { .. })
 }

@@ -3,9 +3,7 @@
 use std::borrow::Cow;
 
 use bridge::BridgeError;
-use chatwoot::{Chatwoot, ChatwootError, upkeep::ContactChange};
-use domain::{Channel, Content, CustomerId, Delivery, Identity, Message, StatusUpdate, WaId};
-use serde_json::json;
+use domain::{Channel, Content, CustomerId, Delivery, Identity, Message, StatusUpdate};
 use store::Entry;
 
 use crate::Forward;
@@ -28,53 +26,6 @@ impl Forward {
         }
     }
 
-    /// The contact follows its person: a new number replaces the old one, unless an agent had put something else there, and a
-    /// number the customer gave when asked for it fills a gap.
-    pub(crate) async fn renew_contact(
-        &self,
-        chatwoot: &Chatwoot,
-        channel: &Channel,
-        customer: &CustomerId,
-        message: &Message,
-    ) -> Result<(), BridgeError> {
-        let before = match &message.content {
-            Content::Moved { before, now, .. } if !now.is_empty() => before.phone.as_ref(),
-            Content::Contacts { .. } => None,
-            _ => return Ok(()),
-        };
-        let person = &message.customer;
-        let thread = self.clients.customers.thread(customer, &channel.phone_number_id).await?;
-        let Some(id) = thread.and_then(|thread| thread.contact).filter(|_| person.group.is_none()) else {
-            return Ok(());
-        };
-        let Some(contact) = chatwoot.contact(id).await? else { return Ok(()) };
-        let mut change = ContactChange::default();
-        if let Some(user) = &person.user_id {
-            change.attributes.insert("whatsapp_user_id".to_owned(), json!(user));
-        }
-        let shown = contact.phone_number.as_deref().map(WaId::new);
-        let replaceable = shown.as_ref().is_none_or(|shown| before.is_some_and(|old| same(old, shown)));
-        let phone = person.phone.as_ref().or(person.wa_id.as_ref());
-        let phone = phone.filter(|new| replaceable && shown.as_ref().is_none_or(|old| !same(old, new)));
-        change.phone_number = phone.and_then(WaId::e164);
-        if change.is_empty() {
-            return Ok(());
-        }
-        let mut changed = chatwoot.change_contact(id, &change).await;
-        if matches!(changed, Err(ChatwootError::Refused(_))) && change.phone_number.take().is_some() {
-            // Another contact has the number; an agent has to say which of the two stays.
-            changed = chatwoot.change_contact(id, &change).await;
-        }
-        match changed {
-            Ok(()) | Err(ChatwootError::Gone) => Ok(()),
-            Err(ChatwootError::Refused(status)) => {
-                tracing::warn!(status, "Chatwoot does not let the bridge keep a contact current");
-                Ok(())
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
     /// A status of something we sent to this very customer names them by all their ids. One of a failure proves nothing.
     pub(crate) async fn learn(&self, status: &StatusUpdate, entry: &Entry) -> Result<(), BridgeError> {
         let Some(customer) = &entry.customer else { return Ok(()) };
@@ -94,8 +45,4 @@ fn renewed(before: &Identity, now: &Identity) -> Identity {
         phone: now.phone.clone().or_else(|| before.phone.clone()),
         ..Identity::default()
     }
-}
-
-fn same(one: &WaId, other: &WaId) -> bool {
-    one.canonical() == other.canonical()
 }

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use bridge::{BridgeError, Clients, StartError};
+use bridge::{BridgeError, Clients, Settings, StartError};
 use domain::{AccountId, Channel, ConversationId, Hint, OutboundTask, SharedClock, Timestamp};
 use futures_util::{StreamExt as _, stream};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
@@ -59,10 +59,11 @@ impl Reconcile {
         let inbound = env.text("INBOUND_QUEUE_URL");
         let outbound = env.text("OUTBOUND_QUEUE_URL");
         let stage = env.text("STAGE");
-        let (Some(inbound), Some(outbound), Some(stage)) = (inbound, outbound, stage) else {
+        let settings = Settings::read(&mut env);
+        let (Some(inbound), Some(outbound), Some(stage), Some(settings)) = (inbound, outbound, stage, settings) else {
             return Err(env.into_error().into());
         };
-        let clients = Clients::from_env(env, clock).await?;
+        let clients = Clients::new(settings, clock).await?;
         Ok(Self {
             inbound: Queue::new(clients.sqs.clone(), inbound),
             outbound: Queue::new(clients.sqs.clone(), outbound),

@@ -6,6 +6,7 @@ use domain::{
     Channel,
     channel::{Cut, Happening, State},
 };
+use platform::Metric;
 
 use crate::Reconcile;
 
@@ -19,6 +20,7 @@ impl Reconcile {
         let id = &channel.phone_number_id;
         let at = self.clients.clock.now().max(channel.state_at);
         if self.clients.channels.happened(id, Happening::Reconnected, at).await?.is_some() {
+            self.metrics.count(Metric::ChannelUp);
             tracing::warn!(channel.id = %id, "a number whose access had been withdrawn can send again");
         }
         Ok(())

@@ -2,18 +2,21 @@
 //! counted, as done once its message is known, as refused when its day is over.
 
 use bridge::{BridgeError, tell};
-use domain::{Channel, Outgoing};
+use domain::{Channel, Outgoing, Timestamp};
 use store::{EarlyStatus, Fate, Link};
 
 use crate::{AT_ONCE, Reconcile};
+
+/// Seconds from one round to the next.
+const EVERY: i64 = 300;
 
 impl Reconcile {
     /// Settles those that can be.
     pub(crate) async fn statuses(&self, channel: &Channel) -> Result<(), BridgeError> {
         let now = self.clients.clock.now();
         let all = self.clients.early.all(&channel.phone_number_id).await?;
-        for status in all.into_iter().filter(|status| status.is_worth_a_look(now)).take(AT_ONCE) {
-            if let Err(error) = self.settle(channel, &status).await {
+        for status in turn(&all, now) {
+            if let Err(error) = self.settle(channel, status).await {
                 tracing::warn!(%error, "a status has to wait for the next round");
             }
         }
@@ -51,5 +54,31 @@ impl Reconcile {
             tell(&self.clients, &chatwoot, &entry).await?;
         }
         Ok(())
+    }
+}
+
+/// Those whose turn it is. Another app of the business may send on the same number, and thousands may wait for a message that
+/// never becomes known: each round goes on where the last one ended.
+fn turn<T>(all: &[T], now: Timestamp) -> impl Iterator<Item = &T> {
+    let round = usize::try_from(now.as_secs() / EVERY).unwrap_or_default();
+    let start = if all.len() > AT_ONCE { round.wrapping_mul(AT_ONCE) % all.len() } else { 0 };
+    all.iter().cycle().skip(start).take(all.len().min(AT_ONCE))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn everything_has_its_turn() {
+        for waiting in [0, 1, AT_ONCE, AT_ONCE + 1, 3 * AT_ONCE - 7] {
+            let all: Vec<usize> = (0..waiting).collect();
+            let rounds = i64::try_from(waiting.div_ceil(AT_ONCE)).unwrap();
+            let seen = (1..=rounds).flat_map(|round| turn(&all, Timestamp::from_secs(1_790_000_000 + round * EVERY)));
+            assert_eq!(seen.copied().collect::<BTreeSet<_>>().len(), waiting);
+            assert!(turn(&all, Timestamp::from_secs(1_790_000_000)).count() <= AT_ONCE);
+        }
     }
 }

@@ -10,7 +10,7 @@ mod waiting;
 use std::time::Duration;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
-use bridge::{BridgeError, Clients, StartError};
+use bridge::{BridgeError, Clients, Settings, StartError};
 use domain::{Class, Classify as _, Hint, MessageId, OutboundTask, SharedClock, Timestamp};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use platform::{Environment, Metric, Metrics};
@@ -79,10 +79,11 @@ impl Send {
         let outbound = env.text("OUTBOUND_QUEUE_URL");
         let dead_letters = env.text("OUTBOUND_DEAD_LETTERS_URL");
         let stage = env.text("STAGE");
-        let (Some(outbound), Some(dead_letters), Some(stage)) = (outbound, dead_letters, stage) else {
+        let settings = Settings::read(&mut env);
+        let (Some(outbound), Some(dead_letters), Some(stage), Some(settings)) = (outbound, dead_letters, stage, settings) else {
             return Err(env.into_error().into());
         };
-        let clients = Clients::from_env(env, clock).await?;
+        let clients = Clients::new(settings, clock).await?;
         let sqs = &clients.sqs;
         Ok(Self {
             drain: Drain {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use domain::{InboundTask, SharedClock, Subject, SubjectKey, subject::Kind};
+use domain::{SharedClock, Subject, SubjectKey, subject::Kind};
 use lambda_http::{Body, Error, Request, RequestExt as _, Response, http::Method};
 use platform::{AppSecrets, ConfigError, Environment, Metric, Metrics, SecretError, Secrets, aws::Aws};
 use queue::{DeadLetters, Letter, Queue, QueueError};
@@ -18,6 +18,9 @@ const LIMIT: usize = 4 * 1024 * 1024;
 
 /// How long counting may keep Meta waiting for its answer. What is not counted here is counted by `forward`.
 const COUNTING: Duration = Duration::from_secs(1);
+
+/// Why an item that no queue takes is in the dead letters.
+const TOO_LARGE: &str = "too_large_for_the_queue";
 
 /// The function's settings and clients.
 #[derive(Debug)]
@@ -151,6 +154,7 @@ impl Webhook {
         self.metrics.add(Metric::Received, tasks.len());
         let mut letters = Vec::with_capacity(tasks.len());
         let mut received: BTreeMap<&str, Vec<&Subject>> = BTreeMap::new();
+        let mut too_large = Vec::new();
         for task in &tasks {
             // Each receipt is a letter of its own: a repeat is a claim's to find out, so that it is counted.
             let letter = Letter::new(task.group.as_str(), Uuid::new_v4().to_string(), &task.task)?;
@@ -158,25 +162,25 @@ impl Webhook {
                 letters.push(letter);
                 received.entry(task.task.channel()).or_default().push(task.task.item());
             } else {
-                self.set_aside(&letter, &task.task).await?;
+                self.dead_letters.put(&letter.group, letter.body.as_bytes(), TOO_LARGE).await?;
+                self.metrics.count(Metric::Poisoned);
+                tracing::error!(bytes = letter.body.len(), "an item is too large for the queue; it is in the dead letters");
+                too_large.push((task.task.channel(), task.task.item()));
             }
         }
         self.inbound.send_all(letters).await?;
         // After the queue has everything: what Meta is not told to be stored is not received.
-        for (channel, items) in received {
-            self.counted(self.counters.receive(channel, &items)).await;
-        }
+        self.counted(async {
+            for (channel, items) in received {
+                self.counters.receive(channel, &items).await?;
+            }
+            for (channel, item) in too_large {
+                self.counters.count(channel, item, Fate::Refused(TOO_LARGE)).await?;
+            }
+            Ok(())
+        })
+        .await;
         Ok(empty(200))
-    }
-
-    /// An item no queue takes.
-    async fn set_aside(&self, letter: &Letter, task: &InboundTask) -> Result<(), Trouble> {
-        self.dead_letters.put(&letter.group, letter.body.as_bytes(), "too_large_for_the_queue").await?;
-        self.metrics.count(Metric::Poisoned);
-        tracing::error!(bytes = letter.body.len(), "an item is too large for the queue; it is in the dead letters");
-        let fate = Fate::Refused("too_large_for_the_queue");
-        self.counted(self.counters.count(task.channel(), task.item(), fate)).await;
-        Ok(())
     }
 
     /// Counts, but lets nothing depend on it: what is stored is stored.

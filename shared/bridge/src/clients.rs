@@ -75,10 +75,23 @@ pub struct Clients {
     app_secret: String,
 }
 
-impl Clients {
-    /// Builds them from the environment, and reads the secret behind the keyed hashes.
-    pub async fn from_env(mut env: Environment, clock: SharedClock) -> Result<Self, StartError> {
-        let aws = Aws::from_env(&mut env);
+/// What they are built from.
+#[derive(Debug)]
+pub struct Settings {
+    aws: Aws,
+    table: String,
+    app_secret: String,
+    chatwoot_url: Url,
+    graph_url: Url,
+    graph_version: String,
+    locale: Locale,
+    retention: Duration,
+}
+
+impl Settings {
+    /// Reads them; what is missing or wrong stays with the environment.
+    pub fn read(env: &mut Environment) -> Option<Self> {
+        let aws = Aws::from_env(env);
         let table = env.text("TABLE_NAME");
         let app_secret = env.text("APP_SECRET");
         let chatwoot_url = env.url("CHATWOOT_URL");
@@ -86,19 +99,27 @@ impl Clients {
         let graph_version = env.text("GRAPH_VERSION");
         let locale = env.parsed::<Locale>("LOCALE");
         let retention = env.parsed::<u64>("RETENTION_DAYS");
-        let (Some(aws), Some(table), Some(app_secret), Some(chatwoot_url)) = (aws, table, app_secret, chatwoot_url)
-        else {
-            return Err(env.into_error().into());
-        };
-        let (Some(graph_url), Some(graph_version), Some(locale), Some(retention)) =
-            (graph_url, graph_version, locale, retention)
-        else {
-            return Err(env.into_error().into());
-        };
+        Some(Self {
+            aws: aws?,
+            table: table?,
+            app_secret: app_secret?,
+            chatwoot_url: chatwoot_url?,
+            graph_url: graph_url?,
+            graph_version: graph_version?,
+            locale: locale?,
+            retention: Duration::from_secs(retention? * 86_400),
+        })
+    }
+}
+
+impl Clients {
+    /// Builds them, and reads the secret behind the keyed hashes.
+    pub async fn new(settings: Settings, clock: SharedClock) -> Result<Self, StartError> {
+        let Settings { aws, table, app_secret, chatwoot_url, graph_url, graph_version, locale, retention } = settings;
         let secrets = Secrets::new(aws.secrets, clock.clone());
         let key = SubjectKey::new(secrets.get::<AppSecrets>(&app_secret).await?.subject_key);
         let http = Http::new(Arc::new(PublicOnly))?;
-        let table = Table::new(aws.dynamodb, table, clock.clone(), Duration::from_secs(retention * 86_400));
+        let table = Table::new(aws.dynamodb, table, clock.clone(), retention);
         Ok(Self {
             graph: Graph::new(http.kept.clone(), http.fresh.clone(), graph_url, graph_version),
             channels: Channels::new(table.clone()),

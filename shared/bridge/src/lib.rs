@@ -6,7 +6,7 @@ mod error;
 mod standing;
 mod tell;
 
-pub use clients::{Clients, StartError};
+pub use clients::{Clients, Settings, StartError};
 pub use error::BridgeError;
 pub use standing::is_ours;
 pub use tell::tell;

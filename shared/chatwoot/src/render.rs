@@ -32,6 +32,9 @@ pub fn render(message: &Message, locale: Locale) -> Rendered<'_> {
     let mut rendered = kinds::content(message, &message.content, locale);
     rendered.quote = rendered.quote.or(message.reply_to.as_ref());
     let mut text = std::mem::take(&mut rendered.text);
+    if rendered.file.is_none() && text.chars().all(is_invisible) {
+        text = Inbound::Blank.say(locale);
+    }
     if let Some(product) = &message.product {
         let (id, catalog) = (plain(&product.id), product.catalog.as_deref().map(plain));
         text = join(&Inbound::Product { id: &id, catalog: catalog.as_deref() }.say(locale), &text);
@@ -87,6 +90,18 @@ fn spoken(message: &Message, text: &str) -> String {
         }
         text => format!("{speaker}: {text}"),
     }
+}
+
+/// Spaces, and what has no form of its own: Chatwoot would show an empty message.
+fn is_invisible(c: char) -> bool {
+    c.is_whitespace()
+        || c.is_control()
+        || matches!(
+            c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180e}'
+                | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
+                | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{e0000}'..='\u{e0fff}'
+        )
 }
 
 /// Words in which nothing is a mark, within a line.

@@ -21,6 +21,8 @@ pub struct Standing {
     pub contact: ContactId,
     /// What agents call it.
     pub name: String,
+    /// Its phone.
+    pub phone_number: Option<String>,
     /// The contact's attributes.
     pub contact_attributes: Map<String, Value>,
     /// The conversation's attributes.
@@ -63,6 +65,8 @@ struct Sender {
     #[serde(default)]
     name: Option<String>,
     #[serde(default)]
+    phone_number: Option<String>,
+    #[serde(default)]
     custom_attributes: Option<Map<String, Value>>,
 }
 
@@ -75,6 +79,7 @@ impl Chatwoot {
         Ok(row.map(|row| Standing {
             contact: row.meta.sender.id,
             name: row.meta.sender.name.unwrap_or_default(),
+            phone_number: row.meta.sender.phone_number.filter(|phone| !phone.is_empty()),
             contact_attributes: row.meta.sender.custom_attributes.unwrap_or_default(),
             attributes: row.custom_attributes.unwrap_or_default(),
         }))
@@ -94,6 +99,12 @@ impl Chatwoot {
         }
         let request = self.request(Method::PUT, &["contacts", &contact.to_string()]);
         self.json(request.json(&body)).await.map(|_: Value| ())
+    }
+
+    /// Takes the phone from a contact: it is somebody else's now.
+    pub async fn clear_phone(&self, contact: ContactId) -> Result<(), ChatwootError> {
+        let request = self.request(Method::PUT, &["contacts", &contact.to_string()]);
+        self.json(request.json(&json!({ "phone_number": null }))).await.map(|_: Value| ())
     }
 
     /// Gives a conversation these attributes and no others.

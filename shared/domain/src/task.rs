@@ -96,6 +96,8 @@ pub enum About {
     Account,
     /// Not meant for us: the App Dashboard's test sample, or another product of the same app.
     Ignored,
+    /// A status with a word we do not know: it tells nothing about a message.
+    UnknownStatus,
     /// A field we do not know, or do not handle: kept in the dead letters.
     UnknownField,
     /// An item whose shape tells nothing: no person, no message.

@@ -218,7 +218,7 @@ impl Customers {
     pub async fn unbind(&self, customer: &CustomerId, channel: &PhoneNumberId) -> Result<(), StoreError> {
         let change = Change {
             key: thread_key(customer, channel),
-            update: "REMOVE contact, conversation".to_owned(),
+            update: "REMOVE contact, conversation, profile".to_owned(),
             condition: Some("attribute_exists(pk)".to_owned()),
             values: Item::new(),
         };

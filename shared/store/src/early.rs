@@ -11,9 +11,6 @@ use crate::{StoreError, Table, table::Key};
 /// How long a status waits for its message.
 pub(crate) const WAITS: Duration = Duration::from_secs(86_400);
 
-/// How long its message may reasonably be on its way into the table.
-const FRESH: Duration = Duration::from_secs(3600);
-
 /// For a `reconcile` that stood still for a while.
 const KEPT: Duration = Duration::from_secs(8 * 86_400);
 
@@ -26,14 +23,6 @@ pub struct EarlyStatus {
     pub message: Subject,
     /// When it is given up.
     pub until: Timestamp,
-}
-
-impl EarlyStatus {
-    /// Whether its message may have become known just now, or its day is over. In between nothing happens, and thousands may
-    /// wait: another app of the business may send on the same number.
-    pub fn is_worth_a_look(&self, now: Timestamp) -> bool {
-        now >= self.until || now < self.until - WAITS + FRESH
-    }
 }
 
 #[derive(Deserialize, Serialize)]

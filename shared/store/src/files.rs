@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::{ReturnValue, TransactWriteItem};
 use domain::{
     AccountId, Author, ConversationId, CustomerId, MediaId, MessageId, PhoneNumberId, Subject, Timestamp, Wamid,
-    message::{Digest, Media, MediaKind},
+    message::{Media, MediaKind},
 };
 use serde::{Deserialize, Serialize};
 
@@ -58,9 +58,6 @@ pub struct MissingFile {
     /// Its type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mime_type: Option<String>,
-    /// Its checksum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sha256: Option<Digest>,
     /// When its message was written.
     pub sent_at: Timestamp,
     /// How often it was asked for, with its message the first time.
@@ -83,7 +80,8 @@ impl MissingFile {
             id: self.media.clone(),
             kind: self.kind,
             mime_type: self.mime_type.clone(),
-            sha256: self.sha256.clone(),
+            // Meta says it again with the file.
+            sha256: None,
             filename: None,
         }
     }
@@ -195,7 +193,6 @@ mod tests {
             media: MediaId::new("m"),
             kind: MediaKind::Image,
             mime_type: None,
-            sha256: None,
             sent_at: SENT,
             tries,
             next_at: SENT,

@@ -294,7 +294,7 @@ impl Splitter<'_> {
         let fields = Fields::read(raw);
         let read = fields.as_ref().and_then(|fields| Some((fields, fields.text("id")?, delivery(fields)?)));
         let (Some(channel), Some((fields, id, delivery))) = (&change.channel, read) else {
-            let about = if fields.is_some() { About::Account } else { About::Unreadable };
+            let about = if fields.is_some() { About::UnknownStatus } else { About::Unreadable };
             return self.item_notice(change, about, raw);
         };
         let person = Person {

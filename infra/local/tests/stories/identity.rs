@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use testkit::World;
 
-use crate::cast::{HOUR, MINUTE, ana, ana_wrote, body, goes_by, post, text};
+use crate::cast::{HOUR, MINUTE, always, ana, ana_wrote, answer, body, goes_by, post, text};
 
 const OLD: &str = "5215555550123";
 const NEW: &str = "5215555550199";
@@ -183,6 +183,8 @@ async fn a_recycled_number_is_a_new_customer_and_the_former_owner_is_reached_by_
     zoe.writes("número nuevo").await.unwrap();
     world.work().await.unwrap();
     assert_eq!(world.agent_reads("Zoe"), ["Zoe: número nuevo"]);
+    let phones: Vec<_> = world.chatwoot.contacts().into_iter().map(|contact| contact.phone_number).collect();
+    assert_eq!(phones, [None, Some("+5215555550123".to_owned())], "the number is on its new owner's contact only");
     answers(&world, first, "para Ana").await;
     assert_eq!(last_to(&world), ANA);
     assert_eq!(zoe.heard(), [""; 0]);
@@ -402,4 +404,50 @@ async fn the_window_and_the_address_follow_the_newest_message_whatever_the_order
     arrives(&world, &from(Some("525555550123"), Some(&ana.user_id()), "wamid.late", AT - 3600, "antes")).await;
     answers(&world, conversation, "sí").await;
     assert_eq!(last_to(&world), OLD);
+}
+
+#[tokio::test]
+async fn a_number_that_shows_later_or_changes_reaches_the_contact_that_was_kept() {
+    let world = World::start().await.unwrap();
+    arrives(&world, &from(None, Some(ANA), "wamid.1", AT, "uno")).await;
+    let sofia = world.chatwoot.agent("Sofía");
+    let kept = sofia.adds_contact("Ana de la agenda", None).await;
+    sofia.merges(kept, world.chatwoot.contacts()[0].id).await;
+    let phone = || world.chatwoot.contacts()[0].phone_number.clone();
+    arrives(&world, &from(Some(OLD), Some(ANA), "wamid.2", AT + 1, "dos")).await;
+    assert_eq!((world.chatwoot.contacts()[0].id, phone().as_deref()), (kept, Some("+5215555550123")));
+    let changed = json!({"body": "changed", "wa_id": NEW, "type": "user_changed_number"});
+    let announcement = |wamid: &str| system(&json!({"from": OLD}), wamid, AT + 2, &changed);
+    // A Chatwoot that takes no change holds up nobody.
+    world.chatwoot.faults().add(always("PUT", "/contacts/", answer(500)));
+    arrives(&world, &announcement("wamid.s")).await;
+    arrives(&world, &from(Some(NEW), None, "wamid.3", AT + 3, "tres")).await;
+    goes_by(&world, HOUR, 5 * MINUTE).await;
+    assert_eq!((conversations(&world), world.queued("inbound")), (vec![["uno", "dos", "tres"].map(str::to_owned).to_vec()], 0));
+    world.chatwoot.faults().clear();
+    arrives(&world, &announcement("wamid.t")).await;
+    assert_eq!(phone().as_deref(), Some("+5215555550199"));
+    // What an agent put there stays.
+    sofia.changes_phone(kept, Some("+5215555550777")).await;
+    let back = json!({"body": "changed", "wa_id": OLD, "type": "user_changed_number"});
+    arrives(&world, &system(&json!({"from": NEW}), "wamid.u", AT + 4, &back)).await;
+    assert_eq!(phone().as_deref(), Some("+5215555550777"));
+}
+
+#[tokio::test]
+async fn a_reaction_stays_where_its_message_stands_when_that_is_resolved() {
+    let world = World::start().await.unwrap();
+    world.chatwoot.lock_to_single_conversation(14, false);
+    let (ana, first) = ana_wrote(&world).await;
+    answers(&world, first, "su moto está lista").await;
+    let sent = world.meta.requests().pop().unwrap().wamid.unwrap();
+    world.chatwoot.agent("Sofía").resolves(first).await;
+    ana.reacts(&sent, "👍").await.unwrap();
+    ana.reacts(&sent, "").await.unwrap();
+    world.work().await.unwrap();
+    assert_eq!(world.chatwoot.conversations().len(), 1);
+    let seen = world.chatwoot.messages(first);
+    let reply = seen.iter().find(|message| message.content == "su moto está lista").map(|message| message.id);
+    let quotes: Vec<_> = seen[seen.len() - 2..].iter().map(|message| message.in_reply_to).collect();
+    assert_eq!(quotes, [reply, reply]);
 }

@@ -298,3 +298,15 @@ async fn hundreds_of_messages_of_many_people_at_once_come_in_order_through_a_bad
     }
     assert_eq!((all, world.chatwoot.contacts().len(), world.chatwoot.conversations().len()), (240, 12, 12));
 }
+
+#[tokio::test]
+async fn a_message_in_which_there_is_nothing_to_see_says_so() {
+    let world = World::start().await.unwrap();
+    let ana = ana(&world);
+    for text in [" ", "\n\n", "\u{200b}\u{200d}", "\u{3164}", "."] {
+        ana.writes(text).await.unwrap();
+    }
+    world.work().await.unwrap();
+    let blank = "Ana: (mensaje en blanco)";
+    assert_eq!(world.agent_reads("Ana"), [blank, blank, blank, blank, "Ana: ."]);
+}

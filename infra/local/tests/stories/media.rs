@@ -284,3 +284,27 @@ async fn an_agent_deletes_the_conversation_before_the_file_comes() {
     assert_eq!(world.agent_reads("Ana"), ["Ana: hola otra vez"]);
     assert_eq!((world.queued("inbound"), world.dead_letters("inbound").len()), (0, 0));
 }
+
+#[tokio::test]
+async fn a_message_taken_back_takes_its_late_file_with_it_wherever_forward_dies() {
+    let world = World::start().await.unwrap();
+    let (ana, _) = ana_wrote(&world).await;
+    let (mut awaits, mut lives) = (0, 0);
+    while lives < 6 {
+        world.meta.faults().add(always("GET", "", answer(500)));
+        let wamid = ana.sends_file("image", b"a picture".to_vec(), "image/jpeg", None, None).await.unwrap();
+        world.work().await.unwrap();
+        world.meta.faults().clear();
+        world.pass(5 * MINUTE);
+        world.reconcile().await.unwrap();
+        let killed = world.forward_killed(awaits).await.unwrap();
+        ana.revokes(&wamid).await.unwrap();
+        world.work().await.unwrap();
+        world.calm().await;
+        rounds(&world, 30 * MINUTE, 6 * MINUTE).await;
+        assert_eq!(files(&world), 0, "killed at await {awaits}");
+        lives = if killed { 0 } else { lives + 1 };
+        awaits += 1;
+    }
+    assert!(awaits > 12, "only {awaits} moments to die at");
+}

@@ -3,7 +3,7 @@
 use serde_json::json;
 use testkit::World;
 
-use crate::cast::{HOUR, MINUTE, always, ana, answer, calls, goes_by};
+use crate::cast::{HOUR, MINUTE, always, ana, answer, calls, goes_by, once};
 
 async fn writes_as(world: &World, name: &str) {
     world.meta.customer(name, "5215555550123").writes(name).await.unwrap();
@@ -105,4 +105,19 @@ async fn wherever_forward_dies_the_name_is_new_and_an_agents_next_one_stays() {
         n += 1;
     }
     assert!(n > 12, "only {n} moments to die at");
+}
+
+#[tokio::test]
+async fn an_outage_before_the_message_stood_costs_no_name() {
+    let world = World::start().await.unwrap();
+    writes_as(&world, "Ana").await;
+    world.chatwoot.faults().add(always("", "", answer(502)));
+    writes_as(&world, "Ana María").await;
+    world.pass(HOUR);
+    world.chatwoot.faults().clear();
+    // Chatwoot is back, but for one request.
+    world.chatwoot.faults().add(once("PUT", "/contacts/", answer(502)));
+    world.work().await.unwrap();
+    goes_by(&world, HOUR, 5 * MINUTE).await;
+    assert_eq!(name(&world), "Ana María");
 }

@@ -43,6 +43,8 @@ pub enum Inbound<'a> {
     EditedToNothing,
     /// A part of a message was deleted for everyone on the shop's phone.
     PartRevoked,
+    /// A message in which there is nothing to see.
+    Blank,
     /// The message was forwarded.
     Forwarded {
         /// Through many chats.
@@ -130,6 +132,7 @@ impl Inbound<'_> {
                 "🗑️ Se eliminó en el teléfono una parte de este mensaje",
                 "🗑️ A part of this message was deleted on the phone",
             ),
+            Self::Blank => ("(mensaje en blanco)", "(blank message)"),
             Self::Forwarded { often: false } => ("↪️ Reenviado", "↪️ Forwarded"),
             Self::Forwarded { often: true } => ("↪️ Reenviado muchas veces", "↪️ Forwarded many times"),
             Self::Advert { post, headline } => {

@@ -158,7 +158,7 @@ pub(crate) const TABLE: &[(&str, &[&str])] = &[
     ("pref-marketing-stop-bsuid.json", &["customer: preference stop about marketing_messages, user, username, no id"]),
     ("pref-marketing-stop.json", &["customer: preference stop about marketing_messages, phone and user, no id"]),
     ("st-bsuid-only.json", &["status: delivered, user"]),
-    ("st-deleted-legacy.json", &["notice: account, messages, number"]),
+    ("st-deleted-legacy.json", &["notice: unknown status, messages, number"]),
     ("st-delivered-username.json", &["status: delivered, phone and user"]),
     ("st-delivered.json", &["status: delivered, phone and user"]),
     ("st-failed-131026-undeliverable.json", &["status: failed 131026, phone"]),

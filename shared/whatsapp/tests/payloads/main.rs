@@ -97,6 +97,7 @@ fn line(task: &InboundTask) -> String {
             let about = match notice.about {
                 About::Account => "account",
                 About::Ignored => "ignored",
+                About::UnknownStatus => "unknown status",
                 About::UnknownField => "unknown field",
                 About::Unreadable => "unreadable",
             };
