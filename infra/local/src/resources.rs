@@ -1,14 +1,9 @@
 //! Sets the stack up on the embedded AWS: what a deployment and the operator do once in the cloud.
 
-use std::collections::BTreeMap;
-
 use anyhow::{Context as _, anyhow, ensure};
 use testkit_aws::Aws;
 
-use crate::{
-    config::Config,
-    template::{Function, Template},
-};
+use crate::{config::Config, template::Template};
 
 /// Makes queues and tables as `template` says.
 pub(crate) fn create(aws: &Aws, template: &Template) -> anyhow::Result<()> {
@@ -48,10 +43,9 @@ pub(crate) fn restrict(aws: &Aws, template: &Template) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Puts the secrets of `config` under the names the functions are told.
+/// Puts the secrets of `config` under the names the operator is told.
 pub(crate) fn put_secrets(aws: &Aws, template: &Template, config: &Config) -> anyhow::Result<()> {
-    let told = told(template)?;
-    aws.put_secret(setting(told, "APP_SECRET")?, &config.app_secret().to_string());
+    aws.put_secret(output(template, "AppSecretName")?, &config.app_secret().to_string());
     for channel in &config.channels {
         aws.put_secret(&channel_secret(template, &channel.phone_number_id)?, &channel.secret().to_string());
     }
@@ -60,17 +54,9 @@ pub(crate) fn put_secrets(aws: &Aws, template: &Template, config: &Config) -> an
 
 /// The name of a channel's secret.
 pub(crate) fn channel_secret(template: &Template, phone_number_id: &str) -> anyhow::Result<String> {
-    Ok(format!("{}{phone_number_id}", setting(told(template)?, "CHANNEL_SECRET_PREFIX")?))
+    Ok(format!("{}{phone_number_id}", output(template, "ChannelSecretPrefix")?))
 }
 
-fn told(template: &Template) -> anyhow::Result<&BTreeMap<String, String>> {
-    template
-        .functions
-        .first()
-        .map(|function: &Function| &function.environment)
-        .ok_or_else(|| anyhow!("there are no functions"))
-}
-
-fn setting<'a>(environment: &'a BTreeMap<String, String>, name: &str) -> anyhow::Result<&'a str> {
-    environment.get(name).map(String::as_str).ok_or_else(|| anyhow!("the template sets no {name}"))
+fn output<'a>(template: &'a Template, name: &str) -> anyhow::Result<&'a str> {
+    template.outputs.get(name).map(String::as_str).ok_or_else(|| anyhow!("the template has no output {name}"))
 }

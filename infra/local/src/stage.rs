@@ -76,6 +76,11 @@ impl Stage {
         Ok(Environment::given(variables))
     }
 
+    /// The name of a channel's secret.
+    pub fn channel_secret(&self, phone_number_id: &str) -> anyhow::Result<String> {
+        resources::channel_secret(&self.template, phone_number_id)
+    }
+
     /// What leads the AWS clients here as somebody who may do everything.
     pub fn operator(&self) -> Environment {
         Environment::given(self.credentials("operator"))

@@ -18,6 +18,8 @@ pub(crate) struct Template {
     pub(crate) functions: Vec<Function>,
     pub(crate) queues: Vec<Queue>,
     pub(crate) tables: Vec<Table>,
+    /// What the operator is told.
+    pub(crate) outputs: BTreeMap<String, String>,
 }
 
 /// A Lambda function with all its triggers.
@@ -96,7 +98,13 @@ impl Template {
             api_url: surroundings.api_url.clone(),
         };
         let globals = resolver.resolve(&yaml["Globals"]["Function"]).context("Globals.Function")?;
-        let mut template = Self { functions: Vec::new(), queues: Vec::new(), tables: Vec::new() };
+        let mut template =
+            Self { functions: Vec::new(), queues: Vec::new(), tables: Vec::new(), outputs: BTreeMap::new() };
+        for (name, output) in yaml["Outputs"].as_mapping().into_iter().flatten() {
+            let name = name.as_str().unwrap_or_default();
+            let value = resolver.resolve(&output["Value"]).with_context(|| format!("Outputs.{name}"))?;
+            template.outputs.insert(name.to_owned(), plain(&value));
+        }
         let mut roles = BTreeMap::new();
         for (id, resource) in yaml["Resources"].as_mapping().into_iter().flatten() {
             let id = id.as_str().unwrap_or_default();

@@ -1,5 +1,7 @@
 //! The template as the runner sees it, and that it says what the policy says.
 
+use platform::Metric;
+
 use super::*;
 use crate::functions;
 
@@ -82,7 +84,6 @@ fn globals_and_references_reach_the_environment() {
         ("STAGE", "local"),
         ("TABLE_NAME", "lmotos-bridge"),
         ("APP_SECRET", "lmotos/app"),
-        ("CHANNEL_SECRET_PREFIX", "lmotos/channel/"),
         ("INBOUND_QUEUE_URL", "http://127.0.0.1:4566/000000000000/lmotos-inbound.fifo"),
         ("INBOUND_DEAD_LETTERS_URL", "http://127.0.0.1:4566/000000000000/lmotos-inbound-dead-letters.fifo"),
         ("CHATWOOT_URL", "http://127.0.0.1:3000"),
@@ -91,6 +92,8 @@ fn globals_and_references_reach_the_environment() {
         assert_eq!(environment.get(name).map(String::as_str), Some(value), "{name}");
     }
     assert!(!template.function("webhook").environment.contains_key("CHATWOOT_URL"));
+    assert!(!template.function("callback").environment.contains_key("APP_SECRET"));
+    assert_eq!(template.outputs["AppSecretName"], environment["APP_SECRET"]);
 }
 
 #[test]
@@ -140,12 +143,11 @@ fn the_template_says_what_the_policy_says() {
     }
     let policy: Policy = toml::from_str(include_str!("../../policy.toml")).unwrap();
     let template = template();
-    for function in ["forward", "send"] {
+    for function in ["forward", "send", "reconcile"] {
         let environment = &template.function(function).environment;
         assert_eq!(environment["LOCALE"], policy.locale, "{function}");
         assert_eq!(environment["RETENTION_DAYS"], policy.retention_days.to_string(), "{function}");
     }
-    assert_eq!(template.function("reconcile").environment["RETENTION_DAYS"], policy.retention_days.to_string());
 
     let yaml: Yaml = serde_yaml_ng::from_str(TEXT).unwrap();
     let surroundings = surroundings();
@@ -174,6 +176,14 @@ fn the_template_says_what_the_policy_says() {
     assert!(policy.warn_days.iter().all(|day| *day < policy.deletion_days));
 }
 
+/// The rows of the table under a heading of the documentation: what stands in backquotes first, and the rest.
+fn table_of(heading: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let text = include_str!("../../../docs/configuration.md");
+    let (_, section) = text.split_once(heading).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    section.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "))
+}
+
 #[test]
 fn the_documentation_names_every_variable_and_who_gets_it() {
     let template = Template::read(&surroundings()).unwrap();
@@ -183,9 +193,7 @@ fn the_documentation_names_every_variable_and_who_gets_it() {
             given.entry(name.clone()).or_default().push(&function.name);
         }
     }
-    let told: BTreeMap<String, String> = include_str!("../../../docs/configuration.md")
-        .lines()
-        .filter_map(|line| line.strip_prefix("| `")?.split_once("` | "))
+    let told: BTreeMap<String, String> = table_of("## Environment of the functions")
         .map(|(name, rest)| (name.to_owned(), rest.split(" |").next().unwrap_or_default().to_owned()))
         .collect();
     let expected = given.into_iter().map(|(name, mut functions)| {
@@ -195,4 +203,14 @@ fn the_documentation_names_every_variable_and_who_gets_it() {
         (name, if all { "all".to_owned() } else { functions.join(", ") })
     });
     assert_eq!(told, expected.collect());
+}
+
+#[test]
+fn the_documentation_names_every_metric() {
+    let mut told: Vec<_> = table_of("## Metrics").map(|(name, _)| name.to_owned()).collect();
+    let mut counted: Vec<_> = Metric::ALL.iter().map(|metric| format!("{metric:?}")).collect();
+    counted.push("Priced".to_owned());
+    told.sort();
+    counted.sort();
+    assert_eq!(told, counted);
 }

@@ -1,6 +1,6 @@
 //! Chatwoot's side: callbacks become hints, domain messages become API calls.
 //!
-//! Facts about Chatwoot: `shared/reference/chatwoot.md`, cited by section.
+//! Facts about Chatwoot are cited by section (§) of the project's `chatwoot.md`, which is not part of this repository.
 
 pub mod callback;
 mod client;

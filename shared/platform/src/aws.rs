@@ -1,5 +1,5 @@
 //! The three AWS clients: one HTTP stack, ring for TLS, Amazon's own roots compiled in, everything else from the environment
-//! Lambda provides (performance.md §5).
+//! Lambda provides (§5 of the project's `performance.md`, which is not part of this repository).
 
 use std::time::Duration;
 

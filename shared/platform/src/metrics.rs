@@ -67,6 +67,11 @@ const ALL: [Metric; 16] = [
     Metric::FilesMissing,
 ];
 
+impl Metric {
+    /// All there are.
+    pub const ALL: &[Metric] = &ALL;
+}
+
 /// What a message is charged as; each label one of a few known words, so that nobody can make metrics by inventing some.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Priced {

@@ -1,4 +1,5 @@
-//! State: one DynamoDB table with ids, addresses and times. No content, and nothing without an end.
+//! State: one DynamoDB table with ids, addresses and times. No content, and nothing without an end but the channels. Numbers
+//! of sections (§) are those of the project's `whatsapp-cloud-api.md`, which is not part of this repository.
 //!
 //! | item | key | holds |
 //! |---|---|---|
@@ -14,7 +15,7 @@
 //! | missing file | `file#channel` / hash of its item | a file still at Meta, and the message that stands for it |
 //! | claim | `claim#hash` / `claim` | who is at work on an item, or that it is done, and where it is counted |
 //! | counter | `counter#channel` / `day#shard` | the balance sheet |
-//! | watch | `watch#channel` / `account#conversation` | a conversation with a failed message that may be retried |
+//! | watch | `watch#channel` / `account#conversation` | a conversation in which something waits, or may be retried |
 //! | round | `round#channel` / `round` | when `reconcile` last went through |
 
 mod alias_writes;

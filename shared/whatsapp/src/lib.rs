@@ -1,6 +1,6 @@
 //! WhatsApp's side: Meta's webhooks become domain messages, domain messages become Graph calls.
 //!
-//! Facts about Meta: `shared/reference/whatsapp-cloud-api.md`, cited by section.
+//! Facts about Meta are cited by section (§) of the project's `whatsapp-cloud-api.md`, which is not part of this repository.
 
 pub mod account;
 mod cards;

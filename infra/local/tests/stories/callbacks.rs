@@ -241,8 +241,7 @@ async fn an_older_chatwoot_does_not_sign_and_shows_the_secret_in_the_path() {
 async fn a_new_secret_needs_no_deploy_and_the_previous_one_is_good_for_a_while() {
     let shop = Shop::open().await;
     shop.says("uno").await;
-    let name =
-        format!("{}{CHANNEL}", shop.world.stage.environment("send").unwrap().text("CHANNEL_SECRET_PREFIX").unwrap());
+    let name = shop.world.stage.channel_secret(CHANNEL).unwrap();
     let put = |secret: &str, previous: Option<&str>| {
         let mut value = json!({ "access_token": format!("token-of-{CHANNEL}"), "callback_secret": secret });
         if let Some(previous) = previous {
