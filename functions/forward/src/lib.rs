@@ -75,7 +75,8 @@ impl Forward {
         let outbound = env.text("OUTBOUND_QUEUE_URL");
         let stage = env.text("STAGE");
         let settings = Settings::read(&mut env);
-        let (Some(inbound), Some(dead_letters), Some(outbound), Some(stage), Some(settings)) = (inbound, dead_letters, outbound, stage, settings)
+        let (Some(inbound), Some(dead_letters), Some(outbound), Some(stage), Some(settings)) =
+            (inbound, dead_letters, outbound, stage, settings)
         else {
             return Err(env.into_error().into());
         };

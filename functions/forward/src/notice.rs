@@ -19,7 +19,10 @@ impl Forward {
             }
             About::Ignored => Fate::Refused("not_for_us"),
             About::UnknownStatus => {
-                tracing::warn!(channel.id = channel, "Meta reports a status of a message that this version does not know");
+                tracing::warn!(
+                    channel.id = channel,
+                    "Meta reports a status of a message that this version does not know"
+                );
                 Fate::Refused("unknown_status")
             }
             About::UnknownField => return self.bury(record, channel, Some(&before.held), "unknown_field").await,

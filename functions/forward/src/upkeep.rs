@@ -10,8 +10,8 @@ use chatwoot::{
     upkeep::{self, ContactChange, Standing},
 };
 use domain::{
-    Author, Class, Classify as _, Content, ConversationId, CustomerId, Locale, Message, Subject, Timestamp, UserId, WaId,
-    message::Referral, words::Line,
+    Author, Class, Classify as _, Content, ConversationId, CustomerId, Locale, Message, Subject, Timestamp, UserId,
+    WaId, message::Referral, words::Line,
 };
 use serde_json::{Map, Value, json};
 use store::Thread;
@@ -120,7 +120,8 @@ impl Forward {
             return Ok(());
         }
         let mut done = chatwoot.change_contact(standing.contact, &change).await;
-        if matches!(done, Err(ChatwootError::Refused(_))) && change.phone_number.take().is_some() && !change.is_empty() {
+        if matches!(done, Err(ChatwootError::Refused(_))) && change.phone_number.take().is_some() && !change.is_empty()
+        {
             // Another contact has the number; an agent has to say which of the two stays.
             done = chatwoot.change_contact(standing.contact, &change).await;
         }

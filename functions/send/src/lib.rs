@@ -80,7 +80,9 @@ impl Send {
         let dead_letters = env.text("OUTBOUND_DEAD_LETTERS_URL");
         let stage = env.text("STAGE");
         let settings = Settings::read(&mut env);
-        let (Some(outbound), Some(dead_letters), Some(stage), Some(settings)) = (outbound, dead_letters, stage, settings) else {
+        let (Some(outbound), Some(dead_letters), Some(stage), Some(settings)) =
+            (outbound, dead_letters, stage, settings)
+        else {
             return Err(env.into_error().into());
         };
         let clients = Clients::new(settings, clock).await?;

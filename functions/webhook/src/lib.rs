@@ -164,7 +164,10 @@ impl Webhook {
             } else {
                 self.dead_letters.put(&letter.group, letter.body.as_bytes(), TOO_LARGE).await?;
                 self.metrics.count(Metric::Poisoned);
-                tracing::error!(bytes = letter.body.len(), "an item is too large for the queue; it is in the dead letters");
+                tracing::error!(
+                    bytes = letter.body.len(),
+                    "an item is too large for the queue; it is in the dead letters"
+                );
                 too_large.push((task.task.channel(), task.task.item()));
             }
         }

@@ -214,3 +214,23 @@ fn the_documentation_names_every_metric() {
     counted.sort();
     assert_eq!(told, counted);
 }
+
+#[tokio::test]
+async fn a_function_without_settings_names_all_that_it_misses() {
+    let clock = domain::SystemClock.shared();
+    let nothing = || platform::Environment::given([]);
+    let faults = [
+        ("forward", forward::Forward::from_env(nothing(), clock.clone()).await.unwrap_err().to_string()),
+        ("send", send::Send::from_env(nothing(), clock.clone()).await.unwrap_err().to_string()),
+        ("reconcile", reconcile::Reconcile::from_env(nothing(), clock.clone()).await.unwrap_err().to_string()),
+        ("webhook", webhook::Webhook::from_env(nothing(), clock.clone()).unwrap_err().to_string()),
+        ("callback", callback::Callback::from_env(nothing(), clock).unwrap_err().to_string()),
+    ];
+    let template = Template::read(&surroundings()).unwrap();
+    for (name, fault) in faults {
+        let function = template.functions.iter().find(|function| function.name == name).unwrap();
+        let missed = |variable: &&String| fault.contains(&format!("{variable} is missing"));
+        let unnamed: Vec<_> = function.environment.keys().filter(|variable| !missed(variable)).collect();
+        assert!(unnamed.is_empty(), "{name}: {unnamed:?} are not in: {fault}");
+    }
+}

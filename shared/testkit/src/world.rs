@@ -100,9 +100,9 @@ impl World {
         };
         let environment = |function| stage.environment(function).map(|env| env.with("LOCALE", language));
         Ok(Self {
-            forward: Forward::from_env(environment("forward")?, shared.clone()).await?,
-            send: Send::from_env(environment("send")?, shared.clone()).await?,
-            reconcile: Reconcile::from_env(stage.environment("reconcile")?, shared).await?,
+            forward: Box::pin(Forward::from_env(environment("forward")?, shared.clone())).await?,
+            send: Box::pin(Send::from_env(environment("send")?, shared.clone())).await?,
+            reconcile: Box::pin(Reconcile::from_env(stage.environment("reconcile")?, shared)).await?,
             clock,
             stage,
             meta,
@@ -158,7 +158,7 @@ impl World {
     /// One batch through `forward`; tells whether there was one.
     pub async fn forward_once(&self) -> anyhow::Result<bool> {
         let Some(batch) = self.stage.batch("forward").await? else { return Ok(false) };
-        let answer = self.forward.handle(event(&batch)?, INVOCATION).await;
+        let answer = Box::pin(self.forward.handle(event(&batch)?, INVOCATION)).await;
         self.stage.settle(&batch, &serde_json::to_value(answer)?);
         Ok(true)
     }
@@ -166,7 +166,7 @@ impl World {
     /// One batch through `send`; tells whether there was one.
     pub async fn send_once(&self) -> anyhow::Result<bool> {
         let Some(batch) = self.stage.batch("send").await? else { return Ok(false) };
-        let answer = self.send.handle(event(&batch)?, INVOCATION).await;
+        let answer = Box::pin(self.send.handle(event(&batch)?, INVOCATION)).await;
         self.stage.settle(&batch, &serde_json::to_value(answer)?);
         Ok(true)
     }
@@ -192,7 +192,7 @@ impl World {
 
     /// One round of `reconcile`.
     pub async fn reconcile(&self) -> anyhow::Result<()> {
-        Ok(self.reconcile.handle().await?)
+        Ok(Box::pin(self.reconcile.handle()).await?)
     }
 
     /// The dead letters of a queue: reason and body.

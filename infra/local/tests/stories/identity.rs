@@ -423,7 +423,10 @@ async fn a_number_that_shows_later_or_changes_reaches_the_contact_that_was_kept(
     arrives(&world, &announcement("wamid.s")).await;
     arrives(&world, &from(Some(NEW), None, "wamid.3", AT + 3, "tres")).await;
     goes_by(&world, HOUR, 5 * MINUTE).await;
-    assert_eq!((conversations(&world), world.queued("inbound")), (vec![["uno", "dos", "tres"].map(str::to_owned).to_vec()], 0));
+    assert_eq!(
+        (conversations(&world), world.queued("inbound")),
+        (vec![["uno", "dos", "tres"].map(str::to_owned).to_vec()], 0)
+    );
     world.chatwoot.faults().clear();
     arrives(&world, &announcement("wamid.t")).await;
     assert_eq!(phone().as_deref(), Some("+5215555550199"));
