@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+pub use balance::Balance;
 use bridge::{BridgeError, Clients, Settings, StartError};
 use domain::{AccountId, Channel, ConversationId, Hint, OutboundTask, SharedClock, Timestamp};
 use futures_util::{StreamExt as _, stream};
@@ -75,18 +76,18 @@ impl Reconcile {
     }
 
     /// One round. A channel whose Chatwoot is down does not keep the others from theirs, nor one job the next.
-    pub async fn handle(&self) -> Result<(), BridgeError> {
+    pub async fn handle(&self) -> Result<Balance, BridgeError> {
         let channels = self.clients.channels.all().await?;
         stream::iter(&channels).for_each_concurrent(SIDE_BY_SIDE, |channel| self.channel(channel)).await;
         let balanced = self.balance(&channels).await;
-        let (difference, waiting) = self.found.take();
+        let found = self.found.take();
         self.metrics.measure(Metric::FilesMissing, self.files_missing.swap(0, Ordering::Relaxed));
         if balanced.is_ok() {
-            self.metrics.measure(Metric::Difference, difference);
-            self.metrics.measure(Metric::Waiting, waiting);
+            self.metrics.measure(Metric::Difference, found.difference);
+            self.metrics.measure(Metric::Waiting, found.waiting);
         }
         self.metrics.emit(self.clients.clock.now());
-        balanced
+        balanced.map(|()| found)
     }
 
     async fn channel(&self, channel: &Channel) {

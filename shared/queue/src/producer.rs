@@ -1,6 +1,9 @@
 //! Putting tasks into a FIFO queue.
 
-use aws_sdk_sqs::{Client, types::SendMessageBatchRequestEntry};
+use aws_sdk_sqs::{
+    Client,
+    types::{QueueAttributeName, SendMessageBatchRequestEntry},
+};
 use futures_util::future::try_join_all;
 use serde::Serialize;
 
@@ -64,6 +67,19 @@ impl Queue {
     /// Puts one in.
     pub async fn send(&self, letter: Letter) -> Result<(), QueueError> {
         self.send_all(vec![letter]).await
+    }
+
+    /// How many messages are in it, in hand or put off among them. SQS counts them within about a minute.
+    pub async fn holds(&self) -> Result<u64, QueueError> {
+        let counts = [
+            QueueAttributeName::ApproximateNumberOfMessages,
+            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+            QueueAttributeName::ApproximateNumberOfMessagesDelayed,
+        ];
+        let request =
+            self.client.get_queue_attributes().queue_url(&self.url).set_attribute_names(Some(counts.to_vec()));
+        let shown = request.send().await.map_err(QueueError::call)?.attributes.unwrap_or_default();
+        Ok(counts.iter().filter_map(|count| shown.get(count)?.parse::<u64>().ok()).sum())
     }
 
     async fn send_batch(&self, letters: Vec<Letter>) -> Result<(), QueueError> {

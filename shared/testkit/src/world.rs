@@ -12,7 +12,7 @@ use callback::Callback;
 use domain::{Locale, SharedClock, Timestamp};
 use forward::Forward;
 use local::stage::{Batch, Stage};
-use reconcile::Reconcile;
+use reconcile::{Balance, Reconcile};
 use send::Send;
 use serde_json::Value;
 use testkit_chatwoot::{Chatwoot, Inbox};
@@ -191,7 +191,7 @@ impl World {
     }
 
     /// One round of `reconcile`.
-    pub async fn reconcile(&self) -> anyhow::Result<()> {
+    pub async fn reconcile(&self) -> anyhow::Result<Balance> {
         Ok(Box::pin(self.reconcile.handle()).await?)
     }
 

@@ -159,6 +159,22 @@ async fn what_no_queue_can_hold_any_more_is_a_difference() {
     assert_eq!(shown().await, json!(1));
 }
 
+#[tokio::test]
+async fn what_vanished_from_the_queue_is_missed_the_day_after() {
+    let world = World::start().await.unwrap();
+    let (ana, _) = ana_wrote(&world).await;
+    let difference = async || world.reconcile().await.unwrap().difference;
+    ana.writes("espera").await.unwrap();
+    world.calm().await;
+    world.pass(24 * HOUR);
+    assert_eq!((world.queued("inbound"), difference().await), (1, 0));
+    let queue = world.stage.aws.queue_names().into_iter().find(|name| name.ends_with("inbound.fifo")).unwrap();
+    let aws = platform::aws::Aws::from_env(&mut world.stage.operator()).unwrap();
+    let url = aws.sqs.get_queue_url().queue_name(queue).send().await.unwrap().queue_url.unwrap();
+    aws.sqs.purge_queue().queue_url(url).send().await.unwrap();
+    assert_eq!((world.queued("inbound"), difference().await), (0, 1));
+}
+
 /// The only day on which anything was counted.
 async fn local_date(world: &World) -> String {
     let shown = world.stage.balance.read(world.clock.now()).await.unwrap();
