@@ -92,8 +92,7 @@ impl Forward {
     async fn go_on(&self, channel: &domain::PhoneNumberId, notice: &Notice) -> Result<(), BridgeError> {
         let mut letters = Vec::new();
         for (account, conversation) in self.clients.rounds.watched(channel).await? {
-            let hint = Hint { channel: channel.clone(), account, conversation, template: None };
-            let task = OutboundTask::HintV1(hint);
+            let task = OutboundTask::HintV1(Hint::look(channel.clone(), account, conversation));
             letters.push(Letter::new(task.group(), format!("{}#{conversation}", notice.item), &task)?);
         }
         Ok(self.outbound.send_all(letters).await?)

@@ -143,12 +143,8 @@ impl Forward {
 
     /// An uncertain part held up those behind it; now they can go.
     async fn hint(&self, status: &StatusUpdate, about: &About) -> Result<(), BridgeError> {
-        let task = OutboundTask::HintV1(Hint {
-            channel: status.channel.clone(),
-            account: about.account,
-            conversation: about.conversation,
-            template: None,
-        });
+        let hint = Hint::look(status.channel.clone(), about.account, about.conversation);
+        let task = OutboundTask::HintV1(hint);
         self.outbound.send(Letter::new(task.group(), status.item.as_str(), &task)?).await?;
         Ok(())
     }

@@ -165,12 +165,8 @@ impl Reconcile {
     ) -> Result<(), BridgeError> {
         let mut letters = Vec::with_capacity(conversations.len());
         for (account, conversation) in conversations {
-            let task = OutboundTask::HintV1(Hint {
-                channel: channel.phone_number_id.clone(),
-                account: *account,
-                conversation: *conversation,
-                template: None,
-            });
+            let hint = Hint::look(channel.phone_number_id.clone(), *account, *conversation);
+            let task = OutboundTask::HintV1(hint);
             letters.push(Letter::new(task.group(), Uuid::new_v4().to_string(), &task)?);
         }
         Ok(self.outbound.send_all(letters).await?)

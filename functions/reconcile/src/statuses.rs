@@ -42,12 +42,7 @@ impl Reconcile {
     /// Once more: whoever stored the message may not have lived to read how far it came.
     async fn apply(&self, link: &Link) -> Result<(), BridgeError> {
         let (Some((at, attempt)), Some(early)) = (link.part, link.early) else { return Ok(()) };
-        let reported = |outgoing: &Outgoing| {
-            let mut changed = outgoing.clone();
-            let part = changed.parts.get_mut(at)?;
-            *part = part.reported(Some(attempt), &link.wamid, early);
-            (changed != *outgoing).then_some(changed)
-        };
+        let reported = |outgoing: &Outgoing| outgoing.reported(at, Some(attempt), &link.wamid, early);
         let changed = self.clients.outbox.change(link.account, link.conversation, link.message, reported).await?;
         if let Some(entry) = changed.filter(|entry| entry.outgoing.untold().is_some()) {
             let chatwoot = self.clients.chatwoot(link.account).await?;

@@ -295,11 +295,7 @@ impl Send {
         wamid: &Wamid,
     ) -> Result<Entry, BridgeError> {
         let Some(early) = self.clients.links.early(wamid).await? else { return Ok(entry) };
-        let apply = |outgoing: &Outgoing| {
-            let mut changed = outgoing.clone();
-            changed.parts[at] = changed.parts[at].reported(Some(attempt), wamid, early);
-            (changed != *outgoing).then_some(changed)
-        };
+        let apply = |outgoing: &Outgoing| outgoing.reported(at, Some(attempt), wamid, early);
         let changed = self.clients.outbox.change(entry.account, entry.conversation, entry.message, apply).await?;
         Ok(changed.unwrap_or(entry))
     }

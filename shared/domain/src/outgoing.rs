@@ -115,6 +115,14 @@ impl Outgoing {
         }
     }
 
+    /// The message once Meta has reported this about a part, if that changes anything.
+    pub fn reported(&self, at: usize, attempt: Option<u32>, wamid: &Wamid, delivery: Delivery) -> Option<Self> {
+        let mut changed = self.clone();
+        let part = changed.parts.get_mut(at)?;
+        *part = part.reported(attempt, wamid, delivery);
+        (changed != *self).then_some(changed)
+    }
+
     /// What the parts amount to.
     pub fn outcome(&self) -> Outcome {
         let is_out = |part: &&Part| matches!(part, Part::Accepted { .. }) && part.trouble().is_none();

@@ -134,6 +134,13 @@ pub struct Hint {
     pub template: Option<MessageId>,
 }
 
+impl Hint {
+    /// To look at a conversation.
+    pub fn look(channel: PhoneNumberId, account: AccountId, conversation: ConversationId) -> Self {
+        Self { channel, account, conversation, template: None }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
