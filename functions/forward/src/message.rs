@@ -134,7 +134,9 @@ impl Forward {
     async fn touch(&self, message: &Message, channel: &Channel, customer: &CustomerId) -> Result<Thread, BridgeError> {
         let written_at = opens_window(message).then_some(message.sent_at);
         let number = &channel.phone_number_id;
-        Ok(self.clients.customers.touch(customer, number, &message.customer, written_at).await?)
+        let said_at =
+            written_at.or_else(|| matches!(message.content, Content::Moved { .. }).then_some(message.sent_at));
+        Ok(self.clients.customers.touch(customer, number, &message.customer, written_at, said_at).await?)
     }
 
     /// What the bridge sent itself must not come back as an echo.

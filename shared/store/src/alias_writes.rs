@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::{AttributeValue, Delete, TransactWriteItem};
+use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 use domain::{AccountId, Alias, CustomerId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Customers, StoreError,
-    table::{Change, Item, Key, integer, text},
+    table::{Change, Item, Key, integer, text, with_key},
 };
 
 /// How long after a change of number a new user id with that number is taken for the same person's. Carriers rest a number
@@ -22,7 +22,20 @@ pub(crate) struct AliasRow {
     /// Since when, by the time of the event that said so.
     #[serde(default)]
     pub(crate) since: Timestamp,
+    /// When the customer changed to another number. What was sent before that is theirs; since then the phone is nobody's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) given_up: Option<Timestamp>,
+    /// Whether no user id of theirs was known by then: the first one that shows itself with the phone is taken for theirs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) nameless: bool,
     pub(crate) expires_at: i64,
+}
+
+impl AliasRow {
+    /// Whether it leads to the customer what was sent at that time.
+    pub(crate) fn leads_at(&self, at: Timestamp) -> bool {
+        self.given_up.is_none_or(|end| at < end)
+    }
 }
 
 /// What is known of a customer beside its aliases.
@@ -45,6 +58,11 @@ pub(crate) struct CustomerRow {
 }
 
 impl CustomerRow {
+    /// The phone the customer moved to, and when, as long as the new user id is unknown.
+    pub(crate) fn moved(self) -> Option<(String, Timestamp)> {
+        self.moved_to.map(|phone| (phone, self.moved_at))
+    }
+
     /// Whether a new user id that comes with this phone is the customer's own.
     pub(crate) fn expects(&self, phone: &Alias, at: Timestamp) -> bool {
         self.moved_to.as_deref() == Some(phone.subject.as_str()) && at.since(self.moved_at) < EXPECTED_FOR
@@ -62,8 +80,10 @@ pub(crate) struct Growth<'a> {
     pub(crate) by_phone: Option<&'a Alias>,
     /// Meta itself says that the user id is theirs, whichever they had.
     pub(crate) told: bool,
-    /// The phone it moved to, its new user id being unknown.
-    pub(crate) moved_to: Option<&'a Alias>,
+    /// The user id is one from before a change of number: another is still to come.
+    pub(crate) former: bool,
+    /// The keyed hash of the phone it moved to, its new user id being unknown, and when.
+    pub(crate) moved_to: Option<(String, Timestamp)>,
     /// Who turned out to be it.
     pub(crate) joined: Vec<CustomerId>,
 }
@@ -106,15 +126,16 @@ impl<'a> Writes<'a> {
         self.customers.table.transact(self.items).await
     }
 
-    /// A free alias leads to `customer`.
-    pub(crate) fn attach(&mut self, alias: &Alias, customer: &CustomerId) -> Result<(), StoreError> {
-        let key = alias_key(self.account, alias);
-        if self.touch(&key) {
-            let table = &self.customers.table;
-            let row = AliasRow { customer: customer.clone(), since: self.at, expires_at: table.kept_until() };
-            self.items.push(table.transact_create(&key, &row)?);
-        }
-        Ok(())
+    /// A free alias leads to `customer`: one that was not there, or was `seen` given up.
+    pub(crate) fn attach(
+        &mut self,
+        alias: &Alias,
+        seen: Option<&AliasRow>,
+        customer: &CustomerId,
+    ) -> Result<(), StoreError> {
+        let expires_at = self.customers.table.kept_until();
+        let (customer, since) = (customer.clone(), self.at);
+        self.put(alias, seen, &AliasRow { customer, since, given_up: None, nameless: false, expires_at })
     }
 
     /// An alias leads to `customer` and no longer to whom it was read to lead to.
@@ -122,18 +143,47 @@ impl<'a> Writes<'a> {
         self.lead(alias_key(self.account, alias), &seen.customer, customer, self.at.max(seen.since))
     }
 
-    /// An alias is given up, if it still leads to `customer`.
-    pub(crate) fn give_up(&mut self, alias: &Alias, customer: &CustomerId) -> Result<(), StoreError> {
+    /// A phone was `customer`'s until now.
+    pub(crate) fn give_up(
+        &mut self,
+        phone: &Alias,
+        seen: Option<&AliasRow>,
+        customer: &CustomerId,
+        nameless: bool,
+    ) -> Result<(), StoreError> {
+        let expires_at = self.customers.table.kept_until();
+        let since = seen.map_or(self.at, |row| row.since);
+        let (customer, given_up) = (customer.clone(), Some(self.at));
+        self.put(phone, seen, &AliasRow { customer, since, given_up, nameless, expires_at })
+    }
+
+    /// A user id showed itself with a phone that was given up namelessly; another will not do.
+    pub(crate) fn name(&mut self, phone: &Alias, seen: &AliasRow) -> Result<(), StoreError> {
+        self.put(phone, Some(seen), &AliasRow { nameless: false, ..seen.clone() })
+    }
+
+    /// A row in place of what was `seen`, if that still stands.
+    fn put(&mut self, alias: &Alias, seen: Option<&AliasRow>, row: &AliasRow) -> Result<(), StoreError> {
         let key = alias_key(self.account, alias);
-        if self.touch(&key) {
-            let delete = Delete::builder()
-                .table_name(&self.customers.table.name)
-                .set_key(Some(key.item()))
-                .condition_expression("customer = :customer")
-                .expression_attribute_values(":customer", text(customer.as_str()))
-                .build()?;
-            self.items.push(TransactWriteItem::builder().delete(delete).build());
+        if !self.touch(&key) {
+            return Ok(());
         }
+        let table = &self.customers.table;
+        let Some(seen) = seen else {
+            self.items.push(table.transact_create(&key, row)?);
+            return Ok(());
+        };
+        let put = Put::builder()
+            .table_name(&table.name)
+            .set_item(Some(with_key(&key, row)?))
+            .expression_attribute_values(":customer", text(seen.customer.as_str()));
+        let put = match seen.given_up {
+            None => put.condition_expression("customer = :customer AND attribute_not_exists(given_up)"),
+            Some(end) => put
+                .condition_expression("customer = :customer AND given_up = :end")
+                .expression_attribute_values(":end", integer(end.as_millis())),
+        };
+        self.items.push(TransactWriteItem::builder().put(put.build()?).build());
         Ok(())
     }
 
@@ -190,11 +240,11 @@ impl<'a> Writes<'a> {
                 values.insert(":phone".to_owned(), text(phone.subject.as_str()));
             }
         }
-        if let Some(phone) = growth.moved_to {
+        if let Some((phone, at)) = &growth.moved_to {
             update.push_str(", moved_to = :moved, moved_at = :at");
-            values.insert(":moved".to_owned(), text(phone.subject.as_str()));
-            values.insert(":at".to_owned(), integer(self.at.as_millis()));
-        } else if growth.user.is_some() {
+            values.insert(":moved".to_owned(), text(phone));
+            values.insert(":at".to_owned(), integer(at.as_millis()));
+        } else if growth.user.is_some() && !growth.former {
             update.push_str(" REMOVE moved_to, moved_at");
         }
         if !growth.joined.is_empty() {
@@ -211,7 +261,7 @@ impl<'a> Writes<'a> {
             let table = &self.customers.table;
             self.items.push(table.transact_update(Change {
                 key,
-                update: "SET customer = :to, since = :since, expires_at = :end".to_owned(),
+                update: "SET customer = :to, since = :since, expires_at = :end REMOVE nameless".to_owned(),
                 condition: Some("customer = :from".to_owned()),
                 values: Item::from([
                     (":to".to_owned(), text(to.as_str())),

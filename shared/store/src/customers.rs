@@ -10,7 +10,7 @@ use serde_dynamo::aws_sdk_dynamodb_1::from_item;
 
 use crate::{
     StoreError, Table,
-    table::{Change, Item, Key, Written, integer, text},
+    table::{Change, Item, Key, Written, integer, number, text},
 };
 
 /// A customer on a channel.
@@ -22,6 +22,9 @@ pub struct Thread {
     /// The user id, for the day the phone in the address is somebody else's.
     #[serde(default, rename = "user_id", skip_serializing_if = "Option::is_none")]
     pub user: Option<UserId>,
+    /// When the event was that said both; an older one changes neither.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address_at: Option<Timestamp>,
     /// When the customer last wrote.
     #[serde(default, rename = "window_start")]
     pub window: Window,
@@ -52,6 +55,26 @@ pub enum Reach {
     Lost,
 }
 
+/// What a touch writes beside that the customer was there.
+struct Touch {
+    /// When the window opened.
+    start: Option<Timestamp>,
+    said_at: Option<Timestamp>,
+    address: Told,
+    user: Told,
+}
+
+/// What an event tells of an address or a user id.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Told {
+    /// The newest there is.
+    Newest,
+    /// Something, where nothing is known yet.
+    First,
+    /// Nothing.
+    Not,
+}
+
 /// The customers.
 #[derive(Clone, Debug)]
 pub struct Customers {
@@ -65,56 +88,75 @@ impl Customers {
         Self { table, key }
     }
 
-    /// Records that a message came or went, and gives the thread back. A live message of the customer's opens the window, and
-    /// the newest of them says where an answer goes; anything else only where nothing is known yet.
+    /// Records that a message came or went, and gives the thread back. A live message of the customer's opens the window
+    /// (`written_at`). What Meta says of the customer at that time (`said_at`) is where an answer goes, unless something newer
+    /// said it; other events fill it in only where nothing is known yet.
     pub async fn touch(
         &self,
         customer: &CustomerId,
         channel: &PhoneNumberId,
         identity: &Identity,
         written_at: Option<Timestamp>,
+        said_at: Option<Timestamp>,
     ) -> Result<Thread, StoreError> {
-        let now = self.table.now();
-        let change = Change {
-            key: thread_key(customer, channel),
-            update: "SET customer = :customer, active_at = :now, expires_at = :end".to_owned(),
-            condition: None,
-            values: Item::from([
-                (":customer".to_owned(), text(customer.as_str())),
-                (":now".to_owned(), integer(now.as_millis())),
-                (":end".to_owned(), integer(self.table.kept_until())),
-            ]),
-        };
-        let user = identity.user();
-        let with_address = |newest: bool| -> Result<Change, StoreError> {
-            let mut change = change.clone();
-            let mut set = |name: &str, value: AttributeValue| {
-                let known = if newest { format!(":{name}") } else { format!("if_not_exists({name}, :{name})") };
-                change.update.extend([", ", name, " = ", &known]);
-                change.values.insert(format!(":{name}"), value);
+        let start = written_at.and_then(|at| Window::default().opened_by(at, self.table.now()).start());
+        // A new user id that is announced without the phone leaves the phone as it is.
+        let newest = said_at.is_some() && (written_at.is_some() || identity.phone.is_some());
+        let told = if newest { Told::Newest } else { Told::First };
+        let mut touch = Touch { start, said_at, address: told, user: told };
+        // Each refusal takes one of the two conditions away.
+        for _ in 0..3 {
+            let change = self.touching(customer, channel, identity, &touch)?;
+            let item = match self.table.update(change, ReturnValue::AllNew).await? {
+                Written::Done(Some(item)) => return Ok(from_item(item)?),
+                Written::Refused(Some(item)) => item,
+                Written::Done(None) | Written::Refused(None) => break,
             };
-            if let Some(address) = identity.address() {
-                set("address", serde_dynamo::to_attribute_value(address)?);
-            }
-            if let Some(user) = &user {
-                // `user` is a word of DynamoDB's own.
-                set("user_id", text(user.as_str()));
-            }
-            Ok(change)
-        };
-        if let Some(start) = written_at.and_then(|at| Window::default().opened_by(at, now).start()) {
-            let mut opening = with_address(true)?;
-            opening.update.push_str(", window_start = :start");
-            opening.condition = Some("attribute_not_exists(window_start) OR window_start <= :start".to_owned());
-            opening.values.insert(":start".to_owned(), integer(start.as_millis()));
-            if let Written::Done(Some(item)) = self.table.update(opening, ReturnValue::AllNew).await? {
-                return Ok(from_item(item)?);
+            let newer = |name: &str, at: Timestamp| number(&item, name).is_some_and(|known| known > at.as_millis());
+            touch.start = touch.start.filter(|at| !newer("window_start", *at));
+            if touch.said_at.take_if(|at| newer("address_at", *at)).is_some() {
+                // Of the user id an older message may tell if it came from the same address.
+                let address =
+                    identity.address().map(serde_dynamo::to_attribute_value::<_, AttributeValue>).transpose()?;
+                let same = address.is_some() && item.get("address") == address.as_ref();
+                (touch.address, touch.user) = (Told::Not, if same { Told::First } else { Told::Not });
             }
         }
-        match self.table.update(with_address(false)?, ReturnValue::AllNew).await? {
-            Written::Done(Some(item)) => Ok(from_item(item)?),
-            Written::Done(None) | Written::Refused(_) => Err(StoreError::Contended),
+        Err(StoreError::Contended)
+    }
+
+    fn touching(
+        &self,
+        customer: &CustomerId,
+        channel: &PhoneNumberId,
+        identity: &Identity,
+        touch: &Touch,
+    ) -> Result<Change, StoreError> {
+        let mut update = "SET customer = :customer, active_at = :now, expires_at = :end".to_owned();
+        let mut values = Item::from([
+            (":customer".to_owned(), text(customer.as_str())),
+            (":now".to_owned(), integer(self.table.now().as_millis())),
+            (":end".to_owned(), integer(self.table.kept_until())),
+        ]);
+        let mut conditions = Vec::new();
+        let address = identity.address().map(serde_dynamo::to_attribute_value).transpose()?;
+        // `user` is a word of DynamoDB's own.
+        let user = identity.user().map(|user| text(user.as_str()));
+        for (name, value, told) in [("address", address, touch.address), ("user_id", user, touch.user)] {
+            let (Some(value), false) = (value, told == Told::Not) else { continue };
+            let known =
+                if told == Told::Newest { format!(":{name}") } else { format!("if_not_exists({name}, :{name})") };
+            update.extend([", ", name, " = ", &known]);
+            values.insert(format!(":{name}"), value);
         }
+        for (name, at) in [("window_start", touch.start), ("address_at", touch.said_at)] {
+            let Some(at) = at else { continue };
+            update.extend([", ", name, " = :", name]);
+            values.insert(format!(":{name}"), integer(at.as_millis()));
+            conditions.push(format!("(attribute_not_exists({name}) OR {name} <= :{name})"));
+        }
+        let condition = (!conditions.is_empty()).then(|| conditions.join(" AND "));
+        Ok(Change { key: thread_key(customer, channel), update, condition, values })
     }
 
     /// A number or user id changed: the threads of the customer that have heard nothing newer lead to the new one.
@@ -129,9 +171,7 @@ impl Customers {
             let channel = item.get("sk").and_then(|sk| sk.as_s().ok()).and_then(|sk| sk.strip_prefix("channel#"));
             let channel = channel.map(PhoneNumberId::new);
             let thread: Thread = from_item(item)?;
-            let (Some(channel), true) = (channel, thread.window.start().is_none_or(|start| start <= at)) else {
-                continue;
-            };
+            let Some(channel) = channel.filter(|_| thread.address_at.is_none_or(|known| known <= at)) else { continue };
             let address = match (now.address(), &thread.address) {
                 // The phone is as it was; only the user id is new.
                 (Some(Address::User(_)), Some(phone @ Address::Phone(_))) => Some(phone.clone()),
@@ -140,9 +180,14 @@ impl Customers {
             };
             let mut change = Change {
                 key: thread_key(customer, &channel),
-                update: "SET expires_at = :end".to_owned(),
-                condition: Some("attribute_exists(pk)".to_owned()),
-                values: Item::from([(":end".to_owned(), integer(self.table.kept_until()))]),
+                update: "SET expires_at = :end, address_at = :at".to_owned(),
+                condition: Some(
+                    "attribute_exists(pk) AND (attribute_not_exists(address_at) OR address_at <= :at)".to_owned(),
+                ),
+                values: Item::from([
+                    (":end".to_owned(), integer(self.table.kept_until())),
+                    (":at".to_owned(), integer(at.as_millis())),
+                ]),
             };
             if let Some(address) = address {
                 change.update.push_str(", address = :address");

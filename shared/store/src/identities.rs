@@ -30,8 +30,17 @@ impl Known {
         self.0.get(alias.subject.as_str())
     }
 
-    fn first<'a>(&self, aliases: impl IntoIterator<Item = &'a Alias>) -> Option<&AliasRow> {
-        aliases.into_iter().find_map(|alias| self.row(alias))
+    /// What leads to somebody what was sent at that time.
+    pub(crate) fn at(&self, alias: &Alias, at: Timestamp) -> Option<&AliasRow> {
+        self.row(alias).filter(|row| row.leads_at(at))
+    }
+
+    fn first<'a>(&self, aliases: impl IntoIterator<Item = &'a Alias>, at: Timestamp) -> Option<&AliasRow> {
+        aliases.into_iter().find_map(|alias| self.at(alias, at))
+    }
+
+    fn is_given_up(&self, alias: &Alias) -> bool {
+        self.row(alias).is_some_and(|row| row.given_up.is_some())
     }
 }
 
@@ -57,11 +66,12 @@ impl Customers {
         Err(StoreError::Contended)
     }
 
-    /// The customer behind an identity, if there is one.
+    /// The customer behind an identity, if there is one. A phone that was given up leads to nobody.
     pub async fn find(&self, account: AccountId, identity: &Identity) -> Result<Option<CustomerId>, StoreError> {
         let aliases = identity.aliases(&self.key);
         let known = self.look_up(account, &aliases).await?;
-        Ok(known.first(&aliases).map(|row| row.customer.clone()))
+        let row = aliases.iter().filter(|alias| !known.is_given_up(alias)).find_map(|alias| known.row(alias));
+        Ok(row.map(|row| row.customer.clone()))
     }
 
     /// Whether this id is one we gave.
@@ -94,16 +104,18 @@ impl Customers {
         identity: &Identity,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        let aliases = identity.aliases(&self.key);
-        let (ids, phones) = parted(&aliases);
+        let mut aliases = identity.aliases(&self.key);
         if identity.group.is_some() || aliases.is_empty() {
             return Ok(());
         }
+        let known = self.look_up(account, &aliases).await?;
+        // It may be of something that was sent before the number was given up, and makes it nobody's again.
+        aliases.retain(|alias| !known.is_given_up(alias));
+        let (ids, phones) = parted(&aliases);
         if !ids.is_empty() && !phones.is_empty() {
             return self.identify(account, identity, at).await.map(|_| ());
         }
         // One kind alone says nothing about anybody else: it only fills what is free.
-        let known = self.look_up(account, &aliases).await?;
         let free: Vec<&Alias> = aliases.iter().filter(|alias| known.row(alias).is_none()).collect();
         let mut writes = Writes::new(self, account, at);
         if let (Some(id), true) = (ids.first(), free.len() == aliases.len()) {
@@ -115,7 +127,7 @@ impl Customers {
             return Ok(());
         }
         for alias in free {
-            writes.attach(alias, customer)?;
+            writes.attach(alias, None, customer)?;
         }
         // Somebody else's write in between knows better.
         writes.commit().await.map(|_| ())
@@ -131,8 +143,20 @@ impl Customers {
         let (ids, phones) = parted(aliases);
         let phone = phones.first().copied();
         let mut growth = Growth::default();
-        let customer = match (ids.first(), known.first(ids.iter().copied()), known.first(phones.iter().copied())) {
+        let (by_id, by_phone) = (known.first(ids.iter().copied(), at), known.first(phones.iter().copied(), at));
+        let customer = match (ids.first(), by_id, by_phone) {
             (_, Some(row), _) | (None, None, Some(row)) => row.customer.clone(),
+            // Sent before the owner changed to another number, and so with the user id of then.
+            (Some(id), None, Some(row)) if row.given_up.is_some() => {
+                if row.nameless {
+                    growth.former = true;
+                    growth.user = (!self.has_user(&row.customer).await?).then_some(*id);
+                    row.customer.clone()
+                } else {
+                    growth.user = Some(*id);
+                    growth.born()
+                }
+            }
             (Some(id), None, Some(row)) => {
                 growth.user = Some(*id);
                 growth.by_phone = phone;
@@ -146,15 +170,23 @@ impl Customers {
         let mut writes = Writes::new(self, account, at);
         for alias in aliases {
             match known.row(alias) {
-                None => writes.attach(alias, &customer)?,
-                Some(row) if row.customer == customer => {}
+                None => writes.attach(alias, None, &customer)?,
+                Some(row) if !row.leads_at(at) => writes.attach(alias, Some(row), &customer)?,
+                Some(row) if row.customer == customer => {
+                    if row.nameless && !ids.is_empty() {
+                        writes.name(alias, row)?;
+                    }
+                }
                 // The phone is with somebody else, and the user id decides; but an older event takes nothing back.
                 Some(row) if Some(alias) == phone && !ids.is_empty() => {
                     if !self.has_user(&row.customer).await? {
+                        if row.given_up.is_some() {
+                            growth.moved_to = self.row(&row.customer).await?.and_then(CustomerRow::moved);
+                        }
                         // The index may not have the alias yet that shows it.
                         writes.point(alias, row, &customer)?;
                         writes.join(&row.customer, &customer, &mut growth, false).await?;
-                    } else if at >= row.since {
+                    } else if at >= row.since && row.given_up.is_none() {
                         writes.point(alias, row, &customer)?;
                     }
                 }
@@ -162,7 +194,7 @@ impl Customers {
             }
         }
         if writes.is_empty() && !growth.is_any() {
-            let row = known.first(aliases).ok_or(StoreError::Contended)?;
+            let row = known.first(aliases, at).ok_or(StoreError::Contended)?;
             self.keep_alive(account, aliases, row).await?;
             return Ok(Some(customer));
         }
@@ -194,7 +226,7 @@ impl Customers {
             let change = Change {
                 key,
                 update: "SET expires_at = :end".to_owned(),
-                condition: Some("customer = :customer".to_owned()),
+                condition: Some("customer = :customer AND attribute_not_exists(given_up)".to_owned()),
                 values: Item::from([
                     (":end".to_owned(), integer(end)),
                     (":customer".to_owned(), text(row.customer.as_str())),

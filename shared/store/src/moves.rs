@@ -5,7 +5,7 @@ use domain::{AccountId, Alias, CustomerId, Identity, Timestamp};
 
 use crate::{
     Customers, StoreError,
-    alias_writes::{Growth, Writes},
+    alias_writes::{AliasRow, Growth, Writes},
     identities::{Known, parted},
 };
 
@@ -53,7 +53,7 @@ impl Customers {
         let was_known = by_old.is_some();
         let customer = match by_old {
             Some(customer) => customer,
-            None => match self.already(&known, &new_ids, new_phone, old_ids.is_empty()).await? {
+            None => match self.already(&known, &new_ids, new_phone, old_ids.is_empty(), at).await? {
                 Some(customer) => customer,
                 None => growth.born(),
             },
@@ -62,12 +62,16 @@ impl Customers {
         if growth.made {
             growth.user = growth.user.or(old_ids.first().copied());
         }
-        growth.moved_to = moved_phone.filter(|_| new_ids.is_empty() && was_known);
+        let old_row = old_phone.and_then(|old| known.row(old));
+        let repeated = old_row.is_some_and(|row| row.given_up.is_some_and(|end| end >= at));
+        let has_user = self.has_user(&customer).await?;
+        let is_expected = new_ids.is_empty() && (!has_user || (was_known && !repeated));
+        growth.moved_to = moved_phone.filter(|_| is_expected).map(|phone| (phone.subject.as_str().to_owned(), at));
 
         let mut writes = Writes::new(self, account, at);
         for id in &new_ids {
             match known.row(id) {
-                None => writes.attach(id, &customer)?,
+                None => writes.attach(id, None, &customer)?,
                 Some(row) if row.customer == customer => {}
                 // They wrote under the new name before the change was announced.
                 Some(row) => {
@@ -77,16 +81,21 @@ impl Customers {
             }
         }
         for id in old_ids.iter().filter(|id| known.row(id).is_none()) {
-            writes.attach(id, &customer)?;
+            writes.attach(id, None, &customer)?;
         }
         if let Some(phone) = new_phone {
             self.take_phone(&mut writes, &known, phone, &customer, &mut growth, at).await?;
         }
-        if let (Some(old), Some(_)) = (old_phone, moved_phone)
-            && known.row(old).is_some_and(|row| row.customer == customer && row.since <= at)
-        {
-            // Whoever gets this number next is somebody new.
-            writes.give_up(old, &customer)?;
+        if let (Some(old), Some(_)) = (old_phone, moved_phone) {
+            let gives_up = old_row.is_none_or(|row| match row.given_up {
+                None => row.customer == customer && row.since <= at,
+                Some(end) => end < at,
+            });
+            if gives_up {
+                // Whoever gets this number next is somebody new.
+                let nameless = old_ids.is_empty() && !(was_known && has_user);
+                writes.give_up(old, old_row, &customer, nameless)?;
+            }
         }
         if growth.is_any() {
             writes.grow(&customer, &growth)?;
@@ -105,7 +114,9 @@ impl Customers {
         if let Some(row) = ids.iter().find_map(|id| known.row(id)) {
             return Ok(Some(row.customer.clone()));
         }
-        let Some(row) = phone.and_then(|phone| known.row(phone)).filter(|row| row.since <= at) else { return Ok(None) };
+        // A change that comes once more finds the phone given up at that very time.
+        let theirs = |row: &&AliasRow| row.given_up.map_or(row.since <= at, |end| at <= end);
+        let Some(row) = phone.and_then(|phone| known.row(phone)).filter(theirs) else { return Ok(None) };
         let somebody_else = !ids.is_empty() && self.has_user(&row.customer).await?;
         Ok((!somebody_else).then(|| row.customer.clone()))
     }
@@ -117,11 +128,12 @@ impl Customers {
         ids: &[&Alias],
         phone: Option<&Alias>,
         phone_is_all: bool,
+        at: Timestamp,
     ) -> Result<Option<CustomerId>, StoreError> {
         if let Some(row) = ids.iter().find_map(|id| known.row(id)) {
             return Ok(Some(row.customer.clone()));
         }
-        let Some(row) = phone.and_then(|phone| known.row(phone)) else { return Ok(None) };
+        let Some(row) = phone.and_then(|phone| known.at(phone, at)) else { return Ok(None) };
         let theirs = (phone_is_all && ids.is_empty()) || !self.has_user(&row.customer).await?;
         Ok(theirs.then(|| row.customer.clone()))
     }
@@ -135,11 +147,12 @@ impl Customers {
         growth: &mut Growth<'_>,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        let Some(row) = known.row(phone) else { return writes.attach(phone, customer) };
+        let seen = known.row(phone);
+        let Some(row) = seen.filter(|row| row.leads_at(at)) else { return writes.attach(phone, seen, customer) };
         if row.customer == *customer {
             return Ok(());
         }
-        let met_since = row.since >= at;
+        let met_since = row.since >= at || row.given_up.is_some();
         if met_since && !self.has_user(&row.customer).await? {
             // Who came up with this number since the change is the one who changed.
             writes.point(phone, row, customer)?;

@@ -1,5 +1,7 @@
 //! A webhook body becomes tasks: every entry × change × item on its own, so that an odd one never costs its neighbors.
 
+use std::time::Duration;
+
 use domain::{
     Author, Content, Delivery, InboundTask, Message, PhoneNumberId, Pricing, StatusUpdate, Subject, SubjectKey,
     Timestamp, WaId, WabaId, Wamid,
@@ -31,7 +33,10 @@ pub struct Grouped {
 #[error("the body is no webhook of Meta's")]
 pub struct Unreadable;
 
-/// Splits a body into tasks. `received_at` stands in where an item has no time of its own.
+/// No clock is further ahead than this. A later time, such as one in milliseconds, would make every event after it a stale one.
+const AHEAD: Duration = Duration::from_secs(86_400);
+
+/// Splits a body into tasks. `received_at` stands in where an item has no time of its own, or one that cannot be.
 pub fn parse(body: Verified<'_>, key: &SubjectKey, received_at: Timestamp) -> Result<Vec<Grouped>, Unreadable> {
     // A byte that is no text costs its letter, not the body.
     let text = String::from_utf8_lossy(body.bytes());
@@ -277,7 +282,7 @@ impl Splitter<'_> {
             customer,
             name: contact.and_then(|contact| contact.name.clone()),
             username: contact.and_then(|contact| contact.username.clone()),
-            sent_at: fields.number("timestamp").map_or(self.received_at, Timestamp::from_secs),
+            sent_at: self.time(fields),
             reply_to: context.as_ref().and_then(|context| context.text("id")).map(Wamid::new),
             forwarded: flag("forwarded") || flag("frequently_forwarded"),
             forwarded_often: flag("frequently_forwarded"),
@@ -317,12 +322,18 @@ impl Splitter<'_> {
             item,
             id: Wamid::new(id),
             delivery,
-            at: fields.number("timestamp").map_or(self.received_at, Timestamp::from_secs),
+            at: self.time(fields),
             customer,
             reference: fields.text("biz_opaque_callback_data"),
             pricing: fields.object("pricing").map(|pricing| read_pricing(&pricing)),
         });
         self.tasks.push(Grouped { group: self.group(channel.as_str(), subject.as_str()), task });
+    }
+
+    /// When an item came about.
+    fn time(&self, fields: &Fields<'_>) -> Timestamp {
+        let at = fields.number("timestamp").filter(|secs| *secs > 0).map(Timestamp::from_secs);
+        at.filter(|at| *at <= self.received_at + AHEAD).unwrap_or(self.received_at)
     }
 
     fn item_notice(&mut self, change: &Change<'_>, about: About, raw: &RawValue) {

@@ -90,6 +90,73 @@ async fn a_new_number_in_every_form_of_the_announcement_is_the_same_customer() {
 }
 
 #[tokio::test]
+async fn a_late_message_from_the_old_number_does_not_undo_the_change() {
+    let number = json!({"body": "changed", "wa_id": NEW, "type": "user_changed_number"});
+    let with_ids = json!({"body": "changed", "wa_id": NEW, "user_id": ANA_LATER, "previous_user_id": ANA,
+        "type": "user_changed_number"});
+    for changed in [number, with_ids] {
+        for (phone, user) in [(Some(OLD), Some(ANA)), (Some(OLD), None), (None, Some(ANA))] {
+            let world = World::start().await.unwrap();
+            arrives(&world, &from(Some(OLD), Some(ANA), "wamid.0", AT - 10, "antes")).await;
+            arrives(&world, &system(&json!({"from": OLD}), "wamid.s", AT + 1, &changed)).await;
+            arrives(&world, &from(phone, user, "wamid.1", AT, "tarde")).await;
+            assert_eq!(conversations(&world), [["antes", "tarde"]], "{changed}");
+            answers(&world, world.chatwoot.conversations()[0].id, "sí").await;
+            assert_eq!(last_to(&world), NEW, "{changed}");
+            // The old number is free for somebody else, also for one whose user id does not show.
+            arrives(&world, &from(Some(OLD), None, "wamid.z", AT + 2, "soy Zoe")).await;
+            arrives(&world, &from(Some(NEW), Some(ANA_LATER), "wamid.2", AT + 3, "dos")).await;
+            assert_eq!(conversations(&world), [vec!["antes", "tarde", "sí", "dos"], vec!["soy Zoe"]], "{changed}");
+            answers(&world, world.chatwoot.conversations()[1].id, "hola").await;
+            assert_eq!(last_to(&world), OLD, "{changed}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_change_of_number_that_comes_before_all_messages_leaves_one_customer() {
+    let changed = json!({"body": "changed", "new_wa_id": NEW, "type": "customer_changed_number"});
+    let announcement = system(&json!({"from": OLD}), "wamid.s", AT + 1, &changed);
+    let pairs = [
+        [from(Some(OLD), None, "wamid.1", AT, "uno"), from(Some(NEW), None, "wamid.2", AT + 2, "dos")],
+        [from(Some(OLD), Some(ANA), "wamid.1", AT, "uno"), from(Some(NEW), Some(ANA_LATER), "wamid.2", AT + 2, "dos")],
+    ];
+    for [before, after] in &pairs {
+        for late in [[before, after], [after, before]] {
+            let world = World::start().await.unwrap();
+            arrives(&world, &announcement).await;
+            for message in late {
+                arrives(&world, message).await;
+            }
+            let mut seen = conversations(&world);
+            seen.iter_mut().for_each(|texts| texts.sort());
+            assert_eq!(seen, [["dos", "uno"]], "{late:?}");
+            assert_eq!(world.chatwoot.contacts().len(), 1, "{late:?}");
+            answers(&world, world.chatwoot.conversations()[0].id, "sí").await;
+            assert_eq!(last_to(&world), NEW, "{late:?}");
+            arrives(&world, &from(Some(OLD), Some("MX.999"), "wamid.z", AT + 3, "soy Zoe")).await;
+            assert_eq!(conversations(&world)[1], ["soy Zoe"], "{late:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_status_of_what_went_to_the_old_number_does_not_give_it_back() {
+    let world = World::start().await.unwrap();
+    arrives(&world, &from(Some(OLD), Some(ANA), "wamid.1", AT, "uno")).await;
+    let conversation = world.chatwoot.conversations()[0].id;
+    answers(&world, conversation, "sí").await;
+    let sent = world.meta.requests().pop().unwrap().wamid.unwrap();
+    let changed = json!({"body": "changed", "wa_id": NEW, "type": "user_changed_number"});
+    arrives(&world, &system(&json!({"from": OLD}), "wamid.s", AT + 1, &changed)).await;
+    let status = json!({"id": sent, "status": "read", "timestamp": (AT + 2).to_string(), "recipient_id": OLD,
+        "recipient_user_id": ANA});
+    arrives(&world, &body("messages", &json!({"statuses": [status]}))).await;
+    arrives(&world, &from(Some(OLD), None, "wamid.z", AT + 3, "soy Zoe")).await;
+    assert_eq!(conversations(&world), [vec!["uno", "sí"], vec!["soy Zoe"]]);
+}
+
+#[tokio::test]
 async fn a_new_user_id_is_the_same_customer_also_by_the_field_that_was_withdrawn() {
     let changed = json!({"body": "changed", "user_id": ANA_LATER, "previous_user_id": ANA,
         "type": "user_changed_user_id"});

@@ -176,6 +176,29 @@ fn a_change_without_a_field_and_a_message_without_a_sender_are_still_read() {
 }
 
 #[test]
+fn a_time_that_cannot_be_is_the_time_of_receipt() {
+    let time = |name: &str, list: &str, secs: i64| {
+        let mut body = value(name);
+        body.pointer_mut(&format!("/entry/0/changes/0/value/{list}/0")).unwrap()["timestamp"] = json!(secs.to_string());
+        match &parse(body.to_string().as_bytes()).unwrap()[0].task {
+            InboundTask::MessageV1(message) => message.sent_at.as_secs(),
+            InboundTask::StatusV1(status) => status.at.as_secs(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let (received, day) = (1_795_200_000, 86_400);
+    for (name, list) in [("in-text.json", "messages"), ("st-delivered.json", "statuses")] {
+        // Zero, before all time, a second too far ahead, in milliseconds, beyond all time.
+        for odd in [0, -1, received + day + 1, 1_795_190_400_000, i64::MAX] {
+            assert_eq!(time(name, list, odd), received, "{name}: {odd}");
+        }
+        for fine in [1, received - 10 * day, received, received + day] {
+            assert_eq!(time(name, list, fine), fine, "{name}");
+        }
+    }
+}
+
+#[test]
 fn an_entry_without_changes_is_not_lost() {
     let body = |entry: &str| format!(r#"{{"object":"whatsapp_business_account","entry":[{entry}]}}"#);
     for entry in ["{}", r#"{"id":"109876543210987"}"#, r#"{"id":"109876543210987","changes":[]}"#] {
