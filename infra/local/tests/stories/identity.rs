@@ -129,7 +129,9 @@ async fn a_change_of_number_that_comes_before_all_messages_leaves_one_customer()
                 arrives(&world, message).await;
             }
             let mut seen = conversations(&world);
-            seen.iter_mut().for_each(|texts| texts.sort());
+            for texts in &mut seen {
+                texts.sort();
+            }
             assert_eq!(seen, [["dos", "uno"]], "{late:?}");
             assert_eq!(world.chatwoot.contacts().len(), 1, "{late:?}");
             answers(&world, world.chatwoot.conversations()[0].id, "sí").await;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use testkit::{CHANNEL, World};
 use testkit_chatwoot::MessageView;
+use testkit_meta::Customer;
 use testkit_wire::{Effect, Fault};
 
 use crate::cast::{
@@ -186,19 +187,25 @@ async fn a_file_chatwoot_refuses_says_so_and_is_offered_once_more() {
     }
 }
 
+/// A picture that Meta did not give out at first, hinted at and not yet fetched.
+async fn is_asked_for_again(world: &World, ana: &Customer) -> String {
+    world.meta.faults().add(always("GET", "", answer(500)));
+    let wamid = ana.sends_file("image", b"a picture".to_vec(), "image/jpeg", None, None).await.unwrap();
+    world.work().await.unwrap();
+    world.meta.faults().clear();
+    world.pass(5 * MINUTE);
+    world.reconcile().await.unwrap();
+    wamid
+}
+
 #[tokio::test]
 async fn asking_again_is_killed_anywhere_and_the_file_is_there_once() {
     let world = World::start().await.unwrap();
     let (ana, _) = ana_wrote(&world).await;
     let (mut awaits, mut lives, mut expected) = (0, 0, 0);
     while lives < 6 {
-        world.meta.faults().add(always("GET", "", answer(500)));
-        ana.sends_file("image", b"a picture".to_vec(), "image/jpeg", None, None).await.unwrap();
-        world.work().await.unwrap();
-        world.meta.faults().clear();
+        is_asked_for_again(&world, &ana).await;
         expected += 1;
-        world.pass(5 * MINUTE);
-        world.reconcile().await.unwrap();
         let killed = world.forward_killed(awaits).await.unwrap();
         world.calm().await;
         rounds(&world, 30 * MINUTE, 6 * MINUTE).await;
@@ -291,12 +298,7 @@ async fn a_message_taken_back_takes_its_late_file_with_it_wherever_forward_dies(
     let (ana, _) = ana_wrote(&world).await;
     let (mut awaits, mut lives) = (0, 0);
     while lives < 6 {
-        world.meta.faults().add(always("GET", "", answer(500)));
-        let wamid = ana.sends_file("image", b"a picture".to_vec(), "image/jpeg", None, None).await.unwrap();
-        world.work().await.unwrap();
-        world.meta.faults().clear();
-        world.pass(5 * MINUTE);
-        world.reconcile().await.unwrap();
+        let wamid = is_asked_for_again(&world, &ana).await;
         let killed = world.forward_killed(awaits).await.unwrap();
         ana.revokes(&wamid).await.unwrap();
         world.work().await.unwrap();
