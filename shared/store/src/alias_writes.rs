@@ -140,7 +140,12 @@ impl<'a> Writes<'a> {
 
     /// An alias leads to `customer` and no longer to whom it was read to lead to.
     pub(crate) fn point(&mut self, alias: &Alias, seen: &AliasRow, customer: &CustomerId) -> Result<(), StoreError> {
-        self.lead(alias_key(self.account, alias), &seen.customer, customer, self.at.max(seen.since))
+        let still = if seen.given_up.is_some() {
+            " AND attribute_exists(given_up)"
+        } else {
+            " AND attribute_not_exists(given_up)"
+        };
+        self.lead(alias_key(self.account, alias), &seen.customer, customer, self.at.max(seen.since), still)
     }
 
     /// A phone was `customer`'s until now.
@@ -200,7 +205,7 @@ impl<'a> Writes<'a> {
             return Ok(());
         }
         for key in self.aliases_of(gone).await? {
-            self.lead(key, gone, customer, self.at)?;
+            self.lead(key, gone, customer, self.at, "")?;
         }
         let condition = if told { None } else { Some("attribute_not_exists(user_hash)".to_owned()) };
         self.items.push(self.customers.table.transact_update(Change {
@@ -256,13 +261,21 @@ impl<'a> Writes<'a> {
         Ok(())
     }
 
-    fn lead(&mut self, key: Key, from: &CustomerId, to: &CustomerId, since: Timestamp) -> Result<(), StoreError> {
+    /// `still` is what else has to hold of the row.
+    fn lead(
+        &mut self,
+        key: Key,
+        from: &CustomerId,
+        to: &CustomerId,
+        since: Timestamp,
+        still: &str,
+    ) -> Result<(), StoreError> {
         if self.touch(&key) {
             let table = &self.customers.table;
             self.items.push(table.transact_update(Change {
                 key,
                 update: "SET customer = :to, since = :since, expires_at = :end REMOVE nameless".to_owned(),
-                condition: Some("customer = :from".to_owned()),
+                condition: Some(format!("customer = :from{still}")),
                 values: Item::from([
                     (":to".to_owned(), text(to.as_str())),
                     (":from".to_owned(), text(from.as_str())),

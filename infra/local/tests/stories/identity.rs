@@ -143,6 +143,23 @@ async fn a_change_of_number_that_comes_before_all_messages_leaves_one_customer()
 }
 
 #[tokio::test]
+async fn who_was_known_by_the_user_id_alone_is_whose_number_changed() {
+    let world = World::start().await.unwrap();
+    arrives(&world, &from(None, Some(ANA), "wamid.0", AT - 10, "cero")).await;
+    let changed = json!({"body": "changed", "new_wa_id": NEW, "type": "customer_changed_number"});
+    arrives(&world, &system(&json!({"from": OLD}), "wamid.s", AT + 1, &changed)).await;
+    arrives(&world, &from(Some(OLD), Some(ANA), "wamid.1", AT, "uno")).await;
+    arrives(&world, &from(Some(NEW), Some(ANA_LATER), "wamid.2", AT + 2, "dos")).await;
+    arrives(&world, &from(Some(OLD), Some("MX.999"), "wamid.late", AT - 5, "otra persona")).await;
+    let seen = conversations(&world);
+    assert!(seen.contains(&vec!["cero".to_owned(), "uno".to_owned(), "dos".to_owned()]), "{seen:?}");
+    assert!(seen.contains(&vec!["otra persona".to_owned()]), "{seen:?}");
+    let hers = world.chatwoot.conversations()[0].id;
+    answers(&world, hers, "sí").await;
+    assert_eq!(last_to(&world), NEW);
+}
+
+#[tokio::test]
 async fn a_status_of_what_went_to_the_old_number_does_not_give_it_back() {
     let world = World::start().await.unwrap();
     arrives(&world, &from(Some(OLD), Some(ANA), "wamid.1", AT, "uno")).await;

@@ -1,7 +1,11 @@
 //! Who is who, whatever happens in whatever order: people write and show what they like, change numbers, and numbers go to
 //! others. The table is the true one, on the embedded AWS.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use domain::{AccountId, CustomerId, Identity, SharedClock, SubjectKey, Timestamp, UserId, WaId};
 use proptest::{
@@ -18,7 +22,8 @@ const BEGINNING: i64 = 1_795_190_400;
 /// What somebody does.
 #[derive(Clone, Debug)]
 enum Act {
-    /// Writes, showing phone, user id or both; perhaps the message is a few events late, perhaps it is worked on twice.
+    /// Writes, showing phone, user id or both; perhaps the message is a few events late and comes from the phone and the user
+    /// id of then, perhaps it is worked on twice.
     Writes { who: usize, phone: bool, user: bool, late: bool, twice: bool },
     /// Takes another number, if it is free, and Meta announces it, with the ids or without.
     Moves { who: usize, to: usize, ids: bool, twice: bool },
@@ -44,6 +49,18 @@ struct Person {
     phone: usize,
     /// All user ids so far, the newest last.
     users: Vec<String>,
+    /// From when on they had which phone and user id, the newest last.
+    past: Vec<(i64, usize, String)>,
+    /// Phones they had before Meta announced another, and had not again.
+    given_up: BTreeSet<usize>,
+}
+
+impl Person {
+    /// The phone and the user id they had then.
+    fn then(&self, at: i64) -> (usize, String) {
+        let known = self.past.iter().rev().find(|(since, ..)| *since <= at);
+        known.map_or((self.phone, self.users[0].clone()), |(_, phone, user)| (*phone, user.clone()))
+    }
 }
 
 /// Customers of one account, and the time.
@@ -66,7 +83,11 @@ fn user(id: &str) -> Identity {
 
 impl Books {
     fn open(customers: Customers, account: i64) -> Self {
-        let person = |who: usize| Person { phone: who, users: vec![format!("CO.{who}.0")] };
+        let person = |who: usize| {
+            let user = format!("CO.{who}.0");
+            let (users, past) = (vec![user.clone()], vec![(i64::MIN, who, user)]);
+            Person { phone: who, users, past, given_up: BTreeSet::new() }
+        };
         let people = (0..PEOPLE).map(person).collect();
         Self { customers, account: AccountId(account), people, seen: BTreeMap::new(), at: BEGINNING }
     }
@@ -79,14 +100,13 @@ impl Books {
         self.at += 1;
         match *act {
             Act::Writes { who, phone: shows_phone, user: shows_user, late, twice } => {
-                let person = &self.people[who];
-                let newest = person.users.last().unwrap().clone();
+                let at = if late { self.at - 5 } else { self.at };
+                let (number, newest) = self.people[who].then(at);
                 let identity = Identity {
-                    phone: shows_phone.then(|| phone(person.phone)),
+                    phone: shows_phone.then(|| phone(number)),
                     user_id: (shows_user || !shows_phone).then(|| UserId::new(newest.as_str())),
                     ..Identity::default()
                 };
-                let at = if late { self.at - 5 } else { self.at };
                 let first = self.identify(&identity, at).await;
                 if twice {
                     prop_assert_eq!(&self.identify(&identity, at).await, &first);
@@ -106,6 +126,7 @@ impl Books {
                     return Ok(());
                 }
                 let old = std::mem::replace(&mut self.people[who].phone, to);
+                self.people[who].given_up.insert(old);
                 let before = self.people[who].users.last().unwrap().clone();
                 let after = format!("CO.{who}.{}", self.people[who].users.len());
                 self.people[who].users.push(after.clone());
@@ -144,6 +165,13 @@ impl Books {
                 self.seen.insert(after, who);
             }
         }
+        for person in &mut self.people {
+            let now = (person.phone, person.users.last().unwrap().clone());
+            person.given_up.remove(&person.phone);
+            if person.then(self.at) != now {
+                person.past.push((self.at, now.0, now.1));
+            }
+        }
         self.hold().await
     }
 
@@ -170,6 +198,15 @@ impl Books {
             prop_assert_eq!(&self.customers.survivor(&customer).await.unwrap(), &customer);
             let owner = *owners.entry(customer).or_insert(*who);
             prop_assert_eq!(owner, *who, "{} shares a customer with person {}", id, owner);
+        }
+        // Nothing goes to a phone by which somebody was reached before they announced another.
+        for (who, person) in self.people.iter().enumerate() {
+            for number in &person.given_up {
+                let alone = Identity { phone: Some(phone(*number)), ..Identity::default() };
+                let found = self.customers.find(self.account, &alone).await.unwrap();
+                let reached = found.and_then(|customer| owners.get(&customer).copied());
+                prop_assert_ne!(reached, Some(who), "{} still leads to person {}", number, who);
+            }
         }
         Ok(())
     }
