@@ -1,7 +1,7 @@
 //! Where a message belongs in Chatwoot: the customer's contact and conversation, found or made.
 
 use bridge::BridgeError;
-use chatwoot::{Chatwoot, ChatwootError, Contact, NewContact, upkeep::contact_name};
+use chatwoot::{Chatwoot, ChatwootError, Contact, NewContact, contact_name};
 use domain::{Channel, ContactId, ConversationId, CustomerId, Identity, Message, WaId, subject::Kind, words::Line};
 use queue::Record;
 use serde_json::json;

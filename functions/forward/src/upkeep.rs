@@ -5,10 +5,7 @@
 use std::time::Duration;
 
 use bridge::BridgeError;
-use chatwoot::{
-    Chatwoot, ChatwootError,
-    upkeep::{self, ContactChange, Standing},
-};
+use chatwoot::{Chatwoot, ChatwootError, Contact, ContactChange, attribute, contact_name};
 use domain::{
     Author, Class, Classify as _, Content, ConversationId, CustomerId, Locale, Message, Subject, Timestamp, UserId,
     WaId, message::Referral, words::Line,
@@ -105,25 +102,23 @@ impl Forward {
         conversation: ConversationId,
         changed: bool,
     ) -> Result<(), BridgeError> {
-        let Some(standing) = chatwoot.standing(conversation).await? else { return Ok(()) };
+        let Some(party) = chatwoot.party(conversation).await? else { return Ok(()) };
         if let Some(referral) = &message.referral {
-            let attributes = with_advert(&standing.attributes, referral);
-            if attributes != standing.attributes {
+            let attributes = with_advert(&party.attributes, referral);
+            if attributes != party.attributes {
                 chatwoot.set_attributes(conversation, &attributes).await?;
             }
         }
-        if !changed {
-            return Ok(());
-        }
-        let mut change = self.contact_change(message, customer, &standing).await?;
+        let Some(contact) = party.contact.filter(|_| changed) else { return Ok(()) };
+        let mut change = self.contact_change(message, customer, &contact).await?;
         if change.is_empty() {
             return Ok(());
         }
-        let mut done = chatwoot.change_contact(standing.contact, &change).await;
+        let mut done = chatwoot.change_contact(contact.id, &change).await;
         if matches!(done, Err(ChatwootError::Refused(_))) && change.phone_number.take().is_some() && !change.is_empty()
         {
             // Another contact has the number; an agent has to say which of the two stays.
-            done = chatwoot.change_contact(standing.contact, &change).await;
+            done = chatwoot.change_contact(contact.id, &change).await;
         }
         Ok(done?)
     }
@@ -132,22 +127,23 @@ impl Forward {
         &self,
         message: &Message,
         customer: &CustomerId,
-        standing: &Standing,
+        contact: &Contact,
     ) -> Result<ContactChange, BridgeError> {
         let mut change = ContactChange::default();
         let user = message.customer.user_id.as_ref().map(UserId::as_str);
+        let known = |key: &str| contact.custom_attributes.as_ref().and_then(|attributes| attributes.get(key));
         for (key, value) in [("whatsapp_username", message.username.as_deref()), ("whatsapp_user_id", user)] {
-            if let Some(value) = value.filter(|value| standing.contact_attributes.get(key) != Some(&json!(value))) {
+            if let Some(value) = value.filter(|value| known(key) != Some(&json!(value))) {
                 change.attributes.insert(key.to_owned(), json!(value));
             }
         }
-        change.phone_number = new_phone(message, standing.phone_number.as_deref());
-        let name = message.name.as_deref().map(upkeep::contact_name).filter(|name| !name.is_empty());
-        if let Some(name) = name.filter(|name| *name != standing.name)
-            && (is_stopgap(message, &standing.name)
-                || self.clients.profiles.is_our_name(customer, &standing.name).await?)
+        change.phone_number = new_phone(message, contact.phone_number.as_deref());
+        let called = contact.name.as_deref().unwrap_or_default();
+        let name = message.name.as_deref().map(contact_name).filter(|name| !name.is_empty());
+        if let Some(name) = name.filter(|name| name != called)
+            && (is_stopgap(message, called) || self.clients.profiles.is_our_name(customer, called).await?)
         {
-            self.clients.profiles.rename(customer, &name, Some(&standing.name)).await?;
+            self.clients.profiles.rename(customer, &name, Some(called)).await?;
             change.name = Some(name);
         }
         Ok(change)
@@ -167,7 +163,7 @@ fn tells_a_number(content: &Content) -> bool {
 fn new_phone(message: &Message, shown: Option<&str>) -> Option<String> {
     let person = &message.customer;
     let phone = person.phone.as_ref().or(person.wa_id.as_ref()).filter(|_| person.group.is_none())?;
-    let shown = shown.map(WaId::new);
+    let shown = shown.filter(|shown| !shown.is_empty()).map(WaId::new);
     let may_change = match (&shown, &message.content) {
         (None, _) => true,
         (Some(shown), Content::Moved { before, .. }) => before.phone.as_ref().is_some_and(|old| same(old, shown)),
@@ -197,7 +193,7 @@ fn with_advert(attributes: &Map<String, Value>, referral: &Referral) -> Map<Stri
     for (key, value) in ADVERT.into_iter().zip(values) {
         attributes.remove(key);
         if let Some(value) = value {
-            attributes.insert(key.to_owned(), upkeep::attribute(value));
+            attributes.insert(key.to_owned(), attribute(value));
         }
     }
     attributes

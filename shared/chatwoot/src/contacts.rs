@@ -1,35 +1,155 @@
-//! Contacts and inboxes one by one (§1.1, §3.2).
+//! Contacts (§3.2).
 
-use domain::{ContactId, InboxId};
+use domain::{ContactId, CustomerId, InboxId};
 use reqwest::Method;
 use serde::Deserialize;
+use serde_json::{Map, Value, json};
 
-use crate::{
-    ChatwootError,
-    client::{Chatwoot, Contact, found},
-};
+use crate::{Chatwoot, ChatwootError, client::found, text};
+
+/// A name may be this long.
+const NAME_LIMIT: usize = 255;
+
+/// A contact.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Contact {
+    /// Its id.
+    pub id: ContactId,
+    /// What agents call it.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Ours, if we gave it one.
+    #[serde(default)]
+    pub identifier: Option<String>,
+    /// Its phone, with `+`.
+    #[serde(default)]
+    pub phone_number: Option<String>,
+    /// Whether an agent blocked it: its conversations stay resolved.
+    #[serde(default)]
+    pub blocked: Option<bool>,
+    /// Its attributes.
+    #[serde(default)]
+    pub custom_attributes: Option<Map<String, Value>>,
+}
+
+/// A contact to be made.
+#[derive(Clone, Debug)]
+pub struct NewContact<'a> {
+    /// What agents call it.
+    pub name: &'a str,
+    /// Its phone, with `+`.
+    pub phone_number: Option<&'a str>,
+    /// Our id of it.
+    pub customer: &'a CustomerId,
+    /// What helps agents to find people without a visible number.
+    pub custom_attributes: Value,
+}
+
+/// What changes about a contact.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ContactChange {
+    /// Its name.
+    pub name: Option<String>,
+    /// Its phone, with `+`.
+    pub phone_number: Option<String>,
+    /// Attributes; those not named stay as they are.
+    pub attributes: Map<String, Value>,
+}
+
+impl ContactChange {
+    /// Whether nothing changes.
+    pub fn is_empty(&self) -> bool {
+        self.name.is_none() && self.phone_number.is_none() && self.attributes.is_empty()
+    }
+}
 
 impl Chatwoot {
-    /// A contact by its id; nothing if it is gone.
-    pub async fn contact(&self, contact: ContactId) -> Result<Option<Contact>, ChatwootError> {
-        #[derive(Deserialize)]
-        struct Answer {
-            payload: Contact,
-        }
-        let request = self.request(Method::GET, &["contacts", &contact.to_string()]);
-        let answer: Option<Answer> = found(self.json(request).await)?;
-        Ok(answer.map(|answer| answer.payload))
+    /// The contact that stands in an inbox under our id.
+    pub async fn contact_of_source(
+        &self,
+        inbox: InboxId,
+        source: &CustomerId,
+    ) -> Result<Option<Contact>, ChatwootError> {
+        let body = json!({ "inbox_id": inbox, "source_id": source });
+        found(self.json(self.request(Method::POST, &["contact_inboxes", "filter"]).json(&body)).await)
     }
 
-    /// Whether a contact has one conversation for good in an inbox. A version that does not say so is taken to be set up as
-    /// `docs/setup.md` asks.
-    pub async fn is_locked(&self, inbox: InboxId) -> Result<bool, ChatwootError> {
+    /// The contact with that value of an attribute, `identifier` or `phone_number`.
+    pub async fn contact_with(&self, attribute: &str, value: &str) -> Result<Option<Contact>, ChatwootError> {
         #[derive(Deserialize)]
         struct Answer {
-            #[serde(default)]
-            lock_to_single_conversation: Option<bool>,
+            payload: Vec<Contact>,
         }
-        let answer: Answer = self.json(self.request(Method::GET, &["inboxes", &inbox.to_string()])).await?;
-        Ok(answer.lock_to_single_conversation.unwrap_or(true))
+        let body = json!({ "payload": [{
+            "attribute_key": attribute, "filter_operator": "equal_to", "values": [value], "query_operator": null,
+        }] });
+        let answer: Option<Answer> =
+            found(self.json(self.request(Method::POST, &["contacts", "filter"]).json(&body)).await)?;
+        let same = |contact: &Contact| match attribute {
+            "identifier" => contact.identifier.as_deref() == Some(value),
+            _ => contact.phone_number.as_deref() == Some(value),
+        };
+        Ok(answer.and_then(|answer| answer.payload.into_iter().find(same)))
     }
+
+    /// Makes a contact that stands in an inbox under our id.
+    pub async fn create_contact(&self, inbox: InboxId, new: &NewContact<'_>) -> Result<ContactId, ChatwootError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            payload: Inner,
+        }
+        #[derive(Deserialize)]
+        struct Inner {
+            contact: Contact,
+        }
+        let mut body = json!({
+            "name": new.name, "identifier": new.customer, "inbox_id": inbox, "source_id": new.customer,
+            "custom_attributes": new.custom_attributes,
+        });
+        if let Some(phone) = new.phone_number {
+            body["phone_number"] = json!(phone);
+        }
+        let answer: Answer = self.json(self.request(Method::POST, &["contacts"]).json(&body)).await?;
+        Ok(answer.payload.contact.id)
+    }
+
+    /// Lets a contact stand in an inbox under our id, too.
+    pub async fn attach(&self, contact: ContactId, inbox: InboxId, source: &CustomerId) -> Result<(), ChatwootError> {
+        let body = json!({ "inbox_id": inbox, "source_id": source });
+        let path = ["contacts", &contact.to_string(), "contact_inboxes"];
+        self.json(self.request(Method::POST, &path).json(&body)).await.map(|_: Value| ())
+    }
+
+    /// Gives a contact our id, by which it is found again after a merge.
+    pub async fn identify(&self, contact: ContactId, customer: &CustomerId) -> Result<(), ChatwootError> {
+        let request = self.request(Method::PUT, &["contacts", &contact.to_string()]);
+        self.json(request.json(&json!({ "identifier": customer }))).await.map(|_: Value| ())
+    }
+
+    /// Changes a contact. Chatwoot merges its attributes.
+    pub async fn change_contact(&self, contact: ContactId, change: &ContactChange) -> Result<(), ChatwootError> {
+        let mut body = json!({});
+        if let Some(name) = &change.name {
+            body["name"] = json!(name);
+        }
+        if let Some(phone) = &change.phone_number {
+            body["phone_number"] = json!(phone);
+        }
+        if !change.attributes.is_empty() {
+            body["custom_attributes"] = json!(change.attributes);
+        }
+        let request = self.request(Method::PUT, &["contacts", &contact.to_string()]);
+        self.json(request.json(&body)).await.map(|_: Value| ())
+    }
+
+    /// Takes the phone from a contact: it is somebody else's now.
+    pub async fn clear_phone(&self, contact: ContactId) -> Result<(), ChatwootError> {
+        let request = self.request(Method::PUT, &["contacts", &contact.to_string()]);
+        self.json(request.json(&json!({ "phone_number": null }))).await.map(|_: Value| ())
+    }
+}
+
+/// A text that fits into a contact's name.
+pub fn contact_name(text: &str) -> String {
+    text::clean(text, NAME_LIMIT)
 }

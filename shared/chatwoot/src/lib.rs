@@ -5,13 +5,18 @@
 pub mod callback;
 mod client;
 mod contacts;
+mod conversations;
 mod error;
 pub mod files;
 pub mod listing;
+mod messages;
 pub mod render;
 mod signature;
-pub mod upkeep;
+mod text;
 
-pub use client::{Attachment, Chatwoot, Contact, NewContact, NewMessage, Party};
+pub use client::Chatwoot;
+pub use contacts::{Contact, ContactChange, NewContact, contact_name};
+pub use conversations::{Party, attribute};
 pub use error::ChatwootError;
+pub use messages::{Attachment, NewMessage};
 pub use signature::{Authentic, CallbackSecret};

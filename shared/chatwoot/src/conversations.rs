@@ -1,0 +1,178 @@
+//! Conversations, and the inboxes they are in (§1.1, §3.3).
+
+use domain::{ContactId, ConversationId, CustomerId, InboxId, Timestamp};
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::{Chatwoot, ChatwootError, Contact, client::found, text};
+
+/// Texts among a conversation's attributes must be shorter than this (§3.2).
+const ATTRIBUTE_LIMIT: usize = 1_500;
+
+/// Whom a conversation is with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Party {
+    /// The inbox it is in.
+    pub inbox: Option<InboxId>,
+    /// The id under which the contact stands in the inbox; ours, where we made it.
+    pub source_id: Option<String>,
+    /// The contact.
+    pub contact: Option<Contact>,
+    /// Its attributes.
+    pub attributes: Map<String, Value>,
+    /// Whether an agent has closed it.
+    pub resolved: bool,
+}
+
+impl Chatwoot {
+    /// The newest conversation that stands in an inbox under our id; of the open ones alone, if so asked.
+    pub async fn conversation_of_source(
+        &self,
+        inbox: InboxId,
+        source: &CustomerId,
+        contact: ContactId,
+        open: bool,
+    ) -> Result<Option<ConversationId>, ChatwootError> {
+        let query = [("inbox_id", inbox.to_string()), ("status", "all".to_owned()), ("source_id", source.to_string())];
+        let listed = self.conversations(&query).await?;
+        let ours = listed.into_iter().filter(|c| c.inbox_id.is_none_or(|id| id == inbox));
+        // A version that does not know the filter lists everybody's.
+        let wanted = ours.filter(|c| c.contact() == Some(contact) && !(open && c.is_resolved()));
+        Ok(wanted.map(|c| c.id).max())
+    }
+
+    /// Opens a conversation.
+    pub async fn create_conversation(
+        &self,
+        inbox: InboxId,
+        contact: ContactId,
+        source: &CustomerId,
+    ) -> Result<ConversationId, ChatwootError> {
+        let body = json!({ "inbox_id": inbox, "contact_id": contact, "source_id": source, "status": "open" });
+        let made: ConversationRow = self.json(self.request(Method::POST, &["conversations"]).json(&body)).await?;
+        Ok(made.id)
+    }
+
+    /// Whom a conversation is with; nothing if it is gone.
+    pub async fn party(&self, conversation: ConversationId) -> Result<Option<Party>, ChatwootError> {
+        let request = self.request(Method::GET, &["conversations", &conversation.to_string()]);
+        let row: Option<ConversationRow> = found(self.json(request).await)?;
+        Ok(row.map(|row| Party {
+            inbox: row.inbox_id,
+            source_id: row.source_id(),
+            resolved: row.is_resolved(),
+            contact: row.meta.and_then(|meta| meta.sender),
+            attributes: row.custom_attributes.unwrap_or_default(),
+        }))
+    }
+
+    /// One page of an inbox's conversations, the most recently active first, with when something last happened in each.
+    pub async fn active(
+        &self,
+        inbox: InboxId,
+        page: u32,
+    ) -> Result<Vec<(ConversationId, Option<Timestamp>)>, ChatwootError> {
+        let query = [
+            ("inbox_id", inbox.to_string()),
+            ("status", "all".to_owned()),
+            ("assignee_type", "all".to_owned()),
+            ("sort_by", "last_activity_at_desc".to_owned()),
+            ("page", page.to_string()),
+        ];
+        let listed = self.conversations(&query).await?;
+        let ours = listed.into_iter().filter(|c| c.inbox_id.is_none_or(|id| id == inbox));
+        Ok(ours
+            .map(|c| (c.id, c.last_activity_at.as_ref().and_then(Value::as_i64).map(Timestamp::from_secs)))
+            .collect())
+    }
+
+    async fn conversations(&self, query: &[(&str, String)]) -> Result<Vec<ConversationRow>, ChatwootError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            data: Data,
+        }
+        #[derive(Deserialize)]
+        struct Data {
+            payload: Vec<ConversationRow>,
+        }
+        let mut url = self.url(&["conversations"]);
+        url.query_pairs_mut().extend_pairs(query);
+        let answer: Answer = self.json(self.get(url)).await?;
+        Ok(answer.data.payload)
+    }
+
+    /// Gives a conversation these attributes and no others.
+    pub async fn set_attributes(
+        &self,
+        conversation: ConversationId,
+        attributes: &Map<String, Value>,
+    ) -> Result<(), ChatwootError> {
+        let path = ["conversations", &conversation.to_string(), "custom_attributes"];
+        let request = self.request(Method::POST, &path).json(&json!({ "custom_attributes": attributes }));
+        self.json(request).await.map(|_: Value| ())
+    }
+
+    /// Whether a contact has one conversation for good in an inbox. A version that does not say so is taken to be set up as
+    /// `docs/setup.md` asks.
+    pub async fn is_locked(&self, inbox: InboxId) -> Result<bool, ChatwootError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            #[serde(default)]
+            lock_to_single_conversation: Option<bool>,
+        }
+        let answer: Answer = self.json(self.request(Method::GET, &["inboxes", &inbox.to_string()])).await?;
+        Ok(answer.lock_to_single_conversation.unwrap_or(true))
+    }
+}
+
+#[derive(Deserialize)]
+struct ConversationRow {
+    id: ConversationId,
+    #[serde(default)]
+    inbox_id: Option<InboxId>,
+    #[serde(default)]
+    meta: Option<Meta>,
+    #[serde(default)]
+    messages: Option<Vec<Value>>,
+    #[serde(default)]
+    last_non_activity_message: Option<Value>,
+    #[serde(default)]
+    last_activity_at: Option<Value>,
+    #[serde(default)]
+    contact_inbox: Option<Value>,
+    #[serde(default)]
+    status: Option<Value>,
+    #[serde(default)]
+    custom_attributes: Option<Map<String, Value>>,
+}
+
+#[derive(Deserialize)]
+struct Meta {
+    #[serde(default)]
+    sender: Option<Contact>,
+}
+
+impl ConversationRow {
+    fn contact(&self) -> Option<ContactId> {
+        Some(self.meta.as_ref()?.sender.as_ref()?.id)
+    }
+
+    fn is_resolved(&self) -> bool {
+        self.status.as_ref().and_then(Value::as_str) == Some("resolved")
+    }
+
+    /// It stands only inside the messages (§3.3).
+    fn source_id(&self) -> Option<String> {
+        let inside = self.messages.iter().flatten().chain(&self.last_non_activity_message);
+        inside
+            .filter_map(|message| message.pointer("/conversation/contact_inbox/source_id"))
+            .chain(self.contact_inbox.as_ref().and_then(|row| row.get("source_id")))
+            .find_map(|id| id.as_str().map(str::to_owned))
+    }
+}
+
+/// A text that fits into a conversation's attribute.
+pub fn attribute(text: &str) -> Value {
+    Value::from(text::clean(text, ATTRIBUTE_LIMIT - 1))
+}

@@ -1,0 +1,197 @@
+//! Messages: written, listed, marked and deleted (§3.4).
+
+use std::time::Duration;
+
+use domain::{ConversationId, MessageId, Timestamp};
+use reqwest::{Body, Method, multipart};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::{Chatwoot, ChatwootError, client::found, listing::Listed};
+
+/// The page size of a listing after an id.
+const PAGE: usize = 100;
+
+/// A message to be written.
+#[derive(Debug, Default)]
+pub struct NewMessage<'a> {
+    /// Its text.
+    pub content: &'a str,
+    /// Whether the customer wrote it.
+    pub incoming: bool,
+    /// Whether it is a note among agents.
+    pub private: bool,
+    /// Our id of it, by which it is found again.
+    pub source_id: Option<&'a str>,
+    /// Quote and the like.
+    pub attributes: Value,
+    /// A file.
+    pub attachment: Option<Attachment>,
+}
+
+/// A file on its way into Chatwoot.
+#[derive(Debug)]
+pub struct Attachment {
+    /// Its name.
+    pub filename: String,
+    /// Its type.
+    pub mime_type: String,
+    /// Its length in bytes, where it is known.
+    pub size: Option<u64>,
+    /// Its bytes, streamed.
+    pub body: Body,
+    /// How long the whole call may take.
+    pub limit: Duration,
+}
+
+impl Chatwoot {
+    /// Writes a message. After an error other than a refusal it may be there all the same.
+    pub async fn create_message(
+        &self,
+        conversation: ConversationId,
+        message: NewMessage<'_>,
+    ) -> Result<MessageId, ChatwootError> {
+        #[derive(Deserialize)]
+        struct Made {
+            id: MessageId,
+        }
+        let kind = if message.incoming { "incoming" } else { "outgoing" };
+        let request = self.request(Method::POST, &["conversations", &conversation.to_string(), "messages"]);
+        let request = match message.attachment {
+            None => {
+                let mut body = json!({ "content": message.content, "message_type": kind, "private": message.private });
+                if let Some(source) = message.source_id {
+                    body["source_id"] = json!(source);
+                }
+                if message.attributes.is_object() {
+                    body["content_attributes"] = message.attributes;
+                }
+                request.json(&body)
+            }
+            Some(file) => {
+                // A type nobody can write must not stop the file.
+                let valid = multipart::Part::text("").mime_str(&file.mime_type).is_ok();
+                let mime_type = if valid { file.mime_type.as_str() } else { "application/octet-stream" };
+                let part = match file.size {
+                    Some(size) => multipart::Part::stream_with_length(file.body, size),
+                    None => multipart::Part::stream(file.body),
+                };
+                let part = part.file_name(file.filename).mime_str(mime_type).map_err(ChatwootError::of)?;
+                let mut form =
+                    multipart::Form::new().text("message_type", kind).text("private", message.private.to_string());
+                if !message.content.is_empty() {
+                    form = form.text("content", message.content.to_owned());
+                }
+                if let Some(source) = message.source_id {
+                    form = form.text("source_id", source.to_owned());
+                }
+                if message.attributes.is_object() {
+                    form = form.text("content_attributes", message.attributes.to_string());
+                }
+                request.multipart(form.part("attachments[]", part)).timeout(file.limit)
+            }
+        };
+        let made: Made = self.json(request).await?;
+        Ok(made.id)
+    }
+
+    /// The messages of a conversation after `after`, oldest first; without it, the newest of them back to `since`.
+    pub async fn messages(
+        &self,
+        conversation: ConversationId,
+        after: Option<MessageId>,
+        since: Timestamp,
+    ) -> Result<Vec<Listed>, ChatwootError> {
+        let mut all = match after {
+            Some(after) => self.newer(conversation, after).await?,
+            None => self.back_to(conversation, since).await?,
+        };
+        all.retain(|message| after.is_none_or(|after| message.id > after));
+        all.sort_by_key(|message| message.id);
+        all.dedup_by_key(|message| message.id);
+        Ok(all)
+    }
+
+    async fn newer(&self, conversation: ConversationId, mut after: MessageId) -> Result<Vec<Listed>, ChatwootError> {
+        let mut all = Vec::new();
+        loop {
+            let (page, length) = self.page(conversation, "after", Some(after)).await?;
+            let full = length >= PAGE;
+            let newest = page.iter().map(|message| message.id).max();
+            all.extend(page);
+            match newest {
+                Some(newest) if full && newest > after => after = newest,
+                _ => return Ok(all),
+            }
+        }
+    }
+
+    async fn back_to(&self, conversation: ConversationId, since: Timestamp) -> Result<Vec<Listed>, ChatwootError> {
+        let mut all: Vec<Listed> = Vec::new();
+        let mut before = None;
+        loop {
+            let (page, _) = self.page(conversation, "before", before).await?;
+            let oldest = page.iter().map(|message| message.id).min();
+            let reached = page.iter().filter_map(Listed::created_at).any(|at| at < since);
+            all.extend(page);
+            match oldest {
+                Some(oldest) if !reached && before.is_none_or(|before| oldest < before) => before = Some(oldest),
+                _ => return Ok(all),
+            }
+        }
+    }
+
+    /// One page, and how many messages Chatwoot put on it.
+    async fn page(
+        &self,
+        conversation: ConversationId,
+        side: &str,
+        id: Option<MessageId>,
+    ) -> Result<(Vec<Listed>, usize), ChatwootError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            payload: Vec<Value>,
+        }
+        let mut url = self.url(&["conversations", &conversation.to_string(), "messages"]);
+        if let Some(id) = id {
+            url.query_pairs_mut().append_pair(side, &id.to_string());
+        }
+        let answer: Answer = self.json(self.get(url)).await?;
+        let length = answer.payload.len();
+        let readable: Vec<Listed> =
+            answer.payload.into_iter().filter_map(|message| serde_json::from_value(message).ok()).collect();
+        if readable.len() < length {
+            tracing::error!(unreadable = length - readable.len(), "Chatwoot lists messages without an id");
+        }
+        Ok((readable, length))
+    }
+
+    /// Marks a message `sent`, `delivered`, `read`, or `failed` with the words for the agent. Chatwoot answers with the message
+    /// even if it did not take the mark (§3.4), so the status that now stands comes back.
+    pub async fn mark(
+        &self,
+        conversation: ConversationId,
+        message: MessageId,
+        status: &str,
+        error: Option<&str>,
+    ) -> Result<Option<String>, ChatwootError> {
+        #[derive(Deserialize)]
+        struct Marked {
+            #[serde(default)]
+            status: Option<String>,
+        }
+        let path = ["conversations", &conversation.to_string(), "messages", &message.to_string()];
+        let mut body = json!({ "status": status });
+        if let Some(error) = error {
+            body["external_error"] = json!(error);
+        }
+        let marked: Marked = self.json(self.request(Method::PATCH, &path).json(&body)).await?;
+        Ok(marked.status)
+    }
+
+    /// Deletes a message: its words and files go, a line that says so stays. One that is gone already is deleted enough.
+    pub async fn delete_message(&self, conversation: ConversationId, message: MessageId) -> Result<(), ChatwootError> {
+        let path = ["conversations", &conversation.to_string(), "messages", &message.to_string()];
+        found(self.json::<Value>(self.request(Method::DELETE, &path)).await).map(|_| ())
+    }
+}
