@@ -2,7 +2,7 @@
 //! counted, as done once its message is known, as refused when its day is over.
 
 use bridge::{BridgeError, tell};
-use domain::{Channel, Outgoing, Timestamp};
+use domain::{Channel, Outgoing, Subject, Timestamp};
 use store::{EarlyStatus, Fate, Link};
 
 use crate::{AT_ONCE, Reconcile};
@@ -15,7 +15,7 @@ impl Reconcile {
     pub(crate) async fn statuses(&self, channel: &Channel) -> Result<(), BridgeError> {
         let now = self.clients.clock.now();
         let all = self.clients.early.all(&channel.phone_number_id).await?;
-        for status in turn(&all, now) {
+        for status in all.iter().filter(|status| has_its_turn(&status.item, all.len(), now)) {
             if let Err(error) = self.settle(channel, status).await {
                 tracing::warn!(%error, "a status has to wait for the next round");
             }
@@ -52,28 +52,38 @@ impl Reconcile {
     }
 }
 
-/// Those whose turn it is. Another app of the business may send on the same number, and thousands may wait for a message that
-/// never becomes known: each round goes on where the last one ended.
-fn turn<T>(all: &[T], now: Timestamp) -> impl Iterator<Item = &T> {
-    let round = usize::try_from(now.as_secs() / EVERY).unwrap_or_default();
-    let start = if all.len() > AT_ONCE { round.wrapping_mul(AT_ONCE) % all.len() } else { 0 };
-    all.iter().cycle().skip(start).take(all.len().min(AT_ONCE))
+/// Which share of them has its turn, by the item, which is a hash: another app of the business may send on the same number, and
+/// thousands may wait for a message that never becomes known. Whatever comes and goes meanwhile, each has its turn once in as
+/// many rounds as there are shares.
+fn has_its_turn(item: &Subject, waiting: usize, now: Timestamp) -> bool {
+    let shares = waiting.div_ceil(AT_ONCE).max(1) as u64;
+    let share = item.as_str().bytes().fold(0_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into())) % shares;
+    share == u64::try_from(now.as_secs() / EVERY).unwrap_or_default() % shares
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::time::Duration;
+
+    use domain::{SubjectKey, subject::Kind};
 
     use super::*;
 
     #[test]
-    fn everything_has_its_turn() {
-        for waiting in [0, 1, AT_ONCE, AT_ONCE + 1, 3 * AT_ONCE - 7] {
-            let all: Vec<usize> = (0..waiting).collect();
-            let rounds = i64::try_from(waiting.div_ceil(AT_ONCE)).unwrap();
-            let seen = (1..=rounds).flat_map(|round| turn(&all, Timestamp::from_secs(1_790_000_000 + round * EVERY)));
-            assert_eq!(seen.copied().collect::<BTreeSet<_>>().len(), waiting);
-            assert!(turn(&all, Timestamp::from_secs(1_790_000_000)).count() <= AT_ONCE);
+    fn each_has_its_turn_once_in_as_many_rounds_as_there_are_shares() {
+        let key = SubjectKey::new("key".into());
+        for waiting in [1, AT_ONCE, AT_ONCE + 1, 3 * AT_ONCE - 7] {
+            let items: Vec<_> = (0..waiting).map(|n| key.subject(Kind::Item, &n.to_string())).collect();
+            let shares = waiting.div_ceil(AT_ONCE);
+            let rounds = (0..shares).map(|round| {
+                let now =
+                    Timestamp::from_secs(1_790_000_000) + Duration::from_secs(300) * u32::try_from(round).unwrap();
+                items.iter().filter(|item| has_its_turn(item, waiting, now)).count()
+            });
+            let turns: Vec<_> = rounds.collect();
+            assert_eq!(turns.iter().sum::<usize>(), waiting, "{turns:?}");
+            // The shares are about as large as each other.
+            assert!(turns.iter().all(|turn| turn.abs_diff(waiting / shares) < AT_ONCE / 4), "{turns:?}");
         }
     }
 }
