@@ -1,19 +1,18 @@
-//! Who is who: one person stays one through new numbers, new ids and hidden phones; two people never become one; and what
-//! agents do to contacts and conversations in Chatwoot costs nobody a message.
+//! Who is who: one person stays one through new numbers, new ids and hidden phones, and two people never become one.
 
 use serde_json::{Value, json};
 use testkit::World;
 
-use crate::cast::{HOUR, MINUTE, always, ana, ana_wrote, answer, body, goes_by, post, text};
+use crate::cast::{HOUR, MINUTE, ana, body, goes_by, post, text};
 
-const OLD: &str = "5215555550123";
-const NEW: &str = "5215555550199";
-const ANA: &str = "MX.24518830917745120033";
+pub(crate) const OLD: &str = "5215555550123";
+pub(crate) const NEW: &str = "5215555550199";
+pub(crate) const ANA: &str = "MX.24518830917745120033";
 const ANA_LATER: &str = "MX.88120045519367720114";
-const AT: i64 = 1_795_190_400;
+pub(crate) const AT: i64 = 1_795_190_400;
 
 /// A text of somebody who shows a phone, a user id, or both.
-fn from(phone: Option<&str>, user: Option<&str>, wamid: &str, at: i64, words: &str) -> Value {
+pub(crate) fn from(phone: Option<&str>, user: Option<&str>, wamid: &str, at: i64, words: &str) -> Value {
     let mut message = text("", wamid, at, words);
     let mut contact = json!({"profile": {"name": "Ana"}});
     if let Some(phone) = phone {
@@ -28,7 +27,7 @@ fn from(phone: Option<&str>, user: Option<&str>, wamid: &str, at: i64, words: &s
 }
 
 /// A message of the system; `sender` holds `from` or `from_user_id`.
-fn system(sender: &Value, wamid: &str, at: i64, system: &Value) -> Value {
+pub(crate) fn system(sender: &Value, wamid: &str, at: i64, system: &Value) -> Value {
     let mut message = json!({"id": wamid, "timestamp": at.to_string(), "type": "system", "system": system});
     for (name, value) in sender.as_object().into_iter().flatten() {
         message[name] = value.clone();
@@ -36,13 +35,13 @@ fn system(sender: &Value, wamid: &str, at: i64, system: &Value) -> Value {
     body("messages", &json!({"messages": [message]}))
 }
 
-async fn arrives(world: &World, body: &Value) {
+pub(crate) async fn arrives(world: &World, body: &Value) {
     assert_eq!(post(world, body).await, 200);
     world.work().await.unwrap();
 }
 
 /// The texts in each conversation, the oldest conversation first; notices about changes left out.
-fn conversations(world: &World) -> Vec<Vec<String>> {
+pub(crate) fn conversations(world: &World) -> Vec<Vec<String>> {
     let texts = |id| world.chatwoot.messages(id).into_iter().map(|message| message.content);
     let plain = |text: &String| !text.starts_with('ℹ') && !text.starts_with("Sofía");
     world.chatwoot.conversations().into_iter().map(|row| texts(row.id).filter(plain).collect()).collect()
@@ -53,7 +52,7 @@ fn last_to(world: &World) -> String {
     world.meta.requests().pop().map(|request| request.to).unwrap_or_default()
 }
 
-async fn answers(world: &World, conversation: i64, words: &str) {
+pub(crate) async fn answers(world: &World, conversation: i64, words: &str) {
     world.chatwoot.agent("Sofía").replies(conversation, words).await;
     world.work().await.unwrap();
 }
@@ -363,95 +362,6 @@ async fn empty_texts_are_no_ids() {
 }
 
 #[tokio::test]
-async fn contacts_that_an_agent_merged_renamed_or_blocked_keep_their_messages() {
-    let world = World::start().await.unwrap();
-    let (ana, conversation) = ana_wrote(&world).await;
-    let sofia = world.chatwoot.agent("Sofía");
-    let old = sofia.adds_contact("Ana de la agenda", None).await;
-    let ours = world.chatwoot.contacts()[0].id;
-    sofia.merges(old, ours).await;
-    sofia.renames(old, "Ana (250Z roja)").await;
-    world.work().await.unwrap();
-    ana.writes("¿sigue ahí?").await.unwrap();
-    world.work().await.unwrap();
-    let messages = || world.chatwoot.messages(conversation).into_iter().map(|m| m.content).collect::<Vec<_>>();
-    assert_eq!(messages(), ["hola", "¿sigue ahí?"]);
-    assert_eq!(world.chatwoot.contacts()[0].name, "Ana (250Z roja)");
-    answers(&world, conversation, "Sí").await;
-    assert_eq!(ana.heard(), ["Sí"]);
-    // Blocked: nothing is lost, and nobody is disturbed by it.
-    sofia.blocks(old).await;
-    sofia.resolves(conversation).await;
-    ana.writes("¿hola?").await.unwrap();
-    world.work().await.unwrap();
-    assert_eq!(messages().last().unwrap(), "¿hola?");
-    assert_eq!(world.chatwoot.conversations().len(), 1);
-    assert_eq!(world.chatwoot.conversations()[0].status, "resolved");
-    // The merged contact's conversation is gone: the next one stands with the contact that was kept.
-    sofia.deletes_conversation(conversation).await;
-    ana.writes("otra vez").await.unwrap();
-    world.work().await.unwrap();
-    goes_by(&world, MINUTE, MINUTE / 4).await;
-    assert_eq!(world.chatwoot.conversations().len(), 1);
-    assert_eq!(world.chatwoot.conversations()[0].contact_id, old);
-}
-
-#[tokio::test]
-async fn two_customers_in_one_merged_contact_stay_two_recipients() {
-    let world = World::start().await.unwrap();
-    let (ana, _) = ana_wrote(&world).await;
-    let berta = crate::cast::berta(&world);
-    berta.writes("buenas").await.unwrap();
-    world.work().await.unwrap();
-    let contacts = world.chatwoot.contacts();
-    let sofia = world.chatwoot.agent("Sofía");
-    sofia.merges(contacts[0].id, contacts[1].id).await;
-    world.work().await.unwrap();
-    for row in world.chatwoot.conversations() {
-        answers(&world, row.id, &format!("a la {}", row.id)).await;
-    }
-    let rows = world.chatwoot.conversations();
-    assert_eq!(ana.heard(), [format!("a la {}", rows[0].id)]);
-    assert_eq!(berta.heard(), [format!("a la {}", rows[1].id)]);
-}
-
-#[tokio::test]
-async fn a_resolved_conversation_is_reopened_where_the_inbox_is_locked_and_followed_by_a_new_one_where_it_is_not() {
-    let world = World::start().await.unwrap();
-    let (ana, first) = ana_wrote(&world).await;
-    let sofia = world.chatwoot.agent("Sofía");
-    sofia.resolves(first).await;
-    ana.writes("una cosa más").await.unwrap();
-    world.work().await.unwrap();
-    let status = |at: usize| world.chatwoot.conversations()[at].status.clone();
-    assert_eq!((world.chatwoot.conversations().len(), status(0)), (1, "open".to_owned()));
-    // The administrator unlocks the inbox; the bridge looks every five minutes.
-    world.chatwoot.lock_to_single_conversation(14, false);
-    world.pass(5 * MINUTE);
-    ana.writes("sigue abierta").await.unwrap();
-    world.work().await.unwrap();
-    assert_eq!(world.chatwoot.conversations().len(), 1);
-    sofia.resolves(first).await;
-    ana.writes("meses después").await.unwrap();
-    ana.writes("¿hay alguien?").await.unwrap();
-    world.work().await.unwrap();
-    let rows = world.chatwoot.conversations();
-    assert_eq!((rows.len(), status(0), status(1)), (2, "resolved".to_owned(), "open".to_owned()));
-    assert_eq!(world.agent_reads("Ana"), ["Ana: meses después", "Ana: ¿hay alguien?"]);
-    // An answer in either goes to her.
-    for row in rows {
-        answers(&world, row.id, &row.id.to_string()).await;
-    }
-    assert_eq!(ana.heard().len(), 2);
-    // An agent reopens the first: the newest is still where she writes.
-    sofia.reopens(first).await;
-    ana.writes("aquí").await.unwrap();
-    world.work().await.unwrap();
-    assert_eq!(world.agent_reads("Ana").last().unwrap(), "Ana: aquí");
-    assert_eq!(world.chatwoot.conversations().len(), 2);
-}
-
-#[tokio::test]
 async fn wherever_forward_dies_a_change_of_number_and_a_new_conversation_are_done_once() {
     let changed = json!({"body": "changed", "wa_id": NEW, "type": "user_changed_number"});
     let announcement = system(&json!({"from": OLD}), "wamid.s", AT + 1, &changed);
@@ -490,53 +400,4 @@ async fn the_window_and_the_address_follow_the_newest_message_whatever_the_order
     arrives(&world, &from(Some("525555550123"), Some(&ana.user_id()), "wamid.late", AT - 3600, "antes")).await;
     answers(&world, conversation, "sí").await;
     assert_eq!(last_to(&world), OLD);
-}
-
-#[tokio::test]
-async fn a_number_that_shows_later_or_changes_reaches_the_contact_that_was_kept() {
-    let world = World::start().await.unwrap();
-    arrives(&world, &from(None, Some(ANA), "wamid.1", AT, "uno")).await;
-    let sofia = world.chatwoot.agent("Sofía");
-    let kept = sofia.adds_contact("Ana de la agenda", None).await;
-    sofia.merges(kept, world.chatwoot.contacts()[0].id).await;
-    let phone = || world.chatwoot.contacts()[0].phone_number.clone();
-    arrives(&world, &from(Some(OLD), Some(ANA), "wamid.2", AT + 1, "dos")).await;
-    assert_eq!((world.chatwoot.contacts()[0].id, phone().as_deref()), (kept, Some("+5215555550123")));
-    let changed = json!({"body": "changed", "wa_id": NEW, "type": "user_changed_number"});
-    let announcement = |wamid: &str| system(&json!({"from": OLD}), wamid, AT + 2, &changed);
-    // A Chatwoot that takes no change holds up nobody.
-    world.chatwoot.faults().add(always("PUT", "/contacts/", answer(500)));
-    arrives(&world, &announcement("wamid.s")).await;
-    arrives(&world, &from(Some(NEW), None, "wamid.3", AT + 3, "tres")).await;
-    goes_by(&world, HOUR, 5 * MINUTE).await;
-    assert_eq!(
-        (conversations(&world), world.queued("inbound")),
-        (vec![["uno", "dos", "tres"].map(str::to_owned).to_vec()], 0)
-    );
-    world.chatwoot.faults().clear();
-    arrives(&world, &announcement("wamid.t")).await;
-    assert_eq!(phone().as_deref(), Some("+5215555550199"));
-    // What an agent put there stays.
-    sofia.changes_phone(kept, Some("+5215555550777")).await;
-    let back = json!({"body": "changed", "wa_id": OLD, "type": "user_changed_number"});
-    arrives(&world, &system(&json!({"from": NEW}), "wamid.u", AT + 4, &back)).await;
-    assert_eq!(phone().as_deref(), Some("+5215555550777"));
-}
-
-#[tokio::test]
-async fn a_reaction_stays_where_its_message_stands_when_that_is_resolved() {
-    let world = World::start().await.unwrap();
-    world.chatwoot.lock_to_single_conversation(14, false);
-    let (ana, first) = ana_wrote(&world).await;
-    answers(&world, first, "su moto está lista").await;
-    let sent = world.meta.requests().pop().unwrap().wamid.unwrap();
-    world.chatwoot.agent("Sofía").resolves(first).await;
-    ana.reacts(&sent, "👍").await.unwrap();
-    ana.reacts(&sent, "").await.unwrap();
-    world.work().await.unwrap();
-    assert_eq!(world.chatwoot.conversations().len(), 1);
-    let seen = world.chatwoot.messages(first);
-    let reply = seen.iter().find(|message| message.content == "su moto está lista").map(|message| message.id);
-    let quotes: Vec<_> = seen[seen.len() - 2..].iter().map(|message| message.in_reply_to).collect();
-    assert_eq!(quotes, [reply, reply]);
 }

@@ -10,6 +10,7 @@ mod callbacks;
 mod calls;
 mod cast;
 mod conservation;
+mod contacts;
 mod crashes;
 mod echoes;
 mod faults_inbound;
