@@ -2,7 +2,7 @@
 
 use domain::Clock as _;
 use serde_json::{Value, json};
-use testkit::{CHANNEL, World};
+use testkit::{CHANNEL, COEXISTENCE_CHANNEL, World};
 use testkit_wire::{Effect, Fault};
 
 use crate::cast::{
@@ -117,6 +117,28 @@ async fn what_webhook_did_not_live_to_count_is_counted_all_the_same() {
     world.work().await.unwrap();
     assert_eq!(sheet(&world, CHANNEL).await, columns(&[("done", 1), ("received", 2), ("waiting", 1)]));
     world.chatwoot.faults().clear();
+    patience(&world).await;
+    assert_eq!(sheet(&world, CHANNEL).await, columns(&[("done", 2), ("received", 2)]));
+}
+
+#[tokio::test]
+async fn a_table_that_hangs_is_asked_once_whatever_a_body_holds_and_meta_gets_its_answer() {
+    let world = World::start().await.unwrap();
+    // Now the secret is in hand.
+    ana_wrote(&world).await;
+    let entry = |number: &str| {
+        let message = text("5215555550124", &format!("wamid.{number}"), 1_795_190_400, "hola");
+        let mut one = body("messages", &json!({"messages": [message]}));
+        one["entry"][0]["changes"][0]["value"]["metadata"]["phone_number_id"] = json!(number);
+        one["entry"][0].take()
+    };
+    let numbers = [CHANNEL, COEXISTENCE_CHANNEL, "999000999"];
+    let all = json!({"object": "whatsapp_business_account", "entry": numbers.map(entry)});
+    // The queue takes everything in one call; what follows is the table.
+    world.stage.aws.faults().add(Fault { skip: 1, times: Some(9), ..always("POST", "/", Effect::HangBefore) });
+    assert_eq!(post(&world, &all).await, 200);
+    assert_eq!(world.stage.aws.faults().list()[0].times, Some(8));
+    world.stage.aws.faults().clear();
     patience(&world).await;
     assert_eq!(sheet(&world, CHANNEL).await, columns(&[("done", 2), ("received", 2)]));
 }

@@ -214,6 +214,21 @@ async fn what_chatwoot_refuses_for_good_is_set_aside_with_a_reason_and_counted()
 }
 
 #[tokio::test]
+async fn where_a_message_was_set_aside_the_agent_sees_a_note() {
+    let world = World::start().await.unwrap();
+    let (ana, conversation) = ana_wrote(&world).await;
+    // As often as is tried; what is refused is the message, and not everything.
+    world.chatwoot.faults().add(Fault { times: Some(12), ..always("POST", "/messages", answer(422)) });
+    ana.writes("esto no").await.unwrap();
+    world.work().await.unwrap();
+    goes_by(&world, 2 * HOUR, 5 * MINUTE).await;
+    let notes: Vec<_> = world.chatwoot.messages(conversation).into_iter().filter(|message| message.private).collect();
+    assert_eq!(notes.len(), 1);
+    assert!(notes[0].content.contains("no se pudo mostrar"), "{}", notes[0].content);
+    assert_eq!((world.dead_letters("inbound").len(), world.chatwoot.faults().list().len()), (1, 0));
+}
+
+#[tokio::test]
 async fn two_first_messages_wait_for_one_place_and_neither_counts_as_a_crash() {
     let world = World::start().await.unwrap();
     world.chatwoot.faults().add(always("POST", "/contacts", answer(500)));

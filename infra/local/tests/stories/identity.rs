@@ -324,6 +324,23 @@ async fn what_meta_answers_and_reports_about_a_recipient_is_remembered() {
 }
 
 #[tokio::test]
+async fn what_a_status_says_of_a_recipient_is_not_lost_while_chatwoot_is_down() {
+    let world = World::start().await.unwrap();
+    arrives(&world, &from(Some(OLD), None, "wamid.1", AT, "hola")).await;
+    answers(&world, world.chatwoot.conversations()[0].id, "sí").await;
+    let sent = world.meta.requests().pop().unwrap().wamid.unwrap();
+    let status = json!({"id": sent, "status": "delivered", "timestamp": (AT + 1).to_string(), "recipient_id": OLD,
+        "recipient_user_id": ANA});
+    world.chatwoot.server().refuse();
+    arrives(&world, &body("messages", &json!({"statuses": [status]}))).await;
+    assert_eq!(world.queued("inbound"), 1);
+    world.chatwoot.server().accept().await.unwrap();
+    goes_by(&world, HOUR, 5 * MINUTE).await;
+    arrives(&world, &from(None, Some(ANA), "wamid.2", AT + 2, "¿y bien?")).await;
+    assert_eq!(conversations(&world), [["hola", "sí", "¿y bien?"]]);
+}
+
+#[tokio::test]
 async fn national_spellings_of_a_number_are_one_customer() {
     for (one, other) in
         [("5511955550167", "551155550167"), ("5491155550145", "541155550145"), ("5215555550123", "525555550123")]
