@@ -28,3 +28,4 @@ mod revokes;
 mod rules;
 mod shop;
 mod statuses;
+mod webhook;

@@ -121,15 +121,22 @@ pub(crate) fn file(name: &str, mime: &str, bytes: &[u8]) -> testkit_chatwoot::Fi
 
 /// A plain `POST`; the status of the answer.
 pub(crate) async fn post(base: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> u16 {
+    call("POST", base, path, headers, body).await.0
+}
+
+/// A plain call; status and body of the answer.
+pub(crate) async fn call(method: &str, base: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> (u16, String) {
     let host = base.strip_prefix("http://").unwrap();
     let headers: String = headers.iter().map(|(name, value)| [name, ": ", value, "\r\n"].concat()).collect();
     let length = body.len();
     let head = format!(
-        "POST {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n"
+        "{method} {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n"
     );
     let mut stream = tokio::net::TcpStream::connect(host).await.unwrap();
     stream.write_all(&[head.as_bytes(), body].concat()).await.unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.unwrap();
-    String::from_utf8_lossy(&answer).split(' ').nth(1).unwrap().parse().unwrap()
+    let answer = String::from_utf8_lossy(&answer);
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
 }
