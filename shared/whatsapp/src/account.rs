@@ -3,7 +3,7 @@
 
 use domain::{
     Channel, PhoneNumberId, Timestamp, WabaId,
-    channel::{Cut, Happening},
+    channel::{Cut, Happening, Mode},
     task::Notice,
 };
 use serde_json::value::RawValue;
@@ -133,13 +133,18 @@ impl AccountEvent {
             self.number.as_ref().is_none_or(|number| *number == channel.phone_number_id)
                 && self.display.as_ref().is_none_or(|display| channel.is_number(display))
         };
+        let named = self.number.is_some() || self.display.is_some();
+        // What only a phone in a shop can do is not about the account's other numbers (§2.6).
+        let by_phone = matches!(self.event.as_str(), "ACCOUNT_OFFBOARDED" | "ACCOUNT_RECONNECTED") && !named;
         for waba in &self.wabas {
-            let theirs: Vec<Channel> = all.iter().filter(|channel| channel.waba_id == *waba).cloned().collect();
+            let mut theirs: Vec<Channel> = all.iter().filter(|channel| channel.waba_id == *waba).cloned().collect();
+            if by_phone && theirs.iter().any(|channel| channel.mode == Mode::Coexistence) {
+                theirs.retain(|channel| channel.mode == Mode::Coexistence);
+            }
             if !theirs.is_empty() {
                 return theirs.into_iter().filter(is_number).collect();
             }
         }
-        let named = self.number.is_some() || self.display.is_some();
         all.into_iter().filter(|channel| named && is_number(channel)).collect()
     }
 }

@@ -4,7 +4,7 @@
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use domain::{
-    PhoneNumberId, SharedClock,
+    Clock as _, PhoneNumberId, SharedClock,
     channel::{Cut, State},
 };
 use serde_json::{Value, json};
@@ -28,7 +28,7 @@ fn event(id: &str, at: i64, field: &str, value: &Value) -> Value {
 }
 
 fn account(at: i64, event_name: &str) -> Value {
-    event(WABA, at, "account_update", &json!({"event": event_name}))
+    event(WABA, at, "account_update", &json!({"event": event_name, "phone_number": "525555550100"}))
 }
 
 fn partner(at: i64, event_name: &str) -> Value {
@@ -292,4 +292,18 @@ async fn wherever_forward_dies_a_reconnection_reaches_what_waits() {
         }
         awaits += 4;
     }
+}
+
+#[tokio::test]
+async fn a_phone_that_leaves_takes_no_number_with_it_that_has_none() {
+    let world = World::start().await.unwrap();
+    let held = async |number: &str| {
+        let channel = channels(&world).get(&PhoneNumberId::new(number)).await.unwrap().unwrap();
+        channel.hold(world.clock.now()).is_some()
+    };
+    let unnamed = |at, event_name| event(WABA, at, "account_update", &json!({"event": event_name}));
+    happens(&world, &unnamed(AT + 10, "ACCOUNT_OFFBOARDED")).await;
+    assert_eq!((held(CHANNEL).await, held(COEXISTENCE_CHANNEL).await), (false, true));
+    happens(&world, &unnamed(AT + 20, "ACCOUNT_RECONNECTED")).await;
+    assert_eq!((held(CHANNEL).await, held(COEXISTENCE_CHANNEL).await), (false, false));
 }
