@@ -6,8 +6,8 @@ use std::time::Duration;
 use bridge::{BridgeError, tell};
 use chatwoot::{Chatwoot, listing::Listed};
 use domain::{
-    Author, Channel, Class, Classify as _, CustomerId, Delivery, Identity, Outgoing, Part, Reference, Timestamp, Wamid,
-    channel::Hold, words::Trouble,
+    Author, Channel, Class, Classify as _, CustomerId, Delivery, Identity, NO_CODE, Outgoing, Part, Reference,
+    Timestamp, Wamid, channel::Hold, words::Trouble,
 };
 use platform::Metric;
 use secrecy::SecretString;
@@ -218,7 +218,7 @@ impl Send {
             Class::Transient { after } => Called::NotNow { after },
             Class::Uncertain => Called::Uncertain,
             Class::Permanent | Class::Poison => {
-                Called::Never(Trouble::Refused { code: error.0.code().unwrap_or_default() })
+                Called::Never(Trouble::Refused { code: error.0.code().unwrap_or(NO_CODE) })
             }
         }
     }

@@ -17,7 +17,7 @@ pub enum Delivery {
     Sent,
     /// Meta gave up.
     Failed {
-        /// Meta's error code; 0 if it gave none.
+        /// Meta's error code; [`crate::NO_CODE`] if it gave none.
         code: i64,
     },
     /// It is on the customer's phone: two ticks.

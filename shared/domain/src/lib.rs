@@ -32,6 +32,7 @@ pub use identity::{Address, Alias, Identity};
 pub use message::{Author, Content, Message};
 pub use outgoing::{Outcome, Outgoing, Part, Reference};
 pub use pricing::Pricing;
+pub use refusals::NO_CODE;
 pub use subject::SubjectKey;
 pub use task::{FileHint, Hint, InboundTask, OutboundTask};
 pub use window::Window;

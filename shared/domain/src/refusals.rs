@@ -321,11 +321,21 @@ impl Refusal {
     }
 }
 
+/// The code of a refusal for which Meta gave none. Its own 0 says that the token is not good.
+pub const NO_CODE: i64 = -1;
+
 /// Why a message is not with the customer, and what to do; a code nobody knows is shown, for the operator.
 pub(crate) fn say(code: i64, locale: Locale) -> String {
     let refusal = Refusal::of(code);
     let (es, en) = refusal.words();
     match (refusal, locale) {
+        (Refusal::Unknown, Locale::Es) if code == NO_CODE => {
+            "No entregado: WhatsApp rechazó el mensaje y no dijo por qué. Avisa al operador si se repite.".to_owned()
+        }
+        (Refusal::Unknown, Locale::En) if code == NO_CODE => {
+            "Not delivered: WhatsApp refused the message and did not say why. Tell the operator if it happens again."
+                .to_owned()
+        }
         (Refusal::Unknown, Locale::Es) => {
             format!("No entregado: WhatsApp rechazó el mensaje (código {code}). Avisa al operador si se repite.")
         }
@@ -425,7 +435,8 @@ mod tests {
 
     #[test]
     fn a_code_nobody_knows_is_shown() {
-        for code in [-1, 7, 131_998, 999_999] {
+        assert!(!say(NO_CODE, Locale::Es).contains("código"));
+        for code in [-2, 7, 131_998, 999_999] {
             assert!(say(code, Locale::Es).contains(&format!("código {code}")));
             assert!(say(code, Locale::En).contains(&format!("code {code}")));
         }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use domain::{
-    Author, Content, Delivery, InboundTask, Message, PhoneNumberId, Pricing, StatusUpdate, Subject, SubjectKey,
-    Timestamp, WaId, WabaId, Wamid,
+    Author, Content, Delivery, InboundTask, Message, NO_CODE, PhoneNumberId, Pricing, StatusUpdate, Subject,
+    SubjectKey, Timestamp, WaId, WabaId, Wamid,
     message::Call,
     pricing::{Category, Rate},
     subject::Kind,
@@ -382,7 +382,7 @@ fn delivery(status: &Fields<'_>) -> Option<Delivery> {
         "played" => Some(Delivery::Played),
         "failed" => {
             let code = status.objects("errors").iter().find_map(|error| error.number("code"));
-            Some(Delivery::Failed { code: code.unwrap_or_default() })
+            Some(Delivery::Failed { code: code.unwrap_or(NO_CODE) })
         }
         _ => None,
     }
