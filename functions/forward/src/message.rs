@@ -304,6 +304,10 @@ impl Forward {
             // It may have been written all the same: only the next attempt, which looks first, may do anything about it. It is
             // counted as a refusal, since something on the way may cut large uploads off.
             ChatwootError::NoAnswer(source) => return Err(ChatwootError::CutOff(source).into()),
+            // So is what goes wrong inside of Chatwoot with this file (§3.1: it also ends what takes 15 s), if it is well else.
+            ChatwootError::Unwell(500..) if chatwoot.party(conversation).await.is_ok() => {
+                return Err(ChatwootError::CutOff(None).into());
+            }
             error => return Err(error.into()),
         };
         tracing::warn!("a customer's file does not get through");

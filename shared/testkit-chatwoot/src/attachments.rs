@@ -39,6 +39,8 @@ pub enum FileMode {
     WrongLength,
     /// The redirect leads to a URL that has expired already.
     Expired,
+    /// The storage takes nothing: whoever writes a file gets a 500.
+    Broken,
 }
 
 const LIFETIME: Duration = Duration::from_secs(300);
@@ -159,7 +161,7 @@ fn served(blob: Blob, mode: FileMode) -> Response {
     let (announced, body) = match mode {
         FileMode::Slow(pause) => (length, slow(blob.bytes, pause)),
         FileMode::WrongLength => (length + 10, cut_short(blob.bytes)),
-        FileMode::Normal | FileMode::Missing | FileMode::Expired => (length, Body::from(blob.bytes)),
+        FileMode::Normal | FileMode::Missing | FileMode::Expired | FileMode::Broken => (length, Body::from(blob.bytes)),
     };
     let disposition = format!("inline; filename=\"{}\"", blob.filename.replace(|letter: char| !letter.is_ascii(), "?"));
     let headers = [

@@ -246,6 +246,7 @@ enum Files {
     Slow,
     WrongLength,
     Expired,
+    Broken,
 }
 
 impl From<Files> for FileMode {
@@ -256,6 +257,7 @@ impl From<Files> for FileMode {
             Files::Slow => Self::Slow(Duration::from_secs(3)),
             Files::WrongLength => Self::WrongLength,
             Files::Expired => Self::Expired,
+            Files::Broken => Self::Broken,
         }
     }
 }

@@ -11,6 +11,7 @@ use axum::{
 use serde_json::{Map, Value, json};
 
 use crate::{
+    attachments::FileMode,
     auth::{AnyCaller, Caller},
     errors::{Answer, Refusal},
     message_rules::Draft,
@@ -120,6 +121,9 @@ fn object_or_json(params: &Params, key: &str) -> Attributes {
 async fn create(Handed(shared): Handed<Arc<Shared>>, AnyCaller(caller): AnyCaller, mut params: Params) -> Answer {
     let mut state = shared.lock();
     let conversation = caller.conversation(&state)?;
+    if state.file_mode == FileMode::Broken && !params.files.is_empty() {
+        return Err(Refusal::broken());
+    }
     let draft = draft(&mut state, &caller, conversation, &mut params)?;
     let id = state.create_message(conversation, draft)?;
     let mut body = state.message_json(state.message(conversation, id)?);

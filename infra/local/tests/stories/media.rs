@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use testkit::{CHANNEL, World};
-use testkit_chatwoot::MessageView;
+use testkit_chatwoot::{FileMode, MessageView};
 use testkit_meta::Customer;
 use testkit_wire::{Effect, Fault};
 
@@ -309,4 +309,21 @@ async fn a_message_taken_back_takes_its_late_file_with_it_wherever_forward_dies(
         awaits += 1;
     }
     assert!(awaits > 12, "only {awaits} moments to die at");
+}
+
+#[tokio::test]
+async fn a_file_chatwoot_always_breaks_on_holds_nobody_up_for_long() {
+    let world = World::start().await.unwrap();
+    let (ana, _) = ana_wrote(&world).await;
+    world.chatwoot.serve_files(FileMode::Broken);
+    ana.sends_file("video", b"a long one".to_vec(), "video/mp4", None, Some("mi ruta")).await.unwrap();
+    ana.writes("¿la ve?").await.unwrap();
+    world.work().await.unwrap();
+    goes_by(&world, HOUR / 2, MINUTE).await;
+    assert_eq!(world.agent_reads("Ana").len(), 3, "{:?}", world.agent_reads("Ana"));
+    assert!(world.dead_letters("inbound").is_empty());
+    // Storage works again, and the file comes.
+    world.chatwoot.serve_files(FileMode::Normal);
+    rounds(&world, 2 * HOUR, 5 * MINUTE).await;
+    assert_eq!(files(&world), 1);
 }
