@@ -32,8 +32,8 @@ impl Forward {
         conversation: ConversationId,
         stood_since: Option<Timestamp>,
     ) -> Result<(), BridgeError> {
-        if let Some(opt_out) = opt_out(&message.content) {
-            self.clients.profiles.marketing(customer, &message.channel, opt_out, message.sent_at).await?;
+        if let Some(marketing) = wish(&message.content) {
+            self.clients.profiles.wish(customer, marketing, message.sent_at).await?;
         }
         let profile = self.new_profile(message, customer, thread).await?;
         let renews = message.customer.group.is_none() && tells_a_number(&message.content);
@@ -199,15 +199,15 @@ fn with_advert(attributes: &Map<String, Value>, referral: &Referral) -> Map<Stri
     attributes
 }
 
-/// What a message says about marketing.
-fn opt_out(content: &Content) -> Option<bool> {
+/// Whether a message says that the customer wants marketing, or none.
+fn wish(content: &Content) -> Option<bool> {
     let Content::Preference { value, category } = content else { return None };
     if category.as_ref().is_some_and(|category| category != "marketing_messages") {
         return None;
     }
     match value.as_str() {
-        "stop" => Some(true),
-        "resume" | "signup" => Some(false),
+        "stop" => Some(false),
+        "resume" | "signup" => Some(true),
         _ => None,
     }
 }

@@ -39,9 +39,6 @@ pub struct Thread {
     /// The keyed hash of the profile that Chatwoot was last brought up to date with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<Subject>,
-    /// Whether the customer wants no marketing.
-    #[serde(default)]
-    pub opt_out: bool,
 }
 
 /// Whether and how a customer is reached on a channel.

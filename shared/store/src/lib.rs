@@ -4,8 +4,8 @@
 //! | item | key | holds |
 //! |---|---|---|
 //! | channel | `channel` / phone number id | number ↔ WABA ↔ account and inbox |
-//! | customer | `customer#id` / `customer` | whether a user id is known, who turned out to be whom, keyed hashes of the names the bridge gave its contact |
-//! | thread | `customer#id` / `channel#pnid` | address, window, contact and conversation of a customer on a channel; keyed hash of the last profile seen; wish about marketing |
+//! | customer | `customer#id` / `customer` | whether a user id is known, who turned out to be whom, keyed hashes of the names the bridge gave its contact; wish about marketing |
+//! | thread | `customer#id` / `channel#pnid` | address, window, contact and conversation of a customer on a channel; keyed hash of the last profile seen |
 //! | alias | `alias#account#hash` / `alias` | which customer, since when, and until when if they gave it up |
 //! | conversation | `conversation#account#id` / `conversation` | which customer and channel, how far it is settled |
 //! | outgoing | `conversation#account#id` / `message#id` | an agent's message and the fate of its parts |

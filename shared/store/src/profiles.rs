@@ -29,6 +29,16 @@ struct Named {
     former_name_hash: Option<String>,
 }
 
+#[derive(Default, Deserialize)]
+struct Wish {
+    #[serde(default)]
+    opt_out: bool,
+    #[serde(default, rename = "opt_out_at")]
+    at: Timestamp,
+    #[serde(default)]
+    joined: Vec<CustomerId>,
+}
+
 impl Profiles {
     /// Profiles of this table, hashed under `key`.
     pub fn new(table: Table, key: SubjectKey) -> Self {
@@ -79,24 +89,32 @@ impl Profiles {
     }
 
     /// Records the customer's wish about marketing, unless a later one is known: Meta may repeat and reorder.
-    pub async fn marketing(
-        &self,
-        customer: &CustomerId,
-        channel: &PhoneNumberId,
-        opt_out: bool,
-        at: Timestamp,
-    ) -> Result<(), StoreError> {
+    pub async fn wish(&self, customer: &CustomerId, marketing: bool, at: Timestamp) -> Result<(), StoreError> {
         let change = Change {
-            key: thread_key(customer, channel),
+            key: customer_key(customer),
             update: "SET opt_out = :opt_out, opt_out_at = :at".to_owned(),
             condition: Some(
                 "attribute_exists(pk) AND (attribute_not_exists(opt_out_at) OR opt_out_at <= :at)".to_owned(),
             ),
             values: Item::from([
-                (":opt_out".to_owned(), aws_sdk_dynamodb::types::AttributeValue::Bool(opt_out)),
+                (":opt_out".to_owned(), aws_sdk_dynamodb::types::AttributeValue::Bool(!marketing)),
                 (":at".to_owned(), integer(at.as_millis())),
             ]),
         };
         self.table.update(change, ReturnValue::None).await.map(|_| ())
+    }
+
+    /// Whether the customer wants no marketing: the last word of whoever turned out to be them.
+    pub async fn wants_no_marketing(&self, customer: &CustomerId) -> Result<bool, StoreError> {
+        let mut last = Wish::default();
+        let mut rows = vec![customer.clone()];
+        while let Some(next) = rows.pop() {
+            let Some(wish) = self.table.get::<Wish>(&customer_key(&next)).await? else { continue };
+            rows.extend(wish.joined.iter().cloned());
+            if wish.at >= last.at {
+                last = wish;
+            }
+        }
+        Ok(last.opt_out)
     }
 }

@@ -1,11 +1,14 @@
 //! Calls: one line for each, when it is over. And the customer's wish about marketing.
 
-use domain::{PhoneNumberId, SubjectKey, UserId};
+use domain::{AccountId, Identity, SubjectKey, UserId, WaId};
 use serde_json::{Value, json};
-use store::Customers;
-use testkit::{CHANNEL, World};
+use store::{Customers, Profiles};
+use testkit::World;
 
-use crate::cast::{HOUR, ana, ana_wrote, body, counted, post, profile, table};
+use crate::{
+    cast::{HOUR, ana, ana_wrote, body, counted, post, profile, table},
+    identity::{arrives, from},
+};
 
 fn call(id: &str, ours: bool, members: &Value) -> Value {
     let (from, to) = if ours { ("525555550100", "5215555550123") } else { ("5215555550123", "525555550100") };
@@ -80,14 +83,14 @@ async fn the_wish_about_marketing_is_kept_and_a_late_repeat_does_not_undo_it() {
         body("user_preferences", &json!({"contacts": [profile("Ana", "5215555550123")], "user_preferences": [item]}))
     };
     let customers = Customers::new(table(&world), SubjectKey::new("subject-key-of-the-stories".into()));
-    let user = domain::Identity { user_id: Some(UserId::new(ana(&world).user_id())), ..domain::Identity::default() };
+    let profiles = Profiles::new(table(&world), SubjectKey::new("subject-key-of-the-stories".into()));
+    let user = Identity { user_id: Some(UserId::new(ana(&world).user_id())), ..Identity::default() };
     for (value, at, opt_out) in [("stop", 20, true), ("resume", 10, true), ("resume", 30, false), ("signup", 40, false)]
     {
         assert_eq!(post(&world, &wish(value, 1_795_190_400 + at)).await, 200);
         world.work().await.unwrap();
-        let customer = customers.find(domain::AccountId(3), &user).await.unwrap().unwrap();
-        let thread = customers.thread(&customer, &PhoneNumberId::new(CHANNEL)).await.unwrap().unwrap();
-        assert_eq!(thread.opt_out, opt_out, "{value} at {at}");
+        let customer = customers.find(AccountId(3), &user).await.unwrap().unwrap();
+        assert_eq!(profiles.wants_no_marketing(&customer).await.unwrap(), opt_out, "{value} at {at}");
     }
     let read = world.agent_reads("Ana");
     assert_eq!(read[0], "note: 🔕 El cliente pidió no recibir marketing");
@@ -96,4 +99,22 @@ async fn the_wish_about_marketing_is_kept_and_a_late_repeat_does_not_undo_it() {
     world.chatwoot.agent("Sofía").replies(world.conversation("Ana").unwrap(), "oferta").await;
     world.work().await.unwrap();
     assert!(world.meta.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_wish_outlives_that_two_customers_turn_out_to_be_one() {
+    let world = World::start().await.unwrap();
+    let phone = "5215555550123";
+    let stop = json!({"wa_id": phone, "category": "marketing_messages", "value": "stop", "detail": "…",
+        "timestamp": 1_795_190_400});
+    post(&world, &body("user_preferences", &json!({"user_preferences": [stop]}))).await;
+    world.work().await.unwrap();
+    // A message shows by phone and user id that the two are one; the user id's customer is who stays.
+    let user = ana(&world).user_id();
+    arrives(&world, &from(None, Some(&user), "wamid.1", 1_795_190_401, "hola")).await;
+    arrives(&world, &from(Some(phone), Some(&user), "wamid.2", 1_795_190_402, "soy yo")).await;
+    let key = || SubjectKey::new("subject-key-of-the-stories".into());
+    let known = Identity { phone: Some(WaId::new(phone)), ..Identity::default() };
+    let customer = Customers::new(table(&world), key()).find(AccountId(3), &known).await.unwrap().unwrap();
+    assert!(Profiles::new(table(&world), key()).wants_no_marketing(&customer).await.unwrap());
 }
