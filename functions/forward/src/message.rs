@@ -195,8 +195,9 @@ impl Forward {
             rendered.file = None;
         }
         let lost_quote = rendered.quote.is_some() && quoted.is_none();
-        let text =
-            |text: &str| if lost_quote { render::with_lost_quote(text, self.clients.locale) } else { text.to_owned() };
+        let text = |text: &str| {
+            if lost_quote { render::with_lost_quote(message, text, self.clients.locale) } else { text.to_owned() }
+        };
         let new = |content| NewMessage {
             content,
             incoming: message.author == Author::Customer && !rendered.note,

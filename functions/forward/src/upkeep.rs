@@ -233,7 +233,7 @@ pub(crate) fn opens_window(message: &Message) -> bool {
     message.author == Author::Customer
         && match &message.content {
             Content::Preference { .. } | Content::Moved { .. } | Content::Revoke { .. } | Content::Edit { .. } => false,
-            Content::Call { event, .. } => event.starts_with("connect"),
+            Content::Call { event, .. } => event.starts_with("connect") || event.starts_with("permission"),
             _ => true,
         }
 }

@@ -73,8 +73,12 @@ pub fn instead_of_file(rendered: &Rendered<'_>, line: Line, locale: Locale) -> S
 }
 
 /// The text when the message it points to is unknown to Chatwoot.
-pub fn with_lost_quote(text: &str, locale: Locale) -> String {
-    join(&format!("↩️ {}", Line::InReplyTo.say(locale)), text)
+pub fn with_lost_quote(message: &Message, text: &str, locale: Locale) -> String {
+    let line = match message.content {
+        Content::Reaction { .. } | Content::Edit { .. } | Content::Revoke { .. } => Line::AboutAnother,
+        _ => Line::InReplyTo,
+    };
+    join(&format!("↩️ {}", line.say(locale)), text)
 }
 
 /// In a group each message names its speaker.

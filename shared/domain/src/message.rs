@@ -193,6 +193,9 @@ pub enum Content {
         what: String,
         /// Meta's error code, where there is one.
         code: Option<i64>,
+        /// What the customer typed, where that can be told all the same.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        words: Option<String>,
     },
 }
 
@@ -328,8 +331,9 @@ pub struct OrderLine {
     pub product: String,
     /// How many.
     pub quantity: i64,
-    /// Price of one.
-    pub price: f64,
+    /// Price of one, where Meta says it.
+    #[serde(default)]
+    pub price: Option<f64>,
     /// ISO currency.
     pub currency: String,
 }

@@ -156,6 +156,8 @@ pub enum Line {
     MediaAskAgain(MediaKind),
     /// An answer to a message we cannot point to.
     InReplyTo,
+    /// What stands instead, where it is a reaction or an edit.
+    AboutAnother,
     /// Somebody spoke in a group.
     GroupName,
     /// A message that Chatwoot does not take, or that the bridge cannot handle.
@@ -230,6 +232,10 @@ impl Line {
                     ),
                 };
             }
+            Self::AboutAnother => (
+                "Sobre un mensaje que no está en esta conversación",
+                "About a message that is not in this conversation",
+            ),
             Self::InReplyTo => ("Responde a un mensaje anterior", "Replies to an earlier message"),
             Self::GroupName => ("Grupo de WhatsApp", "WhatsApp group"),
             Self::SetAside => (

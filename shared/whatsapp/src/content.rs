@@ -16,7 +16,16 @@ use crate::{
 /// Reads what `message` says (§2.2).
 pub(crate) fn read(message: &Fields<'_>) -> Content {
     let kind = message.text("type").unwrap_or_else(|| guess(message).to_owned());
-    known(&kind, message).unwrap_or_else(|| unsupported(&kind, message))
+    if message.objects("errors").iter().any(|error| error.number("code").is_some_and(is_withheld)) {
+        return unsupported(&kind, message);
+    }
+    // A type that does not fit what stands beside it says less than that.
+    known(&kind, message).or_else(|| known(guess(message), message)).unwrap_or_else(|| unsupported(&kind, message))
+}
+
+/// Meta's codes for what it did not hand over (§2.2), whatever else stands in the message.
+fn is_withheld(code: i64) -> bool {
+    matches!(code, 131_051 | 131_052 | 131_060)
 }
 
 /// A message without `type` is what it carries.
@@ -71,7 +80,27 @@ fn known(kind: &str, message: &Fields<'_>) -> Option<Content> {
 fn unsupported(kind: &str, message: &Fields<'_>) -> Content {
     let hint = message.object("unsupported").and_then(|unsupported| unsupported.text("type"));
     let code = message.objects("errors").iter().find_map(|error| error.number("code"));
-    Content::Unsupported { what: hint.unwrap_or_else(|| kind.to_owned()), code }
+    Content::Unsupported { what: hint.unwrap_or_else(|| kind.to_owned()), code, words: words(message) }
+}
+
+/// Whatever somebody typed into a message of a shape we cannot read.
+fn words(message: &Fields<'_>) -> Option<String> {
+    if let Some(new) = message.object("edit").and_then(|edit| edit.object("message")) {
+        return words(&new);
+    }
+    let places = [
+        ("text", "body"),
+        ("image", "caption"),
+        ("video", "caption"),
+        ("document", "caption"),
+        ("location", "name"),
+        ("location", "address"),
+        ("button", "text"),
+        ("order", "text"),
+    ];
+    let found = places.into_iter().filter_map(|(object, member)| message.object(object)?.text(member));
+    let found: Vec<_> = found.filter(|text| !text.trim().is_empty()).collect();
+    (!found.is_empty()).then(|| found.join("\n"))
 }
 
 fn media(kind: MediaKind, object: &Fields<'_>) -> Option<Content> {
@@ -168,7 +197,7 @@ fn order(object: &Fields<'_>) -> Content {
     let line = |item: &Fields<'_>| OrderLine {
         product: item.text("product_retailer_id").unwrap_or_default(),
         quantity: item.number("quantity").unwrap_or(1),
-        price: item.float("item_price").unwrap_or_default(),
+        price: item.float("item_price"),
         currency: item.text("currency").unwrap_or_default(),
     };
     Content::Order {

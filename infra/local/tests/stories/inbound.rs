@@ -310,3 +310,45 @@ async fn a_message_in_which_there_is_nothing_to_see_says_so() {
     let blank = "Ana: (mensaje en blanco)";
     assert_eq!(world.agent_reads("Ana"), [blank, blank, blank, blank, "Ana: ."]);
 }
+
+#[tokio::test]
+async fn what_was_typed_is_read_even_where_its_message_has_an_odd_shape() {
+    let world = World::start().await.unwrap();
+    let odd = [
+        json!({"type": "video", "video": {"caption": "mi *ruta*"}}),
+        json!({"type": "hologram", "text": {"body": "¿me ven?"}}),
+        json!({"type": "edit", "edit": {"message": {"type": "text", "text": {"body": "la azul"}}}}),
+        json!({"type": "location", "location": {"name": "Taller", "address": "Av. 5"}}),
+        json!({"type": "video", "video": {"id": "123", "caption": "pesa"}, "errors": [{"code": 131_052}]}),
+    ];
+    for message in odd {
+        ana(&world).sends(message).await.unwrap();
+    }
+    world.work().await.unwrap();
+    let unreadable =
+        |what: &str| format!("⚠️ El cliente envió {what} que WhatsApp no muestra aquí. Míralo en el teléfono");
+    let read = world.agent_reads("Ana");
+    let begins = [
+        format!("Ana: mi **ruta**\n{}", unreadable("un video")),
+        "Ana: ¿me ven?".to_owned(),
+        format!("Ana: la azul\n{}", unreadable("una edición")),
+        format!("Ana: Taller\nAv. 5\n{}", unreadable("una ubicación")),
+        "Ana: pesa\n⚠️ El cliente envió un video que no se pudo descargar".to_owned(),
+    ];
+    assert_eq!(read.len(), begins.len());
+    for (line, begin) in read.iter().zip(begins) {
+        assert!(line.starts_with(&begin), "{line:?} is not {begin:?}");
+    }
+    // Nothing is promised that cannot come.
+    assert!(read.iter().all(|line| !line.contains("se sigue intentando")), "{read:?}");
+}
+
+#[tokio::test]
+async fn a_reaction_to_what_is_not_here_says_so() {
+    let world = World::start().await.unwrap();
+    let (ana, _) = ana_wrote(&world).await;
+    ana.reacts("wamid.elsewhere", "👍").await.unwrap();
+    world.work().await.unwrap();
+    let read = world.agent_reads("Ana");
+    assert_eq!(read[1], "Ana: ↩️ Sobre un mensaje que no está en esta conversación\nReaccionó con 👍");
+}

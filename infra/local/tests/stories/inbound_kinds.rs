@@ -49,7 +49,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("call-status", &[]),
     ("call-terminate", &["María Fernanda López: 📞 Llamada del cliente contestada (1 min 25 s)"]),
     ("coex-echo-bsuid-only", &["Lucía ←: Hola Lucía, tenemos la XR 150 L"]),
-    ("coex-echo-edit", &["María Fernanda López ←: ↩️ … ✏️ Editado\nCon gusto, le aparto la 250Z roja hasta el domingo."]),
+    ("coex-echo-edit", &["María Fernanda López ←: ↩️ (…) ✏️ Editado\nCon gusto, le aparto la 250Z roja hasta el domingo."]),
     ("coex-echo-image", &["Julián Pereyra ←: Así quedó tu moto después del service\n[Imagen…]"]),
     ("coex-echo-revoke", &["María Fernanda López ←: Este mensaje se ha eliminado"]),
     ("coex-echo-text", &["María Fernanda López ←: Este mensaje se ha eliminado"]),
@@ -79,8 +79,8 @@ const TABLE: &[(&str, &[&str])] = &[
     ("in-dashboard-test-sample", &[]),
     ("in-document", &["Camila Ríos: Mi recibo de nómina para el crédito\n[Documento…]"]),
     ("in-document-no-filename", &["Camila Ríos: [Documento…]"]),
-    ("in-edit-image-caption", &["María Fernanda López: ↩️ … ✏️ Editado\nCorrección: 14,200 km\n[Imagen…]"]),
-    ("in-edit-text", &["María Fernanda López: ↩️ … ✏️ Editado\nSí, esa. ¿Cuál sería el enganche a 24 meses?"]),
+    ("in-edit-image-caption", &["María Fernanda López: ↩️ (…) ✏️ Editado\nCorrección: 14,200 km\n[Imagen…]"]),
+    ("in-edit-text", &["María Fernanda López: ↩️ (…) ✏️ Editado\nSí, esa. ¿Cuál sería el enganche a 24 meses?"]),
     ("in-group-text", &["Grupo de WhatsApp: María Fernanda López: ¿A qué hora sale la rodada del domingo?"]),
     ("in-image-caption", &["María Fernanda López: Así está el tablero, marca 12,400 km\n[Imagen…]"]),
     ("in-image-ctwa-referral-video", &["Diego Quispe: ¿Es esta la del anuncio?\n\n📣 Llegó por una publicación: **Nueva Himalayan 450**\nConócela en nuestra sucursal\nhttps://fb.me/ejemplo2\n🖼️ https://scontent.xx.fbcdn.net/v/ejemplo_thumb.jpg\n🎬 https://video.xx.fbcdn.net/v/ejemplo.mp4\n[Imagen…]"]),
@@ -95,9 +95,9 @@ const TABLE: &[(&str, &[&str])] = &[
     ("in-media-error-no-object", &["Julián Pereyra: ⚠️ El cliente envió un video que no se pudo descargar (pesa más de 100 MB o está dañado). Míralo en el teléfono o pide que lo envíe más pequeño (131052)"]),
     ("in-media-too-large-131052", &["Julián Pereyra: ⚠️ El cliente envió un archivo que no se pudo descargar (pesa más de 100 MB o está dañado). Míralo en el teléfono o pide que lo envíe más pequeño (131052)"]),
     ("in-order", &["Camila Ríos: 🛒 Pedido (catálogo 504123456789012)\n1 × CASCO-LS2-FF353-M — 2499.00 MXN\n2 × GUANTES-ALP-L — 899.50 MXN = 1799.00 MXN\nTotal: 4298.00 MXN\n¿Me lo pueden apartar hasta el viernes?"]),
-    ("in-reaction", &["Julián Pereyra: ↩️ … Reaccionó con 👍🏽"]),
-    ("in-reaction-removed-absent", &["Julián Pereyra: ↩️ … Quitó su reacción"]),
-    ("in-reaction-removed-empty", &["Julián Pereyra: ↩️ … Quitó su reacción"]),
+    ("in-reaction", &["Julián Pereyra: ↩️ (…) Reaccionó con 👍🏽"]),
+    ("in-reaction-removed-absent", &["Julián Pereyra: ↩️ (…) Quitó su reacción"]),
+    ("in-reaction-removed-empty", &["Julián Pereyra: ↩️ (…) Quitó su reacción"]),
     ("in-revoke", &[]),
     ("in-sticker-animated", &["Diego Quispe: [Sticker…]"]),
     ("in-sticker-static", &["Diego Quispe: [Sticker…]"]),
@@ -185,7 +185,9 @@ const ENGLISH: &[(&str, &[&str])] = &[
 fn short(content: &str) -> String {
     let missing = ": el archivo aún no se pudo descargar de WhatsApp; se sigue intentando y llegará aquí. Si urge, pide al cliente que lo envíe otra vez]";
     let shown = content.replace(missing, "…]").replace('\u{200b}', "|");
-    shown.replace("↩️ Responde a un mensaje anterior\n", "↩️ … ")
+    shown
+        .replace("↩️ Responde a un mensaje anterior\n", "↩️ … ")
+        .replace("↩️ Sobre un mensaje que no está en esta conversación\n", "↩️ (…) ")
 }
 
 fn line(message: &MessageView, name: &str) -> String {

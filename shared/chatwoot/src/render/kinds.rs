@@ -49,9 +49,10 @@ pub(super) fn content<'m>(message: &'m Message, content: &'m Content, locale: Lo
             said(Inbound::Call(Call::read(event, *seconds), message.author).say(locale))
         }
         Content::Preference { value, category } => note(preference(value, category.as_deref()).say(locale)),
-        Content::Unsupported { what, code } => {
+        Content::Unsupported { what, code, words } => {
             let unsupported = Unsupported { author: message.author, what, code: *code };
-            said(Inbound::Unsupported(unsupported).say(locale))
+            let words = words.as_deref().map(markup::to_markdown).unwrap_or_default();
+            said(join(&words, &Inbound::Unsupported(unsupported).say(locale)))
         }
     }
 }
@@ -90,17 +91,22 @@ fn order(text: Option<&str>, lines: &[OrderLine], catalog: Option<&str>, locale:
     let mut out = vec![Inbound::Order(catalog.as_deref()).say(locale)];
     let mut totals: Vec<(&str, f64)> = Vec::new();
     for line in lines {
+        let Some(price) = line.price else {
+            out.push(format!("{} × {}", line.quantity, plain(&line.product)));
+            continue;
+        };
         #[expect(clippy::cast_precision_loss, reason = "a cart's quantities are small")]
-        let sum = line.price * line.quantity as f64;
+        let sum = price * line.quantity as f64;
         match totals.iter_mut().find(|(currency, _)| *currency == line.currency) {
             Some((_, total)) => *total += sum,
             None => totals.push((&line.currency, sum)),
         }
-        let each = money(line.price, &line.currency);
+        let each = money(price, &line.currency);
         let all = if line.quantity == 1 { String::new() } else { format!(" = {}", money(sum, &line.currency)) };
         out.push(format!("{} × {} — {each}{all}", line.quantity, plain(&line.product)));
     }
-    if !totals.is_empty() {
+    // A sum of some of it would be read as the sum of all.
+    if !totals.is_empty() && lines.iter().all(|line| line.price.is_some()) {
         let totals: Vec<_> = totals.iter().map(|(currency, total)| money(*total, currency)).collect();
         out.push(Inbound::Total(&totals.join(" + ")).say(locale));
     }
@@ -199,13 +205,21 @@ mod tests {
             price,
             currency: currency.to_owned(),
         };
-        let lines = vec![line("RX150", 2, 1000.0, "MXN"), line("RX200", 1, 0.5, "MXN"), line("A", 3, 1.1, "USD")];
-        let order = Content::Order { text: Some("*ya*".into()), lines, catalog: Some("77".into()) };
+        let mut lines = vec![
+            line("RX150", 2, Some(1000.0), "MXN"),
+            line("RX200", 1, Some(0.5), "MXN"),
+            line("A", 3, Some(1.1), "USD"),
+        ];
+        let order = Content::Order { text: Some("*ya*".into()), lines: lines.clone(), catalog: Some("77".into()) };
         assert_eq!(
             words(order),
             "🛒 Pedido (catálogo 77)\n2 × RX150 — 1000.00 MXN = 2000.00 MXN\n1 × RX200 — 0.50 MXN\n\
              3 × A — 1.10 USD = 3.30 USD\nTotal: 2000.50 MXN + 3.30 USD\n**ya**"
         );
+        lines.truncate(1);
+        lines.push(line("B", 2, None, ""));
+        let order = Content::Order { text: None, lines, catalog: None };
+        assert_eq!(words(order), "🛒 Pedido\n2 × RX150 — 1000.00 MXN = 2000.00 MXN\n2 × B");
     }
 
     #[test]

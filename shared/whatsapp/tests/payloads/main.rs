@@ -157,7 +157,7 @@ fn says(content: &Content) -> String {
         Content::Preference { value, category } => {
             format!("preference {value} about {}", category.as_deref().unwrap_or("nothing"))
         }
-        Content::Unsupported { what, code } => {
+        Content::Unsupported { what, code, .. } => {
             format!("unsupported {what} {}", code.map_or_else(|| "without code".to_owned(), |code| code.to_string()))
         }
     }
