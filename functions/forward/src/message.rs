@@ -73,7 +73,12 @@ impl Forward {
         let Some(channel) = self.clients.channels.get(&message.channel).await? else {
             return self.bury(record, number, Some(&before.held), "unknown_channel").await;
         };
-        if message.author == Author::Business && self.is_our_own(message).await? {
+        if message.author == Author::Business
+            && let Some(own) = self.own(message).await?
+        {
+            if before.perhaps_done {
+                self.remove_copy(record, message, &own).await?;
+            }
             self.metrics.count(Metric::Duplicate);
             self.clients.counters.close(number, &before.held, Fate::Duplicate).await?;
             return Ok(());
@@ -140,9 +145,19 @@ impl Forward {
     }
 
     /// What the bridge sent itself must not come back as an echo.
-    async fn is_our_own(&self, message: &Message) -> Result<bool, BridgeError> {
-        let Some(wamid) = &message.id else { return Ok(false) };
-        Ok(self.clients.links.get(wamid).await?.is_some())
+    async fn own(&self, message: &Message) -> Result<Option<Link>, BridgeError> {
+        let Some(wamid) = &message.id else { return Ok(None) };
+        Ok(self.clients.links.get(wamid).await?)
+    }
+
+    /// An earlier attempt wrote the echo before it could be told that it was one.
+    async fn remove_copy(&self, record: &Record, message: &Message, own: &Link) -> Result<(), BridgeError> {
+        let chatwoot = self.clients.chatwoot(own.account).await?;
+        let copy = self.written(record, message, &chatwoot, own.conversation).await?;
+        if let Some(copy) = copy.filter(|copy| copy.id != own.message) {
+            chatwoot.delete_message(own.conversation, copy.id).await?;
+        }
+        Ok(())
     }
 
     async fn place_and_write(

@@ -1,10 +1,11 @@
 //! Statuses: how far our messages came. They come in any order, twice, and before the send result is stored; the end is the
 //! same. A status that carries our reference settles a send nobody heard back from.
 
-use bridge::{BridgeError, tell};
+use bridge::{BridgeError, remove_echo, tell};
+use chatwoot::Chatwoot;
 use domain::{
-    AccountId, Author, ConversationId, Delivery, Hint, MessageId, OutboundTask, Outcome, Outgoing, Part, Reference,
-    StatusUpdate,
+    AccountId, Author, Channel, ConversationId, Delivery, Hint, MessageId, OutboundTask, Outcome, Outgoing, Part,
+    Reference, StatusUpdate,
 };
 use platform::Priced;
 use queue::{Letter, Record};
@@ -44,7 +45,7 @@ impl Forward {
             return Ok(counters.close(channel, &before.held, Fate::Refused("unknown_channel")).await?);
         };
         let fate = match self.about(status, known.account).await? {
-            Found::Part(about) => self.apply(status, &about, &before).await?,
+            Found::Part(about) => self.apply(status, &known, &about, &before).await?,
             Found::Whole => Fate::Done,
             Found::Nothing => return self.wait_for_its_message(status, &before.held).await,
         };
@@ -100,9 +101,16 @@ impl Forward {
     }
 
     /// Moves the part forward and tells the agent.
-    async fn apply(&self, status: &StatusUpdate, about: &About, before: &Before) -> Result<Fate, BridgeError> {
-        let Some((entry, news)) = self.move_forward(status, about).await? else { return Ok(Fate::Refused(UNKNOWN)) };
+    async fn apply(
+        &self,
+        status: &StatusUpdate,
+        channel: &Channel,
+        about: &About,
+        before: &Before,
+    ) -> Result<Fate, BridgeError> {
         let chatwoot = self.clients.chatwoot(about.account).await?;
+        let moved = self.move_forward(status, channel, about, &chatwoot).await?;
+        let Some((entry, news)) = moved else { return Ok(Fate::Refused(UNKNOWN)) };
         // An earlier attempt may have written the news down and got no further.
         if news || before.perhaps_done {
             self.learn(status, &entry).await?;
@@ -119,7 +127,13 @@ impl Forward {
         Ok(Fate::Done)
     }
 
-    async fn move_forward(&self, status: &StatusUpdate, about: &About) -> Result<Option<(Entry, bool)>, BridgeError> {
+    async fn move_forward(
+        &self,
+        status: &StatusUpdate,
+        channel: &Channel,
+        about: &About,
+        chatwoot: &Chatwoot,
+    ) -> Result<Option<(Entry, bool)>, BridgeError> {
         let outbox = &self.clients.outbox;
         let mut entry = outbox.get(about.account, about.conversation, about.message).await?;
         for _ in 0..8 {
@@ -130,6 +144,9 @@ impl Forward {
                 return Ok(Some((current, false)));
             }
             let link = link(&current, about, &reported, part);
+            if link.is_some() {
+                remove_echo(&self.clients, chatwoot, channel, &status.id, about.message).await?;
+            }
             let mut outgoing: Outgoing = current.outgoing.clone();
             outgoing.parts[about.part] = reported;
             let link = link.as_ref().map(|link| (&self.clients.links, link));

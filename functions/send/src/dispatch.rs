@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use bridge::{BridgeError, tell};
+use bridge::{BridgeError, remove_echo, tell};
 use chatwoot::{Chatwoot, listing::Listed};
 use domain::{
     Author, Channel, Class, Classify as _, CustomerId, Delivery, Identity, NO_CODE, Outgoing, Part, Reference,
@@ -275,6 +275,11 @@ impl Send {
             part: Some((at, attempt)),
             early: None,
         });
+        if let Err(error) =
+            remove_echo(&self.clients, with.chatwoot, with.channel, &accepted.wamid, entry.message).await
+        {
+            tracing::warn!(%error, "an echo of what was sent may stand beside it");
+        }
         for _ in 0..8 {
             let mut outgoing = entry.outgoing.clone();
             outgoing.parts[at] = outgoing.parts[at].reported(Some(attempt), &accepted.wamid, Delivery::Accepted);

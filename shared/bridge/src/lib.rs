@@ -2,11 +2,13 @@
 //! agent is told what became of a message. Functions link it; no library crate does.
 
 mod clients;
+mod echo;
 mod error;
 mod standing;
 mod tell;
 
 pub use clients::{Clients, Settings, StartError};
+pub use echo::remove_echo;
 pub use error::BridgeError;
 pub use standing::is_ours;
 pub use tell::tell;

@@ -101,10 +101,16 @@ impl Links {
             values.insert(format!(":{name}"), value);
         }
         sets.sort();
+        // An echo of what the bridge itself sent must not take the place of that.
+        let may_be_an_echo = link.author == Author::Business && link.part.is_none();
+        let condition = may_be_an_echo.then(|| {
+            values.insert(":now".to_owned(), integer(self.table.now().as_secs()));
+            "attribute_not_exists(part) OR expires_at <= :now".to_owned()
+        });
         self.table.transact_update(Change {
             key: self.at(&link.wamid),
             update: format!("SET expires_at = :end, {}", sets.join(", ")),
-            condition: None,
+            condition,
             values,
         })
     }

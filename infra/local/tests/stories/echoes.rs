@@ -1,9 +1,9 @@
 //! What the shop writes on its phone, or Meta's automation in its name: shown as ours, followed, never sent again.
 
 use serde_json::{Value, json};
-use testkit::World;
+use testkit::{COEXISTENCE_CHANNEL, World};
 
-use crate::cast::{ana, ana_wrote, body, post, post_all_again, profile};
+use crate::cast::{HOUR, MINUTE, ana, ana_wrote, body, goes_by, post, post_all_again, profile};
 
 fn echo(field: &str, wamid: &str, members: &Value) -> Value {
     let mut item = json!({"from": "525555550100", "to": "5215555550123", "id": wamid, "timestamp": "1795190400"});
@@ -65,4 +65,38 @@ async fn what_metas_automation_writes_is_an_echo_too() {
     world.work().await.unwrap();
     assert_eq!(world.agent_reads("Ana"), ["agent: Soy un asistente ✓"]);
     assert!(world.meta.requests().is_empty());
+}
+
+#[tokio::test]
+async fn an_echo_of_what_the_bridge_sent_itself_never_stands_beside_it() {
+    let world = World::start().await.unwrap();
+    let ana = ana(&world).at(COEXISTENCE_CHANNEL);
+    ana.writes("hola").await.unwrap();
+    world.work().await.unwrap();
+    let conversation = world.conversation("Ana").unwrap();
+    let (mut awaits, mut lives, mut echoed) = (0, 0, 0);
+    while lives < 3 {
+        let words = format!("respuesta {awaits}");
+        let id = world.chatwoot.agent("Sofía").replies(conversation, &words).await;
+        world.calm().await;
+        let killed = world.send_killed(awaits).await.unwrap();
+        if let Some(sent) = ana.phone().into_iter().rev().find(|bubble| bubble.text == words) {
+            // Meta tells of it before it answered, or after.
+            let members = json!({"type": "text", "text": {"body": words}});
+            let mut echo = echo("smb_message_echoes", &sent.wamid, &members);
+            echo["entry"][0]["changes"][0]["value"]["metadata"]["phone_number_id"] = json!(COEXISTENCE_CHANNEL);
+            post(&world, &echo).await;
+            assert!(world.forward_once().await.unwrap());
+            ana.status(&sent.wamid, "delivered", None).await;
+            echoed += 1;
+        }
+        world.work().await.unwrap();
+        goes_by(&world, HOUR / 2, 5 * MINUTE).await;
+        let standing = world.chatwoot.messages(conversation);
+        let standing: Vec<_> = standing.iter().filter(|message| message.content == words).map(|m| m.id).collect();
+        assert_eq!(standing, [id], "killed at await {awaits}");
+        lives = if killed { 0 } else { lives + 1 };
+        awaits += 1;
+    }
+    assert!(echoed > 5, "only {echoed} were sent");
 }
