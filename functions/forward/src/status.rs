@@ -1,11 +1,11 @@
 //! Statuses: how far our messages came. They come in any order, twice, and before the send result is stored; the end is the
 //! same. A status that carries our reference settles a send nobody heard back from.
 
-use bridge::{BridgeError, remove_echo, tell};
+use bridge::{BridgeError, remove_echo, tell_news};
 use chatwoot::Chatwoot;
 use domain::{
-    AccountId, Author, Channel, ConversationId, Delivery, Hint, MessageId, OutboundTask, Outcome, Outgoing, Part,
-    Reference, StatusUpdate,
+    AccountId, Author, Channel, ConversationId, Delivery, Hint, MessageId, OutboundTask, Outgoing, Part, Reference,
+    StatusUpdate,
 };
 use platform::Priced;
 use queue::{Letter, Record};
@@ -115,11 +115,7 @@ impl Forward {
         if news || before.perhaps_done {
             self.learn(status, &entry).await?;
         }
-        tell(&self.clients, &chatwoot, &entry).await?;
-        if let Outcome::Trouble { .. } = entry.outgoing.outcome() {
-            // The agent may press Retry from now on, and that callback may be lost.
-            self.clients.rounds.watch(&status.channel, about.account, about.conversation).await?;
-        }
+        tell_news(&self.clients, &chatwoot, &status.channel, &entry).await?;
         // Also when this is no news: whoever wrote the news down may not have lived to give the hint.
         if entry.outgoing.next_part().is_some() {
             self.hint(status, about).await?;

@@ -1,7 +1,9 @@
 //! Statuses that came before their message was known. Whoever stores the message reads how far it came; here each status is
 //! counted, as done once its message is known, as refused when its day is over.
 
-use bridge::{BridgeError, tell};
+use std::collections::BTreeSet;
+
+use bridge::{BridgeError, tell_news};
 use domain::{Channel, Outgoing, Subject, Timestamp};
 use store::{EarlyStatus, Fate, Link};
 
@@ -26,7 +28,7 @@ impl Reconcile {
     async fn settle(&self, channel: &Channel, status: &EarlyStatus) -> Result<(), BridgeError> {
         let number = &channel.phone_number_id;
         let fate = if let Some(link) = self.clients.links.of_hash(&status.message).await? {
-            self.apply(&link).await?;
+            self.apply(channel, &link).await?;
             Fate::Done
         } else if status.until <= self.clients.clock.now() {
             Fate::Refused("unknown_message")
@@ -39,14 +41,17 @@ impl Reconcile {
         Ok(self.clients.early.remove(number, &status.item).await?)
     }
 
-    /// Once more: whoever stored the message may not have lived to read how far it came.
-    async fn apply(&self, link: &Link) -> Result<(), BridgeError> {
+    /// Once more: whoever stored the message may not have lived to read how far it came, or to tell it.
+    async fn apply(&self, channel: &Channel, link: &Link) -> Result<(), BridgeError> {
         let (Some((at, attempt)), Some(early)) = (link.part, link.early) else { return Ok(()) };
+        let (account, conversation, message) = (link.account, link.conversation, link.message);
         let reported = |outgoing: &Outgoing| outgoing.reported(at, Some(attempt), &link.wamid, early);
-        let changed = self.clients.outbox.change(link.account, link.conversation, link.message, reported).await?;
-        if let Some(entry) = changed.filter(|entry| entry.outgoing.untold().is_some()) {
-            let chatwoot = self.clients.chatwoot(link.account).await?;
-            tell(&self.clients, &chatwoot, &entry).await?;
+        let changed = self.clients.outbox.change(account, conversation, message, reported).await?;
+        let Some(entry) = changed else { return Ok(()) };
+        let chatwoot = self.clients.chatwoot(account).await?;
+        tell_news(&self.clients, &chatwoot, &channel.phone_number_id, &entry).await?;
+        if entry.outgoing.next_part().is_some() {
+            self.hint(channel, &BTreeSet::from([(account, conversation)])).await?;
         }
         Ok(())
     }

@@ -11,4 +11,4 @@ pub use clients::{Clients, Settings, StartError};
 pub use echo::remove_echo;
 pub use error::BridgeError;
 pub use standing::is_ours;
-pub use tell::tell;
+pub use tell::{tell, tell_news};

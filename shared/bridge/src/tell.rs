@@ -3,7 +3,7 @@
 
 use chatwoot::{Chatwoot, ChatwootError};
 use domain::{
-    Outcome,
+    Outcome, PhoneNumberId,
     outgoing::{Mark, Outgoing},
     words::Trouble,
 };
@@ -46,6 +46,21 @@ pub async fn tell(clients: &Clients, chatwoot: &Chatwoot, entry: &Entry) -> Resu
     let told_at = clients.clock.now();
     let shown = |outgoing: &Outgoing| Some(Outgoing { shown: mark, shown_at: told_at, ..outgoing.clone() });
     Ok(clients.outbox.change(entry.account, entry.conversation, entry.message, shown).await?)
+}
+
+/// The same for news from Meta, which may come long after the message was done with: as long as the agent may press Retry, it is
+/// looked at again.
+pub async fn tell_news(
+    clients: &Clients,
+    chatwoot: &Chatwoot,
+    channel: &PhoneNumberId,
+    entry: &Entry,
+) -> Result<(), BridgeError> {
+    if let Outcome::Trouble { .. } = entry.outgoing.outcome() {
+        clients.conversations.reopen(entry.account, entry.conversation, entry.message).await?;
+        clients.rounds.watch(channel, entry.account, entry.conversation).await?;
+    }
+    tell(clients, chatwoot, entry).await.map(|_| ())
 }
 
 fn word(mark: Mark) -> &'static str {

@@ -99,7 +99,8 @@ impl Conversations {
         self.table.put(&key(conversation.account, conversation.conversation), &row).await
     }
 
-    /// Records that a look which began at `looked_at` went through, and how far all is settled now.
+    /// Records that a look which began at `looked_at` went through, and how far all is settled now. If a message was reopened
+    /// meanwhile, nothing is recorded: the look did not see it.
     pub async fn looked(
         &self,
         conversation: &Conversation,
@@ -112,7 +113,35 @@ impl Conversations {
             update.push_str(", settled = :settled");
             values.insert(":settled".to_owned(), integer(settled.0));
         }
-        self.change(conversation, update, values).await
+        let unchanged = match conversation.settled {
+            Some(seen) => {
+                values.insert(":seen".to_owned(), integer(seen.0));
+                "settled = :seen"
+            }
+            None => "attribute_exists(pk) AND attribute_not_exists(settled)",
+        };
+        let key = key(conversation.account, conversation.conversation);
+        let change = Change { key, update, condition: Some(unchanged.to_owned()), values };
+        self.table.update(change, ReturnValue::None).await.map(|_| ())
+    }
+
+    /// There is news of a message that needed no more looking at: now it does.
+    pub async fn reopen(
+        &self,
+        account: AccountId,
+        conversation: ConversationId,
+        message: MessageId,
+    ) -> Result<(), StoreError> {
+        let change = Change {
+            key: key(account, conversation),
+            update: "SET settled = :before".to_owned(),
+            condition: Some("settled >= :message".to_owned()),
+            values: Item::from([
+                (":before".to_owned(), integer(message.0 - 1)),
+                (":message".to_owned(), integer(message.0)),
+            ]),
+        };
+        self.table.update(change, ReturnValue::None).await.map(|_| ())
     }
 
     /// Records that something was sent: the conversation lives on, and a new trouble is news again.

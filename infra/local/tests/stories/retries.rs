@@ -181,6 +181,8 @@ async fn a_lost_retry_of_a_later_failure_is_found_by_reconcile() {
     let shop = Shop::open().await;
     let message = shop.says("Buenas").await;
     shop.later(Duration::from_secs(7200)).await;
+    // By now the message needs no more looking at.
+    shop.reconciles().await;
     let wamid = shop.ana.phone().last().unwrap().wamid.clone();
     shop.ana.status(&wamid, "failed", None).await;
     shop.world.work().await.unwrap();
