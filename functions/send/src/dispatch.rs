@@ -134,10 +134,12 @@ impl Send {
         let ready = timeout_at(limit, self.ready(with, piece, &mut token)).await;
         let piece = match ready.unwrap_or(Err(NotUploaded::NotNow)) {
             Ok(piece) => piece,
-            Err(NotUploaded::Missing) if waited(&part, now) < FILE_MISSING => {
+            Err(NotUploaded::Missing) if without_file(&part, now) < FILE_MISSING => {
                 return self.wait_for_file(entry, at).await;
             }
-            Err(NotUploaded::Unwell) if waited(&part, now) < FILE_UNWELL => return self.wait_for_file(entry, at).await,
+            Err(NotUploaded::Unwell) if without_file(&part, now) < FILE_UNWELL => {
+                return self.wait_for_file(entry, at).await;
+            }
             Err(NotUploaded::NotNow) => return self.wait(with, entry, at, None).await,
             Err(never) => {
                 self.put(entry, at, fail(never.trouble())).await?;
@@ -384,6 +386,6 @@ fn least_left(piece: &plan::Piece<'_>) -> Duration {
     }
 }
 
-fn waited(part: &Part, now: Timestamp) -> Duration {
-    part.waiting_since().map_or(Duration::ZERO, |since| now.since(since))
+fn without_file(part: &Part, now: Timestamp) -> Duration {
+    part.without_file_since().map_or(Duration::ZERO, |since| now.since(since))
 }

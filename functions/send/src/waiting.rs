@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bridge::BridgeError;
 use chatwoot::NewMessage;
-use domain::{Part, Timestamp, channel::Hold, words::Line};
+use domain::{Part, Timestamp, channel::Hold, outgoing::Awaited, words::Line};
 use platform::Metric;
 use store::Entry;
 
@@ -30,7 +30,7 @@ impl Send {
         after: Option<Duration>,
     ) -> Result<Looked, BridgeError> {
         let now = self.clients.clock.now();
-        let since = self.hold(entry, at).await?;
+        let since = self.hold(entry, at, Awaited::Meta).await?;
         if with.conversation.told_to_wait_at.is_some() {
             return Ok(Looked::Waits { after, at_most: None });
         }
@@ -50,15 +50,14 @@ impl Send {
         at: usize,
         hold: Hold,
     ) -> Result<Looked, BridgeError> {
-        let part = &entry.outgoing.parts[at];
-        if !matches!(part, Part::Waiting { .. }) {
-            self.hold(entry, at).await?;
+        if !matches!(entry.outgoing.parts[at], Part::Waiting { .. }) {
             self.metrics.count(Metric::Held);
         }
+        let waiting_since = self.hold(entry, at, Awaited::Meta).await?;
         // A note from before the number went down was about something else.
         let told = with.conversation.told_to_wait_at;
         if told.is_none_or(|told| hold.since().is_some_and(|since| told < since)) {
-            let since = hold.since().unwrap_or(self.clients.clock.now());
+            let since = hold.since().unwrap_or(waiting_since);
             self.tell_to_wait(with, since, &hold.say(self.clients.locale)).await?;
         }
         Ok(Looked::Held)
@@ -72,18 +71,24 @@ impl Send {
 
     /// The file is not there yet, which is nothing WhatsApp could be blamed for.
     pub(crate) async fn wait_for_file(&self, entry: &mut Entry, at: usize) -> Result<Looked, BridgeError> {
-        let since = self.hold(entry, at).await?;
+        let since = self.hold(entry, at, Awaited::File).await?;
         let waited = self.clients.clock.now().since(since);
         // At the end of its time the agent has to be told.
         Ok(Looked::Waits { after: None, at_most: FILE_MISSING.checked_sub(waited) })
     }
 
-    /// Writes down that a part waits; gives since when.
-    async fn hold(&self, entry: &mut Entry, at: usize) -> Result<Timestamp, BridgeError> {
+    /// Writes down that a part waits; gives since when. A file has a time of its own: a number that was down does not count.
+    async fn hold(&self, entry: &mut Entry, at: usize, awaited: Awaited) -> Result<Timestamp, BridgeError> {
         let part = &entry.outgoing.parts[at];
-        let since = part.waiting_since().unwrap_or(self.clients.clock.now());
-        let waiting = Part::Waiting { attempt: part.attempt(), since };
-        self.put(entry, at, waiting).await?;
+        let since = match awaited {
+            Awaited::Meta => part.waiting_since(),
+            Awaited::File => part.without_file_since(),
+        };
+        let since = since.unwrap_or(self.clients.clock.now());
+        let waiting = Part::Waiting { attempt: part.attempt(), since, awaited };
+        if waiting != *part {
+            self.put(entry, at, waiting).await?;
+        }
         Ok(since)
     }
 

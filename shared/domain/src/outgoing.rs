@@ -7,6 +7,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Delivery, Timestamp, Wamid, words::Trouble};
 
+/// What a part waits for; each has its own time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Awaited {
+    /// That Meta takes it.
+    #[default]
+    Meta,
+    /// That Chatwoot gives its file out.
+    File,
+}
+
 /// The fate of one part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
@@ -27,6 +38,9 @@ pub enum Part {
         attempt: u32,
         /// When it failed first.
         since: Timestamp,
+        /// What it waits for.
+        #[serde(default)]
+        awaited: Awaited,
     },
     /// Meta has it.
     Accepted {
@@ -163,7 +177,7 @@ impl Outgoing {
     pub fn retried(mut self, now: Timestamp) -> Self {
         for part in &mut self.parts {
             if part.trouble().is_some() {
-                *part = Part::Waiting { attempt: part.attempt(), since: now };
+                *part = Part::Waiting { attempt: part.attempt(), since: now, awaited: Awaited::Meta };
             }
         }
         self.asked_at = now;
@@ -211,6 +225,14 @@ impl Part {
         match self {
             Self::Waiting { since, .. } => Some(*since),
             Self::Sending { since, .. } => *since,
+            _ => None,
+        }
+    }
+
+    /// Since when it has waited for its file alone.
+    pub fn without_file_since(&self) -> Option<Timestamp> {
+        match self {
+            Self::Waiting { since, awaited: Awaited::File, .. } => Some(*since),
             _ => None,
         }
     }
@@ -363,7 +385,7 @@ mod tests {
     #[test]
     fn the_failure_of_a_call_that_is_being_repeated_changes_nothing() {
         let failed = Delivery::Failed { code: 131_026 };
-        let waiting = Part::Waiting { attempt: 1, since: NOW };
+        let waiting = Part::Waiting { attempt: 1, since: NOW, awaited: Awaited::Meta };
         assert_eq!(waiting.reported(Some(1), &Wamid::new("old"), failed), waiting);
         let sending = Part::Sending { attempt: 2, since: None };
         assert_eq!(sending.reported(Some(1), &Wamid::new("old"), failed), sending);

@@ -4,16 +4,18 @@
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use domain::{
-    Clock as _, PhoneNumberId, SharedClock,
+    Channel, Clock as _, PhoneNumberId, SharedClock,
     channel::{Cut, State},
 };
 use serde_json::{Value, json};
 use store::{Channels, Table};
 use testkit::{CHANNEL, COEXISTENCE_CHANNEL, World};
+use testkit_chatwoot::FileMode;
+use testkit_wire::Effect;
 
 use crate::{
-    cast::{HOUR, MINUTE, always, answer, berta, columns, goes_by, post, sheet},
-    shop::{Shop, refuses},
+    cast::{HOUR, MINUTE, always, answer, berta, columns, goes_by, once, post, sheet},
+    shop::{Shop, file, refuses},
 };
 
 const WABA: &str = "109876543210987";
@@ -292,6 +294,44 @@ async fn wherever_forward_dies_a_reconnection_reaches_what_waits() {
         }
         awaits += 4;
     }
+}
+
+#[tokio::test]
+async fn a_file_has_its_time_also_after_its_number_was_down() {
+    let shop = Shop::open().await;
+    let world = &shop.world;
+    happens(world, &account(AT + 10, "ACCOUNT_OFFBOARDED")).await;
+    shop.sofia.sends_files(shop.conversation, None, vec![file("moto.pdf", "application/pdf", b"%PDF")]).await;
+    world.work().await.unwrap();
+    shop.later(2 * HOUR).await;
+    // Chatwoot's storage hiccups just when the number is back.
+    world.chatwoot.serve_files(FileMode::Missing);
+    happens(world, &account(AT + 8000, "ACCOUNT_RECONNECTED")).await;
+    shop.later(5 * MINUTE).await;
+    world.chatwoot.serve_files(FileMode::Normal);
+    goes_by(world, HOUR / 2, MINUTE).await;
+    assert_eq!(shop.ana.heard().len(), 1);
+}
+
+#[tokio::test]
+async fn a_paused_number_tells_once_also_if_the_answer_to_that_is_lost() {
+    let shop = Shop::open().await;
+    let world = &shop.world;
+    let id = PhoneNumberId::new(CHANNEL);
+    let mut channel = Channel::clone(&*channels(world).get(&id).await.unwrap().unwrap());
+    channel.paused = true;
+    channels(world).put(&channel).await.unwrap();
+    world.pass(MINUTE);
+    world.chatwoot.faults().add(once("POST", "/messages", Effect::DropAfter));
+    shop.sofia.replies(shop.conversation, "uno").await;
+    world.work().await.unwrap();
+    goes_by(world, HOUR / 2, MINUTE).await;
+    assert_eq!((shop.ana.heard(), shop.notes().len()), (vec![], 1));
+    channel.paused = false;
+    channels(world).put(&channel).await.unwrap();
+    world.pass(MINUTE);
+    shop.reconciles().await;
+    assert_eq!(shop.ana.heard(), ["uno"]);
 }
 
 #[tokio::test]
