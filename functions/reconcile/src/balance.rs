@@ -1,9 +1,7 @@
 //! The balance sheet is read, and what does not add up becomes a metric and a line for the operator.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use bridge::BridgeError;
-use domain::Channel;
+use domain::{Channel, task::NO_NUMBER};
 use serde::Serialize;
 use store::QUEUES_KEEP_DAYS;
 
@@ -13,7 +11,7 @@ use crate::Reconcile;
 const DAYS: i64 = QUEUES_KEEP_DAYS + 1;
 
 /// What a round found, over all channels and days.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Balance {
     /// Items whose fate nobody knows.
     pub difference: u64,
@@ -21,54 +19,37 @@ pub struct Balance {
     pub waiting: u64,
 }
 
-/// A balance in the making.
-#[derive(Debug, Default)]
-pub(crate) struct Found {
-    difference: AtomicU64,
-    waiting: AtomicU64,
-}
-
-impl Found {
-    /// The balance; starts over.
-    pub(crate) fn take(&self) -> Balance {
-        Balance {
-            difference: self.difference.swap(0, Ordering::Relaxed),
-            waiting: self.waiting.swap(0, Ordering::Relaxed),
-        }
-    }
-}
-
 impl Reconcile {
     /// Reads the sheets of everything that has some.
-    pub(crate) async fn balance(&self, channels: &[Channel]) -> Result<(), BridgeError> {
+    pub(crate) async fn balance(&self, channels: &[Channel]) -> Result<Balance, BridgeError> {
         // Before the sheets: what is settled meanwhile is missing on the sheets, and never the other way round.
         let mut held = self.inbound.holds().await?;
         for channel in channels {
-            held += self.clients.early.all(&channel.phone_number_id).await?.len() as u64;
+            held += self.clients.early.count(&channel.phone_number_id).await?;
         }
         let numbers = channels.iter().map(|channel| channel.phone_number_id.as_str());
-        let mut overdue = 0;
-        // What names no number is counted under this.
-        for channel in numbers.chain(["account"]) {
-            overdue += self.sheets(channel).await?;
+        let (mut found, mut overdue) = (Balance::default(), 0);
+        for channel in numbers.chain([NO_NUMBER]) {
+            overdue += self.sheets(channel, &mut found).await?;
         }
         let lost = overdue.saturating_sub(held);
         if lost > 0 {
-            self.found.difference.fetch_add(lost, Ordering::Relaxed);
+            found.difference += lost;
             tracing::error!(lost, "more items wait than the queue holds: see docs/runbook/balance.md");
         }
-        Ok(())
+        Ok(found)
     }
 
-    /// Gives the number of items that have waited since before today, and that a queue may still hold.
-    async fn sheets(&self, channel: &str) -> Result<u64, BridgeError> {
+    /// Adds up the sheets of a channel. Gives the number of items that have waited since before today, and that a queue may
+    /// still hold.
+    async fn sheets(&self, channel: &str, found: &mut Balance) -> Result<u64, BridgeError> {
         let today = self.clients.clock.now().day();
         let mut overdue = 0;
         for (day, sheet) in self.clients.counters.sheets(channel, today - DAYS, today).await? {
             let difference = sheet.difference(today - day);
             let waiting = u64::try_from(sheet.waiting).unwrap_or_default();
-            self.found.waiting.fetch_add(waiting, Ordering::Relaxed);
-            self.found.difference.fetch_add(difference.unsigned_abs(), Ordering::Relaxed);
+            found.waiting += waiting;
+            found.difference += difference.unsigned_abs();
             if difference != 0 {
                 tracing::error!(
                     channel.id = channel,

@@ -44,7 +44,6 @@ pub struct Reconcile {
     inbound: Queue,
     outbound: Queue,
     metrics: Metrics,
-    found: balance::Found,
     files_missing: AtomicU64,
 }
 
@@ -69,7 +68,6 @@ impl Reconcile {
             inbound: Queue::new(clients.sqs.clone(), inbound),
             outbound: Queue::new(clients.sqs.clone(), outbound),
             metrics: Metrics::new("reconcile", stage),
-            found: balance::Found::default(),
             files_missing: AtomicU64::default(),
             clients,
         })
@@ -80,14 +78,13 @@ impl Reconcile {
         let channels = self.clients.channels.all().await?;
         stream::iter(&channels).for_each_concurrent(SIDE_BY_SIDE, |channel| self.channel(channel)).await;
         let balanced = self.balance(&channels).await;
-        let found = self.found.take();
         self.metrics.measure(Metric::FilesMissing, self.files_missing.swap(0, Ordering::Relaxed));
-        if balanced.is_ok() {
+        if let Ok(found) = &balanced {
             self.metrics.measure(Metric::Difference, found.difference);
             self.metrics.measure(Metric::Waiting, found.waiting);
         }
         self.metrics.emit(self.clients.clock.now());
-        balanced.map(|()| found)
+        balanced
     }
 
     async fn channel(&self, channel: &Channel) {

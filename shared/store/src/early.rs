@@ -60,6 +60,11 @@ impl EarlyStatuses {
         Ok(rows.into_iter().map(|row| row.status).collect())
     }
 
+    /// How many wait on a channel.
+    pub async fn count(&self, channel: &PhoneNumberId) -> Result<u64, StoreError> {
+        self.table.count(&partition(channel)).await
+    }
+
     /// It waits no longer.
     pub async fn remove(&self, channel: &PhoneNumberId, item: &Subject) -> Result<(), StoreError> {
         self.table.delete(&key(channel, item)).await

@@ -22,7 +22,7 @@ const AT_META: Duration = Duration::from_secs(7 * 86_400);
 const LAST_DAY: Duration = Duration::from_secs(6 * 86_400);
 
 /// The first gap; each further one is twice as long.
-const FIRST_GAP: Duration = Duration::from_secs(300);
+pub const FIRST_GAP: Duration = Duration::from_secs(300);
 
 /// The longest gap.
 const LONGEST_GAP: Duration = Duration::from_secs(6 * 3600);
@@ -156,8 +156,7 @@ impl MissingFiles {
 
 /// The write that registers a file, to go with the one that links its placeholder.
 pub(crate) fn write(table: &Table, file: &MissingFile) -> Result<TransactWriteItem, StoreError> {
-    let file = MissingFile { next_at: table.now() + FIRST_GAP, ..file.clone() };
-    let row = Row { expires_at: (file.sent_at + KEPT).as_secs(), file };
+    let row = Row { expires_at: (file.sent_at + KEPT).as_secs(), file: file.clone() };
     let put = aws_sdk_dynamodb::types::Put::builder()
         .table_name(&table.name)
         .set_item(Some(with_key(&key(&row.file.number, &row.file.item), &row)?))

@@ -43,7 +43,7 @@ pub use counters::{Counters, Fate, QUEUES_KEEP_DAYS, Sheet};
 pub use customers::{Customers, Reach, Thread};
 pub use early::{EarlyStatus, EarlyStatuses};
 pub use error::StoreError;
-pub use files::{MissingFile, MissingFiles, is_at_meta};
+pub use files::{FIRST_GAP, MissingFile, MissingFiles, is_at_meta};
 pub use links::{Link, Links, Met};
 pub use outbox::{Entry, Outbox};
 pub use profiles::Profiles;

@@ -3,6 +3,8 @@
 //! An agent may rename a contact. The bridge tells a name of its own from an agent's by the hashes of the last two names it
 //! gave: written down before the name is given, so that a name is known as the bridge's whatever fails after that.
 
+use std::collections::BTreeSet;
+
 use aws_sdk_dynamodb::types::ReturnValue;
 use domain::{CustomerId, PhoneNumberId, Subject, SubjectKey, Timestamp, subject::Kind};
 use serde::Deserialize;
@@ -106,9 +108,11 @@ impl Profiles {
 
     /// Whether the customer wants no marketing: the last word of whoever turned out to be them.
     pub async fn wants_no_marketing(&self, customer: &CustomerId) -> Result<bool, StoreError> {
-        let mut last = Wish::default();
-        let mut rows = vec![customer.clone()];
+        let (mut last, mut rows, mut seen) = (Wish::default(), vec![customer.clone()], BTreeSet::new());
         while let Some(next) = rows.pop() {
+            if !seen.insert(next.clone()) {
+                continue;
+            }
             let Some(wish) = self.table.get::<Wish>(&customer_key(&next)).await? else { continue };
             rows.extend(wish.joined.iter().cloned());
             if wish.at >= last.at {

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::{
     operation::{
         delete_item::DeleteItemError, transact_write_items::TransactWriteItemsError, update_item::UpdateItemError,
     },
-    types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update},
+    types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure, Select, TransactWriteItem, Update},
 };
 use domain::{SharedClock, Timestamp};
 use serde::{Serialize, de::DeserializeOwned};
@@ -134,6 +134,32 @@ impl Table {
             start = page.last_evaluated_key;
             if start.is_none() {
                 return Ok(out);
+            }
+        }
+    }
+
+    /// How many items a partition has.
+    pub(crate) async fn count(&self, pk: &str) -> Result<u64, StoreError> {
+        let (mut count, mut start) = (0, None);
+        loop {
+            let page = self
+                .client
+                .query()
+                .table_name(&self.name)
+                .consistent_read(true)
+                .select(Select::Count)
+                .key_condition_expression("pk = :pk")
+                .filter_expression("expires_at > :now")
+                .expression_attribute_values(":pk", text(pk))
+                .expression_attribute_values(":now", integer(self.now().as_secs()))
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .map_err(StoreError::call)?;
+            count += u64::try_from(page.count).unwrap_or_default();
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                return Ok(count);
             }
         }
     }
