@@ -1,8 +1,6 @@
 //! What Meta tells about an account or a number: a line and a metric for the operator, and the channel's state where it
 //! changes. Messages to customers wait while a number cannot send, and go on when it can again.
 
-use std::time::Duration;
-
 use bridge::{BridgeError, is_ours};
 use domain::{
     Channel, Hint, OutboundTask, Timestamp,
@@ -15,9 +13,6 @@ use whatsapp::account::{self, AccountEvent, Change};
 
 use crate::Forward;
 
-/// No clock is further ahead than this; a time beyond it would make every later event a stale one.
-const AHEAD: Duration = Duration::from_secs(86_400);
-
 impl Forward {
     /// Handles an event about an account. Doing it again changes nothing.
     pub(crate) async fn account(&self, record: &Record, notice: &Notice) -> Result<(), BridgeError> {
@@ -27,8 +22,7 @@ impl Forward {
             tracing::warn!(field, "Meta reports something about the account");
             return Ok(());
         };
-        let now = self.clients.clock.now();
-        let at = notice.at.filter(|at| *at < now + AHEAD).unwrap_or(record.sent_at);
+        let at = notice.at.unwrap_or(record.sent_at);
         let channels = event.channels(self.clients.channels.all().await?);
         if channels.is_empty() {
             let (event, detail) = (event.event.as_str(), event.detail.as_str());

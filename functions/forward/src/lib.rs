@@ -150,11 +150,6 @@ impl Forward {
         };
         if let Some(reason) = reason {
             tracing::error!(%error, reason, "a task cannot be handled");
-            if let InboundTask::MessageV1(message) = task
-                && let Err(error) = self.stand_in(message).await
-            {
-                tracing::warn!(%error, "the agent does not see that a message was set aside");
-            }
             return self.set_aside(record, task.channel(), excused.map(|excused| excused.held), reason).await;
         }
         tracing::warn!(%error, receives = record.receives, "a task has to wait");
@@ -241,10 +236,15 @@ impl Forward {
         self.drain.dead_letters.put(&record.group, record.body.as_bytes(), reason).await?;
         self.metrics.count(Metric::Poisoned);
         tracing::error!(reason, message.id = record.id, "a task was put into the dead letters");
-        match held {
-            Some(held) => Ok(self.clients.counters.set_aside(channel, held, reason).await?),
-            None => Ok(()),
+        if let Some(held) = held {
+            self.clients.counters.set_aside(channel, held, reason).await?;
         }
+        if let Ok(InboundTask::MessageV1(message)) = serde_json::from_str(&record.body)
+            && let Err(error) = self.stand_in(record, &message).await
+        {
+            tracing::warn!(%error, "the agent does not see that a message was set aside");
+        }
+        Ok(())
     }
 }
 

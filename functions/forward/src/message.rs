@@ -17,7 +17,7 @@ use domain::{
 use platform::Metric;
 use queue::Record;
 use serde_json::json;
-use store::{Fate, Link, MissingFile, Thread, is_at_meta};
+use store::{FIRST_GAP, Fate, Link, MissingFile, Thread, is_at_meta};
 use tokio::time::Instant;
 use whatsapp::graph::file_timeout;
 
@@ -119,19 +119,22 @@ impl Forward {
         Ok(())
     }
 
-    /// A line for the agent instead of a message that goes to the dead letters, if the customer has a conversation.
-    pub(crate) async fn stand_in(&self, message: &Message) -> Result<(), BridgeError> {
+    /// A line for the agent instead of a message that is in the dead letters, if the customer has a conversation.
+    pub(crate) async fn stand_in(&self, record: &Record, message: &Message) -> Result<(), BridgeError> {
         let Some(channel) = self.clients.channels.get(&message.channel).await? else { return Ok(()) };
         let Some(customer) = self.clients.customers.find(channel.account, &message.customer).await? else {
             return Ok(());
         };
         let thread = self.clients.customers.thread(&customer, &message.channel).await?;
         let Some(conversation) = thread.and_then(|thread| thread.conversation) else { return Ok(()) };
+        let chatwoot = self.clients.chatwoot(channel.account).await?;
         // Not the message's own id: put back, it has to come all the same.
         let source = format!("lmotos:instead:{}", message.item);
+        if self.listed(record, message, &chatwoot, conversation, &source).await?.is_some() {
+            return Ok(());
+        }
         let content = Line::SetAside.say(self.clients.locale);
         let line = NewMessage { content: &content, private: true, source_id: Some(&source), ..NewMessage::default() };
-        let chatwoot = self.clients.chatwoot(channel.account).await?;
         Ok(chatwoot.create_message(conversation, line).await.map(|_| ())?)
     }
 
@@ -180,7 +183,7 @@ impl Forward {
                 Err(BridgeError::Chatwoot(ChatwootError::Gone)) if !gone_before => {
                     gone_before = true;
                     customers.unbind(customer, &channel.phone_number_id).await?;
-                    thread.conversation = None;
+                    (thread.contact, thread.conversation, thread.profile) = (None, None, None);
                 }
                 Err(error) => return Err(error),
             }
@@ -201,7 +204,8 @@ impl Forward {
         if before.perhaps_done
             && let Some(found) = self.written(record, message, chatwoot, conversation).await?
         {
-            let missing = rendered.file.filter(|_| found.files().is_empty() && !render::is_new_caption(message));
+            let is_missing = found.files().is_empty() && !found.is_deleted() && !render::is_new_caption(message);
+            let missing = rendered.file.filter(|_| is_missing && self.may_come(message));
             return Ok(Written { id: found.id, stood_since: found.created_at(), missing: missing.cloned() });
         }
         let quoted = self.quoted(rendered.quote, conversation).await?;
@@ -242,15 +246,17 @@ impl Forward {
             Filed::NotFetched => Line::MediaLater(file.kind),
             Filed::NotTaken(line) => line,
         };
-        // What Meta no longer has, and what is too large for Chatwoot, cannot come later.
-        // What came without an id of its own has no place to come to.
-        let later = message.id.is_some()
-            && is_at_meta(message.sent_at, self.clients.clock.now())
-            && !matches!(line, Line::MediaTooLarge(_));
+        // What is too large for Chatwoot cannot come later.
+        let later = self.may_come(message) && !matches!(line, Line::MediaTooLarge(_));
         let line = if later { line } else { last_word(line) };
         let content = text(&render::instead_of_file(&rendered, line, self.clients.locale));
         let id = chatwoot.create_message(conversation, new(&content)).await?;
         Ok(Written::now(id, later.then(|| file.clone())))
+    }
+
+    /// Whether a file that is missing may still come: Meta has it, and the message has an id under which it could be kept.
+    fn may_come(&self, message: &Message) -> bool {
+        message.id.is_some() && is_at_meta(message.sent_at, self.clients.clock.now())
     }
 
     /// A message without a file of the customer's; its cards may be one of ours.
@@ -282,11 +288,21 @@ impl Forward {
         chatwoot: &Chatwoot,
         conversation: ConversationId,
     ) -> Result<Option<Listed>, BridgeError> {
-        let source = source_id(message);
+        self.listed(record, message, chatwoot, conversation, &source_id(message)).await
+    }
+
+    async fn listed(
+        &self,
+        record: &Record,
+        message: &Message,
+        chatwoot: &Chatwoot,
+        conversation: ConversationId,
+        source: &str,
+    ) -> Result<Option<Listed>, BridgeError> {
         // The first attempt may be older than this task: a repeat of Meta's, or put back from the dead letters.
         let since = record.sent_at.min(message.sent_at) - CLOCKS;
         let listed = chatwoot.messages(conversation, None, since).await?;
-        Ok(listed.into_iter().find(|listed| listed.source_id.as_deref() == Some(&source)))
+        Ok(listed.into_iter().find(|listed| listed.source_id.as_deref() == Some(source)))
     }
 
     /// The message with its file, or what the agent reads instead. Meta's trouble with a file never holds its message up.
@@ -359,7 +375,7 @@ impl Forward {
             mime_type: file.mime_type.clone().filter(|mime_type| mime_type.len() <= LONGEST_TYPE),
             sent_at: message.sent_at.min(now),
             tries: 1,
-            next_at: now,
+            next_at: now + FIRST_GAP,
         }
     }
 

@@ -10,7 +10,7 @@ use crate::Forward;
 
 impl Forward {
     pub(crate) async fn notice(&self, record: &Record, notice: &Notice) -> Result<(), BridgeError> {
-        let channel = notice.channel.as_ref().map_or("account", |channel| channel.as_str());
+        let channel = notice.counted_under();
         let Some(before) = self.claim(record, channel, &notice.item).await? else { return Ok(()) };
         let fate = match notice.about {
             About::Account => {

@@ -36,7 +36,7 @@ impl Forward {
             self.clients.profiles.wish(customer, marketing, message.sent_at).await?;
         }
         let profile = self.new_profile(message, customer, thread).await?;
-        let renews = message.customer.group.is_none() && tells_a_number(&message.content);
+        let renews = message.customer.group.is_none() && tells_a_number(message);
         if profile.is_none() && message.referral.is_none() && !renews {
             return Ok(());
         }
@@ -151,10 +151,10 @@ impl Forward {
 }
 
 /// Whether a message is about the customer's own number or id: a change, or an address card asked for.
-fn tells_a_number(content: &Content) -> bool {
-    match content {
+fn tells_a_number(message: &Message) -> bool {
+    match &message.content {
         Content::Moved { now, .. } => !now.is_empty(),
-        Content::Contacts { .. } => true,
+        Content::Contacts { .. } => message.customer.wa_id.is_some(),
         _ => false,
     }
 }

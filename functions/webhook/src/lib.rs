@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use domain::{SharedClock, Subject, SubjectKey, subject::Kind};
+use domain::{SharedClock, Subject, SubjectKey, subject::Kind, task::NO_NUMBER};
 use lambda_http::{Body, Error, Request, RequestExt as _, Response, http::Method};
 use platform::{AppSecrets, ConfigError, Environment, Metric, Metrics, SecretError, Secrets, aws::Aws};
 use queue::{DeadLetters, Letter, Queue, QueueError};
@@ -148,7 +148,7 @@ impl Webhook {
             tracing::error!(bytes = body.bytes().len(), "a signed webhook cannot be read; it is in the dead letters");
             // Whose it is nobody knows.
             let nobody = key.subject_of_all(Kind::Item, ["unreadable"]);
-            self.counted(self.counters.count("account", &nobody, Fate::Refused("unreadable_body"))).await;
+            self.counted(self.counters.count(NO_NUMBER, &nobody, Fate::Refused("unreadable_body"))).await;
             return Ok(empty(200));
         };
         self.metrics.add(Metric::Received, tasks.len());
@@ -162,23 +162,23 @@ impl Webhook {
                 letters.push(letter);
                 received.entry(task.task.channel()).or_default().push(task.task.item());
             } else {
-                self.dead_letters.put(&letter.group, letter.body.as_bytes(), TOO_LARGE).await?;
-                self.metrics.count(Metric::Poisoned);
-                tracing::error!(
-                    bytes = letter.body.len(),
-                    "an item is too large for the queue; it is in the dead letters"
-                );
-                too_large.push((task.task.channel(), task.task.item()));
+                too_large.push((letter, &task.task));
             }
         }
         self.inbound.send_all(letters).await?;
+        // After the queue: what is not acknowledged comes again, and dead letters know no repeats.
+        for (letter, _) in &too_large {
+            self.dead_letters.put(&letter.group, letter.body.as_bytes(), TOO_LARGE).await?;
+            self.metrics.count(Metric::Poisoned);
+            tracing::error!(bytes = letter.body.len(), "an item is too large for the queue; it is in the dead letters");
+        }
         // After the queue has everything: what Meta is not told to be stored is not received.
         self.counted(async {
             for (channel, items) in received {
                 self.counters.receive(channel, &items).await?;
             }
-            for (channel, item) in too_large {
-                self.counters.count(channel, item, Fate::Refused(TOO_LARGE)).await?;
+            for (_, task) in too_large {
+                self.counters.count(task.channel(), task.item(), Fate::Refused(TOO_LARGE)).await?;
             }
             Ok(())
         })

@@ -157,12 +157,20 @@ impl Listed {
         Some(Timestamp::from_millis(millis))
     }
 
+    /// Whether an agent, or its writer, took it back.
+    pub fn is_deleted(&self) -> bool {
+        is_set(&self.content_attributes.deleted)
+    }
+
     /// Whether it is for the customer: public, not an echo, not our own writing, not deleted.
     pub fn is_for_customer(&self) -> bool {
         let echo = is_set(&self.content_attributes.external_echo);
-        let deleted = is_set(&self.content_attributes.deleted);
         let foreign = self.source_id.as_deref().is_some_and(|id| !id.is_empty());
-        matches!(self.kind(), Kind::Outgoing | Kind::Template) && !self.private && !echo && !deleted && !foreign
+        matches!(self.kind(), Kind::Outgoing | Kind::Template)
+            && !self.private
+            && !echo
+            && !self.is_deleted()
+            && !foreign
     }
 
     /// Whether the agent sees it as failed.

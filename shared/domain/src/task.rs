@@ -18,6 +18,13 @@ pub enum InboundTask {
     FileV1(FileHint),
 }
 
+/// Under which items are counted that name no number.
+pub const NO_NUMBER: &str = "account";
+
+fn counted_under(channel: Option<&PhoneNumberId>) -> &str {
+    channel.map_or(NO_NUMBER, PhoneNumberId::as_str)
+}
+
 impl InboundTask {
     /// What is claimed for it.
     pub fn item(&self) -> &Subject {
@@ -34,7 +41,7 @@ impl InboundTask {
         match self {
             Self::MessageV1(message) => message.channel.as_str(),
             Self::StatusV1(status) => status.channel.as_str(),
-            Self::NoticeV1(notice) => notice.channel.as_ref().map_or("account", PhoneNumberId::as_str),
+            Self::NoticeV1(notice) => notice.counted_under(),
             Self::FileV1(file) => file.channel.as_str(),
         }
     }
@@ -62,7 +69,7 @@ pub struct Unread {
 impl Unread {
     /// The channel it is counted under.
     pub fn channel(&self) -> &str {
-        self.channel.as_ref().map_or("account", PhoneNumberId::as_str)
+        counted_under(self.channel.as_ref())
     }
 }
 
@@ -86,6 +93,13 @@ pub struct Notice {
     /// When it happened, where the entry says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
+}
+
+impl Notice {
+    /// The channel it is counted under.
+    pub fn counted_under(&self) -> &str {
+        counted_under(self.channel.as_ref())
+    }
 }
 
 /// What a notice is.

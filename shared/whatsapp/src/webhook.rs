@@ -8,7 +8,7 @@ use domain::{
     message::Call,
     pricing::{Category, Rate},
     subject::Kind,
-    task::{About, Notice},
+    task::{About, NO_NUMBER, Notice},
 };
 use serde_json::value::RawValue;
 
@@ -119,7 +119,7 @@ impl Splitter<'_> {
         };
         let entry = Entry {
             waba: fields.text("id").unwrap_or_default(),
-            at: fields.number("time").filter(|time| *time > 0).map(Timestamp::from_secs),
+            at: fields.number("time").and_then(|secs| self.plausible(secs)),
         };
         if !ours || entry.waba == "0" {
             return self.notice(&entry, "entry", None, About::Ignored, raw);
@@ -332,8 +332,13 @@ impl Splitter<'_> {
 
     /// When an item came about.
     fn time(&self, fields: &Fields<'_>) -> Timestamp {
-        let at = fields.number("timestamp").filter(|secs| *secs > 0).map(Timestamp::from_secs);
-        at.filter(|at| *at <= self.received_at + AHEAD).unwrap_or(self.received_at)
+        fields.number("timestamp").and_then(|secs| self.plausible(secs)).unwrap_or(self.received_at)
+    }
+
+    /// A time that can be.
+    fn plausible(&self, secs: i64) -> Option<Timestamp> {
+        let at = Some(secs).filter(|secs| *secs > 0).map(Timestamp::from_secs);
+        at.filter(|at| *at <= self.received_at + AHEAD)
     }
 
     fn item_notice(&mut self, change: &Change<'_>, about: About, raw: &RawValue) {
@@ -345,8 +350,8 @@ impl Splitter<'_> {
         let at = entry.at.map(|at| at.as_secs().to_string()).unwrap_or_default();
         let item = self.item(["notice", &entry.waba, field, raw.get(), &at]);
         let group = match &channel {
-            Some(channel) => self.group(channel.as_str(), "account"),
-            None => self.group("account", &entry.waba),
+            Some(channel) => self.group(channel.as_str(), NO_NUMBER),
+            None => self.group(NO_NUMBER, &entry.waba),
         };
         let waba = (!entry.waba.is_empty()).then(|| WabaId::new(&entry.waba));
         let raw = raw.get().to_owned();
