@@ -6,12 +6,13 @@ use std::{collections::HashMap, time::Duration};
 use bridge::{BridgeError, tell};
 use chatwoot::{Chatwoot, ChatwootError, Contact, listing::Listed};
 use domain::{
-    Channel, CustomerId, Identity, MessageId, Outcome, Outgoing, Part, Timestamp, WaId, outgoing::Mark, words::Trouble,
+    Channel, CustomerId, Identity, MessageId, Outcome, Outgoing, Part, Timestamp, WaId, outgoing::Mark, pacing::Pair,
+    words::Trouble,
 };
 use platform::Metric;
 use store::{Conversation, Entry, Reach};
 
-use crate::{Looked, Send, Task, dispatch::With, plan::plan};
+use crate::{Looked, Send, Task, dispatch::With, plan::plan, turn::Turn};
 
 /// An agent message first seen later than this is not sent by itself.
 const LATE: Duration = Duration::from_secs(3600);
@@ -90,9 +91,10 @@ impl Send {
             }
         }
         let with = With { chatwoot, channel, conversation, customer, thread: thread.as_ref(), until: task.until };
+        let mut turn = Turn::begin(task, conversation);
         let mut untold = None;
         for at in 0..rows.len() {
-            let looked = self.row(task, &with, &mut rows[at], listed_at).await;
+            let looked = self.row(task, &with, &mut turn, &mut rows[at], listed_at).await;
             if !matches!(looked, Ok(Looked::UpToDate)) {
                 self.register(&rows[at..]).await?;
                 // Whatever becomes of this hint, there will be another.
@@ -125,6 +127,7 @@ impl Send {
         &self,
         task: &Task,
         with: &With<'_>,
+        turn: &mut Turn,
         row: &mut Row,
         listed_at: Timestamp,
     ) -> Result<Looked, BridgeError> {
@@ -148,10 +151,10 @@ impl Send {
             *entry = known;
         }
         if !task.suspect || entry.outgoing.next_part().is_none() {
-            return self.drive(with, &row.message, entry).await;
+            return self.drive(with, turn, &row.message, entry).await;
         }
         self.begin_suspect(entry).await?;
-        let looked = self.drive(with, &row.message, entry).await;
+        let looked = self.drive(with, turn, &row.message, entry).await;
         self.acquit(entry).await?;
         looked
     }
@@ -250,6 +253,7 @@ impl Send {
             settled: None,
             looked_at: None,
             told_to_wait_at: None,
+            pair: Pair::default(),
         });
         let adopted = Conversation { customer, ..known };
         self.clients.conversations.adopt(&adopted).await?;

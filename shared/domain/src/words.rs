@@ -164,6 +164,8 @@ pub enum Line {
     SetAside,
     /// Sending is held up.
     SendingWaits,
+    /// Sending is held up no longer.
+    SendingGoesOn,
     /// A contact nobody has named.
     Nameless,
 }
@@ -245,6 +247,10 @@ impl Line {
             Self::SendingWaits => (
                 "WhatsApp no acepta mensajes en este momento. Los tuyos se reintentan solos mientras siga abierta la ventana de 24 h; no hace falta reenviarlos.",
                 "WhatsApp is not accepting messages right now. Yours are tried again by themselves while the 24 h window is open; there is no need to send them again.",
+            ),
+            Self::SendingGoesOn => (
+                "Ya se puede enviar otra vez por WhatsApp: lo que esperaba está saliendo.",
+                "Sending on WhatsApp works again: what was waiting is going out.",
             ),
             Self::Nameless => ("Cliente de WhatsApp", "WhatsApp customer"),
         };

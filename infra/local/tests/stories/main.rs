@@ -22,6 +22,7 @@ mod inbound_kinds;
 mod marks;
 mod media;
 mod outbound;
+mod pacing;
 mod profiles;
 mod retries;
 mod revokes;
