@@ -7,7 +7,7 @@ use bridge::{BridgeError, remove_echo, tell};
 use chatwoot::{Chatwoot, listing::Listed};
 use domain::{
     Author, Channel, Class, Classify as _, CustomerId, Delivery, Identity, NO_CODE, Outgoing, Part, Reference,
-    Timestamp, Wamid, channel::Hold, pacing::Pair, words::Trouble,
+    Timestamp, Wamid, channel::Hold, pacing::Pair, window::Advert, words::Trouble,
 };
 use platform::Metric;
 use secrecy::SecretString;
@@ -182,6 +182,7 @@ impl Send {
                 self.metrics.count(Metric::Sent);
                 self.learn(with, &accepted).await;
                 *entry = self.accepted(with, entry.clone(), at, attempt, accepted).await?;
+                self.advert_answered(with, now).await;
                 self.clients.conversations.sent(with.conversation, turn.pair).await?;
                 self.goes_on(with, turn).await;
                 Ok(Looked::UpToDate)
@@ -280,6 +281,18 @@ impl Send {
         let now = self.clients.clock.now();
         if let Err(error) = self.clients.customers.learn(with.channel.account, customer, &identity, now).await {
             tracing::warn!(%error, "what Meta tells of a recipient was not noted; the next status tells it again");
+        }
+    }
+
+    /// The first answer after an advert makes what follows free for a while. Only words depend on it.
+    async fn advert_answered(&self, with: &With<'_>, now: Timestamp) {
+        let Some((customer, thread)) = with.customer.zip(with.thread) else { return };
+        if !thread.advert().is_some_and(|advert| advert.waits_for_answer(now)) {
+            return;
+        }
+        let number = &with.channel.phone_number_id;
+        if let Err(error) = self.clients.customers.advert_answered(customer, number).await {
+            tracing::warn!(%error, "that an advert's customer was answered was not noted");
         }
     }
 
@@ -395,12 +408,18 @@ fn refusal(with: &With<'_>, part: &Part, hold: Option<Hold>, asked_at: Timestamp
             None => Trouble::NeverWrote,
             // It was in time; the number was not.
             Some(_) if hold.is_some() && thread.window.is_open(asked_at) => Trouble::ChannelDown,
+            Some(_) if is_free(thread, now) => Trouble::WindowClosedFree,
             Some(_) => Trouble::WindowClosed,
         });
     }
     let too_long = if hold.is_some() { Trouble::ChannelDown } else { Trouble::Unreachable };
     let tried = matches!(part, Part::Waiting { .. } | Part::Planned) && now.since(asked_at) >= TRIED_FOR;
     tried.then_some(too_long)
+}
+
+/// Whether Meta charges nothing now: an advert brought the customer, and they were answered in time.
+fn is_free(thread: &Thread, now: Timestamp) -> bool {
+    thread.advert().and_then(Advert::free_until).is_some_and(|until| now < until)
 }
 
 /// What a part may take of an invocation of 120 s: a file is fetched and uploaded first.

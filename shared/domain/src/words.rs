@@ -42,6 +42,8 @@ pub struct UnknownLocale;
 pub enum Trouble {
     /// More than 24 h since the customer's last message.
     WindowClosed,
+    /// The same, but a template costs nothing: an advert brought the customer less than 72 h ago.
+    WindowClosedFree,
     /// The customer never wrote, so there is no window.
     NeverWrote,
     /// We saw the message more than an hour after it was written.
@@ -78,6 +80,10 @@ impl Trouble {
             Self::WindowClosed => (
                 "No entregado: pasaron más de 24 h desde su último mensaje; usa una plantilla.",
                 "Not delivered: more than 24 h have passed since their last message; use a template.",
+            ),
+            Self::WindowClosedFree => (
+                "No entregado: pasaron más de 24 h desde su último mensaje; usa una plantilla. No se cobra: llegó por un anuncio y fue atendido hace menos de 72 h.",
+                "Not delivered: more than 24 h have passed since their last message; use a template. It costs nothing: an advert brought them and they were answered less than 72 h ago.",
             ),
             Self::NeverWrote => (
                 "No entregado: esta persona aún no ha escrito por WhatsApp; usa una plantilla para empezar.",

@@ -30,3 +30,4 @@ mod rules;
 mod shop;
 mod statuses;
 mod webhook;
+mod window;
