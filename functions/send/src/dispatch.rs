@@ -110,7 +110,7 @@ impl Send {
         let part = entry.outgoing.parts[at].clone();
         let fail = |trouble| Part::Failed { attempt: part.attempt(), trouble };
         let hold = with.channel.hold(now);
-        let pieces = plan(message);
+        let pieces = plan(message, self.clients.locale);
         let piece = match (refusal(with, &part, hold, entry.outgoing.asked_at, now), pieces.get(at)) {
             (None, Some(piece)) => piece,
             (refused, _) => {
@@ -192,6 +192,8 @@ impl Send {
     ) -> Result<Piece, NotUploaded> {
         let (file, caption) = match piece {
             plan::Piece::Text(text) => return Ok(Piece::Text(text.clone())),
+            plan::Piece::Menu(menu) => return Ok(Piece::Menu(menu.clone())),
+            plan::Piece::Location(place) => return Ok(Piece::Location(place.clone())),
             plan::Piece::File { file, caption } => (*file, caption.as_deref()),
         };
         match upload(&self.clients, with.chatwoot, with.channel, token, file, caption).await {
@@ -381,7 +383,7 @@ fn refusal(with: &With<'_>, part: &Part, hold: Option<Hold>, asked_at: Timestamp
 /// What a part may take of an invocation of 120 s: a file is fetched and uploaded first.
 fn least_left(piece: &plan::Piece<'_>) -> Duration {
     match piece {
-        plan::Piece::Text(_) => Duration::from_secs(25),
+        plan::Piece::Text(_) | plan::Piece::Menu(_) | plan::Piece::Location(_) => Duration::from_secs(25),
         plan::Piece::File { .. } => Duration::from_secs(100),
     }
 }

@@ -2,7 +2,9 @@
 //! agents' messages in order, each part at most once by itself, the outcome back on each message in words.
 
 mod dispatch;
+mod interactive;
 mod look;
+mod place;
 mod plan;
 mod upload;
 mod waiting;

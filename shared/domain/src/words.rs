@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{message::MediaKind, refusals};
 
 pub mod inbound;
+pub mod outbound;
 
 /// The language of the agents.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
