@@ -114,7 +114,7 @@ impl Send {
         let piece = match (refusal(with, &part, hold, entry.outgoing.asked_at, now), pieces.get(at)) {
             (None, Some(piece)) => piece,
             (refused, _) => {
-                self.put(entry, at, fail(refused.unwrap_or(Trouble::Empty))).await?;
+                self.put(entry, at, fail(refused.unwrap_or_else(|| plan::nothing(message)))).await?;
                 if with.conversation.told_to_wait_at.is_some() {
                     // The waiting is over, though not well: the next time is news again.
                     self.clients.conversations.waits_no_more(with.conversation).await?;

@@ -7,6 +7,7 @@ mod look;
 mod place;
 mod plan;
 mod upload;
+mod voice;
 mod waiting;
 
 use std::time::Duration;

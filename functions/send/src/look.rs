@@ -12,7 +12,11 @@ use domain::{
 use platform::Metric;
 use store::{Conversation, Entry, Reach};
 
-use crate::{Looked, Send, Task, dispatch::With, plan::plan};
+use crate::{
+    Looked, Send, Task,
+    dispatch::With,
+    plan::{self, plan},
+};
 
 /// An agent message first seen later than this is not sent by itself.
 const LATE: Duration = Duration::from_secs(3600);
@@ -312,7 +316,7 @@ fn first_sight(message: &Listed, task: &Task, locale: Locale, late: Duration, no
     let trouble = if task.templates.contains(&message.id) {
         Some(Trouble::Template)
     } else if parts == 0 {
-        Some(Trouble::Empty)
+        Some(plan::nothing(message))
     } else {
         (late > LATE).then_some(Trouble::SeenTooLate)
     };

@@ -2,7 +2,11 @@
 //! of "part 2".
 
 use chatwoot::listing::{File, Listed};
-use domain::{Locale, markup, message::Location, words::inbound::Inbound};
+use domain::{
+    Locale, markup,
+    message::Location,
+    words::{Trouble, inbound::Inbound},
+};
 use whatsapp::{
     interactive::Menu,
     split::{CAPTION_LIMIT, TEXT_LIMIT, length, split},
@@ -33,6 +37,9 @@ pub(crate) enum Piece<'m> {
 
 /// The parts of a message, in the order they go out: words first, unless they fit under the first file that takes words.
 pub(crate) fn plan(message: &Listed, locale: Locale) -> Vec<Piece<'_>> {
+    if message.has_lost_items() {
+        return Vec::new();
+    }
     let files = message.files();
     let file = |file| Piece::File { file, caption: None };
     let text = match words(message, locale) {
@@ -50,6 +57,11 @@ pub(crate) fn plan(message: &Listed, locale: Locale) -> Vec<Piece<'_>> {
         pieces.push(Piece::File { file, caption });
     }
     pieces
+}
+
+/// Why a message has no parts.
+pub(crate) fn nothing(message: &Listed) -> Trouble {
+    if message.has_lost_items() { Trouble::ItemsLost } else { Trouble::Empty }
 }
 
 /// What a message says without its files.

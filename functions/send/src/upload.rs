@@ -18,6 +18,8 @@ use whatsapp::{
     media,
 };
 
+use crate::voice;
+
 /// The largest file that is read as cards of people; a photo in it makes it larger, and a document.
 const CARD_FILE: u64 = 64 * 1024;
 
@@ -88,6 +90,9 @@ pub(crate) async fn upload(
         }
     }
     let mut opened = open(chatwoot, file).await?;
+    if caption.is_none() && voice::is_recording(&opened.name, &opened.mime_type) && opened.size <= voice::LONGEST {
+        opened = spoken(opened).await?;
+    }
     let (name, size) = (opened.name.clone(), opened.size);
     let kind = match media::outgoing_kind(&opened.mime_type, size, &opened.head) {
         // Words must not get lost because a file turns out to be a sound.
@@ -198,13 +203,45 @@ async fn post(
     }
 }
 
+/// A recording as a voice note; as it is, if it cannot be made one.
+async fn spoken(opened: Opened) -> Result<Opened, NotUploaded> {
+    let name = opened.name.clone();
+    let mime_type = opened.mime_type.clone();
+    let mp3 = whole(opened.bytes).await?;
+    let coded = mp3.clone();
+    // It takes the processor for seconds, and other conversations go on meanwhile.
+    let note = tokio::task::spawn_blocking(move || voice::note(&coded)).await.ok().flatten();
+    Ok(match note {
+        Some(note) => in_hand(name.replace(".mp3", ".ogg"), "audio/ogg".to_owned(), note.into()),
+        None => {
+            tracing::warn!("a recording could not be made a voice note; it goes as it is");
+            in_hand(name, mime_type, mp3)
+        }
+    })
+}
+
+/// A small file that is in memory.
+fn in_hand(name: String, mime_type: String, bytes: Bytes) -> Opened {
+    Opened {
+        name,
+        mime_type,
+        size: bytes.len() as u64,
+        head: bytes.slice(..media::HEAD.min(bytes.len())),
+        bytes: stream::iter([Ok(bytes)]).boxed(),
+        broke_off: Arc::default(),
+    }
+}
+
+async fn whole(bytes: BoxStream<'static, reqwest::Result<Bytes>>) -> Result<Bytes, NotUploaded> {
+    let chunks: Vec<Bytes> = bytes.try_collect().await.map_err(|_| NotUploaded::Unwell)?;
+    Ok(chunks.concat().into())
+}
+
 /// The cards in a file; none if it is too large, or none can be read in it.
 async fn cards(chatwoot: &Chatwoot, file: &File) -> Result<Vec<domain::message::Card>, NotUploaded> {
     let opened = open(chatwoot, file).await?;
     if opened.size > CARD_FILE {
         return Ok(Vec::new());
     }
-    let broken = |_| NotUploaded::Unwell;
-    let whole: Vec<Bytes> = opened.bytes.try_collect().await.map_err(broken)?;
-    Ok(vcard::parse(&String::from_utf8_lossy(&whole.concat())))
+    Ok(vcard::parse(&String::from_utf8_lossy(&whole(opened.bytes).await?)))
 }

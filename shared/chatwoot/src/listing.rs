@@ -203,6 +203,12 @@ impl Listed {
         self.content.as_deref().unwrap_or_default().trim()
     }
 
+    /// Whether it had choices or cards, which Chatwoot does not make without, and has none any more: Retry takes them off on
+    /// versions up to 4.15 (§2.5).
+    pub fn has_lost_items(&self) -> bool {
+        matches!(self.content_type.as_deref(), Some("input_select" | "cards")) && self.rich().is_none()
+    }
+
     /// What it shows beside its words.
     pub fn rich(&self) -> Option<Rich> {
         rich::read(self.content_type.as_deref(), &self.content_attributes.items)
@@ -257,7 +263,8 @@ mod tests {
         let Some(Rich::Choices(choices)) = message.rich() else { panic!("{message:?}") };
         assert_eq!((message.text(), choices.len()), ("Hola", 2));
         let odd = listed(json!({ "content_type": "input_select", "content_attributes": { "items": { "a": 1 } } }));
-        assert_eq!((odd.text(), odd.rich()), ("Hola", None));
+        assert_eq!((odd.text(), odd.rich(), odd.has_lost_items()), ("Hola", None, true));
+        assert!(!message.has_lost_items() && !listed(json!({})).has_lost_items());
     }
 
     #[test]
