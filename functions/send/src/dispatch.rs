@@ -120,11 +120,11 @@ impl Send {
         let part = entry.outgoing.parts[at].clone();
         let fail = |trouble| Part::Failed { attempt: part.attempt(), trouble };
         let hold = with.channel.hold(now);
-        let pieces = plan(message);
+        let pieces = plan(message, self.clients.locale);
         let piece = match (refusal(with, &part, hold, entry.outgoing.asked_at, now), pieces.get(at)) {
             (None, Some(piece)) => piece,
             (refused, _) => {
-                self.put(entry, at, fail(refused.unwrap_or(Trouble::Empty))).await?;
+                self.put(entry, at, fail(refused.unwrap_or_else(|| plan::nothing(message)))).await?;
                 if turn.told_to_wait_at.take().is_some() {
                     // The waiting is over, though not well, as the message itself says: the next time is news again.
                     self.clients.conversations.waits_no_more(with.conversation).await?;
@@ -217,6 +217,8 @@ impl Send {
     ) -> Result<Piece, NotUploaded> {
         let (file, caption) = match piece {
             plan::Piece::Text(text) => return Ok(Piece::Text(text.clone())),
+            plan::Piece::Menu(menu) => return Ok(Piece::Menu(menu.clone())),
+            plan::Piece::Location(place) => return Ok(Piece::Location(place.clone())),
             plan::Piece::File { file, caption } => (*file, caption.as_deref()),
         };
         match upload(&self.clients, with.chatwoot, with.channel, token, file, caption).await {
@@ -425,7 +427,7 @@ fn is_free(thread: &Thread, now: Timestamp) -> bool {
 /// What a part may take of an invocation of 120 s: a file is fetched and uploaded first.
 fn least_left(piece: &plan::Piece<'_>) -> Duration {
     match piece {
-        plan::Piece::Text(_) => Duration::from_secs(25),
+        plan::Piece::Text(_) | plan::Piece::Menu(_) | plan::Piece::Location(_) => Duration::from_secs(25),
         plan::Piece::File { .. } => Duration::from_secs(100),
     }
 }

@@ -2,10 +2,13 @@
 //! agents' messages in order, each part at most once by itself, the outcome back on each message in words.
 
 mod dispatch;
+mod interactive;
 mod look;
+mod place;
 mod plan;
 mod turn;
 mod upload;
+mod voice;
 mod waiting;
 
 use std::{collections::BTreeSet, time::Duration};

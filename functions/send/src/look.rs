@@ -6,13 +6,18 @@ use std::{collections::HashMap, time::Duration};
 use bridge::{BridgeError, tell};
 use chatwoot::{Chatwoot, ChatwootError, Contact, listing::Listed};
 use domain::{
-    Channel, CustomerId, Identity, MessageId, Outcome, Outgoing, Part, Timestamp, WaId, outgoing::Mark, pacing::Pair,
-    words::Trouble,
+    Channel, CustomerId, Identity, Locale, MessageId, Outcome, Outgoing, Part, Timestamp, WaId, outgoing::Mark,
+    pacing::Pair, words::Trouble,
 };
 use platform::Metric;
 use store::{Conversation, Entry, Reach};
 
-use crate::{Looked, Send, Task, dispatch::With, plan::plan, turn::Turn};
+use crate::{
+    Looked, Send, Task,
+    dispatch::With,
+    plan::{self, plan},
+    turn::Turn,
+};
 
 /// An agent message first seen later than this is not sent by itself.
 const LATE: Duration = Duration::from_secs(3600);
@@ -203,13 +208,15 @@ impl Send {
         let entries =
             if listed.is_empty() { Vec::new() } else { self.clients.outbox.after(account, id, after).await? };
         let mut entries: HashMap<MessageId, Entry> = entries.into_iter().map(|entry| (entry.message, entry)).collect();
+        let locale = self.clients.locale;
         let row = |message: Listed| {
             let known = entries.remove(&message.id);
             let new = || {
                 let written_at = message.created_at().unwrap_or(listed_at);
                 // Agents' messages from before the bridge looked after the conversation are not ours to judge.
                 let ours = message.is_for_customer() && written_at >= conversation.known_since - LATE;
-                let outgoing = ours.then(|| first_sight(&message, task, listed_at.since(written_at), listed_at))?;
+                let outgoing =
+                    ours.then(|| first_sight(&message, task, locale, listed_at.since(written_at), listed_at))?;
                 Some(Entry::new(account, id, message.id, conversation.customer.clone(), outgoing))
             };
             let entry = known.or_else(new);
@@ -307,13 +314,13 @@ async fn correct(
     Ok(())
 }
 
-fn first_sight(message: &Listed, task: &Task, late: Duration, now: Timestamp) -> Outgoing {
-    let parts = plan(message).len();
+fn first_sight(message: &Listed, task: &Task, locale: Locale, late: Duration, now: Timestamp) -> Outgoing {
+    let parts = plan(message, locale).len();
     let mut outgoing = Outgoing::new(now, parts);
     let trouble = if task.templates.contains(&message.id) {
         Some(Trouble::Template)
     } else if parts == 0 {
-        Some(Trouble::Empty)
+        Some(plan::nothing(message))
     } else {
         (late > LATE).then_some(Trouble::SeenTooLate)
     };

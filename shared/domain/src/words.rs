@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{message::MediaKind, refusals};
 
 pub mod inbound;
+pub mod outbound;
 
 /// The language of the agents.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +66,8 @@ pub enum Trouble {
     Unworkable,
     /// There is neither text nor a file in it.
     Empty,
+    /// Retry took the choices off the message in Chatwoot.
+    ItemsLost,
     /// A template was picked; this bridge does not send templates.
     Template,
     /// We do not know whom the conversation is with.
@@ -116,6 +119,10 @@ impl Trouble {
             Self::Empty => (
                 "No entregado: el mensaje no tiene texto ni archivos.",
                 "Not delivered: the message has neither text nor files.",
+            ),
+            Self::ItemsLost => (
+                "No entregado: al reintentar, Chatwoot quitó las opciones del mensaje; vuelve a escribirlo.",
+                "Not delivered: on Retry Chatwoot took the choices off the message; write it again.",
             ),
             Self::Template => (
                 "No entregado: este puente todavía no envía plantillas; escribe el texto dentro de las 24 h.",

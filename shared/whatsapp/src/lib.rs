@@ -9,6 +9,7 @@ mod content;
 mod error;
 mod fields;
 pub mod graph;
+pub mod interactive;
 pub mod media;
 mod moved;
 mod number;
