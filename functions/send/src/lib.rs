@@ -1,13 +1,15 @@
 //! `outbound.fifo` into WhatsApp: a hint names a conversation, and `send` brings it up to date from Chatwoot's own list:
 //! agents' messages in order, each part at most once by itself, the outcome back on each message in words.
 
+mod commands;
 mod dispatch;
 mod look;
 mod plan;
+mod receipts;
 mod upload;
 mod waiting;
 
-use std::time::Duration;
+use std::{sync::atomic::AtomicI64, time::Duration};
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use bridge::{BridgeError, Clients, Settings, StartError};
@@ -15,6 +17,7 @@ use domain::{Class, Classify as _, Hint, MessageId, OutboundTask, SharedClock, T
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use platform::{Environment, Metric, Metrics};
 use queue::{DeadLetters, Drain, Queue, Record, Verdict, backoff};
+use receipts::Due;
 use tokio::time::Instant;
 
 /// How often Chatwoot may refuse what a look asks of it before the hint is let go; `reconcile` gives new ones.
@@ -29,6 +32,8 @@ pub struct Send {
     clients: Clients,
     drain: Drain,
     metrics: Metrics,
+    /// Until when no receipts are tried, in epoch milliseconds.
+    receipts_rest_until: AtomicI64,
 }
 
 /// How one look at a conversation ended.
@@ -50,7 +55,7 @@ enum Looked {
 }
 
 /// What a look has to go by.
-struct Task {
+struct Task<'a> {
     hint: Hint,
     /// Messages that callbacks called templates.
     templates: Vec<MessageId>,
@@ -60,6 +65,8 @@ struct Task {
     until: Instant,
     /// Whether an earlier look may have ended without a word.
     suspect: bool,
+    /// What of the customer's a look ticks.
+    due: &'a Due,
 }
 
 /// Serves invocations until the process ends.
@@ -93,6 +100,7 @@ impl Send {
                 dead_letters: DeadLetters::new(sqs.clone(), dead_letters),
             },
             metrics: Metrics::new("send", stage),
+            receipts_rest_until: AtomicI64::default(),
             clients,
         })
     }
@@ -100,25 +108,68 @@ impl Send {
     /// Works one batch off. `left` is the invocation's remaining time.
     pub async fn handle(&self, event: SqsEvent, left: Duration) -> SqsBatchResponse {
         let until = Instant::now() + left;
-        let drained = self.drain.run_groups(event, |records| self.conversation(records, until)).await;
+        let due = Due::default();
+        let drained = self.drain.run_groups(event, |records| self.group(records, until, &due)).await;
+        self.tick(due, until).await;
         self.metrics.add(Metric::Retried, drained.retried);
         self.metrics.add(Metric::Poisoned, drained.poisoned);
         self.metrics.emit(self.clients.clock.now());
         drained.response
     }
 
+    /// What is no message has groups of its own.
+    async fn group(&self, records: Vec<Record>, until: Instant, due: &Due) -> Vec<Verdict> {
+        let mut verdicts = Vec::new();
+        let beside = |record: &&Record| !matches!(task(&record.body), Some(OutboundTask::HintV1(_)) | None);
+        for record in records.iter().take_while(beside) {
+            verdicts.push(self.beside(record, until, due).await);
+            if matches!(verdicts.last(), Some(Verdict::Retry { .. })) {
+                return verdicts;
+            }
+        }
+        let rest = records[verdicts.len()..].to_vec();
+        if !rest.is_empty() {
+            verdicts.extend(self.conversation(rest, until, due).await);
+        }
+        verdicts
+    }
+
+    async fn beside(&self, record: &Record, until: Instant, due: &Due) -> Verdict {
+        let command = match task(&record.body) {
+            Some(OutboundTask::TypingV1(typing)) => {
+                self.typing(&typing).await;
+                return Verdict::Done;
+            }
+            Some(OutboundTask::CommandV1(command)) => command,
+            Some(OutboundTask::HintV1(_)) | None => return Verdict::Poison { reason: "unreadable_task" },
+        };
+        let hint = Hint::look(command.channel.clone(), command.account, command.conversation);
+        let task = Task { hint, templates: Vec::new(), hinted_at: record.sent_at, until, suspect: false, due };
+        let mut done = self.command(&task, command.message).await;
+        if done.as_ref().is_err_and(BridgeError::is_chatwoot_token) && self.clients.renew_chatwoot_token().await {
+            done = self.command(&task, command.message).await;
+        }
+        match done {
+            Ok(()) => Verdict::Done,
+            Err(error) => self.failed(record, &task.hint, &error).await,
+        }
+    }
+
     /// All hints of a batch for one conversation are one look.
-    async fn conversation(&self, records: Vec<Record>, until: Instant) -> Vec<Verdict> {
+    async fn conversation(&self, records: Vec<Record>, until: Instant, due: &Due) -> Vec<Verdict> {
         let parsed: Vec<Option<Hint>> = records.iter().map(|record| hint(&record.body)).collect();
         let Some(hint) = parsed.iter().flatten().next().cloned() else {
             return vec![Verdict::Poison { reason: "unreadable_task" }; records.len()];
         };
+        let resolved_at = parsed.iter().flatten().filter_map(|hint| hint.resolved_at).max();
+        let hint = Hint { resolved_at, ..hint };
         let task = Task {
             templates: parsed.iter().flatten().filter_map(|hint| hint.template).collect(),
             hinted_at: records.iter().map(|record| record.sent_at).max().unwrap_or_default(),
             hint,
             until,
             suspect: records.iter().any(|record| record.receives >= SUSPECT),
+            due,
         };
         self.metrics.add(Metric::Coalesced, records.len().saturating_sub(1));
         let mut looked = self.look(&task).await;
@@ -166,7 +217,13 @@ impl Send {
     }
 }
 
+fn task(body: &str) -> Option<OutboundTask> {
+    serde_json::from_str(body).ok()
+}
+
 fn hint(body: &str) -> Option<Hint> {
-    let OutboundTask::HintV1(hint) = serde_json::from_str(body).ok()?;
-    Some(hint)
+    match task(body)? {
+        OutboundTask::HintV1(hint) => Some(hint),
+        OutboundTask::TypingV1(_) | OutboundTask::CommandV1(_) => None,
+    }
 }

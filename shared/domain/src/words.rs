@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{message::MediaKind, refusals};
 
 pub mod inbound;
+pub mod report;
 
 /// The language of the agents.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -267,7 +268,7 @@ impl MediaKind {
     }
 }
 
-fn pick(locale: Locale, es: &'static str, en: &'static str) -> &'static str {
+pub(crate) fn pick(locale: Locale, es: &'static str, en: &'static str) -> &'static str {
     match locale {
         Locale::Es => es,
         Locale::En => en,
