@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use domain::{MessageId, Timestamp, Wamid, command::Called};
+use domain::{MessageId, Timestamp, Wamid, command::Called, markup};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 
 /// What a message is in Chatwoot.
@@ -226,7 +226,7 @@ impl Listed {
 
     /// What it says, choices included.
     pub fn text(&self) -> String {
-        let mut text = self.content.as_deref().unwrap_or_default().trim().to_owned();
+        let mut text = markup::trimmed(self.content.as_deref().unwrap_or_default()).to_owned();
         let items = &self.content_attributes.items;
         if self.content_type.as_deref() == Some("input_select") {
             for (at, title) in items.iter().filter_map(|item| item.title.as_deref()).enumerate() {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use unicode_segmentation::UnicodeSegmentation as _;
+
 use super::{Locale, pick};
 use crate::{Outcome, Outgoing, Timestamp, Window, channel::Hold, outgoing::Mark, window::OPEN_FOR};
 
@@ -127,7 +129,7 @@ fn begins(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let line: String =
         line.chars().filter(|c| !matches!(c, '*' | '_' | '~' | '`' | '\\' | '[' | ']' | '<' | '>')).collect();
-    match line.char_indices().nth(SHOWN) {
+    match line.grapheme_indices(true).nth(SHOWN) {
         Some((at, _)) => format!("{}…", line[..at].trim_end()),
         None => line,
     }
@@ -185,7 +187,7 @@ mod tests {
             report(window, last).say(Locale::Es),
             format!(
                 "**Ventana**: abierta; se cierra en 23 h ({clock} UTC).\n\n**Mensajes**:\n\n\
-                 - hace 2 h 5 min «Buenas, la 250Z está en la tienda de siem…»: leído.\n- hace 3 min: {}\n\n\
+                 - hace 2 h 5 min «Buenas, la 250Z está en la tienda de sie…»: leído.\n- hace 3 min: {}\n\n\
                  **Número** +52 55 5555 0100: conectado; envía con normalidad.",
                 Trouble::WindowClosed.say(Locale::Es)
             )
