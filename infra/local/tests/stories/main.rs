@@ -30,4 +30,5 @@ mod revokes;
 mod rules;
 mod shop;
 mod statuses;
+mod texts;
 mod webhook;
