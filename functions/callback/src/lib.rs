@@ -1,6 +1,8 @@
 //! `POST /callbacks/chatwoot/{phone_number_id}`: Chatwoot's callbacks into hints for `send`. Chatwoot waits five seconds and
 //! never asks again, so nothing here talks to Chatwoot, and what is not for a customer costs next to nothing.
 
+mod niceties;
+
 use chatwoot::{
     Authentic, CallbackSecret,
     callback::{self, Look, Meaning},
@@ -92,7 +94,12 @@ impl Callback {
                 tracing::debug!(why, "a callback says nothing to send");
                 return Ok(200);
             }
-            Ok(Meaning::Look(look)) => look,
+            Ok(Meaning::Typing(place)) => return Ok(self.typing(&channel, &place).await),
+            Ok(Meaning::Resolved(place)) => return Ok(self.resolved(&channel, &place).await),
+            Ok(Meaning::Command(look)) if look.inbox == channel.inbox && look.account == channel.account => {
+                return self.command(&channel, &look).await;
+            }
+            Ok(Meaning::Look(look) | Meaning::Command(look)) => look,
         };
         if look.inbox != channel.inbox || look.account != channel.account {
             tracing::warn!(channel.id = %channel.phone_number_id, "a callback of another inbox came to this channel");
@@ -144,11 +151,14 @@ impl Callback {
             account: look.account,
             conversation: look.conversation,
             template: look.template.then_some(look.message),
+            resolved_at: None,
         });
-        let group = task.group();
         // Two hints are never one: the second may tell of a message that the first look came too early for.
-        self.outbound.send(Letter::new(group, Uuid::new_v4().to_string(), &task)?).await?;
-        Ok(())
+        self.put(&task, Uuid::new_v4().to_string()).await
+    }
+
+    async fn put(&self, task: &OutboundTask, dedup: String) -> Result<(), Trouble> {
+        Ok(self.outbound.send(Letter::new(task.group(), dedup, task)?).await?)
     }
 }
 

@@ -1,17 +1,19 @@
 //! `outbound.fifo` into WhatsApp: a hint names a conversation, and `send` brings it up to date from Chatwoot's own list:
 //! agents' messages in order, each part at most once by itself, the outcome back on each message in words.
 
+mod commands;
 mod dispatch;
 mod interactive;
 mod look;
 mod place;
 mod plan;
+mod receipts;
 mod turn;
 mod upload;
 mod voice;
 mod waiting;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::atomic::AtomicI64, time::Duration};
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use bridge::{BridgeError, Clients, Settings, StartError};
@@ -19,6 +21,7 @@ use domain::{Class, Classify as _, Hint, MessageId, OutboundTask, SharedClock, T
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use platform::{Environment, Metric, Metrics};
 use queue::{DeadLetters, Drain, Queue, Record, Verdict, backoff};
+use receipts::Due;
 use tokio::time::Instant;
 
 /// How often Chatwoot may refuse what a look asks of it before the hint is let go; `reconcile` gives new ones.
@@ -33,6 +36,8 @@ pub struct Send {
     clients: Clients,
     drain: Drain,
     metrics: Metrics,
+    /// Until when no receipts are tried, in epoch milliseconds.
+    receipts_rest_until: AtomicI64,
 }
 
 /// How one look at a conversation ended.
@@ -59,7 +64,7 @@ enum Looked {
 }
 
 /// What a look has to go by.
-struct Task {
+struct Task<'a> {
     hint: Hint,
     /// Messages that callbacks called templates.
     templates: Vec<MessageId>,
@@ -71,6 +76,8 @@ struct Task {
     suspect: bool,
     /// Whether other conversations are in the same batch.
     shared: bool,
+    /// What of the customer's a look ticks.
+    due: &'a Due,
 }
 
 /// Serves invocations until the process ends.
@@ -104,6 +111,7 @@ impl Send {
                 dead_letters: DeadLetters::new(sqs.clone(), dead_letters),
             },
             metrics: Metrics::new("send", stage),
+            receipts_rest_until: AtomicI64::default(),
             clients,
         })
     }
@@ -111,20 +119,63 @@ impl Send {
     /// Works one batch off. `left` is the invocation's remaining time.
     pub async fn handle(&self, event: SqsEvent, left: Duration) -> SqsBatchResponse {
         let until = Instant::now() + left;
-        let groups = groups(&event);
-        let drained = self.drain.run_groups(event, |records| self.conversation(records, until, groups > 1)).await;
+        let shared = groups(&event) > 1;
+        let due = Due::default();
+        let drained = self.drain.run_groups(event, |records| self.group(records, until, shared, &due)).await;
+        self.tick(due, until).await;
         self.metrics.add(Metric::Retried, drained.retried);
         self.metrics.add(Metric::Poisoned, drained.poisoned);
         self.metrics.emit(self.clients.clock.now());
         drained.response
     }
 
+    /// What is no message has groups of its own.
+    async fn group(&self, records: Vec<Record>, until: Instant, shared: bool, due: &Due) -> Vec<Verdict> {
+        let mut verdicts = Vec::new();
+        let beside = |record: &&Record| !matches!(task(&record.body), Some(OutboundTask::HintV1(_)) | None);
+        for record in records.iter().take_while(beside) {
+            verdicts.push(self.beside(record, until, due).await);
+            if matches!(verdicts.last(), Some(Verdict::Retry { .. })) {
+                return verdicts;
+            }
+        }
+        let rest = records[verdicts.len()..].to_vec();
+        if !rest.is_empty() {
+            verdicts.extend(self.conversation(rest, until, shared, due).await);
+        }
+        verdicts
+    }
+
+    async fn beside(&self, record: &Record, until: Instant, due: &Due) -> Verdict {
+        let command = match task(&record.body) {
+            Some(OutboundTask::TypingV1(typing)) => {
+                self.typing(&typing).await;
+                return Verdict::Done;
+            }
+            Some(OutboundTask::CommandV1(command)) => command,
+            Some(OutboundTask::HintV1(_)) | None => return Verdict::Poison { reason: "unreadable_task" },
+        };
+        let hint = Hint::look(command.channel.clone(), command.account, command.conversation);
+        let task =
+            Task { hint, templates: Vec::new(), hinted_at: record.sent_at, until, suspect: false, shared: false, due };
+        let mut done = self.command(&task, command.message).await;
+        if done.as_ref().is_err_and(BridgeError::is_chatwoot_token) && self.clients.renew_chatwoot_token().await {
+            done = self.command(&task, command.message).await;
+        }
+        match done {
+            Ok(()) => Verdict::Done,
+            Err(error) => self.failed(record, &task.hint, &error).await,
+        }
+    }
+
     /// All hints of a batch for one conversation are one look.
-    async fn conversation(&self, records: Vec<Record>, until: Instant, shared: bool) -> Vec<Verdict> {
+    async fn conversation(&self, records: Vec<Record>, until: Instant, shared: bool, due: &Due) -> Vec<Verdict> {
         let parsed: Vec<Option<Hint>> = records.iter().map(|record| hint(&record.body)).collect();
         let Some(hint) = parsed.iter().flatten().next().cloned() else {
             return vec![Verdict::Poison { reason: "unreadable_task" }; records.len()];
         };
+        let resolved_at = parsed.iter().flatten().filter_map(|hint| hint.resolved_at).max();
+        let hint = Hint { resolved_at, ..hint };
         let task = Task {
             templates: parsed.iter().flatten().filter_map(|hint| hint.template).collect(),
             hinted_at: records.iter().map(|record| record.sent_at).max().unwrap_or_default(),
@@ -132,6 +183,7 @@ impl Send {
             until,
             suspect: records.iter().any(|record| record.receives >= SUSPECT),
             shared,
+            due,
         };
         self.metrics.add(Metric::Coalesced, records.len().saturating_sub(1));
         let mut looked = self.look(&task).await;
@@ -186,7 +238,13 @@ fn groups(event: &SqsEvent) -> usize {
     event.records.iter().map(group).collect::<BTreeSet<_>>().len()
 }
 
+fn task(body: &str) -> Option<OutboundTask> {
+    serde_json::from_str(body).ok()
+}
+
 fn hint(body: &str) -> Option<Hint> {
-    let OutboundTask::HintV1(hint) = serde_json::from_str(body).ok()?;
-    Some(hint)
+    match task(body)? {
+        OutboundTask::HintV1(hint) => Some(hint),
+        OutboundTask::TypingV1(_) | OutboundTask::CommandV1(_) => None,
+    }
 }

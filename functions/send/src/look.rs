@@ -10,17 +10,18 @@ use domain::{
     pacing::Pair, words::Trouble,
 };
 use platform::Metric;
-use store::{Conversation, Entry, Reach};
+use store::{Conversation, Entry, Found, Reach};
 
 use crate::{
     Looked, Send, Task,
     dispatch::With,
     plan::{self, plan},
+    receipts::heard,
     turn::Turn,
 };
 
 /// An agent message first seen later than this is not sent by itself.
-const LATE: Duration = Duration::from_secs(3600);
+pub(crate) const LATE: Duration = Duration::from_secs(3600);
 
 /// How far two machines' clocks may differ where a hint is weighed against a look.
 const SKEW: Duration = Duration::from_millis(250);
@@ -36,13 +37,13 @@ const RETRIABLE: Duration = Duration::from_secs(25 * 3600);
 const DEATHS: u32 = 3;
 
 /// A message and its place in the outbox, if it has or needs one.
-struct Row {
-    message: Listed,
-    entry: Option<Entry>,
+pub(crate) struct Row {
+    pub(crate) message: Listed,
+    pub(crate) entry: Option<Entry>,
 }
 
 impl Send {
-    pub(crate) async fn look(&self, task: &Task) -> Result<Looked, BridgeError> {
+    pub(crate) async fn look(&self, task: &Task<'_>) -> Result<Looked, BridgeError> {
         let hint = &task.hint;
         let Some(channel) = self.clients.channels.get(&hint.channel).await? else {
             tracing::error!(channel.id = %hint.channel, "a hint names a channel that does not exist");
@@ -55,7 +56,8 @@ impl Send {
         };
         let known = self.clients.conversations.get(hint.account, hint.conversation).await?;
         let looked_at = known.as_ref().and_then(|known| known.looked_at);
-        if task.templates.is_empty() && looked_at.is_some_and(|at| at > task.hinted_at + SKEW) {
+        let only_looks = task.templates.is_empty() && hint.resolved_at.is_none();
+        if only_looks && looked_at.is_some_and(|at| at > task.hinted_at + SKEW) {
             self.metrics.count(Metric::Coalesced);
             return Ok(Looked::UpToDate);
         }
@@ -72,7 +74,7 @@ impl Send {
 
     async fn bring_up_to_date(
         &self,
-        task: &Task,
+        task: &Task<'_>,
         chatwoot: &Chatwoot,
         channel: &Channel,
         conversation: &Conversation,
@@ -101,6 +103,10 @@ impl Send {
         for at in 0..rows.len() {
             let looked = self.row(task, &with, &mut turn, &mut rows[at], listed_at).await;
             if !matches!(looked, Ok(Looked::UpToDate)) {
+                task.due.note(task, &with, &rows, listed_at);
+                if let Err(error) = self.pass_on_commands(task, conversation, &rows, listed_at).await {
+                    tracing::warn!(%error, "commands are passed on by the next look");
+                }
                 self.register(&rows[at..]).await?;
                 // Whatever becomes of this hint, there will be another.
                 self.clients
@@ -114,6 +120,8 @@ impl Send {
                 untold.get_or_insert(error);
             }
         }
+        task.due.note(task, &with, &rows, listed_at);
+        self.pass_on_commands(task, conversation, &rows, listed_at).await?;
         if untold.is_some() || rows.iter().any(|row| row.is_retriable(listed_at) || row.is_unfinished()) {
             self.clients
                 .rounds
@@ -123,14 +131,19 @@ impl Send {
         if let Some(error) = untold {
             return Err(error);
         }
-        let settled = rows.iter().take_while(|row| row.is_settled(listed_at)).last().map(|row| row.message.id);
-        self.clients.conversations.looked(conversation, listed_at, settled).await?;
+        let settled: Vec<_> = rows.iter().take_while(|row| row.is_settled(listed_at)).collect();
+        let found = Found {
+            settled: settled.last().map(|row| row.message.id),
+            seen: rows.last().map(|row| row.message.id),
+            heard: settled.iter().rev().find_map(|row| heard(&row.message)),
+        };
+        self.clients.conversations.looked(conversation, listed_at, &found).await?;
         Ok(Looked::UpToDate)
     }
 
     async fn row(
         &self,
-        task: &Task,
+        task: &Task<'_>,
         with: &With<'_>,
         turn: &mut Turn,
         row: &mut Row,
@@ -198,7 +211,7 @@ impl Send {
     /// What the outbox knows of the listed messages, and new entries for agents' messages it does not know.
     async fn rows(
         &self,
-        task: &Task,
+        task: &Task<'_>,
         conversation: &Conversation,
         listed: Vec<Listed>,
         listed_at: Timestamp,
@@ -236,9 +249,9 @@ impl Send {
 
     /// Meets a conversation the bridge did not make: begun by an agent, merged, or older than the bridge. It is resolved by
     /// our own id, then the phone; never by guessing.
-    async fn adopt(
+    pub(crate) async fn adopt(
         &self,
-        task: &Task,
+        task: &Task<'_>,
         chatwoot: &Chatwoot,
         channel: &Channel,
         known: Option<Conversation>,
@@ -261,6 +274,9 @@ impl Send {
             looked_at: None,
             told_to_wait_at: None,
             pair: Pair::default(),
+            seen: None,
+            heard: None,
+            ticked: None,
         });
         let adopted = Conversation { customer, ..known };
         self.clients.conversations.adopt(&adopted).await?;
@@ -314,7 +330,7 @@ async fn correct(
     Ok(())
 }
 
-fn first_sight(message: &Listed, task: &Task, locale: Locale, late: Duration, now: Timestamp) -> Outgoing {
+fn first_sight(message: &Listed, task: &Task<'_>, locale: Locale, late: Duration, now: Timestamp) -> Outgoing {
     let parts = plan(message, locale).len();
     let mut outgoing = Outgoing::new(now, parts);
     let trouble = if task.templates.contains(&message.id) {

@@ -50,7 +50,7 @@ pub(crate) fn plan(message: &Listed, locale: Locale) -> Vec<Piece<'_>> {
     let mut caption = captioned.and((!text.is_empty()).then_some(text.clone()));
     let mut pieces: Vec<Piece<'_>> = match caption {
         Some(_) => Vec::new(),
-        None => split(&text, TEXT_LIMIT).into_iter().map(|text| Piece::Text(text.to_owned())).collect(),
+        None => split(&text, TEXT_LIMIT).into_iter().map(Piece::Text).collect(),
     };
     for (at, file) in files.iter().enumerate() {
         let caption = if captioned == Some(at) { caption.take() } else { None };

@@ -60,6 +60,7 @@ fn bound(wanted: &config::Channel, account: i64, secret: String) -> Channel {
         state: channel::State::Live,
         state_at: Timestamp::default(),
         paused: false,
+        receipts: channel::Receipts { read: wanted.read_receipts, typing: wanted.typing },
         secret,
         since: None,
     }

@@ -46,6 +46,14 @@ pub(crate) struct Channel {
     pub(crate) callback_secret_previous: Option<String>,
     #[serde(default)]
     pub(crate) coexistence: bool,
+    #[serde(default = "yes")]
+    pub(crate) read_receipts: bool,
+    #[serde(default = "yes")]
+    pub(crate) typing: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl Config {

@@ -1,6 +1,6 @@
 //! A callback becomes a hint, or nothing. Its body may be stale, doubled, or late; it only says where to look.
 
-use domain::{AccountId, ConversationId, InboxId, MessageId};
+use domain::{AccountId, ConversationId, InboxId, MessageId, command::Called};
 use serde::Deserialize;
 
 use crate::Authentic;
@@ -17,6 +17,23 @@ pub enum Meaning {
     Nothing(&'static str),
     /// There may be something to send in a conversation.
     Look(Look),
+    /// An agent asks something of the bridge, in a note.
+    Command(Look),
+    /// An agent types what the customer is to read.
+    Typing(Place),
+    /// A conversation was resolved.
+    Resolved(Place),
+}
+
+/// A conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The account it came from; older versions do not say so here.
+    pub account: Option<AccountId>,
+    /// The inbox it came from.
+    pub inbox: InboxId,
+    /// The conversation.
+    pub conversation: ConversationId,
 }
 
 /// Where to look.
@@ -37,12 +54,18 @@ pub struct Look {
 }
 
 #[derive(Deserialize)]
-struct Body {
+struct Event {
     event: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Body {
     id: Option<i64>,
     account: Option<Named>,
     inbox: Option<Named>,
     message_type: Option<String>,
+    #[serde(default)]
+    content: Option<String>,
     #[serde(default)]
     private: Option<bool>,
     source_id: Option<String>,
@@ -75,13 +98,17 @@ struct Last {
 
 /// Reads what a callback means (§2.5). Only the root tells about the message; the one inside the conversation may be another.
 pub fn read(body: Authentic<'_>) -> Result<Meaning, Unreadable> {
-    let body: Body = serde_json::from_slice(body.bytes()).map_err(|_| Unreadable)?;
-    let changed = match body.event.as_deref() {
+    let bytes = body.bytes();
+    let Event { event } = serde_json::from_slice(bytes).map_err(|_| Unreadable)?;
+    let changed = match event.as_deref() {
         Some("message_created") => false,
         Some("message_updated") => true,
+        Some("conversation_typing_on") => return Ok(typing(bytes)),
+        Some("conversation_status_changed") => return Ok(status(bytes)),
         Some(_) => return Ok(Meaning::Nothing("another event")),
         None => return Err(Unreadable),
     };
+    let body: Body = serde_json::from_slice(bytes).map_err(|_| Unreadable)?;
     let (Some(message), Some(account), Some(conversation)) = (body.id, body.account, body.conversation) else {
         return Err(Unreadable);
     };
@@ -89,7 +116,9 @@ pub fn read(body: Authentic<'_>) -> Result<Meaning, Unreadable> {
     if !matches!(body.message_type.as_deref(), Some("outgoing" | "template")) {
         return Ok(Meaning::Nothing("not an agent's"));
     }
-    if body.private.unwrap_or_default() {
+    let private = body.private.unwrap_or_default();
+    let command = private && !changed && body.content.as_deref().and_then(Called::parse).is_some();
+    if private && !command {
         return Ok(Meaning::Nothing("a note"));
     }
     if body.source_id.is_some_and(|id| !id.is_empty()) || attribute("external_echo").is_some_and(|echo| echo != false) {
@@ -107,7 +136,7 @@ pub fn read(body: Authentic<'_>) -> Result<Meaning, Unreadable> {
         }
     }
     let Some(inbox) = body.inbox.map(|inbox| inbox.id).or(conversation.inbox_id) else { return Err(Unreadable) };
-    Ok(Meaning::Look(Look {
+    let look = Look {
         account: AccountId(account.id),
         inbox: InboxId(inbox),
         conversation: ConversationId(conversation.id),
@@ -117,11 +146,63 @@ pub fn read(body: Authentic<'_>) -> Result<Meaning, Unreadable> {
             .additional_attributes
             .as_ref()
             .is_some_and(|a| a.get("template_params").is_some_and(|p| !p.is_null())),
-    }))
+    };
+    Ok(if command { Meaning::Command(look) } else { Meaning::Look(look) })
+}
+
+/// What is told of a conversation as a whole (§2.5). A body that lacks what is needed is nothing: all of this are niceties.
+#[derive(Deserialize)]
+struct Told {
+    id: i64,
+    inbox_id: i64,
+    #[serde(default)]
+    account: Option<Named>,
+    #[serde(default)]
+    status: Option<String>,
+}
+
+impl Told {
+    fn place(self) -> Place {
+        Place {
+            account: self.account.map(|account| AccountId(account.id)),
+            inbox: InboxId(self.inbox_id),
+            conversation: ConversationId(self.id),
+        }
+    }
+}
+
+fn typing(bytes: &[u8]) -> Meaning {
+    #[derive(Deserialize)]
+    struct Typing {
+        conversation: Told,
+        is_private: bool,
+        user: Who,
+    }
+    #[derive(Deserialize)]
+    struct Who {
+        #[serde(rename = "type")]
+        kind: String,
+    }
+    match serde_json::from_slice::<Typing>(bytes) {
+        // Of a contact's own typing the event tells as well; only contacts have no type.
+        Ok(Typing { conversation, is_private: false, user }) if matches!(user.kind.as_str(), "user" | "agent_bot") => {
+            Meaning::Typing(conversation.place())
+        }
+        _ => Meaning::Nothing("nobody types to the customer"),
+    }
+}
+
+fn status(bytes: &[u8]) -> Meaning {
+    match serde_json::from_slice::<Told>(bytes) {
+        Ok(told) if told.status.as_deref() == Some("resolved") => Meaning::Resolved(told.place()),
+        _ => Meaning::Nothing("not resolved"),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::CallbackSecret;
 
@@ -156,6 +237,11 @@ mod tests {
                         "{name}"
                     );
                 }
+                Meaning::Typing(place) | Meaning::Resolved(place) => {
+                    assert!(matches!(&name[..2], "18" | "22"), "{name}");
+                    assert_eq!((place.inbox, place.conversation), (InboxId(14), ConversationId(482)), "{name}");
+                }
+                Meaning::Command(look) => panic!("{name}: {look:?}"),
                 Meaning::Nothing(why) => assert!(!expected, "{name}: {why}"),
             }
         }
@@ -167,5 +253,50 @@ mod tests {
         for body in ["", "[]", "{}", "{\"event\":\"message_created\"}", "null", "{\"event\":"] {
             assert_eq!(meaning(body.as_bytes()), Err(Unreadable), "{body}");
         }
+    }
+
+    fn of(body: &serde_json::Value) -> Meaning {
+        meaning(body.to_string().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn only_a_new_note_of_somebody_elses_that_begins_with_a_slash_is_a_command() {
+        let note = |event: &str, content: &str, private: bool, source: Option<&str>| {
+            of(&json!({ "event": event, "id": 7, "account": { "id": 3 }, "inbox": { "id": 14 },
+                "message_type": "outgoing", "private": private, "content": content, "source_id": source,
+                "conversation": { "id": 482 } }))
+        };
+        assert!(matches!(note("message_created", "/estado", true, None), Meaning::Command(_)));
+        assert!(matches!(note("message_created", "/estado", false, None), Meaning::Look(_)));
+        for nothing in [
+            note("message_updated", "/estado", true, None),
+            note("message_created", "mira /estado", true, None),
+            note("message_created", "/estado", true, Some("lmotos:command:6")),
+        ] {
+            assert!(matches!(nothing, Meaning::Nothing(_)), "{nothing:?}");
+        }
+    }
+
+    #[test]
+    fn only_an_agent_who_types_to_the_customer_is_typing() {
+        let typing = |user: serde_json::Value, private: serde_json::Value| {
+            of(&json!({ "event": "conversation_typing_on", "user": user, "is_private": private,
+                "conversation": { "id": 482, "inbox_id": 14 } }))
+        };
+        let agent = || json!({ "id": 1, "type": "user" });
+        let place = Place { account: None, inbox: InboxId(14), conversation: ConversationId(482) };
+        assert_eq!(typing(agent(), json!(false)), Meaning::Typing(place));
+        assert!(matches!(typing(agent(), json!(true)), Meaning::Nothing(_)));
+        assert!(matches!(typing(agent(), json!(null)), Meaning::Nothing(_)));
+        assert!(matches!(typing(json!({ "id": 1 }), json!(false)), Meaning::Nothing(_)));
+    }
+
+    #[test]
+    fn only_resolving_is_news_about_a_status() {
+        let status = |status: &str| {
+            of(&json!({ "event": "conversation_status_changed", "id": 482, "inbox_id": 14, "status": status }))
+        };
+        assert!(matches!(status("resolved"), Meaning::Resolved(_)));
+        assert!(matches!(status("open"), Meaning::Nothing(_)));
     }
 }

@@ -1,6 +1,6 @@
 //! Messages as Chatwoot lists them: what `send` goes by. A callback is only a hint; this is the truth.
 
-use domain::{MessageId, Timestamp};
+use domain::{MessageId, Timestamp, Wamid, command::Called, markup};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 
 use crate::rich::{self, Rich};
@@ -63,6 +63,8 @@ struct Attributes {
     items: Vec<serde_json::Value>,
     #[serde(default, deserialize_with = "lenient")]
     external_error: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    automation_rule_id: serde_json::Value,
 }
 
 /// A file of a message.
@@ -167,6 +169,24 @@ impl Listed {
             && !foreign
     }
 
+    /// Whether a person or a bot says it to the customer, and no greeting, survey or rule does.
+    pub fn is_answer(&self) -> bool {
+        self.is_for_customer() && self.kind() == Kind::Outgoing && !is_set(&self.content_attributes.automation_rule_id)
+    }
+
+    /// Meta's id of what the customer wrote; nothing for whatever else stands on their side.
+    pub fn heard(&self) -> Option<Wamid> {
+        let wamid = self.source_id.as_deref().filter(|id| id.starts_with("wamid."))?;
+        (self.kind() == Kind::Incoming && !self.private).then(|| Wamid::new(wamid))
+    }
+
+    /// What a note asks of the bridge, if it does.
+    pub fn command(&self) -> Option<Called> {
+        let foreign = self.source_id.as_deref().is_some_and(|id| !id.is_empty());
+        let asks = self.private && self.kind() == Kind::Outgoing && !foreign && !self.is_deleted();
+        self.content.as_deref().filter(|_| asks).and_then(Called::parse)
+    }
+
     /// Whether the agent sees it as failed.
     pub fn is_failed(&self) -> bool {
         self.status.as_deref() == Some("failed")
@@ -200,7 +220,7 @@ impl Listed {
 
     /// What it says, in Markdown.
     pub fn text(&self) -> &str {
-        self.content.as_deref().unwrap_or_default().trim()
+        markup::trimmed(self.content.as_deref().unwrap_or_default())
     }
 
     /// Whether it had choices or cards, which Chatwoot does not make without, and has none any more: Retry takes them off on
@@ -253,6 +273,40 @@ mod tests {
         assert!(!listed(json!({ "content_attributes": { "deleted": "true" } })).is_for_customer());
         for odd in [json!({ "private": "true" }), json!({ "private": 1 }), json!({ "source_id": 7 })] {
             assert!(!listed(odd).is_for_customer(), "in doubt nothing goes out");
+        }
+    }
+
+    #[test]
+    fn an_answer_is_a_persons_or_a_bots() {
+        assert!(listed(json!({})).is_answer());
+        for not in [json!({ "message_type": 3 }), json!({ "content_attributes": { "automation_rule_id": 4 } })] {
+            assert!(!listed(not.clone()).is_answer() && listed(not).is_for_customer());
+        }
+    }
+
+    #[test]
+    fn only_what_the_customer_wrote_can_be_ticked() {
+        let heard = |extra| listed(extra).heard().is_some();
+        assert!(heard(json!({ "message_type": 0, "source_id": "wamid.X" })));
+        assert!(!heard(json!({ "message_type": 1, "source_id": "wamid.X" })));
+        assert!(!heard(json!({ "message_type": 0, "source_id": "lmotos:file:x" })));
+    }
+
+    #[test]
+    fn a_command_is_an_agents_own_note() {
+        let note = |extra: serde_json::Value| {
+            let mut note = json!({ "private": true, "content": "/ayuda" });
+            note.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+            listed(note).command().is_some()
+        };
+        assert!(note(json!({})));
+        for no in [
+            json!({ "private": false }),
+            json!({ "source_id": "lmotos:command:6" }),
+            json!({ "content_attributes": { "deleted": true } }),
+            json!({ "content": "ver /ayuda" }),
+        ] {
+            assert!(!note(no.clone()), "{no}");
         }
     }
 

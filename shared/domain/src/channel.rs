@@ -87,6 +87,22 @@ pub enum Hold {
     },
 }
 
+/// Which receipts the customer gets of what the agents do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Receipts {
+    /// Blue ticks, once an agent has answered or resolved the conversation.
+    pub read: bool,
+    /// That an agent is typing. Meta shows it only together with blue ticks (§4.2), so it needs them allowed, too.
+    pub typing: bool,
+}
+
+impl Default for Receipts {
+    fn default() -> Self {
+        Self { read: true, typing: true }
+    }
+}
+
 /// One WhatsApp number bound to one Chatwoot inbox.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Channel {
@@ -110,6 +126,9 @@ pub struct Channel {
     /// Whether the operator holds messages back, whatever Meta says.
     #[serde(default)]
     pub paused: bool,
+    /// Which receipts the customer gets.
+    #[serde(default)]
+    pub receipts: Receipts,
     /// The name of the channel's secret.
     pub secret: String,
     /// Since when the bridge looks after it; what agents wrote before is not ours to send.
@@ -126,6 +145,16 @@ impl Channel {
             State::Restricted { since, until, replies: true } if now < until => Some(Hold::Restricted { since }),
             State::Live | State::Restricted { .. } => None,
         }
+    }
+
+    /// Whether the customer may see blue ticks now.
+    pub fn shows_read(&self, now: Timestamp) -> bool {
+        self.receipts.read && self.hold(now).is_none()
+    }
+
+    /// Whether the customer may see now that an agent is typing.
+    pub fn shows_typing(&self, now: Timestamp) -> bool {
+        self.receipts.typing && self.shows_read(now)
     }
 
     /// Whether this is the number, in any spelling.
@@ -200,6 +229,7 @@ mod tests {
             state,
             state_at: NOON,
             paused,
+            receipts: Receipts::default(),
             secret: "s".to_owned(),
             since: None,
         }
@@ -225,6 +255,16 @@ mod tests {
         assert_eq!(channel(both, false).hold(NOON), Some(Hold::Restricted { since: NOON }));
         assert_eq!(channel(both, false).hold(until), None);
         assert_eq!(channel(State::Live, true).hold(NOON), Some(Hold::Paused));
+    }
+
+    #[test]
+    fn typing_is_never_shown_without_leave_to_show_what_was_read() {
+        let with = |read, typing| Channel { receipts: Receipts { read, typing }, ..channel(State::Live, false) };
+        assert!(with(true, true).shows_typing(NOON) && with(true, true).shows_read(NOON));
+        assert!(!with(false, true).shows_typing(NOON) && !with(true, false).shows_typing(NOON));
+        assert!(!channel(State::Live, true).shows_read(NOON));
+        let older: Receipts = serde_json::from_str("{}").unwrap();
+        assert_eq!(older, Receipts::default());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 pub mod channel;
 pub mod clock;
+pub mod command;
 pub mod delivery;
 pub mod failure;
 mod id;
@@ -35,6 +36,6 @@ pub use outgoing::{Outcome, Outgoing, Part, Reference};
 pub use pricing::Pricing;
 pub use refusals::NO_CODE;
 pub use subject::SubjectKey;
-pub use task::{FileHint, Hint, InboundTask, OutboundTask};
+pub use task::{FileHint, Hint, InboundTask, OutboundTask, Typing, Written};
 pub use window::Window;
 pub use words::Locale;

@@ -124,13 +124,54 @@ pub enum About {
 pub enum OutboundTask {
     /// Bring this conversation up to date.
     HintV1(Hint),
+    /// An agent is typing.
+    TypingV1(Typing),
+    /// An agent wrote a command.
+    CommandV1(Written),
 }
 
 impl OutboundTask {
-    /// The group in which it keeps its order: one conversation.
+    /// The group in which it keeps its order: one conversation. What is no message has a line of its own beside it: messages
+    /// must not wait for it, nor it for messages.
     pub fn group(&self) -> String {
-        let Self::HintV1(hint) = self;
-        format!("{}#{}", hint.channel, hint.conversation)
+        match self {
+            Self::HintV1(hint) => format!("{}#{}", hint.channel, hint.conversation),
+            Self::TypingV1(typing) => format!("{}#{}#typing", typing.channel, typing.conversation),
+            Self::CommandV1(command) => format!("{}#{}#commands", command.channel, command.conversation),
+        }
+    }
+}
+
+/// Where an agent is typing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Typing {
+    /// The number the conversation belongs to.
+    pub channel: PhoneNumberId,
+    /// The Chatwoot account.
+    pub account: AccountId,
+    /// The conversation in it.
+    pub conversation: ConversationId,
+    /// When that was.
+    pub at: Timestamp,
+}
+
+/// The note that is a command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Written {
+    /// The number the conversation belongs to.
+    pub channel: PhoneNumberId,
+    /// The Chatwoot account.
+    pub account: AccountId,
+    /// The conversation in it.
+    pub conversation: ConversationId,
+    /// The note. What it says stands in Chatwoot.
+    pub message: MessageId,
+}
+
+impl Written {
+    /// One note is one command, whoever tells of it.
+    pub fn dedup(&self) -> String {
+        format!("command:{}:{}", self.account, self.message)
     }
 }
 
@@ -146,12 +187,15 @@ pub struct Hint {
     /// A message that is a template. Only the callback says so; Chatwoot's list does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<MessageId>,
+    /// When an agent resolved the conversation, if that is what happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolved_at: Option<Timestamp>,
 }
 
 impl Hint {
     /// To look at a conversation.
     pub fn look(channel: PhoneNumberId, account: AccountId, conversation: ConversationId) -> Self {
-        Self { channel, account, conversation, template: None }
+        Self { channel, account, conversation, template: None, resolved_at: None }
     }
 }
 

@@ -8,6 +8,7 @@ use crate::{message::MediaKind, refusals};
 
 pub mod inbound;
 pub mod outbound;
+pub mod report;
 
 /// The language of the agents.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -286,7 +287,7 @@ impl MediaKind {
     }
 }
 
-fn pick(locale: Locale, es: &'static str, en: &'static str) -> &'static str {
+pub(crate) fn pick(locale: Locale, es: &'static str, en: &'static str) -> &'static str {
     match locale {
         Locale::Es => es,
         Locale::En => en,

@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::types::ReturnValue;
 use domain::{
-    AccountId, Channel, ContactId, ConversationId, CustomerId, MessageId, PhoneNumberId, Timestamp, pacing::Pair,
+    AccountId, Channel, ContactId, ConversationId, CustomerId, MessageId, PhoneNumberId, Timestamp, Wamid, pacing::Pair,
 };
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +37,37 @@ pub struct Conversation {
     /// What was sent to this person lately.
     #[serde(default, rename = "paid_back_at")]
     pub pair: Pair,
+    /// The newest message any complete look has listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<MessageId>,
+    /// The customer's last message that needs no more looking at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heard: Option<Heard>,
+    /// Up to which of the customer's messages blue ticks were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticked: Option<MessageId>,
+}
+
+/// Something the customer wrote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heard {
+    /// Its id in Chatwoot.
+    pub message: MessageId,
+    /// Meta's id of it.
+    pub wamid: Wamid,
+    /// When it was written.
+    pub at: Timestamp,
+}
+
+/// What a complete look found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// How far all is settled now.
+    pub settled: Option<MessageId>,
+    /// The newest message of the list.
+    pub seen: Option<MessageId>,
+    /// The customer's last message that is settled.
+    pub heard: Option<Heard>,
 }
 
 #[derive(Serialize)]
@@ -104,24 +135,30 @@ impl Conversations {
         self.table.put(&key(conversation.account, conversation.conversation), &row).await
     }
 
-    /// Records that a look which began at `looked_at` went through, and how far all is settled now. If a message was reopened
+    /// Records that a look which began at `looked_at` went through, and what it found. If a message was reopened
     /// meanwhile, nothing is recorded: the look did not see it.
     pub async fn looked(
         &self,
         conversation: &Conversation,
         looked_at: Timestamp,
-        settled: Option<MessageId>,
+        found: &Found,
     ) -> Result<(), StoreError> {
         let mut update = "SET looked_at = :at".to_owned();
         let mut values = Item::from([(":at".to_owned(), integer(looked_at.as_millis()))]);
-        if let Some(settled) = settled {
-            update.push_str(", settled = :settled");
-            values.insert(":settled".to_owned(), integer(settled.0));
+        for (name, id) in [("settled", found.settled), ("seen", found.seen)] {
+            if let Some(id) = id {
+                update.extend([", ", name, " = :", name]);
+                values.insert(format!(":{name}"), integer(id.0));
+            }
+        }
+        if let Some(heard) = &found.heard {
+            update.push_str(", heard = :heard");
+            values.insert(":heard".to_owned(), serde_dynamo::to_attribute_value(heard)?);
         }
         let unchanged = match conversation.settled {
             Some(seen) => {
-                values.insert(":seen".to_owned(), integer(seen.0));
-                "settled = :seen"
+                values.insert(":before".to_owned(), integer(seen.0));
+                "settled = :before"
             }
             None => "attribute_exists(pk) AND attribute_not_exists(settled)",
         };
@@ -177,6 +214,12 @@ impl Conversations {
         self.change(conversation, "SET told_to_wait_at = :now".to_owned(), values).await
     }
 
+    /// Records up to which message blue ticks were asked for.
+    pub async fn ticked(&self, conversation: &Conversation, message: MessageId) -> Result<(), StoreError> {
+        let values = Item::from([(":message".to_owned(), integer(message.0))]);
+        self.change(conversation, "SET ticked = :message".to_owned(), values).await
+    }
+
     async fn change(&self, conversation: &Conversation, update: String, values: Item) -> Result<(), StoreError> {
         let change = Change {
             key: key(conversation.account, conversation.conversation),
@@ -194,7 +237,7 @@ impl Conversations {
         since: Timestamp,
     ) -> Result<Vec<(AccountId, ConversationId)>, StoreError> {
         #[derive(Deserialize)]
-        struct Found {
+        struct Row {
             account: AccountId,
             conversation: ConversationId,
         }
@@ -215,7 +258,7 @@ impl Conversations {
                 .await
                 .map_err(StoreError::call)?;
             for item in page.items.unwrap_or_default() {
-                let found: Found = serde_dynamo::aws_sdk_dynamodb_1::from_item(item)?;
+                let found: Row = serde_dynamo::aws_sdk_dynamodb_1::from_item(item)?;
                 out.push((found.account, found.conversation));
             }
             start = page.last_evaluated_key;

@@ -7,7 +7,7 @@
 //! | customer | `customer#id` / `customer` | whether a user id is known, who turned out to be whom, keyed hashes of the names the bridge gave its contact; wish about marketing |
 //! | thread | `customer#id` / `channel#pnid` | address, window, contact and conversation of a customer on a channel; keyed hash of the last profile seen |
 //! | alias | `alias#account#hash` / `alias` | which customer, since when, and until when if they gave it up |
-//! | conversation | `conversation#account#id` / `conversation` | which customer and channel, how far it is settled, how fast it was lately |
+//! | conversation | `conversation#account#id` / `conversation` | which customer and channel, how far it is settled, how fast it was lately, the last message heard and up to where blue ticks went |
 //! | outgoing | `conversation#account#id` / `message#id` | an agent's message and the fate of its parts |
 //! | link | `wamid#hash` / `link` | WhatsApp message ↔ Chatwoot message |
 //! | trace | `wamid#hash` / `trace` | that a WhatsApp message was taken back; further Chatwoot messages with its words |
@@ -40,7 +40,7 @@ mod traces;
 
 pub use channels::Channels;
 pub use claims::{Claim, Claims, Excused, Held};
-pub use conversations::{Conversation, Conversations};
+pub use conversations::{Conversation, Conversations, Found, Heard};
 pub use counters::{Counters, Fate, QUEUES_KEEP_DAYS, Sheet};
 pub use customers::{Customers, Reach, Thread};
 pub use early::{EarlyStatus, EarlyStatuses};

@@ -162,6 +162,11 @@ impl Agent {
         self.shared.lock().tell_typing(conversation, SenderRef::User(self.user), on, false);
     }
 
+    /// Starts to type a private note.
+    pub async fn types_a_note(&self, conversation: i64) {
+        self.shared.lock().tell_typing(conversation, SenderRef::User(self.user), true, true);
+    }
+
     /// Deletes a contact, as an administrator can.
     pub async fn deletes_contact(&self, contact: i64) {
         done(self.shared.lock().delete_contact(contact));

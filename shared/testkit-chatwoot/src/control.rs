@@ -35,6 +35,7 @@ impl Chatwoot {
             .route("/conversations/{id}/messages/{message}/retry", post(retry))
             .route("/conversations/{id}/messages/{message}", delete(remove))
             .route("/conversations/{id}/resolve", post(resolve))
+            .route("/conversations/{id}/typing", post(typing))
             .route("/files/{id}", get(download))
             .route("/faults", get(faults).post(add_fault).delete(clear_faults))
             .route("/network", post(network))
@@ -131,6 +132,23 @@ async fn retry(State(chatwoot): State<Chatwoot>, Path((id, message)): Path<(i64,
 
 async fn remove(State(chatwoot): State<Chatwoot>, Path((id, message)): Path<(i64, i64)>) -> Answer {
     chatwoot.someone().delete(id, message)?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+#[derive(Deserialize)]
+struct Typing {
+    #[serde(default)]
+    private: bool,
+}
+
+async fn typing(State(chatwoot): State<Chatwoot>, Path(id): Path<i64>, Json(typing): Json<Typing>) -> Answer {
+    chatwoot.shared().lock().conversation(id)?;
+    let agent = chatwoot.someone();
+    if typing.private {
+        agent.types_a_note(id).await
+    } else {
+        agent.types(id, true).await
+    }
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

@@ -64,7 +64,9 @@ struct Network {
 async fn customers(Shared(meta): Shared<Meta>) -> Response {
     let people = meta.world.state().people.clone();
     let list = people.iter().map(|person| {
-        json!({"name": person.name, "wa_id": person.wa_id, "user_id": person.user_id, "username": person.username})
+        let typing = meta.known(&person.user_id).is_some_and(|customer| customer.sees_typing());
+        json!({"name": person.name, "wa_id": person.wa_id, "user_id": person.user_id, "username": person.username,
+            "typing": typing})
     });
     Json(list.collect::<Vec<_>>()).into_response()
 }

@@ -246,6 +246,17 @@ impl Customer {
         state.chat(&self.number, &self.user_id).filter(|message| message.shown).map(|m| m.bubble.clone()).collect()
     }
 
+    /// Whether the phone shows that the business is typing.
+    pub fn sees_typing(&self) -> bool {
+        self.world.state().is_typing(&self.number, &self.user_id, self.world.now())
+    }
+
+    /// The customer's own messages with blue ticks.
+    pub fn ticked(&self) -> Vec<String> {
+        let own = |bubble: &Bubble| !bubble.from_business && bubble.status == "read";
+        self.phone().into_iter().filter(own).map(|bubble| bubble.text).collect()
+    }
+
     /// The texts the business sent, as the phone shows them.
     pub fn heard(&self) -> Vec<String> {
         self.phone().into_iter().filter(|bubble| bubble.from_business).map(|bubble| bubble.text).collect()

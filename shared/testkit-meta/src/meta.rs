@@ -96,9 +96,14 @@ impl Meta {
         self.world.postman.deliveries()
     }
 
-    /// Every call of `/messages`, accepted or refused, in order.
+    /// Every call of `/messages` that sends something, accepted or refused, in order.
     pub fn requests(&self) -> Vec<Request> {
         self.world.state().requests.clone()
+    }
+
+    /// Every call of `/messages` that marks something as read, accepted or refused, in order.
+    pub fn marks(&self) -> Vec<Request> {
+        self.world.state().marks.clone()
     }
 
     /// The staff writes to a customer from the phone app; posts the echo and gives its id. Needs a coexistence number.

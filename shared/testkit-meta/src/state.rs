@@ -13,6 +13,9 @@ use crate::{Bubble, Number, Rules, Statuses, limits::Limits, person, person::Per
 
 const WINDOW: Duration = Duration::from_secs(24 * 3600);
 
+/// How long a phone shows that the business is typing, if nothing is written.
+const TYPING: Duration = Duration::from_secs(25);
+
 /// A call of `/messages`, accepted or refused.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -20,7 +23,7 @@ pub struct Request {
     pub at: Timestamp,
     /// The phone number id in its path.
     pub number: String,
-    /// `to`, else `recipient`, as the caller wrote it; empty for read marks.
+    /// `to`, else `recipient`, as the caller wrote it; empty for marks.
     pub to: String,
     /// The body; null if it was no JSON.
     pub body: Value,
@@ -85,7 +88,9 @@ pub(crate) struct State {
     pub(crate) people: Vec<Person>,
     pub(crate) messages: Vec<Message>,
     pub(crate) media: BTreeMap<String, Media>,
+    /// Calls that send something, and calls that mark something as read.
     pub(crate) requests: Vec<Request>,
+    pub(crate) marks: Vec<Request>,
     pub(crate) limits: Limits,
     pub(crate) templates: HashMap<String, Vec<Value>>,
     pub(crate) contact_book_deletions: Vec<String>,
@@ -95,6 +100,8 @@ pub(crate) struct State {
     pub(crate) number_status: HashMap<String, String>,
     /// Per number and user id, the customer's last message.
     windows: HashMap<(String, String), Timestamp>,
+    /// Per number and user id, when the business was last said to be typing.
+    typing: HashMap<(String, String), Timestamp>,
 }
 
 impl State {
@@ -107,12 +114,14 @@ impl State {
             messages: Vec::new(),
             media: BTreeMap::new(),
             requests: Vec::new(),
+            marks: Vec::new(),
             limits: Limits::default(),
             templates: HashMap::new(),
             contact_book_deletions: Vec::new(),
             withdrawn: BTreeSet::new(),
             number_status: HashMap::new(),
             windows: HashMap::new(),
+            typing: HashMap::new(),
         }
     }
 
@@ -151,6 +160,19 @@ impl State {
     pub(crate) fn open_window(&mut self, number: &str, user_id: &str, at: Timestamp, now: Timestamp) {
         let last = self.windows.entry((number.into(), user_id.into())).or_insert(at.min(now));
         *last = (*last).max(at.min(now));
+    }
+
+    /// The business is typing, or has written.
+    pub(crate) fn types(&mut self, number: &str, user_id: &str, since: Option<Timestamp>) {
+        let chat = (number.to_owned(), user_id.to_owned());
+        match since {
+            Some(since) => self.typing.insert(chat, since),
+            None => self.typing.remove(&chat),
+        };
+    }
+
+    pub(crate) fn is_typing(&self, number: &str, user_id: &str, now: Timestamp) -> bool {
+        self.typing.get(&(number.to_owned(), user_id.to_owned())).is_some_and(|since| now.since(*since) < TYPING)
     }
 
     pub(crate) fn window_is_open(&self, number: &str, user_id: &str, now: Timestamp) -> bool {

@@ -1,7 +1,7 @@
 //! A part of an agent's message becomes the body of `POST /{phone_number_id}/messages` (§4.1, §4.2).
 
 use domain::{
-    Address, MediaId, Reference, Wamid,
+    Address, MediaId, Reference, Wamid, markup,
     message::{Card, Location, MediaKind},
 };
 use serde_json::{Value, json};
@@ -38,7 +38,7 @@ pub const CARDS: usize = 5;
 /// The body of the call.
 pub fn message(to: &Address, piece: &Piece, quote: Option<&Wamid>, reference: &Reference) -> Value {
     let (kind, object) = match piece {
-        Piece::Text(body) => ("text", json!({ "body": body, "preview_url": body.contains("http") })),
+        Piece::Text(body) => ("text", json!({ "body": body, "preview_url": markup::has_link(body) })),
         Piece::File { kind, id, caption, filename } => {
             let mut object = json!({ "id": id });
             if let Some(caption) = caption.as_ref().filter(|_| crate::media::takes_caption(*kind)) {

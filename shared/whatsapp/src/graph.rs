@@ -10,13 +10,16 @@ use reqwest::{
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::{Value, value::RawValue};
+use serde_json::{Value, json, value::RawValue};
 use url::Url;
 
 use crate::{GraphError, SendError, content, fields::Fields, media, usage};
 
 /// How long a call may take in all; a file may take longer, see [`file_timeout`].
 const CALL: Duration = Duration::from_secs(10);
+
+/// How long a nicety may take.
+const NICETY: Duration = Duration::from_secs(2);
 
 /// Meta's file server may point elsewhere; more than this is a circle.
 const REDIRECTS: usize = 5;
@@ -91,6 +94,23 @@ impl Graph {
             wa_id: said("wa_id").map(WaId::new),
             user_id: said("user_id").map(UserId::new),
         })
+    }
+
+    /// Shows the customer that a message and all before it were read, and with `typing` that somebody types, for 25 s or until
+    /// the answer (§4.2). May be repeated; one kept waiting is not worth waiting for.
+    pub async fn mark_read(
+        &self,
+        number: &PhoneNumberId,
+        token: &SecretString,
+        message: &Wamid,
+        typing: bool,
+    ) -> Result<(), GraphError> {
+        let mut body = json!({ "messaging_product": "whatsapp", "status": "read", "message_id": message });
+        if typing {
+            body["typing_indicator"] = json!({ "type": "text" });
+        }
+        let request = self.client.post(self.at(&[number.as_str(), "messages"])).json(&body).timeout(NICETY);
+        self.call::<Value>(request, token).await.map(|_| ())
     }
 
     /// Where a file is. Meta checks that it belongs to the number.

@@ -5,6 +5,7 @@
 //! lines. What cannot be said is written out; no word is ever dropped.
 
 mod compare;
+mod cut;
 mod escape;
 mod markdown;
 mod read;
@@ -43,6 +44,27 @@ pub fn literal_line(text: &str) -> String {
 /// Markdown, as Chatwoot's editor writes it, as a text for WhatsApp.
 pub fn to_whatsapp(markdown: &str) -> String {
     whatsapp::compose(&read::parse(markdown))
+}
+
+pub use cut::{Open, looks, open_at};
+
+/// Markdown without blanks at its ends, and without a hard line end after which nothing comes: its backslash would be shown.
+pub fn trimmed(markdown: &str) -> &str {
+    let text = markdown.trim();
+    match markdown.trim_start().strip_prefix(text) {
+        Some(rest) if rest.contains('\n') && ends_in_hard_break(text) => text[..text.len() - 1].trim_end(),
+        _ => text,
+    }
+}
+
+/// Whether a line ends in a backslash that is not itself escaped.
+fn ends_in_hard_break(line: &str) -> bool {
+    (line.len() - line.trim_end_matches('\\').len()) % 2 == 1
+}
+
+/// Whether a text for WhatsApp has an address of which Meta can show a preview: only those with a scheme (§4.2).
+pub fn has_link(text: &str) -> bool {
+    text.char_indices().any(|(at, c)| matches!(c, 'h' | 'H') && url::at(text, at).is_some())
 }
 
 /// Blocks, each with the number of line ends before it.

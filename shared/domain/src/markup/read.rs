@@ -2,14 +2,14 @@
 
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
-use super::{Block, DEEPEST, Document, Placed, Span, Style, push_text, url, with_plain_line_ends};
+use super::{Block, DEEPEST, Document, Placed, Span, Style, ends_in_hard_break, push_text, url, with_plain_line_ends};
 
 /// Around the number of an address that is kept from the parser: nothing in an address is a mark. Neither occurs in any text.
 const HIDDEN: (char, char) = ('\u{fdd0}', '\u{fdd1}');
 
 /// Reads Markdown.
 pub(super) fn parse(markdown: &str) -> Document {
-    let markdown = with_plain_line_ends(markdown);
+    let markdown = without_open_breaks(&with_plain_line_ends(markdown));
     let (source, urls) = hide_urls(&markdown);
     let options = Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TABLES;
     let mut reader = Reader::new(&source, &urls);
@@ -32,6 +32,20 @@ pub(super) fn parse(markdown: &str) -> Document {
         reader.event(event, range);
     }
     reader.finish()
+}
+
+/// A hard line end before an empty line breaks nothing; CommonMark would show its backslash.
+fn without_open_breaks(markdown: &str) -> String {
+    let mut lines = markdown.split('\n').peekable();
+    let mut out = String::with_capacity(markdown.len());
+    while let Some(line) = lines.next() {
+        let open = lines.peek().is_some_and(|next| next.trim().is_empty()) && ends_in_hard_break(line);
+        out.push_str(if open { &line[..line.len() - 1] } else { line });
+        if lines.peek().is_some() {
+            out.push('\n');
+        }
+    }
+    out
 }
 
 fn hide_urls(text: &str) -> (String, Vec<String>) {

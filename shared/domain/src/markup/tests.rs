@@ -63,6 +63,11 @@ fn addresses_stay_clickable() {
 fn an_agents_text_comes_out_of_chatwoots_editor_as_it_was_meant() {
     for (markdown, whatsapp) in [
         ("Hola\\\nson 5\\*3", "Hola\nson 5*3"),
+        ("Hola\\\n\\\nson", "Hola\n\nson"),
+        ("Hola\\\n", "Hola"),
+        ("Hola\\\n\nadiós", "Hola\n\nadiós"),
+        ("ruta C:\\\\\n\nadiós", "ruta C:\\\n\nadiós"),
+        ("C:\\", "C:\\"),
         ("**Precio:** *ya* __no__", "*Precio:* _ya_ *no*"),
         ("***todo***", "_*todo*_"),
         ("**dos\nlíneas**", "*dos*\n*líneas*"),
@@ -79,6 +84,14 @@ fn an_agents_text_comes_out_of_chatwoots_editor_as_it_was_meant() {
     ] {
         assert_eq!(to_whatsapp(markdown), whatsapp, "{markdown:?}");
     }
+}
+
+#[test]
+fn only_an_address_with_a_scheme_has_a_preview() {
+    assert!(has_link("mira https://lmotos.mx/250z, hoy") && has_link("*HTTP://x.mx*"));
+    assert!(
+        !has_link("www.lmotos.mx") && !has_link("http y httpd") && !has_link("ftp://x") && !has_link("xhttps://a.b")
+    );
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use super::{Block, DEEPEST, Document, Placed, Span, Style, push_text, url, with_plain_line_ends};
 
-const FENCE: &str = "```";
+pub(super) const FENCE: &str = "```";
 
 /// Reads a text with its marks.
 pub(super) fn parse(text: &str) -> Document {
@@ -126,7 +126,7 @@ impl Document {
 }
 
 impl Style {
-    fn of(mark: char) -> Option<Self> {
+    pub(super) fn of(mark: char) -> Option<Self> {
         match mark {
             '*' => Some(Self::Bold),
             '_' => Some(Self::Italic),
@@ -171,7 +171,7 @@ fn spans(line: &str, depth: usize, marks: bool) -> Vec<Span> {
 }
 
 /// Code or an address at `at`, in which nothing is a mark; its length.
-fn verbatim(line: &str, at: usize, c: char, marks: bool, out: &mut Vec<Span>) -> Option<usize> {
+pub(super) fn verbatim(line: &str, at: usize, c: char, marks: bool, out: &mut Vec<Span>) -> Option<usize> {
     if url::may_start(c)
         && let Some(url) = url::at(line, at)
     {
@@ -195,7 +195,7 @@ fn code(line: &str, at: usize, c: char) -> Option<(usize, &str)> {
     })
 }
 
-fn opens(line: &str, at: usize) -> bool {
+pub(super) fn opens(line: &str, at: usize) -> bool {
     let mark = line[at..].chars().next();
     let before = line[..at].chars().next_back();
     let after = line[at + 1..].chars().next();
@@ -204,7 +204,7 @@ fn opens(line: &str, at: usize) -> bool {
 }
 
 /// Where the mark opened at `start` is closed.
-fn closing(line: &str, start: usize, mark: char) -> Option<usize> {
+pub(super) fn closing(line: &str, start: usize, mark: char) -> Option<usize> {
     let mut at = start + 1;
     let mut ignored = Vec::new();
     while let Some(c) = line[at..].chars().next() {

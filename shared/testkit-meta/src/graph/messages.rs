@@ -69,12 +69,17 @@ pub(super) async fn send(
             ok(answer)
         }
         Ok(Accepted::Read) => {
-            world.state().requests.push(request);
+            world.state().marks.push(request);
             success()
         }
         Err(error) => {
             request.status = error.status;
-            world.state().requests.push(request);
+            let mut state = world.state();
+            if parsed["status"].is_null() {
+                state.requests.push(request)
+            } else {
+                state.marks.push(request)
+            }
             error.into_response()
         }
     }
@@ -95,7 +100,7 @@ fn accept(
     }
     let mut state = world.state();
     if !body["status"].is_null() {
-        return mark_read(&mut state, &number, body);
+        return mark_read(&mut state, &number, body, world.now());
     }
     let kind = validate::message(body)?;
     let recipient = recipient::find(&state, body)?;
@@ -133,6 +138,9 @@ fn accept(
     let answer = json!({"messaging_product": "whatsapp", "contacts": [contact], "messages": [message]});
 
     let shown = matches!(fate, Fate::Delivered);
+    if let Some(user_id) = &recipient.user_id {
+        state.types(&number.phone_number_id, user_id, None);
+    }
     let sent = written(&state, &number, recipient, kind, body, &wamid, shown, now);
     state.messages.push(sent);
     Ok(Accepted::Message(answer, wamid, fate))
@@ -152,7 +160,7 @@ fn settle(world: &World, wamid: &str, fate: &Fate) {
     }
 }
 
-fn mark_read(state: &mut State, number: &Number, body: &Value) -> Result<Accepted, GraphError> {
+fn mark_read(state: &mut State, number: &Number, body: &Value, now: domain::Timestamp) -> Result<Accepted, GraphError> {
     validate::product(body)?;
     if body["status"] != "read" {
         return Err(GraphError::parameter("Param status must be one of {READ}"));
@@ -174,6 +182,9 @@ fn mark_read(state: &mut State, number: &Number, body: &Value) -> Result<Accepte
         !message.bubble.from_business && message.person == person && message.number == number.phone_number_id
     });
     earlier.for_each(|message| "read".clone_into(&mut message.bubble.status));
+    if let Some(person) = person.filter(|_| !typing.is_null()) {
+        state.types(&number.phone_number_id, &person, Some(now));
+    }
     Ok(Accepted::Read)
 }
 

@@ -175,7 +175,8 @@ async fn what_meta_does_not_take_is_refused_with_its_code() -> anyhow::Result<()
     for body in taken {
         assert_eq!(stage.send(body.clone()).await?.0, 200, "{body}");
     }
-    assert_eq!(stage.meta.requests().iter().filter(|request| request.status == 400).count(), count);
+    let calls = [stage.meta.requests(), stage.meta.marks()].concat();
+    assert_eq!(calls.iter().filter(|request| request.status == 400).count(), count);
     Ok(())
 }
 
@@ -250,5 +251,8 @@ async fn the_business_reads_and_earlier_messages_count_as_read() -> anyhow::Resu
     assert_eq!(stage.send(read).await?, (200, json!({"success": true})));
     let seen: Vec<_> = ana.phone().into_iter().map(|bubble| bubble.status).collect();
     assert_eq!(seen, ["read", "read", "sent"]);
+    assert!(ana.sees_typing());
+    stage.send_text(ANA, "ya").await?;
+    assert!(!ana.sees_typing());
     Ok(())
 }

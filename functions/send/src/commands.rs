@@ -1,0 +1,146 @@
+//! Agents' commands: private notes that begin with `/`. Each is answered once, by a private note that bears its id; what an answer
+//! was lost of is found by that.
+
+use bridge::BridgeError;
+use chatwoot::{Chatwoot, ChatwootError, NewMessage, listing::Listed};
+use domain::{
+    Channel, MessageId, OutboundTask, Timestamp, Written,
+    command::{self, Called, Command},
+    words::report::{Report, Told},
+};
+use queue::Letter;
+use store::{Conversation, Reach};
+
+use crate::{
+    Send, Task,
+    look::{LATE, Row},
+};
+
+/// So many of the last messages are reported on.
+const REPORTED: usize = 5;
+
+impl Send {
+    /// Commands whose callback was lost. Only what no complete look has listed yet: a note that was there and was none before has
+    /// been edited.
+    pub(crate) async fn pass_on_commands(
+        &self,
+        task: &Task<'_>,
+        conversation: &Conversation,
+        rows: &[Row],
+        now: Timestamp,
+    ) -> Result<(), BridgeError> {
+        let is_new = |row: &&Row| conversation.seen < Some(row.message.id) && is_open(&row.message, now);
+        let answered = |id| rows.iter().any(|row| row.message.source_id.as_deref() == Some(&source_id(id)));
+        for row in rows.iter().filter(is_new).filter(|row| !answered(row.message.id)) {
+            let written = Written {
+                channel: task.hint.channel.clone(),
+                account: conversation.account,
+                conversation: conversation.conversation,
+                message: row.message.id,
+            };
+            let dedup = written.dedup();
+            let task = OutboundTask::CommandV1(written);
+            self.drain.queue.send(Letter::new(task.group(), dedup, &task)?).await?;
+        }
+        Ok(())
+    }
+
+    /// Answers a command, unless it was answered before, taken back, or is too old.
+    pub(crate) async fn command(&self, task: &Task<'_>, id: MessageId) -> Result<(), BridgeError> {
+        let hint = &task.hint;
+        let Some(channel) = self.clients.channels.look_again(&hint.channel).await? else { return Ok(()) };
+        let chatwoot = self.clients.chatwoot(channel.account).await?;
+        let now = self.clients.clock.now();
+        let before = MessageId(id.0.saturating_sub(1));
+        let listed = match chatwoot.messages(hint.conversation, Some(before), now).await {
+            Err(ChatwootError::Gone) => return Ok(()),
+            listed => listed?,
+        };
+        let note = listed.iter().find(|listed| listed.id == id && is_open(listed, now));
+        let Some(called) = note.and_then(Listed::command) else { return Ok(()) };
+        let source = source_id(id);
+        if listed.iter().any(|listed| listed.source_id.as_deref() == Some(&source)) {
+            return Ok(());
+        }
+        let known = self.clients.conversations.get(hint.account, hint.conversation).await?;
+        let conversation = match known {
+            Some(known) if known.customer.is_some() => known,
+            known => match self.adopt(task, &chatwoot, &channel, known).await? {
+                Some(adopted) => adopted,
+                None => return Ok(()),
+            },
+        };
+        let answer = self.answer(&chatwoot, &channel, &conversation, &called).await?;
+        let note = NewMessage { content: &answer, private: true, source_id: Some(&source), ..NewMessage::default() };
+        chatwoot.create_message(hint.conversation, note).await?;
+        Ok(())
+    }
+
+    async fn answer(
+        &self,
+        chatwoot: &Chatwoot,
+        channel: &Channel,
+        conversation: &Conversation,
+        called: &Called,
+    ) -> Result<String, BridgeError> {
+        let locale = self.clients.locale;
+        Ok(match called.command {
+            None => command::unknown(locale, &called.name),
+            Some(Command::Help) => command::help(locale),
+            Some(Command::State) => self.report(chatwoot, channel, conversation).await?.say(locale),
+            Some(Command::Template) => command::help(locale),
+        })
+    }
+
+    /// How a conversation stands: the window, the last messages, the number.
+    async fn report(
+        &self,
+        chatwoot: &Chatwoot,
+        channel: &Channel,
+        conversation: &Conversation,
+    ) -> Result<Report, BridgeError> {
+        let now = self.clients.clock.now();
+        let reach = match &conversation.customer {
+            Some(customer) => self.clients.customers.reach(channel.account, customer, &channel.phone_number_id).await?,
+            None => Reach::Unheard,
+        };
+        let (window, reachable) = match reach {
+            Reach::At(thread) => (thread.window, true),
+            Reach::Unheard => (domain::Window::default(), true),
+            Reach::Lost => (domain::Window::default(), false),
+        };
+        // One page, the newest.
+        let listed = chatwoot.messages(conversation.conversation, None, now).await?;
+        let (account, id) = (conversation.account, conversation.conversation);
+        let after = listed.first().map(|message| MessageId(message.id.0.saturating_sub(1)));
+        let entries = self.clients.outbox.after(account, id, after).await?;
+        let told = |message: &Listed| {
+            let entry = entries.iter().find(|entry| entry.message == message.id);
+            Told {
+                written_at: message.created_at().unwrap_or(now),
+                begins: message.text().to_owned(),
+                outgoing: entry.map(|entry| entry.outgoing.clone()),
+            }
+        };
+        let mut last: Vec<_> =
+            listed.iter().rev().filter(|message| message.is_for_customer()).take(REPORTED).map(told).collect();
+        last.reverse();
+        Ok(Report {
+            now,
+            window,
+            reachable,
+            number: channel.display_phone_number.clone(),
+            hold: channel.hold(now),
+            last,
+        })
+    }
+}
+
+/// Whether a note is a command that may still be answered.
+fn is_open(message: &Listed, now: Timestamp) -> bool {
+    message.command().is_some() && message.created_at().is_some_and(|at| now.since(at) <= LATE)
+}
+
+fn source_id(command: MessageId) -> String {
+    format!("lmotos:command:{command}")
+}

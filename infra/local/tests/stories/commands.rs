@@ -1,0 +1,148 @@
+//! Agents' commands: private notes that begin with `/`.
+
+use std::time::Duration;
+
+use testkit_wire::Effect;
+
+use crate::{
+    cast::{MINUTE, always, answer, once, source_ids},
+    shop::{Shop, refuses},
+};
+
+impl Shop {
+    /// Sofía writes a note, and the bridge works.
+    pub(crate) async fn asks(&self, note: &str) -> i64 {
+        let id = self.sofia.notes(self.conversation, note).await;
+        self.world.work().await.unwrap();
+        id
+    }
+
+    /// The bridge's answers.
+    pub(crate) fn answers(&self) -> Vec<String> {
+        let messages = self.world.chatwoot.messages(self.conversation).into_iter();
+        let ours = |id: &Option<String>| id.as_deref().is_some_and(|id| id.starts_with("lmotos:command:"));
+        messages.filter(|message| message.private && ours(&message.source_id)).map(|message| message.content).collect()
+    }
+}
+
+#[tokio::test]
+async fn state_tells_of_the_window_the_last_messages_and_the_number() {
+    let shop = Shop::open().await;
+    let sent = shop.says("Buenas, ¿en qué puedo ayudarle?").await;
+    shop.later(2 * 60 * MINUTE).await;
+    shop.ana.reads_all().await;
+    shop.world.work().await.unwrap();
+    assert_eq!(shop.mark(sent), "read");
+    shop.meta_will(refuses(400, 131_026), 1);
+    shop.says("¿Sigue ahí?").await;
+    shop.asks("/estado").await;
+    let answers = shop.answers();
+    let [answer] = answers.as_slice() else { panic!("{answers:?}") };
+    for told in [
+        "abierta; se cierra en 22 h",
+        "hace 2 h «Buenas, ¿en qué puedo ayudarle?»: leído",
+        "«¿Sigue ahí?»: No entregado",
+        "525555550100: conectado",
+    ] {
+        assert!(answer.contains(told), "{told}: {answer}");
+    }
+    assert_eq!(shop.ana.heard(), ["Buenas, ¿en qué puedo ayudarle?"], "no note ever leaves");
+}
+
+#[tokio::test]
+async fn state_is_told_at_once_while_a_message_waits() {
+    let shop = Shop::open().await;
+    shop.meta_will(refuses(503, 2), 100);
+    shop.says("uno").await;
+    for _ in 0..20 {
+        shop.later(MINUTE).await;
+    }
+    shop.asks("/estado").await;
+    assert!(shop.answers()[0].contains("«uno»: en espera; se reintenta solo"), "{:?}", shop.answers());
+    assert!(shop.ana.heard().is_empty());
+}
+
+#[tokio::test]
+async fn help_and_what_does_not_exist_are_answered_with_the_list() {
+    let shop = Shop::open().await;
+    shop.asks("/ayuda").await;
+    shop.asks("/borra todo").await;
+    let answers = shop.answers();
+    assert!(answers[0].contains("`/estado`") && answers[0].contains("`/plantilla nombre"), "{answers:?}");
+    assert!(
+        answers[1].starts_with("No hay ningún comando `/borra`.") && answers[1].contains("`/ayuda`"),
+        "{answers:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_slash_elsewhere_or_for_the_customer_is_no_command() {
+    let shop = Shop::open().await;
+    for note in ["ver /estado", "24/7", "/ mañana", "/etc/hosts", "precio 5/6"] {
+        shop.asks(note).await;
+    }
+    shop.says("/estado").await;
+    shop.reconciles().await;
+    assert!(shop.answers().is_empty());
+    assert_eq!(shop.ana.heard(), ["/estado"]);
+}
+
+#[tokio::test]
+async fn a_command_whose_callback_was_lost_is_found_by_the_next_round() {
+    let shop = Shop::open().await;
+    shop.world.chatwoot.callbacks().lose(1);
+    shop.asks("/estado").await;
+    assert!(shop.answers().is_empty());
+    shop.world.pass(5 * MINUTE);
+    shop.reconciles().await;
+    assert_eq!(shop.answers().len(), 1);
+    for _ in 0..4 {
+        shop.world.pass(5 * MINUTE);
+        shop.reconciles().await;
+    }
+    assert_eq!(shop.answers().len(), 1);
+}
+
+#[tokio::test]
+async fn a_command_is_answered_once_whatever_is_doubled_or_breaks_off() {
+    for effect in [Effect::DropBefore, Effect::DropAfter, answer(502)] {
+        let shop = Shop::open().await;
+        shop.world.chatwoot.callbacks().duplicate(1, testkit_chatwoot::Duplicate::NewDelivery);
+        let id = shop.sofia.notes(shop.conversation, "/ayuda").await;
+        shop.world.chatwoot.faults().add(once("POST", "/messages", effect.clone()));
+        shop.world.work().await.unwrap();
+        for _ in 0..3 {
+            shop.later(5 * MINUTE).await;
+            shop.reconciles().await;
+        }
+        assert_eq!(shop.answers().len(), 1, "{effect:?}");
+        let source = format!("lmotos:command:{id}");
+        assert_eq!(source_ids(&shop.world).iter().filter(|id| **id == source).count(), 1);
+    }
+}
+
+#[tokio::test]
+async fn an_old_command_or_one_taken_back_does_nothing() {
+    let shop = Shop::open().await;
+    shop.world.chatwoot.faults().add(always("GET", "/messages", answer(503)));
+    shop.asks("/estado").await;
+    let second = shop.asks("/ayuda").await;
+    shop.sofia.deletes(shop.conversation, second).await;
+    shop.world.chatwoot.faults().clear();
+    shop.later(61 * MINUTE).await;
+    shop.reconciles().await;
+    assert!(shop.answers().is_empty(), "{:?}", shop.answers());
+    assert_eq!((shop.world.queued("outbound"), shop.world.dead_letters("outbound").len()), (0, 0));
+}
+
+#[tokio::test]
+async fn commands_hold_up_no_message() {
+    let shop = Shop::open().await;
+    shop.world.chatwoot.faults().add(always("POST", "/messages", answer(500)));
+    shop.asks("/estado").await;
+    shop.says("Buenas").await;
+    assert_eq!(shop.ana.heard(), ["Buenas"]);
+    shop.world.chatwoot.faults().clear();
+    shop.later(Duration::from_secs(1200)).await;
+    assert_eq!(shop.answers().len(), 1);
+}

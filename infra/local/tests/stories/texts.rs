@@ -1,0 +1,65 @@
+//! What an agent writes, as text: marks, line ends, links, length. And that notes stay among agents.
+
+use serde_json::json;
+
+use crate::shop::Shop;
+
+impl Shop {
+    fn sent(&self) -> Vec<serde_json::Value> {
+        self.world.meta.requests().into_iter().map(|request| request.body).collect()
+    }
+}
+
+#[tokio::test]
+async fn a_long_text_arrives_in_order_and_quotes_once() {
+    let shop = Shop::open().await;
+    let asked = shop.world.chatwoot.messages(shop.conversation)[0].id;
+    let line = |n: usize| format!("Línea {n}: **la moto número {n} está lista** y _se entrega_ mañana 🇲🇽.");
+    let text = (0..200).map(line).collect::<Vec<_>>().join("\n\n");
+    let message = shop.sofia.quotes(shop.conversation, asked, &text).await;
+    shop.world.work().await.unwrap();
+
+    let heard = shop.ana.heard();
+    assert!(heard.len() > 2 && heard.iter().all(|part| part.encode_utf16().count() <= 4096), "{}", heard.len());
+    let lines: Vec<_> = heard.iter().flat_map(|part| part.split("\n\n")).collect();
+    let meant: Vec<_> = (0..200).map(line).map(|line| line.replace("**", "*")).collect();
+    assert_eq!(lines, meant);
+    let quotes: Vec<_> = shop.sent().iter().map(|body| body.get("context").is_some()).collect();
+    assert_eq!(quotes, [vec![true], vec![false; heard.len() - 1]].concat());
+    assert_eq!(shop.mark(message), "sent");
+}
+
+#[tokio::test]
+async fn one_paragraph_longer_than_a_message_stays_bold_in_every_part() {
+    let shop = Shop::open().await;
+    let text = format!("**{}**", "oferta especial ".repeat(500).trim());
+    shop.says(&text).await;
+    let heard = shop.ana.heard();
+    assert_eq!(heard.len(), 2);
+    assert!(heard.iter().all(|part| part.starts_with("*oferta") && part.ends_with("especial*")), "{heard:?}");
+}
+
+#[tokio::test]
+async fn what_the_composer_escapes_and_breaks_arrives_as_it_was_typed() {
+    let shop = Shop::open().await;
+    shop.says("Hola\\\nson 5\\*3, modelo RX\\_150\\\n").await;
+    shop.says("**Precio:** [la ficha](https://lmotos.mx/_f_)").await;
+    shop.says("www.lmotos.mx").await;
+    assert_eq!(
+        shop.ana.heard(),
+        ["Hola\nson 5*3, modelo RX_150", "*Precio:* la ficha (https://lmotos.mx/_f_)", "www.lmotos.mx"]
+    );
+    let previews: Vec<_> = shop.sent().iter().map(|body| body["text"]["preview_url"].clone()).collect();
+    assert_eq!(previews, [json!(false), json!(true), json!(false)], "Meta previews addresses with a scheme");
+}
+
+#[tokio::test]
+async fn notes_stay_among_agents_whatever_they_look_like() {
+    let shop = Shop::open().await;
+    for note in ["descuento 10 %", "/estado", "/nada", "**ojo** https://lmotos.mx", &"largo ".repeat(1500)] {
+        shop.sofia.notes(shop.conversation, note).await;
+        shop.world.work().await.unwrap();
+    }
+    shop.reconciles().await;
+    assert!(shop.ana.heard().is_empty() && shop.world.meta.requests().is_empty());
+}

@@ -1,0 +1,177 @@
+//! What an agent may ask of the bridge: a private note that begins with `/`. The set is one table; help is made from it, and
+//! `docs/agents.md` is checked against it.
+
+use crate::{Locale, words::pick};
+
+/// A command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// How the conversation stands.
+    State,
+    /// Send a template.
+    Template,
+    /// What commands there are.
+    Help,
+}
+
+/// A command as agents know it. Pairs are Spanish and English; either name is understood whatever the locale.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// Which one it is.
+    pub command: Command,
+    /// Its names, without the `/`.
+    pub names: [&'static str; 2],
+    /// What comes after it; empty if nothing does.
+    pub arguments: [&'static str; 2],
+    /// What it does.
+    pub does: [&'static str; 2],
+}
+
+/// All of them.
+pub const TABLE: [Row; 3] = [
+    Row {
+        command: Command::State,
+        names: ["estado", "status"],
+        arguments: ["", ""],
+        does: [
+            "hasta cuándo se puede escribir, qué pasó con los últimos mensajes y cómo está el número",
+            "until when you may write, what became of the last messages, and how the number is",
+        ],
+    },
+    Row {
+        command: Command::Template,
+        names: ["plantilla", "template"],
+        arguments: ["nombre [valor | valor…]", "name [value | value…]"],
+        does: [
+            "envía una plantilla aprobada; los valores, en su orden y separados por |",
+            "sends an approved template; its values in their order, with | between them",
+        ],
+    },
+    Row { command: Command::Help, names: ["ayuda", "help"], arguments: ["", ""], does: ["esta lista", "this list"] },
+];
+
+/// A note that is meant as a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Called {
+    /// Which command; nothing if there is none of that name.
+    pub command: Option<Command>,
+    /// The name as it was typed, without the `/`.
+    pub name: String,
+    /// What stands behind it.
+    pub rest: String,
+}
+
+impl Called {
+    /// Reads a note, in Markdown as Chatwoot's editor writes it. A note is a command if it begins with `/` and a word of letters;
+    /// a slash anywhere else, or a path, is none.
+    pub fn parse(note: &str) -> Option<Self> {
+        let note = unescaped(note.trim());
+        let called = note.strip_prefix('/')?;
+        let end = called.find(char::is_whitespace).unwrap_or(called.len());
+        let (name, rest) = called.split_at(end);
+        if name.is_empty() || !name.chars().all(char::is_alphabetic) {
+            return None;
+        }
+        let lower = name.to_lowercase();
+        let command = TABLE.iter().find(|row| row.names.contains(&lower.as_str())).map(|row| row.command);
+        Some(Self { command, name: name.to_owned(), rest: rest.trim().to_owned() })
+    }
+}
+
+/// The editor puts a backslash before whatever might be a mark, `recordatorio\_servicio` among them.
+fn unescaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        match rest.peek() {
+            Some(next) if c == '\\' && next.is_ascii_punctuation() => out.extend(rest.next()),
+            // A hard line end.
+            Some('\n') if c == '\\' => {}
+            _ => out.push(c),
+        }
+    }
+    out
+}
+
+/// The list of commands, a line each, as Markdown.
+pub fn help(locale: Locale) -> String {
+    let line = |row: &Row| {
+        let [names, arguments, does] = [row.names, row.arguments, row.does].map(|[es, en]| pick(locale, es, en));
+        let blank = if arguments.is_empty() { "" } else { " " };
+        format!("- `/{names}{blank}{arguments}`: {does}")
+    };
+    let lead = pick(
+        locale,
+        "Escribe uno de estos comandos como nota privada:",
+        "Write one of these commands as a private note:",
+    );
+    format!("{lead}\n\n{}", TABLE.iter().map(line).collect::<Vec<_>>().join("\n"))
+}
+
+/// The answer to a command that does not exist.
+pub fn unknown(locale: Locale, name: &str) -> String {
+    let name: String = name.chars().take(40).collect();
+    let lead = match locale {
+        Locale::Es => format!("No hay ningún comando `/{name}`."),
+        Locale::En => format!("There is no command `/{name}`."),
+    };
+    format!("{lead} {}", help(locale))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn called(note: &str) -> Option<(Option<Command>, String)> {
+        Called::parse(note).map(|called| (called.command, called.rest))
+    }
+
+    #[test]
+    fn a_command_is_a_note_that_begins_with_a_slash_and_a_word() {
+        assert_eq!(called("/estado"), Some((Some(Command::State), String::new())));
+        assert_eq!(called("  /Estado \n"), Some((Some(Command::State), String::new())));
+        assert_eq!(called("/status"), Some((Some(Command::State), String::new())));
+        assert_eq!(called("/ayuda por favor").unwrap().0, Some(Command::Help));
+        assert_eq!(called("/borra todo"), Some((None, "todo".to_owned())));
+        for no in ["", "/", "/ mañana", "//", "hola /estado", "/etc/hosts", "5/6", "/24", "¿/ayuda?", "`/ayuda`"] {
+            assert_eq!(called(no), None, "{no}");
+        }
+    }
+
+    #[test]
+    fn what_the_editor_escaped_is_read_as_it_was_typed() {
+        let template = |rest: &str| Some((Some(Command::Template), rest.to_owned()));
+        assert_eq!(
+            called("/plantilla recordatorio\\_servicio Ana \\| 250Z"),
+            template("recordatorio_servicio Ana | 250Z")
+        );
+        assert_eq!(called("/plantilla saludo\\\nAna"), template("saludo\nAna"));
+        assert_eq!(called("/plantilla ruta c:\\moto"), template("ruta c:\\moto"));
+    }
+
+    #[test]
+    fn help_names_every_command_in_both_languages() {
+        for row in TABLE {
+            assert!(help(Locale::Es).contains(&format!("`/{}", row.names[0])));
+            assert!(help(Locale::En).contains(&format!("`/{}", row.names[1])));
+        }
+        assert!(unknown(Locale::Es, "borra").starts_with("No hay ningún comando `/borra`. Escribe uno"));
+    }
+
+    #[test]
+    fn the_agents_page_knows_every_command_and_no_other() {
+        let page = include_str!("../../../docs/agents.md");
+        let rows: Vec<_> = page.lines().filter(|line| line.starts_with("| `/")).collect();
+        let expected: Vec<_> = TABLE
+            .iter()
+            .map(|row| {
+                let ([es, en], [arguments, _], [does, _]) = (row.names, row.arguments, row.does);
+                let blank = if arguments.is_empty() { "" } else { " " };
+                // A bar ends a cell of a table.
+                let cell = format!("{es}{blank}{arguments}").replace('|', "\\|");
+                format!("| `/{cell}` | `/{en}` | {} |", does.replace('|', "`\\|`"))
+            })
+            .collect();
+        assert_eq!(rows, expected);
+    }
+}

@@ -1,0 +1,205 @@
+//! What an agent reads who asks how a conversation stands.
+
+use std::time::Duration;
+
+use unicode_segmentation::UnicodeSegmentation as _;
+
+use super::{Locale, pick};
+use crate::{Outcome, Outgoing, Timestamp, Window, channel::Hold, outgoing::Mark, window::OPEN_FOR};
+
+/// How many characters of a message are shown, to know it by.
+const SHOWN: usize = 40;
+
+/// How a conversation stands.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// When.
+    pub now: Timestamp,
+    /// Since when the customer may be written to.
+    pub window: Window,
+    /// Whether there is a way to them at all; a number may have gone to somebody else.
+    pub reachable: bool,
+    /// The business number as people read it.
+    pub number: String,
+    /// Why messages wait, if they do.
+    pub hold: Option<Hold>,
+    /// The agents' last messages, the oldest first.
+    pub last: Vec<Told>,
+}
+
+/// An agent's message.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// When it was written.
+    pub written_at: Timestamp,
+    /// How it begins.
+    pub begins: String,
+    /// What became of it; nothing if the bridge has not seen it.
+    pub outgoing: Option<Outgoing>,
+}
+
+impl Report {
+    /// The note, as Markdown.
+    pub fn say(&self, locale: Locale) -> String {
+        let [window, messages, number] = [("Ventana", "Window"), ("Mensajes", "Messages"), ("Número", "Number")]
+            .map(|(es, en)| pick(locale, es, en));
+        let mut lines = vec![format!("**{window}**: {}", self.window(locale)), String::new()];
+        if self.last.is_empty() {
+            lines.push(format!("**{messages}**: {}", pick(locale, "ninguno reciente.", "none lately.")));
+        } else {
+            lines.push(format!("**{messages}**:"));
+            lines.push(String::new());
+            lines.extend(self.last.iter().map(|told| format!("- {}", self.line(told, locale))));
+        }
+        let state = match self.hold {
+            Some(hold) => hold.say(locale),
+            None => pick(locale, "conectado; envía con normalidad.", "connected; it sends normally.").to_owned(),
+        };
+        lines.extend([String::new(), format!("**{number}** {}: {state}", self.number)]);
+        lines.join("\n")
+    }
+
+    fn window(&self, locale: Locale) -> String {
+        if !self.reachable {
+            return pick(
+                locale,
+                "el número de este cliente ya es de otra persona; no se le puede escribir aquí.",
+                "this customer's number is somebody else's now; they cannot be written to here.",
+            )
+            .to_owned();
+        }
+        let Some(start) = self.window.start() else {
+            return pick(
+                locale,
+                "el cliente no ha escrito a este número; solo se le puede enviar una plantilla.",
+                "the customer has not written to this number; only a template can be sent.",
+            )
+            .to_owned();
+        };
+        let closes = start + OPEN_FOR;
+        if self.window.is_open(self.now) {
+            let left = span(closes.since(self.now), locale);
+            return match locale {
+                Locale::Es => format!("abierta; se cierra en {left} ({} UTC).", clock(closes)),
+                Locale::En => format!("open; it closes in {left} ({} UTC).", clock(closes)),
+            };
+        }
+        let ago = span(self.now.since(closes), locale);
+        match locale {
+            Locale::Es => format!("cerrada desde hace {ago}; usa una plantilla."),
+            Locale::En => format!("closed {ago} ago; use a template."),
+        }
+    }
+
+    fn line(&self, told: &Told, locale: Locale) -> String {
+        let ago = span(self.now.since(told.written_at), locale);
+        let ago = match locale {
+            Locale::Es => format!("hace {ago}"),
+            Locale::En => format!("{ago} ago"),
+        };
+        let begins = begins(&told.begins);
+        let quoted = if begins.is_empty() { String::new() } else { format!(" «{begins}»") };
+        format!("{ago}{quoted}: {}", told.standing(locale))
+    }
+}
+
+impl Told {
+    fn standing(&self, locale: Locale) -> String {
+        let Some(outgoing) = &self.outgoing else {
+            return pick(locale, "todavía no sale.", "not sent yet.").to_owned();
+        };
+        let (es, en) = match outgoing.outcome() {
+            Outcome::Out(Mark::Delivered) => ("entregado.", "delivered."),
+            Outcome::Out(Mark::Read) => ("leído.", "read."),
+            Outcome::Out(_) => ("enviado.", "sent."),
+            Outcome::Underway if outgoing.parts.iter().any(|part| part.waiting_since().is_some()) => {
+                ("en espera; se reintenta solo.", "waiting; it is tried again by itself.")
+            }
+            Outcome::Underway => ("en camino.", "on its way."),
+            Outcome::Trouble { trouble, accepted } => {
+                return trouble.say_partly(locale, accepted, outgoing.parts.len());
+            }
+        };
+        pick(locale, es, en).to_owned()
+    }
+}
+
+/// The beginning of a text within a line, without what would be a mark there.
+fn begins(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line: String =
+        line.chars().filter(|c| !matches!(c, '*' | '_' | '~' | '`' | '\\' | '[' | ']' | '<' | '>')).collect();
+    match line.grapheme_indices(true).nth(SHOWN) {
+        Some((at, _)) => format!("{}…", line[..at].trim_end()),
+        None => line,
+    }
+}
+
+/// A length of time, to the minute.
+fn span(time: Duration, locale: Locale) -> String {
+    let minutes = time.as_secs() / 60;
+    let (days, hours, minutes) = (minutes / 1440, minutes / 60 % 24, minutes % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => pick(locale, "menos de un minuto", "less than a minute").to_owned(),
+        (0, 0, minutes) => format!("{minutes} min"),
+        (0, hours, 0) => format!("{hours} h"),
+        (0, hours, minutes) => format!("{hours} h {minutes} min"),
+        (days, 0, _) => format!("{days} d"),
+        (days, hours, _) => format!("{days} d {hours} h"),
+    }
+}
+
+fn clock(at: Timestamp) -> String {
+    let minutes = at.as_secs().div_euclid(60).rem_euclid(1440);
+    format!("{:02}:{:02}", minutes / 60, minutes % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Delivery, Part, Wamid, words::Trouble};
+
+    const NOON: Timestamp = Timestamp::from_secs(1_795_190_400);
+
+    fn report(window: Window, last: Vec<Told>) -> Report {
+        Report { now: NOON, window, reachable: true, number: "+52 55 5555 0100".to_owned(), hold: None, last }
+    }
+
+    fn told(minutes: u64, begins: &str, part: Part) -> Told {
+        let mut outgoing = Outgoing::new(NOON, 1);
+        outgoing.parts = vec![part];
+        Told {
+            written_at: NOON - Duration::from_secs(60 * minutes),
+            begins: begins.to_owned(),
+            outgoing: Some(outgoing),
+        }
+    }
+
+    #[test]
+    fn a_report_tells_window_messages_and_number() {
+        let accepted = Part::Accepted { attempt: 1, wamid: Wamid::new("w"), delivery: Delivery::Read };
+        let failed = Part::Failed { attempt: 1, trouble: Trouble::WindowClosed };
+        let last =
+            vec![told(125, "**Buenas**, la 250Z está en la tienda de siempre, venga", accepted), told(3, "", failed)];
+        let window = Window::since(Some(NOON - Duration::from_secs(3600)));
+        let clock = clock(NOON + Duration::from_secs(23 * 3600));
+        assert_eq!(
+            report(window, last).say(Locale::Es),
+            format!(
+                "**Ventana**: abierta; se cierra en 23 h ({clock} UTC).\n\n**Mensajes**:\n\n\
+                 - hace 2 h 5 min «Buenas, la 250Z está en la tienda de sie…»: leído.\n- hace 3 min: {}\n\n\
+                 **Número** +52 55 5555 0100: conectado; envía con normalidad.",
+                Trouble::WindowClosed.say(Locale::Es)
+            )
+        );
+    }
+
+    #[test]
+    fn a_window_that_never_opened_or_is_closed_says_what_to_do() {
+        assert!(report(Window::default(), Vec::new()).say(Locale::Es).contains("no ha escrito"));
+        let closed = Window::since(Some(NOON - Duration::from_secs(26 * 3600)));
+        assert!(report(closed, Vec::new()).say(Locale::En).contains("closed 2 h ago; use a template"));
+        let held = Report { hold: Some(Hold::Paused), ..report(closed, Vec::new()) };
+        assert!(held.say(Locale::Es).contains("en pausa"));
+    }
+}
