@@ -150,7 +150,9 @@ impl Callback {
             channel: channel.phone_number_id.clone(),
             account: look.account,
             conversation: look.conversation,
-            template: look.template.then_some(look.message),
+            template: look.picked.is_some().then_some(look.message),
+            picked: look.picked.clone(),
+            message: Some(look.message),
             resolved_at: None,
         });
         // Two hints are never one: the second may tell of a message that the first look came too early for.

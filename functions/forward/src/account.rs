@@ -1,7 +1,7 @@
 //! What Meta tells about an account or a number: a line and a metric for the operator, and the channel's state where it
 //! changes. Messages to customers wait while a number cannot send, and go on when it can again.
 
-use bridge::{BridgeError, is_ours};
+use bridge::{BridgeError, is_ours, offer};
 use domain::{
     Channel, Hint, OutboundTask, Timestamp,
     channel::{Cut, Happening},
@@ -12,6 +12,10 @@ use queue::{Letter, Record};
 use whatsapp::account::{self, AccountEvent, Change};
 
 use crate::Forward;
+
+/// Fields that tell of a template by which agents see another list.
+const TEMPLATES: [&str; 3] =
+    ["message_template_status_update", "message_template_components_update", "template_category_update"];
 
 impl Forward {
     /// Handles an event about an account. Doing it again changes nothing.
@@ -30,12 +34,23 @@ impl Forward {
         }
         for channel in &channels {
             tell_operator(field, &event, channel);
+            self.offer_again(field, channel).await;
             if let Some(happening) = self.happening(&event, channel).await? {
                 self.change(channel, happening, at, notice).await?;
             }
         }
         self.metrics.count(Metric::AccountEvent);
         Ok(())
+    }
+
+    /// What agents may send is other than it was. If it cannot be told now, the next round of `reconcile` tells it.
+    async fn offer_again(&self, field: &str, channel: &Channel) {
+        if !TEMPLATES.contains(&field) {
+            return;
+        }
+        if let Err(error) = offer(&self.clients, channel).await {
+            tracing::warn!(%error, channel.id = %channel.phone_number_id, "an inbox offers other templates only after the next round");
+        }
     }
 
     /// What really happened. That a partner left or came does not say which one, so Graph is asked (§2.6).

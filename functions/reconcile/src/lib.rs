@@ -13,7 +13,7 @@ use std::{
 };
 
 pub use balance::Balance;
-use bridge::{BridgeError, Clients, Settings, StartError};
+use bridge::{BridgeError, Clients, Settings, StartError, offer};
 use domain::{AccountId, Channel, ConversationId, Hint, OutboundTask, SharedClock, Timestamp};
 use futures_util::{StreamExt as _, stream};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
@@ -100,6 +100,13 @@ impl Reconcile {
             Err(error) => {
                 tracing::warn!(%error, channel.id = %channel.phone_number_id, "a round did not go through");
             }
+        }
+        let mut offered = offer(&self.clients, channel).await;
+        if offered.as_ref().is_err_and(BridgeError::is_chatwoot_token) && self.clients.renew_chatwoot_token().await {
+            offered = offer(&self.clients, channel).await;
+        }
+        if let Err(error) = offered {
+            tracing::warn!(%error, channel.id = %channel.phone_number_id, "an inbox keeps offering what it offered");
         }
         if let Err(error) = self.files(channel).await {
             tracing::warn!(%error, channel.id = %channel.phone_number_id, "files have to wait for the next round");

@@ -2,10 +2,17 @@
 //! was lost of is found by that.
 
 use bridge::BridgeError;
-use chatwoot::{Chatwoot, ChatwootError, NewMessage, listing::Listed};
+use chatwoot::{
+    Chatwoot, ChatwootError, NewMessage,
+    listing::{Listed, command_behind},
+    template,
+};
 use domain::{
-    Channel, MessageId, OutboundTask, Timestamp, Written,
+    Channel, ConversationId, MessageId, OutboundTask, Timestamp, Written,
     command::{self, Called, Command},
+    markup,
+    template::Fault,
+    window::Advert,
     words::report::{Report, Told},
 };
 use queue::Letter;
@@ -70,7 +77,12 @@ impl Send {
                 None => return Ok(()),
             },
         };
-        let answer = self.answer(&chatwoot, &channel, &conversation, &called).await?;
+        let answer = match called.command {
+            Some(Command::Template) => {
+                self.send_template(&chatwoot, &channel, hint.conversation, id, &listed, &called.rest).await?
+            }
+            _ => self.answer(&chatwoot, &channel, &conversation, &called).await?,
+        };
         let note = NewMessage { content: &answer, private: true, source_id: Some(&source), ..NewMessage::default() };
         chatwoot.create_message(hint.conversation, note).await?;
         Ok(())
@@ -86,10 +98,46 @@ impl Send {
         let locale = self.clients.locale;
         Ok(match called.command {
             None => command::unknown(locale, &called.name),
-            Some(Command::Help) => command::help(locale),
+            Some(Command::Help | Command::Template) => command::help(locale),
             Some(Command::State) => self.report(chatwoot, channel, conversation).await?.say(locale),
-            Some(Command::Template) => command::help(locale),
         })
+    }
+
+    /// Writes the template as an agent's message, as the picker would. It then goes the way of all messages, and shows what became
+    /// of it.
+    async fn send_template(
+        &self,
+        chatwoot: &Chatwoot,
+        channel: &Channel,
+        conversation: ConversationId,
+        note: MessageId,
+        listed: &[Listed],
+        rest: &str,
+    ) -> Result<String, BridgeError> {
+        let locale = self.clients.locale;
+        let (name, values) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+        if name.is_empty() {
+            return Ok(command::help(locale));
+        }
+        let Some(template) = self.named(channel, name).await? else { return Ok(Fault::Missing.say(locale).to_owned()) };
+        let values: Vec<&str> = if values.trim().is_empty() { Vec::new() } else { values.split('|').collect() };
+        let picked = template.pick(&values).and_then(|picked| template.fill(&picked).map(|_| picked));
+        let picked = match picked {
+            Ok(picked) => picked,
+            Err(Fault::Count) => return Ok(command::wanted(locale, &template)),
+            Err(fault) => return Ok(fault.say(locale).to_owned()),
+        };
+        if !listed.iter().any(|listed| listed.command_behind() == Some(note)) {
+            let content = markup::to_markdown(&template.body.filled(&picked.body));
+            let message = NewMessage {
+                content: &content,
+                attributes: command_behind(note),
+                template: Some(template::params(&picked)),
+                ..NewMessage::default()
+            };
+            chatwoot.create_message(conversation, message).await?;
+        }
+        Ok(command::passed_on(locale, &template.name))
     }
 
     /// How a conversation stands: the window, the last messages, the number.
@@ -104,10 +152,10 @@ impl Send {
             Some(customer) => self.clients.customers.reach(channel.account, customer, &channel.phone_number_id).await?,
             None => Reach::Unheard,
         };
-        let (window, reachable) = match reach {
-            Reach::At(thread) => (thread.window, true),
-            Reach::Unheard => (domain::Window::default(), true),
-            Reach::Lost => (domain::Window::default(), false),
+        let reachable = reach != Reach::Lost;
+        let (window, free_until) = match reach {
+            Reach::At(thread) => (thread.window, thread.advert().and_then(Advert::free_until)),
+            Reach::Unheard | Reach::Lost => (domain::Window::default(), None),
         };
         // One page, the newest.
         let listed = chatwoot.messages(conversation.conversation, None, now).await?;
@@ -128,6 +176,7 @@ impl Send {
         Ok(Report {
             now,
             window,
+            free_until,
             reachable,
             number: channel.display_phone_number.clone(),
             hold: channel.hold(now),

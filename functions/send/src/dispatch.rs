@@ -7,7 +7,13 @@ use bridge::{BridgeError, remove_echo, tell};
 use chatwoot::{Chatwoot, listing::Listed};
 use domain::{
     Author, Channel, Class, Classify as _, CustomerId, Delivery, Identity, NO_CODE, Outgoing, Part, Reference,
-    Timestamp, Wamid, channel::Hold, pacing::Pair, window::Advert, words::Trouble,
+    Timestamp, Wamid,
+    channel::Hold,
+    outgoing::Nature,
+    pacing::Pair,
+    template::{Fault, Picked},
+    window::Advert,
+    words::Trouble,
 };
 use platform::Metric;
 use secrecy::SecretString;
@@ -71,6 +77,7 @@ impl Send {
         with: &With<'_>,
         turn: &mut Turn,
         message: &Listed,
+        picked: Option<&Picked>,
         entry: &mut Entry,
     ) -> Result<Looked, BridgeError> {
         while let Some(at) = entry.outgoing.next_part() {
@@ -80,7 +87,7 @@ impl Send {
                 self.put(entry, at, Part::Uncertain { attempt }).await?;
                 continue;
             }
-            match self.part(with, turn, message, entry, at).await? {
+            match self.part(with, turn, message, picked, entry, at).await? {
                 Looked::UpToDate => {}
                 waits => return Ok(waits),
             }
@@ -113,18 +120,26 @@ impl Send {
         with: &With<'_>,
         turn: &mut Turn,
         message: &Listed,
+        picked: Option<&Picked>,
         entry: &mut Entry,
         at: usize,
     ) -> Result<Looked, BridgeError> {
         let now = self.clients.clock.now();
         let part = entry.outgoing.parts[at].clone();
         let fail = |trouble| Part::Failed { attempt: part.attempt(), trouble };
-        let hold = with.channel.hold(now);
-        let pieces = plan(message, self.clients.locale);
-        let piece = match (refusal(with, &part, hold, entry.outgoing.asked_at, now), pieces.get(at)) {
+        let template = entry.outgoing.nature == Nature::Template;
+        let hold = hold(with, template, now);
+        let pieces = match picked {
+            _ if !template => plan(message, self.clients.locale),
+            Some(picked) => vec![plan::Piece::Template(picked)],
+            None => Vec::new(),
+        };
+        let piece = match (refusal(with, &part, hold, &entry.outgoing, now), pieces.get(at)) {
             (None, Some(piece)) => piece,
             (refused, _) => {
-                self.put(entry, at, fail(refused.unwrap_or_else(|| plan::nothing(message)))).await?;
+                let nothing =
+                    || if template { Trouble::Template { fault: Fault::Lost } } else { plan::nothing(message) };
+                self.put(entry, at, fail(refused.unwrap_or_else(nothing))).await?;
                 if turn.told_to_wait_at.take().is_some() {
                     // The waiting is over, though not well, as the message itself says: the next time is news again.
                     self.clients.conversations.waits_no_more(with.conversation).await?;
@@ -142,7 +157,7 @@ impl Send {
             return Ok(Looked::OutOfTime);
         }
         if let Some(after) = self.pace(with, turn).await? {
-            return Ok(Looked::Paced { after });
+            return Ok(Looked::Soon { after });
         }
         let mut token = self.clients.token(with.channel).await?;
         // What comes after still has to fit into the invocation.
@@ -216,6 +231,16 @@ impl Send {
         token: &mut SecretString,
     ) -> Result<Piece, NotUploaded> {
         let (file, caption) = match piece {
+            plan::Piece::Template(picked) => {
+                return match self.template(with, picked, token).await {
+                    Err(NotUploaded::Unauthorized) => {
+                        *token =
+                            self.clients.renew_token(with.channel, token).await.ok_or(NotUploaded::Unauthorized)?;
+                        self.template(with, picked, token).await
+                    }
+                    ready => ready,
+                };
+            }
             plan::Piece::Text(text) => return Ok(Piece::Text(text.clone())),
             plan::Piece::Menu(menu) => return Ok(Piece::Menu(menu.clone())),
             plan::Piece::Location(place) => return Ok(Piece::Location(place.clone())),
@@ -396,8 +421,15 @@ fn body(with: &With<'_>, entry: &Entry, at: usize, attempt: u32, piece: &Piece) 
     Some(compose::message(to, piece, quote, &reference))
 }
 
+/// Why a part has to wait for its number, if it has to. A template outside the window begins something.
+fn hold(with: &With<'_>, template: bool, now: Timestamp) -> Option<Hold> {
+    let open = with.thread.is_some_and(|thread| thread.window.is_open(now));
+    if template && !open { with.channel.hold_begun(now) } else { with.channel.hold(now) }
+}
+
 /// Why a part must not be sent, if so.
-fn refusal(with: &With<'_>, part: &Part, hold: Option<Hold>, asked_at: Timestamp, now: Timestamp) -> Option<Trouble> {
+fn refusal(with: &With<'_>, part: &Part, hold: Option<Hold>, outgoing: &Outgoing, now: Timestamp) -> Option<Trouble> {
+    let asked_at = outgoing.asked_at;
     if with.customer.is_none() {
         return Some(Trouble::NoRecipient);
     }
@@ -405,7 +437,7 @@ fn refusal(with: &With<'_>, part: &Part, hold: Option<Hold>, asked_at: Timestamp
     let Some(thread) = with.thread.filter(|thread| thread.address.is_some()) else {
         return Some(Trouble::NeverWrote);
     };
-    if !thread.window.is_open(now) {
+    if outgoing.nature != Nature::Template && !thread.window.is_open(now) {
         return Some(match thread.window.start() {
             None => Trouble::NeverWrote,
             // It was in time; the number was not.
@@ -428,7 +460,8 @@ fn is_free(thread: &Thread, now: Timestamp) -> bool {
 fn least_left(piece: &plan::Piece<'_>) -> Duration {
     match piece {
         plan::Piece::Text(_) | plan::Piece::Menu(_) | plan::Piece::Location(_) => Duration::from_secs(25),
-        plan::Piece::File { .. } => Duration::from_secs(100),
+        plan::Piece::File { .. } | plan::Piece::Template(Picked { file: Some(_), .. }) => Duration::from_secs(100),
+        plan::Piece::Template(_) => Duration::from_secs(35),
     }
 }
 

@@ -8,6 +8,7 @@ mod look;
 mod place;
 mod plan;
 mod receipts;
+mod template;
 mod turn;
 mod upload;
 mod voice;
@@ -17,7 +18,7 @@ use std::{collections::BTreeSet, sync::atomic::AtomicI64, time::Duration};
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use bridge::{BridgeError, Clients, Settings, StartError};
-use domain::{Class, Classify as _, Hint, MessageId, OutboundTask, SharedClock, Timestamp};
+use domain::{Class, Classify as _, Hint, MessageId, OutboundTask, SharedClock, Timestamp, template::Picked};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use platform::{Environment, Metric, Metrics};
 use queue::{DeadLetters, Drain, Queue, Record, Verdict, backoff};
@@ -38,6 +39,7 @@ pub struct Send {
     metrics: Metrics,
     /// Until when no receipts are tried, in epoch milliseconds.
     receipts_rest_until: AtomicI64,
+    templates: template::Known,
 }
 
 /// How one look at a conversation ended.
@@ -52,8 +54,8 @@ enum Looked {
         /// Not after this, since the agent has to be told by then.
         at_most: Option<Duration>,
     },
-    /// More would be too fast; nothing is wrong.
-    Paced {
+    /// It is too early; nothing is wrong.
+    Soon {
         /// Not before this.
         after: Duration,
     },
@@ -66,8 +68,10 @@ enum Looked {
 /// What a look has to go by.
 struct Task<'a> {
     hint: Hint,
-    /// Messages that callbacks called templates.
-    templates: Vec<MessageId>,
+    /// Templates that callbacks told of.
+    picked: Vec<(MessageId, Picked)>,
+    /// All messages that callbacks told of.
+    messages: Vec<MessageId>,
     /// When the newest hint was given.
     hinted_at: Timestamp,
     /// When the invocation should have ended.
@@ -112,6 +116,7 @@ impl Send {
             },
             metrics: Metrics::new("send", stage),
             receipts_rest_until: AtomicI64::default(),
+            templates: template::Known::default(),
             clients,
         })
     }
@@ -156,8 +161,16 @@ impl Send {
             Some(OutboundTask::HintV1(_)) | None => return Verdict::Poison { reason: "unreadable_task" },
         };
         let hint = Hint::look(command.channel.clone(), command.account, command.conversation);
-        let task =
-            Task { hint, templates: Vec::new(), hinted_at: record.sent_at, until, suspect: false, shared: false, due };
+        let task = Task {
+            hint,
+            picked: Vec::new(),
+            messages: Vec::new(),
+            hinted_at: record.sent_at,
+            until,
+            suspect: false,
+            shared: false,
+            due,
+        };
         let mut done = self.command(&task, command.message).await;
         if done.as_ref().is_err_and(BridgeError::is_chatwoot_token) && self.clients.renew_chatwoot_token().await {
             done = self.command(&task, command.message).await;
@@ -177,7 +190,8 @@ impl Send {
         let resolved_at = parsed.iter().flatten().filter_map(|hint| hint.resolved_at).max();
         let hint = Hint { resolved_at, ..hint };
         let task = Task {
-            templates: parsed.iter().flatten().filter_map(|hint| hint.template).collect(),
+            picked: parsed.iter().flatten().filter_map(|hint| Some((hint.template?, hint.picked.clone()?))).collect(),
+            messages: parsed.iter().flatten().filter_map(|hint| hint.message).collect(),
             hinted_at: records.iter().map(|record| record.sent_at).max().unwrap_or_default(),
             hint,
             until,
@@ -192,9 +206,11 @@ impl Send {
         }
         let first = &records[0];
         let verdict = match looked {
+            // Nobody else knows what was picked in a template.
+            Ok(Looked::Held) if !task.picked.is_empty() => Verdict::Retry { after: None },
             Ok(Looked::UpToDate | Looked::Held) => Verdict::Done,
             Ok(Looked::OutOfTime) => Verdict::Retry { after: Some(Duration::ZERO) },
-            Ok(Looked::Paced { after }) => Verdict::Retry { after: Some(after) },
+            Ok(Looked::Soon { after }) => Verdict::Retry { after: Some(after) },
             Ok(Looked::Waits { after, at_most }) => {
                 // What Meta asks for is the least; a limit that lasts is not asked again at that pace for hours.
                 let pace = after.unwrap_or_default().max(backoff(first.receives, &first.id));

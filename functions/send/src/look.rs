@@ -4,10 +4,12 @@
 use std::{collections::HashMap, time::Duration};
 
 use bridge::{BridgeError, tell};
-use chatwoot::{Chatwoot, ChatwootError, Contact, listing::Listed};
+use chatwoot::{Chatwoot, ChatwootError, Party, listing::Listed};
 use domain::{
-    Channel, CustomerId, Identity, Locale, MessageId, Outcome, Outgoing, Part, Timestamp, WaId, outgoing::Mark,
-    pacing::Pair, words::Trouble,
+    Channel, ConversationId, CustomerId, Identity, Locale, MessageId, Outcome, Outgoing, Part, Timestamp, WaId,
+    outgoing::{Mark, Nature},
+    pacing::Pair,
+    words::Trouble,
 };
 use platform::Metric;
 use store::{Conversation, Entry, Found, Reach};
@@ -17,6 +19,7 @@ use crate::{
     dispatch::With,
     plan::{self, plan},
     receipts::heard,
+    template::Sort,
     turn::Turn,
 };
 
@@ -56,7 +59,7 @@ impl Send {
         };
         let known = self.clients.conversations.get(hint.account, hint.conversation).await?;
         let looked_at = known.as_ref().and_then(|known| known.looked_at);
-        let only_looks = task.templates.is_empty() && hint.resolved_at.is_none();
+        let only_looks = task.picked.is_empty() && hint.resolved_at.is_none();
         if only_looks && looked_at.is_some_and(|at| at > task.hinted_at + SKEW) {
             self.metrics.count(Metric::Coalesced);
             return Ok(Looked::UpToDate);
@@ -168,11 +171,27 @@ impl Send {
             let (Ok(known) | Err(known)) = self.clients.outbox.save(entry.clone()).await?;
             *entry = known;
         }
+        let picked = match self.sort(task, with, &row.message, entry).await? {
+            Sort::Later(after) => return Ok(Looked::Soon { after }),
+            Sort::Plain => {
+                if entry.outgoing.nature == Nature::Unsorted {
+                    entry.outgoing.nature = Nature::Plain;
+                }
+                None
+            }
+            Sort::Template(picked) => {
+                // Also what a look before the callback refused as words.
+                if entry.outgoing.nature != Nature::Template && entry.outgoing.is_untried() {
+                    entry.outgoing = entry.outgoing.clone().as_template();
+                }
+                picked
+            }
+        };
         if !task.suspect || entry.outgoing.next_part().is_none() {
-            return self.drive(with, turn, &row.message, entry).await;
+            return self.drive(with, turn, &row.message, picked.as_ref(), entry).await;
         }
         self.begin_suspect(entry).await?;
-        let looked = self.drive(with, turn, &row.message, entry).await;
+        let looked = self.drive(with, turn, &row.message, picked.as_ref(), entry).await;
         self.acquit(entry).await?;
         looked
     }
@@ -261,7 +280,7 @@ impl Send {
             tracing::warn!(channel.id = %channel.phone_number_id, "a hint names a conversation of another inbox");
             return Ok(None);
         }
-        let customer = self.customer(channel, party.source_id.as_deref(), party.contact.as_ref()).await?;
+        let customer = self.customer(channel, task.hint.conversation, &party).await?;
         let now = self.clients.clock.now();
         let known = known.unwrap_or(Conversation {
             account: task.hint.account,
@@ -286,19 +305,27 @@ impl Send {
     async fn customer(
         &self,
         channel: &Channel,
-        source_id: Option<&str>,
-        contact: Option<&Contact>,
+        conversation: ConversationId,
+        party: &Party,
     ) -> Result<Option<CustomerId>, BridgeError> {
-        let identifier = contact.and_then(|contact| contact.identifier.as_deref());
-        for id in [source_id, identifier].into_iter().flatten() {
+        let customers = &self.clients.customers;
+        let Some(contact) = &party.contact else { return Ok(None) };
+        for id in [&party.source_id, &contact.identifier].into_iter().flatten() {
             let customer = CustomerId::new(id);
-            if self.clients.customers.is_ours(&customer).await? {
+            if customers.is_ours(&customer).await? {
                 return Ok(Some(customer));
             }
         }
-        let Some(phone) = contact.and_then(|contact| contact.phone_number.as_deref()) else { return Ok(None) };
+        let Some(phone) = &contact.phone_number else { return Ok(None) };
         let identity = Identity { phone: Some(WaId::new(phone.trim_start_matches('+'))), ..Identity::default() };
-        Ok(self.clients.customers.find(channel.account, &identity).await?)
+        if let Some(known) = customers.find(channel.account, &identity).await? {
+            return Ok(Some(known));
+        }
+        // Nobody we know: an agent begins. What they answer belongs into this conversation.
+        let customer = customers.identify(channel.account, &identity, self.clients.clock.now()).await?;
+        customers.touch(&customer, &channel.phone_number_id, &identity, None, None).await?;
+        self.clients.conversations.bind(customers, &customer, channel, contact.id, conversation).await?;
+        Ok(Some(customer))
     }
 }
 
@@ -331,15 +358,13 @@ async fn correct(
 }
 
 fn first_sight(message: &Listed, task: &Task<'_>, locale: Locale, late: Duration, now: Timestamp) -> Outgoing {
-    let parts = plan(message, locale).len();
+    let template = task.picked.iter().any(|(id, _)| *id == message.id);
+    let parts = if template { 1 } else { plan(message, locale).len() };
     let mut outgoing = Outgoing::new(now, parts);
-    let trouble = if task.templates.contains(&message.id) {
-        Some(Trouble::Template)
-    } else if parts == 0 {
-        Some(plan::nothing(message))
-    } else {
-        (late > LATE).then_some(Trouble::SeenTooLate)
-    };
+    if template {
+        outgoing = outgoing.as_template();
+    }
+    let trouble = if parts == 0 { Some(plan::nothing(message)) } else { (late > LATE).then_some(Trouble::SeenTooLate) };
     if let Some(trouble) = trouble {
         outgoing.parts[0] = Part::Failed { attempt: 0, trouble };
     }

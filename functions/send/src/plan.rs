@@ -5,6 +5,7 @@ use chatwoot::listing::{File, Listed};
 use domain::{
     Locale, markup,
     message::Location,
+    template::Picked,
     words::{Trouble, inbound::Inbound},
 };
 use whatsapp::{
@@ -20,6 +21,8 @@ use crate::{
 /// One part.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Piece<'m> {
+    /// A template.
+    Template(&'m Picked),
     /// Words.
     Text(String),
     /// A question with buttons or a list.
@@ -105,6 +108,7 @@ mod tests {
         let message = message(text, files);
         let name = |piece: &Piece<'_>| match piece {
             Piece::Text(text) => format!("text {}", text.len()),
+            Piece::Template(_) => "template".to_owned(),
             Piece::Menu(_) => "menu".to_owned(),
             Piece::Location(_) => "place".to_owned(),
             Piece::File { file, caption } => {

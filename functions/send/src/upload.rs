@@ -114,6 +114,18 @@ pub(crate) async fn upload(
     Err(NotUploaded::Never(Trouble::FileUnreadable))
 }
 
+/// The same with a file that belongs to no message.
+pub(crate) async fn upload_as(
+    clients: &Clients,
+    chatwoot: &Chatwoot,
+    channel: &Channel,
+    token: &SecretString,
+    url: &str,
+) -> Result<Piece, NotUploaded> {
+    let file = File { data_url: Some(url.to_owned()), content_type: None, file_size: None, file_type: None };
+    upload(clients, chatwoot, channel, token, &file, None).await
+}
+
 /// Opens a file, reads its beginning, and checks what can be checked before Meta is asked.
 async fn open(chatwoot: &Chatwoot, file: &File) -> Result<Opened, NotUploaded> {
     let url = file.data_url.as_deref().unwrap_or_default();

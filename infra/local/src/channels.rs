@@ -63,6 +63,7 @@ fn bound(wanted: &config::Channel, account: i64, secret: String) -> Channel {
         receipts: channel::Receipts { read: wanted.read_receipts, typing: wanted.typing },
         secret,
         since: None,
+        offered: None,
     }
 }
 

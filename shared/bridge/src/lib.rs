@@ -4,11 +4,13 @@
 mod clients;
 mod echo;
 mod error;
+mod offer;
 mod standing;
 mod tell;
 
 pub use clients::{Clients, Settings, StartError};
 pub use echo::remove_echo;
 pub use error::BridgeError;
+pub use offer::offer;
 pub use standing::is_ours;
 pub use tell::{tell, tell_news};

@@ -1,9 +1,9 @@
 //! A callback becomes a hint, or nothing. Its body may be stale, doubled, or late; it only says where to look.
 
-use domain::{AccountId, ConversationId, InboxId, MessageId, command::Called};
+use domain::{AccountId, ConversationId, InboxId, MessageId, command::Called, template::Picked};
 use serde::Deserialize;
 
-use crate::Authentic;
+use crate::{Authentic, template};
 
 /// The body is not JSON of Chatwoot's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,8 +49,8 @@ pub struct Look {
     pub message: MessageId,
     /// Whether the message is new, or was changed: by an agent's Retry, or by ourselves.
     pub changed: bool,
-    /// Whether the message is a template; the list does not say.
-    pub template: bool,
+    /// What was picked, if the message is a template; the list does not say.
+    pub picked: Option<Picked>,
 }
 
 #[derive(Deserialize)]
@@ -142,10 +142,7 @@ pub fn read(body: Authentic<'_>) -> Result<Meaning, Unreadable> {
         conversation: ConversationId(conversation.id),
         message: MessageId(message),
         changed,
-        template: body
-            .additional_attributes
-            .as_ref()
-            .is_some_and(|a| a.get("template_params").is_some_and(|p| !p.is_null())),
+        picked: body.additional_attributes.as_ref().and_then(template::picked),
     };
     Ok(if command { Meaning::Command(look) } else { Meaning::Look(look) })
 }
@@ -232,7 +229,7 @@ mod tests {
                         (AccountId(3), InboxId(14), conversation)
                     );
                     assert_eq!(
-                        (look.template, look.changed),
+                        (look.picked.is_some(), look.changed),
                         (matches!(&name[..2], "11" | "16"), name.starts_with("16")),
                         "{name}"
                     );

@@ -37,6 +37,11 @@ impl Chatwoot {
         files::open(&self.client, &self.guarded, &self.base, url, limit).await
     }
 
+    /// Whether an address is on this very server.
+    pub fn is_own(&self, url: &str) -> bool {
+        url.parse::<Url>().is_ok_and(|url| url.origin() == self.base.origin())
+    }
+
     pub(crate) fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
         self.authorized(self.client.request(method, self.url(path)))
     }

@@ -1,11 +1,11 @@
 //! Conversations, and the inboxes they are in (§1.1, §3.3).
 
-use domain::{ContactId, ConversationId, CustomerId, InboxId, Timestamp};
+use domain::{ContactId, ConversationId, CustomerId, InboxId, MessageId, Timestamp, template::Picked};
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::{Chatwoot, ChatwootError, Contact, client::found, text};
+use crate::{Chatwoot, ChatwootError, Contact, client::found, template, text};
 
 /// Texts among a conversation's attributes must be shorter than this (§3.2).
 const ATTRIBUTE_LIMIT: usize = 1_500;
@@ -65,6 +65,20 @@ impl Chatwoot {
             contact: row.meta.and_then(|meta| meta.sender),
             attributes: row.custom_attributes.unwrap_or_default(),
         }))
+    }
+
+    /// What was picked in a message, if it is the last of its conversation: of that one Chatwoot shows everything. The outer
+    /// `None` says that it is not, the inner one that it is no template.
+    pub async fn last_picked(
+        &self,
+        conversation: ConversationId,
+        message: MessageId,
+    ) -> Result<Option<Option<Picked>>, ChatwootError> {
+        let request = self.request(Method::GET, &["conversations", &conversation.to_string()]);
+        let row: ConversationRow = self.json(request).await?;
+        let mut shown = row.messages.iter().flatten().chain(&row.last_non_activity_message);
+        let last = shown.find(|shown| shown.get("id").and_then(Value::as_i64) == Some(message.0));
+        Ok(last.map(|last| last.get("additional_attributes").and_then(template::picked)))
     }
 
     /// One page of an inbox's conversations, the most recently active first, with when something last happened in each.

@@ -8,11 +8,13 @@ mod contacts;
 mod conversations;
 mod error;
 pub mod files;
+mod inboxes;
 pub mod listing;
 mod messages;
 pub mod render;
 pub mod rich;
 mod signature;
+pub mod template;
 mod text;
 
 pub use client::Chatwoot;

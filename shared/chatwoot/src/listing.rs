@@ -65,6 +65,13 @@ struct Attributes {
     external_error: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
     automation_rule_id: serde_json::Value,
+    #[serde(default, deserialize_with = "lenient")]
+    lmotos_command: Option<i64>,
+}
+
+/// What is written into the attributes of a message that a command made: the note it stood in.
+pub fn command_behind(note: MessageId) -> serde_json::Value {
+    serde_json::json!({ "lmotos_command": note })
 }
 
 /// A file of a message.
@@ -151,6 +158,11 @@ impl Listed {
         #[expect(clippy::cast_possible_truncation, reason = "milliseconds since the epoch")]
         let millis = (seconds * 1000.0) as i64;
         Some(Timestamp::from_millis(millis))
+    }
+
+    /// The note whose command made it.
+    pub fn command_behind(&self) -> Option<MessageId> {
+        self.content_attributes.lmotos_command.map(MessageId)
     }
 
     /// Whether an agent, or its writer, took it back.

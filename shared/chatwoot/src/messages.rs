@@ -25,6 +25,8 @@ pub struct NewMessage<'a> {
     pub source_id: Option<&'a str>,
     /// Quote and the like.
     pub attributes: Value,
+    /// What was picked, if it is a template; goes with no file.
+    pub template: Option<Value>,
     /// A file.
     pub attachment: Option<Attachment>,
 }
@@ -62,6 +64,9 @@ impl Chatwoot {
                 let mut body = json!({ "content": message.content, "message_type": kind, "private": message.private });
                 if let Some(source) = message.source_id {
                     body["source_id"] = json!(source);
+                }
+                if let Some(template) = message.template {
+                    body["template_params"] = template;
                 }
                 if message.attributes.is_object() {
                     body["content_attributes"] = message.attributes;

@@ -38,6 +38,17 @@ pub enum State {
     },
 }
 
+/// What an inbox offers its agents.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offered {
+    /// When the inbox was last seen to offer it.
+    pub checked_at: Timestamp,
+    /// How many templates.
+    pub templates: u32,
+    /// A hash of it all.
+    pub digest: String,
+}
+
 /// What ended the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -134,9 +145,25 @@ pub struct Channel {
     /// Since when the bridge looks after it; what agents wrote before is not ours to send.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
+    /// What its inbox offers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offered: Option<Offered>,
 }
 
 impl Channel {
+    /// Whether agents can send templates here.
+    pub fn has_templates(&self) -> bool {
+        self.offered.as_ref().is_some_and(|offered| offered.templates > 0)
+    }
+
+    /// Why what the business begins has to wait. More forbids that than answers.
+    pub fn hold_begun(&self, now: Timestamp) -> Option<Hold> {
+        match self.state {
+            State::Restricted { since, until, .. } if now < until => Some(Hold::Restricted { since }),
+            _ => self.hold(now),
+        }
+    }
+
     /// Why messages to customers have to wait, if they have to.
     pub fn hold(&self, now: Timestamp) -> Option<Hold> {
         match self.state {
@@ -232,6 +259,7 @@ mod tests {
             receipts: Receipts::default(),
             secret: "s".to_owned(),
             since: None,
+            offered: None,
         }
     }
 

@@ -18,6 +18,7 @@ pub mod pricing;
 mod refusals;
 pub mod subject;
 pub mod task;
+pub mod template;
 pub mod vcard;
 pub mod window;
 pub mod words;

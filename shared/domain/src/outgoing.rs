@@ -81,6 +81,19 @@ pub enum Mark {
     Unconfirmed,
 }
 
+/// What a message is. Chatwoot's list does not say so; its callback does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Nature {
+    /// Nobody knows yet.
+    #[default]
+    Unsorted,
+    /// Words and files.
+    Plain,
+    /// A template. What was picked stands in the hint.
+    Template,
+}
+
 /// An agent's message and what became of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outgoing {
@@ -92,6 +105,9 @@ pub struct Outgoing {
     /// How often in a row the function ended without a word with it in hand.
     #[serde(default)]
     pub deaths: u32,
+    /// What it is.
+    #[serde(default)]
+    pub nature: Nature,
     /// Its parts, in the order they go out.
     pub parts: Vec<Part>,
     /// What Chatwoot was last told.
@@ -123,10 +139,24 @@ impl Outgoing {
             asked_at: seen_at,
             quote: None,
             deaths: 0,
+            nature: Nature::Unsorted,
             parts: vec![Part::Planned; parts.max(1)],
             shown: Mark::Sent,
             shown_at: seen_at,
         }
+    }
+
+    /// Whether nothing of it was ever sent, nor may have been.
+    pub fn is_untried(&self) -> bool {
+        self.parts.iter().all(|part| part.attempt() == 0)
+    }
+
+    /// The same as a template, which has one part.
+    #[must_use]
+    pub fn as_template(mut self) -> Self {
+        self.nature = Nature::Template;
+        self.parts = vec![Part::Planned];
+        self
     }
 
     /// The message once Meta has reported this about a part, if that changes anything.
@@ -336,7 +366,7 @@ mod tests {
     }
 
     fn message(parts: Vec<Part>, shown: Mark) -> Outgoing {
-        Outgoing { asked_at: NOW, quote: None, deaths: 0, parts, shown, shown_at: NOW }
+        Outgoing { asked_at: NOW, quote: None, deaths: 0, nature: Nature::Plain, parts, shown, shown_at: NOW }
     }
 
     #[test]

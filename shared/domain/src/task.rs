@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountId, ConversationId, Message, MessageId, PhoneNumberId, StatusUpdate, Subject, Timestamp, WabaId};
+use crate::{
+    AccountId, ConversationId, Message, MessageId, PhoneNumberId, StatusUpdate, Subject, Timestamp, WabaId,
+    template::Picked,
+};
 
 /// A task on `inbound.fifo`: one item of a webhook.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -118,7 +121,8 @@ pub enum About {
     Unreadable,
 }
 
-/// A task on `outbound.fifo`: a hint that a conversation may have something to send. It carries no content.
+/// A task on `outbound.fifo`: a hint that a conversation may have something to send. It carries no content, but for the values of a
+/// template, which only the callback tells.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "task", rename_all = "snake_case")]
 pub enum OutboundTask {
@@ -187,6 +191,12 @@ pub struct Hint {
     /// A message that is a template. Only the callback says so; Chatwoot's list does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<MessageId>,
+    /// What was picked in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picked: Option<Picked>,
+    /// The message a callback told of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<MessageId>,
     /// When an agent resolved the conversation, if that is what happened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved_at: Option<Timestamp>,
@@ -195,7 +205,7 @@ pub struct Hint {
 impl Hint {
     /// To look at a conversation.
     pub fn look(channel: PhoneNumberId, account: AccountId, conversation: ConversationId) -> Self {
-        Self { channel, account, conversation, template: None, resolved_at: None }
+        Self { channel, account, conversation, template: None, picked: None, message: None, resolved_at: None }
     }
 }
 

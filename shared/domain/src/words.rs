@@ -1,10 +1,11 @@
 //! Every sentence a person reads, in one place, in the locale of `infra/policy.toml`.
 
 mod hold;
+mod template;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{message::MediaKind, refusals};
+use crate::{message::MediaKind, refusals, template::Fault};
 
 pub mod inbound;
 pub mod outbound;
@@ -19,6 +20,16 @@ pub enum Locale {
     Es,
     /// English.
     En,
+}
+
+impl Locale {
+    /// Its ISO 639 code.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Es => "es",
+            Self::En => "en",
+        }
+    }
 }
 
 impl std::str::FromStr for Locale {
@@ -69,8 +80,12 @@ pub enum Trouble {
     Empty,
     /// Retry took the choices off the message in Chatwoot.
     ItemsLost,
-    /// A template was picked; this bridge does not send templates.
-    Template,
+    /// A template that cannot be sent as it was picked.
+    Template {
+        /// What is wrong with it.
+        #[serde(default)]
+        fault: Fault,
+    },
     /// We do not know whom the conversation is with.
     NoRecipient,
     /// The channel was paused, restricted or disconnected for too long.
@@ -125,10 +140,6 @@ impl Trouble {
                 "No entregado: al reintentar, Chatwoot quitó las opciones del mensaje; vuelve a escribirlo.",
                 "Not delivered: on Retry Chatwoot took the choices off the message; write it again.",
             ),
-            Self::Template => (
-                "No entregado: este puente todavía no envía plantillas; escribe el texto dentro de las 24 h.",
-                "Not delivered: this bridge does not send templates yet; write the text within the 24 h.",
-            ),
             Self::NoRecipient => (
                 "No entregado: no se sabe a qué WhatsApp pertenece esta conversación; responde en la conversación del cliente.",
                 "Not delivered: it is not known whose WhatsApp this conversation is; answer in the customer's own conversation.",
@@ -137,6 +148,7 @@ impl Trouble {
                 "No entregado: el número no pudo enviar por WhatsApp y pasaron 24 h; avisa al operador y escribe con una plantilla cuando vuelva.",
                 "Not delivered: the number could not send on WhatsApp and 24 h have passed; tell the operator and write with a template when it is back.",
             ),
+            Self::Template { fault } => return fault.say(locale).to_owned(),
             Self::Refused { code } => return refusals::say(code, locale),
         };
         pick(locale, es, en).to_owned()
@@ -176,6 +188,8 @@ pub enum Line {
     GroupName,
     /// A message that Chatwoot does not take, or that the bridge cannot handle.
     SetAside,
+    /// Over the locked editor, once the window is closed.
+    WindowLock,
     /// Sending is held up.
     SendingWaits,
     /// Sending is held up no longer.
@@ -257,6 +271,10 @@ impl Line {
             Self::SetAside => (
                 "⚠️ Llegó un mensaje de WhatsApp que no se pudo mostrar aquí; míralo en el teléfono y avisa al operador.",
                 "⚠️ A WhatsApp message came that could not be shown here; look at the phone and tell the operator.",
+            ),
+            Self::WindowLock => (
+                "Pasaron más de 24 h desde el último mensaje del cliente. WhatsApp solo admite plantillas hasta que vuelva a escribir.",
+                "More than 24 h have passed since the customer's last message. WhatsApp only takes templates until they write again.",
             ),
             Self::SendingWaits => (
                 "WhatsApp no acepta mensajes en este momento. Los tuyos se reintentan solos mientras siga abierta la ventana de 24 h; no hace falta reenviarlos.",

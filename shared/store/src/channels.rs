@@ -6,12 +6,15 @@ use std::{
     time::Duration,
 };
 
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use domain::{Channel, PhoneNumberId, Timestamp, channel::Happening};
+use aws_sdk_dynamodb::{operation::update_item::UpdateItemError, types::ReturnValue};
+use domain::{
+    Channel, PhoneNumberId, Timestamp,
+    channel::{Happening, Offered},
+};
 
 use crate::{
     StoreError, Table,
-    table::{Key, integer},
+    table::{Change, Item, Key, integer},
 };
 
 /// How long a channel is used without looking again.
@@ -97,6 +100,17 @@ impl Channels {
             }
         }
         Err(StoreError::Contended)
+    }
+
+    /// Writes down what a number's inbox offers.
+    pub async fn offered(&self, id: &PhoneNumberId, offered: &Offered) -> Result<(), StoreError> {
+        let change = Change {
+            key: key(id),
+            update: "SET offered = :offered".to_owned(),
+            condition: Some("attribute_exists(pk)".to_owned()),
+            values: Item::from([(":offered".to_owned(), serde_dynamo::to_attribute_value(offered)?)]),
+        };
+        self.table.update(change, ReturnValue::None).await.map(|_| ())
     }
 
     /// Every channel.

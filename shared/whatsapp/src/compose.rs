@@ -11,6 +11,8 @@ use crate::{cards, interactive::Menu};
 /// What one call sends.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Piece {
+    /// A template, as [`crate::templates::compose`] writes it.
+    Template(Value),
     /// Words; at most [`crate::split::TEXT_LIMIT`].
     Text(String),
     /// An uploaded file.
@@ -38,6 +40,7 @@ pub const CARDS: usize = 5;
 /// The body of the call.
 pub fn message(to: &Address, piece: &Piece, quote: Option<&Wamid>, reference: &Reference) -> Value {
     let (kind, object) = match piece {
+        Piece::Template(template) => ("template", template.clone()),
         Piece::Text(body) => ("text", json!({ "body": body, "preview_url": markup::has_link(body) })),
         Piece::File { kind, id, caption, filename } => {
             let mut object = json!({ "id": id });

@@ -186,6 +186,18 @@ impl Graph {
         self.call(self.client.get(url).timeout(CALL), token).await
     }
 
+    /// A page of a list.
+    pub(crate) async fn list(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+        token: &SecretString,
+    ) -> Result<Box<RawValue>, GraphError> {
+        let mut url = self.at(path);
+        url.query_pairs_mut().extend_pairs(query);
+        self.call(self.client.get(url).timeout(CALL), token).await
+    }
+
     async fn call<T: DeserializeOwned>(
         &self,
         request: reqwest::RequestBuilder,

@@ -16,6 +16,7 @@ mod number;
 mod person;
 mod signature;
 pub mod split;
+pub mod templates;
 mod usage;
 pub mod webhook;
 

@@ -17,6 +17,8 @@ pub struct Report {
     pub now: Timestamp,
     /// Since when the customer may be written to.
     pub window: Window,
+    /// Until when Meta charges nothing, if an advert brought them.
+    pub free_until: Option<Timestamp>,
     /// Whether there is a way to them at all; a number may have gone to somebody else.
     pub reachable: bool,
     /// The business number as people read it.
@@ -43,7 +45,9 @@ impl Report {
     pub fn say(&self, locale: Locale) -> String {
         let [window, messages, number] = [("Ventana", "Window"), ("Mensajes", "Messages"), ("Número", "Number")]
             .map(|(es, en)| pick(locale, es, en));
-        let mut lines = vec![format!("**{window}**: {}", self.window(locale)), String::new()];
+        let free = self.free_until.filter(|until| *until > self.now).map(|until| self.free(until, locale));
+        let mut lines =
+            vec![format!("**{window}**: {}{}", self.window(locale), free.unwrap_or_default()), String::new()];
         if self.last.is_empty() {
             lines.push(format!("**{messages}**: {}", pick(locale, "ninguno reciente.", "none lately.")));
         } else {
@@ -88,6 +92,14 @@ impl Report {
         match locale {
             Locale::Es => format!("cerrada desde hace {ago}; usa una plantilla."),
             Locale::En => format!("closed {ago} ago; use a template."),
+        }
+    }
+
+    fn free(&self, until: Timestamp, locale: Locale) -> String {
+        let left = span(until.since(self.now), locale);
+        match locale {
+            Locale::Es => format!(" Llegó por un anuncio: durante {left} más nada se cobra, plantillas incluidas."),
+            Locale::En => format!(" An advert brought them: for {left} more nothing is charged, templates included."),
         }
     }
 
@@ -162,7 +174,15 @@ mod tests {
     const NOON: Timestamp = Timestamp::from_secs(1_795_190_400);
 
     fn report(window: Window, last: Vec<Told>) -> Report {
-        Report { now: NOON, window, reachable: true, number: "+52 55 5555 0100".to_owned(), hold: None, last }
+        Report {
+            now: NOON,
+            window,
+            free_until: None,
+            reachable: true,
+            number: "+52 55 5555 0100".to_owned(),
+            hold: None,
+            last,
+        }
     }
 
     fn told(minutes: u64, begins: &str, part: Part) -> Told {

@@ -1,0 +1,141 @@
+//! Message templates: what Meta approved, what an agent picked, and whether the one fits the other. Everything that can be
+//! judged before Meta is asked is judged here (whatsapp-cloud-api.md §4.2).
+
+mod fill;
+mod text;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+pub use fill::{Filled, FilledButton, FilledHeader};
+pub use text::Text;
+
+use crate::message::MediaKind;
+
+/// A template as Meta has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template {
+    /// Its name.
+    pub name: String,
+    /// Its language, as Meta spells it: `es_MX`.
+    pub language: String,
+    /// What it is for.
+    pub category: Category,
+    /// Whether it may be sent.
+    pub standing: Standing,
+    /// Whether its values have names; if not, they have places.
+    pub named: bool,
+    /// What stands above the body.
+    pub header: Option<Header>,
+    /// The body.
+    pub body: Text,
+    /// Its buttons, in their order.
+    pub buttons: Vec<Button>,
+    /// Whether it has parts that nobody can fill from Chatwoot: a carousel, a catalog, a place, an offer.
+    pub beyond_us: bool,
+}
+
+/// What a template is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Category {
+    /// Whoever stopped marketing gets none.
+    Marketing,
+    /// About something the customer has going.
+    Utility,
+    /// A code.
+    Authentication,
+    /// Whatever Meta calls it.
+    Other,
+}
+
+/// Whether a template may be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It may.
+    Approved,
+    /// Not for a while: customers complained.
+    Paused,
+    /// Not: rejected, pending, disabled, deleted.
+    Closed,
+}
+
+/// What stands above the body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Header {
+    /// A line.
+    Text(Text),
+    /// A file of this kind: picture, film or document.
+    File(MediaKind),
+}
+
+/// A button.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Button {
+    /// Leads to an address, which may end in a value.
+    Url(Text),
+    /// Answers.
+    QuickReply,
+    /// Copies a code.
+    CopyCode,
+    /// Opens a form.
+    Flow,
+    /// Needs nothing: a phone number, a request.
+    Fixed,
+}
+
+/// What an agent picked. It names a person's things: it may stand in a queue, never in the table.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Picked {
+    /// The template's name.
+    pub name: String,
+    /// Its language, where it was said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+    /// Values of the body, by place or name.
+    pub body: BTreeMap<String, String>,
+    /// Values of a header's line.
+    pub header: BTreeMap<String, String>,
+    /// The address of the header's file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// Its name, shown for a document.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filename: Option<String>,
+    /// Values of the buttons, by their place from 0.
+    pub buttons: BTreeMap<usize, String>,
+}
+
+/// Why a picked template cannot be sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fault {
+    /// There is none of that name and language.
+    Missing,
+    /// It is paused.
+    Paused,
+    /// It is not approved.
+    Closed,
+    /// It has parts this bridge cannot fill.
+    BeyondUs,
+    /// A value is missing or empty.
+    NoValue,
+    /// More or fewer values than it has places.
+    Count,
+    /// A value has a line break, a tab, or more than four blanks in a row.
+    Blanks,
+    /// Filled in, it is longer than WhatsApp takes.
+    TooLong,
+    /// The header's file is missing.
+    NoFile,
+    /// The header's file is of another kind than the template wants.
+    WrongFile,
+    /// A button's value is missing.
+    NoButton,
+    /// What was picked is known no more: its callback was lost.
+    #[default]
+    Lost,
+    /// It is marketing, and the customer wants none.
+    OptedOut,
+}
