@@ -118,7 +118,7 @@ impl Send {
             let entry = entries.iter().find(|entry| entry.message == message.id);
             Told {
                 written_at: message.created_at().unwrap_or(now),
-                begins: message.text(),
+                begins: message.text().to_owned(),
                 outgoing: entry.map(|entry| entry.outgoing.clone()),
             }
         };

@@ -3,15 +3,19 @@
 
 mod commands;
 mod dispatch;
+mod interactive;
 mod look;
+mod place;
 mod plan;
 mod receipts;
+mod turn;
 mod upload;
+mod voice;
 mod waiting;
 
-use std::{sync::atomic::AtomicI64, time::Duration};
+use std::{collections::BTreeSet, sync::atomic::AtomicI64, time::Duration};
 
-use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use bridge::{BridgeError, Clients, Settings, StartError};
 use domain::{Class, Classify as _, Hint, MessageId, OutboundTask, SharedClock, Timestamp};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
@@ -48,9 +52,14 @@ enum Looked {
         /// Not after this, since the agent has to be told by then.
         at_most: Option<Duration>,
     },
+    /// More would be too fast; nothing is wrong.
+    Paced {
+        /// Not before this.
+        after: Duration,
+    },
     /// The number cannot send. Whoever lets it send again gives a hint, and so does every round until then.
     Held,
-    /// The invocation's time is nearly over.
+    /// The invocation's time is nearly over, or others have waited long enough.
     OutOfTime,
 }
 
@@ -67,6 +76,8 @@ struct Task<'a> {
     suspect: bool,
     /// What of the customer's a look ticks.
     due: &'a Due,
+    /// Whether other conversations are in the same batch.
+    shared: bool,
 }
 
 /// Serves invocations until the process ends.
@@ -109,7 +120,8 @@ impl Send {
     pub async fn handle(&self, event: SqsEvent, left: Duration) -> SqsBatchResponse {
         let until = Instant::now() + left;
         let due = Due::default();
-        let drained = self.drain.run_groups(event, |records| self.group(records, until, &due)).await;
+        let shared = groups(&event) > 1;
+        let drained = self.drain.run_groups(event, |records| self.group(records, until, shared, &due)).await;
         self.tick(due, until).await;
         self.metrics.add(Metric::Retried, drained.retried);
         self.metrics.add(Metric::Poisoned, drained.poisoned);
@@ -118,7 +130,7 @@ impl Send {
     }
 
     /// What is no message has groups of its own.
-    async fn group(&self, records: Vec<Record>, until: Instant, due: &Due) -> Vec<Verdict> {
+    async fn group(&self, records: Vec<Record>, until: Instant, shared: bool, due: &Due) -> Vec<Verdict> {
         let mut verdicts = Vec::new();
         let beside = |record: &&Record| !matches!(task(&record.body), Some(OutboundTask::HintV1(_)) | None);
         for record in records.iter().take_while(beside) {
@@ -129,7 +141,7 @@ impl Send {
         }
         let rest = records[verdicts.len()..].to_vec();
         if !rest.is_empty() {
-            verdicts.extend(self.conversation(rest, until, due).await);
+            verdicts.extend(self.conversation(rest, until, shared, due).await);
         }
         verdicts
     }
@@ -144,7 +156,8 @@ impl Send {
             Some(OutboundTask::HintV1(_)) | None => return Verdict::Poison { reason: "unreadable_task" },
         };
         let hint = Hint::look(command.channel.clone(), command.account, command.conversation);
-        let task = Task { hint, templates: Vec::new(), hinted_at: record.sent_at, until, suspect: false, due };
+        let task =
+            Task { hint, templates: Vec::new(), hinted_at: record.sent_at, until, suspect: false, due, shared: false };
         let mut done = self.command(&task, command.message).await;
         if done.as_ref().is_err_and(BridgeError::is_chatwoot_token) && self.clients.renew_chatwoot_token().await {
             done = self.command(&task, command.message).await;
@@ -156,7 +169,7 @@ impl Send {
     }
 
     /// All hints of a batch for one conversation are one look.
-    async fn conversation(&self, records: Vec<Record>, until: Instant, due: &Due) -> Vec<Verdict> {
+    async fn conversation(&self, records: Vec<Record>, until: Instant, shared: bool, due: &Due) -> Vec<Verdict> {
         let parsed: Vec<Option<Hint>> = records.iter().map(|record| hint(&record.body)).collect();
         let Some(hint) = parsed.iter().flatten().next().cloned() else {
             return vec![Verdict::Poison { reason: "unreadable_task" }; records.len()];
@@ -170,6 +183,7 @@ impl Send {
             until,
             suspect: records.iter().any(|record| record.receives >= SUSPECT),
             due,
+            shared,
         };
         self.metrics.add(Metric::Coalesced, records.len().saturating_sub(1));
         let mut looked = self.look(&task).await;
@@ -180,6 +194,7 @@ impl Send {
         let verdict = match looked {
             Ok(Looked::UpToDate | Looked::Held) => Verdict::Done,
             Ok(Looked::OutOfTime) => Verdict::Retry { after: Some(Duration::ZERO) },
+            Ok(Looked::Paced { after }) => Verdict::Retry { after: Some(after) },
             Ok(Looked::Waits { after, at_most }) => {
                 // What Meta asks for is the least; a limit that lasts is not asked again at that pace for hours.
                 let pace = after.unwrap_or_default().max(backoff(first.receives, &first.id));
@@ -215,6 +230,12 @@ impl Send {
             Class::Poison => Verdict::Poison { reason: "unusable_item" },
         }
     }
+}
+
+/// How many conversations a batch is about.
+fn groups(event: &SqsEvent) -> usize {
+    let group = |record: &SqsMessage| record.attributes.get("MessageGroupId").cloned();
+    event.records.iter().map(group).collect::<BTreeSet<_>>().len()
 }
 
 fn task(body: &str) -> Option<OutboundTask> {

@@ -6,12 +6,19 @@ use std::{collections::HashMap, time::Duration};
 use bridge::{BridgeError, tell};
 use chatwoot::{Chatwoot, ChatwootError, Contact, listing::Listed};
 use domain::{
-    Channel, CustomerId, Identity, MessageId, Outcome, Outgoing, Part, Timestamp, WaId, outgoing::Mark, words::Trouble,
+    Channel, CustomerId, Identity, Locale, MessageId, Outcome, Outgoing, Part, Timestamp, WaId, outgoing::Mark,
+    pacing::Pair, words::Trouble,
 };
 use platform::Metric;
 use store::{Conversation, Entry, Found, Reach};
 
-use crate::{Looked, Send, Task, dispatch::With, plan::plan, receipts::heard};
+use crate::{
+    Looked, Send, Task,
+    dispatch::With,
+    plan::{self, plan},
+    receipts::heard,
+    turn::Turn,
+};
 
 /// An agent message first seen later than this is not sent by itself.
 pub(crate) const LATE: Duration = Duration::from_secs(3600);
@@ -91,9 +98,10 @@ impl Send {
             }
         }
         let with = With { chatwoot, channel, conversation, customer, thread: thread.as_ref(), until: task.until };
+        let mut turn = Turn::begin(task, conversation);
         let mut untold = None;
         for at in 0..rows.len() {
-            let looked = self.row(task, &with, &mut rows[at], listed_at).await;
+            let looked = self.row(task, &with, &mut turn, &mut rows[at], listed_at).await;
             if !matches!(looked, Ok(Looked::UpToDate)) {
                 task.due.note(task, &with, &rows, listed_at);
                 if let Err(error) = self.pass_on_commands(task, conversation, &rows, listed_at).await {
@@ -137,6 +145,7 @@ impl Send {
         &self,
         task: &Task<'_>,
         with: &With<'_>,
+        turn: &mut Turn,
         row: &mut Row,
         listed_at: Timestamp,
     ) -> Result<Looked, BridgeError> {
@@ -160,10 +169,10 @@ impl Send {
             *entry = known;
         }
         if !task.suspect || entry.outgoing.next_part().is_none() {
-            return self.drive(with, &row.message, entry).await;
+            return self.drive(with, turn, &row.message, entry).await;
         }
         self.begin_suspect(entry).await?;
-        let looked = self.drive(with, &row.message, entry).await;
+        let looked = self.drive(with, turn, &row.message, entry).await;
         self.acquit(entry).await?;
         looked
     }
@@ -212,13 +221,15 @@ impl Send {
         let entries =
             if listed.is_empty() { Vec::new() } else { self.clients.outbox.after(account, id, after).await? };
         let mut entries: HashMap<MessageId, Entry> = entries.into_iter().map(|entry| (entry.message, entry)).collect();
+        let locale = self.clients.locale;
         let row = |message: Listed| {
             let known = entries.remove(&message.id);
             let new = || {
                 let written_at = message.created_at().unwrap_or(listed_at);
                 // Agents' messages from before the bridge looked after the conversation are not ours to judge.
                 let ours = message.is_for_customer() && written_at >= conversation.known_since - LATE;
-                let outgoing = ours.then(|| first_sight(&message, task, listed_at.since(written_at), listed_at))?;
+                let outgoing =
+                    ours.then(|| first_sight(&message, task, locale, listed_at.since(written_at), listed_at))?;
                 Some(Entry::new(account, id, message.id, conversation.customer.clone(), outgoing))
             };
             let entry = known.or_else(new);
@@ -265,6 +276,7 @@ impl Send {
             seen: None,
             heard: None,
             ticked: None,
+            pair: Pair::default(),
         });
         let adopted = Conversation { customer, ..known };
         self.clients.conversations.adopt(&adopted).await?;
@@ -318,13 +330,13 @@ async fn correct(
     Ok(())
 }
 
-fn first_sight(message: &Listed, task: &Task<'_>, late: Duration, now: Timestamp) -> Outgoing {
-    let parts = plan(message).len();
+fn first_sight(message: &Listed, task: &Task<'_>, locale: Locale, late: Duration, now: Timestamp) -> Outgoing {
+    let parts = plan(message, locale).len();
     let mut outgoing = Outgoing::new(now, parts);
     let trouble = if task.templates.contains(&message.id) {
         Some(Trouble::Template)
     } else if parts == 0 {
-        Some(Trouble::Empty)
+        Some(plan::nothing(message))
     } else {
         (late > LATE).then_some(Trouble::SeenTooLate)
     };

@@ -2,14 +2,30 @@
 //! of "part 2".
 
 use chatwoot::listing::{File, Listed};
-use domain::markup;
-use whatsapp::split::{CAPTION_LIMIT, TEXT_LIMIT, length, split};
+use domain::{
+    Locale, markup,
+    message::Location,
+    words::{Trouble, inbound::Inbound},
+};
+use whatsapp::{
+    interactive::Menu,
+    split::{CAPTION_LIMIT, TEXT_LIMIT, length, split},
+};
+
+use crate::{
+    interactive::{self, Shown},
+    place,
+};
 
 /// One part.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Piece<'m> {
     /// Words.
     Text(String),
+    /// A question with buttons or a list.
+    Menu(Menu),
+    /// A place on the map.
+    Location(Location),
     /// A file, with or without words.
     File {
         /// The file in Chatwoot.
@@ -20,26 +36,59 @@ pub(crate) enum Piece<'m> {
 }
 
 /// The parts of a message, in the order they go out: words first, unless they fit under the first file that takes words.
-pub(crate) fn plan(message: &Listed) -> Vec<Piece<'_>> {
-    let text = markup::to_whatsapp(&message.text());
-    let files: Vec<&File> = message.files().iter().collect();
-    let captioned = files.iter().position(|file| takes_caption(file)).filter(|_| length(&text) <= CAPTION_LIMIT);
+pub(crate) fn plan(message: &Listed, locale: Locale) -> Vec<Piece<'_>> {
+    if message.has_lost_items() {
+        return Vec::new();
+    }
+    let files = message.files();
+    let file = |file| Piece::File { file, caption: None };
+    let text = match words(message, locale) {
+        Words::Text(text) => text,
+        Words::Alone(piece) => return std::iter::once(piece).chain(files.iter().map(file)).collect(),
+    };
+    let captioned = files.iter().position(takes_caption).filter(|_| length(&text) <= CAPTION_LIMIT);
     let mut caption = captioned.and((!text.is_empty()).then_some(text.clone()));
     let mut pieces: Vec<Piece<'_>> = match caption {
         Some(_) => Vec::new(),
         None => split(&text, TEXT_LIMIT).into_iter().map(Piece::Text).collect(),
     };
-    for (at, file) in files.into_iter().enumerate() {
+    for (at, file) in files.iter().enumerate() {
         let caption = if captioned == Some(at) { caption.take() } else { None };
         pieces.push(Piece::File { file, caption });
     }
     pieces
 }
 
-/// Only a sound takes none; whatever else it turns out to be goes as picture, film or document.
+/// Why a message has no parts.
+pub(crate) fn nothing(message: &Listed) -> Trouble {
+    if message.has_lost_items() { Trouble::ItemsLost } else { Trouble::Empty }
+}
+
+/// What a message says without its files.
+enum Words<'m> {
+    /// Text of any length.
+    Text(String),
+    /// A part that takes no file beside it.
+    Alone(Piece<'m>),
+}
+
+fn words(message: &Listed, locale: Locale) -> Words<'_> {
+    let text = markup::to_whatsapp(message.text());
+    match message.rich().map(|rich| interactive::shown(&text, &rich, locale)) {
+        Some(Shown::Menu(menu)) => Words::Alone(Piece::Menu(menu)),
+        Some(Shown::Text(text)) => Words::Text(text),
+        None => {
+            let generic = Inbound::Location.say(locale);
+            let place = place::read(&text, generic.trim_start_matches('📍').trim());
+            place.map_or(Words::Text(text), |place| Words::Alone(Piece::Location(place)))
+        }
+    }
+}
+
+/// Only a sound and cards of people take none; whatever else it turns out to be goes as picture, film or document.
 fn takes_caption(file: &File) -> bool {
     let sound = file.content_type.as_deref().is_some_and(|mime| mime.starts_with("audio/"));
-    !sound && file.file_type.as_deref() != Some("audio")
+    !sound && file.file_type.as_deref() != Some("audio") && !crate::upload::is_cards(file)
 }
 
 #[cfg(test)]
@@ -56,11 +105,13 @@ mod tests {
         let message = message(text, files);
         let name = |piece: &Piece<'_>| match piece {
             Piece::Text(text) => format!("text {}", text.len()),
+            Piece::Menu(_) => "menu".to_owned(),
+            Piece::Location(_) => "place".to_owned(),
             Piece::File { file, caption } => {
                 format!("{} {}", file.file_type.as_deref().unwrap_or_default(), caption.as_deref().unwrap_or("-"))
             }
         };
-        plan(&message).iter().map(name).collect()
+        plan(&message, Locale::Es).iter().map(name).collect()
     }
 
     #[test]
@@ -71,7 +122,7 @@ mod tests {
 
     #[test]
     fn an_agents_marks_become_whatsapps() {
-        assert_eq!(plan(&message("**Hoy** 5\\*3", &json!([]))), [Piece::Text("*Hoy* 5*3".to_owned())]);
+        assert_eq!(plan(&message("**Hoy** 5\\*3", &json!([])), Locale::Es), [Piece::Text("*Hoy* 5*3".to_owned())]);
         let image = json!([{ "file_type": "image", "data_url": "a" }]);
         assert_eq!(shape("*la roja*", &image), ["image _la roja_"]);
     }

@@ -6,16 +6,22 @@ use std::sync::{
 };
 
 use bridge::Clients;
+use bytes::{Bytes, BytesMut};
 use chatwoot::{Chatwoot, ChatwootError, files, listing::File};
-use domain::{Channel, Class, Classify as _, message::MediaKind, words::Trouble};
-use futures_util::StreamExt as _;
+use domain::{Channel, Class, Classify as _, message::MediaKind, vcard, words::Trouble};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream, stream::BoxStream};
 use reqwest::{Body, header};
 use secrecy::SecretString;
 use whatsapp::{
-    compose::Piece,
+    compose::{CARDS, Piece},
     graph::{Upload, file_timeout},
     media,
 };
+
+use crate::voice;
+
+/// The largest file that is read as cards of people; a photo in it makes it larger, and a document.
+const CARD_FILE: u64 = 64 * 1024;
 
 /// Why a file is not at Meta.
 #[derive(Debug)]
@@ -26,6 +32,11 @@ pub(crate) enum NotUploaded {
     Missing,
     /// Chatwoot's storage does not give it out whole just now.
     Unwell,
+    /// Meta does not take it under this type.
+    WrongType {
+        /// Meta's code for that.
+        code: i64,
+    },
     /// Meta cannot take it now.
     NotNow,
     /// Meta refused the token.
@@ -37,10 +48,30 @@ impl NotUploaded {
     pub(crate) fn trouble(&self) -> Trouble {
         match self {
             Self::Never(trouble) => *trouble,
+            Self::WrongType { code } => Trouble::Refused { code: *code },
             Self::Unauthorized => Trouble::Refused { code: 190 },
             Self::Missing | Self::Unwell | Self::NotNow => Trouble::FileUnreadable,
         }
     }
+}
+
+/// Whether a file holds cards of people, by what Chatwoot says of it.
+pub(crate) fn is_cards(file: &File) -> bool {
+    let mime = file.content_type.as_deref().map(media::essence).unwrap_or_default();
+    let name = || file.data_url.as_deref().and_then(files::name).unwrap_or_default();
+    matches!(mime.as_str(), "text/vcard" | "text/x-vcard" | "text/directory") || name().to_lowercase().ends_with(".vcf")
+}
+
+/// A file that Chatwoot is giving out.
+struct Opened {
+    name: String,
+    mime_type: String,
+    size: u64,
+    /// Its first bytes, which also stand in `bytes`.
+    head: Bytes,
+    bytes: BoxStream<'static, reqwest::Result<Bytes>>,
+    /// Whether Chatwoot's storage broke off.
+    broke_off: Arc<AtomicBool>,
 }
 
 /// Uploads a file; what comes back can be sent.
@@ -52,6 +83,39 @@ pub(crate) async fn upload(
     file: &File,
     caption: Option<&str>,
 ) -> Result<Piece, NotUploaded> {
+    if is_cards(file) && file.file_size.is_none_or(|size| size <= CARD_FILE) {
+        let cards = cards(chatwoot, file).await?;
+        if (1..=CARDS).contains(&cards.len()) {
+            return Ok(Piece::Contacts(cards));
+        }
+    }
+    let mut opened = open(chatwoot, file).await?;
+    if caption.is_none() && voice::is_recording(&opened.name, &opened.mime_type) && opened.size <= voice::LONGEST {
+        opened = spoken(opened).await?;
+    }
+    let (name, size) = (opened.name.clone(), opened.size);
+    let kind = match media::outgoing_kind(&opened.mime_type, size, &opened.head) {
+        // Words must not get lost because a file turns out to be a sound.
+        kind if caption.is_some() && !media::takes_caption(kind) => MediaKind::Document,
+        kind => kind,
+    };
+    let types = match kind {
+        MediaKind::Document => media::upload_types(&opened.mime_type, size),
+        _ => vec![opened.mime_type.clone()],
+    };
+    let mut left = types.into_iter();
+    while let Some(mime_type) = left.next() {
+        match post(clients, channel, token, opened, mime_type).await {
+            Ok(id) => return Ok(Piece::File { kind, id, caption: caption.map(str::to_owned), filename: Some(name) }),
+            Err(NotUploaded::WrongType { .. }) if left.len() > 0 => opened = open(chatwoot, file).await?,
+            Err(other) => return Err(other),
+        }
+    }
+    Err(NotUploaded::Never(Trouble::FileUnreadable))
+}
+
+/// Opens a file, reads its beginning, and checks what can be checked before Meta is asked.
+async fn open(chatwoot: &Chatwoot, file: &File) -> Result<Opened, NotUploaded> {
     let url = file.data_url.as_deref().unwrap_or_default();
     let response = match chatwoot.file(url, file_timeout(media::LIMIT)).await {
         Ok(response) => response,
@@ -67,9 +131,9 @@ pub(crate) async fn upload(
     };
     let header = |name| response.headers().get(name).and_then(|value: &header::HeaderValue| value.to_str().ok());
     let size: Option<u64> = header(header::CONTENT_LENGTH).and_then(|size| size.parse().ok());
-    let mime_type =
-        file.content_type.as_deref().or_else(|| header(header::CONTENT_TYPE)).unwrap_or("application/octet-stream");
-    let mime_type = media::essence(mime_type);
+    let name = files::name(url).and_then(|name| media::safe_name(&name));
+    let mime_type = file.content_type.as_deref().or_else(|| header(header::CONTENT_TYPE)).unwrap_or_default();
+    let mime_type = media::canonical(mime_type, name.as_deref().unwrap_or_default());
     let Some(size) = size.or(file.file_size) else { return Err(NotUploaded::Unwell) };
     if size > media::LIMIT {
         return Err(NotUploaded::Never(Trouble::FileTooLarge));
@@ -78,35 +142,106 @@ pub(crate) async fn upload(
         tracing::warn!("an agent's file is not as long as Chatwoot says");
         return Err(NotUploaded::Unwell);
     }
-    let kind = match media::outgoing_kind(&mime_type, size) {
-        // Words must not get lost because a file turns out to be a sound.
-        kind if caption.is_some() && !media::takes_caption(kind) => MediaKind::Document,
-        kind => kind,
-    };
-    let name = files::name(url).and_then(|name| media::safe_name(&name));
-    let name = name.unwrap_or_else(|| format!("archivo.{}", media::ending(&mime_type)));
+    if size == 0 {
+        return Err(NotUploaded::Never(Trouble::FileUnreadable));
+    }
     let broke_off = Arc::new(AtomicBool::new(false));
     let mark = Arc::clone(&broke_off);
     let bytes = response.bytes_stream().map(move |chunk| {
         mark.fetch_or(chunk.is_err(), Ordering::SeqCst);
         chunk.map_err(reqwest::Error::without_url)
     });
-    let upload = Upload { filename: name.clone(), mime_type, size, body: Body::wrap_stream(bytes) };
+    let (head, bytes) = peek(bytes.boxed()).await.map_err(|error| {
+        tracing::warn!(%error, "an agent's file broke off at its very beginning");
+        NotUploaded::Unwell
+    })?;
+    let name = name.unwrap_or_else(|| format!("archivo.{}", media::ending(&mime_type)));
+    Ok(Opened { name, mime_type, size, head, bytes, broke_off })
+}
+
+/// The beginning of a stream, and all of it.
+async fn peek(
+    mut bytes: BoxStream<'static, reqwest::Result<Bytes>>,
+) -> reqwest::Result<(Bytes, BoxStream<'static, reqwest::Result<Bytes>>)> {
+    let mut head = BytesMut::new();
+    while head.len() < media::HEAD {
+        match bytes.next().await {
+            Some(chunk) => head.extend_from_slice(&chunk?),
+            None => break,
+        }
+    }
+    let head = head.freeze();
+    let whole = stream::iter([Ok(head.clone())]).chain(bytes);
+    Ok((head, whole.boxed()))
+}
+
+async fn post(
+    clients: &Clients,
+    channel: &Channel,
+    token: &SecretString,
+    opened: Opened,
+    mime_type: String,
+) -> Result<domain::MediaId, NotUploaded> {
+    let filename = media::upload_name(&opened.name, &mime_type);
+    let upload = Upload { filename, mime_type, size: opened.size, body: Body::wrap_stream(opened.bytes) };
     match clients.graph.upload(&channel.phone_number_id, token, upload).await {
-        Ok(id) => Ok(Piece::File { kind, id, caption: caption.map(str::to_owned), filename: Some(name) }),
-        Err(_) if broke_off.load(Ordering::SeqCst) => {
+        Ok(id) => Ok(id),
+        Err(_) if opened.broke_off.load(Ordering::SeqCst) => {
             tracing::warn!("an agent's file broke off on its way out of Chatwoot");
             Err(NotUploaded::Unwell)
         }
         Err(error) if error.is_unauthorized() => Err(NotUploaded::Unauthorized),
-        Err(error) if error.class() == Class::Permanent => {
+        Err(error) if error.class() == Class::Permanent => Err(match error.code() {
             // Of an upload, "invalid parameter" means the file itself; the agent is told what to do about that.
-            let code = error.code().filter(|code| *code != 100).unwrap_or(131_053);
-            Err(NotUploaded::Never(Trouble::Refused { code }))
-        }
+            None | Some(100 | 131_053) => NotUploaded::WrongType { code: 131_053 },
+            Some(code) => NotUploaded::Never(Trouble::Refused { code }),
+        }),
         Err(error) => {
             tracing::warn!(%error, "a file could not be uploaded; it is tried again");
             Err(NotUploaded::NotNow)
         }
     }
+}
+
+/// A recording as a voice note; as it is, if it cannot be made one.
+async fn spoken(opened: Opened) -> Result<Opened, NotUploaded> {
+    let name = opened.name.clone();
+    let mime_type = opened.mime_type.clone();
+    let mp3 = whole(opened.bytes).await?;
+    let coded = mp3.clone();
+    // It takes the processor for seconds, and other conversations go on meanwhile.
+    let note = tokio::task::spawn_blocking(move || voice::note(&coded)).await.ok().flatten();
+    Ok(match note {
+        Some(note) => in_hand(name.replace(".mp3", ".ogg"), "audio/ogg".to_owned(), note.into()),
+        None => {
+            tracing::warn!("a recording could not be made a voice note; it goes as it is");
+            in_hand(name, mime_type, mp3)
+        }
+    })
+}
+
+/// A small file that is in memory.
+fn in_hand(name: String, mime_type: String, bytes: Bytes) -> Opened {
+    Opened {
+        name,
+        mime_type,
+        size: bytes.len() as u64,
+        head: bytes.slice(..media::HEAD.min(bytes.len())),
+        bytes: stream::iter([Ok(bytes)]).boxed(),
+        broke_off: Arc::default(),
+    }
+}
+
+async fn whole(bytes: BoxStream<'static, reqwest::Result<Bytes>>) -> Result<Bytes, NotUploaded> {
+    let chunks: Vec<Bytes> = bytes.try_collect().await.map_err(|_| NotUploaded::Unwell)?;
+    Ok(chunks.concat().into())
+}
+
+/// The cards in a file; none if it is too large, or none can be read in it.
+async fn cards(chatwoot: &Chatwoot, file: &File) -> Result<Vec<domain::message::Card>, NotUploaded> {
+    let opened = open(chatwoot, file).await?;
+    if opened.size > CARD_FILE {
+        return Ok(Vec::new());
+    }
+    Ok(vcard::parse(&String::from_utf8_lossy(&whole(opened.bytes).await?)))
 }

@@ -11,6 +11,7 @@ pub mod files;
 pub mod listing;
 mod messages;
 pub mod render;
+pub mod rich;
 mod signature;
 mod text;
 

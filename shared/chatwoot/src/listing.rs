@@ -1,9 +1,9 @@
 //! Messages as Chatwoot lists them: what `send` goes by. A callback is only a hint; this is the truth.
 
-use std::fmt::Write as _;
-
 use domain::{MessageId, Timestamp, Wamid, command::Called, markup};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+
+use crate::rich::{self, Rich};
 
 /// What a message is in Chatwoot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,17 +60,11 @@ struct Attributes {
     #[serde(default, deserialize_with = "lenient")]
     in_reply_to_external_id: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
-    items: Vec<Item>,
+    items: Vec<serde_json::Value>,
     #[serde(default, deserialize_with = "lenient")]
     external_error: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
     automation_rule_id: serde_json::Value,
-}
-
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-struct Item {
-    #[serde(default, deserialize_with = "lenient")]
-    title: Option<String>,
 }
 
 /// A file of a message.
@@ -224,16 +218,20 @@ impl Listed {
         &self.attachments
     }
 
-    /// What it says, choices included.
-    pub fn text(&self) -> String {
-        let mut text = markup::trimmed(self.content.as_deref().unwrap_or_default()).to_owned();
-        let items = &self.content_attributes.items;
-        if self.content_type.as_deref() == Some("input_select") {
-            for (at, title) in items.iter().filter_map(|item| item.title.as_deref()).enumerate() {
-                let _ = write!(text, "\n{}. {title}", at + 1);
-            }
-        }
-        text
+    /// What it says, in Markdown.
+    pub fn text(&self) -> &str {
+        markup::trimmed(self.content.as_deref().unwrap_or_default())
+    }
+
+    /// Whether it had choices or cards, which Chatwoot does not make without, and has none any more: Retry takes them off on
+    /// versions up to 4.15 (§2.5).
+    pub fn has_lost_items(&self) -> bool {
+        matches!(self.content_type.as_deref(), Some("input_select" | "cards")) && self.rich().is_none()
+    }
+
+    /// What it shows beside its words.
+    pub fn rich(&self) -> Option<Rich> {
+        rich::read(self.content_type.as_deref(), &self.content_attributes.items)
     }
 }
 
@@ -313,10 +311,14 @@ mod tests {
     }
 
     #[test]
-    fn choices_become_lines() {
-        let message = listed(json!({ "content_type": "input_select",
-            "content_attributes": { "items": [{ "title": "Contado", "value": "1" }, { "title": "Crédito", "value": "2" }] } }));
-        assert_eq!(message.text(), "Hola\n1. Contado\n2. Crédito");
+    fn choices_stand_beside_the_words() {
+        let items = json!({ "items": [{ "title": "Contado", "value": "1" }, { "title": "Crédito", "value": "2" }] });
+        let message = listed(json!({ "content_type": "input_select", "content_attributes": items }));
+        let Some(Rich::Choices(choices)) = message.rich() else { panic!("{message:?}") };
+        assert_eq!((message.text(), choices.len()), ("Hola", 2));
+        let odd = listed(json!({ "content_type": "input_select", "content_attributes": { "items": { "a": 1 } } }));
+        assert_eq!((odd.text(), odd.rich(), odd.has_lost_items()), ("Hola", None, true));
+        assert!(!message.has_lost_items() && !listed(json!({})).has_lost_items());
     }
 
     #[test]

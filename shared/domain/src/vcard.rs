@@ -1,6 +1,10 @@
 //! Address cards as a vCard 3.0 file (RFC 2426), which any address book opens.
 
+mod read;
+
 use crate::message::Card;
+
+pub use read::parse;
 
 /// A line longer than this many bytes goes on in the next one, after a space (RFC 2425 §5.8.1).
 const LINE: usize = 75;

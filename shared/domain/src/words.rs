@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{message::MediaKind, refusals};
 
 pub mod inbound;
+pub mod outbound;
 pub mod report;
 
 /// The language of the agents.
@@ -43,6 +44,8 @@ pub struct UnknownLocale;
 pub enum Trouble {
     /// More than 24 h since the customer's last message.
     WindowClosed,
+    /// The same, but a template costs nothing: an advert brought the customer less than 72 h ago.
+    WindowClosedFree,
     /// The customer never wrote, so there is no window.
     NeverWrote,
     /// We saw the message more than an hour after it was written.
@@ -64,6 +67,8 @@ pub enum Trouble {
     Unworkable,
     /// There is neither text nor a file in it.
     Empty,
+    /// Retry took the choices off the message in Chatwoot.
+    ItemsLost,
     /// A template was picked; this bridge does not send templates.
     Template,
     /// We do not know whom the conversation is with.
@@ -79,6 +84,10 @@ impl Trouble {
             Self::WindowClosed => (
                 "No entregado: pasaron más de 24 h desde su último mensaje; usa una plantilla.",
                 "Not delivered: more than 24 h have passed since their last message; use a template.",
+            ),
+            Self::WindowClosedFree => (
+                "No entregado: pasaron más de 24 h desde su último mensaje; usa una plantilla. No se cobra: llegó por un anuncio y fue atendido hace menos de 72 h.",
+                "Not delivered: more than 24 h have passed since their last message; use a template. It costs nothing: an advert brought them and they were answered less than 72 h ago.",
             ),
             Self::NeverWrote => (
                 "No entregado: esta persona aún no ha escrito por WhatsApp; usa una plantilla para empezar.",
@@ -111,6 +120,10 @@ impl Trouble {
             Self::Empty => (
                 "No entregado: el mensaje no tiene texto ni archivos.",
                 "Not delivered: the message has neither text nor files.",
+            ),
+            Self::ItemsLost => (
+                "No entregado: al reintentar, Chatwoot quitó las opciones del mensaje; vuelve a escribirlo.",
+                "Not delivered: on Retry Chatwoot took the choices off the message; write it again.",
             ),
             Self::Template => (
                 "No entregado: este puente todavía no envía plantillas; escribe el texto dentro de las 24 h.",
@@ -165,6 +178,8 @@ pub enum Line {
     SetAside,
     /// Sending is held up.
     SendingWaits,
+    /// Sending is held up no longer.
+    SendingGoesOn,
     /// A contact nobody has named.
     Nameless,
 }
@@ -246,6 +261,10 @@ impl Line {
             Self::SendingWaits => (
                 "WhatsApp no acepta mensajes en este momento. Los tuyos se reintentan solos mientras siga abierta la ventana de 24 h; no hace falta reenviarlos.",
                 "WhatsApp is not accepting messages right now. Yours are tried again by themselves while the 24 h window is open; there is no need to send them again.",
+            ),
+            Self::SendingGoesOn => (
+                "Ya se puede enviar otra vez por WhatsApp: lo que esperaba está saliendo.",
+                "Sending on WhatsApp works again: what was waiting is going out.",
             ),
             Self::Nameless => ("Cliente de WhatsApp", "WhatsApp customer"),
         };

@@ -33,6 +33,8 @@ pub(crate) struct Writing {
     pub quote: Option<i64>,
     pub files: Vec<File>,
     pub template: Option<Value>,
+    /// Content type and items.
+    pub rich: Option<(String, Value)>,
 }
 
 #[expect(clippy::unused_async, reason = "acts of people are awaited, as those of every other double")]
@@ -61,6 +63,13 @@ impl Agent {
     /// Sends files, all of them in one message.
     pub async fn sends_files(&self, conversation: i64, text: Option<&str>, files: Vec<File>) -> i64 {
         done(self.write(conversation, Writing { text: text.map(str::to_owned), files, ..Writing::default() }))
+    }
+
+    /// Sends `input_select`, `cards`, `form` or `article` with its items, which only the API can: a bot's or an integration's
+    /// way, under this user's name.
+    pub async fn sends_rich(&self, conversation: i64, text: Option<&str>, content_type: &str, items: Value) -> i64 {
+        let rich = Some((content_type.to_owned(), items));
+        done(self.write(conversation, Writing { text: text.map(str::to_owned), rich, ..Writing::default() }))
     }
 
     /// Picks a template; `content` is its text with the values filled in.
@@ -184,6 +193,10 @@ impl Agent {
         }
         if let Some(template) = writing.template {
             draft.additional_attributes.insert("template_params".to_owned(), template);
+        }
+        if let Some((content_type, items)) = writing.rich {
+            draft.content_type = content_type;
+            draft.content_attributes.insert("items".to_owned(), items);
         }
         for (filename, content_type, bytes) in writing.files {
             draft.blobs.push(stored(&mut state, Upload { filename, content_type, bytes: Bytes::from(bytes) }));

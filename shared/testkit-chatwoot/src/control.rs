@@ -83,6 +83,11 @@ struct Reply {
     private: bool,
     #[serde(default)]
     template_params: Option<Value>,
+    /// Of `input_select`, `cards`, `form`, `article`.
+    #[serde(default)]
+    content_type: Option<String>,
+    #[serde(default)]
+    items: Value,
 }
 
 async fn reply(State(chatwoot): State<Chatwoot>, Path(id): Path<i64>, Json(reply): Json<Reply>) -> Answer {
@@ -91,6 +96,7 @@ async fn reply(State(chatwoot): State<Chatwoot>, Path(id): Path<i64>, Json(reply
         private: reply.private,
         quote: reply.quote,
         template: reply.template_params,
+        rich: reply.content_type.map(|content_type| (content_type, reply.items)),
         files: Vec::new(),
     };
     written(chatwoot.someone().write(id, writing))

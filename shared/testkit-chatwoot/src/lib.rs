@@ -26,6 +26,7 @@ mod messages;
 mod params;
 mod present;
 mod public_api;
+mod rich;
 mod rows;
 mod shared;
 mod state;

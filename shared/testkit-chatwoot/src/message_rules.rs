@@ -6,6 +6,7 @@ use crate::{
     conversation_rules::stamp,
     errors::Refusal,
     liquid::{self, capitalize},
+    rich,
     rows::{Attributes, Conversation, ConversationStatus, Message, MessageStatus, MessageType, SenderRef},
     state::State,
 };
@@ -124,6 +125,9 @@ impl State {
             && !template_params_are_valid(params)
         {
             let reason = language.say("Los parámetros de la plantilla no son válidos", "Template params are invalid");
+            return Err(Refusal::unprocessable(&format!("{validation}: {reason}")));
+        }
+        if let Err(reason) = rich::check(&draft.content_type, draft.content_attributes.get("items")) {
             return Err(Refusal::unprocessable(&format!("{validation}: {reason}")));
         }
         if self.flooded(conversation.id) {

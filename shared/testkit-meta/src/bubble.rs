@@ -27,8 +27,36 @@ pub struct Bubble {
     pub wamid: String,
     /// The message this one quotes or reacts to.
     pub quoted: Option<String>,
+    /// What can be tapped under it: ids, titles, descriptions.
+    pub options: Vec<Tappable>,
     /// When it was written.
     pub at: Timestamp,
+}
+
+/// A reply button, or a row of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tappable {
+    /// Whether it stands in a list.
+    pub in_list: bool,
+    /// Comes back with the answer.
+    pub id: String,
+    /// What stands on it.
+    pub title: String,
+    /// What stands under a row.
+    pub description: Option<String>,
+}
+
+/// What can be tapped under a message of this type.
+pub(crate) fn options_of(kind: &str, message: &Value) -> Vec<Tappable> {
+    let action = &message[kind]["action"];
+    let option = |item: &Value, in_list| {
+        let text = |member: &str| item[member].as_str().map(str::to_owned);
+        Some(Tappable { in_list, id: text("id")?, title: text("title")?, description: text("description") })
+    };
+    let each = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let buttons = each(&action["buttons"]).into_iter().filter_map(|button| option(&button["reply"], false));
+    let rows = each(&action["sections"]).into_iter().flat_map(|section| each(&section["rows"]));
+    buttons.chain(rows.filter_map(|row| option(&row, true))).collect()
 }
 
 /// The message's content in words, as far as it has any.
@@ -65,11 +93,16 @@ fn card(card: &Value) -> String {
 
 fn interactive(object: &Value) -> String {
     let replies = [&object["button_reply"]["title"], &object["list_reply"]["title"]];
-    let body = &object["body"]["text"];
-    let buttons = object["action"]["buttons"].as_array().into_iter().flatten();
-    let titles = buttons.filter_map(|button| button["reply"]["title"].as_str()).map(|title| format!("[{title}]"));
-    let words = replies.into_iter().chain([body]).filter_map(Value::as_str).map(str::to_owned);
-    joined(words.chain(titles), "\n")
+    let parts = [&object["header"]["text"], &object["body"]["text"], &object["footer"]["text"]];
+    let words = replies.into_iter().chain(parts).filter_map(Value::as_str).map(str::to_owned);
+    let opens = object["action"]["button"].as_str().map(|label| format!("[{label}]"));
+    let options = options_of("interactive", &serde_json::json!({"interactive": object})).into_iter();
+    let options = options.map(|option| match (option.in_list, option.description) {
+        (false, _) => format!("[{}]", option.title),
+        (true, None) => format!("- {}", option.title),
+        (true, Some(description)) => format!("- {}: {description}", option.title),
+    });
+    joined(words.chain(opens).chain(options), "\n")
 }
 
 fn template(object: &Value) -> String {

@@ -24,6 +24,7 @@ impl Meta {
             .route("/customers/{wa_id}/chat", get(chat))
             .route("/customers/{wa_id}/text", post(text))
             .route("/customers/{wa_id}/file", post(file).layer(DefaultBodyLimit::disable()))
+            .route("/customers/{wa_id}/tap", post(tap))
             .route("/customers/{wa_id}/read", post(read))
             .route("/files/{id}", get(serve))
             .route("/faults", get(faults).post(add_fault).delete(clear_faults))
@@ -85,7 +86,7 @@ async fn chat(Shared(meta): Shared<Meta>, Path(id): Path<String>) -> Response {
         json!({
             "from_business": bubble.from_business, "kind": bubble.kind, "text": bubble.text, "status": bubble.status,
             "filename": bubble.filename, "mime": bubble.mime, "wamid": bubble.wamid, "quoted": bubble.quoted,
-            "at": bubble.at.as_secs(),
+            "at": bubble.at.as_secs(), "options": bubble.options.iter().map(|option| &option.title).collect::<Vec<_>>(),
             "file_url": bubble.media_id.as_ref().map(|id| format!("/files/{id}")),
         })
     });
@@ -98,6 +99,18 @@ async fn text(Shared(meta): Shared<Meta>, Path(id): Path<String>, Json(body): Js
         Some(wamid) => customer.replies_to(wamid, &body.text).await,
         None => customer.writes(&body.text).await,
     })
+}
+
+/// What is tapped under which message.
+#[derive(Deserialize)]
+struct Tap {
+    wamid: String,
+    title: String,
+}
+
+async fn tap(Shared(meta): Shared<Meta>, Path(id): Path<String>, Json(tap): Json<Tap>) -> Response {
+    let Some(customer) = meta.known(&id) else { return stranger() };
+    sent(customer.taps(&tap.wamid, &tap.title).await)
 }
 
 async fn file(

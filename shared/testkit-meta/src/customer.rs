@@ -107,6 +107,24 @@ impl Customer {
         self.sends(json!({"type": "text", "text": {"body": text}, "context": context})).await
     }
 
+    /// Taps what stands under a message of the business: the first option with this title.
+    pub async fn taps(&self, wamid: &str, title: &str) -> anyhow::Result<String> {
+        let context = self.context(wamid)?;
+        let option = {
+            let state = self.world.state();
+            let message = state.message(wamid).filter(|message| message.shown && message.bubble.from_business);
+            let mut options = message.into_iter().flat_map(|message| &message.bubble.options);
+            options.find(|option| option.title == title).cloned().context("nothing of this title can be tapped")?
+        };
+        let kind = if option.in_list { "list_reply" } else { "button_reply" };
+        let mut reply = json!({"id": option.id, "title": option.title});
+        if let Some(description) = option.description {
+            reply["description"] = description.into();
+        }
+        let interactive = json!({"type": kind, kind: reply});
+        self.sends(json!({"type": "interactive", "interactive": interactive, "context": context})).await
+    }
+
     /// Reacts to a message; an empty emoji takes the reaction back.
     pub async fn reacts(&self, wamid: &str, emoji: &str) -> anyhow::Result<String> {
         self.sends(json!({"type": "reaction", "reaction": {"message_id": wamid, "emoji": emoji}})).await
@@ -333,6 +351,7 @@ fn written(state: &State, number: &str, user_id: &str, item: &Value, at: domain:
         from_business: false,
         kind: shown_kind.into(),
         text: bubble::text_of(kind, item),
+        options: bubble::options_of(kind, item),
         filename: object["filename"].as_str().map(str::to_owned),
         mime: object["mime_type"].as_str().map(str::to_owned),
         bytes: media.map(|media| media.bytes.clone()),

@@ -25,7 +25,7 @@ mod webhook;
 mod wire;
 mod world;
 
-pub use bubble::Bubble;
+pub use bubble::{Bubble, Tappable};
 pub use customer::Customer;
 pub use meta::Meta;
 pub use postman::{Attempt, Delivery};

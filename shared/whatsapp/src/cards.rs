@@ -1,6 +1,7 @@
 //! Address cards (§2.2): every member optional, in each card.
 
 use domain::message::Card;
+use serde_json::{Value, json};
 
 use crate::fields::Fields;
 
@@ -22,6 +23,37 @@ pub(crate) fn read(message: &Fields<'_>) -> Vec<Card> {
         }
     }
     cards
+}
+
+/// A card as Meta takes it (§4.2): a name has to be there, whole and in parts.
+pub(crate) fn compose(card: &Card) -> Value {
+    let name = [card.name.as_ref(), card.company.as_ref(), card.phones.first()].into_iter().flatten().next();
+    let name = name.map_or("–", String::as_str);
+    let mut object = json!({ "name": { "formatted_name": name, "first_name": name } });
+    let mut list = |name: &str, member: &str, texts: &[String]| {
+        if !texts.is_empty() {
+            object[name] = texts.iter().map(|text| json!({ member: text })).collect();
+        }
+    };
+    list("phones", "phone", &card.phones);
+    list("emails", "email", &card.emails);
+    list("addresses", "street", &card.addresses);
+    list("urls", "url", &card.urls);
+    for (member, text) in [("company", &card.company), ("title", &card.title)] {
+        if let Some(text) = text {
+            object["org"][member] = json!(text);
+        }
+    }
+    // Meta wants it as YYYY-MM-DD, and the whole message falls with it.
+    if let Some(birthday) = card.birthday.as_deref().filter(|text| is_date(text)) {
+        object["birthday"] = json!(birthday);
+    }
+    object
+}
+
+fn is_date(text: &str) -> bool {
+    text.len() == 10
+        && text.bytes().enumerate().all(|(at, b)| if matches!(at, 4 | 7) { b == b'-' } else { b.is_ascii_digit() })
 }
 
 /// `origin` stands in each card; an earlier page had it one level up.
@@ -86,6 +118,18 @@ mod tests {
             (&read[1].addresses[..], &read[1].phones[..]),
             (&["Juárez 1, Puebla".into()][..], &["52155".into()][..])
         );
+    }
+
+    #[test]
+    fn a_card_goes_out_as_it_came_in() {
+        let json = r#"{"contacts":[{"name":{"formatted_name":"Eva Gil"},"phones":[{"phone":"+52 1"}],"emails":[{"email":"e@x"}],
+            "addresses":[{"street":"Juárez 1"}],"urls":[{"url":"https://x"}],"org":{"company":"Motos","title":"Jefa"},
+            "birthday":"1990-01-31"}]}"#;
+        let [card] = &cards(json)[..] else { panic!() };
+        let again = serde_json::json!({ "contacts": [compose(card)] }).to_string();
+        assert_eq!(cards(&again), [card.clone()]);
+        let odd = Card { birthday: Some("31/01".into()), name: None, phones: vec!["1".into()], ..card.clone() };
+        assert_eq!((compose(&odd).get("birthday"), &compose(&odd)["name"]["formatted_name"]), (None, &json!("Motos")));
     }
 
     #[test]

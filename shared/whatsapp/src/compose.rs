@@ -1,10 +1,15 @@
 //! A part of an agent's message becomes the body of `POST /{phone_number_id}/messages` (§4.1, §4.2).
 
-use domain::{Address, MediaId, Reference, Wamid, markup, message::MediaKind};
+use domain::{
+    Address, MediaId, Reference, Wamid, markup,
+    message::{Card, Location, MediaKind},
+};
 use serde_json::{Value, json};
 
+use crate::{cards, interactive::Menu};
+
 /// What one call sends.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Piece {
     /// Words; at most [`crate::split::TEXT_LIMIT`].
     Text(String),
@@ -19,7 +24,16 @@ pub enum Piece {
         /// Its name, shown for documents.
         filename: Option<String>,
     },
+    /// A question with buttons or a list.
+    Menu(Menu),
+    /// A place on the map.
+    Location(Location),
+    /// Cards of people; at most [`CARDS`].
+    Contacts(Vec<Card>),
 }
+
+/// Meta's pages name different numbers of cards a message may have (§4.2); this is the least.
+pub const CARDS: usize = 5;
 
 /// The body of the call.
 pub fn message(to: &Address, piece: &Piece, quote: Option<&Wamid>, reference: &Reference) -> Value {
@@ -30,11 +44,17 @@ pub fn message(to: &Address, piece: &Piece, quote: Option<&Wamid>, reference: &R
             if let Some(caption) = caption.as_ref().filter(|_| crate::media::takes_caption(*kind)) {
                 object["caption"] = json!(caption);
             }
+            if *kind == MediaKind::Voice {
+                object["voice"] = json!(true);
+            }
             if let Some(filename) = filename.as_ref().filter(|_| *kind == MediaKind::Document) {
                 object["filename"] = json!(filename);
             }
             (word(*kind), object)
         }
+        Piece::Menu(menu) => ("interactive", menu.compose()),
+        Piece::Location(place) => ("location", location(place)),
+        Piece::Contacts(cards) => ("contacts", cards.iter().map(cards::compose).collect()),
     };
     let mut body = json!({
         "messaging_product": "whatsapp",
@@ -56,6 +76,16 @@ pub fn message(to: &Address, piece: &Piece, quote: Option<&Wamid>, reference: &R
         body["context"] = json!({ "message_id": quote });
     }
     body
+}
+
+fn location(place: &Location) -> Value {
+    let mut object = json!({ "latitude": place.latitude, "longitude": place.longitude });
+    for (member, text) in [("name", &place.name), ("address", &place.address)] {
+        if let Some(text) = text {
+            object[member] = json!(text);
+        }
+    }
+    object
 }
 
 /// Meta's word for a kind of file.

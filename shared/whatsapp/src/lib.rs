@@ -9,14 +9,16 @@ mod content;
 mod error;
 mod fields;
 pub mod graph;
+pub mod interactive;
 pub mod media;
 mod moved;
 mod number;
 mod person;
 mod signature;
 pub mod split;
+mod usage;
 pub mod webhook;
 
-pub use error::{GraphError, SendError};
+pub use error::{GraphError, PAIR_LIMIT, SendError};
 pub use graph::Graph;
 pub use signature::{AppSecret, Verified};

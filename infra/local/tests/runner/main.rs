@@ -6,6 +6,7 @@ mod canary;
 mod canary_stage;
 mod contract;
 mod killed;
+mod large_files;
 mod page;
 mod sides;
 mod support;

@@ -163,17 +163,29 @@ pub(crate) fn exchange(base: &str, method: &str, path: &str, headers: &[(&str, &
 
 /// The functions that run as processes for the runner with this data directory.
 pub(crate) fn function_processes(data: &Path) -> Vec<String> {
+    let mut names: Vec<String> = running(data).into_iter().map(|(name, _)| name).collect();
+    names.sort();
+    names
+}
+
+/// The process of one of them.
+pub(crate) fn function_pid(data: &Path, function: &str) -> Option<u32> {
+    running(data).into_iter().find_map(|(name, pid)| (name == function).then_some(pid))
+}
+
+fn running(data: &Path) -> Vec<(String, u32)> {
     let mark = format!("LOCAL_CLOCK_FILE={}", data.canonicalize().unwrap().display());
     let processes = fs::read_dir("/proc").unwrap().filter_map(Result::ok).map(|entry| entry.path());
-    let mut names: Vec<String> = processes
+    processes
         .filter(|process| {
             fs::read(process.join("environ")).is_ok_and(|all| String::from_utf8_lossy(&all).contains(&mark))
         })
-        .filter_map(|process| fs::read_to_string(process.join("cmdline")).ok())
-        .filter_map(|line| Some(line.split_once("--function\0")?.1.trim_end_matches('\0').to_owned()))
-        .collect();
-    names.sort();
-    names
+        .filter_map(|process| {
+            let line = fs::read_to_string(process.join("cmdline")).ok()?;
+            let name = line.split_once("--function\0")?.1.trim_end_matches('\0').to_owned();
+            Some((name, process.file_name()?.to_str()?.parse().ok()?))
+        })
+        .collect()
 }
 
 /// Waits for what another process is about to do, which no clock of ours can hasten.

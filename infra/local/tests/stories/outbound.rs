@@ -226,19 +226,6 @@ async fn a_template_is_refused_in_words() {
 }
 
 #[tokio::test]
-async fn choices_of_an_automation_arrive_as_numbered_lines() {
-    let shop = Shop::open().await;
-    let choices = serde_json::json!({
-        "content": "¿Cómo paga?", "message_type": "outgoing", "content_type": "input_select",
-        "content_attributes": { "items": [{ "title": "Contado", "value": "1" }, { "title": "Crédito", "value": "2" }] },
-    });
-    let answer = shop.calls_chatwoot(&format!("/conversations/{}/messages", shop.conversation), &choices).await;
-    assert_eq!(answer, 200);
-    shop.world.work().await.unwrap();
-    assert_eq!(shop.ana.heard(), ["¿Cómo paga?\n1. Contado\n2. Crédito"]);
-}
-
-#[tokio::test]
 async fn a_file_that_cannot_be_read_or_that_meta_does_not_take_is_refused_in_words() {
     let shop = Shop::open().await;
     let heavy = vec![0; 101 * 1024 * 1024];
@@ -252,7 +239,10 @@ async fn a_file_that_cannot_be_read_or_that_meta_does_not_take_is_refused_in_wor
         shop.mark(message)
     };
     assert!(sends("moto.zip", "application/zip", &heavy).await.contains("pesa más de 100 MB"));
+    // Both ways of offering it are refused.
+    shop.meta_will_at("/media", crate::shop::refuses(400, 100), 2);
     assert!(sends("moto.gif", "image/gif", b"GIF89a").await.contains("WhatsApp no aceptó el archivo"));
+    assert!(sends("vacio.pdf", "application/pdf", b"").await.contains("no se pudo leer el archivo en Chatwoot"));
     shop.world.chatwoot.serve_files(testkit_chatwoot::FileMode::Missing);
     assert!(sends("moto.pdf", "application/pdf", b"%PDF").await.contains("no se pudo leer el archivo en Chatwoot"));
     assert!(shop.ana.heard().is_empty());

@@ -87,7 +87,12 @@ pub(super) fn fits(kind: &str, media: &Media, voice: bool) -> bool {
         "image" => IMAGE.contains(&mime),
         "video" => VIDEO.contains(&mime),
         "sticker" => mime == STICKER && (media.bytes.len() <= 100 * KB || is_animated(&media.bytes)),
-        "audio" => AUDIO.contains(&mime) && !is_vorbis(&media.bytes) && (!voice || mime == "audio/ogg"),
+        "audio" => {
+            AUDIO.contains(&mime)
+                && !is_vorbis(&media.bytes)
+                && !is_stereo(&media.bytes)
+                && (!voice || mime == "audio/ogg")
+        }
         _ => true,
     }
 }
@@ -95,6 +100,13 @@ pub(super) fn fits(kind: &str, media: &Media, voice: bool) -> bool {
 /// An Ogg file that holds Vorbis; browsers make them, WhatsApp plays only Opus.
 fn is_vorbis(bytes: &[u8]) -> bool {
     bytes.starts_with(b"OggS") && contains(bytes, b"\x01vorbis")
+}
+
+/// Opus with more than one channel; WhatsApp plays only mono.
+fn is_stereo(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"OggS")
+        && bytes.get(28..36) == Some(b"OpusHead")
+        && bytes.get(37).is_some_and(|channels| *channels != 1)
 }
 
 fn is_animated(bytes: &[u8]) -> bool {

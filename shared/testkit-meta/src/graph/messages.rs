@@ -244,6 +244,7 @@ fn written(
         from_business: true,
         kind: if object["voice"] == true { "voice".into() } else { kind.into() },
         text: bubble::text_of(kind, body),
+        options: bubble::options_of(kind, body),
         filename: filename.or_else(|| media.and_then(|media| media.filename.clone()).filter(|_| kind == "document")),
         mime: media.map(|media| media.mime.clone()),
         bytes: media.map(|media| media.bytes.clone()),

@@ -136,7 +136,7 @@ async fn what_meta_does_not_take_is_refused_with_its_code() -> anyhow::Result<()
         body
     };
     let buttons = |count: usize| {
-        let reply = |i| json!({"type": "reply", "reply": {"id": i, "title": "Sí"}});
+        let reply = |i| json!({"type": "reply", "reply": {"title": format!("Sí {i}"), "id": i}});
         let buttons: Vec<_> = (0..count).map(|i| reply(i.to_string())).collect();
         json!({"type": "button", "body": {"text": "¿?"}, "action": {"buttons": buttons}})
     };
@@ -152,6 +152,7 @@ async fn what_meta_does_not_take_is_refused_with_its_code() -> anyhow::Result<()
         (with(json!({"type": "location", "location": {"latitude": 91, "longitude": 0}})), 100),
         (with(json!({"type": "contacts", "contacts": [{"phones": []}]})), 131_008),
         (with(json!({"type": "interactive", "interactive": buttons(4)})), 131_009),
+        (with(json!({"type": "interactive", "interactive": {"type": "button", "action": {}}})), 131_008),
         (with(json!({"type": "template", "template": {"name": "x"}})), 131_008),
         (with(json!({"type": "text", "text": {"body": "x"}, "biz_opaque_callback_data": "x".repeat(513)})), 100),
         (json!({"to": ANA, "type": "text", "text": {"body": "x"}}), 100),

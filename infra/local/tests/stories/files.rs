@@ -1,0 +1,171 @@
+//! Agents' files: each arrives as the best kind WhatsApp has for it, with its name, or comes back with a reason.
+
+use std::time::Duration;
+
+use testkit_meta::Bubble;
+
+use crate::shop::{Shop, file, refuses};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const MIB: usize = 1024 * 1024;
+
+/// A second of speech, 44.1 kHz mono.
+const SPEECH: &[u8] = include_bytes!("../../../../shared/testkit/media/speech.mp3");
+
+/// As the dashboard names its recordings.
+const RECORDING: &str = "0b9d8a4e-3c51-4f0e-9a5b-2f1f0c6f7a11.mp3";
+
+impl Shop {
+    /// Sofía sends a file; what Ana gets.
+    async fn sends(&self, name: &str, mime: &str, bytes: &[u8]) -> Bubble {
+        let message = self.sofia.sends_files(self.conversation, None, vec![file(name, mime, bytes)]).await;
+        self.world.work().await.unwrap();
+        assert_eq!(self.mark(message), "sent", "{name}");
+        self.world.pass(MINUTE);
+        let got = self.ana.phone().pop().unwrap();
+        assert!(got.from_business, "{name} did not arrive");
+        got
+    }
+}
+
+fn opus(channels: u8) -> Vec<u8> {
+    let mut head = b"OggS".to_vec();
+    head.resize(28, 0);
+    head.extend(b"OpusHead\x01");
+    head.push(channels);
+    head.resize(900, 7);
+    head
+}
+
+#[tokio::test]
+async fn kinds_and_sizes_whatsapp_does_not_show_go_as_documents_with_their_names() {
+    let shop = Shop::open().await;
+    for (name, mime, size) in [
+        ("moto.gif", "image/gif", 900),
+        ("moto.heic", "image/heic", 900),
+        ("moto.webp", "image/webp", 900),
+        ("moto.bmp", "image/bmp", 900),
+        ("nota.wav", "audio/wav", 900),
+        ("nota.webm", "audio/webm", 900),
+        ("paseo.mov", "video/quicktime", 900),
+        ("paseo.webm", "video/webm", 900),
+        ("grande.jpg", "image/jpeg", 5 * MIB + 1),
+        ("largo.mp4", "video/mp4", 16 * MIB + 1),
+        ("disco.mp3", "audio/mpeg", 16 * MIB + 1),
+        ("todo.zip", "application/zip", 900),
+        ("lista.csv", "text/csv", 900),
+    ] {
+        let bytes = vec![7; size];
+        let got = shop.sends(name, mime, &bytes).await;
+        assert_eq!((got.kind.as_str(), got.filename.as_deref()), ("document", Some(name)));
+        assert!(got.bytes.as_deref() == Some(&bytes[..]), "{name}: other bytes");
+    }
+    for (name, mime, size, kind) in [
+        ("foto.jpg", "image/jpeg", 5 * MIB, "image"),
+        ("foto.jpg", "image/jpg", 900, "image"),
+        ("paseo.mp4", "video/mp4", 16 * MIB, "video"),
+        ("nota.m4a", "audio/x-m4a", 900, "audio"),
+        ("nota.mp3", "audio/mp3", 16 * MIB, "audio"),
+    ] {
+        assert_eq!(shop.sends(name, mime, &vec![7; size]).await.kind, kind, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn words_go_under_a_picture_that_became_a_document_too() {
+    let shop = Shop::open().await;
+    let picture = file("moto.gif", "image/gif", b"GIF89a");
+    shop.sofia.sends_files(shop.conversation, Some("mira"), vec![picture]).await;
+    shop.world.work().await.unwrap();
+    let got = shop.ana.phone().pop().unwrap();
+    assert_eq!((got.kind.as_str(), got.text.as_str()), ("document", "mira"));
+}
+
+#[tokio::test]
+async fn what_is_too_large_or_empty_never_reaches_meta() {
+    let shop = Shop::open().await;
+    // A fault that is never met shows that nobody called.
+    shop.meta_will_at("/media", refuses(500, 1), 1);
+    for (bytes, words) in [(vec![0; 100 * MIB + 1], "pesa más de 100 MB"), (Vec::new(), "no se pudo leer el archivo")]
+    {
+        let files = vec![file("todo.zip", "application/zip", &bytes)];
+        let message = shop.sofia.sends_files(shop.conversation, None, files).await;
+        shop.world.work().await.unwrap();
+        assert!(shop.mark(message).contains(words), "{}", shop.mark(message));
+    }
+    assert_eq!(shop.world.meta.faults().list().len(), 1);
+    assert!(shop.ana.heard().is_empty());
+}
+
+#[tokio::test]
+async fn a_type_meta_does_not_take_is_offered_once_more_as_any_file() {
+    let shop = Shop::open().await;
+    shop.meta_will_at("/media", refuses(400, 131_053), 1);
+    let got = shop.sends("todo.zip", "application/zip", b"PK").await;
+    assert_eq!((got.filename.as_deref(), got.mime.as_deref()), (Some("todo.zip"), Some("application/octet-stream")));
+    assert!(got.bytes.as_deref() == Some(&b"PK"[..]));
+}
+
+#[tokio::test]
+async fn a_recording_of_the_dashboard_arrives_as_a_voice_note() {
+    let shop = Shop::open().await;
+    let got = shop.sends(RECORDING, "audio/mpeg", SPEECH).await;
+    assert_eq!((got.kind.as_str(), got.mime.as_deref()), ("voice", Some("audio/ogg")));
+    let note = got.bytes.unwrap();
+    assert!(note.starts_with(b"OggS") && note.len() < SPEECH.len(), "{} bytes", note.len());
+    // An mp3 that somebody attached stays one, and so does a recording that cannot be read.
+    for (name, bytes) in [("nota.mp3", SPEECH), (RECORDING, &b"no mp3 at all"[..])] {
+        let got = shop.sends(name, "audio/mpeg", bytes).await;
+        assert_eq!((got.kind.as_str(), got.mime.as_deref()), ("audio", Some("audio/mpeg")), "{name}");
+        assert!(got.bytes.as_deref() == Some(bytes), "{name}: other bytes");
+    }
+}
+
+#[tokio::test]
+async fn a_voice_file_is_a_voice_note_if_whatsapp_can_play_it() {
+    let shop = Shop::open().await;
+    assert_eq!(shop.sends("nota.ogg", "audio/ogg", &opus(1)).await.kind, "voice");
+    assert_eq!(shop.sends("nota.ogg", "audio/ogg", &opus(2)).await.kind, "document");
+    assert_eq!(shop.sends("nota.ogg", "audio/ogg", b"OggS\0\x02\x01vorbis").await.kind, "document");
+    assert!(shop.world.chatwoot.messages(shop.conversation).iter().all(|message| message.status != "failed"));
+}
+
+#[tokio::test]
+async fn a_name_stays_as_it_was_unless_it_could_harm() {
+    let shop = Shop::open().await;
+    let long = format!("{}.pdf", "cotización ".repeat(20));
+    for (name, kept) in [
+        ("cotización Ñandú 🏍️ (1)+2 & 100%.pdf", "cotización Ñandú 🏍️ (1)+2 & 100-.pdf"),
+        ("../../etc/passwd.pdf", "-..-etc-passwd.pdf"),
+        ("factura\u{202e}fdp.exe.pdf", "facturafdp.exe.pdf"),
+        ("a\u{2066}b\u{200f}.pdf", "ab.pdf"),
+    ] {
+        let got = shop.sends(name, "application/pdf", b"%PDF").await;
+        assert_eq!(got.filename.as_deref(), Some(kept), "{name}");
+    }
+    let got = shop.sends(&long, "application/pdf", b"%PDF").await.filename.unwrap();
+    assert!(got.len() <= 200 && got.starts_with("cotización cotización") && got.ends_with(".pdf"), "{got}");
+    // Meta judges by the ending; the picture is what its bytes say.
+    assert_eq!(shop.sends("foto.jpg", "image/png", b"png").await.kind, "image");
+}
+
+#[tokio::test]
+async fn a_card_of_people_is_one_to_tap_on() {
+    let shop = Shop::open().await;
+    let card = |name: &str| format!("BEGIN:VCARD\r\nVERSION:3.0\r\nFN:{name}\r\nTEL:+52 1 55\r\nEND:VCARD\r\n");
+    let got = shop.sends("Eva.vcf", "text/vcard", card("Eva Muñoz").as_bytes()).await;
+    assert_eq!((got.kind.as_str(), got.text.as_str()), ("contacts", "Eva Muñoz +52 1 55"));
+    let two = card("Eva") + &card("Luis");
+    assert_eq!(shop.sends("dos.vcf", "text/x-vcard", two.as_bytes()).await.text, "Eva +52 1 55\nLuis +52 1 55");
+    // Too many, or none: the file itself.
+    for (name, text) in [("todos.vcf", card("Eva").repeat(6)), ("nada.vcf", "hola".to_owned())] {
+        let got = shop.sends(name, "text/vcard", text.as_bytes()).await;
+        assert_eq!((got.kind.as_str(), got.filename.as_deref()), ("document", Some(name)));
+    }
+    // Words are not lost: they go first.
+    let files = vec![file("Eva.vcf", "text/vcard", card("Eva").as_bytes())];
+    shop.sofia.sends_files(shop.conversation, Some("Ella te atiende"), files).await;
+    shop.world.work().await.unwrap();
+    let heard = shop.ana.heard();
+    assert_eq!(heard[heard.len() - 2..], ["Ella te atiende", "Eva +52 1 55"]);
+}

@@ -1,0 +1,194 @@
+//! Reply buttons and lists (§4.2): what Meta takes of them, and how they are written.
+
+use std::collections::HashSet;
+
+use serde_json::{Value, json};
+
+use crate::split::length;
+
+const BUTTONS: usize = 3;
+const BUTTON_TITLE: usize = 20;
+const ROWS: usize = 10;
+const ROW_TITLE: usize = 24;
+const DESCRIPTION: usize = 72;
+/// Some pages of Meta's say 4,096 for lists; what fits here fits there.
+const BODY: usize = 1024;
+/// Of a list; a button's id may be longer.
+const ID: usize = 200;
+
+/// One of several answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// Comes back with the answer.
+    pub id: String,
+    /// What the customer reads and taps; one line.
+    pub title: String,
+    /// More about it, if anything.
+    pub description: Option<String>,
+}
+
+/// A question with the answers to choose from, as Meta takes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Menu {
+    body: String,
+    shape: Shape,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Shape {
+    Buttons(Vec<Choice>),
+    List { label: String, rows: Vec<Choice> },
+}
+
+impl Menu {
+    /// Up to three short answers are buttons, up to ten a list behind a button that says `label` (at most 20 characters). Nothing
+    /// if Meta would take neither.
+    pub fn new(body: String, label: &str, choices: Vec<Choice>) -> Option<Self> {
+        let titles: HashSet<&str> = choices.iter().map(|choice| choice.title.as_str()).collect();
+        let fits = !body.trim().is_empty() && length(&body) <= BODY;
+        if !fits || choices.is_empty() || titles.len() < choices.len() || titles.contains("") {
+            return None;
+        }
+        let choices = with_ids(choices);
+        let short = |most: usize| choices.iter().all(|choice| length(&choice.title) <= most);
+        let described = |choice: &Choice| choice.description.is_some();
+        let shape = if choices.len() <= BUTTONS && short(BUTTON_TITLE) && !choices.iter().any(described) {
+            Shape::Buttons(choices)
+        } else if choices.len() <= ROWS
+            && short(ROW_TITLE)
+            && choices.iter().filter_map(|choice| choice.description.as_deref()).all(|text| length(text) <= DESCRIPTION)
+        {
+            Shape::List { label: label.to_owned(), rows: choices }
+        } else {
+            return None;
+        };
+        Some(Self { body, shape })
+    }
+
+    /// The member `interactive` of the call.
+    pub(crate) fn compose(&self) -> Value {
+        let body = json!({ "text": self.body });
+        match &self.shape {
+            Shape::Buttons(buttons) => {
+                let button =
+                    |choice: &Choice| json!({ "type": "reply", "reply": { "id": choice.id, "title": choice.title } });
+                let buttons: Vec<Value> = buttons.iter().map(button).collect();
+                json!({ "type": "button", "body": body, "action": { "buttons": buttons } })
+            }
+            Shape::List { label, rows } => {
+                let rows: Vec<Value> = rows.iter().map(row).collect();
+                json!({ "type": "list", "body": body, "action": { "button": label, "sections": [{ "rows": rows }] } })
+            }
+        }
+    }
+}
+
+fn row(choice: &Choice) -> Value {
+    let mut row = json!({ "id": choice.id, "title": choice.title });
+    if let Some(description) = &choice.description {
+        row["description"] = json!(description);
+    }
+    row
+}
+
+/// Ids have to differ and to fit; where those given do not, places stand for them.
+fn with_ids(mut choices: Vec<Choice>) -> Vec<Choice> {
+    let ids: HashSet<&str> = choices.iter().map(|choice| choice.id.as_str()).collect();
+    let fit = |id: &&str| !id.is_empty() && id.trim() == *id && length(id) <= ID;
+    if ids.len() < choices.len() || !ids.iter().all(fit) {
+        for (at, choice) in choices.iter_mut().enumerate() {
+            choice.id = (at + 1).to_string();
+        }
+    }
+    choices
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn choice(title: &str) -> Choice {
+        Choice { id: title.to_lowercase(), title: title.to_owned(), description: None }
+    }
+
+    fn kind(body: &str, choices: Vec<Choice>) -> Option<String> {
+        Menu::new(body.to_owned(), "Ver", choices).map(|menu| menu.compose()["type"].as_str().unwrap().to_owned())
+    }
+
+    fn many(count: usize, length: usize) -> Vec<Choice> {
+        (0..count).map(|n| choice(&format!("{n:0length$}"))).collect()
+    }
+
+    #[test]
+    fn each_limit_holds_to_the_character() {
+        for (count, length, expected) in [
+            (1, 20, Some("button")),
+            (3, 20, Some("button")),
+            (3, 21, Some("list")),
+            (4, 1, Some("list")),
+            (10, 24, Some("list")),
+            (11, 2, None),
+            (2, 25, None),
+            (0, 0, None),
+        ] {
+            assert_eq!(kind("¿Cuál?", many(count, length)).as_deref(), expected, "{count} of {length}");
+        }
+        assert_eq!(kind(&"x".repeat(1024), many(1, 1)).as_deref(), Some("button"));
+        assert_eq!(kind(&"x".repeat(1025), many(1, 1)), None);
+        assert_eq!(kind(" ", many(1, 1)), None);
+    }
+
+    #[test]
+    fn what_is_described_is_a_list() {
+        let described = |length: usize| Choice { description: Some("x".repeat(length)), ..choice("Sí") };
+        assert_eq!(kind("¿Va?", vec![described(72)]).as_deref(), Some("list"));
+        assert_eq!(kind("¿Va?", vec![described(73)]), None);
+    }
+
+    #[test]
+    fn the_same_title_twice_is_no_menu_and_the_same_id_is_a_place() {
+        assert_eq!(kind("¿Va?", vec![choice("Sí"), choice("Sí")]), None);
+        let same = |title: &str| Choice { id: "x".into(), ..choice(title) };
+        for choices in [vec![same("Sí"), same("No")], vec![Choice { id: "y".repeat(201), ..choice("Sí") }]] {
+            let menu = Menu::new("¿Va?".into(), "Ver", choices).unwrap().compose();
+            assert_eq!(menu["action"]["buttons"][0]["reply"]["id"], "1");
+        }
+    }
+
+    #[test]
+    fn it_is_written_as_meta_reads_it() {
+        let menu = Menu::new("¿Va?".into(), "Ver", vec![choice("Sí")]).unwrap();
+        let reply = json!({ "type": "reply", "reply": { "id": "sí", "title": "Sí" } });
+        assert_eq!(
+            menu.compose(),
+            json!({ "type": "button", "body": { "text": "¿Va?" }, "action": { "buttons": [reply] } })
+        );
+        let row = Choice { description: Some("hoy".into()), ..choice("Sí") };
+        let rows = json!([{ "rows": [{ "id": "sí", "title": "Sí", "description": "hoy" }] }]);
+        assert_eq!(
+            Menu::new("¿Va?".into(), "Ver", vec![row]).unwrap().compose()["action"],
+            json!({ "button": "Ver", "sections": rows })
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn a_menu_is_never_more_than_meta_takes(
+            titles in proptest::collection::vec("[a-z🏍️ñ ]{0,26}", 0..13),
+            ids in proptest::collection::vec("[ab ]{0,3}", 13),
+        ) {
+            let choices = titles.iter().zip(&ids).map(|(title, id)| Choice { id: id.clone(), ..choice(title) }).collect();
+            if let Some(menu) = Menu::new("¿Va?".into(), "Ver", choices) {
+                let (most, title, all) = match &menu.shape {
+                    Shape::Buttons(all) => (3, 20, all),
+                    Shape::List { rows, .. } => (10, 24, rows),
+                };
+                prop_assert!((1..=most).contains(&all.len()));
+                prop_assert!(all.iter().all(|one| (1..=title).contains(&length(&one.title)) && !one.id.trim().is_empty()));
+                prop_assert_eq!(all.iter().map(|one| &one.id).collect::<HashSet<_>>().len(), all.len());
+            }
+        }
+    }
+}
