@@ -2,13 +2,17 @@
 //! was lost of is found by that.
 
 use bridge::BridgeError;
-use chatwoot::{Chatwoot, ChatwootError, NewMessage, listing::Listed};
+use chatwoot::{Chatwoot, ChatwootError, NewMessage, listing::Listed, templates::Template};
 use domain::{
-    Channel, MessageId, OutboundTask, Timestamp, Written,
-    command::{self, Called, Command},
-    words::report::{Report, Told},
+    Channel, ConversationId, MessageId, OutboundTask, Timestamp, Written,
+    command::{self, Command},
+    words::{
+        picked::Picked,
+        report::{Report, Told},
+    },
 };
 use queue::Letter;
+use serde_json::json;
 use store::{Conversation, Reach};
 
 use crate::{
@@ -70,26 +74,18 @@ impl Send {
                 None => return Ok(()),
             },
         };
-        let answer = self.answer(&chatwoot, &channel, &conversation, &called).await?;
+        let answer = match called.command {
+            Some(Command::Template) => {
+                let picked = pick_template(&chatwoot, &channel, hint.conversation, &listed, id, &called.rest).await?;
+                picked.say(self.clients.locale)
+            }
+            Some(Command::State) => self.report(&chatwoot, &channel, &conversation).await?.say(self.clients.locale),
+            Some(Command::Help) => command::help(self.clients.locale),
+            None => command::unknown(self.clients.locale, &called.name),
+        };
         let note = NewMessage { content: &answer, private: true, source_id: Some(&source), ..NewMessage::default() };
         chatwoot.create_message(hint.conversation, note).await?;
         Ok(())
-    }
-
-    async fn answer(
-        &self,
-        chatwoot: &Chatwoot,
-        channel: &Channel,
-        conversation: &Conversation,
-        called: &Called,
-    ) -> Result<String, BridgeError> {
-        let locale = self.clients.locale;
-        Ok(match called.command {
-            None => command::unknown(locale, &called.name),
-            Some(Command::Help) => command::help(locale),
-            Some(Command::State) => self.report(chatwoot, channel, conversation).await?.say(locale),
-            Some(Command::Template) => command::help(locale),
-        })
     }
 
     /// How a conversation stands: the window, the last messages, the number.
@@ -134,6 +130,57 @@ impl Send {
             last,
         })
     }
+}
+
+/// Writes a template into the conversation as the dashboard's picker would; from there it goes the way of all messages. If an
+/// earlier attempt wrote it and did not live to tell, it is not written again: it would be sent again.
+async fn pick_template(
+    chatwoot: &Chatwoot,
+    channel: &Channel,
+    conversation: ConversationId,
+    listed: &[Listed],
+    note: MessageId,
+    typed: &str,
+) -> Result<Picked, BridgeError> {
+    let all = chatwoot.templates(channel.inbox).await?;
+    let (name, typed) = typed.split_once(char::is_whitespace).unwrap_or((typed, ""));
+    let Some(template) = all.iter().find(|template| template.name().eq_ignore_ascii_case(name)) else {
+        let mut names: Vec<_> = all.iter().map(|template| template.name().to_owned()).collect();
+        names.sort();
+        names.dedup();
+        return Ok(Picked::Unknown { name: name.to_owned(), names });
+    };
+    let name = template.name().to_owned();
+    if template.asks_for_more() {
+        return Ok(Picked::PickerOnly { name });
+    }
+    let (variables, body) = (template.variables(), template.body());
+    let Some(values) = variables.read(typed) else {
+        return Ok(Picked::Values { name, body: body.to_owned(), wanted: variables.names().len() });
+    };
+    let content = variables.fill(body, &values);
+    if !listed.iter().any(|listed| listed.was_commanded_by(note, &content)) {
+        write_template(chatwoot, conversation, template, &values, &content, note).await?;
+    }
+    Ok(Picked::Written { name })
+}
+
+async fn write_template(
+    chatwoot: &Chatwoot,
+    conversation: ConversationId,
+    template: &Template,
+    values: &[String],
+    content: &str,
+    note: MessageId,
+) -> Result<(), BridgeError> {
+    let message = NewMessage {
+        content,
+        attributes: json!({ "lmotos_command": note }),
+        template: Some(template.params(values)),
+        ..NewMessage::default()
+    };
+    chatwoot.create_message(conversation, message).await?;
+    Ok(())
 }
 
 /// Whether a note is a command that may still be answered.

@@ -13,6 +13,7 @@ mod messages;
 pub mod render;
 pub mod rich;
 mod signature;
+pub mod templates;
 mod text;
 
 pub use client::Chatwoot;

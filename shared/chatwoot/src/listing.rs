@@ -65,6 +65,8 @@ struct Attributes {
     external_error: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
     automation_rule_id: serde_json::Value,
+    #[serde(default, deserialize_with = "lenient")]
+    lmotos_command: Option<MessageId>,
 }
 
 /// A file of a message.
@@ -178,6 +180,12 @@ impl Listed {
     pub fn heard(&self) -> Option<Wamid> {
         let wamid = self.source_id.as_deref().filter(|id| id.starts_with("wamid."))?;
         (self.kind() == Kind::Incoming && !self.private).then(|| Wamid::new(wamid))
+    }
+
+    /// Whether the bridge wrote it at the command of this note. Versions before 4.9 keep no attributes; there the words tell.
+    pub fn was_commanded_by(&self, note: MessageId, content: &str) -> bool {
+        let said = self.content.as_deref().is_some_and(|said| said.trim() == content.trim());
+        self.id > note && self.is_for_customer() && (self.content_attributes.lmotos_command == Some(note) || said)
     }
 
     /// What a note asks of the bridge, if it does.

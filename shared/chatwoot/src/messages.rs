@@ -25,6 +25,8 @@ pub struct NewMessage<'a> {
     pub source_id: Option<&'a str>,
     /// Quote and the like.
     pub attributes: Value,
+    /// What the template picker would have stored.
+    pub template: Option<Value>,
     /// A file.
     pub attachment: Option<Attachment>,
 }
@@ -65,6 +67,9 @@ impl Chatwoot {
                 }
                 if message.attributes.is_object() {
                     body["content_attributes"] = message.attributes;
+                }
+                if let Some(template) = message.template {
+                    body["template_params"] = template;
                 }
                 request.json(&body)
             }

@@ -8,6 +8,7 @@ use crate::{message::MediaKind, refusals};
 
 pub mod inbound;
 pub mod outbound;
+pub mod picked;
 pub mod report;
 
 /// The language of the agents.

@@ -1,6 +1,10 @@
 //! What an agent may ask of the bridge: a private note that begins with `/`. The set is one table; help is made from it, and
 //! `docs/agents.md` is checked against it.
 
+mod values;
+
+pub use values::Variables;
+
 use crate::{Locale, words::pick};
 
 /// A command.
@@ -160,7 +164,7 @@ mod tests {
 
     #[test]
     fn the_agents_page_knows_every_command_and_no_other() {
-        let page = include_str!("../../../docs/agents.md");
+        let page = include_str!("../../../../docs/agents.md");
         let rows: Vec<_> = page.lines().filter(|line| line.starts_with("| `/")).collect();
         let expected: Vec<_> = TABLE
             .iter()
