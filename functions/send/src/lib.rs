@@ -74,10 +74,10 @@ struct Task<'a> {
     until: Instant,
     /// Whether an earlier look may have ended without a word.
     suspect: bool,
-    /// What of the customer's a look ticks.
-    due: &'a Due,
     /// Whether other conversations are in the same batch.
     shared: bool,
+    /// What of the customer's a look ticks.
+    due: &'a Due,
 }
 
 /// Serves invocations until the process ends.
@@ -119,8 +119,8 @@ impl Send {
     /// Works one batch off. `left` is the invocation's remaining time.
     pub async fn handle(&self, event: SqsEvent, left: Duration) -> SqsBatchResponse {
         let until = Instant::now() + left;
-        let due = Due::default();
         let shared = groups(&event) > 1;
+        let due = Due::default();
         let drained = self.drain.run_groups(event, |records| self.group(records, until, shared, &due)).await;
         self.tick(due, until).await;
         self.metrics.add(Metric::Retried, drained.retried);
@@ -157,7 +157,7 @@ impl Send {
         };
         let hint = Hint::look(command.channel.clone(), command.account, command.conversation);
         let task =
-            Task { hint, templates: Vec::new(), hinted_at: record.sent_at, until, suspect: false, due, shared: false };
+            Task { hint, templates: Vec::new(), hinted_at: record.sent_at, until, suspect: false, shared: false, due };
         let mut done = self.command(&task, command.message).await;
         if done.as_ref().is_err_and(BridgeError::is_chatwoot_token) && self.clients.renew_chatwoot_token().await {
             done = self.command(&task, command.message).await;
@@ -182,8 +182,8 @@ impl Send {
             hint,
             until,
             suspect: records.iter().any(|record| record.receives >= SUSPECT),
-            due,
             shared,
+            due,
         };
         self.metrics.add(Metric::Coalesced, records.len().saturating_sub(1));
         let mut looked = self.look(&task).await;

@@ -273,10 +273,10 @@ impl Send {
             settled: None,
             looked_at: None,
             told_to_wait_at: None,
+            pair: Pair::default(),
             seen: None,
             heard: None,
             ticked: None,
-            pair: Pair::default(),
         });
         let adopted = Conversation { customer, ..known };
         self.clients.conversations.adopt(&adopted).await?;

@@ -137,8 +137,10 @@ fn the_poisoned_batch_has_one_bad_item_before_a_good_one_of_the_same_customer() 
 fn the_queue_of_send_holds_hints() {
     let hint = |file: &str| {
         let body = records(file)[0]["body"].as_str().expect("a body").to_owned();
-        let OutboundTask::HintV1(hint) = serde_json::from_str(&body).expect("a task of today");
-        hint
+        match serde_json::from_str(&body).expect("a task of today") {
+            OutboundTask::HintV1(hint) => hint,
+            task => panic!("{task:?} is no hint"),
+        }
     };
     let callback = event("chatwoot/11_template_params.json");
     let template = hint("sqs/send-template.json");
