@@ -2,20 +2,19 @@
 //! was lost of is found by that.
 
 use bridge::BridgeError;
-use chatwoot::{
-    Chatwoot, ChatwootError, NewMessage,
-    listing::{Listed, command_behind},
-    template,
-};
+use chatwoot::{Chatwoot, ChatwootError, NewMessage, listing::Listed, template};
 use domain::{
     Channel, ConversationId, MessageId, OutboundTask, Timestamp, Written,
-    command::{self, Called, Command},
+    command::{self, Command},
     markup,
-    template::Fault,
     window::Advert,
-    words::report::{Report, Told},
+    words::{
+        asked::Asked,
+        report::{Report, Told},
+    },
 };
 use queue::Letter;
+use serde_json::json;
 use store::{Conversation, Reach};
 
 use crate::{
@@ -79,65 +78,58 @@ impl Send {
         };
         let answer = match called.command {
             Some(Command::Template) => {
-                self.send_template(&chatwoot, &channel, hint.conversation, id, &listed, &called.rest).await?
+                self.template_asked(&chatwoot, &channel, hint.conversation, &listed, id, &called.rest).await?
             }
-            _ => self.answer(&chatwoot, &channel, &conversation, &called).await?,
+            Some(Command::State) => self.report(&chatwoot, &channel, &conversation).await?.say(self.clients.locale),
+            Some(Command::Help) => command::help(self.clients.locale),
+            None => command::unknown(self.clients.locale, &called.name),
         };
         let note = NewMessage { content: &answer, private: true, source_id: Some(&source), ..NewMessage::default() };
         chatwoot.create_message(hint.conversation, note).await?;
         Ok(())
     }
 
-    async fn answer(
-        &self,
-        chatwoot: &Chatwoot,
-        channel: &Channel,
-        conversation: &Conversation,
-        called: &Called,
-    ) -> Result<String, BridgeError> {
-        let locale = self.clients.locale;
-        Ok(match called.command {
-            None => command::unknown(locale, &called.name),
-            Some(Command::Help | Command::Template) => command::help(locale),
-            Some(Command::State) => self.report(chatwoot, channel, conversation).await?.say(locale),
-        })
-    }
-
-    /// Writes the template as an agent's message, as the picker would. It then goes the way of all messages, and shows what became
-    /// of it.
-    async fn send_template(
+    /// Writes a template into the conversation as the dashboard's picker would; from there it goes the way of all messages. If an
+    /// earlier attempt wrote it and did not live to tell, it is not written again: it would be sent again.
+    async fn template_asked(
         &self,
         chatwoot: &Chatwoot,
         channel: &Channel,
         conversation: ConversationId,
-        note: MessageId,
         listed: &[Listed],
-        rest: &str,
+        note: MessageId,
+        typed: &str,
     ) -> Result<String, BridgeError> {
         let locale = self.clients.locale;
-        let (name, values) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
-        if name.is_empty() {
-            return Ok(command::help(locale));
-        }
-        let Some(template) = self.named(channel, name).await? else { return Ok(Fault::Missing.say(locale).to_owned()) };
-        let values: Vec<&str> = if values.trim().is_empty() { Vec::new() } else { values.split('|').collect() };
-        let picked = template.pick(&values).and_then(|picked| template.fill(&picked).map(|_| picked));
-        let picked = match picked {
+        let (name, typed) = typed.split_once(char::is_whitespace).unwrap_or((typed, ""));
+        let all = self.offered(channel).await?;
+        let Some(template) = all.iter().find(|template| template.name.eq_ignore_ascii_case(name)) else {
+            let mut names: Vec<_> = all.into_iter().map(|template| template.name).collect();
+            names.dedup();
+            return Ok(Asked::Unknown { name: name.to_owned(), names }.say(locale));
+        };
+        let wanted = template.values();
+        let Some(values) = command::values(typed, wanted) else {
+            return Ok(
+                Asked::Values { name: template.name.clone(), body: template.body.as_written(), wanted }.say(locale)
+            );
+        };
+        let values: Vec<&str> = values.iter().map(String::as_str).collect();
+        let picked = match template.pick(&values).and_then(|picked| template.fill(&picked).map(|_| picked)) {
             Ok(picked) => picked,
-            Err(Fault::Count) => return Ok(command::wanted(locale, &template)),
             Err(fault) => return Ok(fault.say(locale).to_owned()),
         };
-        if !listed.iter().any(|listed| listed.command_behind() == Some(note)) {
-            let content = markup::to_markdown(&template.body.filled(&picked.body));
+        let content = markup::to_markdown(&template.body.filled(&picked.body));
+        if !listed.iter().any(|listed| listed.was_commanded_by(note, &content)) {
             let message = NewMessage {
                 content: &content,
-                attributes: command_behind(note),
+                attributes: json!({ "lmotos_command": note }),
                 template: Some(template::params(&picked)),
                 ..NewMessage::default()
             };
             chatwoot.create_message(conversation, message).await?;
         }
-        Ok(command::passed_on(locale, &template.name))
+        Ok(Asked::Written { name: template.name.clone() }.say(locale))
     }
 
     /// How a conversation stands: the window, the last messages, the number.

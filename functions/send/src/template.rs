@@ -135,12 +135,13 @@ impl Send {
         Ok(templates)
     }
 
-    /// The template a command names: in the agents' language, or the first there is.
-    pub(crate) async fn named(&self, channel: &Channel, name: &str) -> Result<Option<Template>, BridgeError> {
+    /// The templates an agent may name: by name, those in the agents' language first.
+    pub(crate) async fn offered(&self, channel: &Channel) -> Result<Vec<Template>, BridgeError> {
         let mut token = self.clients.token(channel).await?;
-        let mut found = self.described(channel, Some(name), &mut token).await?;
-        found.sort_by_key(|template| (!template.is_offered(), !self.is_spoken(template), template.language.clone()));
-        Ok(found.into_iter().next())
+        let mut found = self.described(channel, None, &mut token).await?;
+        found.retain(Template::is_offered);
+        found.sort_by_key(|template| (template.name.clone(), !self.is_spoken(template), template.language.clone()));
+        Ok(found)
     }
 
     fn is_spoken(&self, template: &Template) -> bool {

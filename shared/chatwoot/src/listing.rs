@@ -66,12 +66,7 @@ struct Attributes {
     #[serde(default, deserialize_with = "lenient")]
     automation_rule_id: serde_json::Value,
     #[serde(default, deserialize_with = "lenient")]
-    lmotos_command: Option<i64>,
-}
-
-/// What is written into the attributes of a message that a command made: the note it stood in.
-pub fn command_behind(note: MessageId) -> serde_json::Value {
-    serde_json::json!({ "lmotos_command": note })
+    lmotos_command: Option<MessageId>,
 }
 
 /// A file of a message.
@@ -160,11 +155,6 @@ impl Listed {
         Some(Timestamp::from_millis(millis))
     }
 
-    /// The note whose command made it.
-    pub fn command_behind(&self) -> Option<MessageId> {
-        self.content_attributes.lmotos_command.map(MessageId)
-    }
-
     /// Whether an agent, or its writer, took it back.
     pub fn is_deleted(&self) -> bool {
         is_set(&self.content_attributes.deleted)
@@ -190,6 +180,12 @@ impl Listed {
     pub fn heard(&self) -> Option<Wamid> {
         let wamid = self.source_id.as_deref().filter(|id| id.starts_with("wamid."))?;
         (self.kind() == Kind::Incoming && !self.private).then(|| Wamid::new(wamid))
+    }
+
+    /// Whether the bridge wrote it at the command of this note. Versions before 4.9 keep no attributes; there the words tell.
+    pub fn was_commanded_by(&self, note: MessageId, content: &str) -> bool {
+        let said = self.content.as_deref().is_some_and(|said| said.trim() == content.trim());
+        self.id > note && self.is_for_customer() && (self.content_attributes.lmotos_command == Some(note) || said)
     }
 
     /// What a note asks of the bridge, if it does.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{message::MediaKind, refusals, template::Fault};
 
+pub mod asked;
 pub mod inbound;
 pub mod outbound;
 pub mod report;

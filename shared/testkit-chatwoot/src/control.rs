@@ -145,9 +145,9 @@ async fn typing(State(chatwoot): State<Chatwoot>, Path(id): Path<i64>, Json(typi
     chatwoot.shared().lock().conversation(id)?;
     let agent = chatwoot.someone();
     if typing.private {
-        agent.types_a_note(id).await
+        agent.types_a_note(id).await;
     } else {
-        agent.types(id, true).await
+        agent.types(id, true).await;
     }
     Ok(StatusCode::NO_CONTENT.into_response())
 }

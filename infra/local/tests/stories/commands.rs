@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+use testkit::ACCOUNT;
 use testkit_wire::Effect;
 
 use crate::{
     cast::{MINUTE, always, answer, once, source_ids},
-    shop::{Shop, refuses},
+    shop::{Shop, call, refuses},
 };
 
 impl Shop {
@@ -145,4 +147,66 @@ async fn commands_hold_up_no_message() {
     shop.world.chatwoot.faults().clear();
     shop.later(Duration::from_secs(1200)).await;
     assert_eq!(shop.answers().len(), 1);
+}
+
+impl Shop {
+    /// The inbox has this one template.
+    async fn has_a_template(&self, body: &str) {
+        let template = json!({ "name": "recordatorio_servicio", "language": "es_MX", "status": "APPROVED",
+            "category": "UTILITY", "components": [{ "type": "BODY", "text": body }] });
+        let attributes = json!({ "channel": { "additional_attributes": { "message_templates": [template] } } });
+        let token = self.world.chatwoot.token("Admin", testkit_chatwoot::Role::Administrator);
+        let headers = [("api_access_token", token.as_str()), ("content-type", "application/json")];
+        let path = format!("/api/v1/accounts/{ACCOUNT}/inboxes/14");
+        let (status, _) =
+            call("PATCH", &self.world.chatwoot.url(), &path, &headers, attributes.to_string().as_bytes()).await;
+        assert_eq!(status, 200);
+    }
+
+    /// Messages to the customer.
+    fn written(&self) -> Vec<String> {
+        let messages = self.world.chatwoot.messages(self.conversation).into_iter();
+        messages.filter(|one| !one.private && one.message_type == "outgoing").map(|one| one.content).collect()
+    }
+}
+
+#[tokio::test]
+async fn a_template_by_name_stands_in_the_conversation_as_if_it_had_been_picked() {
+    for effect in [None, Some(Effect::DropBefore), Some(Effect::DropAfter), Some(answer(502))] {
+        let shop = Shop::open().await;
+        shop.has_a_template("Hola {{1}}, su {{2}} está lista.").await;
+        shop.sofia.notes(shop.conversation, "/plantilla recordatorio\\_servicio Ana López | RX 150").await;
+        if let Some(effect) = effect.clone() {
+            shop.world.chatwoot.faults().add(once("POST", "/messages", effect));
+        }
+        shop.world.work().await.unwrap();
+        for _ in 0..3 {
+            shop.later(5 * MINUTE).await;
+            shop.reconciles().await;
+        }
+        assert_eq!(shop.written(), ["Hola Ana López, su RX 150 está lista."], "{effect:?}");
+        assert_eq!(shop.answers().len(), 1, "{effect:?}");
+        assert!(!shop.ana.heard().contains(&shop.written()[0]), "a template is never sent as free text");
+    }
+}
+
+#[tokio::test]
+async fn a_template_that_cannot_be_had_by_name_is_answered_in_words() {
+    let shop = Shop::open().await;
+    shop.asks("/plantilla saludo").await;
+    shop.has_a_template("Hola {{1}}, su {{2}} está lista.").await;
+    shop.asks("/plantilla").await;
+    shop.asks("/plantilla saludo Ana").await;
+    shop.asks("/template recordatorio_servicio Ana").await;
+    let answers = shop.answers();
+    let told = [
+        "no tiene plantillas aprobadas",
+        "Escribe el nombre de la plantilla",
+        "No hay una plantilla aprobada `saludo`. Hay: `recordatorio_servicio`",
+        "lleva 2 valor(es)",
+    ];
+    for (answer, told) in answers.iter().zip(told) {
+        assert!(answer.contains(told), "{told}: {answer}");
+    }
+    assert_eq!((answers.len(), shop.written().len()), (4, 0));
 }

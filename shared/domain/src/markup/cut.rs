@@ -95,12 +95,13 @@ fn enclosing(line: &str, cut: usize, depth: usize, marks: &mut Vec<&'static str>
     }
 }
 
+const CODE: u8 = 8;
+const BLOCK: u8 = 16;
+const QUOTE: u8 = 32;
+
 /// How a text for WhatsApp looks: its letters without blanks, each with the styles it is shown in. A text cut well looks as it
 /// did.
 pub fn looks(text: &str) -> Vec<(char, u8)> {
-    const CODE: u8 = 8;
-    const BLOCK: u8 = 16;
-    const QUOTE: u8 = 32;
     let mut out = Vec::new();
     for placed in whatsapp::parse(text).0 {
         match &placed.block {
@@ -109,28 +110,30 @@ pub fn looks(text: &str) -> Vec<(char, u8)> {
             // Before a line the mark of a list is as readable as a part of it.
             Block::Item { number, spans, .. } => {
                 let mark = number.map_or_else(|| "-".to_owned(), |number| format!("{number}."));
-                out.extend(mark.chars().map(|c| (c, 0)));
+                solid(&mark, 0, &mut out);
                 letters(spans, 0, &mut out);
             }
             Block::Code(code) | Block::Drawn(code) => solid(code, BLOCK, &mut out),
         }
     }
-    fn letters(spans: &[Span], styles: u8, out: &mut Vec<(char, u8)>) {
-        for span in spans {
-            match span {
-                Span::Text(text) | Span::Url(text) => solid(text, styles, out),
-                Span::Code(code) => solid(code, styles | CODE, out),
-                Span::Styled(Style::Bold, inner) => letters(inner, styles | 1, out),
-                Span::Styled(Style::Italic, inner) => letters(inner, styles | 2, out),
-                Span::Styled(Style::Strike, inner) => letters(inner, styles | 4, out),
-                Span::Break => {}
-            }
+    out
+}
+
+fn letters(spans: &[Span], styles: u8, out: &mut Vec<(char, u8)>) {
+    for span in spans {
+        match span {
+            Span::Text(text) | Span::Url(text) => solid(text, styles, out),
+            Span::Code(code) => solid(code, styles | CODE, out),
+            Span::Styled(Style::Bold, inner) => letters(inner, styles | 1, out),
+            Span::Styled(Style::Italic, inner) => letters(inner, styles | 2, out),
+            Span::Styled(Style::Strike, inner) => letters(inner, styles | 4, out),
+            Span::Break => {}
         }
     }
-    fn solid(text: &str, styles: u8, out: &mut Vec<(char, u8)>) {
-        out.extend(text.chars().filter(|c| !c.is_whitespace()).map(|c| (c, styles)));
-    }
-    out
+}
+
+fn solid(text: &str, styles: u8, out: &mut Vec<(char, u8)>) {
+    out.extend(text.chars().filter(|c| !c.is_whitespace()).map(|c| (c, styles)));
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ pub(super) fn parse(markdown: &str) -> Document {
     reader.finish()
 }
 
-/// A hard line end before an empty line breaks nothing; CommonMark would show its backslash.
+/// A hard line end before an empty line breaks nothing; its backslash would be shown.
 fn without_open_breaks(markdown: &str) -> String {
     let mut lines = markdown.split('\n').peekable();
     let mut out = String::with_capacity(markdown.len());

@@ -76,9 +76,9 @@ pub(super) async fn send(
             request.status = error.status;
             let mut state = world.state();
             if parsed["status"].is_null() {
-                state.requests.push(request)
+                state.requests.push(request);
             } else {
-                state.marks.push(request)
+                state.marks.push(request);
             }
             error.into_response()
         }

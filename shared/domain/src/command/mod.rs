@@ -1,7 +1,11 @@
 //! What an agent may ask of the bridge: a private note that begins with `/`. The set is one table; help is made from it, and
 //! `docs/agents.md` is checked against it.
 
-use crate::{Locale, markup, template::Template, words::pick};
+mod values;
+
+pub use values::values;
+
+use crate::{Locale, words::pick};
 
 /// A command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,28 +112,6 @@ pub fn help(locale: Locale) -> String {
     format!("{lead}\n\n{}", TABLE.iter().map(line).collect::<Vec<_>>().join("\n"))
 }
 
-/// The answer when a template was given another number of values than it takes.
-pub fn wanted(locale: Locale, template: &Template) -> String {
-    let (name, values) = (&template.name, template.values());
-    let body = markup::literal(&template.body.as_written());
-    match locale {
-        Locale::Es => format!("No enviada: `{name}` lleva {values} valores, separados por `|`.\n\n{body}"),
-        Locale::En => format!("Not sent: `{name}` takes {values} values, with `|` between them.\n\n{body}"),
-    }
-}
-
-/// The answer when a template is on its way.
-pub fn passed_on(locale: Locale, name: &str) -> String {
-    match locale {
-        Locale::Es => {
-            format!("La plantilla `{name}` está abajo, en su propio mensaje; sus marcas dicen qué fue de ella.")
-        }
-        Locale::En => {
-            format!("The template `{name}` is below, in a message of its own; its marks say what became of it.")
-        }
-    }
-}
-
 /// The answer to a command that does not exist.
 pub fn unknown(locale: Locale, name: &str) -> String {
     let name: String = name.chars().take(40).collect();
@@ -182,7 +164,7 @@ mod tests {
 
     #[test]
     fn the_agents_page_knows_every_command_and_no_other() {
-        let page = include_str!("../../../docs/agents.md");
+        let page = include_str!("../../../../docs/agents.md");
         let rows: Vec<_> = page.lines().filter(|line| line.starts_with("| `/")).collect();
         let expected: Vec<_> = TABLE
             .iter()
