@@ -174,6 +174,9 @@ impl Forward {
     ) -> Result<(ConversationId, Written, Thread), BridgeError> {
         let customers = &self.clients.customers;
         let mut thread = self.touch(message, channel, customer).await?;
+        if message.referral.is_some() && opens_window(message) {
+            customers.came_by_advert(customer, &channel.phone_number_id, message.sent_at).await?;
+        }
         let mut gone_before = false;
         loop {
             let conversation = self.conversation(record, chatwoot, channel, customer, &thread, message, before).await?;

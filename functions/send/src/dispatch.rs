@@ -7,7 +7,7 @@ use bridge::{BridgeError, remove_echo, tell};
 use chatwoot::{Chatwoot, listing::Listed};
 use domain::{
     Author, Channel, Class, Classify as _, CustomerId, Delivery, Identity, NO_CODE, Outgoing, Part, Reference,
-    Timestamp, Wamid, channel::Hold, words::Trouble,
+    Timestamp, Wamid, channel::Hold, pacing::Pair, window::Advert, words::Trouble,
 };
 use platform::Metric;
 use secrecy::SecretString;
@@ -15,6 +15,7 @@ use serde_json::Value;
 use store::{Conversation, Entry, Link, Thread};
 use tokio::time::{Instant, timeout_at};
 use whatsapp::{
+    PAIR_LIMIT,
     compose::{self, Piece},
     graph::Accepted,
 };
@@ -22,6 +23,7 @@ use whatsapp::{
 use crate::{
     Looked, Send,
     plan::{self, plan},
+    turn::Turn,
     upload::{NotUploaded, upload},
 };
 
@@ -51,7 +53,13 @@ pub(crate) struct With<'a> {
 /// What a call came to.
 enum Called {
     Accepted(Accepted),
-    NotNow { after: Option<Duration> },
+    NotNow {
+        after: Option<Duration>,
+    },
+    /// Too much for this person: Meta counted more than we did.
+    TooFast {
+        after: Option<Duration>,
+    },
     Never(Trouble),
     Uncertain,
 }
@@ -61,6 +69,7 @@ impl Send {
     pub(crate) async fn drive(
         &self,
         with: &With<'_>,
+        turn: &mut Turn,
         message: &Listed,
         entry: &mut Entry,
     ) -> Result<Looked, BridgeError> {
@@ -71,7 +80,7 @@ impl Send {
                 self.put(entry, at, Part::Uncertain { attempt }).await?;
                 continue;
             }
-            match self.part(with, message, entry, at).await? {
+            match self.part(with, turn, message, entry, at).await? {
                 Looked::UpToDate => {}
                 waits => return Ok(waits),
             }
@@ -102,6 +111,7 @@ impl Send {
     async fn part(
         &self,
         with: &With<'_>,
+        turn: &mut Turn,
         message: &Listed,
         entry: &mut Entry,
         at: usize,
@@ -115,18 +125,24 @@ impl Send {
             (None, Some(piece)) => piece,
             (refused, _) => {
                 self.put(entry, at, fail(refused.unwrap_or_else(|| plan::nothing(message)))).await?;
-                if with.conversation.told_to_wait_at.is_some() {
-                    // The waiting is over, though not well: the next time is news again.
+                if turn.told_to_wait_at.take().is_some() {
+                    // The waiting is over, though not well, as the message itself says: the next time is news again.
                     self.clients.conversations.waits_no_more(with.conversation).await?;
                 }
                 return Ok(Looked::UpToDate);
             }
         };
         if let Some(hold) = hold {
-            return self.hold_back(with, entry, at, hold).await;
+            return self.hold_back(with, turn, entry, at, hold).await;
+        }
+        if turn.is_over() {
+            return Ok(Looked::OutOfTime);
         }
         if with.until.saturating_duration_since(Instant::now()) < least_left(piece) {
             return Ok(Looked::OutOfTime);
+        }
+        if let Some(after) = self.pace(with, turn).await? {
+            return Ok(Looked::Paced { after });
         }
         let mut token = self.clients.token(with.channel).await?;
         // What comes after still has to fit into the invocation.
@@ -140,7 +156,7 @@ impl Send {
             Err(NotUploaded::Unwell) if without_file(&part, now) < FILE_UNWELL => {
                 return self.wait_for_file(entry, at).await;
             }
-            Err(NotUploaded::NotNow) => return self.wait(with, entry, at, None).await,
+            Err(NotUploaded::NotNow) => return self.wait(with, turn, entry, at, None).await,
             Err(never) => {
                 self.put(entry, at, fail(never.trouble())).await?;
                 return Ok(Looked::UpToDate);
@@ -159,17 +175,21 @@ impl Send {
                 Looked::Waits { after: Some(ELSEWHERE), at_most: None }
             });
         }
-        match self.call(with, &body, &token).await {
+        let called = self.call(with, &body, &token).await;
+        turn.sent(now);
+        match called {
             Called::Accepted(accepted) => {
                 self.metrics.count(Metric::Sent);
                 self.learn(with, &accepted).await;
                 *entry = self.accepted(with, entry.clone(), at, attempt, accepted).await?;
-                self.clients.conversations.sent(with.conversation).await?;
+                self.advert_answered(with, now).await;
+                self.clients.conversations.sent(with.conversation, turn.pair).await?;
+                self.goes_on(with, turn).await;
                 Ok(Looked::UpToDate)
             }
             Called::Never(trouble) => {
                 if let Some(hold) = self.held_meanwhile(with).await? {
-                    return self.hold_back(with, entry, at, hold).await;
+                    return self.hold_back(with, turn, entry, at, hold).await;
                 }
                 self.put(entry, at, Part::Failed { attempt, trouble }).await?;
                 Ok(Looked::UpToDate)
@@ -179,7 +199,12 @@ impl Send {
                 self.put(entry, at, Part::Uncertain { attempt }).await?;
                 Ok(Looked::UpToDate)
             }
-            Called::NotNow { after } => self.wait(with, entry, at, after).await,
+            Called::TooFast { after } => {
+                turn.pair = Pair::exhausted(now);
+                self.clients.conversations.paced(with.conversation, turn.pair).await?;
+                self.wait(with, turn, entry, at, after).await
+            }
+            Called::NotNow { after } => self.wait(with, turn, entry, at, after).await,
         }
     }
 
@@ -219,6 +244,7 @@ impl Send {
         };
         tracing::warn!(%error, channel.id = %number, "a part was not sent");
         match error.class() {
+            Class::Transient { after } if error.0.code() == Some(PAIR_LIMIT) => Called::TooFast { after },
             Class::Transient { after } => Called::NotNow { after },
             Class::Uncertain => Called::Uncertain,
             Class::Permanent | Class::Poison => {
@@ -257,6 +283,18 @@ impl Send {
         let now = self.clients.clock.now();
         if let Err(error) = self.clients.customers.learn(with.channel.account, customer, &identity, now).await {
             tracing::warn!(%error, "what Meta tells of a recipient was not noted; the next status tells it again");
+        }
+    }
+
+    /// The first answer after an advert makes what follows free for a while. Only words depend on it.
+    async fn advert_answered(&self, with: &With<'_>, now: Timestamp) {
+        let Some((customer, thread)) = with.customer.zip(with.thread) else { return };
+        if !thread.advert().is_some_and(|advert| advert.waits_for_answer(now)) {
+            return;
+        }
+        let number = &with.channel.phone_number_id;
+        if let Err(error) = self.clients.customers.advert_answered(customer, number).await {
+            tracing::warn!(%error, "that an advert's customer was answered was not noted");
         }
     }
 
@@ -372,12 +410,18 @@ fn refusal(with: &With<'_>, part: &Part, hold: Option<Hold>, asked_at: Timestamp
             None => Trouble::NeverWrote,
             // It was in time; the number was not.
             Some(_) if hold.is_some() && thread.window.is_open(asked_at) => Trouble::ChannelDown,
+            Some(_) if is_free(thread, now) => Trouble::WindowClosedFree,
             Some(_) => Trouble::WindowClosed,
         });
     }
     let too_long = if hold.is_some() { Trouble::ChannelDown } else { Trouble::Unreachable };
     let tried = matches!(part, Part::Waiting { .. } | Part::Planned) && now.since(asked_at) >= TRIED_FOR;
     tried.then_some(too_long)
+}
+
+/// Whether Meta charges nothing now: an advert brought the customer, and they were answered in time.
+fn is_free(thread: &Thread, now: Timestamp) -> bool {
+    thread.advert().and_then(Advert::free_until).is_some_and(|until| now < until)
 }
 
 /// What a part may take of an invocation of 120 s: a file is fetched and uploaded first.

@@ -6,13 +6,14 @@ mod interactive;
 mod look;
 mod place;
 mod plan;
+mod turn;
 mod upload;
 mod voice;
 mod waiting;
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
-use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use bridge::{BridgeError, Clients, Settings, StartError};
 use domain::{Class, Classify as _, Hint, MessageId, OutboundTask, SharedClock, Timestamp};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
@@ -46,9 +47,14 @@ enum Looked {
         /// Not after this, since the agent has to be told by then.
         at_most: Option<Duration>,
     },
+    /// More would be too fast; nothing is wrong.
+    Paced {
+        /// Not before this.
+        after: Duration,
+    },
     /// The number cannot send. Whoever lets it send again gives a hint, and so does every round until then.
     Held,
-    /// The invocation's time is nearly over.
+    /// The invocation's time is nearly over, or others have waited long enough.
     OutOfTime,
 }
 
@@ -63,6 +69,8 @@ struct Task {
     until: Instant,
     /// Whether an earlier look may have ended without a word.
     suspect: bool,
+    /// Whether other conversations are in the same batch.
+    shared: bool,
 }
 
 /// Serves invocations until the process ends.
@@ -103,7 +111,8 @@ impl Send {
     /// Works one batch off. `left` is the invocation's remaining time.
     pub async fn handle(&self, event: SqsEvent, left: Duration) -> SqsBatchResponse {
         let until = Instant::now() + left;
-        let drained = self.drain.run_groups(event, |records| self.conversation(records, until)).await;
+        let groups = groups(&event);
+        let drained = self.drain.run_groups(event, |records| self.conversation(records, until, groups > 1)).await;
         self.metrics.add(Metric::Retried, drained.retried);
         self.metrics.add(Metric::Poisoned, drained.poisoned);
         self.metrics.emit(self.clients.clock.now());
@@ -111,7 +120,7 @@ impl Send {
     }
 
     /// All hints of a batch for one conversation are one look.
-    async fn conversation(&self, records: Vec<Record>, until: Instant) -> Vec<Verdict> {
+    async fn conversation(&self, records: Vec<Record>, until: Instant, shared: bool) -> Vec<Verdict> {
         let parsed: Vec<Option<Hint>> = records.iter().map(|record| hint(&record.body)).collect();
         let Some(hint) = parsed.iter().flatten().next().cloned() else {
             return vec![Verdict::Poison { reason: "unreadable_task" }; records.len()];
@@ -122,6 +131,7 @@ impl Send {
             hint,
             until,
             suspect: records.iter().any(|record| record.receives >= SUSPECT),
+            shared,
         };
         self.metrics.add(Metric::Coalesced, records.len().saturating_sub(1));
         let mut looked = self.look(&task).await;
@@ -132,6 +142,7 @@ impl Send {
         let verdict = match looked {
             Ok(Looked::UpToDate | Looked::Held) => Verdict::Done,
             Ok(Looked::OutOfTime) => Verdict::Retry { after: Some(Duration::ZERO) },
+            Ok(Looked::Paced { after }) => Verdict::Retry { after: Some(after) },
             Ok(Looked::Waits { after, at_most }) => {
                 // What Meta asks for is the least; a limit that lasts is not asked again at that pace for hours.
                 let pace = after.unwrap_or_default().max(backoff(first.receives, &first.id));
@@ -167,6 +178,12 @@ impl Send {
             Class::Poison => Verdict::Poison { reason: "unusable_item" },
         }
     }
+}
+
+/// How many conversations a batch is about.
+fn groups(event: &SqsEvent) -> usize {
+    let group = |record: &SqsMessage| record.attributes.get("MessageGroupId").cloned();
+    event.records.iter().map(group).collect::<BTreeSet<_>>().len()
 }
 
 fn hint(body: &str) -> Option<Hint> {

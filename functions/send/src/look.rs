@@ -7,7 +7,7 @@ use bridge::{BridgeError, tell};
 use chatwoot::{Chatwoot, ChatwootError, Contact, listing::Listed};
 use domain::{
     Channel, CustomerId, Identity, Locale, MessageId, Outcome, Outgoing, Part, Timestamp, WaId, outgoing::Mark,
-    words::Trouble,
+    pacing::Pair, words::Trouble,
 };
 use platform::Metric;
 use store::{Conversation, Entry, Reach};
@@ -16,6 +16,7 @@ use crate::{
     Looked, Send, Task,
     dispatch::With,
     plan::{self, plan},
+    turn::Turn,
 };
 
 /// An agent message first seen later than this is not sent by itself.
@@ -95,9 +96,10 @@ impl Send {
             }
         }
         let with = With { chatwoot, channel, conversation, customer, thread: thread.as_ref(), until: task.until };
+        let mut turn = Turn::begin(task, conversation);
         let mut untold = None;
         for at in 0..rows.len() {
-            let looked = self.row(task, &with, &mut rows[at], listed_at).await;
+            let looked = self.row(task, &with, &mut turn, &mut rows[at], listed_at).await;
             if !matches!(looked, Ok(Looked::UpToDate)) {
                 self.register(&rows[at..]).await?;
                 // Whatever becomes of this hint, there will be another.
@@ -130,6 +132,7 @@ impl Send {
         &self,
         task: &Task,
         with: &With<'_>,
+        turn: &mut Turn,
         row: &mut Row,
         listed_at: Timestamp,
     ) -> Result<Looked, BridgeError> {
@@ -153,10 +156,10 @@ impl Send {
             *entry = known;
         }
         if !task.suspect || entry.outgoing.next_part().is_none() {
-            return self.drive(with, &row.message, entry).await;
+            return self.drive(with, turn, &row.message, entry).await;
         }
         self.begin_suspect(entry).await?;
-        let looked = self.drive(with, &row.message, entry).await;
+        let looked = self.drive(with, turn, &row.message, entry).await;
         self.acquit(entry).await?;
         looked
     }
@@ -257,6 +260,7 @@ impl Send {
             settled: None,
             looked_at: None,
             told_to_wait_at: None,
+            pair: Pair::default(),
         });
         let adopted = Conversation { customer, ..known };
         self.clients.conversations.adopt(&adopted).await?;

@@ -12,6 +12,7 @@ use store::Entry;
 use crate::{
     Looked, Send,
     dispatch::{FILE_MISSING, With},
+    turn::Turn,
 };
 
 /// When the agent is told that sending waits.
@@ -25,20 +26,21 @@ impl Send {
     pub(crate) async fn wait(
         &self,
         with: &With<'_>,
+        turn: &mut Turn,
         entry: &mut Entry,
         at: usize,
         after: Option<Duration>,
     ) -> Result<Looked, BridgeError> {
         let now = self.clients.clock.now();
         let since = self.hold(entry, at, Awaited::Meta).await?;
-        if with.conversation.told_to_wait_at.is_some() {
+        if turn.told_to_wait_at.is_some() {
             return Ok(Looked::Waits { after, at_most: None });
         }
         let waited = now.since(since);
         if waited < TELL_AFTER {
             return Ok(Looked::Waits { after, at_most: Some(TELL_AFTER.saturating_sub(waited)) });
         }
-        self.tell_to_wait(with, since, &Line::SendingWaits.say(self.clients.locale)).await?;
+        self.tell_to_wait(with, turn, since, &Line::SendingWaits.say(self.clients.locale)).await?;
         Ok(Looked::Waits { after, at_most: None })
     }
 
@@ -46,6 +48,7 @@ impl Send {
     pub(crate) async fn hold_back(
         &self,
         with: &With<'_>,
+        turn: &mut Turn,
         entry: &mut Entry,
         at: usize,
         hold: Hold,
@@ -55,10 +58,9 @@ impl Send {
         }
         let waiting_since = self.hold(entry, at, Awaited::Meta).await?;
         // A note from before the number went down was about something else.
-        let told = with.conversation.told_to_wait_at;
-        if told.is_none_or(|told| hold.since().is_some_and(|since| told < since)) {
+        if turn.told_to_wait_at.is_none_or(|told| hold.since().is_some_and(|since| told < since)) {
             let since = hold.since().unwrap_or(waiting_since);
-            self.tell_to_wait(with, since, &hold.say(self.clients.locale)).await?;
+            self.tell_to_wait(with, turn, since, &hold.say(self.clients.locale)).await?;
         }
         Ok(Looked::Held)
     }
@@ -93,14 +95,43 @@ impl Send {
     }
 
     /// One note, when trouble has lasted. It bears the time since when, by which it is found if its answer was lost.
-    async fn tell_to_wait(&self, with: &With<'_>, since: Timestamp, content: &str) -> Result<(), BridgeError> {
+    async fn tell_to_wait(
+        &self,
+        with: &With<'_>,
+        turn: &mut Turn,
+        since: Timestamp,
+        content: &str,
+    ) -> Result<(), BridgeError> {
+        self.note(with, &format!("lmotos:wait:{}", since.as_millis()), since, content).await?;
+        self.clients.conversations.told_to_wait(with.conversation).await?;
+        turn.told_to_wait_at = Some(self.clients.clock.now());
+        Ok(())
+    }
+
+    /// Something went out. If the agent had been told that it waits, they are told that it is over, once. What is out is out,
+    /// whatever becomes of that.
+    pub(crate) async fn goes_on(&self, with: &With<'_>, turn: &mut Turn) {
+        let Some(told_at) = turn.told_to_wait_at else { return };
+        let source = format!("lmotos:goes-on:{}", told_at.as_millis());
+        let content = Line::SendingGoesOn.say(self.clients.locale);
+        let told = async {
+            self.note(with, &source, told_at, &content).await?;
+            Ok::<_, BridgeError>(self.clients.conversations.waits_no_more(with.conversation).await?)
+        };
+        match told.await {
+            Ok(()) => turn.told_to_wait_at = None,
+            Err(error) => tracing::warn!(%error, "an agent is told only later that sending goes on"),
+        }
+    }
+
+    /// A private note, unless it is there already.
+    async fn note(&self, with: &With<'_>, source: &str, since: Timestamp, content: &str) -> Result<(), BridgeError> {
         let conversation = with.conversation.conversation;
-        let source = format!("lmotos:wait:{}", since.as_millis());
         let listed = with.chatwoot.messages(conversation, with.conversation.settled, since - UNSURE).await?;
-        if !listed.iter().any(|listed| listed.source_id.as_deref() == Some(&source)) {
-            let note = NewMessage { content, private: true, source_id: Some(&source), ..NewMessage::default() };
+        if !listed.iter().any(|listed| listed.source_id.as_deref() == Some(source)) {
+            let note = NewMessage { content, private: true, source_id: Some(source), ..NewMessage::default() };
             with.chatwoot.create_message(conversation, note).await?;
         }
-        Ok(self.clients.conversations.told_to_wait(with.conversation).await?)
+        Ok(())
     }
 }

@@ -11,8 +11,8 @@ use platform::{
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use store::{
-    Channels, Claims, Conversations, Counters, Customers, EarlyStatuses, Links, MissingFiles, Outbox, Profiles, Rounds,
-    Table, Traces,
+    Channels, Claims, Conversations, Counters, Customers, EarlyStatuses, Links, MissingFiles, Outbox, Paces, Profiles,
+    Rounds, Table, Traces,
 };
 use url::Url;
 use whatsapp::Graph;
@@ -64,6 +64,8 @@ pub struct Clients {
     pub links: Links,
     /// The outbox.
     pub outbox: Outbox,
+    /// How many messages numbers send.
+    pub paces: Paces,
     /// What customers call themselves and wish.
     pub profiles: Profiles,
     /// Messages taken back.
@@ -131,6 +133,7 @@ impl Clients {
             files: MissingFiles::new(table.clone()),
             links: Links::new(table.clone(), key.clone()),
             outbox: Outbox::new(table.clone()),
+            paces: Paces::new(table.clone()),
             profiles: Profiles::new(table.clone(), key.clone()),
             traces: Traces::new(table.clone(), key.clone()),
             rounds: Rounds::new(table),

@@ -12,6 +12,7 @@ pub mod identity;
 pub mod markup;
 pub mod message;
 pub mod outgoing;
+pub mod pacing;
 pub mod pricing;
 mod refusals;
 pub mod subject;

@@ -38,6 +38,34 @@ impl Window {
     }
 }
 
+/// How long the business has to answer somebody an advert or a Page's button brought, for its messages to be free
+/// (whatsapp-cloud-api.md §4.5).
+const ANSWERED_WITHIN: Duration = OPEN_FOR;
+
+/// How long they are free from that answer on. What may be written without a template still ends with the window.
+const FREE_FOR: Duration = Duration::from_secs(72 * 3600);
+
+/// A customer came by an advert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Advert {
+    /// When they wrote.
+    pub came_at: Timestamp,
+    /// When they were answered first.
+    pub answered_at: Option<Timestamp>,
+}
+
+impl Advert {
+    /// Whether an answer now is the one that makes messages free.
+    pub fn waits_for_answer(self, now: Timestamp) -> bool {
+        self.answered_at.is_none() && now.since(self.came_at) < ANSWERED_WITHIN
+    }
+
+    /// Until when Meta charges nothing, if that time began.
+    pub fn free_until(self) -> Option<Timestamp> {
+        self.answered_at.map(|answered_at| answered_at + FREE_FOR)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,6 +78,16 @@ mod tests {
         assert!(window.is_open(NOON + OPEN_FOR - Duration::from_secs(1)));
         assert!(!window.is_open(NOON + OPEN_FOR));
         assert!(!Window::default().is_open(NOON));
+    }
+
+    #[test]
+    fn an_advert_answered_within_a_day_makes_three_days_free() {
+        let advert = Advert { came_at: NOON, answered_at: None };
+        assert!(advert.waits_for_answer(NOON + OPEN_FOR - Duration::from_secs(1)));
+        assert!(!advert.waits_for_answer(NOON + OPEN_FOR));
+        let answered = Advert { answered_at: Some(NOON), ..advert };
+        assert!(!answered.waits_for_answer(NOON));
+        assert_eq!((advert.free_until(), answered.free_until()), (None, Some(NOON + FREE_FOR)));
     }
 
     #[test]

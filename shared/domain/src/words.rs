@@ -43,6 +43,8 @@ pub struct UnknownLocale;
 pub enum Trouble {
     /// More than 24 h since the customer's last message.
     WindowClosed,
+    /// The same, but a template costs nothing: an advert brought the customer less than 72 h ago.
+    WindowClosedFree,
     /// The customer never wrote, so there is no window.
     NeverWrote,
     /// We saw the message more than an hour after it was written.
@@ -81,6 +83,10 @@ impl Trouble {
             Self::WindowClosed => (
                 "No entregado: pasaron más de 24 h desde su último mensaje; usa una plantilla.",
                 "Not delivered: more than 24 h have passed since their last message; use a template.",
+            ),
+            Self::WindowClosedFree => (
+                "No entregado: pasaron más de 24 h desde su último mensaje; usa una plantilla. No se cobra: llegó por un anuncio y fue atendido hace menos de 72 h.",
+                "Not delivered: more than 24 h have passed since their last message; use a template. It costs nothing: an advert brought them and they were answered less than 72 h ago.",
             ),
             Self::NeverWrote => (
                 "No entregado: esta persona aún no ha escrito por WhatsApp; usa una plantilla para empezar.",
@@ -171,6 +177,8 @@ pub enum Line {
     SetAside,
     /// Sending is held up.
     SendingWaits,
+    /// Sending is held up no longer.
+    SendingGoesOn,
     /// A contact nobody has named.
     Nameless,
 }
@@ -252,6 +260,10 @@ impl Line {
             Self::SendingWaits => (
                 "WhatsApp no acepta mensajes en este momento. Los tuyos se reintentan solos mientras siga abierta la ventana de 24 h; no hace falta reenviarlos.",
                 "WhatsApp is not accepting messages right now. Yours are tried again by themselves while the 24 h window is open; there is no need to send them again.",
+            ),
+            Self::SendingGoesOn => (
+                "Ya se puede enviar otra vez por WhatsApp: lo que esperaba está saliendo.",
+                "Sending on WhatsApp works again: what was waiting is going out.",
             ),
             Self::Nameless => ("Cliente de WhatsApp", "WhatsApp customer"),
         };

@@ -40,6 +40,8 @@ pub enum Metric {
     ChannelUp,
     /// Parts that began to wait for a number that cannot send.
     Held,
+    /// Times that a message had to wait because more would have been too fast.
+    Paced,
     /// Items of which the balance sheet does not know the fate.
     Difference,
     /// Items that are not settled yet.
@@ -48,7 +50,7 @@ pub enum Metric {
     FilesMissing,
 }
 
-const ALL: [Metric; 16] = [
+const ALL: [Metric; 17] = [
     Metric::Received,
     Metric::Forwarded,
     Metric::Duplicate,
@@ -62,6 +64,7 @@ const ALL: [Metric; 16] = [
     Metric::ChannelDown,
     Metric::ChannelUp,
     Metric::Held,
+    Metric::Paced,
     Metric::Difference,
     Metric::Waiting,
     Metric::FilesMissing,

@@ -1,7 +1,9 @@
 //! Chatwoot's conversations: whose they are, and how far their agent messages are settled.
 
 use aws_sdk_dynamodb::types::ReturnValue;
-use domain::{AccountId, Channel, ContactId, ConversationId, CustomerId, MessageId, PhoneNumberId, Timestamp};
+use domain::{
+    AccountId, Channel, ContactId, ConversationId, CustomerId, MessageId, PhoneNumberId, Timestamp, pacing::Pair,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -32,6 +34,9 @@ pub struct Conversation {
     /// When the agent was told that sending waits, if it still does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told_to_wait_at: Option<Timestamp>,
+    /// What was sent to this person lately.
+    #[serde(default, rename = "paid_back_at")]
+    pub pair: Pair,
 }
 
 #[derive(Serialize)]
@@ -144,17 +149,24 @@ impl Conversations {
         self.table.update(change, ReturnValue::None).await.map(|_| ())
     }
 
-    /// Records that something was sent: the conversation lives on, and a new trouble is news again.
-    pub async fn sent(&self, conversation: &Conversation) -> Result<(), StoreError> {
+    /// Records that something was sent: the conversation lives on.
+    pub async fn sent(&self, conversation: &Conversation, pair: Pair) -> Result<(), StoreError> {
         let values = Item::from([
             (":now".to_owned(), integer(self.table.now().as_millis())),
             (":end".to_owned(), integer(self.table.kept_until())),
+            (":pair".to_owned(), integer(pair.paid_back_at().as_millis())),
         ]);
-        let update = "SET active_at = :now, expires_at = :end REMOVE told_to_wait_at".to_owned();
+        let update = "SET active_at = :now, expires_at = :end, paid_back_at = :pair".to_owned();
         self.change(conversation, update, values).await
     }
 
-    /// Records that nothing waits any more, though nothing was sent: a new trouble is news again.
+    /// Records that nothing fits for now: Meta said so.
+    pub async fn paced(&self, conversation: &Conversation, pair: Pair) -> Result<(), StoreError> {
+        let values = Item::from([(":pair".to_owned(), integer(pair.paid_back_at().as_millis()))]);
+        self.change(conversation, "SET paid_back_at = :pair".to_owned(), values).await
+    }
+
+    /// Records that nothing waits any more: a new trouble is news again.
     pub async fn waits_no_more(&self, conversation: &Conversation) -> Result<(), StoreError> {
         self.change(conversation, "REMOVE told_to_wait_at".to_owned(), Item::new()).await
     }

@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, TransactWriteItem};
 use domain::{
     AccountId, Address, ContactId, ConversationId, CustomerId, Identity, PhoneNumberId, Subject, SubjectKey, Timestamp,
-    UserId, Window,
+    UserId, Window, window::Advert,
 };
 use serde::{Deserialize, Serialize};
 use serde_dynamo::aws_sdk_dynamodb_1::from_item;
@@ -28,6 +28,12 @@ pub struct Thread {
     /// When the customer last wrote.
     #[serde(default, rename = "window_start")]
     pub window: Window,
+    /// When an advert last brought them here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advert_at: Option<Timestamp>,
+    /// When they were answered after that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advert_answered_at: Option<Timestamp>,
     /// When anything last happened.
     pub active_at: Timestamp,
     /// The contact in Chatwoot.
@@ -39,6 +45,13 @@ pub struct Thread {
     /// The keyed hash of the profile that Chatwoot was last brought up to date with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<Subject>,
+}
+
+impl Thread {
+    /// The advert that brought the customer, if one did.
+    pub fn advert(&self) -> Option<Advert> {
+        self.advert_at.map(|came_at| Advert { came_at, answered_at: self.advert_answered_at })
+    }
 }
 
 /// Whether and how a customer is reached on a channel.
@@ -154,6 +167,35 @@ impl Customers {
         }
         let condition = (!conditions.is_empty()).then(|| conditions.join(" AND "));
         Ok(Change { key: thread_key(customer, channel), update, condition, values })
+    }
+
+    /// An advert brought the customer with a message written at that time. An older one changes nothing.
+    pub async fn came_by_advert(
+        &self,
+        customer: &CustomerId,
+        channel: &PhoneNumberId,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let change = Change {
+            key: thread_key(customer, channel),
+            update: "SET advert_at = :came REMOVE advert_answered_at".to_owned(),
+            condition: Some(
+                "attribute_exists(pk) AND (attribute_not_exists(advert_at) OR advert_at < :came)".to_owned(),
+            ),
+            values: Item::from([(":came".to_owned(), integer(at.min(self.table.now()).as_millis()))]),
+        };
+        self.table.update(change, ReturnValue::None).await.map(|_| ())
+    }
+
+    /// The business answered a customer whom an advert had brought.
+    pub async fn advert_answered(&self, customer: &CustomerId, channel: &PhoneNumberId) -> Result<(), StoreError> {
+        let change = Change {
+            key: thread_key(customer, channel),
+            update: "SET advert_answered_at = :now".to_owned(),
+            condition: Some("attribute_exists(advert_at) AND attribute_not_exists(advert_answered_at)".to_owned()),
+            values: Item::from([(":now".to_owned(), integer(self.table.now().as_millis()))]),
+        };
+        self.table.update(change, ReturnValue::None).await.map(|_| ())
     }
 
     /// A number or user id changed: the threads of the customer that have heard nothing newer lead to the new one.

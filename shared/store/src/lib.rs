@@ -7,7 +7,7 @@
 //! | customer | `customer#id` / `customer` | whether a user id is known, who turned out to be whom, keyed hashes of the names the bridge gave its contact; wish about marketing |
 //! | thread | `customer#id` / `channel#pnid` | address, window, contact and conversation of a customer on a channel; keyed hash of the last profile seen |
 //! | alias | `alias#account#hash` / `alias` | which customer, since when, and until when if they gave it up |
-//! | conversation | `conversation#account#id` / `conversation` | which customer and channel, how far it is settled |
+//! | conversation | `conversation#account#id` / `conversation` | which customer and channel, how far it is settled, how fast it was lately |
 //! | outgoing | `conversation#account#id` / `message#id` | an agent's message and the fate of its parts |
 //! | link | `wamid#hash` / `link` | WhatsApp message ↔ Chatwoot message |
 //! | trace | `wamid#hash` / `trace` | that a WhatsApp message was taken back; further Chatwoot messages with its words |
@@ -15,6 +15,7 @@
 //! | missing file | `file#channel` / hash of its item | a file still at Meta, and the message that stands for it |
 //! | claim | `claim#hash` / `claim` | who is at work on an item, or that it is done, and where it is counted |
 //! | counter | `counter#channel` / `day#shard` | the balance sheet |
+//! | pace | `pace#channel` / second | how many messages a number sends in that second |
 //! | watch | `watch#channel` / `account#conversation` | a conversation in which something waits, or may be retried |
 //! | round | `round#channel` / `round` | when `reconcile` last went through |
 
@@ -31,6 +32,7 @@ mod identities;
 mod links;
 mod moves;
 mod outbox;
+mod paces;
 mod profiles;
 mod rounds;
 mod table;
@@ -46,6 +48,7 @@ pub use error::StoreError;
 pub use files::{FIRST_GAP, MissingFile, MissingFiles, is_at_meta};
 pub use links::{Link, Links, Met};
 pub use outbox::{Entry, Outbox};
+pub use paces::Paces;
 pub use profiles::Profiles;
 pub use rounds::Rounds;
 pub use table::Table;

@@ -30,6 +30,16 @@ pub enum Effect {
         #[serde(default)]
         body: String,
     },
+    /// Nothing is done; this answer comes instead, with headers that tell more.
+    AnswerWith {
+        /// The HTTP status.
+        status: u16,
+        /// The headers.
+        headers: Vec<(String, String)>,
+        /// The body, as it is.
+        #[serde(default)]
+        body: String,
+    },
     /// The work is done, then this answer comes instead of the true one.
     AnswerAfter {
         /// The HTTP status.

@@ -127,11 +127,15 @@ async fn exchange(router: Router, faults: Faults, request: Request<Body>) -> Res
         }
         Some(Effect::Answer { status, content_type, body }) => {
             drain(request).await;
-            Ok(canned(status, &content_type, body))
+            Ok(canned(status, &[content_type_is(content_type)], body))
+        }
+        Some(Effect::AnswerWith { status, headers, body }) => {
+            drain(request).await;
+            Ok(canned(status, &headers, body))
         }
         Some(Effect::AnswerAfter { status, content_type, body }) => {
             answer(router, request).await;
-            Ok(canned(status, &content_type, body))
+            Ok(canned(status, &[content_type_is(content_type)], body))
         }
     }
 }
@@ -156,10 +160,12 @@ async fn drain(request: Request<Body>) {
     let _ = axum::body::to_bytes(request.into_body(), usize::MAX).await;
 }
 
-fn canned(status: u16, content_type: &str, body: String) -> Response<Body> {
-    Response::builder()
-        .status(status)
-        .header("content-type", content_type)
-        .body(Body::from(body))
-        .unwrap_or_else(|_| Response::new(Body::empty()))
+fn content_type_is(content_type: String) -> (String, String) {
+    ("content-type".to_owned(), content_type)
+}
+
+fn canned(status: u16, headers: &[(String, String)], body: String) -> Response<Body> {
+    let builder =
+        headers.iter().fold(Response::builder().status(status), |builder, (name, value)| builder.header(name, value));
+    builder.body(Body::from(body)).unwrap_or_else(|_| Response::new(Body::empty()))
 }

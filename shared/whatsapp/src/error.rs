@@ -5,6 +5,8 @@ use std::time::Duration;
 use domain::{Class, Classify};
 use serde::Deserialize;
 
+use crate::usage;
+
 /// A Graph call that did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum GraphError {
@@ -29,6 +31,8 @@ pub enum GraphError {
         status: u16,
         /// Meta's own word that a repeat may work.
         transient: bool,
+        /// When calls may be made again, where Meta said so.
+        regained: Option<Duration>,
     },
     /// The file's bytes are not those the webhook named, or stopped coming.
     #[error("the file arrived damaged")]
@@ -38,8 +42,11 @@ pub enum GraphError {
     Missing(u16),
 }
 
+/// Too many messages to one person (§4.4).
+pub const PAIR_LIMIT: i64 = 131_056;
+
 /// Codes for which Meta advises to try again (§4.6).
-const RETRIED: [i64; 10] = [2, 4, 80_007, 130_429, 131_000, 131_016, 131_056, 131_057, 133_004, 133_015];
+const RETRIED: [i64; 10] = [2, 4, 80_007, 130_429, 131_000, 131_016, PAIR_LIMIT, 131_057, 133_004, 133_015];
 
 /// Codes that come with HTTP 5xx and yet do not pass by themselves (§4.6).
 const LASTING: [i64; 3] = [3, 131_045, 133_000];
@@ -72,13 +79,14 @@ impl GraphError {
     /// Reads an answer that is no success.
     pub(crate) async fn answered(response: reqwest::Response) -> Self {
         let status = response.status().as_u16();
+        let regained = usage::regained(response.headers());
         match response.bytes().await {
-            Ok(body) => Self::read(status, &body),
+            Ok(body) => Self::read(status, regained, &body),
             Err(error) => Self::NoAnswer { status: Some(status), source: Some(error.without_url()) },
         }
     }
 
-    pub(crate) fn read(status: u16, body: &[u8]) -> Self {
+    pub(crate) fn read(status: u16, regained: Option<Duration>, body: &[u8]) -> Self {
         #[derive(Deserialize)]
         struct Envelope {
             error: Inner,
@@ -92,7 +100,7 @@ impl GraphError {
         }
         match serde_json::from_slice::<Envelope>(body) {
             Ok(Envelope { error }) => {
-                Self::Refused { code: error.code, status, transient: error.is_transient.unwrap_or_default() }
+                Self::Refused { code: error.code, status, transient: error.is_transient.unwrap_or_default(), regained }
             }
             Err(_) => Self::NoAnswer { status: Some(status), source: None },
         }
@@ -119,15 +127,21 @@ impl Classify for GraphError {
         match self {
             Self::Unreachable(_) | Self::NoAnswer { .. } => Class::LATER,
             Self::Checksum | Self::Missing(_) => Class::Permanent,
-            Self::Refused { code, status, transient } => {
+            Self::Refused { code, status, transient, regained } => {
                 // A token that is refused is an outage until the operator mends it: no file is given up for it.
                 let passes = self.is_unauthorized()
                     || *transient
                     || RETRIED.contains(code)
                     || *status == 429
                     || (*status >= 500 && !LASTING.contains(code));
-                // A pair or throughput limit lets one message through every few seconds (§4.4).
-                let after = matches!(code, 131_056 | 130_429).then_some(Duration::from_secs(6));
+                let pace = match code {
+                    // A pair or throughput limit lets one message through every few seconds (§4.4).
+                    &PAIR_LIMIT | 130_429 => Some(Duration::from_secs(6)),
+                    // What may be called in an hour is used up.
+                    4 | 80_007 => Some(Duration::from_secs(60)),
+                    _ => None,
+                };
+                let after = (*regained).max(pace);
                 if passes { Class::Transient { after } } else { Class::Permanent }
             }
         }
@@ -155,7 +169,7 @@ mod tests {
     use super::*;
 
     fn refused(status: u16, body: &str) -> SendError {
-        SendError(GraphError::read(status, body.as_bytes()))
+        SendError(GraphError::read(status, None, body.as_bytes()))
     }
 
     #[test]

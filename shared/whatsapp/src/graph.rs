@@ -13,7 +13,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, value::RawValue};
 use url::Url;
 
-use crate::{GraphError, SendError, content, fields::Fields, media};
+use crate::{GraphError, SendError, content, fields::Fields, media, usage};
 
 /// How long a call may take in all; a file may take longer, see [`file_timeout`].
 const CALL: Duration = Duration::from_secs(10);
@@ -177,9 +177,10 @@ impl Graph {
             return Err(GraphError::answered(response).await);
         }
         let answered = |source| GraphError::NoAnswer { status: Some(status.as_u16()), source };
+        let regained = usage::regained(response.headers());
         let body = response.bytes().await.map_err(|error| answered(Some(error.without_url())))?;
         // The HTTP status is not to be relied on (§4.3): an envelope is a refusal whatever stands above it.
-        if let refused @ GraphError::Refused { .. } = GraphError::read(status.as_u16(), &body) {
+        if let refused @ GraphError::Refused { .. } = GraphError::read(status.as_u16(), regained, &body) {
             return Err(refused);
         }
         serde_json::from_slice(&body).map_err(|_| answered(None))

@@ -16,8 +16,9 @@ mod number;
 mod person;
 mod signature;
 pub mod split;
+mod usage;
 pub mod webhook;
 
-pub use error::{GraphError, SendError};
+pub use error::{GraphError, PAIR_LIMIT, SendError};
 pub use graph::Graph;
 pub use signature::{AppSecret, Verified};

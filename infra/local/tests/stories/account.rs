@@ -87,15 +87,15 @@ async fn while_a_number_is_disconnected_messages_wait_with_one_note_and_go_on_wh
     berta.writes("hola").await.unwrap();
     world.work().await.unwrap();
     assert_eq!(world.agent_reads("Berta"), ["Berta: hola"]);
-    // Back: at once, in order, and without a word more.
+    // Back: at once, in order, and with one word about it.
     happens(world, &account(AT + 2000, "ACCOUNT_RECONNECTED")).await;
     assert_eq!(shop.ana.heard(), ["uno", "dos"]);
-    assert_eq!(shop.notes().len(), 1);
+    assert_eq!(shop.notes()[1..], ["Ya se puede enviar otra vez por WhatsApp: lo que esperaba está saliendo."]);
     // Down again: that is news.
     happens(world, &account(AT + 3000, "ACCOUNT_OFFBOARDED")).await;
     world.pass(MINUTE);
     shop.says("tres").await;
-    assert_eq!((shop.ana.heard().len(), shop.notes().len()), (2, 2));
+    assert_eq!((shop.ana.heard().len(), shop.notes().len()), (2, 3));
 }
 
 #[tokio::test]

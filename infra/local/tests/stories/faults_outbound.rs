@@ -216,12 +216,13 @@ async fn while_meta_is_out_of_reach_the_agent_gets_one_note_after_five_minutes_a
     shop.meta_is_back().await;
     shop.waits(16).await;
     assert_eq!(shop.ana.heard(), ["uno", "dos"]);
+    assert_eq!(shop.notes()[1..], ["Ya se puede enviar otra vez por WhatsApp: lo que esperaba está saliendo."]);
     assert!(shop.world.dead_letters("outbound").is_empty());
 
     shop.world.meta.server().refuse();
     shop.says("tres").await;
     shop.waits(10).await;
-    assert_eq!(shop.notes().len(), 2, "the next outage is news again");
+    assert_eq!(shop.notes().len(), 3, "the next outage is news again");
 }
 
 #[tokio::test]
@@ -288,4 +289,21 @@ async fn a_send_that_hangs_is_unconfirmed_and_never_repeated() {
     shop.waits(10).await;
     assert_eq!(shop.ana.heard(), ["Buenas"]);
     assert!(shop.mark(message).starts_with(UNCONFIRMED), "{}", shop.mark(message));
+}
+
+#[tokio::test]
+async fn that_it_is_over_is_told_once_even_if_chatwoot_loses_the_answer() {
+    let shop = Shop::open().await;
+    shop.world.meta.server().refuse();
+    shop.says("uno").await;
+    shop.waits(6).await;
+    assert_eq!(shop.notes().len(), 1);
+    shop.meta_is_back().await;
+    // The note is written, and nobody hears of it; then the next answer goes out.
+    let notes = format!("/conversations/{}/messages", shop.conversation);
+    shop.world.chatwoot.faults().add(every("POST", &notes, &Effect::DropAfter, 1));
+    shop.waits(6).await;
+    assert_eq!(shop.ana.heard(), ["uno"]);
+    shop.says("dos").await;
+    assert_eq!((shop.ana.heard().len(), shop.notes().len()), (2, 2), "{:?}", shop.notes());
 }

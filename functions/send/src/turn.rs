@@ -1,0 +1,62 @@
+//! A conversation's turn: what one look at it changes of what was read at its beginning, and how fast it may send.
+
+use std::time::Duration;
+
+use bridge::BridgeError;
+use domain::{Timestamp, pacing::Pair};
+use platform::Metric;
+use tokio::time::Instant;
+
+use crate::{Send, Task, dispatch::With};
+
+/// How long a conversation may go on sending while others of its batch are done: what is new in those has to wait for it.
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// A conversation's turn.
+pub(crate) struct Turn {
+    /// What was sent to this person lately.
+    pub(crate) pair: Pair,
+    /// When the agent was told that sending waits, if it still does.
+    pub(crate) told_to_wait_at: Option<Timestamp>,
+    sent: bool,
+    ends: Option<Instant>,
+}
+
+impl Turn {
+    pub(crate) fn begin(task: &Task, conversation: &store::Conversation) -> Self {
+        Self {
+            pair: conversation.pair,
+            told_to_wait_at: conversation.told_to_wait_at,
+            sent: false,
+            ends: task.shared.then(|| Instant::now() + LONGEST),
+        }
+    }
+
+    /// Whether it is the turn of others. However slow everything is, each turn sends something.
+    pub(crate) fn is_over(&self) -> bool {
+        self.sent && self.ends.is_some_and(|ends| ends <= Instant::now())
+    }
+
+    /// One more message went out, or may have.
+    pub(crate) fn sent(&mut self, now: Timestamp) {
+        self.pair = self.pair.sent(now);
+        self.sent = true;
+    }
+}
+
+impl Send {
+    /// How long the next message has to wait for its place: at first in what this person may get, then in what the number may
+    /// send.
+    pub(crate) async fn pace(&self, with: &With<'_>, turn: &Turn) -> Result<Option<Duration>, BridgeError> {
+        let mut wait = turn.pair.wait(self.clients.clock.now());
+        if wait.is_zero() {
+            let place = self.clients.paces.place(&with.channel.phone_number_id).await?;
+            wait = with.channel.mode.wait(place);
+        }
+        if wait.is_zero() {
+            return Ok(None);
+        }
+        self.metrics.count(Metric::Paced);
+        Ok(Some(wait))
+    }
+}

@@ -1,0 +1,117 @@
+//! How fast messages go out: Meta allows one message to a person each six seconds with bursts of 45, and so many a second from
+//! a number. Whoever keeps to that is never refused.
+
+use std::time::Duration;
+
+use testkit::COEXISTENCE_CHANNEL;
+use testkit_wire::Effect;
+
+use crate::{
+    cast::{MINUTE, goes_by},
+    shop::{Shop, refuses},
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Whatever Meta was asked to send, it took.
+fn nothing_was_refused(shop: &Shop) {
+    let requests = shop.world.meta.requests();
+    assert!(requests.iter().all(|request| request.status == 200), "{requests:?}");
+}
+
+#[tokio::test]
+async fn sixty_answers_in_a_row_arrive_in_order_and_none_is_refused() {
+    let shop = Shop::open().await;
+    let beto = shop.world.meta.customer("Beto", "5215555550199");
+    beto.writes("buenas").await.unwrap();
+    shop.world.work().await.unwrap();
+    let said: Vec<String> = (1..=60).map(|number| format!("respuesta {number}")).collect();
+    for text in &said {
+        shop.sofia.replies(shop.conversation, text).await;
+    }
+    shop.world.work().await.unwrap();
+    assert_eq!(shop.ana.heard(), said[..45], "a burst goes out at once");
+    // Who is answered slowly delays nobody else.
+    shop.sofia.replies(shop.world.conversation("Beto").unwrap(), "para Beto").await;
+    shop.world.work().await.unwrap();
+    assert_eq!(beto.heard(), ["para Beto"]);
+
+    goes_by(&shop.world, 2 * MINUTE, SECOND).await;
+    assert_eq!(shop.ana.heard(), said);
+    nothing_was_refused(&shop);
+    assert!(shop.notes().is_empty(), "nothing is wrong: {:?}", shop.notes());
+}
+
+#[tokio::test]
+async fn what_was_borrowed_is_remembered_by_the_next_look() {
+    let shop = Shop::open().await;
+    for number in 0..45 {
+        shop.says(&format!("respuesta {number}")).await;
+    }
+    assert_eq!(shop.ana.heard().len(), 45);
+    shop.says("una más").await;
+    assert_eq!(shop.ana.heard().len(), 45);
+    goes_by(&shop.world, 7 * SECOND, SECOND).await;
+    assert_eq!(shop.ana.heard().last().unwrap(), "una más");
+    nothing_was_refused(&shop);
+}
+
+#[tokio::test]
+async fn a_number_sends_no_more_in_a_second_than_it_may() {
+    let shop = Shop::open().await;
+    let customer = |number: u32| {
+        let phone = format!("52155555502{number:02}");
+        shop.world.meta.customer(&format!("Cliente {number:02}"), &phone).at(COEXISTENCE_CHANNEL)
+    };
+    let customers: Vec<_> = (0..50).map(customer).collect();
+    for customer in &customers {
+        customer.writes("hola").await.unwrap();
+    }
+    shop.world.work().await.unwrap();
+    for number in 0..50 {
+        let conversation = shop.world.conversation(&format!("Cliente {number:02}")).unwrap();
+        shop.sofia.replies(conversation, "Buenas").await;
+    }
+    let heard = || customers.iter().filter(|customer| customer.heard() == ["Buenas"]).count();
+    shop.world.work().await.unwrap();
+    assert_eq!(heard(), 20);
+    shop.later(SECOND).await;
+    assert_eq!(heard(), 40);
+    // Those that came too many had their places in the seconds after.
+    shop.later(SECOND).await;
+    assert_eq!(heard(), 50);
+    nothing_was_refused(&shop);
+}
+
+#[tokio::test]
+async fn a_person_meta_counts_more_for_is_left_alone_for_a_while() {
+    let shop = Shop::open().await;
+    shop.meta_will(refuses(400, 131_056), 1);
+    shop.says("uno").await;
+    shop.sofia.replies(shop.conversation, "dos").await;
+    for second in 1..=5 {
+        shop.later(SECOND).await;
+        assert!(shop.ana.heard().is_empty(), "second {second}");
+    }
+    goes_by(&shop.world, 3 * SECOND, SECOND).await;
+    assert_eq!(shop.ana.heard(), ["uno"], "and then one at a time");
+    goes_by(&shop.world, 8 * SECOND, SECOND).await;
+    assert_eq!(shop.ana.heard(), ["uno", "dos"]);
+}
+
+#[tokio::test]
+async fn an_account_that_called_too_often_waits_as_long_as_meta_says() {
+    for (code, header, before, after) in
+        [(80_007, Some(r#"{"1":[{"estimated_time_to_regain_access":3}]}"#), 175, 190), (4, None, 55, 70)]
+    {
+        let shop = Shop::open().await;
+        let headers = header.map(|usage| ("x-business-use-case-usage".to_owned(), usage.to_owned()));
+        let body = format!(r#"{{"error":{{"message":"(#{code}) limit","code":{code}}}}}"#);
+        shop.meta_will(Effect::AnswerWith { status: 400, headers: headers.into_iter().collect(), body }, 1);
+        let message = shop.says("Buenas").await;
+        goes_by(&shop.world, before * SECOND, 5 * SECOND).await;
+        assert_eq!(shop.world.meta.requests().len(), 0, "{code}");
+        goes_by(&shop.world, (after - before) * SECOND, 5 * SECOND).await;
+        assert_eq!((shop.ana.heard(), shop.mark(message).as_str()), (vec!["Buenas".to_owned()], "sent"), "{code}");
+    }
+}

@@ -1,0 +1,46 @@
+//! What Meta's headers say of how much of a limit is used up (§8.2).
+
+use std::{collections::HashMap, time::Duration};
+
+use reqwest::header::HeaderMap;
+use serde::Deserialize;
+
+/// A day: nothing Meta blocks for its rates takes longer.
+const LONGEST: Duration = Duration::from_secs(86_400);
+
+/// When a call may be made again, if the account has used up what it may call. Meta tells it in whole minutes.
+pub(crate) fn regained(headers: &HeaderMap) -> Option<Duration> {
+    #[derive(Deserialize)]
+    struct Usage {
+        #[serde(default)]
+        estimated_time_to_regain_access: u64,
+    }
+    let text = headers.get("x-business-use-case-usage")?.to_str().ok()?;
+    let accounts: HashMap<String, Vec<Usage>> = serde_json::from_str(text).ok()?;
+    let minutes = accounts.into_values().flatten().map(|usage| usage.estimated_time_to_regain_access).max()?;
+    (minutes > 0).then(|| Duration::from_secs(minutes.saturating_mul(60)).min(LONGEST))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Option<Duration> {
+        regained(&HeaderMap::from_iter([("x-business-use-case-usage".parse().unwrap(), text.parse().unwrap())]))
+    }
+
+    #[test]
+    fn the_longest_of_all_counts() {
+        let one = r#"{"1":[{"type":"whatsapp","call_count":100,"estimated_time_to_regain_access":3},{"call_count":2}],"2":[{}]}"#;
+        assert_eq!(read(one), Some(Duration::from_secs(180)));
+        assert_eq!(read(r#"{"1":[{"estimated_time_to_regain_access":99999999999}]}"#), Some(LONGEST));
+    }
+
+    #[test]
+    fn what_says_nothing_says_nothing() {
+        for text in ["", "{}", "[]", r#"{"1":[]}"#, r#"{"1":[{"estimated_time_to_regain_access":0}]}"#, r#"{"1":7}"#] {
+            assert_eq!(read(text), None, "{text}");
+        }
+        assert_eq!(regained(&HeaderMap::new()), None);
+    }
+}
