@@ -223,13 +223,11 @@ async fn spoken(opened: Opened) -> Result<Opened, NotUploaded> {
     let coded = mp3.clone();
     // It takes the processor for seconds, and other conversations go on meanwhile.
     let note = tokio::task::spawn_blocking(move || voice::note(&coded)).await.ok().flatten();
-    Ok(match note {
-        Some(note) => in_hand(name.replace(".mp3", ".ogg"), "audio/ogg".to_owned(), note.into()),
-        None => {
-            tracing::warn!("a recording could not be made a voice note; it goes as it is");
-            in_hand(name, mime_type, mp3)
-        }
-    })
+    if let Some(note) = note {
+        return Ok(in_hand(name.replace(".mp3", ".ogg"), "audio/ogg".to_owned(), note.into()));
+    }
+    tracing::warn!("a recording could not be made a voice note; it goes as it is");
+    Ok(in_hand(name, mime_type, mp3))
 }
 
 /// A small file that is in memory.
