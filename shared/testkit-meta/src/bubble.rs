@@ -70,7 +70,6 @@ pub(crate) fn text_of(kind: &str, message: &Value) -> String {
         "contacts" => joined(object.as_array().into_iter().flatten().map(card), "\n"),
         "interactive" => interactive(object),
         "button" => text(&object["text"]),
-        "template" => template(object),
         _ => text(&object["caption"]),
     }
 }
@@ -103,14 +102,6 @@ fn interactive(object: &Value) -> String {
         (true, Some(description)) => format!("- {}: {description}", option.title),
     });
     joined(words.chain(opens).chain(options), "\n")
-}
-
-fn template(object: &Value) -> String {
-    let name = object["name"].as_str().unwrap_or_default().to_owned();
-    let components = object["components"].as_array().into_iter().flatten();
-    let parameters = components.filter_map(|component| component["parameters"].as_array()).flatten();
-    let words = parameters.filter_map(|parameter| parameter["text"].as_str()).map(str::to_owned);
-    joined(std::iter::once(name).chain(words), " · ")
 }
 
 fn joined(parts: impl Iterator<Item = String>, separator: &str) -> String {

@@ -26,6 +26,9 @@ impl Meta {
             .route("/customers/{wa_id}/file", post(file).layer(DefaultBodyLimit::disable()))
             .route("/customers/{wa_id}/tap", post(tap))
             .route("/customers/{wa_id}/read", post(read))
+            .route("/customers/{wa_id}/marketing", post(marketing))
+            .route("/templates", get(templates).put(set_templates).post(add_template))
+            .route("/templates/status", post(set_template_status))
             .route("/files/{id}", get(serve))
             .route("/faults", get(faults).post(add_fault).delete(clear_faults))
             .route("/network", post(network))
@@ -40,6 +43,12 @@ impl Meta {
         let by_phone = person::digits(id).and_then(|digits| state.person_by_phone(&digits));
         let user_id = by_phone.or_else(|| state.person(id))?.user_id.clone();
         Some(Customer::of(&self.world, &state, user_id))
+    }
+
+    /// The account that is meant: the first number's, unless another is named.
+    fn account(&self, waba_id: Option<String>) -> String {
+        let first = || self.world.state().numbers.first().map(|number| number.waba_id.clone());
+        waba_id.or_else(first).unwrap_or_default()
     }
 }
 
@@ -147,6 +156,65 @@ async fn read(Shared(meta): Shared<Meta>, Path(id): Path<String>) -> Response {
     StatusCode::NO_CONTENT.into_response()
 }
 
+#[derive(Deserialize)]
+struct Marketing {
+    wanted: bool,
+}
+
+async fn marketing(Shared(meta): Shared<Meta>, Path(id): Path<String>, Json(marketing): Json<Marketing>) -> Response {
+    let Some(customer) = meta.known(&id) else { return stranger() };
+    told(if marketing.wanted { customer.resumes_marketing().await } else { customer.stops_marketing().await })
+}
+
+async fn templates(Shared(meta): Shared<Meta>) -> Response {
+    Json(meta.world.state().templates.clone()).into_response()
+}
+
+/// Without `waba_id` it is the account of the first number.
+#[derive(Deserialize)]
+struct Given<T> {
+    #[serde(default)]
+    waba_id: Option<String>,
+    #[serde(flatten)]
+    content: T,
+}
+
+#[derive(Deserialize)]
+struct Templates {
+    templates: Vec<Value>,
+}
+
+async fn set_templates(Shared(meta): Shared<Meta>, Json(given): Json<Given<Templates>>) -> StatusCode {
+    meta.set_templates(&meta.account(given.waba_id), given.content.templates);
+    StatusCode::NO_CONTENT
+}
+
+#[derive(Deserialize)]
+struct Template {
+    template: Value,
+}
+
+async fn add_template(Shared(meta): Shared<Meta>, Json(given): Json<Given<Template>>) -> StatusCode {
+    meta.add_template(&meta.account(given.waba_id), given.content.template);
+    StatusCode::NO_CONTENT
+}
+
+#[derive(Deserialize)]
+struct Decision {
+    name: String,
+    language: String,
+    event: String,
+}
+
+async fn set_template_status(Shared(meta): Shared<Meta>, Json(given): Json<Given<Decision>>) -> Response {
+    let account = meta.account(given.waba_id);
+    let Decision { name, language, event } = given.content;
+    if meta.world.state().template(&account, &name, &language).is_none() {
+        return refusal(StatusCode::NOT_FOUND, "the account has no such template");
+    }
+    told(meta.set_template_status(&account, &name, &language, &event).await)
+}
+
 async fn serve(Shared(meta): Shared<Meta>, Path(id): Path<String>) -> Response {
     let media = meta.world.state().media.get(&id).cloned();
     files::answer(media.as_ref())
@@ -210,16 +278,21 @@ async fn set(Shared(meta): Shared<Meta>, Json(switches): Json<Switches>) -> Stat
 }
 
 async fn redeliver(Shared(meta): Shared<Meta>) -> Response {
-    match meta.redeliver().await {
-        Ok(()) => StatusCode::NO_CONTENT.into_response(),
-        Err(error) => refusal(StatusCode::BAD_GATEWAY, &error.to_string()),
-    }
+    told(meta.redeliver().await)
 }
 
 /// The message exists either way; where the webhook was refused, 502 says so and `redeliver` makes it good.
 fn sent(result: anyhow::Result<String>) -> Response {
     match result {
         Ok(wamid) => Json(json!({"wamid": wamid})).into_response(),
+        Err(error) => refusal(StatusCode::BAD_GATEWAY, &format!("{error:#}")),
+    }
+}
+
+/// The same of what is no message.
+fn told(result: anyhow::Result<()>) -> Response {
+    match result {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
         Err(error) => refusal(StatusCode::BAD_GATEWAY, &format!("{error:#}")),
     }
 }

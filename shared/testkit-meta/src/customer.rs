@@ -1,5 +1,7 @@
 //! Somebody who writes to the business, reads, and looks at the phone.
 
+mod preferences;
+
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
@@ -110,12 +112,18 @@ impl Customer {
     /// Taps what stands under a message of the business: the first option with this title.
     pub async fn taps(&self, wamid: &str, title: &str) -> anyhow::Result<String> {
         let context = self.context(wamid)?;
-        let option = {
+        let (option, of_template) = {
             let state = self.world.state();
             let message = state.message(wamid).filter(|message| message.shown && message.bubble.from_business);
+            let of_template = message.is_some_and(|message| message.bubble.kind == "template");
             let mut options = message.into_iter().flat_map(|message| &message.bubble.options);
-            options.find(|option| option.title == title).cloned().context("nothing of this title can be tapped")?
+            let option = options.find(|option| option.title == title).cloned();
+            (option.context("nothing of this title can be tapped")?, of_template)
         };
+        if of_template {
+            let button = json!({"payload": option.id, "text": option.title});
+            return self.sends(json!({"type": "button", "button": button, "context": context})).await;
+        }
         let kind = if option.in_list { "list_reply" } else { "button_reply" };
         let mut reply = json!({"id": option.id, "title": option.title});
         if let Some(description) = option.description {

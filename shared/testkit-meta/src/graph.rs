@@ -6,7 +6,9 @@ mod interactive;
 mod media;
 mod messages;
 mod objects;
+mod parameters;
 mod recipient;
+mod template;
 mod validate;
 
 use std::sync::Arc;

@@ -4,8 +4,8 @@
 //! their phones, the 24-hour window opens and closes by the clock it is given, media expire, rates run out. And it can
 //! misbehave: see [`Meta::faults`] and [`Meta::server`].
 //!
-//! What Meta does and this double does not: fetching media by `link` (accepted, never fetched), prices, templates' approval,
-//! messaging limits, groups, calls, and retries by itself (a test says when, with [`Meta::redeliver`]).
+//! What Meta does and this double does not: fetching media by `link` (accepted, never fetched), prices, carousels
+//! and offers in templates, messaging limits, groups, calls, and retries by itself (a test says when, with [`Meta::redeliver`]).
 
 mod bubble;
 mod control;
@@ -20,6 +20,7 @@ mod postman;
 mod settings;
 mod state;
 mod status;
+mod templates;
 mod wamid;
 mod webhook;
 mod wire;

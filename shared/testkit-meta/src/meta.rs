@@ -3,7 +3,7 @@
 use std::sync::{Arc, atomic::AtomicBool};
 
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::json;
 use testkit_wire::{Faults, Server};
 
 use crate::{
@@ -109,11 +109,6 @@ impl Meta {
     /// The staff writes to a customer from the phone app; posts the echo and gives its id. Needs a coexistence number.
     pub async fn echo(&self, customer: &Customer, text: &str) -> anyhow::Result<String> {
         customer.hears_from_the_phone_app(text).await
-    }
-
-    /// The account's message templates, as `GET /{waba}/message_templates` lists them. Sending takes any template.
-    pub fn set_templates(&self, waba_id: &str, templates: Vec<Value>) {
-        self.world.state().templates.insert(waba_id.into(), templates);
     }
 
     /// Which limits are enforced.

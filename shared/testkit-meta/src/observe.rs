@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{customer, person::Person, state::State, world::World};
 
-/// Learns people, messages and windows of a body with the field `messages`; gives the number whose line it takes.
+/// Learns people, messages and windows of a body with the field `messages`, and wishes of one with `user_preferences`; gives the number whose line it takes.
 pub(crate) fn learn(world: &Arc<World>, body: &[u8]) -> String {
     let Ok(body) = serde_json::from_slice::<Value>(body) else { return String::new() };
     let mut line = String::new();
@@ -18,10 +18,12 @@ pub(crate) fn learn(world: &Arc<World>, body: &[u8]) -> String {
         if line.is_empty() {
             number.clone_into(&mut line);
         }
-        if change["field"] != "messages" || state.number(number).is_none() {
+        let field = change["field"].as_str().unwrap_or_default();
+        if !matches!(field, "messages" | "user_preferences") || state.number(number).is_none() {
             continue;
         }
         list(&value["contacts"]).for_each(|contact| meet(&mut state, contact));
+        list(&value["user_preferences"]).for_each(|preference| prefer(&mut state, number, preference));
         for item in list(&value["messages"]) {
             receive(&mut state, number, item, world.now());
         }
@@ -50,6 +52,15 @@ pub(crate) fn meet(state: &mut State, contact: &Value) {
     person.username = text(&contact["profile"]["username"]).or(person.username.take());
     if let Some(name) = text(&contact["profile"]["name"]) {
         person.name = name;
+    }
+}
+
+/// Somebody wants no more marketing, or wants it again.
+fn prefer(state: &mut State, number: &str, preference: &Value) {
+    let by_phone = preference["wa_id"].as_str().and_then(|phone| state.person_by_phone(phone));
+    let person = preference["user_id"].as_str().and_then(|id| state.person(id)).or(by_phone);
+    if let Some(user_id) = person.map(|person| person.user_id.clone()) {
+        state.stop_marketing(number, &user_id, preference["value"] == "stop");
     }
 }
 

@@ -56,7 +56,8 @@ pub(crate) enum Origin {
     Customer,
     PhoneApp,
     Api,
-    ApiTemplate,
+    /// With the category it is charged as.
+    ApiTemplate(&'static str),
 }
 
 /// How a recipient was named.
@@ -98,6 +99,8 @@ pub(crate) struct State {
     pub(crate) withdrawn: BTreeSet<String>,
     /// Numbers of which Graph says a status of its own.
     pub(crate) number_status: HashMap<String, String>,
+    /// Number and user id of those who want no more marketing.
+    marketing_stopped: BTreeSet<(String, String)>,
     /// Per number and user id, the customer's last message.
     windows: HashMap<(String, String), Timestamp>,
     /// Per number and user id, when the business was last said to be typing.
@@ -120,6 +123,7 @@ impl State {
             contact_book_deletions: Vec::new(),
             withdrawn: BTreeSet::new(),
             number_status: HashMap::new(),
+            marketing_stopped: BTreeSet::new(),
             windows: HashMap::new(),
             typing: HashMap::new(),
         }
@@ -160,6 +164,20 @@ impl State {
     pub(crate) fn open_window(&mut self, number: &str, user_id: &str, at: Timestamp, now: Timestamp) {
         let last = self.windows.entry((number.into(), user_id.into())).or_insert(at.min(now));
         *last = (*last).max(at.min(now));
+    }
+
+    /// The customer wants no more marketing of this number, or wants it again.
+    pub(crate) fn stop_marketing(&mut self, number: &str, user_id: &str, stop: bool) {
+        let chat = (number.to_owned(), user_id.to_owned());
+        if stop {
+            self.marketing_stopped.insert(chat);
+        } else {
+            self.marketing_stopped.remove(&chat);
+        }
+    }
+
+    pub(crate) fn has_stopped_marketing(&self, number: &str, user_id: &str) -> bool {
+        self.marketing_stopped.contains(&(number.to_owned(), user_id.to_owned()))
     }
 
     /// The business is typing, or has written.

@@ -82,8 +82,8 @@ fn advance(message: &mut Message, status: &str) {
 }
 
 fn pricing(origin: Origin) -> Value {
-    if origin == Origin::ApiTemplate {
-        json!({"billable": true, "pricing_model": "PMP", "category": "utility", "type": "regular"})
+    if let Origin::ApiTemplate(category) = origin {
+        json!({"billable": true, "pricing_model": "PMP", "category": category, "type": "regular"})
     } else {
         json!({"billable": false, "pricing_model": "PMP", "category": "service", "type": "free_customer_service"})
     }

@@ -66,6 +66,48 @@ impl GraphError {
         Self::detailed(130_429, "Rate limit hit", details)
     }
 
+    /// 132001: the account has no such template in this language, or may not use it.
+    pub(super) fn no_template(name: &str, language: &str) -> Self {
+        let details = format!("template name ({name}) does not exist in {language}");
+        Self { status: 404, ..Self::detailed(132_001, "Template name does not exist in the translation", details) }
+    }
+
+    /// 132000: more or fewer parameters than the template has.
+    pub(super) fn template_count(place: &str, given: usize, wanted: usize) -> Self {
+        let details = format!(
+            "{place}: number of localizable_params ({given}) does not match the expected number of params ({wanted})"
+        );
+        Self::detailed(132_000, "Number of parameters does not match the expected number of params", details)
+    }
+
+    /// 132005: too many characters once it is filled in.
+    pub(super) fn template_too_long(place: &str, limit: usize) -> Self {
+        let details = format!("{place}: the filled text has more than {limit} characters");
+        Self::detailed(132_005, "Translated text too long", details)
+    }
+
+    /// 132012: a parameter of another kind than the template's.
+    pub(super) fn template_format(details: impl Into<String>) -> Self {
+        Self::detailed(132_012, "Parameter format does not match format in the created template", details)
+    }
+
+    /// 132015: customers have liked the template too little.
+    pub(super) fn template_paused(name: &str) -> Self {
+        let details = format!("Template ({name}) is paused due to low quality so it cannot be sent.");
+        Self::detailed(132_015, "Template is paused", details)
+    }
+
+    /// 132016: paused too often.
+    pub(super) fn template_disabled(name: &str) -> Self {
+        let details = format!("Template ({name}) has been paused too many times and is now permanently disabled.");
+        Self::detailed(132_016, "Template is disabled", details)
+    }
+
+    /// 132018: a parameter that holds what no parameter may.
+    pub(super) fn template_parameter(details: impl Into<String>) -> Self {
+        Self::detailed(132_018, "There's an issue with the parameters in your template", details)
+    }
+
     /// 190: the token is not accepted.
     pub(super) fn token() -> Self {
         Self::new(401, 190, "Invalid OAuth access token - Cannot parse access token")

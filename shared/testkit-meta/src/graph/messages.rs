@@ -10,7 +10,14 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{error::GraphError, formats, ok, recipient, recipient::Recipient, success, validate};
+use super::{
+    error::GraphError,
+    formats, ok, recipient,
+    recipient::Recipient,
+    success,
+    template::{self, Filled},
+    validate,
+};
 use crate::{
     Bubble, Number, Request, Statuses, bubble, person,
     state::{Address, Media, Message, Origin, State},
@@ -37,6 +44,12 @@ const WINDOW_CLOSED: Fate = Fate::Failed(
     131_047,
     "Re-engagement message",
     "Message failed to send because more than 24 hours have passed since the customer last replied to this number.",
+);
+const MARKETING_STOPPED: Fate = Fate::Failed(
+    131_050,
+    "Unable to deliver the message. This recipient has chosen to stop receiving marketing messages on WhatsApp from your \
+     business",
+    "This recipient has chosen to stop receiving marketing messages on WhatsApp from your business.",
 );
 const BAD_MEDIA: Fate = Fate::Failed(
     131_053,
@@ -110,7 +123,12 @@ fn accept(
         return Err(GraphError::own_number());
     }
     let now = world.now();
-    let bad_media = media(&state, &number, kind, &body[kind], now)?;
+    let filled = (kind == "template").then(|| template::fill(&state, &number.waba_id, &body[kind])).transpose()?;
+    let (file_kind, file) = match &filled {
+        Some(filled) => filled.file.as_ref().map_or((kind, &Value::Null), |(kind, file)| (*kind, file)),
+        None => (kind, &body[kind]),
+    };
+    let bad_media = media(&state, &number, file_kind, file, now)?;
     rates(&mut state, &number, &recipient, now)?;
 
     let open = |user_id: &String| state.window_is_open(&number.phone_number_id, user_id, now);
@@ -118,6 +136,9 @@ fn accept(
         None => NOT_REACHABLE,
         Some(user_id) if state.rules.window && kind != "template" && !open(user_id) => WINDOW_CLOSED,
         Some(_) if bad_media => BAD_MEDIA,
+        Some(user_id) if is_marketing(&filled) && state.has_stopped_marketing(&number.phone_number_id, user_id) => {
+            MARKETING_STOPPED
+        }
         Some(_) => Fate::Delivered,
     };
     let person = recipient.user_id.as_deref().and_then(|user_id| state.person(user_id));
@@ -141,9 +162,13 @@ fn accept(
     if let Some(user_id) = &recipient.user_id {
         state.types(&number.phone_number_id, user_id, None);
     }
-    let sent = written(&state, &number, recipient, kind, body, &wamid, shown, now);
+    let sent = written(&state, &number, recipient, kind, body, filled, &wamid, shown, now);
     state.messages.push(sent);
     Ok(Accepted::Message(answer, wamid, fate))
+}
+
+fn is_marketing(filled: &Option<Filled>) -> bool {
+    filled.as_ref().is_some_and(|filled| filled.category == "marketing")
 }
 
 /// Queues what Meta reports by itself.
@@ -230,11 +255,17 @@ fn written(
     recipient: Recipient,
     kind: &str,
     body: &Value,
+    filled: Option<Filled>,
     wamid: &str,
     shown: bool,
     at: domain::Timestamp,
 ) -> Message {
-    let object = &body[kind];
+    let category = filled.as_ref().map(|filled| filled.category);
+    let (text, options, file) = match filled {
+        Some(filled) => (filled.lines.join("\n"), filled.options, filled.file),
+        None => (bubble::text_of(kind, body), bubble::options_of(kind, body), None),
+    };
+    let (file_kind, object) = file.as_ref().map_or((kind, &body[kind]), |(kind, file)| (*kind, file));
     let media_id = object["id"].as_str().map(str::to_owned);
     let media = media_id.as_ref().and_then(|id| state.media.get(id));
     let quoted = body["context"]["message_id"].as_str().filter(|quoted| state.message(quoted).is_some());
@@ -243,9 +274,10 @@ fn written(
     let bubble = Bubble {
         from_business: true,
         kind: if object["voice"] == true { "voice".into() } else { kind.into() },
-        text: bubble::text_of(kind, body),
-        options: bubble::options_of(kind, body),
-        filename: filename.or_else(|| media.and_then(|media| media.filename.clone()).filter(|_| kind == "document")),
+        text,
+        options,
+        filename: filename
+            .or_else(|| media.and_then(|media| media.filename.clone()).filter(|_| file_kind == "document")),
         mime: media.map(|media| media.mime.clone()),
         bytes: media.map(|media| media.bytes.clone()),
         media_id: media.and(media_id.clone()),
@@ -259,7 +291,7 @@ fn written(
         person: recipient.user_id,
         address: recipient.address,
         biz_opaque_callback_data: body["biz_opaque_callback_data"].as_str().map(str::to_owned),
-        origin: if kind == "template" { Origin::ApiTemplate } else { Origin::Api },
+        origin: category.map_or(Origin::Api, Origin::ApiTemplate),
         priced: false,
         shown,
         bubble,

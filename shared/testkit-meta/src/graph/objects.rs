@@ -49,7 +49,7 @@ fn describe(number: &Number, status: Option<&str>, fields: Option<&String>) -> V
     answer
 }
 
-/// `GET /{waba}/message_templates`, filtered by name and status, paged by `limit` and `after`.
+/// `GET /{waba}/message_templates`, filtered, paged by `limit` and `after`; with `fields`, nothing but these and the id.
 pub(super) async fn templates(
     Shared(world): Shared<Arc<World>>,
     Path((version, waba)): Path<(String, String)>,
@@ -65,8 +65,14 @@ pub(super) async fn templates(
     }
     let asked = |key: &str, value: &Value| query.get(key).is_none_or(|asked| value[key] == asked.as_str());
     let all: Vec<_> = world.state().templates.get(&waba).cloned().unwrap_or_default();
-    let matching: Vec<_> =
-        all.into_iter().filter(|template| asked("name", template) && asked("status", template)).collect();
+    let filters = ["name", "status", "language", "category"];
+    let mut matching: Vec<_> =
+        all.into_iter().filter(|template| filters.iter().all(|key| asked(key, template))).collect();
+    if let Some(fields) = query.get("fields") {
+        let asked: Vec<_> = fields.split(',').map(str::trim).collect();
+        let members = matching.iter_mut().filter_map(Value::as_object_mut);
+        members.for_each(|members| members.retain(|key, _| key == "id" || asked.contains(&key.as_str())));
+    }
     let number = |key: &str| query.get(key).and_then(|value| value.parse::<usize>().ok());
     let (from, limit) = (number("after").unwrap_or(0), number("limit").unwrap_or(25));
     let page: Vec<_> = matching.iter().skip(from).take(limit).collect();

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{error::GraphError, interactive};
+use super::{error::GraphError, interactive, template};
 
 const TYPES: [&str; 11] = [
     "audio",
@@ -50,7 +50,7 @@ pub(super) fn message(body: &Value) -> Result<&str, GraphError> {
         "contacts" => contacts(object),
         "reaction" => reaction(object),
         "interactive" => interactive::check(object),
-        "template" => template(object),
+        "template" => template::shape(object),
         _ => file(kind, object),
     }?;
     Ok(kind)
@@ -75,7 +75,8 @@ fn text(object: &Value) -> Checked {
     Err(GraphError::parameter("Param text['preview_url'] must be a boolean."))
 }
 
-fn file(kind: &str, object: &Value) -> Checked {
+/// A file by its id or by an address.
+pub(super) fn file(kind: &str, object: &Value) -> Checked {
     only(
         object,
         kind,
@@ -120,11 +121,6 @@ fn reaction(object: &Value) -> Checked {
         return Ok(());
     }
     Err(GraphError::missing("Parameter 'reaction.emoji' is mandatory."))
-}
-
-fn template(object: &Value) -> Checked {
-    some_text(&object["name"], "template['name']")?;
-    some_text(&object["language"]["code"], "template['language']['code']")
 }
 
 /// Refuses members that Meta does not know.

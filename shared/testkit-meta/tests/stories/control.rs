@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use testkit_meta::Statuses;
 use testkit_wire::{Faults, Server};
 
-use crate::stage::{ANA, Stage, answer};
+use crate::stage::{ANA, Stage, WABA, answer};
 
 struct Page {
     stage: Stage,
@@ -91,5 +91,29 @@ async fn faults_and_the_network_are_switched_from_the_page() -> anyhow::Result<(
     assert!(page.stage.send_text(ANA, "x").await.is_err());
     assert_eq!(page.post("/network", json!({"up": true})).await?.0, 204);
     assert_eq!(page.stage.send_text(ANA, "x").await?.0, 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn templates_are_set_and_decided_about_from_the_page() -> anyhow::Result<()> {
+    let page = Page::open().await?;
+    let template = |name: &str| {
+        json!({"name": name, "language": "es_MX", "status": "APPROVED", "category": "UTILITY",
+        "components": [{"type": "BODY", "text": "Hola"}]})
+    };
+    let put = page.stage.http.put(page.at("/templates")).json(&json!({"templates": [template("uno")]}));
+    assert_eq!(answer(put).await?.0, 204);
+    assert_eq!(page.post("/templates", json!({"waba_id": WABA, "template": template("dos")})).await?.0, 204);
+    let pause = json!({"name": "dos", "language": "es_MX", "event": "PAUSED"});
+    assert_eq!(page.post("/templates/status", pause).await?.0, 204);
+    let listed = page.get("/templates").await?;
+    assert_eq!((&listed[WABA][0]["status"], &listed[WABA][1]["status"]), (&json!("APPROVED"), &json!("PAUSED")));
+    assert_eq!(page.stage.values()?[0]["event"], "PAUSED");
+    let unknown = json!({"name": "tres", "language": "es_MX", "event": "PAUSED"});
+    assert_eq!(page.post("/templates/status", unknown).await?.0, 404);
+
+    page.stage.meta.customer("Ana", ANA);
+    assert_eq!(page.post(&format!("/customers/{ANA}/marketing"), json!({"wanted": false})).await?.0, 204);
+    assert_eq!(page.stage.values()?[1]["user_preferences"][0]["value"], "stop");
     Ok(())
 }

@@ -5,4 +5,5 @@ mod media;
 mod objects;
 mod sending;
 mod stage;
+mod templates;
 mod webhooks;

@@ -34,6 +34,8 @@ async fn templates_are_listed_page_by_page() -> anyhow::Result<()> {
     let (_, second) = answer(stage.http.get(next).bearer_auth(TOKEN)).await?;
     assert_eq!((&first["data"][0]["name"], &second["data"][0]["name"]), (&json!("a"), &json!("c")));
     assert!(second["paging"].get("next").is_none());
+    let (_, named) = get(&stage, &format!("{WABA}/message_templates?fields=name&status=REJECTED")).await?;
+    assert_eq!(named["data"], json!([{"id": stage.meta.templates(WABA)[1]["id"], "name": "b"}]));
     assert_eq!(get(&stage, "1/message_templates").await?.0, 400);
     Ok(())
 }

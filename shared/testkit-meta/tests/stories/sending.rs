@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use testkit_meta::{Rules, Statuses};
 use testkit_wire::{Effect, Fault};
 
-use crate::stage::{ANA, CLOUD_NUMBER, CLOUD_TOKEN, NUMBER, Stage, TOKEN, answer, code, text_to};
+use crate::stage::{ANA, CLOUD_NUMBER, CLOUD_TOKEN, NUMBER, Stage, TOKEN, WABA, answer, code, text_to};
 
 #[tokio::test]
 async fn an_answer_reaches_the_phone_and_its_statuses_come_back() -> anyhow::Result<()> {
@@ -58,11 +58,14 @@ async fn after_24_hours_of_silence_only_a_template_arrives() -> anyhow::Result<(
     assert!(failed.get("contacts").is_none());
     assert!(failed["statuses"][0].get("recipient_user_id").is_none());
 
+    let own = json!({"name": "recordatorio", "language": "es_MX", "status": "APPROVED", "category": "UTILITY",
+        "components": [{"type": "BODY", "text": "Su moto está lista"}]});
+    stage.meta.set_templates(WABA, vec![own]);
     let template = json!({"name": "recordatorio", "language": {"code": "es_MX"}});
     let body = json!({"messaging_product": "whatsapp", "to": ANA, "type": "template", "template": template});
     let (status, accepted) = stage.send(body).await?;
     assert_eq!((status, accepted["messages"][0]["message_status"].as_str()), (200, Some("accepted")));
-    assert_eq!(ana.heard(), ["todavía", "desde el teléfono", "recordatorio"]);
+    assert_eq!(ana.heard(), ["todavía", "desde el teléfono", "Su moto está lista"]);
 
     ana.writes("sigo aquí").await?;
     stage.sent(ANA, "qué bueno").await?;
