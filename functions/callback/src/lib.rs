@@ -151,7 +151,7 @@ impl Callback {
             account: look.account,
             conversation: look.conversation,
             template: look.picked.is_some().then_some(look.message),
-            picked: look.picked.clone(),
+            picked: look.picked.clone().map(Box::new),
             message: Some(look.message),
             resolved_at: None,
         });

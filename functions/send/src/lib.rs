@@ -190,7 +190,7 @@ impl Send {
         let resolved_at = parsed.iter().flatten().filter_map(|hint| hint.resolved_at).max();
         let hint = Hint { resolved_at, ..hint };
         let task = Task {
-            picked: parsed.iter().flatten().filter_map(|hint| Some((hint.template?, hint.picked.clone()?))).collect(),
+            picked: parsed.iter().flatten().filter_map(|hint| Some((hint.template?, *hint.picked.clone()?))).collect(),
             messages: parsed.iter().flatten().filter_map(|hint| hint.message).collect(),
             hinted_at: records.iter().map(|record| record.sent_at).max().unwrap_or_default(),
             hint,

@@ -193,7 +193,7 @@ pub struct Hint {
     pub template: Option<MessageId>,
     /// What was picked in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub picked: Option<Picked>,
+    pub picked: Option<Box<Picked>>,
     /// The message a callback told of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<MessageId>,
@@ -223,7 +223,7 @@ mod tests {
             ..Picked::default()
         };
         let look = Hint::look(PhoneNumberId::new("1"), AccountId(3), ConversationId(4));
-        let task = OutboundTask::HintV1(Hint { template: Some(MessageId(5)), picked: Some(picked), ..look });
+        let task = OutboundTask::HintV1(Hint { template: Some(MessageId(5)), picked: Some(Box::new(picked)), ..look });
         assert_eq!(serde_json::from_str::<OutboundTask>(&serde_json::to_string(&task).unwrap()).unwrap(), task);
     }
 

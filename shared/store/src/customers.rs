@@ -263,7 +263,10 @@ impl Customers {
             if thread.as_ref().is_some_and(|thread| thread.address.is_some()) { Reach::Lost } else { Reach::Unheard };
         let survivor = self.survivor(customer).await?;
         if survivor == *customer {
-            return Ok(nowhere);
+            return match thread {
+                None => Ok(self.elsewhere(account, customer).await?.map_or(nowhere, |at| Reach::At(Box::new(at)))),
+                Some(_) => Ok(nowhere),
+            };
         }
         let theirs = self.thread(&survivor, channel).await?;
         // Whatever either of them wrote, one person wrote it.
@@ -275,6 +278,30 @@ impl Customers {
             }
         }
         Ok(nowhere)
+    }
+
+    /// Where a customer is reached who was heard on other numbers only. Nothing they did there opens a window here.
+    async fn elsewhere(&self, account: AccountId, customer: &CustomerId) -> Result<Option<Thread>, StoreError> {
+        let pk = thread_key(customer, &PhoneNumberId::new("")).pk;
+        let mut threads: Vec<Thread> = self.table.range(&pk, "channel#", "channel#~").await?;
+        threads.sort_by_key(|thread| std::cmp::Reverse(thread.active_at));
+        for known in threads {
+            if let Some(address) = self.own(account, customer, &known).await? {
+                let (window, contact, conversation) = (Window::default(), None, None);
+                let (advert_at, advert_answered_at) = (None, None);
+                let address = Some(address);
+                return Ok(Some(Thread {
+                    address,
+                    window,
+                    contact,
+                    conversation,
+                    advert_at,
+                    advert_answered_at,
+                    ..known
+                }));
+            }
+        }
+        Ok(None)
     }
 
     /// The address of a thread that still leads to the customer.

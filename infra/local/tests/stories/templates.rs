@@ -301,6 +301,18 @@ async fn a_conversation_an_agent_begins_begins_with_a_template_and_the_answer_co
 }
 
 #[tokio::test]
+async fn who_wrote_to_another_of_the_shops_numbers_is_reached_from_this_one_by_a_template() {
+    let shop = Shop::open().await;
+    shop.offers(vec![follow_up()]).await;
+    let contact = shop.world.chatwoot.contacts()[0].id;
+    // In the workshop's inbox Chatwoot makes up a source id; the contact is ours.
+    let (conversation, _) = shop.sofia.starts_conversation(contact, 15, "Su moto está lista").await;
+    shop.sofia.picks_template(conversation, params("seguimiento", &ana()), CONTENT).await;
+    shop.world.work().await.unwrap();
+    assert_eq!(shop.ana.at(testkit::COEXISTENCE_CHANNEL).heard(), [CONTENT], "only the template");
+}
+
+#[tokio::test]
 async fn a_template_whose_callback_was_lost_is_found_where_chatwoot_still_shows_it() {
     let shop = Shop::open().await;
     shop.offers(vec![follow_up()]).await;
