@@ -33,8 +33,14 @@ pub fn init() {
     let level = level.and_then(|level| LevelFilter::from_str(&level).ok()).unwrap_or(LevelFilter::INFO);
     let directives: Vec<String> = OURS.iter().map(|name| format!("{name}={level}")).collect();
     let filter = EnvFilter::new(format!("warn,{}", directives.join(",")));
-    let lines =
-        subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).without_time();
+    // A line that cannot be written is lost. To tell that on the same standard error would panic outside of any handler, and end
+    // the process.
+    let lines = subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .without_time()
+        .log_internal_errors(false);
     if env.optional("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format.eq_ignore_ascii_case("json")) {
         lines.json().init();
     } else {
