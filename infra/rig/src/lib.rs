@@ -5,9 +5,12 @@ pub mod events;
 pub mod functions;
 pub mod ground;
 pub mod instructions;
+pub mod measure;
 pub mod process;
+pub mod quota;
 pub mod runtime_api;
 pub mod scenario;
+pub mod tls;
 
 pub use ground::Ground;
 pub use process::{Outcome, Process};

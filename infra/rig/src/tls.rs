@@ -1,0 +1,92 @@
+//! TLS in front of the embedded AWS, with an authority of its own.
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+
+use anyhow::Context as _;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::{
+    ServerConfig,
+    crypto::ring,
+    pki_types::{PrivateKeyDer, pem::PemObject as _},
+};
+use tempfile::NamedTempFile;
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+use tokio_rustls::TlsAcceptor;
+
+use crate::Ground;
+
+/// The line, open until it is dropped.
+#[derive(Debug)]
+pub struct Tls {
+    address: SocketAddr,
+    authority: NamedTempFile,
+    work: JoinHandle<()>,
+}
+
+impl Tls {
+    /// Opens it in front of the ground's AWS.
+    pub async fn start(ground: &Ground) -> anyhow::Result<Self> {
+        let url = ground.world.stage.aws.url();
+        let behind: SocketAddr = url.strip_prefix("http://").context("an odd address")?.parse()?;
+        let (config, pem) = identity()?;
+        let authority = NamedTempFile::new()?;
+        std::fs::write(authority.path(), pem)?;
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let address = listener.local_addr()?;
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let work = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(carry(acceptor.clone(), stream, behind));
+            }
+        });
+        Ok(Self { address, authority, work })
+    }
+
+    /// Leads the AWS clients of an environment through it.
+    pub fn lead(&self, variables: &mut BTreeMap<String, String>) {
+        variables.insert("AWS_ENDPOINT_URL".to_owned(), format!("https://localhost:{}", self.address.port()));
+        let authority = self.authority.path().display().to_string();
+        // The same for Node, which does not know AWS's own variable.
+        for name in ["AWS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"] {
+            variables.insert(name.to_owned(), authority.clone());
+        }
+        // Queues are named by their addresses.
+        for value in variables.values_mut() {
+            if let Some(path) = value.strip_prefix("http://").and_then(|rest| rest.split_once("/000000000000/")) {
+                *value = format!("https://localhost:{}/000000000000/{}", self.address.port(), path.1);
+            }
+        }
+    }
+}
+
+impl Drop for Tls {
+    fn drop(&mut self) {
+        self.work.abort();
+    }
+}
+
+async fn carry(acceptor: TlsAcceptor, stream: TcpStream, behind: SocketAddr) {
+    let _ = stream.set_nodelay(true);
+    let (Ok(mut inner), Ok(mut outer)) = (acceptor.accept(stream).await, TcpStream::connect(behind).await) else { return };
+    let _ = outer.set_nodelay(true);
+    // Either side may hang up when it likes.
+    let _ = copy_bidirectional(&mut inner, &mut outer).await;
+}
+
+fn identity() -> anyhow::Result<(ServerConfig, String)> {
+    let mut authority = CertificateParams::new(Vec::new())?;
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
+    let key = KeyPair::generate()?;
+    let certificate = CertificateParams::new(vec!["localhost".to_owned()])?.signed_by(&key, &authority)?;
+    let key = PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes())?;
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)?;
+    Ok((config, authority.pem()))
+}
