@@ -3,6 +3,10 @@
 
 use std::{collections::BTreeMap, process::Stdio};
 
+use anyhow::Context as _;
+use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
+use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
+use platform::aws::Aws;
 use serde_json::{Value, json};
 use testkit::World;
 use testkit_wire::{Call, Effect, Fault};
@@ -57,6 +61,48 @@ impl Ground {
     /// Starts a function's process on this ground.
     pub async fn launch(&self, function: &str, program: &[&str], log: impl Into<Stdio>) -> anyhow::Result<Process> {
         Process::start(program, &self.variables(function)?, log).await
+    }
+
+    /// Puts so many customers' items into the table, beside those that will be looked for.
+    pub async fn fill_table(&self, items: usize) -> anyhow::Result<()> {
+        let clients = Aws::from_env(&mut self.world.stage.operator()).context("the AWS clients cannot be made")?;
+        let table = self.world.stage.table()?;
+        let text = |value: String| AttributeValue::S(value);
+        for from in (0..items).step_by(25) {
+            let writes = (from..items.min(from + 25)).map(|at| {
+                let put = PutRequest::builder()
+                    .item("pk", text(format!("customer#{at:032x}")))
+                    .item("sk", text("customer".to_owned()))
+                    .item("customer", text(format!("{at:032x}")))
+                    .item("expires_at", AttributeValue::N("4102444800".to_owned()))
+                    .build()?;
+                Ok(WriteRequest::builder().put_request(put).build())
+            });
+            let writes: anyhow::Result<Vec<_>> = writes.collect();
+            clients.dynamodb.batch_write_item().request_items(table, writes?).send().await?;
+        }
+        Ok(())
+    }
+
+    /// Lets so many messages of others wait behind those that come, in conversations of their own.
+    pub async fn fill_queue(&self, messages: usize) -> anyhow::Result<()> {
+        let clients = Aws::from_env(&mut self.world.stage.operator()).context("the AWS clients cannot be made")?;
+        let url = self.variables("forward")?.remove("INBOUND_QUEUE_URL").context("forward has no queue")?;
+        for from in (0..messages).step_by(10) {
+            let entries = (from..messages.min(from + 10)).map(|at| {
+                SendMessageBatchRequestEntry::builder()
+                    .id(at.to_string())
+                    .message_body("{}")
+                    .message_group_id(format!("waiting#{at}"))
+                    .message_deduplication_id(at.to_string())
+                    .build()
+            });
+            let entries: Result<Vec<_>, _> = entries.collect();
+            clients.sqs.send_message_batch().queue_url(&url).set_entries(Some(entries?)).send().await?;
+        }
+        // They are in somebody's hand while others are worked on, as in a queue with many consumers.
+        while self.world.stage.batch("forward").await?.is_some() {}
+        Ok(())
     }
 
     /// Every call to AWS, Meta and Chatwoot takes so much longer from now on.

@@ -1,10 +1,12 @@
-//! The rig by hand: what it measures, and the guard.
+//! The rig by hand: the guard over instruction counts.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use rig::{
+    cost,
     functions::{self, Profile},
+    guard::{self, Counts},
     instructions,
 };
 
@@ -17,30 +19,45 @@ struct Options {
 
 #[derive(Subcommand)]
 enum What {
-    /// Counts the instructions of each function.
-    Count {
-        /// A folder of binaries to take instead of those built for it.
+    /// Counts what each kind of message makes AWS do, and what that costs.
+    Cost,
+    /// Counts the instructions of every function, and compares them with the figures of the repository.
+    Guard {
+        /// Makes what is counted the figures of the repository.
+        #[arg(long)]
+        accept: bool,
+        /// A folder of binaries to take, instead of building them.
         #[arg(long)]
         binaries: Option<PathBuf>,
-        /// Only these functions.
+        /// Only these functions, without comparing.
         only: Vec<String>,
     },
 }
 
 #[tokio::main(flavor = "current_thread")]
-#[expect(clippy::print_stdout, reason = "figures are what it is asked for")]
-async fn main() -> anyhow::Result<()> {
-    match Options::parse().what {
-        What::Count { binaries, only } => {
-            let folder = binaries.map_or_else(|| functions::build(Profile::Release), Ok)?;
-            for function in functions::names()? {
-                if !only.is_empty() && !only.contains(&function) {
-                    continue;
-                }
-                let counted = instructions::count(&function, &folder.join(&function)).await?;
-                println!("{function} {counted:?}");
-            }
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "figures are what it is asked for")]
+async fn main() -> anyhow::Result<ExitCode> {
+    let What::Guard { accept, binaries, only } = Options::parse().what else {
+        println!("{}", cost::table(&cost::all().await?));
+        return Ok(ExitCode::SUCCESS);
+    };
+    anyhow::ensure!(instructions::available(), "valgrind is needed: apt-get install valgrind");
+    let folder = binaries.map_or_else(|| functions::build(Profile::Release), Ok)?;
+    let names = functions::names()?.into_iter().filter(|name| only.is_empty() || only.contains(name));
+    let mut counts = Counts::new();
+    for name in names {
+        let counted = instructions::count(&name, &folder.join(&name)).await?;
+        counts.insert(name, counted);
+    }
+    println!("{}", guard::table(&counts));
+    if accept {
+        guard::accept(&counts)?;
+    } else if only.is_empty() {
+        let excess = guard::excess(&guard::accepted()?, &counts);
+        if !excess.is_empty() {
+            eprintln!("{}\nIf that is justified: cargo run -p rig -- guard --accept", excess.join("\n"));
+            return Ok(ExitCode::FAILURE);
         }
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }

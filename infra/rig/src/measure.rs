@@ -8,7 +8,7 @@ use std::{
 
 use testkit_wire::answering;
 
-use crate::{Ground, Process, quota::Quota, scenario::Scenario};
+use crate::{Ground, Process, quota::Quota, scenario::Scenario, tls::Tls};
 
 /// How a program is measured.
 #[derive(Clone, Debug)]
@@ -93,9 +93,13 @@ pub async fn run(plan: &Plan<'_>) -> anyhow::Result<Figures> {
 pub async fn run_on(ground: &Ground, plan: &Plan<'_>, scenario: &mut Scenario) -> anyhow::Result<Figures> {
     ground.record();
     let mut variables = ground.variables(plan.function)?;
-    let tls = if plan.tls { Some(crate::tls::Tls::start(ground).await?) } else { None };
+    let tls = if plan.tls { Some(Tls::in_front_of(ground.world.stage.aws.url()).await?) } else { None };
     if let Some(tls) = &tls {
         tls.lead(&mut variables);
+        // The second is Node's.
+        for name in ["AWS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"] {
+            variables.insert(name.to_owned(), tls.authority().display().to_string());
+        }
     }
     // The first event is made before the process starts: what that needs is not the function's.
     let mut event = scenario.next(ground).await?;

@@ -1,7 +1,9 @@
 //! What each function is called with when it is measured: something new each time, as it comes in the life of a dealer.
 
+use anyhow::Context as _;
 use serde_json::{Value, json};
 use testkit::{CHANNEL, World};
+use testkit_meta::Customer;
 
 use crate::{Ground, events};
 
@@ -16,14 +18,18 @@ pub struct Scenario {
     batch: Option<(&'static str, local::stage::Batch)>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Kind {
-    /// A customer writes.
-    Webhook,
-    /// What that leaves in the queue.
-    Forward,
-    /// An agent has answered.
-    Send,
+    /// Customers write: so many messages in one body.
+    Webhook(usize),
+    /// What so many customers leave in the queue.
+    Forward(usize),
+    /// An agent has answered so many customers.
+    Send(usize),
+    /// A customer sends a file of so many bytes.
+    FileIn(usize),
+    /// An agent sends one.
+    FileOut(usize),
     /// The same event again and again.
     Repeated(Value),
 }
@@ -31,42 +37,92 @@ enum Kind {
 impl Scenario {
     /// For this function; one that nobody told a story about gets the first of its events.
     pub fn of(function: &str) -> anyhow::Result<Self> {
-        let kind = match function {
-            "webhook" => Kind::Webhook,
-            "forward" => Kind::Forward,
-            "send" => Kind::Send,
+        Ok(Self::new(match function {
+            "webhook" => Kind::Webhook(1),
+            "forward" => Kind::Forward(1),
+            "send" => Kind::Send(1),
             _ => {
-                let events = events::of(function)?;
-                let first = events.into_iter().next();
-                Kind::Repeated(first.ok_or_else(|| anyhow::anyhow!("{function} has no event"))?.1)
+                let first = events::of(function)?.into_iter().next();
+                Kind::Repeated(first.with_context(|| format!("{function} has no event"))?.1)
             }
-        };
-        Ok(Self { kind, count: 0, batch: None })
+        }))
+    }
+
+    /// Bodies of so many messages for `webhook`.
+    pub fn body_of(messages: usize) -> Self {
+        Self::new(Kind::Webhook(messages))
+    }
+
+    /// Batches for `forward` or `send`, each record of another customer.
+    pub fn batch_of(function: &str, customers: usize) -> Self {
+        Self::new(if function == "send" { Kind::Send(customers) } else { Kind::Forward(customers) })
+    }
+
+    /// Files of so many bytes: from a customer for `forward`, from an agent for `send`.
+    pub fn file_of(function: &str, bytes: usize) -> Self {
+        Self::new(if function == "send" { Kind::FileOut(bytes) } else { Kind::FileIn(bytes) })
+    }
+
+    fn new(kind: Kind) -> Self {
+        Self { kind, count: 0, batch: None }
     }
 
     /// The next event.
     pub async fn next(&mut self, ground: &Ground) -> anyhow::Result<String> {
         let world = &ground.world;
         self.count += 1;
-        let text = format!("¿Sigue disponible la moto del anuncio {}?", self.count);
-        Ok(match &self.kind {
-            Kind::Repeated(event) => event.to_string(),
-            Kind::Webhook => webhook(ground, &[message(self.count, &text)])?,
-            Kind::Forward => {
-                world.meta.customer("Ana", PHONE).writes(&text).await?;
-                self.take(world, "forward").await?
+        let count = self.count;
+        let text = format!("¿Sigue disponible la moto del anuncio {count}?");
+        match self.kind.clone() {
+            Kind::Repeated(event) => Ok(event.to_string()),
+            Kind::Webhook(messages) => {
+                let messages: Vec<Value> = (0..messages).map(|at| message(count * 10_000 + at, &text)).collect();
+                webhook(ground, &messages)
             }
-            Kind::Send => {
-                if self.count == 1 {
-                    world.meta.customer("Ana", PHONE).writes("¡Hola!").await?;
-                    world.work().await?;
+            Kind::Forward(customers) => {
+                for customer in 0..customers {
+                    self.customer(world, customer).writes(&text).await?;
                 }
-                let conversation = world.conversation("Ana")?;
-                world.chatwoot.agent("Sofía").replies(conversation, &text).await;
-                world.calm().await;
-                self.take(world, "send").await?
+                self.take(world, "forward").await
             }
-        })
+            Kind::FileIn(bytes) => {
+                let file = vec![7; bytes];
+                self.customer(world, 0).sends_file("document", file, "application/pdf", Some("ficha.pdf"), None).await?;
+                self.take(world, "forward").await
+            }
+            Kind::Send(customers) => {
+                self.open(world, customers).await?;
+                for customer in 0..customers {
+                    let conversation = world.conversation(&name(customer))?;
+                    world.chatwoot.agent("Sofía").replies(conversation, &text).await;
+                }
+                world.calm().await;
+                self.take(world, "send").await
+            }
+            Kind::FileOut(bytes) => {
+                self.open(world, 1).await?;
+                let conversation = world.conversation(&name(0))?;
+                let file = ("ficha.pdf".to_owned(), "application/pdf".to_owned(), vec![7; bytes]);
+                world.chatwoot.agent("Sofía").sends_files(conversation, None, vec![file]).await;
+                world.calm().await;
+                self.take(world, "send").await
+            }
+        }
+    }
+
+    fn customer(&self, world: &World, at: usize) -> Customer {
+        world.meta.customer(&name(at), &format!("52155555502{at:02}"))
+    }
+
+    /// Lets everybody write once, so that there are conversations to answer in.
+    async fn open(&self, world: &World, customers: usize) -> anyhow::Result<()> {
+        if self.count > 1 {
+            return Ok(());
+        }
+        for customer in 0..customers {
+            self.customer(world, customer).writes("¡Hola!").await?;
+        }
+        world.work().await
     }
 
     async fn take(&mut self, world: &World, function: &'static str) -> anyhow::Result<String> {
@@ -90,6 +146,10 @@ impl Scenario {
         ground.world.calm().await;
         Ok(())
     }
+}
+
+fn name(customer: usize) -> String {
+    format!("Cliente {customer}")
 }
 
 /// A text message as Meta writes it, of about 0.5 KB with its envelope.

@@ -1,6 +1,6 @@
-//! TLS in front of the embedded AWS, with an authority of its own.
+//! TLS in front of a server of this process, with an authority of its own.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, sync::Arc};
 
 use anyhow::Context as _;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -17,8 +17,6 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use crate::Ground;
-
 /// The line, open until it is dropped.
 #[derive(Debug)]
 pub struct Tls {
@@ -28,9 +26,8 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// Opens it in front of the ground's AWS.
-    pub async fn start(ground: &Ground) -> anyhow::Result<Self> {
-        let url = ground.world.stage.aws.url();
+    /// Opens it in front of the server at `url`.
+    pub async fn in_front_of(url: &str) -> anyhow::Result<Self> {
         let behind: SocketAddr = url.strip_prefix("http://").context("an odd address")?.parse()?;
         let (config, pem) = identity()?;
         let authority = NamedTempFile::new()?;
@@ -46,18 +43,23 @@ impl Tls {
         Ok(Self { address, authority, work })
     }
 
-    /// Leads the AWS clients of an environment through it.
+    /// Where it is, without a trailing slash.
+    pub fn url(&self) -> String {
+        format!("https://localhost:{}", self.address.port())
+    }
+
+    /// The file with the authority's certificate, in PEM.
+    pub fn authority(&self) -> &Path {
+        self.authority.path()
+    }
+
+    /// Leads the AWS clients of an environment through it; whom they are to trust is another thing.
     pub fn lead(&self, variables: &mut BTreeMap<String, String>) {
-        variables.insert("AWS_ENDPOINT_URL".to_owned(), format!("https://localhost:{}", self.address.port()));
-        let authority = self.authority.path().display().to_string();
-        // The same for Node, which does not know AWS's own variable.
-        for name in ["AWS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"] {
-            variables.insert(name.to_owned(), authority.clone());
-        }
+        variables.insert("AWS_ENDPOINT_URL".to_owned(), self.url());
         // Queues are named by their addresses.
         for value in variables.values_mut() {
-            if let Some(path) = value.strip_prefix("http://").and_then(|rest| rest.split_once("/000000000000/")) {
-                *value = format!("https://localhost:{}/000000000000/{}", self.address.port(), path.1);
+            if let Some((_, path)) = value.strip_prefix("http://").and_then(|rest| rest.split_once("/000000000000/")) {
+                *value = format!("{}/000000000000/{path}", self.url());
             }
         }
     }

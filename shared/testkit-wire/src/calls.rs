@@ -3,6 +3,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use axum::body::Bytes;
+
 /// One call a server answered.
 #[derive(Clone, Debug)]
 pub struct Call {
@@ -14,6 +16,8 @@ pub struct Call {
     pub target: String,
     /// Length of the request's body in bytes, where it was told.
     pub bytes: u64,
+    /// The request's body, if bodies are kept.
+    pub body: Bytes,
     /// When it was read.
     pub began: Instant,
     /// When the answer was ready.
@@ -22,30 +26,43 @@ pub struct Call {
 
 /// The calls a server answered, once somebody asked for them to be written down.
 #[derive(Clone, Debug, Default)]
-pub struct Calls(Arc<Mutex<Option<Vec<Call>>>>);
+pub struct Calls(Arc<Mutex<Log>>);
+
+#[derive(Debug, Default)]
+struct Log {
+    wanted: bool,
+    bodies: bool,
+    calls: Vec<Call>,
+}
 
 impl Calls {
     /// From now on calls are written down.
     pub fn record(&self) {
-        self.lock().get_or_insert_default();
+        self.lock().wanted = true;
+    }
+
+    /// The same, with their bodies.
+    pub fn record_bodies(&self) {
+        let mut log = self.lock();
+        (log.wanted, log.bodies) = (true, true);
     }
 
     /// Takes what was written down.
     pub fn take(&self) -> Vec<Call> {
-        self.lock().as_mut().map(std::mem::take).unwrap_or_default()
+        std::mem::take(&mut self.lock().calls)
     }
 
     pub(crate) fn add(&self, call: Call) {
-        if let Some(calls) = &mut *self.lock() {
-            calls.push(call);
-        }
+        self.lock().calls.push(call);
     }
 
-    pub(crate) fn wanted(&self) -> bool {
-        self.lock().is_some()
+    /// Whether calls are wanted, and their bodies.
+    pub(crate) fn wanted(&self) -> (bool, bool) {
+        let log = self.lock();
+        (log.wanted, log.bodies)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Vec<Call>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Log> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -77,6 +94,7 @@ mod tests {
             path: "/".into(),
             target: String::new(),
             bytes: 0,
+            body: Bytes::new(),
             began: at(began),
             ended: at(ended),
         };

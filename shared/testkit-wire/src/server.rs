@@ -8,7 +8,7 @@ use std::{
 use anyhow::Context as _;
 use axum::{
     Router,
-    body::Body,
+    body::{Body, Bytes},
     http::{Request, Response},
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -121,10 +121,18 @@ async fn accept_loop(listener: TcpListener, work: Work, mut stopped: watch::Rece
 
 async fn noted(work: Work, request: Request<Body>) -> Result<Response<Body>, Cut> {
     let Work { router, faults, calls } = work;
-    if !calls.wanted() {
+    let (wanted, bodies) = calls.wanted();
+    if !wanted {
         return exchange(router, faults, request).await;
     }
     let mut call = begun(&request);
+    let request = if bodies {
+        let (parts, body) = request.into_parts();
+        call.body = axum::body::to_bytes(body, usize::MAX).await.map_err(|_| Cut)?;
+        Request::from_parts(parts, Body::from(call.body.clone()))
+    } else {
+        request
+    };
     let answer = exchange(router, faults, request).await;
     call.ended = Instant::now();
     calls.add(call);
@@ -139,6 +147,7 @@ fn begun(request: &Request<Body>) -> Call {
         path: request.uri().path().to_owned(),
         target: header("x-amz-target").to_owned(),
         bytes: header("content-length").parse().unwrap_or_default(),
+        body: Bytes::new(),
         began: now,
         ended: now,
     }
