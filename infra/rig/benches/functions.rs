@@ -132,7 +132,7 @@ impl Bench {
         }
         let mut counts = guard::Counts::new();
         for name in functions::names()? {
-            let counted = instructions::count(&name, &self.folder.join(&name)).await?;
+            let counted = instructions::count(&name, &self.folder.join(&name), None).await?;
             counts.insert(name, counted);
         }
         println!("{}", guard::table(&counts));

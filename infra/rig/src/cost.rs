@@ -1,6 +1,6 @@
 //! What one message of each kind makes AWS do, counted on the functions' own handlers, at list prices.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{fmt::Write as _, time::Duration};
 
 use serde_json::Value;
 use testkit::{World, CHANNEL};
@@ -37,8 +37,8 @@ mod wait {
 /// Memory of every function, in GB.
 const MEMORY: f64 = 0.125;
 
-/// Lines a function writes about an invocation, in KB: Lambda's own three, and the metrics.
-const LOG: f64 = 1.2;
+/// What a function writes about an invocation, in KB: the line of metrics. Lambda's own three lines are switched off.
+const LOG: f64 = 0.4;
 
 /// What one thing that happens costs.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -119,10 +119,13 @@ pub async fn all() -> anyhow::Result<Vec<Cost>> {
     }
     sofia.notes(conversation, "Llamar el lunes").await;
     costs.push(worked(&world, "an agent's private note").await?);
+    // An hour later nobody is active any more.
+    world.pass(Duration::from_secs(3_600));
     world.reconcile().await?;
     worked(&world, "").await?;
+    world.pass(Duration::from_secs(300));
     world.reconcile().await?;
-    let mut round = worked(&world, "a round of reconcile, nothing to do").await?;
+    let mut round = worked(&world, "a round of `reconcile`, two channels").await?;
     // Its own invocation comes from the schedule, and not through a queue.
     round.batches += 1;
     costs.push(round);
@@ -214,7 +217,12 @@ pub fn table(costs: &[Cost]) -> String {
     table
 }
 
-/// The costs by what happens.
-pub fn by_kind(costs: &[Cost]) -> BTreeMap<&'static str, f64> {
-    costs.iter().map(|cost| (cost.what, cost.micros())).collect()
+const BEGIN: &str = "<!-- counted: cargo run -p rig -- cost --write -->\n";
+const END: &str = "<!-- counted: end -->";
+
+/// The document with this table in the place of the one it had; nothing if it has no place for it.
+pub fn document(text: &str, costs: &[Cost]) -> Option<String> {
+    let (before, rest) = text.split_once(BEGIN)?;
+    let (_, after) = rest.split_once(END)?;
+    Some(format!("{before}{BEGIN}{}{END}{after}", table(costs)))
 }

@@ -58,7 +58,7 @@ fn renewed(mut event: Value) -> anyhow::Result<Value> {
 }
 
 /// HMAC-SHA256 as both sides write it into their headers.
-fn signature(secret: &str, signed: &[u8]) -> anyhow::Result<String> {
+pub fn signature(secret: &str, signed: &[u8]) -> anyhow::Result<String> {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes())?;
     mac.update(signed);
     Ok(format!("sha256={}", hex::encode(mac.finalize().into_bytes())))

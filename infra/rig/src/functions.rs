@@ -41,8 +41,7 @@ pub enum Profile {
 /// Builds all functions, if anything changed, and answers the folder their binaries are in.
 pub fn build(profile: Profile) -> anyhow::Result<PathBuf> {
     let target = target()?;
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(top()).args(["build", "--locked", "--quiet", "--target-dir"]).arg(&target);
+    let mut cargo = cargo(&target);
     match profile {
         // The same selection as that of the tests, so that no library has to be built anew.
         Profile::Dev => cargo.args(["--workspace", "--bins"]),
@@ -59,6 +58,22 @@ pub fn build(profile: Profile) -> anyhow::Result<PathBuf> {
         Profile::Dev => "debug",
         Profile::Release => "release",
     }))
+}
+
+/// Builds the local runner like the benches, and answers its binary.
+pub fn build_runner() -> anyhow::Result<PathBuf> {
+    let target = target()?;
+    let mut cargo = cargo(&target);
+    // With this crate, so that no library has to be built anew.
+    cargo.args(["--profile", "bench", "--package", "local", "--package", "rig", "--bins"]);
+    ensure!(cargo.status()?.success(), "the runner cannot be built");
+    Ok(target.join("release/local"))
+}
+
+fn cargo(target: &Path) -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(top()).args(["build", "--locked", "--quiet", "--target-dir"]).arg(target);
+    cargo
 }
 
 /// The folder this very program was built in.

@@ -29,12 +29,13 @@ pub fn available() -> bool {
     asked.is_ok_and(|status| status.success())
 }
 
-/// Counts for the binary of a function.
-pub async fn count(function: &str, binary: &Path) -> anyhow::Result<Instructions> {
-    let start = run(function, binary, 0).await?;
-    let first = run(function, binary, 1).await?;
-    let settled = run(function, binary, SETTLED).await?;
-    let all = run(function, binary, SETTLED + WARM).await?;
+/// Counts for the binary of a function. In `keep`, callgrind's files stay for `callgrind_annotate`: the start alone, and with calls.
+pub async fn count(function: &str, binary: &Path, keep: Option<&Path>) -> anyhow::Result<Instructions> {
+    let run = |calls| run(function, binary, calls, keep);
+    let start = run(0).await?;
+    let first = run(1).await?;
+    let settled = run(SETTLED).await?;
+    let all = run(SETTLED + WARM).await?;
     Ok(Instructions {
         start,
         first: first.saturating_sub(start),
@@ -43,9 +44,9 @@ pub async fn count(function: &str, binary: &Path) -> anyhow::Result<Instructions
 }
 
 /// All instructions of a process that is ended after so many calls.
-async fn run(function: &str, binary: &Path, calls: usize) -> anyhow::Result<u64> {
+async fn run(function: &str, binary: &Path, calls: usize, keep: Option<&Path>) -> anyhow::Result<u64> {
     let folder = tempfile::tempdir()?;
-    let out = folder.path().join("callgrind");
+    let out = keep.unwrap_or(folder.path()).join(format!("{function}-{calls}.callgrind"));
     let ground = Ground::start().await?;
     let binary = binary.to_str().context("a path that is no text")?;
     let file = format!("--callgrind-out-file={}", out.display());

@@ -9,6 +9,7 @@ pub mod guard;
 pub mod instructions;
 pub mod measure;
 pub mod peer;
+pub mod pipeline;
 pub mod process;
 pub mod quota;
 pub mod runtime_api;

@@ -1,7 +1,8 @@
 //! The rig by hand: the guard over instruction counts.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{fs, path::PathBuf, process::ExitCode};
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use rig::{
     cost,
@@ -20,7 +21,11 @@ struct Options {
 #[derive(Subcommand)]
 enum What {
     /// Counts what each kind of message makes AWS do, and what that costs.
-    Cost,
+    Cost {
+        /// Writes the table into docs/cost.md.
+        #[arg(long)]
+        write: bool,
+    },
     /// Counts the instructions of every function, and compares them with the figures of the repository.
     Guard {
         /// Makes what is counted the figures of the repository.
@@ -29,6 +34,9 @@ enum What {
         /// A folder of binaries to take, instead of building them.
         #[arg(long)]
         binaries: Option<PathBuf>,
+        /// A folder for callgrind's own files.
+        #[arg(long)]
+        keep: Option<PathBuf>,
         /// Only these functions, without comparing.
         only: Vec<String>,
     },
@@ -37,16 +45,25 @@ enum What {
 #[tokio::main(flavor = "current_thread")]
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "figures are what it is asked for")]
 async fn main() -> anyhow::Result<ExitCode> {
-    let What::Guard { accept, binaries, only } = Options::parse().what else {
-        println!("{}", cost::table(&cost::all().await?));
-        return Ok(ExitCode::SUCCESS);
+    let (accept, binaries, keep, only) = match Options::parse().what {
+        What::Guard { accept, binaries, keep, only } => (accept, binaries, keep, only),
+        What::Cost { write } => {
+            let costs = cost::all().await?;
+            println!("{}", cost::table(&costs));
+            if write {
+                let path = functions::top().join("docs/cost.md");
+                let text = cost::document(&fs::read_to_string(&path)?, &costs);
+                fs::write(path, text.context("docs/cost.md has no place for the table")?)?;
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
     };
     anyhow::ensure!(instructions::available(), "valgrind is needed: apt-get install valgrind");
     let folder = binaries.map_or_else(|| functions::build(Profile::Release), Ok)?;
     let names = functions::names()?.into_iter().filter(|name| only.is_empty() || only.contains(name));
     let mut counts = Counts::new();
     for name in names {
-        let counted = instructions::count(&name, &folder.join(&name)).await?;
+        let counted = instructions::count(&name, &folder.join(&name), keep.as_deref()).await?;
         counts.insert(name, counted);
     }
     println!("{}", guard::table(&counts));

@@ -111,14 +111,7 @@ impl Process {
 
     /// Processor time so far.
     pub fn processor(&self) -> anyhow::Result<Duration> {
-        // All threads; the kernel counts nanoseconds here, where /proc/PID/stat counts hundredths of a second.
-        let mut total = Duration::ZERO;
-        for thread in fs::read_dir(self.proc("task")?)? {
-            let text = fs::read_to_string(thread?.path().join("schedstat"))?;
-            let nanos = text.split(' ').next().and_then(|nanos| nanos.parse().ok());
-            total += Duration::from_nanos(nanos.context("schedstat cannot be read")?);
-        }
-        Ok(total)
+        processor(self.id()?)
     }
 
     /// The most memory it ever had resident, in KiB.
@@ -146,4 +139,16 @@ impl Process {
         let status = timeout(PATIENCE, self.child.wait()).await.context("it does not end")??;
         Ok((status, asked.elapsed()))
     }
+}
+
+/// Processor time of a process so far, all its threads that still run.
+pub fn processor(id: u32) -> anyhow::Result<Duration> {
+    // The kernel counts nanoseconds here, where /proc/PID/stat counts hundredths of a second.
+    let mut total = Duration::ZERO;
+    for thread in fs::read_dir(Path::new("/proc").join(id.to_string()).join("task"))? {
+        let text = fs::read_to_string(thread?.path().join("schedstat"))?;
+        let nanos = text.split(' ').next().and_then(|nanos| nanos.parse().ok());
+        total += Duration::from_nanos(nanos.context("schedstat cannot be read")?);
+    }
+    Ok(total)
 }

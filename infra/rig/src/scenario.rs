@@ -163,8 +163,8 @@ pub fn message(number: usize, text: &str) -> Value {
     })
 }
 
-/// Meta's post of these messages as an event of the HTTP API.
-pub fn webhook(ground: &Ground, messages: &[Value]) -> anyhow::Result<String> {
+/// Meta's body with these messages.
+pub fn body(messages: &[Value]) -> String {
     let body = json!({
         "object": "whatsapp_business_account",
         "entry": [{
@@ -180,7 +180,12 @@ pub fn webhook(ground: &Ground, messages: &[Value]) -> anyhow::Result<String> {
             }],
         }],
     });
-    let body = body.to_string();
+    body.to_string()
+}
+
+/// Meta's post of these messages as an event of the HTTP API.
+pub fn webhook(ground: &Ground, messages: &[Value]) -> anyhow::Result<String> {
+    let body = body(messages);
     let request = axum::http::Request::post("/webhooks/meta")
         .header("host", "abcdef1234.execute-api.us-east-1.amazonaws.com")
         .header("user-agent", "facebookexternalua")
@@ -188,5 +193,5 @@ pub fn webhook(ground: &Ground, messages: &[Value]) -> anyhow::Result<String> {
         .header("x-hub-signature-256", ground.world.meta.sign(body.as_bytes()));
     let (parts, ()) = request.body(())?.into_parts();
     let event = ground.world.stage.request(&parts, body.as_bytes());
-    Ok(event.ok_or_else(|| anyhow::anyhow!("the template has no such route"))?.1.to_string())
+    Ok(event.context("the template has no such route")?.1.to_string())
 }

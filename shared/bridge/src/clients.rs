@@ -8,6 +8,7 @@ use platform::{
     AppSecrets, ChannelSecrets, ConfigError, Environment, SecretError, Secrets,
     aws::Aws,
     http::{ClientError, Http},
+    warm_up,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use store::{
@@ -147,6 +148,16 @@ impl Clients {
             chatwoot_url,
             app_secret,
         })
+    }
+
+    /// Has the channels and their secrets at hand before the first event.
+    pub async fn warm_up(&self) {
+        warm_up(async {
+            if let Ok(channels) = self.channels.remember_all().await {
+                self.secrets.prepare(channels.iter().map(|channel| channel.secret.as_str())).await;
+            }
+        })
+        .await;
     }
 
     /// Chatwoot, with the token in hand.
