@@ -1,4 +1,4 @@
-//! The whole processes: `cargo bench -p rig --bench functions [-- start growth share batch files]`. Builds the functions as they are
+//! The whole processes: `cargo bench -p rig --bench functions [-- start instructions share growth batch files long]`. Builds the functions as they are
 //! shipped, and prints tables; what needs a tool that is not here says so.
 
 #![recursion_limit = "256"]
@@ -25,12 +25,12 @@ const ROUNDS: usize = 3;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let asked: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let wanted = |part: &str| asked.is_empty() || asked.iter().any(|asked| asked == part);
+    let wanted = |part: &str| asked.iter().all(|asked| asked == "long") || asked.iter().any(|asked| asked == part);
     let folder = match std::env::var_os("RIG_BINARIES") {
         Some(folder) => PathBuf::from(folder),
         None => functions::build(Profile::Release)?,
     };
-    let bench = Bench { folder, peer: peer::bundle() };
+    let bench = Bench { folder, peer: peer::bundle(), long: asked.iter().any(|asked| asked == "long") };
     if let Err(why) = &bench.peer {
         println!("**No peer**: {why:#}. Ratios to Node are left out.\n");
     }
@@ -58,6 +58,8 @@ async fn main() -> anyhow::Result<()> {
 struct Bench {
     folder: PathBuf,
     peer: anyhow::Result<PathBuf>,
+    /// Also what takes many minutes.
+    long: bool,
 }
 
 /// What is measured, and with which events.
@@ -79,9 +81,9 @@ impl Bench {
             "Times in ms; *beyond* is without the time AWS, Meta or Chatwoot had a call in hand. The best of {ROUNDS} rounds.\n"
         );
         println!(
-            "| function | size, MB | start | its cpu | first call beyond | its cpu | warm p50 beyond | p99 beyond | warm cpu | calls out | peak, MiB |"
+            "| function | size, MB | start | its cpu | first call beyond | its cpu | warm p50 beyond | p99 beyond | warm cpu | calls out | peak, MiB | its own |"
         );
-        println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+        println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
         let names = functions::names()?;
         let binaries: Vec<String> = names.iter().map(|name| self.binary(name)).collect();
         let mut subjects: Vec<Subject<'_>> = names
@@ -111,14 +113,16 @@ impl Bench {
         }
         let find = |name: &str| all.iter().find(|(known, _)| known == name).map(|(_, figures)| figures);
         if let (Some(ours), Some(theirs)) = (find("webhook"), find("Node 20: webhook")) {
-            println!("\n`webhook` as a part of Node's: start {:.3}, first call {:.3}, start and first {:.3}, warm p50 {:.3}, p99 {:.3}, cpu {:.3}, memory {:.3}\n",
+            println!(
+                "\n`webhook` as a part of Node's: start {:.3}, first call {:.3}, start and first {:.3}, warm p50 {:.3}, p99 {:.3}, cpu {:.3}, memory {:.3}\n",
                 ratio(ours.start, theirs.start),
                 ratio(ours.first_beyond, theirs.first_beyond),
                 ratio(ours.start + ours.first, theirs.start + theirs.first),
                 ratio(ours.beyond.p50, theirs.beyond.p50),
                 ratio(ours.beyond.p99, theirs.beyond.p99),
                 ratio(ours.warm_cpu, theirs.warm_cpu),
-                kib(ours.peak_kib) / kib(theirs.peak_kib));
+                kib(ours.peak_kib) / kib(theirs.peak_kib)
+            );
         }
         println!();
         Ok(())
@@ -146,8 +150,8 @@ impl Bench {
             println!("**Left out: no control groups here, or not root.**\n");
             return Ok(());
         }
-        println!("| function | start | its cpu | first call | its cpu | warm p50 | p99 | warm cpu |");
-        println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
+        println!("| function | start | its cpu | first call | beyond | its cpu | warm p50 | p99 | warm cpu |");
+        println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
         let bundle = self.peer.as_ref().ok().map(|bundle| bundle.display().to_string());
         let mut subjects = Vec::new();
         for name in functions::names()? {
@@ -169,10 +173,11 @@ impl Bench {
             };
             let one = rounds(&plan).await?;
             println!(
-                "| `{name}` | {} | {} | {} | {} | {} | {} | {} |",
+                "| `{name}` | {} | {} | {} | {} | {} | {} | {} | {} |",
                 ms(one.start),
                 ms(one.start_cpu),
                 ms(one.first),
+                ms(one.first_beyond),
                 ms(one.first_cpu),
                 ms(one.warm.p50),
                 ms(one.warm.p99),
@@ -210,7 +215,11 @@ impl Bench {
         println!("| --- | --- | --- | --- |");
         let binary = self.binary("forward");
         let program = [binary.as_str()];
-        for (items, queued) in [(0, 0), (10_000, 0), (100_000, 0), (1_000_000, 0), (0, 1_000), (0, 10_000)] {
+        let mut ways = vec![(0, 0), (10_000, 0), (100_000, 0), (0, 1_000), (0, 10_000)];
+        if self.long {
+            ways.push((1_000_000, 0));
+        }
+        for (items, queued) in ways {
             let ground = Ground::start().await?;
             ground.fill_table(items).await?;
             let plan = self.plan("forward", &program, 30);
@@ -293,7 +302,7 @@ fn row(name: &str, file: &Path, one: &Figures) -> anyhow::Result<()> {
     #[expect(clippy::cast_precision_loss, reason = "far below")]
     let size = measure::size(file)? as f64 / 1e6;
     println!(
-        "| `{name}` | {size:.1} | {} | {} | {} | {} | {} | {} | {} | {:.1} | {:.1} |",
+        "| `{name}` | {size:.1} | {} | {} | {} | {} | {} | {} | {} | {:.1} | {:.1} | {:.1} |",
         ms(one.start),
         ms(one.start_cpu),
         ms(one.first_beyond),
@@ -302,7 +311,8 @@ fn row(name: &str, file: &Path, one: &Figures) -> anyhow::Result<()> {
         ms(one.beyond.p99),
         ms(one.warm_cpu),
         one.calls_out,
-        kib(one.peak_kib) / 1024.0
+        kib(one.peak_kib) / 1024.0,
+        kib(one.own_kib) / 1024.0
     );
     Ok(())
 }

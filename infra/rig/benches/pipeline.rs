@@ -19,7 +19,10 @@ async fn main() -> anyhow::Result<()> {
         // Processes are started and customers known.
         pipeline.customers_write(customers, 1).await?;
         row(&format!("{customers} customers write {each} each"), &pipeline.customers_write(customers, each).await?);
-        row(&format!("agents answer {customers} customers {each} times"), &pipeline.agents_answer(customers, each).await?);
+        row(
+            &format!("agents answer {customers} customers {each} times"),
+            &pipeline.agents_answer(customers, each).await?,
+        );
     }
     println!();
     Ok(())

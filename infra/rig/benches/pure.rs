@@ -16,7 +16,8 @@ fn webhooks(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("webhook");
     group.warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(3)).sample_size(20);
     for messages in [1, 100, 5_000] {
-        let body = scenario::body(&(0..messages).map(|at| scenario::message(at, "¿Sigue disponible?")).collect::<Vec<_>>());
+        let body =
+            scenario::body(&(0..messages).map(|at| scenario::message(at, "¿Sigue disponible?")).collect::<Vec<_>>());
         let Ok(signature) = rig::events::signature("test-app-secret", body.as_bytes()) else { return };
         group.throughput(Throughput::Bytes(body.len() as u64));
         group.bench_with_input(BenchmarkId::new("verify", messages), &body, |bencher, body| {

@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, time::Duration};
 
 use serde_json::Value;
-use testkit::{World, CHANNEL};
+use testkit::{CHANNEL, World};
 use testkit_meta::Customer;
 use testkit_wire::Call;
 

@@ -20,7 +20,8 @@ pub fn of(function: &str) -> anyhow::Result<Vec<(String, Value)>> {
     for file in files()? {
         let name = file.file_stem().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
         if name == function || name.strip_prefix(function).is_some_and(|rest| rest.starts_with('-')) {
-            let event = serde_json::from_str(&fs::read_to_string(&file)?).with_context(|| file.display().to_string())?;
+            let event =
+                serde_json::from_str(&fs::read_to_string(&file)?).with_context(|| file.display().to_string())?;
             events.push((name, renewed(event)?));
         }
     }

@@ -36,11 +36,7 @@ pub async fn count(function: &str, binary: &Path, keep: Option<&Path>) -> anyhow
     let first = run(1).await?;
     let settled = run(SETTLED).await?;
     let all = run(SETTLED + WARM).await?;
-    Ok(Instructions {
-        start,
-        first: first.saturating_sub(start),
-        warm: all.saturating_sub(settled) / WARM as u64,
-    })
+    Ok(Instructions { start, first: first.saturating_sub(start), warm: all.saturating_sub(settled) / WARM as u64 })
 }
 
 /// All instructions of a process that is ended after so many calls.
@@ -62,6 +58,7 @@ async fn run(function: &str, binary: &Path, calls: usize, keep: Option<&Path>) -
     }
     process.terminate().await?;
     let written = fs::read_to_string(&out).context("callgrind wrote nothing")?;
-    let total = written.lines().find_map(|line| line.strip_prefix("totals: ").or_else(|| line.strip_prefix("summary: ")));
+    let total =
+        written.lines().find_map(|line| line.strip_prefix("totals: ").or_else(|| line.strip_prefix("summary: ")));
     total.and_then(|total| total.trim().parse().ok()).context("callgrind's file has no total")
 }

@@ -52,6 +52,8 @@ pub struct Figures {
     pub calls_out: f64,
     /// Most memory resident, in KiB.
     pub peak_kib: u64,
+    /// Memory of its own at the end, without pages of files, in KiB.
+    pub own_kib: u64,
 }
 
 /// The middle and the tail.
@@ -68,7 +70,12 @@ impl Spread {
     pub fn of(mut all: Vec<Duration>) -> Self {
         all.sort();
         let at = |share: f64| {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "an index")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                clippy::cast_precision_loss,
+                reason = "an index"
+            )]
             let index = ((all.len() as f64 * share).ceil() as usize).saturating_sub(1);
             all.get(index).copied().unwrap_or_default()
         };
@@ -133,18 +140,14 @@ pub async fn run_on(ground: &Ground, plan: &Plan<'_>, scenario: &mut Scenario) -
     figures.warm = Spread::of(took);
     figures.beyond = Spread::of(beyond);
     figures.peak_kib = process.peak_kib()?;
+    figures.own_kib = process.own_kib()?;
     ground.slow_down(0);
     process.terminate().await?;
     drop(quota);
     Ok(figures)
 }
 
-async fn call(
-    ground: &Ground,
-    process: &mut Process,
-    scenario: &mut Scenario,
-    event: String,
-) -> anyhow::Result<Taken> {
+async fn call(ground: &Ground, process: &mut Process, scenario: &mut Scenario, event: String) -> anyhow::Result<Taken> {
     process.ready().await?;
     ground.calls();
     let outcome = process.call(event).await?;

@@ -185,7 +185,8 @@ impl Pipeline {
             let path = entry?.path();
             let Some(id) = path.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok()) else { continue };
             // Whatever ended meanwhile is none of ours.
-            let (Ok(stat), Ok(line)) = (fs::read_to_string(path.join("stat")), fs::read_to_string(path.join("cmdline")))
+            let (Ok(stat), Ok(line)) =
+                (fs::read_to_string(path.join("stat")), fs::read_to_string(path.join("cmdline")))
             else {
                 continue;
             };

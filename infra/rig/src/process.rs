@@ -116,10 +116,19 @@ impl Process {
 
     /// The most memory it ever had resident, in KiB.
     pub fn peak_kib(&self) -> anyhow::Result<u64> {
+        self.status("VmHWM:")
+    }
+
+    /// Of what is resident now, its own: all but pages of the binary and of libraries. In KiB.
+    pub fn own_kib(&self) -> anyhow::Result<u64> {
+        self.status("RssAnon:")
+    }
+
+    fn status(&self, name: &str) -> anyhow::Result<u64> {
         let status = fs::read_to_string(self.proc("status")?)?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
         let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
-        kib.context("VmHWM cannot be read")
+        kib.with_context(|| format!("{name} cannot be read"))
     }
 
     fn proc(&self, file: &str) -> anyhow::Result<std::path::PathBuf> {

@@ -10,6 +10,9 @@ use crate::{Ground, events};
 /// A number nobody else has in these scenarios.
 const PHONE: &str = "5215555550188";
 
+/// How many customers an agent answers in turn.
+const IN_TURN: usize = 8;
+
 /// The events for one function, one after another, and what is to be done after each.
 #[derive(Debug)]
 pub struct Scenario {
@@ -24,8 +27,10 @@ enum Kind {
     Webhook(usize),
     /// What so many customers leave in the queue.
     Forward(usize),
-    /// An agent has answered so many customers.
-    Send(usize),
+    /// An agent has answered one of these customers: Meta takes only so many messages a minute to one.
+    Send,
+    /// An agent has answered so many customers at once.
+    SendMany(usize),
     /// A customer sends a file of so many bytes.
     FileIn(usize),
     /// An agent sends one.
@@ -40,10 +45,12 @@ impl Scenario {
         Ok(Self::new(match function {
             "webhook" => Kind::Webhook(1),
             "forward" => Kind::Forward(1),
-            "send" => Kind::Send(1),
+            "send" => Kind::Send,
             _ => {
-                let first = events::of(function)?.into_iter().next();
-                Kind::Repeated(first.with_context(|| format!("{function} has no event"))?.1)
+                let events = events::of(function)?;
+                // An answer of an agent's rather than one of the many callbacks that say nothing.
+                let telling = events.iter().find(|(name, _)| name == "callback-reply").or(events.first());
+                Kind::Repeated(telling.with_context(|| format!("{function} has no event"))?.1.clone())
             }
         }))
     }
@@ -55,7 +62,7 @@ impl Scenario {
 
     /// Batches for `forward` or `send`, each record of another customer.
     pub fn batch_of(function: &str, customers: usize) -> Self {
-        Self::new(if function == "send" { Kind::Send(customers) } else { Kind::Forward(customers) })
+        Self::new(if function == "send" { Kind::SendMany(customers) } else { Kind::Forward(customers) })
     }
 
     /// Files of so many bytes: from a customer for `forward`, from an agent for `send`.
@@ -87,12 +94,18 @@ impl Scenario {
             }
             Kind::FileIn(bytes) => {
                 let file = vec![7; bytes];
-                self.customer(world, 0).sends_file("document", file, "application/pdf", Some("ficha.pdf"), None).await?;
+                self.customer(world, 0)
+                    .sends_file("document", file, "application/pdf", Some("ficha.pdf"), None)
+                    .await?;
                 self.take(world, "forward").await
             }
-            Kind::Send(customers) => {
-                self.open(world, customers).await?;
-                for customer in 0..customers {
+            Kind::Send | Kind::SendMany(_) => {
+                let (known, answered) = match self.kind {
+                    Kind::SendMany(customers) => (customers, 0..customers),
+                    _ => (IN_TURN, count % IN_TURN..count % IN_TURN + 1),
+                };
+                self.open(world, known).await?;
+                for customer in answered {
                     let conversation = world.conversation(&name(customer))?;
                     world.chatwoot.agent("Sofía").replies(conversation, &text).await;
                 }

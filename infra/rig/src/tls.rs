@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, path::Path, sync::Arc};
 
 use anyhow::Context as _;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::{
     ServerConfig,
     crypto::ring,
@@ -73,7 +73,9 @@ impl Drop for Tls {
 
 async fn carry(acceptor: TlsAcceptor, stream: TcpStream, behind: SocketAddr) {
     let _ = stream.set_nodelay(true);
-    let (Ok(mut inner), Ok(mut outer)) = (acceptor.accept(stream).await, TcpStream::connect(behind).await) else { return };
+    let (Ok(mut inner), Ok(mut outer)) = (acceptor.accept(stream).await, TcpStream::connect(behind).await) else {
+        return;
+    };
     let _ = outer.set_nodelay(true);
     // Either side may hang up when it likes.
     let _ = copy_bidirectional(&mut inner, &mut outer).await;
@@ -82,6 +84,8 @@ async fn carry(acceptor: TlsAcceptor, stream: TcpStream, behind: SocketAddr) {
 fn identity() -> anyhow::Result<(ServerConfig, String)> {
     let mut authority = CertificateParams::new(Vec::new())?;
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // A name of its own, or OpenSSL takes what it signs for self-signed.
+    authority.distinguished_name.push(DnType::CommonName, "Authority of the rig");
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
     let key = KeyPair::generate()?;
     let certificate = CertificateParams::new(vec!["localhost".to_owned()])?.signed_by(&key, &authority)?;

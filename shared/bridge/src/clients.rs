@@ -163,7 +163,13 @@ impl Clients {
     /// Chatwoot, with the token in hand.
     pub async fn chatwoot(&self, account: AccountId) -> Result<Chatwoot, SecretError> {
         let token = self.secrets.get::<AppSecrets>(&self.app_secret).await?.chatwoot_token;
-        Ok(Chatwoot::new(self.http.private.clone(), self.http.guarded.clone(), self.chatwoot_url.clone(), account, &token))
+        Ok(Chatwoot::new(
+            self.http.private.clone(),
+            self.http.guarded.clone(),
+            self.chatwoot_url.clone(),
+            account,
+            &token,
+        ))
     }
 
     /// Looks for a newer token, after Chatwoot refused the one in hand. Tells whether there may be one: somebody else at work

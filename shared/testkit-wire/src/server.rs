@@ -44,7 +44,8 @@ impl Server {
     /// Listens on `address` (port 0 takes a free one) and serves `router`, with `faults` applied before it.
     pub async fn start(address: SocketAddr, router: Router, faults: Faults) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
-        let server = Self { address: listener.local_addr()?, router, faults, calls: Calls::default(), stop: Mutex::default() };
+        let server =
+            Self { address: listener.local_addr()?, router, faults, calls: Calls::default(), stop: Mutex::default() };
         server.serve(listener);
         Ok(server)
     }
