@@ -71,7 +71,7 @@ impl Callback {
                 self.secrets.prepare(channels.iter().map(|channel| channel.secret.as_str())).await;
             }
         };
-        warm_up(async { tokio::join!(secrets, self.outbound.holds()) }).await;
+        warm_up(Box::pin(async { tokio::join!(secrets, self.outbound.holds()) })).await;
     }
 
     /// Answers one request.

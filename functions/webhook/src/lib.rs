@@ -81,7 +81,7 @@ impl Webhook {
     /// Has the secret at hand and the lines open before the first request.
     async fn warm_up(&self) {
         let secret = self.secrets.prepare([self.app_secret.as_str()]);
-        warm_up(async { tokio::join!(secret, self.inbound.holds(), self.counters.open()) }).await;
+        warm_up(Box::pin(async { tokio::join!(secret, self.inbound.holds(), self.counters.open()) })).await;
     }
 
     /// Answers one request.

@@ -35,22 +35,22 @@ async fn main() -> anyhow::Result<()> {
         println!("**No peer**: {why:#}. Ratios to Node are left out.\n");
     }
     if wanted("start") {
-        bench.start().await?;
+        Box::pin(bench.start()).await?;
     }
     if wanted("instructions") {
-        bench.instructions().await?;
+        Box::pin(bench.instructions()).await?;
     }
     if wanted("share") {
-        bench.share().await?;
+        Box::pin(bench.share()).await?;
     }
     if wanted("growth") {
-        bench.growth().await?;
+        Box::pin(bench.growth()).await?;
     }
     if wanted("batch") {
-        bench.batch().await?;
+        Box::pin(bench.batch()).await?;
     }
     if wanted("files") {
-        bench.files().await?;
+        Box::pin(bench.files()).await?;
     }
     Ok(())
 }
@@ -136,7 +136,7 @@ impl Bench {
         }
         let mut counts = guard::Counts::new();
         for name in functions::names()? {
-            let counted = instructions::count(&name, &self.folder.join(&name), None).await?;
+            let counted = Box::pin(instructions::count(&name, &self.folder.join(&name), None)).await?;
             counts.insert(name, counted);
         }
         println!("{}", guard::table(&counts));
@@ -199,7 +199,7 @@ impl Bench {
             let ground = Ground::start().await?;
             let mut scenario = Scenario::body_of(usize::try_from(messages)?);
             let bytes = scenario.next(&ground).await?.len();
-            let plan = self.plan("webhook", &program, if messages > 100 { 5 } else { 30 });
+            let plan = Self::plan("webhook", &program, if messages > 100 { 5 } else { 30 });
             let one = measure::run_on(&ground, &plan, &mut scenario).await?;
             println!(
                 "| {messages} | {} | {} | {:.1} | {} | {:.1} |",
@@ -222,7 +222,7 @@ impl Bench {
         for (items, queued) in ways {
             let ground = Ground::start().await?;
             ground.fill_table(items).await?;
-            let plan = self.plan("forward", &program, 30);
+            let plan = Self::plan("forward", &program, 30);
             ground.fill_queue(queued).await?;
             let one = measure::run_on(&ground, &plan, &mut Scenario::of("forward")?).await?;
             println!("| {items} | {queued} | {} | {} |", ms(one.beyond.p50), ms(one.warm_cpu));
@@ -241,7 +241,7 @@ impl Bench {
             for customers in [1, 10] {
                 let ground = Ground::start().await?;
                 let program = [binary.as_str()];
-                let plan = Plan { delay: 250, settle: 1, ..self.plan(function, &program, 3) };
+                let plan = Plan { delay: 250, settle: 1, ..Self::plan(function, &program, 3) };
                 let one = measure::run_on(&ground, &plan, &mut Scenario::batch_of(function, customers)).await?;
                 took.push(one.warm.p50);
             }
@@ -259,7 +259,7 @@ impl Bench {
             for mb in [1, 16, 100_usize] {
                 let ground = Ground::start().await?;
                 let program = [binary.as_str()];
-                let plan = Plan { settle: 0, ..self.plan(function, &program, 1) };
+                let plan = Plan { settle: 0, ..Self::plan(function, &program, 1) };
                 let one = measure::run_on(&ground, &plan, &mut Scenario::file_of(function, mb * 1_000_000)).await?;
                 let peak = kib(one.peak_kib) / 1024.0;
                 println!("| `{function}` | {mb} | {} | {} | {peak:.1} |", ms(one.warm.p50), ms(one.warm_cpu));
@@ -269,7 +269,7 @@ impl Bench {
         Ok(())
     }
 
-    fn plan<'a>(&self, function: &'a str, program: &'a [&'a str], calls: usize) -> Plan<'a> {
+    fn plan<'a>(function: &'a str, program: &'a [&'a str], calls: usize) -> Plan<'a> {
         Plan { function, program, settle: 3, calls, delay: 0, memory_mb: None, tls: false }
     }
 }

@@ -63,7 +63,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     let names = functions::names()?.into_iter().filter(|name| only.is_empty() || only.contains(name));
     let mut counts = Counts::new();
     for name in names {
-        let counted = instructions::count(&name, &folder.join(&name), keep.as_deref()).await?;
+        let counted = Box::pin(instructions::count(&name, &folder.join(&name), keep.as_deref())).await?;
         counts.insert(name, counted);
     }
     println!("{}", guard::table(&counts));

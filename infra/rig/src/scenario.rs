@@ -88,13 +88,13 @@ impl Scenario {
             }
             Kind::Forward(customers) => {
                 for customer in 0..customers {
-                    self.customer(world, customer).writes(&text).await?;
+                    Self::customer(world, customer).writes(&text).await?;
                 }
                 self.take(world, "forward").await
             }
             Kind::FileIn(bytes) => {
                 let file = vec![7; bytes];
-                self.customer(world, 0)
+                Self::customer(world, 0)
                     .sends_file("document", file, "application/pdf", Some("ficha.pdf"), None)
                     .await?;
                 self.take(world, "forward").await
@@ -123,7 +123,7 @@ impl Scenario {
         }
     }
 
-    fn customer(&self, world: &World, at: usize) -> Customer {
+    fn customer(world: &World, at: usize) -> Customer {
         world.meta.customer(&name(at), &format!("52155555502{at:02}"))
     }
 
@@ -133,7 +133,7 @@ impl Scenario {
             return Ok(());
         }
         for customer in 0..customers {
-            self.customer(world, customer).writes("¡Hola!").await?;
+            Self::customer(world, customer).writes("¡Hola!").await?;
         }
         world.work().await
     }

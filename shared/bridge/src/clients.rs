@@ -152,11 +152,11 @@ impl Clients {
 
     /// Has the channels and their secrets at hand before the first event.
     pub async fn warm_up(&self) {
-        warm_up(async {
+        warm_up(Box::pin(async {
             if let Ok(channels) = self.channels.remember_all().await {
                 self.secrets.prepare(channels.iter().map(|channel| channel.secret.as_str())).await;
             }
-        })
+        }))
         .await;
     }
 

@@ -48,19 +48,17 @@ impl Http {
     pub fn new(guard: Arc<dyn Resolve>, authority: Option<&str>) -> Result<Self, ClientError> {
         let public = tls(None)?;
         let kept = builder(&public).pool_idle_timeout(IDLE).build()?;
-        let (private, kept_private) = match authority {
-            None => (public.clone(), kept.clone()),
-            Some(_) => {
-                let private = tls(authority)?;
-                let kept = builder(&private).pool_idle_timeout(IDLE).build()?;
-                (private, kept)
-            }
+        let own = authority.is_some().then(|| tls(authority)).transpose()?;
+        let private = match &own {
+            Some(own) => builder(own).pool_idle_timeout(IDLE).build()?,
+            None => kept.clone(),
         };
+        let believed = own.as_ref().unwrap_or(&public);
         Ok(Self {
             kept,
             fresh: builder(&public).pool_max_idle_per_host(0).build()?,
-            private: kept_private,
-            guarded: builder(&private).pool_max_idle_per_host(0).dns_resolver(guard).build()?,
+            private,
+            guarded: builder(believed).pool_max_idle_per_host(0).dns_resolver(guard).build()?,
         })
     }
 }
