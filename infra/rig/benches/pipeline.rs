@@ -3,6 +3,8 @@
 #![recursion_limit = "256"]
 #![expect(clippy::print_stdout, reason = "tables are what a bench is for")]
 
+use std::path::PathBuf;
+
 use rig::{
     functions,
     pipeline::{Load, Pipeline},
@@ -10,7 +12,9 @@ use rig::{
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> anyhow::Result<()> {
-    let runner = functions::build_runner()?;
+    // A runner of another build, if one is named.
+    let named = std::env::var_os("RIG_RUNNER").map(PathBuf::from);
+    let runner = named.map_or_else(functions::build_runner, Ok)?;
     println!("## The pipeline through the local runner, both simulators on the same two processors\n");
     println!("| load | messages | a second | lag p50, ms | p99, ms | processor time a message, ms |");
     println!("| --- | --- | --- | --- | --- | --- |");

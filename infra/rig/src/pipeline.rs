@@ -6,7 +6,10 @@ use std::{
     io::{BufRead as _, BufReader},
     path::Path,
     process::{Child, ChildStdout, Command, Stdio},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -34,6 +37,8 @@ pub struct Pipeline {
     meta: Meta,
     chatwoot: Chatwoot,
     runner: Child,
+    /// Loads so far; no two write the same texts.
+    loads: AtomicUsize,
     /// Held open: the runner would fail to say anything else.
     _out: BufReader<ChildStdout>,
     _folder: TempDir,
@@ -106,7 +111,7 @@ impl Pipeline {
         };
         meta.set_webhook(&format!("{url}/webhooks/meta"));
         chatwoot.set_callback_url(INBOX, &format!("{url}/callbacks/chatwoot/{CHANNEL}"));
-        Ok(Self { meta, chatwoot, runner, _out: out, _folder: folder })
+        Ok(Self { meta, chatwoot, runner, loads: AtomicUsize::new(0), _out: out, _folder: folder })
     }
 
     fn customer(&self, at: usize) -> Customer {
@@ -115,6 +120,7 @@ impl Pipeline {
 
     /// So many customers write so many messages each, one after another of each as fast as Meta takes them.
     pub async fn customers_write(&self, customers: usize, each: usize) -> anyhow::Result<Load> {
+        let load = self.loads.fetch_add(1, Ordering::Relaxed);
         let cpu = self.cpu()?;
         let began = Instant::now();
         let mut people = JoinSet::new();
@@ -123,7 +129,7 @@ impl Pipeline {
             people.spawn(async move {
                 let mut written = Vec::with_capacity(each);
                 for message in 0..each {
-                    let text = format!("mensaje {message} de {at}");
+                    let text = format!("mensaje {load} {message} de {at}");
                     written.push((text.clone(), Instant::now()));
                     customer.writes(&text).await?;
                 }
@@ -139,6 +145,7 @@ impl Pipeline {
 
     /// Agents answer every customer so many times.
     pub async fn agents_answer(&self, customers: usize, each: usize) -> anyhow::Result<Load> {
+        let load = self.loads.fetch_add(1, Ordering::Relaxed);
         let cpu = self.cpu()?;
         let began = Instant::now();
         let agent = self.chatwoot.agent("Sofía");
@@ -149,7 +156,7 @@ impl Pipeline {
             people.spawn(async move {
                 let mut written = Vec::with_capacity(each);
                 for message in 0..each {
-                    let text = format!("respuesta {message} a {at}");
+                    let text = format!("respuesta {load} {message} a {at}");
                     written.push((text.clone(), Instant::now()));
                     agent.replies(conversation, &text).await;
                 }

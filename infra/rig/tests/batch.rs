@@ -1,7 +1,5 @@
 //! What a batch costs together that would cost much one by one.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use testkit::World;
 use testkit_wire::{Effect, Fault};
 

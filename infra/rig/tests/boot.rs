@@ -1,6 +1,6 @@
 //! Every binary from outside: it starts, answers, survives what breaks a handler, and ends when it is told to.
 
-#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test fails by panicking, and tells what it tried")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
     fs::File,
@@ -39,7 +39,7 @@ impl Log {
     }
 
     fn read(&self) -> String {
-        let (mut text, mut some) = (Vec::new(), [0; 65_536]);
+        let (mut text, mut some) = (Vec::new(), vec![0; 65_536]);
         while let Ok(read @ 1..) = self.reader.as_ref().unwrap().try_read(&mut some) {
             text.extend(&some[..read]);
         }

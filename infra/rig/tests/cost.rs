@@ -1,7 +1,5 @@
 //! The document about costs says what the functions do.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use rig::{cost, functions};
 
 #[tokio::test]
