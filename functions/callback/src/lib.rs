@@ -9,7 +9,7 @@ use chatwoot::{
 };
 use domain::{Channel, Hint, OutboundTask, PhoneNumberId, SharedClock};
 use lambda_http::{Body, Error, Request, RequestExt as _, Response};
-use platform::{ChannelSecrets, ConfigError, Environment, Metric, Metrics, SecretError, Secrets, aws::Aws};
+use platform::{ChannelSecrets, ConfigError, Environment, Metric, Metrics, SecretError, Secrets, aws::Aws, warm_up};
 use queue::{Letter, Queue, QueueError};
 use store::{Channels, Outbox, StoreError, Table};
 use uuid::Uuid;
@@ -39,6 +39,7 @@ enum Trouble {
 /// Serves invocations until the process ends.
 pub async fn run(clock: SharedClock) -> Result<(), Error> {
     let callback = &Callback::from_env(Environment::process(), clock)?;
+    callback.warm_up().await;
     lambda_http::run(lambda_http::service_fn(async |request: Request| Ok::<_, Error>(callback.handle(request).await)))
         .await
 }
@@ -63,6 +64,16 @@ impl Callback {
             metrics: Metrics::new("callback", stage),
             clock,
         })
+    }
+
+    /// Has channels and secrets at hand and the lines open before the first request.
+    async fn warm_up(&self) {
+        let secrets = async {
+            if let Ok(channels) = self.channels.remember_all().await {
+                self.secrets.prepare(channels.iter().map(|channel| channel.secret.as_str())).await;
+            }
+        };
+        warm_up(Box::pin(async { tokio::join!(secrets, self.outbound.holds()) })).await;
     }
 
     /// Answers one request.

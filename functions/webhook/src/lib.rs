@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use domain::{SharedClock, Subject, SubjectKey, subject::Kind, task::NO_NUMBER};
 use lambda_http::{Body, Error, Request, RequestExt as _, Response, http::Method};
-use platform::{AppSecrets, ConfigError, Environment, Metric, Metrics, SecretError, Secrets, aws::Aws};
+use platform::{AppSecrets, ConfigError, Environment, Metric, Metrics, SecretError, Secrets, aws::Aws, warm_up};
 use queue::{DeadLetters, Letter, Queue, QueueError};
 use secrecy::{ExposeSecret as _, SecretString};
 use store::{Counters, Fate, StoreError, Table};
@@ -78,9 +78,10 @@ impl Webhook {
         })
     }
 
-    /// Fetches the secret before the first request does; if that fails now, the request tries again.
+    /// Has the secret at hand and the lines open before the first request.
     async fn warm_up(&self) {
-        let _ = self.secrets.get::<AppSecrets>(&self.app_secret).await;
+        let secret = self.secrets.prepare([self.app_secret.as_str()]);
+        warm_up(Box::pin(async { tokio::join!(secret, self.inbound.holds(), self.counters.open()) })).await;
     }
 
     /// Answers one request.

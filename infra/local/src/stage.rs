@@ -19,7 +19,7 @@ use crate::{
     intrinsics::REGION,
     poller, resources,
     routes::Routes,
-    template::{Mapping, Surroundings, Template},
+    template::{Function, Mapping, Surroundings, Template},
 };
 
 /// The stack.
@@ -70,10 +70,29 @@ impl Stage {
 
     /// The environment of a function.
     pub fn environment(&self, function: &str) -> anyhow::Result<Environment> {
-        let known = self.template.functions.iter().find(|known| known.name == function);
-        let mut variables = known.ok_or_else(|| anyhow!("no such function"))?.environment.clone();
+        Ok(Environment::given(self.variables(function)?))
+    }
+
+    /// The variables of that environment, for a process.
+    pub fn variables(&self, function: &str) -> anyhow::Result<BTreeMap<String, String>> {
+        let mut variables = self.function(function)?.environment.clone();
         variables.extend(self.credentials(function));
-        Ok(Environment::given(variables))
+        Ok(variables)
+    }
+
+    /// The memory the template gives a function, in MB.
+    pub fn memory_mb(&self, function: &str) -> anyhow::Result<u64> {
+        Ok(self.function(function)?.memory_mb)
+    }
+
+    /// The name of the app's secret.
+    pub fn app_secret(&self) -> anyhow::Result<&str> {
+        let named = self.template.functions.iter().find_map(|function| function.environment.get("APP_SECRET"));
+        named.map(String::as_str).context("no function has the app's secret")
+    }
+
+    fn function(&self, name: &str) -> anyhow::Result<&Function> {
+        self.template.functions.iter().find(|known| known.name == name).ok_or_else(|| anyhow!("no such function"))
     }
 
     /// The name of a channel's secret.
@@ -132,7 +151,6 @@ impl Stage {
     }
 
     fn mapping(&self, function: &str) -> anyhow::Result<&Mapping> {
-        let function = self.template.functions.iter().find(|known| known.name == function);
-        function.and_then(|function| function.mappings.first()).ok_or_else(|| anyhow!("the function has no queue"))
+        self.function(function)?.mappings.first().context("the function has no queue")
     }
 }

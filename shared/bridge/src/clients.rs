@@ -8,6 +8,7 @@ use platform::{
     AppSecrets, ChannelSecrets, ConfigError, Environment, SecretError, Secrets,
     aws::Aws,
     http::{ClientError, Http},
+    warm_up,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use store::{
@@ -84,6 +85,7 @@ pub struct Settings {
     table: String,
     app_secret: String,
     chatwoot_url: Url,
+    chatwoot_ca: Option<String>,
     graph_url: Url,
     graph_version: String,
     locale: Locale,
@@ -97,6 +99,7 @@ impl Settings {
         let table = env.text("TABLE_NAME");
         let app_secret = env.text("APP_SECRET");
         let chatwoot_url = env.url("CHATWOOT_URL");
+        let chatwoot_ca = env.optional("CHATWOOT_CA");
         let graph_url = env.url("GRAPH_URL");
         let graph_version = env.text("GRAPH_VERSION");
         let locale = env.parsed::<Locale>("LOCALE");
@@ -106,6 +109,7 @@ impl Settings {
             table: table?,
             app_secret: app_secret?,
             chatwoot_url: chatwoot_url?,
+            chatwoot_ca,
             graph_url: graph_url?,
             graph_version: graph_version?,
             locale: locale?,
@@ -117,10 +121,11 @@ impl Settings {
 impl Clients {
     /// Builds them, and reads the secret behind the keyed hashes.
     pub async fn new(settings: Settings, clock: SharedClock) -> Result<Self, StartError> {
-        let Settings { aws, table, app_secret, chatwoot_url, graph_url, graph_version, locale, retention } = settings;
+        let Settings { aws, table, app_secret, chatwoot_url, chatwoot_ca, graph_url, graph_version, locale, retention } =
+            settings;
         let secrets = Secrets::new(aws.secrets, clock.clone());
         let key = SubjectKey::new(secrets.get::<AppSecrets>(&app_secret).await?.subject_key);
-        let http = Http::new(Arc::new(PublicOnly))?;
+        let http = Http::new(Arc::new(PublicOnly), chatwoot_ca.as_deref())?;
         let table = Table::new(aws.dynamodb, table, clock.clone(), retention);
         Ok(Self {
             graph: Graph::new(http.kept.clone(), http.fresh.clone(), graph_url, graph_version),
@@ -148,10 +153,26 @@ impl Clients {
         })
     }
 
+    /// Has the channels and their secrets at hand before the first event.
+    pub async fn warm_up(&self) {
+        warm_up(Box::pin(async {
+            if let Ok(channels) = self.channels.remember_all().await {
+                self.secrets.prepare(channels.iter().map(|channel| channel.secret.as_str())).await;
+            }
+        }))
+        .await;
+    }
+
     /// Chatwoot, with the token in hand.
     pub async fn chatwoot(&self, account: AccountId) -> Result<Chatwoot, SecretError> {
         let token = self.secrets.get::<AppSecrets>(&self.app_secret).await?.chatwoot_token;
-        Ok(Chatwoot::new(self.http.kept.clone(), self.http.guarded.clone(), self.chatwoot_url.clone(), account, &token))
+        Ok(Chatwoot::new(
+            self.http.private.clone(),
+            self.http.guarded.clone(),
+            self.chatwoot_url.clone(),
+            account,
+            &token,
+        ))
     }
 
     /// Looks for a newer token, after Chatwoot refused the one in hand. Tells whether there may be one: somebody else at work

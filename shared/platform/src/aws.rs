@@ -35,7 +35,8 @@ impl Aws {
         let secret = env.text("AWS_SECRET_ACCESS_KEY");
         let token = env.optional("AWS_SESSION_TOKEN");
         let endpoint = env.optional("AWS_ENDPOINT_URL");
-        let http = http_client(endpoint.as_deref())?;
+        let bundle = env.optional("AWS_CA_BUNDLE");
+        let http = http_client(env, endpoint.as_deref(), bundle.as_deref())?;
         let (region, key, secret) = (region?, key?, secret?);
         // Each SDK crate has a builder type of its own with the same methods.
         macro_rules! client {
@@ -64,11 +65,24 @@ impl Aws {
     }
 }
 
-fn http_client(endpoint: Option<&str>) -> Option<aws_sdk_sqs::config::SharedHttpClient> {
+fn http_client(
+    env: &mut Environment,
+    endpoint: Option<&str>,
+    bundle: Option<&str>,
+) -> Option<aws_sdk_sqs::config::SharedHttpClient> {
     if endpoint.is_some_and(|endpoint| endpoint.starts_with("http://")) {
         return Some(Builder::new().build_http());
     }
-    let roots = TrustStore::empty().with_pem_certificate(include_str!("amazon-roots.pem"));
+    let mut roots = TrustStore::empty().with_pem_certificate(include_str!("amazon-roots.pem"));
+    if let Some(bundle) = bundle {
+        match std::fs::read(bundle) {
+            Ok(pem) => roots = roots.with_pem_certificate(pem),
+            Err(error) => {
+                env.fault("AWS_CA_BUNDLE", &error);
+                return None;
+            }
+        }
+    }
     let tls = TlsContext::builder().with_trust_store(roots).build().ok()?;
     Some(Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).tls_context(tls).build_https())
 }
@@ -80,7 +94,7 @@ mod tests {
     #[test]
     fn amazons_roots_are_accepted_by_the_tls_library() {
         // Building the client parses every certificate; a bad one would stop each function at its first call.
-        assert!(http_client(None).is_some());
+        assert!(http_client(&mut Environment::given([]), None, None).is_some());
         assert_eq!(include_str!("amazon-roots.pem").matches("BEGIN CERTIFICATE").count(), 4);
     }
 }

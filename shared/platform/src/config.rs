@@ -54,6 +54,11 @@ impl Environment {
         value
     }
 
+    /// Notes what is wrong with a setting that was read by itself.
+    pub fn fault(&mut self, name: &str, why: &impl std::fmt::Display) {
+        self.faults.push(format!("{name}: {why}"));
+    }
+
     /// A setting that may be absent; empty is absent.
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
     pub fn optional(&self, name: &str) -> Option<String> {

@@ -2,8 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use reqwest::{Client, dns::Resolve, redirect::Policy};
-use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use reqwest::{Client, ClientBuilder, dns::Resolve, redirect::Policy};
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::ring,
+    pki_types::{CertificateDer, pem::PemObject as _},
+};
 
 /// How long it may take to connect.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -20,42 +24,68 @@ pub enum ClientError {
     /// The client.
     #[error("the HTTP client cannot be set up")]
     Client(#[from] reqwest::Error),
+    /// The certificates that are to be trusted.
+    #[error("CHATWOOT_CA: no certificates in PEM")]
+    Authority,
 }
 
 /// The ways we call out.
 #[derive(Clone, Debug)]
 pub struct Http {
-    /// Keeps connections open.
+    /// Keeps connections open; to Meta.
     pub kept: Client,
-    /// A connection for each call.
+    /// A connection for each call; to Meta.
     pub fresh: Client,
-    /// Looks names up by the guard it was given: for addresses that somebody else chose.
+    /// Keeps connections open; to Chatwoot.
+    pub private: Client,
+    /// Looks names up by the guard it was given: for addresses that somebody else chose. Trusts whom `private` trusts.
     pub guarded: Client,
 }
 
 impl Http {
-    /// Sets them up; `guard` decides which addresses a foreign name may lead to.
-    pub fn new(guard: Arc<dyn Resolve>) -> Result<Self, ClientError> {
-        let tls = tls()?;
-        let builder = || {
-            Client::builder()
-                .tls_backend_preconfigured(tls.clone())
-                .connect_timeout(CONNECT)
-                .redirect(Policy::none())
-                .no_proxy()
-                .user_agent(concat!("lmotos-bridge/", env!("CARGO_PKG_VERSION")))
+    /// Sets them up; `guard` decides which addresses a foreign name may lead to. `authority` is in PEM and vouches for Chatwoot
+    /// alone, beside the public ones.
+    pub fn new(guard: Arc<dyn Resolve>, authority: Option<&str>) -> Result<Self, ClientError> {
+        let public = tls(None)?;
+        let kept = builder(&public).pool_idle_timeout(IDLE).build()?;
+        let own = authority.is_some().then(|| tls(authority)).transpose()?;
+        let private = match &own {
+            Some(own) => builder(own).pool_idle_timeout(IDLE).build()?,
+            None => kept.clone(),
         };
+        let believed = own.as_ref().unwrap_or(&public);
         Ok(Self {
-            kept: builder().pool_idle_timeout(IDLE).build()?,
-            fresh: builder().pool_max_idle_per_host(0).build()?,
-            guarded: builder().pool_max_idle_per_host(0).dns_resolver(guard).build()?,
+            kept,
+            fresh: builder(&public).pool_max_idle_per_host(0).build()?,
+            private,
+            guarded: builder(believed).pool_max_idle_per_host(0).dns_resolver(guard).build()?,
         })
     }
 }
 
-fn tls() -> Result<ClientConfig, rustls::Error> {
+fn builder(tls: &ClientConfig) -> ClientBuilder {
+    Client::builder()
+        .tls_backend_preconfigured(tls.clone())
+        .connect_timeout(CONNECT)
+        .redirect(Policy::none())
+        .no_proxy()
+        .user_agent(concat!("lmotos-bridge/", env!("CARGO_PKG_VERSION")))
+}
+
+fn tls(authority: Option<&str>) -> Result<ClientConfig, ClientError> {
     let mut roots = RootCertStore::empty();
     roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    if let Some(authority) = authority {
+        // Some ways to set a variable keep a text in one line.
+        let pem = authority.replace("\\n", "\n");
+        let before = roots.len();
+        for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+            roots.add(certificate.map_err(|_| ClientError::Authority)?)?;
+        }
+        if roots.len() == before {
+            return Err(ClientError::Authority);
+        }
+    }
     let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
@@ -79,6 +109,21 @@ mod tests {
 
     #[test]
     fn the_clients_can_be_built() {
-        assert!(Http::new(Arc::new(Nowhere)).is_ok());
+        assert!(Http::new(Arc::new(Nowhere), None).is_ok());
+    }
+
+    #[test]
+    fn a_private_authority_is_taken_in_one_line_or_in_many() {
+        let pem = include_str!("amazon-roots.pem");
+        for pem in [pem.to_owned(), pem.replace('\n', "\\n")] {
+            assert_eq!(tls(Some(&pem)).map(|_| ()).map_err(|error| error.to_string()), Ok(()));
+        }
+    }
+
+    #[test]
+    fn what_is_no_certificate_is_told_at_start() {
+        for wrong in ["", "ca.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+            assert!(Http::new(Arc::new(Nowhere), Some(wrong)).is_err(), "{wrong}");
+        }
     }
 }

@@ -6,7 +6,9 @@ pub mod http;
 pub mod metrics;
 pub mod secrets;
 pub mod telemetry;
+mod warm;
 
 pub use config::{ConfigError, Environment};
 pub use metrics::{Metric, Metrics, Priced};
 pub use secrets::{AppSecrets, ChannelSecrets, SecretError, Secrets};
+pub use warm::warm_up;

@@ -7,6 +7,7 @@ use std::{
 };
 
 use domain::{SharedClock, Timestamp};
+use futures_util::future::join_all;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 
@@ -15,6 +16,9 @@ const FRESH: Duration = Duration::from_secs(300);
 
 /// A failed check looks again at once, but a flood of forgeries must not become a flood of calls.
 const REFETCH_EVERY: Duration = Duration::from_secs(5);
+
+/// How many secrets are worth fetching before they are needed.
+const AT_HAND: usize = 4;
 
 /// The app's own secret.
 #[derive(Clone, Debug, Deserialize)]
@@ -118,6 +122,17 @@ impl Secrets {
         }
         let fetched = self.fetch(name).await?;
         parse(&self.keep(name, fetched, Some(now))).map(Some)
+    }
+
+    /// Fetches secrets before anybody needs them, side by side, the first few of them: as many as an ordinary dealer has. What cannot
+    /// be had now is fetched when it is needed.
+    pub async fn prepare(&self, names: impl IntoIterator<Item = &str>) {
+        let fetches = names.into_iter().take(AT_HAND).map(async |name| {
+            if let Ok(text) = self.fetch(name).await {
+                self.keep(name, text, None);
+            }
+        });
+        join_all(fetches).await;
     }
 
     async fn fetch(&self, name: &str) -> Result<SecretString, SecretError> {

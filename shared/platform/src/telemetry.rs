@@ -2,9 +2,11 @@
 
 use std::str::FromStr as _;
 
-use lambda_runtime::tracing::subscriber::{
-    self,
-    filter::{EnvFilter, LevelFilter},
+use tracing_subscriber::{
+    filter::{LevelFilter, Targets},
+    fmt,
+    layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
 };
 
 use crate::Environment;
@@ -31,13 +33,15 @@ pub fn init() {
     let env = Environment::process();
     let level = env.optional("AWS_LAMBDA_LOG_LEVEL").or_else(|| env.optional("RUST_LOG"));
     let level = level.and_then(|level| LevelFilter::from_str(&level).ok()).unwrap_or(LevelFilter::INFO);
-    let directives: Vec<String> = OURS.iter().map(|name| format!("{name}={level}")).collect();
-    let filter = EnvFilter::new(format!("warn,{}", directives.join(",")));
-    let lines =
-        subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).without_time();
+    // Names and levels, compared as they stand: an `EnvFilter` would bring an engine for regular expressions along.
+    let filter = Targets::new().with_default(LevelFilter::WARN).with_targets(OURS.map(|name| (name, level)));
+    // A line that cannot be written is lost. To tell that on the same standard error would panic outside of any handler, and end
+    // the process.
+    let lines = fmt::layer().with_writer(std::io::stderr).with_target(false).without_time().log_internal_errors(false);
+    let subscriber = tracing_subscriber::registry().with(filter);
     if env.optional("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format.eq_ignore_ascii_case("json")) {
-        lines.json().init();
+        subscriber.with(lines.json()).init();
     } else {
-        lines.init();
+        subscriber.with(lines).init();
     }
 }

@@ -69,6 +69,21 @@ pub struct Drained {
     pub poisoned: usize,
 }
 
+impl Drained {
+    fn add(&mut self, other: Self) {
+        self.response.batch_item_failures.extend(other.response.batch_item_failures);
+        self.retried += other.retried;
+        self.poisoned += other.poisoned;
+    }
+}
+
+/// What came of one group: the records that are done, and the rest.
+#[derive(Default)]
+struct Settled {
+    done: Vec<Record>,
+    drained: Drained,
+}
+
 impl Drain {
     /// Hands each record to `handle`. `left` is the invocation's remaining time.
     pub async fn run<F>(&self, event: SqsEvent, left: Duration, handle: impl Fn(Record) -> F) -> Drained
@@ -106,33 +121,42 @@ impl Drain {
     where
         F: Future<Output = Vec<Verdict>>,
     {
-        let groups = by_group(event);
-        let mut work: FuturesUnordered<_> = groups
+        let mut work: FuturesUnordered<_> = by_group(event)
             .into_iter()
             .map(|records| {
                 let verdicts = AssertUnwindSafe(handle(records.clone())).catch_unwind();
-                async move { (verdicts.await.unwrap_or_default(), records) }
+                async move { self.settle(verdicts.await.unwrap_or_default(), records).await }
             })
             .collect();
         let mut drained = Drained::default();
-        while let Some((verdicts, records)) = work.next().await {
-            let done = self.settle(verdicts, records, &mut drained).await;
-            if !work.is_empty() {
-                // Lambda would do it at the end; until then the next messages of this customer would wait for a stranger's file.
-                self.delete(&done).await;
+        let mut done = Vec::new();
+        let mut deleting = FuturesUnordered::new();
+        while !work.is_empty() {
+            // Lambda would do it at the end; until then the next messages of this customer would wait for a stranger's file. One call
+            // at a time takes what has come together meanwhile, and nobody's work waits for it.
+            if deleting.is_empty() && !done.is_empty() {
+                deleting.push(self.delete(std::mem::take(&mut done)));
+            }
+            tokio::select! {
+                Some(settled) = work.next() => {
+                    drained.add(settled.drained);
+                    done.extend(settled.done);
+                }
+                Some(()) = deleting.next(), if !deleting.is_empty() => {}
             }
         }
+        while deleting.next().await.is_some() {}
         drained
     }
 
-    /// Acts on the verdicts; gives the records that are done.
-    async fn settle(&self, verdicts: Vec<Verdict>, records: Vec<Record>, drained: &mut Drained) -> Vec<Record> {
-        let mut done = Vec::new();
+    /// Acts on the verdicts about a group.
+    async fn settle(&self, verdicts: Vec<Verdict>, records: Vec<Record>) -> Settled {
+        let Settled { mut done, mut drained } = Settled::default();
         let mut verdicts = verdicts.into_iter();
         let mut records = records.into_iter();
         while let Some(record) = records.next() {
             let verdict = match verdicts.next() {
-                Some(Verdict::Poison { reason }) => self.bury(&record, reason, drained).await,
+                Some(Verdict::Poison { reason }) => self.bury(&record, reason, &mut drained).await,
                 Some(verdict) => verdict,
                 None => Verdict::Retry { after: None },
             };
@@ -146,17 +170,14 @@ impl Drain {
             drained.retried += held.len();
             drained.response.batch_item_failures.extend(held.into_iter().map(|record| failure(record.id)));
         }
-        done
+        Settled { done, drained }
     }
 
-    async fn delete(&self, done: &[Record]) {
+    async fn delete(&self, done: Vec<Record>) {
         let entry = |(at, record): (usize, &Record)| {
             DeleteMessageBatchRequestEntry::builder().id(at.to_string()).receipt_handle(&record.receipt).build().ok()
         };
         let entries: Vec<_> = done.iter().enumerate().filter_map(entry).collect();
-        if entries.is_empty() {
-            return;
-        }
         let request = self.queue.client.delete_message_batch().queue_url(&self.queue.url).set_entries(Some(entries));
         if request.send().await.is_err() {
             tracing::debug!("done messages stay until the end of the batch");

@@ -113,6 +113,11 @@ impl Channels {
         self.table.update(change, ReturnValue::None).await.map(|_| ())
     }
 
+    /// Every channel, remembered: at the start of a function this opens the line to the table as well.
+    pub async fn remember_all(&self) -> Result<Vec<Arc<Channel>>, StoreError> {
+        Ok(self.all().await?.into_iter().map(|channel| self.remember(channel)).collect())
+    }
+
     /// Every channel.
     pub async fn all(&self) -> Result<Vec<Channel>, StoreError> {
         self.table.range("channel", "", "~").await

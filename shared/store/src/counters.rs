@@ -101,6 +101,11 @@ impl Counters {
         Self { table }
     }
 
+    /// Opens the line to the table.
+    pub async fn open(&self) -> Result<(), StoreError> {
+        self.table.open().await
+    }
+
     /// Counts items as received and waiting, and makes their claims; those that have a claim already are somebody else's to
     /// count.
     pub async fn receive(&self, channel: &str, items: &[&Subject]) -> Result<(), StoreError> {

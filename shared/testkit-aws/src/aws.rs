@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time
 use anyhow::Context as _;
 use domain::Clock as _;
 use serde_json::Value;
-use testkit_wire::{Faults, MovableClock, Server};
+use testkit_wire::{Calls, Faults, MovableClock, Server};
 
 use crate::{
     access::Access,
@@ -64,6 +64,11 @@ impl Aws {
     /// Faults of the line to it; all services share the one path.
     pub fn faults(&self) -> &Faults {
         &self.faults
+    }
+
+    /// What it was asked, once that is recorded.
+    pub fn calls(&self) -> &Calls {
+        self.server.calls()
     }
 
     /// Makes a queue, or sets the attributes of the one that is there; answers its URL.

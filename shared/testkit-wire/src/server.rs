@@ -2,13 +2,13 @@ use std::{
     convert::Infallible,
     net::SocketAddr,
     sync::{Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
 use axum::{
     Router,
-    body::Body,
+    body::{Body, Bytes},
     http::{Request, Response},
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -16,7 +16,7 @@ use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 // `oneshot` drives the router without a listening wrapper of axum's, so that a connection can be cut.
 use tower_service::Service as _;
 
-use crate::{Effect, Faults};
+use crate::{Call, Calls, Effect, Faults};
 
 /// An HTTP/1.1 server on loopback that can misbehave.
 #[derive(Debug)]
@@ -24,6 +24,7 @@ pub struct Server {
     address: SocketAddr,
     router: Router,
     faults: Faults,
+    calls: Calls,
     stop: Mutex<Option<watch::Sender<()>>>,
 }
 
@@ -43,7 +44,8 @@ impl Server {
     /// Listens on `address` (port 0 takes a free one) and serves `router`, with `faults` applied before it.
     pub async fn start(address: SocketAddr, router: Router, faults: Faults) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
-        let server = Self { address: listener.local_addr()?, router, faults, stop: Mutex::default() };
+        let server =
+            Self { address: listener.local_addr()?, router, faults, calls: Calls::default(), stop: Mutex::default() };
         server.serve(listener);
         Ok(server)
     }
@@ -56,6 +58,11 @@ impl Server {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What it was asked, once that is recorded.
+    pub fn calls(&self) -> &Calls {
+        &self.calls
     }
 
     /// Closes the port and every open connection: from now on connections are refused, as when the service is down.
@@ -73,11 +80,20 @@ impl Server {
     fn serve(&self, listener: TcpListener) {
         let (stop, stopped) = watch::channel(());
         *self.stop.lock().unwrap_or_else(PoisonError::into_inner) = Some(stop);
-        tokio::spawn(accept_loop(listener, self.router.clone(), self.faults.clone(), stopped));
+        let work = Work { router: self.router.clone(), faults: self.faults.clone(), calls: self.calls.clone() };
+        tokio::spawn(accept_loop(listener, work, stopped));
     }
 }
 
-async fn accept_loop(listener: TcpListener, router: Router, faults: Faults, mut stopped: watch::Receiver<()>) {
+/// What every connection works with.
+#[derive(Clone)]
+struct Work {
+    router: Router,
+    faults: Faults,
+    calls: Calls,
+}
+
+async fn accept_loop(listener: TcpListener, work: Work, mut stopped: watch::Receiver<()>) {
     // Dropping the set cuts every connection it holds.
     let mut connections = JoinSet::new();
     loop {
@@ -86,10 +102,10 @@ async fn accept_loop(listener: TcpListener, router: Router, faults: Faults, mut 
             accepted = listener.accept() => {
                 let Ok((stream, _)) = accepted else { continue };
                 let _ = stream.set_nodelay(true);
-                let (router, faults) = (router.clone(), faults.clone());
+                let work = work.clone();
                 connections.spawn(async move {
                     let service = hyper::service::service_fn(move |request: Request<hyper::body::Incoming>| {
-                        exchange(router.clone(), faults.clone(), request.map(Body::new))
+                        noted(work.clone(), request.map(Body::new))
                     });
                     // A cut line ends here as an error, which is what was asked for.
                     let _ = hyper::server::conn::http1::Builder::new()
@@ -101,6 +117,40 @@ async fn accept_loop(listener: TcpListener, router: Router, faults: Faults, mut 
             }
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
         }
+    }
+}
+
+async fn noted(work: Work, request: Request<Body>) -> Result<Response<Body>, Cut> {
+    let Work { router, faults, calls } = work;
+    let (wanted, bodies) = calls.wanted();
+    if !wanted {
+        return exchange(router, faults, request).await;
+    }
+    let mut call = begun(&request);
+    let request = if bodies {
+        let (parts, body) = request.into_parts();
+        call.body = axum::body::to_bytes(body, usize::MAX).await.map_err(|_| Cut)?;
+        Request::from_parts(parts, Body::from(call.body.clone()))
+    } else {
+        request
+    };
+    let answer = exchange(router, faults, request).await;
+    call.ended = Instant::now();
+    calls.add(call);
+    answer
+}
+
+fn begun(request: &Request<Body>) -> Call {
+    let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let now = Instant::now();
+    Call {
+        method: request.method().to_string(),
+        path: request.uri().path().to_owned(),
+        target: header("x-amz-target").to_owned(),
+        bytes: header("content-length").parse().unwrap_or_default(),
+        body: Bytes::new(),
+        began: now,
+        ended: now,
     }
 }
 

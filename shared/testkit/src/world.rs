@@ -78,7 +78,15 @@ impl World {
 
     /// Begins a story with agents of this language.
     pub async fn start_in(locale: Locale) -> anyhow::Result<Self> {
-        let clock = MovableClock::frozen(BEGINNING);
+        Self::start_on(MovableClock::frozen(BEGINNING), locale).await
+    }
+
+    /// The same on the machine's own time, for functions that run as processes.
+    pub async fn start_now() -> anyhow::Result<Self> {
+        Self::start_on(MovableClock::running(Duration::ZERO), Locale::Es).await
+    }
+
+    async fn start_on(clock: MovableClock, locale: Locale) -> anyhow::Result<Self> {
         let shared: SharedClock = Arc::new(clock.clone());
         let meta = start_meta(shared.clone()).await?;
         let chatwoot = start_chatwoot(shared.clone()).await?;

@@ -1,0 +1,228 @@
+//! What one message of each kind makes AWS do, counted on the functions' own handlers, at list prices.
+
+use std::{fmt::Write as _, time::Duration};
+
+use serde_json::Value;
+use testkit::{CHANNEL, World};
+use testkit_meta::Customer;
+use testkit_wire::Call;
+
+/// List prices in US dollars, us-east-1, November 2026.
+mod price {
+    /// One invocation.
+    pub(super) const INVOCATION: f64 = 0.20 / 1e6;
+    /// One GB-second on arm64.
+    pub(super) const GB_SECOND: f64 = 0.000_013_333_4;
+    /// One request to the HTTP API.
+    pub(super) const API: f64 = 1.00 / 1e6;
+    /// One request to a FIFO queue, of at most 64 KB.
+    pub(super) const SQS: f64 = 0.50 / 1e6;
+    /// One write unit: 1 KB; twice that in a transaction.
+    pub(super) const WRITE: f64 = 0.625 / 1e6;
+    /// One read unit: 4 KB, strongly consistent.
+    pub(super) const READ: f64 = 0.125 / 1e6;
+    /// One KB of log.
+    pub(super) const LOG_KB: f64 = 0.50 / 1e6;
+}
+
+/// What an answer takes on the way, in seconds; memory is paid for while it is waited for.
+mod wait {
+    pub(super) const AWS: f64 = 0.006;
+    pub(super) const CHATWOOT: f64 = 0.080;
+    pub(super) const GRAPH: f64 = 0.350;
+    /// What a function needs itself.
+    pub(super) const OWN: f64 = 0.005;
+}
+
+/// Memory of every function, in GB.
+const MEMORY: f64 = 0.125;
+
+/// What a function writes about an invocation, in KB: the line of metrics. Lambda's own three lines are switched off.
+const LOG: f64 = 0.4;
+
+/// What one thing that happens costs.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Cost {
+    /// What happened.
+    pub what: &'static str,
+    /// Requests to the API; each is an invocation.
+    pub api: usize,
+    /// Batches out of a queue; each is an invocation, a receive and a delete.
+    pub batches: usize,
+    /// Requests to SQS by the functions.
+    pub sqs: usize,
+    /// Write units.
+    pub writes: usize,
+    /// Read units.
+    pub reads: usize,
+    /// Calls to DynamoDB, SQS and Secrets Manager.
+    pub aws: usize,
+    /// Calls to Chatwoot.
+    pub chatwoot: usize,
+    /// Calls to Graph.
+    pub graph: usize,
+}
+
+impl Cost {
+    /// In millionths of a dollar.
+    pub fn micros(&self) -> f64 {
+        let count = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+        let invocations = count(self.api + self.batches);
+        let seconds = invocations * wait::OWN
+            + count(self.aws) * wait::AWS
+            + count(self.chatwoot) * wait::CHATWOOT
+            + count(self.graph) * wait::GRAPH;
+        1e6 * (count(self.api) * price::API
+            + invocations * (price::INVOCATION + LOG * price::LOG_KB)
+            + seconds * MEMORY * price::GB_SECOND
+            + count(self.sqs + 2 * self.batches) * price::SQS
+            + count(self.writes) * price::WRITE
+            + count(self.reads) * price::READ)
+    }
+}
+
+/// Counts every kind.
+pub async fn all() -> anyhow::Result<Vec<Cost>> {
+    let world = World::start().await?;
+    let ana = world.meta.customer("Ana", "5215555550123");
+    let sofia = world.chatwoot.agent("Sofía");
+    // Known to both sides, and everything in caches.
+    ana.writes("¡Hola!").await?;
+    world.work().await?;
+    let conversation = world.conversation("Ana")?;
+    sofia.replies(conversation, "Buenos días").await;
+    world.work().await?;
+    world.stage.aws.calls().record_bodies();
+    world.meta.server().calls().record();
+    world.chatwoot.server().calls().record();
+    world.front().calls().record();
+    take(&world);
+
+    let mut costs = Vec::new();
+    ana.writes("¿Tienen la 250?").await?;
+    costs.push(worked(&world, "a customer's text").await?);
+    ana.sends_file("image", vec![7; 200_000], "image/jpeg", None, None).await?;
+    costs.push(worked(&world, "a customer's photo").await?);
+    let (first, second) = (world.meta.customer("Luz", "5215555550124"), world.meta.customer("Eva", "5215555550125"));
+    first.writes("¡Hola!").await?;
+    costs.push(worked(&world, "a new customer's first text").await?);
+    second.writes("¡Hola!").await?;
+    worked(&world, "").await?;
+    sofia.replies(conversation, "Sí, en azul y en negro").await;
+    costs.push(worked(&world, "an agent's answer").await?);
+    let file = ("ficha.pdf".to_owned(), "application/pdf".to_owned(), vec![7; 200_000]);
+    sofia.sends_files(conversation, Some("La ficha"), vec![file]).await;
+    costs.push(worked(&world, "an agent's text with a file").await?);
+    for (what, status) in [("status: sent", "sent"), ("status: delivered", "delivered"), ("status: read", "read")] {
+        report(&ana, status).await?;
+        costs.push(worked(&world, what).await?);
+    }
+    sofia.notes(conversation, "Llamar el lunes").await;
+    costs.push(worked(&world, "an agent's private note").await?);
+    // An hour later nobody is active any more.
+    world.pass(Duration::from_secs(3_600));
+    world.reconcile().await?;
+    worked(&world, "").await?;
+    world.pass(Duration::from_secs(300));
+    world.reconcile().await?;
+    let mut round = worked(&world, "a round of `reconcile`, two channels").await?;
+    // Its own invocation comes from the schedule, and not through a queue.
+    round.batches += 1;
+    costs.push(round);
+    Ok(costs)
+}
+
+async fn report(customer: &Customer, status: &str) -> anyhow::Result<()> {
+    let bubbles = customer.at(CHANNEL).phone();
+    let last = bubbles.iter().rev().find(|bubble| bubble.from_business);
+    let last = last.ok_or_else(|| anyhow::anyhow!("nothing was sent"))?;
+    customer.status(&last.wamid, status, None).await;
+    Ok(())
+}
+
+/// Lets the bridge work, and counts what that took.
+async fn worked(world: &World, what: &'static str) -> anyhow::Result<Cost> {
+    let mut cost = Cost { what, ..Cost::default() };
+    loop {
+        world.calm().await;
+        let (forwarded, sent) = (world.forward_once().await?, world.send_once().await?);
+        cost.batches += usize::from(forwarded) + usize::from(sent);
+        if !forwarded && !sent {
+            break;
+        }
+    }
+    let (aws, meta, chatwoot, front) = take(world);
+    cost.api = front.len();
+    cost.graph = meta.len();
+    cost.chatwoot = chatwoot.len();
+    cost.aws = aws.len();
+    for call in &aws {
+        if call.target.starts_with("AmazonSQS") {
+            cost.sqs += 1;
+        }
+        let (writes, reads) = units(call);
+        cost.writes += writes;
+        cost.reads += reads;
+    }
+    Ok(cost)
+}
+
+type Taken = (Vec<Call>, Vec<Call>, Vec<Call>, Vec<Call>);
+
+fn take(world: &World) -> Taken {
+    (
+        world.stage.aws.calls().take(),
+        world.meta.server().calls().take(),
+        world.chatwoot.server().calls().take(),
+        world.front().calls().take(),
+    )
+}
+
+/// Write and read units of a call to DynamoDB. Every item here is below 1 KB, and each of the two indexes is written with the
+/// items that have its keys.
+fn units(call: &Call) -> (usize, usize) {
+    let Some(operation) = call.target.strip_prefix("DynamoDB_20120810.") else { return (0, 0) };
+    let body: Value = serde_json::from_slice(&call.body).unwrap_or_default();
+    match operation {
+        "PutItem" | "UpdateItem" | "DeleteItem" => (1, 0),
+        "TransactWriteItems" => (2 * body["TransactItems"].as_array().map_or(0, Vec::len), 0),
+        "BatchGetItem" => {
+            let tables = body["RequestItems"].as_object().into_iter().flatten();
+            (0, tables.map(|(_, table)| table["Keys"].as_array().map_or(0, Vec::len)).sum())
+        }
+        _ => (0, 1),
+    }
+}
+
+/// The table of the document.
+pub fn table(costs: &[Cost]) -> String {
+    let mut table = "| what happens | API | batches | SQS | writes | reads | Chatwoot | Graph | US$ a million |\n\
+                     | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n"
+        .to_owned();
+    for cost in costs {
+        let _ = writeln!(
+            table,
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {:.1} |",
+            cost.what,
+            cost.api,
+            cost.batches,
+            cost.sqs,
+            cost.writes,
+            cost.reads,
+            cost.chatwoot,
+            cost.graph,
+            cost.micros()
+        );
+    }
+    table
+}
+
+const BEGIN: &str = "<!-- counted: cargo run -p rig -- cost --write -->\n";
+const END: &str = "<!-- counted: end -->";
+
+/// The document with this table in the place of the one it had; nothing if it has no place for it.
+pub fn document(text: &str, costs: &[Cost]) -> Option<String> {
+    let (before, rest) = text.split_once(BEGIN)?;
+    let (_, after) = rest.split_once(END)?;
+    Some(format!("{before}{BEGIN}{}{END}{after}", table(costs)))
+}

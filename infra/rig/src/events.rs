@@ -1,0 +1,79 @@
+//! The whole events below `events/`, as files: which function a file is for stands in its name.
+
+use std::{fs, path::PathBuf};
+
+use anyhow::Context as _;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use domain::{Clock as _, SystemClock};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde_json::Value;
+use sha2::Sha256;
+
+use crate::functions::top;
+
+/// The folders of bodies; all others hold whole events.
+const BODIES: [&str; 2] = ["meta", "chatwoot"];
+
+/// Every event for a function, by the name of its file: `send.json` and `send-template.json` are for `send`.
+pub fn of(function: &str) -> anyhow::Result<Vec<(String, Value)>> {
+    let mut events = Vec::new();
+    for file in files()? {
+        let name = file.file_stem().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+        if name == function || name.strip_prefix(function).is_some_and(|rest| rest.starts_with('-')) {
+            let event =
+                serde_json::from_str(&fs::read_to_string(&file)?).with_context(|| file.display().to_string())?;
+            events.push((name, renewed(event)?));
+        }
+    }
+    events.sort_by(|one, other| one.0.cmp(&other.0));
+    Ok(events)
+}
+
+fn files() -> anyhow::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for folder in fs::read_dir(top().join("events"))? {
+        let folder = folder?;
+        if !folder.file_type()?.is_dir() || folder.file_name().to_str().is_some_and(|name| BODIES.contains(&name)) {
+            continue;
+        }
+        for file in fs::read_dir(folder.path())? {
+            files.push(file?.path());
+        }
+    }
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
+    Ok(files)
+}
+
+/// Chatwoot's signatures grow old; signs with the secret of the stories' channel, which is that of the files.
+fn renewed(mut event: Value) -> anyhow::Result<Value> {
+    if event["headers"]["x-chatwoot-signature"].is_null() {
+        return Ok(event);
+    }
+    let now = SystemClock.now().as_secs().to_string();
+    let text = event["body"].as_str().unwrap_or_default().to_owned();
+    let body = if event["isBase64Encoded"] == true { STANDARD.decode(&text)? } else { text.into_bytes() };
+    let signed = [now.as_bytes(), b".", &body].concat();
+    event["headers"]["x-chatwoot-timestamp"] = now.into();
+    event["headers"]["x-chatwoot-signature"] = signature(testkit::CALLBACK_SECRET, &signed)?.into();
+    Ok(event)
+}
+
+/// HMAC-SHA256 as both sides write it into their headers.
+pub fn signature(secret: &str, signed: &[u8]) -> anyhow::Result<String> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes())?;
+    mac.update(signed);
+    Ok(format!("sha256={}", hex::encode(mac.finalize().into_bytes())))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::functions;
+
+    #[test]
+    fn every_function_has_an_event_to_be_tried_with() {
+        for function in functions::names().unwrap() {
+            let events = super::of(&function).unwrap();
+            assert!(!events.is_empty(), "events/ has no {function}.json or {function}-….json");
+        }
+    }
+}

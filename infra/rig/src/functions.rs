@@ -1,0 +1,87 @@
+//! Which functions there are, and their binaries.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context as _, ensure};
+
+/// The top of the repository.
+pub fn top() -> &'static Path {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).unwrap_or(here)
+}
+
+/// The names of all functions: the folders below `functions/`.
+pub fn names() -> anyhow::Result<Vec<String>> {
+    let folder = top().join("functions");
+    let mut names = Vec::new();
+    for entry in fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
+        let entry = entry?;
+        if entry.path().join("Cargo.toml").is_file() {
+            names.extend(entry.file_name().into_string().ok());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// How the binaries are built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// As the tests are.
+    Dev,
+    /// As they are shipped: nothing but the functions themselves decides about the features of a library.
+    Release,
+}
+
+/// Builds all functions, if anything changed, and answers the folder their binaries are in.
+pub fn build(profile: Profile) -> anyhow::Result<PathBuf> {
+    let target = target()?;
+    let mut cargo = cargo(&target);
+    match profile {
+        // The same selection as that of the tests, so that no library has to be built anew.
+        Profile::Dev => cargo.args(["--workspace", "--bins"]),
+        Profile::Release => {
+            cargo.arg("--release");
+            for name in names()? {
+                cargo.args(["--package", &name]);
+            }
+            &mut cargo
+        }
+    };
+    ensure!(cargo.status()?.success(), "the functions cannot be built");
+    Ok(target.join(match profile {
+        Profile::Dev => "debug",
+        Profile::Release => "release",
+    }))
+}
+
+/// Builds the local runner like the benches, and answers its binary.
+pub fn build_runner() -> anyhow::Result<PathBuf> {
+    let target = target()?;
+    let mut cargo = cargo(&target);
+    // With this crate, so that no library has to be built anew.
+    cargo.args(["--profile", "bench", "--package", "local", "--package", "rig", "--bins"]);
+    ensure!(cargo.status()?.success(), "the runner cannot be built");
+    Ok(target.join("release/local"))
+}
+
+fn cargo(target: &Path) -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(top()).args(["build", "--locked", "--quiet", "--target-dir"]).arg(target);
+    cargo
+}
+
+/// The folder this very program was built in.
+fn target() -> anyhow::Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    let built = program.ancestors().find(|folder| {
+        let name = folder.file_name().and_then(OsStr::to_str);
+        matches!(name, Some("debug" | "release"))
+    });
+    Ok(built.and_then(Path::parent).context("this program is not in a target folder")?.to_owned())
+}

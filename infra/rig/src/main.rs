@@ -1,0 +1,80 @@
+//! The rig by hand: the guard over instruction counts.
+
+use std::{fs, path::PathBuf, process::ExitCode};
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use rig::{
+    cost,
+    functions::{self, Profile},
+    guard::{self, Counts},
+    instructions,
+};
+
+/// Measures the functions' binaries.
+#[derive(Parser)]
+struct Options {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Counts what each kind of message makes AWS do, and what that costs.
+    Cost {
+        /// Writes the table into docs/cost.md.
+        #[arg(long)]
+        write: bool,
+    },
+    /// Counts the instructions of every function, and compares them with the figures of the repository.
+    Guard {
+        /// Makes what is counted the figures of the repository.
+        #[arg(long)]
+        accept: bool,
+        /// A folder of binaries to take, instead of building them.
+        #[arg(long)]
+        binaries: Option<PathBuf>,
+        /// A folder for callgrind's own files.
+        #[arg(long)]
+        keep: Option<PathBuf>,
+        /// Only these functions, without comparing.
+        only: Vec<String>,
+    },
+}
+
+#[tokio::main(flavor = "current_thread")]
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "figures are what it is asked for")]
+async fn main() -> anyhow::Result<ExitCode> {
+    let (accept, binaries, keep, only) = match Options::parse().what {
+        What::Guard { accept, binaries, keep, only } => (accept, binaries, keep, only),
+        What::Cost { write } => {
+            let costs = cost::all().await?;
+            println!("{}", cost::table(&costs));
+            if write {
+                let path = functions::top().join("docs/cost.md");
+                let text = cost::document(&fs::read_to_string(&path)?, &costs);
+                fs::write(path, text.context("docs/cost.md has no place for the table")?)?;
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    anyhow::ensure!(instructions::available(), "valgrind is needed: apt-get install valgrind");
+    let folder = binaries.map_or_else(|| functions::build(Profile::Release), Ok)?;
+    let names = functions::names()?.into_iter().filter(|name| only.is_empty() || only.contains(name));
+    let mut counts = Counts::new();
+    for name in names {
+        let counted = Box::pin(instructions::count(&name, &folder.join(&name), keep.as_deref())).await?;
+        counts.insert(name, counted);
+    }
+    println!("{}", guard::table(&counts));
+    if accept {
+        guard::accept(&counts)?;
+    } else if only.is_empty() {
+        let excess = guard::excess(&guard::accepted()?, &counts);
+        if !excess.is_empty() {
+            eprintln!("{}\nIf that is justified: cargo run -p rig -- guard --accept", excess.join("\n"));
+            return Ok(ExitCode::FAILURE);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

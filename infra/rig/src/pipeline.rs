@@ -1,0 +1,246 @@
+//! The whole pipeline under load: the local runner between two simulators, and how long each message is on its way.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{BufRead as _, BufReader},
+    path::Path,
+    process::{Child, ChildStdout, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, ensure};
+use tempfile::TempDir;
+use testkit_chatwoot::{Chatwoot, Inbox};
+use testkit_meta::{Customer, Meta, Number, Statuses};
+use testkit_wire::MovableClock;
+use tokio::task::JoinSet;
+
+use crate::measure::Spread;
+
+const CHANNEL: &str = "104857600777777";
+const INBOX: i64 = 14;
+const CONFIG: &str = include_str!("pipeline.toml");
+
+/// Nothing takes this long on one machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How often somebody looks whether a message is there.
+const LOOK: Duration = Duration::from_millis(4);
+
+/// The runner and both sides.
+pub struct Pipeline {
+    meta: Meta,
+    chatwoot: Chatwoot,
+    runner: Child,
+    /// Loads so far; no two write the same texts.
+    loads: AtomicUsize,
+    /// Held open: the runner would fail to say anything else.
+    _out: BufReader<ChildStdout>,
+    _folder: TempDir,
+}
+
+/// What a load came to.
+#[derive(Debug)]
+pub struct Load {
+    /// Messages that arrived.
+    pub messages: usize,
+    /// From the first to the last.
+    pub took: Duration,
+    /// How long each was on its way.
+    pub lag: Spread,
+    /// Processor time by process: the runner with the embedded AWS, and each function.
+    pub cpu: BTreeMap<String, Duration>,
+}
+
+impl Pipeline {
+    /// Starts `runner`, the binary of crate `local`.
+    pub async fn start(runner: &Path) -> anyhow::Result<Self> {
+        let clock = Arc::new(MovableClock::running(Duration::ZERO));
+        let listen = "127.0.0.1:0".parse()?;
+        let number = Number {
+            phone_number_id: CHANNEL.to_owned(),
+            waba_id: "109876543277777".to_owned(),
+            display_phone_number: "525555550100".to_owned(),
+            access_token: "access-token".to_owned(),
+            coexistence: true,
+        };
+        let meta = Meta::start(testkit_meta::Settings {
+            listen,
+            clock: clock.clone(),
+            app_secret: "app-secret".to_owned(),
+            numbers: vec![number],
+            statuses: Statuses::Manual,
+        })
+        .await?;
+        let inbox = Inbox {
+            id: INBOX,
+            name: "Ventas".to_owned(),
+            webhook_url: String::new(),
+            secret: "callback-secret".to_owned(),
+            lock_to_single_conversation: true,
+        };
+        let chatwoot = Chatwoot::start(testkit_chatwoot::Settings {
+            listen,
+            clock,
+            account_id: 3,
+            token: "chatwoot-token".to_owned(),
+            inboxes: vec![inbox],
+        })
+        .await?;
+        let folder = tempfile::tempdir()?;
+        let config = folder.path().join("bridge.toml");
+        fs::write(&config, CONFIG)?;
+        let mut runner = Command::new(runner)
+            .args(["--listen", "127.0.0.1:0", "--meta-url", &meta.url(), "--chatwoot-url", &chatwoot.url(), "--config"])
+            .arg(&config)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let mut out = BufReader::new(runner.stdout.take().context("no output")?);
+        let url = loop {
+            let mut line = String::new();
+            ensure!(out.read_line(&mut line)? > 0, "the runner ended");
+            if let Some(url) = line.trim_end().strip_prefix("ready ") {
+                break url.to_owned();
+            }
+        };
+        meta.set_webhook(&format!("{url}/webhooks/meta"));
+        chatwoot.set_callback_url(INBOX, &format!("{url}/callbacks/chatwoot/{CHANNEL}"));
+        Ok(Self { meta, chatwoot, runner, loads: AtomicUsize::new(0), _out: out, _folder: folder })
+    }
+
+    fn customer(&self, at: usize) -> Customer {
+        self.meta.customer(&name(at), &format!("5215555{at:06}"))
+    }
+
+    /// So many customers write so many messages each, one after another of each as fast as Meta takes them.
+    pub async fn customers_write(&self, customers: usize, each: usize) -> anyhow::Result<Load> {
+        let load = self.loads.fetch_add(1, Ordering::Relaxed);
+        let cpu = self.cpu()?;
+        let began = Instant::now();
+        let mut people = JoinSet::new();
+        for at in 0..customers {
+            let (customer, chatwoot) = (self.customer(at), self.chatwoot.clone());
+            people.spawn(async move {
+                let mut written = Vec::with_capacity(each);
+                for message in 0..each {
+                    let text = format!("mensaje {load} {message} de {at}");
+                    written.push((text.clone(), Instant::now()));
+                    customer.writes(&text).await?;
+                }
+                arrivals(written, || {
+                    let conversation = chatwoot.conversation_of(&name(at))?;
+                    Some(chatwoot.messages(conversation).into_iter().map(|message| message.content).collect())
+                })
+                .await
+            });
+        }
+        self.load(people, began, &cpu).await
+    }
+
+    /// Agents answer every customer so many times.
+    pub async fn agents_answer(&self, customers: usize, each: usize) -> anyhow::Result<Load> {
+        let load = self.loads.fetch_add(1, Ordering::Relaxed);
+        let cpu = self.cpu()?;
+        let began = Instant::now();
+        let agent = self.chatwoot.agent("Sofía");
+        let mut people = JoinSet::new();
+        for at in 0..customers {
+            let conversation = self.chatwoot.conversation_of(&name(at)).context("there is no conversation")?;
+            let (customer, agent) = (self.customer(at), agent.clone());
+            people.spawn(async move {
+                let mut written = Vec::with_capacity(each);
+                for message in 0..each {
+                    let text = format!("respuesta {load} {message} a {at}");
+                    written.push((text.clone(), Instant::now()));
+                    agent.replies(conversation, &text).await;
+                }
+                arrivals(written, || Some(customer.heard())).await
+            });
+        }
+        self.load(people, began, &cpu).await
+    }
+
+    async fn load(
+        &self,
+        mut people: JoinSet<anyhow::Result<Vec<Duration>>>,
+        began: Instant,
+        before: &BTreeMap<String, Duration>,
+    ) -> anyhow::Result<Load> {
+        let mut lags = Vec::new();
+        while let Some(person) = people.join_next().await {
+            lags.extend(person??);
+        }
+        let took = began.elapsed();
+        let mut cpu = self.cpu()?;
+        for (name, time) in &mut cpu {
+            *time = time.saturating_sub(before.get(name).copied().unwrap_or_default());
+        }
+        Ok(Load { messages: lags.len(), took, lag: Spread::of(lags), cpu })
+    }
+
+    /// Processor time so far, of the runner and of its functions by name.
+    fn cpu(&self) -> anyhow::Result<BTreeMap<String, Duration>> {
+        let runner = self.runner.id();
+        let mut cpu = BTreeMap::from([("runner".to_owned(), crate::process::processor(runner)?)]);
+        for entry in fs::read_dir("/proc")? {
+            let path = entry?.path();
+            let Some(id) = path.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok()) else { continue };
+            // Whatever ended meanwhile is none of ours.
+            let (Ok(stat), Ok(line)) =
+                (fs::read_to_string(path.join("stat")), fs::read_to_string(path.join("cmdline")))
+            else {
+                continue;
+            };
+            let parent = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)?.parse::<u32>().ok());
+            let function = line.split_once("--function\0").map(|(_, name)| name.trim_end_matches('\0').to_owned());
+            if let Some(function) = function.filter(|_| parent == Some(runner))
+                && let Ok(time) = crate::process::processor(id)
+            {
+                *cpu.entry(function).or_default() += time;
+            }
+        }
+        Ok(cpu)
+    }
+}
+
+impl Drop for Pipeline {
+    fn drop(&mut self) {
+        let _ = self.runner.kill();
+        let _ = self.runner.wait();
+    }
+}
+
+fn name(customer: usize) -> String {
+    format!("Cliente {customer}")
+}
+
+/// Waits until each of these texts is there once, in order; how long each took.
+async fn arrivals(
+    written: Vec<(String, Instant)>,
+    seen: impl Fn() -> Option<Vec<String>>,
+) -> anyhow::Result<Vec<Duration>> {
+    let until = Instant::now() + PATIENCE;
+    let mut lags: Vec<Duration> = Vec::with_capacity(written.len());
+    while lags.len() < written.len() {
+        ensure!(Instant::now() < until, "{} of {} messages never arrived", written.len() - lags.len(), written.len());
+        let there: Vec<String> = seen().unwrap_or_default();
+        let ours: Vec<&String> = there.iter().filter(|text| written.iter().any(|(known, _)| known == *text)).collect();
+        for at in lags.len()..ours.len() {
+            ensure!(*ours[at] == written[at].0, "out of order or twice: {ours:?}");
+            lags.push(written[at].1.elapsed());
+        }
+        look_again().await;
+    }
+    Ok(lags)
+}
+
+#[expect(clippy::disallowed_methods, reason = "what is measured is real time")]
+async fn look_again() {
+    tokio::time::sleep(LOOK).await;
+}
