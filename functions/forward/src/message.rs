@@ -38,6 +38,9 @@ const REFUSED: i64 = 3;
 /// A type longer than this is none.
 const LONGEST_TYPE: usize = 100;
 
+/// How long a message waits before it is looked whether the rest of its customer is erased.
+const ERASING: Duration = Duration::from_secs(2);
+
 /// A message cannot have been written before its task was; this much is for the clocks.
 const CLOCKS: Duration = Duration::from_secs(600);
 
@@ -102,6 +105,9 @@ impl Forward {
             self.place_and_write(record, shown, &channel, &customer, &chatwoot, &before).await?;
         let revoked = self.follow(message, &customer, conversation, written.id).await? || revoked;
         self.keep_up(message, &customer, &thread, &chatwoot, conversation, written.stood_since).await?;
+        if !revoked {
+            self.wish(record, message, &channel, &customer, &chatwoot, conversation).await?;
+        }
         let link = message.id.as_ref().map(|wamid| Link {
             wamid: wamid.clone(),
             customer,
@@ -181,6 +187,9 @@ impl Forward {
                 Ok(written) => return Ok((conversation, written, thread)),
                 // An agent deleted the conversation or the contact: a new one is found or made, once.
                 Err(BridgeError::Chatwoot(ChatwootError::Gone)) if !gone_before => {
+                    if self.was_deleted(message, channel, customer, &thread, chatwoot).await? {
+                        return Err(BridgeError::Busy(ERASING));
+                    }
                     gone_before = true;
                     customers.unbind(customer, &channel.phone_number_id).await?;
                     (thread.contact, thread.conversation, thread.profile) = (None, None, None);

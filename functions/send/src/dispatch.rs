@@ -44,6 +44,8 @@ pub(crate) struct With<'a> {
     pub(crate) conversation: &'a Conversation,
     pub(crate) customer: Option<&'a CustomerId>,
     pub(crate) thread: Option<&'a Thread>,
+    /// Whether they asked that their data be erased.
+    pub(crate) erased: bool,
     /// When the invocation should have ended.
     pub(crate) until: Instant,
 }
@@ -358,6 +360,9 @@ fn body(with: &With<'_>, entry: &Entry, at: usize, attempt: u32, piece: &Piece) 
 
 /// Why a part must not be sent, if so.
 fn refusal(with: &With<'_>, part: &Part, hold: Option<Hold>, asked_at: Timestamp, now: Timestamp) -> Option<Trouble> {
+    if with.erased {
+        return Some(Trouble::Erased);
+    }
     if with.customer.is_none() {
         return Some(Trouble::NoRecipient);
     }

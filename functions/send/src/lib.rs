@@ -1,6 +1,7 @@
 //! `outbound.fifo` into WhatsApp: a hint names a conversation, and `send` brings it up to date from Chatwoot's own list:
 //! agents' messages in order, each part at most once by itself, the outcome back on each message in words.
 
+mod barrier;
 mod dispatch;
 mod look;
 mod plan;
@@ -110,6 +111,9 @@ impl Send {
     /// All hints of a batch for one conversation are one look.
     async fn conversation(&self, records: Vec<Record>, until: Instant) -> Vec<Verdict> {
         let parsed: Vec<Option<Hint>> = records.iter().map(|record| hint(&record.body)).collect();
+        if let Some(verdicts) = self.probes(&records).await {
+            return verdicts;
+        }
         let Some(hint) = parsed.iter().flatten().next().cloned() else {
             return vec![Verdict::Poison { reason: "unreadable_task" }; records.len()];
         };
@@ -136,9 +140,13 @@ impl Send {
             }
             Err(error) => self.failed(first, &task.hint, &error).await,
         };
-        let of =
-            |hint: &Option<Hint>| if hint.is_some() { verdict } else { Verdict::Poison { reason: "unreadable_task" } };
-        parsed.iter().map(of).collect()
+        let of = |(hint, record): (&Option<Hint>, &Record)| match hint {
+            Some(_) => verdict,
+            // Its turn comes when what stands before it is gone.
+            None if barrier::is_probe(record) => Verdict::Retry { after: Some(Duration::ZERO) },
+            None => Verdict::Poison { reason: "unreadable_task" },
+        };
+        parsed.iter().zip(&records).map(of).collect()
     }
 
     /// A hint is never worth a dead letter: the conversation is watched, and gets new ones for a day.
@@ -167,6 +175,8 @@ impl Send {
 }
 
 fn hint(body: &str) -> Option<Hint> {
-    let OutboundTask::HintV1(hint) = serde_json::from_str(body).ok()?;
-    Some(hint)
+    match serde_json::from_str(body).ok()? {
+        OutboundTask::HintV1(hint) => Some(hint),
+        OutboundTask::ProbeV1(_) => None,
+    }
 }

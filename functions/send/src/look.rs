@@ -54,14 +54,17 @@ impl Send {
             return Ok(Looked::UpToDate);
         }
         let chatwoot = self.clients.chatwoot(channel.account).await?;
-        let conversation = match known {
-            Some(known) if known.customer.is_some() => known,
+        let (conversation, erased) = match known {
+            Some(known) if known.customer.is_some() => {
+                let erased = self.is_erased(known.customer.as_ref(), None).await?;
+                (known, erased)
+            }
             known => match self.adopt(task, &chatwoot, &channel, known).await? {
                 Some(adopted) => adopted,
                 None => return Ok(Looked::UpToDate),
             },
         };
-        self.bring_up_to_date(task, &chatwoot, &channel, &conversation).await
+        self.bring_up_to_date(task, &chatwoot, &channel, &conversation, erased).await
     }
 
     async fn bring_up_to_date(
@@ -70,6 +73,7 @@ impl Send {
         chatwoot: &Chatwoot,
         channel: &Channel,
         conversation: &Conversation,
+        erased: bool,
     ) -> Result<Looked, BridgeError> {
         let listed_at = self.clients.clock.now();
         let oldest = conversation.known_since - LATE;
@@ -89,7 +93,8 @@ impl Send {
                 Reach::Lost => customer = None,
             }
         }
-        let with = With { chatwoot, channel, conversation, customer, thread: thread.as_ref(), until: task.until };
+        let with =
+            With { chatwoot, channel, conversation, customer, thread: thread.as_ref(), erased, until: task.until };
         let mut untold = None;
         for at in 0..rows.len() {
             let looked = self.row(task, &with, &mut rows[at], listed_at).await;
@@ -232,13 +237,14 @@ impl Send {
         chatwoot: &Chatwoot,
         channel: &Channel,
         known: Option<Conversation>,
-    ) -> Result<Option<Conversation>, BridgeError> {
+    ) -> Result<Option<(Conversation, bool)>, BridgeError> {
         let Some(party) = chatwoot.party(task.hint.conversation).await? else { return Ok(None) };
         if party.inbox.is_some_and(|inbox| inbox != channel.inbox) {
             tracing::warn!(channel.id = %channel.phone_number_id, "a hint names a conversation of another inbox");
             return Ok(None);
         }
         let customer = self.customer(channel, party.source_id.as_deref(), party.contact.as_ref()).await?;
+        let erased = self.is_erased(customer.as_ref(), party.contact.as_ref()).await?;
         let now = self.clients.clock.now();
         let known = known.unwrap_or(Conversation {
             account: task.hint.account,
@@ -253,7 +259,7 @@ impl Send {
         });
         let adopted = Conversation { customer, ..known };
         self.clients.conversations.adopt(&adopted).await?;
-        Ok(Some(adopted))
+        Ok(Some((adopted, erased)))
     }
 
     async fn customer(

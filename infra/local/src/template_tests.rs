@@ -49,9 +49,11 @@ fn routes_are_the_contract_s() {
     assert_eq!(
         routes,
         [
+            "GET /deletion/{code} → deletion",
             "GET /webhooks/meta → webhook",
             "POST /callbacks/chatwoot/{phone_number_id} → callback",
             "POST /callbacks/chatwoot/{phone_number_id}/{secret} → callback",
+            "POST /deletion/meta → deletion",
             "POST /webhooks/meta → webhook",
         ]
     );
@@ -60,9 +62,13 @@ fn routes_are_the_contract_s() {
 #[test]
 fn batches_come_from_fifo_queues_with_dead_letters_kept_for_two_weeks() {
     let template = template();
-    for (function, queue) in [("forward", "lmotos-inbound.fifo"), ("send", "lmotos-outbound.fifo")] {
+    for (function, queue, batch) in [
+        ("forward", "lmotos-inbound.fifo", 10),
+        ("send", "lmotos-outbound.fifo", 10),
+        ("erasure", "lmotos-erasure.fifo", 1),
+    ] {
         let [mapping] = template.function(function).mappings.as_slice() else { panic!("{function} has one queue") };
-        assert_eq!((mapping.queue.as_str(), mapping.batch_size, mapping.reports_item_failures), (queue, 10, true));
+        assert_eq!((mapping.queue.as_str(), mapping.batch_size, mapping.reports_item_failures), (queue, batch, true));
         let find = |name: &str| &template.queues.iter().find(|queue| queue.name == name).unwrap().attributes;
         let redrive: Json = serde_json::from_str(&find(queue)["RedrivePolicy"]).unwrap();
         assert_eq!(redrive["maxReceiveCount"], 1000);
@@ -108,6 +114,7 @@ fn the_table_has_its_indexes_and_its_time_to_live() {
 #[test]
 fn schedules_are_rates() {
     assert_eq!(template().function("reconcile").schedules, [Rate(Duration::from_secs(300))]);
+    assert_eq!(template().function("retention").schedules, [Rate(Duration::from_secs(86_400))]);
     assert_eq!(Rate::parse("rate(1 day)").unwrap(), Rate(Duration::from_secs(86_400)));
     for wrong in ["rate(5 minute)", "rate(0 days)", "cron(0 3 * * ? *)", "rate(1 week)"] {
         assert!(Rate::parse(wrong).is_err(), "{wrong}");
@@ -138,12 +145,20 @@ fn the_template_says_what_the_policy_says() {
         deletion_days: i64,
         pitr_days: i64,
         log_days: i64,
+        confirm_hours: i64,
         locale: String,
         warn_days: Vec<i64>,
     }
     let policy: Policy = toml::from_str(include_str!("../../policy.toml")).unwrap();
     let template = template();
-    for function in ["forward", "send", "reconcile"] {
+    let warn_days = policy.warn_days.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    for function in ["forward", "deletion", "erasure", "retention"] {
+        let environment = &template.function(function).environment;
+        assert_eq!(environment["DELETION_DAYS"], policy.deletion_days.to_string(), "{function}");
+        assert_eq!(environment["CONFIRM_HOURS"], policy.confirm_hours.to_string(), "{function}");
+        assert_eq!(environment["WARN_DAYS"], warn_days, "{function}");
+    }
+    for function in ["forward", "send", "reconcile", "erasure", "retention"] {
         let environment = &template.function(function).environment;
         assert_eq!(environment["LOCALE"], policy.locale, "{function}");
         assert_eq!(environment["RETENTION_DAYS"], policy.retention_days.to_string(), "{function}");
@@ -197,8 +212,7 @@ fn the_documentation_names_every_variable_and_who_gets_it() {
         .map(|(name, rest)| (name.to_owned(), rest.split(" |").next().unwrap_or_default().to_owned()))
         .collect();
     let expected = given.into_iter().map(|(name, mut functions)| {
-        functions
-            .sort_by_key(|name| ["webhook", "forward", "callback", "send", "reconcile"].iter().position(|n| n == name));
+        functions.sort_by_key(|name| functions::NAMES.iter().position(|known| known == name));
         let all = functions.len() == template.functions.len();
         (name, if all { "all".to_owned() } else { functions.join(", ") })
     });
@@ -224,6 +238,9 @@ async fn a_function_without_settings_names_all_that_it_misses() {
         ("send", send::Send::from_env(nothing(), clock.clone()).await.unwrap_err().to_string()),
         ("reconcile", reconcile::Reconcile::from_env(nothing(), clock.clone()).await.unwrap_err().to_string()),
         ("webhook", webhook::Webhook::from_env(nothing(), clock.clone()).unwrap_err().to_string()),
+        ("deletion", deletion::Deletion::from_env(nothing(), clock.clone()).unwrap_err().to_string()),
+        ("erasure", erasure::Eraser::from_env(nothing(), clock.clone()).await.unwrap_err().to_string()),
+        ("retention", retention::Retention::from_env(nothing(), clock.clone()).await.unwrap_err().to_string()),
         ("callback", callback::Callback::from_env(nothing(), clock).unwrap_err().to_string()),
     ];
     let template = Template::read(&surroundings()).unwrap();

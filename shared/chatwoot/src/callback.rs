@@ -17,6 +17,19 @@ pub enum Meaning {
     Nothing(&'static str),
     /// There may be something to send in a conversation.
     Look(Look),
+    /// The labels of a conversation changed.
+    Labels(Labels),
+}
+
+/// Whose labels changed. Which they are now, only a look tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Labels {
+    /// The account it came from.
+    pub account: AccountId,
+    /// The inbox it came from.
+    pub inbox: InboxId,
+    /// The conversation.
+    pub conversation: ConversationId,
 }
 
 /// Where to look.
@@ -51,6 +64,12 @@ struct Body {
     #[serde(default)]
     additional_attributes: Option<serde_json::Value>,
     conversation: Option<Conversation>,
+    #[serde(default)]
+    inbox_id: Option<i64>,
+    #[serde(default)]
+    changed_attributes: Option<serde_json::Value>,
+    #[serde(default)]
+    messages: Option<serde_json::Value>,
 }
 
 #[derive(Deserialize)]
@@ -79,6 +98,7 @@ pub fn read(body: Authentic<'_>) -> Result<Meaning, Unreadable> {
     let changed = match body.event.as_deref() {
         Some("message_created") => false,
         Some("message_updated") => true,
+        Some("conversation_updated") => return Ok(labels(&body)),
         Some(_) => return Ok(Meaning::Nothing("another event")),
         None => return Err(Unreadable),
     };
@@ -120,6 +140,22 @@ pub fn read(body: Authentic<'_>) -> Result<Meaning, Unreadable> {
     }))
 }
 
+/// The conversation stands at the root; the account only since 4.14.2, and before that in its last message.
+fn labels(body: &Body) -> Meaning {
+    let changes = body.changed_attributes.as_ref().and_then(serde_json::Value::as_array);
+    let is_about_labels = changes.into_iter().flatten().any(|change| change.get("label_list").is_some());
+    let inside = || body.messages.as_ref()?.get(0)?.get("account_id")?.as_i64();
+    let account = body.account.as_ref().map(|account| account.id).or_else(inside);
+    match (body.id, body.inbox_id, account) {
+        (Some(conversation), Some(inbox), Some(account)) if is_about_labels => Meaning::Labels(Labels {
+            account: AccountId(account),
+            inbox: InboxId(inbox),
+            conversation: ConversationId(conversation),
+        }),
+        _ => Meaning::Nothing("another event"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,6 +193,10 @@ mod tests {
                     );
                 }
                 Meaning::Nothing(why) => assert!(!expected, "{name}: {why}"),
+                Meaning::Labels(labels) => {
+                    assert!(!expected && name.contains("label"), "{name}: {labels:?}");
+                    assert_eq!(labels.inbox, InboxId(14));
+                }
             }
         }
         assert!(seen >= 26);

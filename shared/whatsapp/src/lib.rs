@@ -6,6 +6,7 @@ pub mod account;
 mod cards;
 pub mod compose;
 mod content;
+mod erasing;
 mod error;
 mod fields;
 pub mod graph;
@@ -14,6 +15,7 @@ mod moved;
 mod number;
 mod person;
 mod signature;
+pub mod signed_request;
 pub mod split;
 pub mod webhook;
 

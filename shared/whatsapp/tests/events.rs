@@ -111,6 +111,7 @@ fn the_queue_of_forward_holds_what_webhook_enqueues() {
             InboundTask::StatusV1(_) => "status",
             InboundTask::NoticeV1(_) => "notice",
             InboundTask::FileV1(_) => "file",
+            InboundTask::ProbeV1(_) => "probe",
         });
         // A letter of its own for each receipt: repeats are for the claims to find out.
         let letter = record["attributes"]["MessageDeduplicationId"].as_str().expect("an id");
@@ -137,7 +138,7 @@ fn the_poisoned_batch_has_one_bad_item_before_a_good_one_of_the_same_customer() 
 fn the_queue_of_send_holds_hints() {
     let hint = |file: &str| {
         let body = records(file)[0]["body"].as_str().expect("a body").to_owned();
-        let OutboundTask::HintV1(hint) = serde_json::from_str(&body).expect("a task of today");
+        let OutboundTask::HintV1(hint) = serde_json::from_str(&body).expect("a task of today") else { panic!() };
         hint
     };
     let callback = event("chatwoot/11_template_params.json");
