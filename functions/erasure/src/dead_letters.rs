@@ -6,7 +6,7 @@ use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
 use base64::Engine as _;
 use bridge::BridgeError;
 use domain::{Identity, InboundTask, OutboundTask, Subject, erasure::Place, mention};
-use queue::QueueError;
+use queue::{DeadLetters, QueueError};
 use store::{ErasureEntry, Target};
 
 use crate::{Came, Eraser};
@@ -51,11 +51,17 @@ impl Eraser {
                 break Ok(());
             }
             seen += page.len();
-            let mut gone = Vec::new();
+            let (mut gone, mut trouble) = (Vec::new(), None);
             for letter in page {
                 let group = group(&letter);
+                let text = text(&letter);
                 // Pieces of one letter have a group of their own.
-                if theirs.contains(&group) || self.is_about(&letter, target) {
+                if theirs.contains(&group) || self.is_about(&text, target) {
+                    if let Err(error) = self.keep_the_rest(url, &letter, &text, target).await {
+                        trouble.get_or_insert(error);
+                        kept.push(letter);
+                        continue;
+                    }
                     if letter.message_attributes().is_some_and(|attributes| attributes.contains_key("part")) {
                         theirs.insert(group);
                     }
@@ -66,6 +72,9 @@ impl Eraser {
             }
             found += gone.len();
             if let Err(error) = self.remove(url, &gone).await {
+                break Err(error);
+            }
+            if let Some(error) = trouble {
                 break Err(error);
             }
         };
@@ -105,32 +114,51 @@ impl Eraser {
         }
     }
 
+    /// A letter nobody could read may tell of others as well: what it says of them is put back, before the letter goes.
+    async fn keep_the_rest(&self, url: &str, letter: &Message, text: &str, target: &Target) -> Result<(), BridgeError> {
+        if self.of_one(text, target).is_some() {
+            return Ok(());
+        }
+        let theirs = |text: &str| self.is_named(text, target);
+        let Some(rest) = mention::without(text, &theirs) else { return Ok(()) };
+        let reason = letter.message_attributes().and_then(|attributes| attributes.get("reason")?.string_value());
+        let dead_letters = DeadLetters::new(self.clients.sqs.clone(), url.to_owned());
+        Ok(dead_letters.put(&group(letter), rest.as_bytes(), reason.unwrap_or("unreadable_item")).await?)
+    }
+
     /// Whether a letter is about the person: by whom it is, where that can be read, and by any mention, where not.
-    fn is_about(&self, letter: &Message, target: &Target) -> bool {
-        let raw = letter.body().unwrap_or_default();
-        let encoded = letter
-            .message_attributes()
-            .and_then(|attributes| attributes.get("encoding")?.string_value())
-            .is_some_and(|encoding| encoding == "base64");
-        let decoded = encoded.then(|| base64::engine::general_purpose::STANDARD.decode(raw).ok()).flatten();
-        let text = decoded.map_or_else(|| raw.to_owned(), |bytes| String::from_utf8_lossy(&bytes).into_owned());
+    fn is_about(&self, text: &str, target: &Target) -> bool {
+        self.of_one(text, target).unwrap_or_else(|| self.is_named(text, target))
+    }
+
+    /// Whether a task about one person is about this one; nothing if it is no such task.
+    fn of_one(&self, text: &str, target: &Target) -> Option<bool> {
         let is = |identity: &Identity| {
             identity.aliases(&self.clients.key).iter().any(|alias| target.aliases.contains(&alias.subject))
         };
-        match serde_json::from_str::<InboundTask>(&text) {
-            Ok(InboundTask::MessageV1(message)) => return is(&message.customer),
-            Ok(InboundTask::StatusV1(status)) => return is(&status.customer),
+        match serde_json::from_str::<InboundTask>(text) {
+            Ok(InboundTask::MessageV1(message)) => return Some(is(&message.customer)),
+            Ok(InboundTask::StatusV1(status)) => return Some(is(&status.customer)),
             _ => {}
         }
-        if let Ok(OutboundTask::HintV1(hint)) = serde_json::from_str::<OutboundTask>(&text) {
-            return target
-                .conversations
-                .iter()
-                .any(|(account, conversation, _)| (*account, *conversation) == (hint.account, hint.conversation));
-        }
-        let named: BTreeSet<Subject> = mention::mentioned(&text, &self.clients.key);
+        let Ok(OutboundTask::HintV1(hint)) = serde_json::from_str::<OutboundTask>(text) else { return None };
+        let same = |account, conversation| (account, conversation) == (hint.account, hint.conversation);
+        Some(target.conversations.iter().any(|(account, conversation, _)| same(*account, *conversation)))
+    }
+
+    fn is_named(&self, text: &str, target: &Target) -> bool {
+        let named: BTreeSet<Subject> = mention::mentioned(text, &self.clients.key);
         !named.is_disjoint(&target.aliases) || target.customers.iter().any(|customer| text.contains(customer.as_str()))
     }
+}
+
+/// The body as it was before it was set aside.
+fn text(letter: &Message) -> String {
+    let raw = letter.body().unwrap_or_default();
+    let encoding = letter.message_attributes().and_then(|attributes| attributes.get("encoding")?.string_value());
+    let decoded =
+        (encoding == Some("base64")).then(|| base64::engine::general_purpose::STANDARD.decode(raw).ok()).flatten();
+    decoded.map_or_else(|| raw.to_owned(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn group(letter: &Message) -> String {

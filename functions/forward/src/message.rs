@@ -183,7 +183,7 @@ impl Forward {
         let mut gone_before = false;
         loop {
             let conversation = self.conversation(record, chatwoot, channel, customer, &thread, message, before).await?;
-            match self.write(record, message, channel, chatwoot, conversation, before).await {
+            match self.write(record, message, channel, customer, chatwoot, conversation, before).await {
                 Ok(written) => return Ok((conversation, written, thread)),
                 // An agent deleted the conversation or the contact: a new one is found or made, once.
                 Err(BridgeError::Chatwoot(ChatwootError::Gone)) if !gone_before => {
@@ -199,11 +199,13 @@ impl Forward {
         }
     }
 
+    #[expect(clippy::too_many_arguments, reason = "all that a message is written with")]
     async fn write(
         &self,
         record: &Record,
         message: &Message,
         channel: &Channel,
+        customer: &CustomerId,
         chatwoot: &Chatwoot,
         conversation: ConversationId,
         before: &Before,
@@ -239,6 +241,8 @@ impl Forward {
             let id = self.write_words(before, chatwoot, conversation, &rendered, &new, &content).await?;
             return Ok(Written::now(id, None));
         };
+        // Written down before it is fetched, so that it is found at Meta whatever becomes of this.
+        self.clients.media.received(customer, &channel.phone_number_id, &file.id).await?;
         let filed = if before.crashes < CRASHES_WITH_FILE && before.refusals < REFUSED {
             let began = Instant::now();
             match self.write_file(file, channel, chatwoot, conversation, new(&content)).await? {

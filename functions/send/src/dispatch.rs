@@ -148,6 +148,10 @@ impl Send {
                 return Ok(Looked::UpToDate);
             }
         };
+        if let (Piece::File { id, .. }, Some(customer)) = (&piece, with.customer) {
+            // So that it is found at Meta when the customer wants to be forgotten.
+            self.clients.media.uploaded(customer, &with.channel.phone_number_id, id).await?;
+        }
         let attempt = part.attempt() + 1;
         let Some(body) = body(with, entry, at, attempt, &piece) else {
             self.put(entry, at, fail(Trouble::NoRecipient)).await?;

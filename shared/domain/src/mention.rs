@@ -43,35 +43,48 @@ pub fn without(text: &str, is_theirs: &impl Fn(&str) -> bool) -> Option<String> 
         return Some(text.to_owned());
     }
     let mut value: Value = serde_json::from_str(text).ok()?;
-    prune(&mut value, is_theirs).then(|| value.to_string())
+    matches!(prune(&mut value, is_theirs), Left::Plain | Left::Others).then(|| value.to_string())
 }
 
-/// Whether what is left names nobody of them.
-fn prune(value: &mut Value, is_theirs: &impl Fn(&str) -> bool) -> bool {
+/// What is left of a value.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Left {
+    /// There never was a list in it.
+    Plain,
+    /// Its lists were about them alone.
+    Nothing,
+    /// Its lists are about others.
+    Others,
+    /// It names them outside of lists.
+    Named,
+}
+
+fn prune(value: &mut Value, is_theirs: &impl Fn(&str) -> bool) -> Left {
+    let named = |named: bool| if named { Left::Named } else { Left::Plain };
     match value {
+        Value::Array(list) if list.is_empty() => Left::Plain,
         Value::Array(list) => {
-            let before = list.len();
-            list.retain_mut(|element| prune(element, is_theirs));
-            // A list of which nothing is left held nothing else.
-            before == 0 || !list.is_empty()
+            list.retain_mut(|element| matches!(prune(element, is_theirs), Left::Plain | Left::Others));
+            if list.is_empty() { Left::Nothing } else { Left::Others }
         }
         Value::Object(members) => {
-            let mut clean = true;
-            for (name, member) in members.iter_mut() {
-                clean &= !is_theirs(name) && prune(member, is_theirs);
+            let mut left = named(members.keys().any(|name| is_theirs(name)));
+            for member in members.values_mut() {
+                left = left.max(prune(member, is_theirs));
             }
-            clean
+            left
         }
         // JSON within a text, as a notice has it.
-        Value::String(text) => match without(text, is_theirs) {
-            Some(rest) => {
-                *text = rest;
-                true
+        Value::String(text) => match serde_json::from_str::<Value>(text) {
+            Ok(mut inside @ (Value::Array(_) | Value::Object(_))) => {
+                let left = prune(&mut inside, is_theirs);
+                *text = inside.to_string();
+                left
             }
-            None => false,
+            _ => named(is_theirs(text)),
         },
-        Value::Number(number) => !is_theirs(&number.to_string()),
-        Value::Null | Value::Bool(_) => true,
+        Value::Number(number) => named(is_theirs(&number.to_string())),
+        Value::Null | Value::Bool(_) => Left::Plain,
     }
 }
 
@@ -139,7 +152,10 @@ mod tests {
         let notice = serde_json::json!({ "task": "notice_v1", "raw": raw }).to_string();
         let rest = without(&notice, &theirs).unwrap();
         assert!(rest.contains("5215555550124") && !rest.contains("5215555550123"));
-        assert_eq!(without(r#"{"a":[{"b":"5215555550123"}]}"#, &theirs), None);
+        let with_contacts = r#"{"contacts":[{"wa_id":"5215555550123"}],"threads":[{"id":"5215555550124"}]}"#;
+        assert_eq!(without(with_contacts, &theirs).unwrap(), r#"{"contacts":[],"threads":[{"id":"5215555550124"}]}"#);
+        assert_eq!(without(r#"{"a":[{"b":"5215555550123"}],"c":1}"#, &theirs), None);
+        assert_eq!(without(r#"{"a":[1],"b":"5215555550123"}"#, &theirs), None);
         assert_eq!(without("no json 5215555550123", &theirs), None);
         assert_eq!(without("no json", &theirs).unwrap(), "no json");
     }

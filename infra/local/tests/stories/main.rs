@@ -13,6 +13,8 @@ mod conservation;
 mod contacts;
 mod crashes;
 mod echoes;
+mod erasure;
+mod erasure_doors;
 mod faults_inbound;
 mod faults_outbound;
 mod identity;
