@@ -1,7 +1,9 @@
 //! What Meta has of a person and lets us delete: files, and the line in the contact book. Its own copies of messages are its own.
 
+use std::collections::BTreeMap;
+
 use bridge::BridgeError;
-use domain::{Channel, erasure::Place};
+use domain::{Channel, UserId, WabaId, erasure::Place};
 use secrecy::SecretString;
 use store::{ErasureEntry, Target};
 use whatsapp::GraphError;
@@ -30,17 +32,35 @@ impl Eraser {
         target: &Target,
     ) -> Result<Came, BridgeError> {
         let mut found = entry.erasure.found.get(&Place::MetaContactBook).copied().unwrap_or_default();
+        let mut accounts: BTreeMap<WabaId, Vec<Channel>> = BTreeMap::new();
         for channel in self.clients.channels.all().await? {
-            for user in &target.users {
-                let (graph, number) = (&self.clients.graph, &channel.phone_number_id);
-                let forget = async |token: SecretString| graph.forget_contact(number, user, &token).await;
-                if self.with_token(&channel, forget).await? {
+            accounts.entry(channel.waba_id.clone()).or_default().push(channel);
+        }
+        for user in &target.users {
+            for numbers in accounts.values() {
+                if self.forget(numbers, user).await? {
                     found += 1;
                     self.note(entry, Place::MetaContactBook, usize::try_from(found).unwrap_or(usize::MAX)).await?;
                 }
             }
         }
         Ok(Came::Clear)
+    }
+
+    /// By any number of an account: one of them may be disconnected, and the book is the same.
+    async fn forget(&self, numbers: &[Channel], user: &UserId) -> Result<bool, BridgeError> {
+        let mut trouble = None;
+        for channel in numbers {
+            let (graph, number) = (&self.clients.graph, &channel.phone_number_id);
+            let forget = async |token: SecretString| graph.forget_contact(number, user, &token).await;
+            match self.with_token(channel, forget).await {
+                Ok(known) => return Ok(known),
+                Err(error) => {
+                    trouble.get_or_insert(error);
+                }
+            }
+        }
+        trouble.map_or(Ok(false), Err)
     }
 
     /// A call with the channel's token, and once more with a newer one.
