@@ -153,9 +153,9 @@ impl Eraser {
         if let Claim::Busy { for_at_most } = self.clients.claims.take(&claim, &record.id).await? {
             return Ok(Verdict::Retry { after: Some(for_at_most.min(ELSEWHERE)) });
         }
-        let mut brought = self.bring_on(&entry).await;
+        let mut brought = Box::pin(self.bring_on(&entry)).await;
         if brought.as_ref().is_err_and(BridgeError::is_chatwoot_token) && self.clients.renew_chatwoot_token().await {
-            brought = self.bring_on(&entry).await;
+            brought = Box::pin(self.bring_on(&entry)).await;
         }
         // Whatever came of it: who comes next must not wait for the lease.
         self.clients.claims.release(&claim).await?;

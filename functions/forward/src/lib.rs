@@ -139,7 +139,7 @@ impl Forward {
     }
 
     async fn task(&self, record: &Record, task: &InboundTask) -> Result<(), BridgeError> {
-        if self.is_erased(record, task).await? {
+        if Box::pin(self.is_erased(record, task)).await? {
             return Ok(());
         }
         match task {

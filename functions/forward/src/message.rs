@@ -106,7 +106,8 @@ impl Forward {
         let revoked = self.follow(message, &customer, conversation, written.id).await? || revoked;
         self.keep_up(message, &customer, &thread, &chatwoot, conversation, written.stood_since).await?;
         if !revoked {
-            self.wish(record, message, &channel, &customer, &chatwoot, conversation).await?;
+            // Seldom more than a look at the text, and large: it must not weigh on every message.
+            Box::pin(self.wish(record, message, &channel, &customer, &chatwoot, conversation)).await?;
         }
         let link = message.id.as_ref().map(|wamid| Link {
             wamid: wamid.clone(),
@@ -187,7 +188,7 @@ impl Forward {
                 Ok(written) => return Ok((conversation, written, thread)),
                 // An agent deleted the conversation or the contact: a new one is found or made, once.
                 Err(BridgeError::Chatwoot(ChatwootError::Gone)) if !gone_before => {
-                    if self.was_deleted(message, channel, customer, &thread, chatwoot).await? {
+                    if Box::pin(self.was_deleted(message, channel, customer, &thread, chatwoot)).await? {
                         return Err(BridgeError::Busy(ERASING));
                     }
                     gone_before = true;

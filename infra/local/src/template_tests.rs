@@ -137,19 +137,70 @@ fn a_wrong_template_fails_here() {
     assert!(refusal("rate(5 minutes)", "rate(5 minute)").contains("Reconcile"));
 }
 
+#[derive(Deserialize)]
+struct Policy {
+    retention_days: i64,
+    deletion_days: i64,
+    pitr_days: i64,
+    queue_days: i64,
+    log_days: i64,
+    confirm_hours: i64,
+    locale: String,
+    warn_days: Vec<i64>,
+}
+
+fn policy() -> Policy {
+    toml::from_str(include_str!("../../policy.toml")).unwrap()
+}
+
+#[test]
+fn the_privacy_page_says_what_the_policy_says() {
+    let page = include_str!("../../../docs/privacy.md");
+    let policy = policy();
+    let (es, en) = page.split_once("> **Retention and erasure.**").unwrap();
+    let en = en.split("## Data map").next().unwrap();
+    for (text, words) in [(es, "días"), (en, "days")] {
+        for days in [policy.retention_days, policy.deletion_days, policy.pitr_days] {
+            assert!(text.contains(&format!("**{days} {words}**")), "{days} {words}");
+        }
+        // No other number has a promise of its own.
+        assert_eq!(text.matches(&format!(" {words}**")).count(), 3);
+    }
+    let map = page.split("## Data map").nth(1).unwrap();
+    for (what, days) in [
+        ("Chatwoot (self-hosted)", policy.retention_days),
+        ("the DynamoDB table", policy.retention_days),
+        ("`inbound.fifo`", policy.queue_days),
+        ("`outbound.fifo`", policy.queue_days),
+        ("| dead letters", policy.queue_days),
+        ("CloudWatch Logs", policy.log_days),
+        ("point-in-time recovery", policy.pitr_days),
+    ] {
+        let line = map.lines().find(|line| line.contains(what)).unwrap();
+        assert!(line.contains(&format!("{days} days")), "{line}");
+    }
+    assert!(map.contains(&format!("starts after {} hours", policy.confirm_hours)));
+    let [first, second, third] = policy.warn_days[..] else { panic!("three warnings") };
+    assert!(map.contains(&format!("{first}, {second} and {third} days, and after {}", policy.deletion_days)));
+    for place in domain::erasure::Place::ALL {
+        assert!(map.contains(&format!("`{}`", place.word())), "{place:?}");
+    }
+    let queue = template().queues;
+    assert_eq!(store::QUEUES_KEEP_DAYS, policy.queue_days);
+    for queue in queue {
+        assert_eq!(
+            queue.attributes["MessageRetentionPeriod"],
+            (policy.queue_days * 86_400).to_string(),
+            "{}",
+            queue.name
+        );
+    }
+    assert!(policy.queue_days < policy.deletion_days);
+}
+
 #[test]
 fn the_template_says_what_the_policy_says() {
-    #[derive(Deserialize)]
-    struct Policy {
-        retention_days: i64,
-        deletion_days: i64,
-        pitr_days: i64,
-        log_days: i64,
-        confirm_hours: i64,
-        locale: String,
-        warn_days: Vec<i64>,
-    }
-    let policy: Policy = toml::from_str(include_str!("../../policy.toml")).unwrap();
+    let policy = policy();
     let template = template();
     let warn_days = policy.warn_days.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
     for function in ["forward", "deletion", "erasure", "retention"] {

@@ -53,8 +53,7 @@ impl Belongings {
 
     /// Completes a target that names a person by anything: their customers, joined ones among them, and what these have.
     pub async fn gather(&self, target: &mut Target) -> Result<(), StoreError> {
-        let channels = Channels::new(self.table.clone()).all().await?;
-        let accounts: BTreeSet<AccountId> = channels.iter().map(|channel| channel.account).collect();
+        let accounts = self.accounts().await?;
         let named = target.phones.iter().map(|phone| Address::Phone(phone.clone()));
         let named: Vec<Address> = named.chain(target.users.iter().cloned().map(Address::User)).collect();
         let mut known: Known = BTreeMap::new();
@@ -89,6 +88,12 @@ impl Belongings {
         }
         target.gathered = true;
         Ok(())
+    }
+
+    /// The Chatwoot accounts there are.
+    pub(crate) async fn accounts(&self) -> Result<BTreeSet<AccountId>, StoreError> {
+        let channels = Channels::new(self.table.clone()).all().await?;
+        Ok(channels.iter().map(|channel| channel.account).collect())
     }
 
     /// What one customer has; who else they are.
