@@ -25,6 +25,7 @@ mod marks;
 mod media;
 mod outbound;
 mod profiles;
+mod restore;
 mod retention;
 mod retries;
 mod revokes;
