@@ -5,9 +5,9 @@ mod niceties;
 
 use chatwoot::{
     Authentic, CallbackSecret,
-    callback::{self, Look, Meaning},
+    callback::{self, Labels, Look, Meaning},
 };
-use domain::{Channel, Hint, OutboundTask, PhoneNumberId, SharedClock};
+use domain::{Channel, ErasureTask, Hint, OutboundTask, PhoneNumberId, SharedClock};
 use lambda_http::{Body, Error, Request, RequestExt as _, Response};
 use platform::{ChannelSecrets, ConfigError, Environment, Metric, Metrics, SecretError, Secrets, aws::Aws, warm_up};
 use queue::{Letter, Queue, QueueError};
@@ -22,6 +22,7 @@ pub struct Callback {
     channels: Channels,
     outbox: Outbox,
     outbound: Queue,
+    erasures: Queue,
     metrics: Metrics,
 }
 
@@ -50,8 +51,11 @@ impl Callback {
         let aws = Aws::from_env(&mut env);
         let table = env.text("TABLE_NAME");
         let outbound = env.text("OUTBOUND_QUEUE_URL");
+        let erasures = env.text("ERASURE_QUEUE_URL");
         let stage = env.text("STAGE");
-        let (Some(aws), Some(table), Some(outbound), Some(stage)) = (aws, table, outbound, stage) else {
+        let (Some(aws), Some(table), Some(outbound), Some(erasures), Some(stage)) =
+            (aws, table, outbound, erasures, stage)
+        else {
             return Err(env.into_error());
         };
         // This function only reads the table; how long things are kept is not its to say.
@@ -60,7 +64,8 @@ impl Callback {
             secrets: Secrets::new(aws.secrets, clock.clone()),
             channels: Channels::new(table.clone()),
             outbox: Outbox::new(table),
-            outbound: Queue::new(aws.sqs, outbound),
+            outbound: Queue::new(aws.sqs.clone(), outbound),
+            erasures: Queue::new(aws.sqs, erasures),
             metrics: Metrics::new("callback", stage),
             clock,
         })
@@ -111,6 +116,12 @@ impl Callback {
                 return self.command(&channel, &look).await;
             }
             Ok(Meaning::Look(look) | Meaning::Command(look)) => look,
+            Ok(Meaning::Labels(labels)) => {
+                if (labels.account, labels.inbox) == (channel.account, channel.inbox) {
+                    self.labels(&channel, labels).await?;
+                }
+                return Ok(200);
+            }
         };
         if look.inbox != channel.inbox || look.account != channel.account {
             tracing::warn!(channel.id = %channel.phone_number_id, "a callback of another inbox came to this channel");
@@ -154,6 +165,14 @@ impl Callback {
     async fn is_our_own_mark(&self, look: &Look) -> Result<bool, Trouble> {
         let entry = self.outbox.get(look.account, look.conversation, look.message).await?;
         Ok(entry.is_some_and(|entry| entry.outgoing.is_settled()))
+    }
+
+    /// An agent may ask for an erasure by a label; `erasure` looks which labels there are.
+    async fn labels(&self, channel: &Channel, labels: Labels) -> Result<(), Trouble> {
+        let hint = Hint::look(channel.phone_number_id.clone(), labels.account, labels.conversation);
+        let task = ErasureTask::LabelsV1(hint);
+        self.erasures.send(Letter::new(task.group(), Uuid::new_v4().to_string(), &task)?).await?;
+        Ok(())
     }
 
     async fn hint(&self, channel: &Channel, look: &Look) -> Result<(), Trouble> {

@@ -3,6 +3,8 @@
 
 mod account;
 mod attachment;
+mod barrier;
+mod doors;
 mod file;
 mod locks;
 mod message;
@@ -22,7 +24,7 @@ use domain::{Class, Classify as _, InboundTask, SharedClock, Subject, Timestamp,
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use platform::{Environment, Metric, Metrics};
 use queue::{DeadLetters, Drain, Queue, Record, Verdict, backoff};
-use store::{Claim, Excused, Held};
+use store::{Claim, ErasureRequests, Excused, Held};
 
 /// How often a task may end without a word before it is set aside: it breaks the function, and holds up its customer.
 const CRASHES: i64 = 5;
@@ -39,6 +41,8 @@ pub struct Forward {
     clients: Clients,
     drain: Drain,
     outbound: Queue,
+    erasures: Queue,
+    requests: ErasureRequests,
     metrics: Metrics,
     locks: locks::Locks,
 }
@@ -74,10 +78,19 @@ impl Forward {
         let inbound = env.text("INBOUND_QUEUE_URL");
         let dead_letters = env.text("INBOUND_DEAD_LETTERS_URL");
         let outbound = env.text("OUTBOUND_QUEUE_URL");
+        let erasures = env.text("ERASURE_QUEUE_URL");
         let stage = env.text("STAGE");
+        let promise = bridge::promise(&mut env);
         let settings = Settings::read(&mut env);
-        let (Some(inbound), Some(dead_letters), Some(outbound), Some(stage), Some(settings)) =
-            (inbound, dead_letters, outbound, stage, settings)
+        let (
+            Some(inbound),
+            Some(dead_letters),
+            Some(outbound),
+            Some(erasures),
+            Some(stage),
+            Some(promise),
+            Some(settings),
+        ) = (inbound, dead_letters, outbound, erasures, stage, promise, settings)
         else {
             return Err(env.into_error().into());
         };
@@ -89,6 +102,8 @@ impl Forward {
                 dead_letters: DeadLetters::new(sqs.clone(), dead_letters),
             },
             outbound: Queue::new(sqs.clone(), outbound),
+            erasures: Queue::new(sqs.clone(), erasures),
+            requests: ErasureRequests::new(clients.table.clone(), clients.key.clone(), promise),
             metrics: Metrics::new("forward", stage),
             locks: locks::Locks::default(),
             clients,
@@ -111,6 +126,9 @@ impl Forward {
         if let InboundTask::FileV1(hint) = &task {
             return self.file(&record, hint).await;
         }
+        if let InboundTask::ProbeV1(probe) = &task {
+            return self.probe(probe).await;
+        }
         let mut result = self.task(&record, &task).await;
         if result.as_ref().is_err_and(BridgeError::is_chatwoot_token) && self.clients.renew_chatwoot_token().await {
             result = self.task(&record, &task).await;
@@ -122,12 +140,15 @@ impl Forward {
     }
 
     async fn task(&self, record: &Record, task: &InboundTask) -> Result<(), BridgeError> {
+        if Box::pin(self.is_erased(record, task)).await? {
+            return Ok(());
+        }
         match task {
             InboundTask::MessageV1(message) => self.message(record, message).await,
             InboundTask::StatusV1(status) => self.status(record, status).await,
             InboundTask::NoticeV1(notice) => self.notice(record, notice).await,
-            // Asks for itself; nobody waits behind it.
-            InboundTask::FileV1(_) => Ok(()),
+            // These ask for themselves; nobody waits behind them.
+            InboundTask::FileV1(_) | InboundTask::ProbeV1(_) => Ok(()),
         }
     }
 

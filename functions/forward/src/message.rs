@@ -38,6 +38,9 @@ const REFUSED: i64 = 3;
 /// A type longer than this is none.
 const LONGEST_TYPE: usize = 100;
 
+/// How long a message waits before it is looked whether the rest of its customer is erased.
+const ERASING: Duration = Duration::from_secs(2);
+
 /// A message cannot have been written before its task was; this much is for the clocks.
 const CLOCKS: Duration = Duration::from_secs(600);
 
@@ -102,6 +105,10 @@ impl Forward {
             self.place_and_write(record, shown, &channel, &customer, &chatwoot, &before).await?;
         let revoked = self.follow(message, &customer, conversation, written.id).await? || revoked;
         self.keep_up(message, &customer, &thread, &chatwoot, conversation, written.stood_since).await?;
+        if !revoked {
+            // Seldom more than a look at the text, and large: it must not weigh on every message.
+            Box::pin(self.wish(record, message, &channel, &customer, &chatwoot, conversation)).await?;
+        }
         let link = message.id.as_ref().map(|wamid| Link {
             wamid: wamid.clone(),
             customer,
@@ -180,10 +187,13 @@ impl Forward {
         let mut gone_before = false;
         loop {
             let conversation = self.conversation(record, chatwoot, channel, customer, &thread, message, before).await?;
-            match self.write(record, message, channel, chatwoot, conversation, before).await {
+            match self.write(record, message, channel, customer, chatwoot, conversation, before).await {
                 Ok(written) => return Ok((conversation, written, thread)),
                 // An agent deleted the conversation or the contact: a new one is found or made, once.
                 Err(BridgeError::Chatwoot(ChatwootError::Gone)) if !gone_before => {
+                    if Box::pin(self.was_deleted(message, channel, customer, &thread, chatwoot)).await? {
+                        return Err(BridgeError::Busy(ERASING));
+                    }
                     gone_before = true;
                     customers.unbind(customer, &channel.phone_number_id).await?;
                     (thread.contact, thread.conversation, thread.profile) = (None, None, None);
@@ -193,11 +203,13 @@ impl Forward {
         }
     }
 
+    #[expect(clippy::too_many_arguments, reason = "all that a message is written with")]
     async fn write(
         &self,
         record: &Record,
         message: &Message,
         channel: &Channel,
+        customer: &CustomerId,
         chatwoot: &Chatwoot,
         conversation: ConversationId,
         before: &Before,
@@ -233,6 +245,8 @@ impl Forward {
             let id = self.write_words(before, chatwoot, conversation, &rendered, &new, &content).await?;
             return Ok(Written::now(id, None));
         };
+        // Written down before it is fetched, so that it is found at Meta whatever becomes of this.
+        self.clients.media.received(customer, &channel.phone_number_id, &file.id).await?;
         let filed = if before.crashes < CRASHES_WITH_FILE && before.refusals < REFUSED {
             let began = Instant::now();
             match self.write_file(file, channel, chatwoot, conversation, new(&content)).await? {

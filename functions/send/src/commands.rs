@@ -72,7 +72,7 @@ impl Send {
         let conversation = match known {
             Some(known) if known.customer.is_some() => known,
             known => match self.adopt(task, &chatwoot, &channel, known).await? {
-                Some(adopted) => adopted,
+                Some((adopted, _)) => adopted,
                 None => return Ok(()),
             },
         };

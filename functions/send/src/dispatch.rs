@@ -52,6 +52,8 @@ pub(crate) struct With<'a> {
     pub(crate) conversation: &'a Conversation,
     pub(crate) customer: Option<&'a CustomerId>,
     pub(crate) thread: Option<&'a Thread>,
+    /// Whether they asked that their data be erased.
+    pub(crate) erased: bool,
     /// When the invocation should have ended.
     pub(crate) until: Instant,
 }
@@ -177,6 +179,10 @@ impl Send {
                 return Ok(Looked::UpToDate);
             }
         };
+        if let (Piece::File { id, .. }, Some(customer)) = (&piece, with.customer) {
+            // So that it is found at Meta when the customer wants to be forgotten.
+            self.clients.media.uploaded(customer, &with.channel.phone_number_id, id).await?;
+        }
         let attempt = part.attempt() + 1;
         let Some(body) = body(with, entry, at, attempt, &piece) else {
             self.put(entry, at, fail(Trouble::NoRecipient)).await?;
@@ -430,6 +436,9 @@ fn hold(with: &With<'_>, template: bool, now: Timestamp) -> Option<Hold> {
 /// Why a part must not be sent, if so.
 fn refusal(with: &With<'_>, part: &Part, hold: Option<Hold>, outgoing: &Outgoing, now: Timestamp) -> Option<Trouble> {
     let asked_at = outgoing.asked_at;
+    if with.erased {
+        return Some(Trouble::Erased);
+    }
     if with.customer.is_none() {
         return Some(Trouble::NoRecipient);
     }

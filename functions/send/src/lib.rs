@@ -1,6 +1,7 @@
 //! `outbound.fifo` into WhatsApp: a hint names a conversation, and `send` brings it up to date from Chatwoot's own list:
 //! agents' messages in order, each part at most once by itself, the outcome back on each message in words.
 
+mod barrier;
 mod commands;
 mod dispatch;
 mod interactive;
@@ -138,7 +139,9 @@ impl Send {
     /// What is no message has groups of its own.
     async fn group(&self, records: Vec<Record>, until: Instant, shared: bool, due: &Due) -> Vec<Verdict> {
         let mut verdicts = Vec::new();
-        let beside = |record: &&Record| !matches!(task(&record.body), Some(OutboundTask::HintV1(_)) | None);
+        let beside = |record: &&Record| {
+            matches!(task(&record.body), Some(OutboundTask::TypingV1(_) | OutboundTask::CommandV1(_)))
+        };
         for record in records.iter().take_while(beside) {
             verdicts.push(self.beside(record, until, due).await);
             if matches!(verdicts.last(), Some(Verdict::Retry { .. })) {
@@ -159,7 +162,9 @@ impl Send {
                 return Verdict::Done;
             }
             Some(OutboundTask::CommandV1(command)) => command,
-            Some(OutboundTask::HintV1(_)) | None => return Verdict::Poison { reason: "unreadable_task" },
+            Some(OutboundTask::HintV1(_) | OutboundTask::ProbeV1(_)) | None => {
+                return Verdict::Poison { reason: "unreadable_task" };
+            }
         };
         let hint = Hint::look(command.channel.clone(), command.account, command.conversation);
         let task = Task {
@@ -185,6 +190,9 @@ impl Send {
     /// All hints of a batch for one conversation are one look.
     async fn conversation(&self, records: Vec<Record>, until: Instant, shared: bool, due: &Due) -> Vec<Verdict> {
         let parsed: Vec<Option<Hint>> = records.iter().map(|record| hint(&record.body)).collect();
+        if let Some(verdicts) = self.probes(&records).await {
+            return verdicts;
+        }
         let Some(hint) = parsed.iter().flatten().next().cloned() else {
             return vec![Verdict::Poison { reason: "unreadable_task" }; records.len()];
         };
@@ -219,9 +227,13 @@ impl Send {
             }
             Err(error) => self.failed(first, &task.hint, &error).await,
         };
-        let of =
-            |hint: &Option<Hint>| if hint.is_some() { verdict } else { Verdict::Poison { reason: "unreadable_task" } };
-        parsed.iter().map(of).collect()
+        let of = |(hint, record): (&Option<Hint>, &Record)| match hint {
+            Some(_) => verdict,
+            // Its turn comes when what stands before it is gone.
+            None if barrier::is_probe(record) => Verdict::Retry { after: Some(Duration::ZERO) },
+            None => Verdict::Poison { reason: "unreadable_task" },
+        };
+        parsed.iter().zip(&records).map(of).collect()
     }
 
     /// A hint is never worth a dead letter: the conversation is watched, and gets new ones for a day.
@@ -262,6 +274,6 @@ fn task(body: &str) -> Option<OutboundTask> {
 fn hint(body: &str) -> Option<Hint> {
     match task(body)? {
         OutboundTask::HintV1(hint) => Some(hint),
-        OutboundTask::TypingV1(_) | OutboundTask::CommandV1(_) => None,
+        OutboundTask::TypingV1(_) | OutboundTask::CommandV1(_) | OutboundTask::ProbeV1(_) => None,
     }
 }

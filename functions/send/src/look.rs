@@ -65,14 +65,17 @@ impl Send {
             return Ok(Looked::UpToDate);
         }
         let chatwoot = self.clients.chatwoot(channel.account).await?;
-        let conversation = match known {
-            Some(known) if known.customer.is_some() => known,
+        let (conversation, erased) = match known {
+            Some(known) if known.customer.is_some() => {
+                let erased = self.is_erased(known.customer.as_ref(), None).await?;
+                (known, erased)
+            }
             known => match self.adopt(task, &chatwoot, &channel, known).await? {
                 Some(adopted) => adopted,
                 None => return Ok(Looked::UpToDate),
             },
         };
-        self.bring_up_to_date(task, &chatwoot, &channel, &conversation).await
+        self.bring_up_to_date(task, &chatwoot, &channel, &conversation, erased).await
     }
 
     async fn bring_up_to_date(
@@ -81,6 +84,7 @@ impl Send {
         chatwoot: &Chatwoot,
         channel: &Channel,
         conversation: &Conversation,
+        erased: bool,
     ) -> Result<Looked, BridgeError> {
         let listed_at = self.clients.clock.now();
         let oldest = conversation.known_since - LATE;
@@ -100,7 +104,8 @@ impl Send {
                 Reach::Lost => customer = None,
             }
         }
-        let with = With { chatwoot, channel, conversation, customer, thread: thread.as_ref(), until: task.until };
+        let with =
+            With { chatwoot, channel, conversation, customer, thread: thread.as_ref(), erased, until: task.until };
         let mut turn = Turn::begin(task, conversation);
         let mut untold = None;
         for at in 0..rows.len() {
@@ -274,13 +279,13 @@ impl Send {
         chatwoot: &Chatwoot,
         channel: &Channel,
         known: Option<Conversation>,
-    ) -> Result<Option<Conversation>, BridgeError> {
+    ) -> Result<Option<(Conversation, bool)>, BridgeError> {
         let Some(party) = chatwoot.party(task.hint.conversation).await? else { return Ok(None) };
         if party.inbox.is_some_and(|inbox| inbox != channel.inbox) {
             tracing::warn!(channel.id = %channel.phone_number_id, "a hint names a conversation of another inbox");
             return Ok(None);
         }
-        let customer = self.customer(channel, task.hint.conversation, &party).await?;
+        let (customer, erased) = self.customer(channel, task.hint.conversation, &party).await?;
         let now = self.clients.clock.now();
         let known = known.unwrap_or(Conversation {
             account: task.hint.account,
@@ -299,15 +304,33 @@ impl Send {
         });
         let adopted = Conversation { customer, ..known };
         self.clients.conversations.adopt(&adopted).await?;
-        Ok(Some(adopted))
+        Ok(Some((adopted, erased)))
     }
 
+    /// Whose conversation it is, and whether they are being erased, or were, and have not written again since.
     async fn customer(
         &self,
         channel: &Channel,
         conversation: ConversationId,
         party: &Party,
-    ) -> Result<Option<CustomerId>, BridgeError> {
+    ) -> Result<(Option<CustomerId>, bool), BridgeError> {
+        let customers = &self.clients.customers;
+        let known = self.known(channel, party).await?;
+        let erased = self.is_erased(known.as_ref(), party.contact.as_ref()).await?;
+        let contact = party.contact.as_ref().filter(|_| known.is_none() && !erased);
+        let Some((contact, phone)) = contact.and_then(|contact| Some((contact, contact.phone_number.as_deref()?)))
+        else {
+            return Ok((known, erased));
+        };
+        // Nobody we know: an agent begins. What they answer belongs into this conversation.
+        let identity = by_phone(phone);
+        let customer = customers.identify(channel.account, &identity, self.clients.clock.now()).await?;
+        customers.touch(&customer, &channel.phone_number_id, &identity, None, None).await?;
+        self.clients.conversations.bind(customers, &customer, channel, contact.id, conversation).await?;
+        Ok((Some(customer), false))
+    }
+
+    async fn known(&self, channel: &Channel, party: &Party) -> Result<Option<CustomerId>, BridgeError> {
         let customers = &self.clients.customers;
         let Some(contact) = &party.contact else { return Ok(None) };
         for id in [&party.source_id, &contact.identifier].into_iter().flatten() {
@@ -317,16 +340,12 @@ impl Send {
             }
         }
         let Some(phone) = &contact.phone_number else { return Ok(None) };
-        let identity = Identity { phone: Some(WaId::new(phone.trim_start_matches('+'))), ..Identity::default() };
-        if let Some(known) = customers.find(channel.account, &identity).await? {
-            return Ok(Some(known));
-        }
-        // Nobody we know: an agent begins. What they answer belongs into this conversation.
-        let customer = customers.identify(channel.account, &identity, self.clients.clock.now()).await?;
-        customers.touch(&customer, &channel.phone_number_id, &identity, None, None).await?;
-        self.clients.conversations.bind(customers, &customer, channel, contact.id, conversation).await?;
-        Ok(Some(customer))
+        Ok(customers.find(channel.account, &by_phone(phone)).await?)
     }
+}
+
+fn by_phone(phone: &str) -> Identity {
+    Identity { phone: Some(WaId::new(phone.trim_start_matches('+'))), ..Identity::default() }
 }
 
 /// A failed callback of Chatwoot's marks a message failed that is with the customer, or puts its own words over ours; the

@@ -16,7 +16,12 @@ use testkit_aws::Aws;
 use testkit_wire::MovableClock;
 use tokio::sync::Mutex;
 
-use crate::{balance::Balance, file_clock, schedule::Schedules};
+use crate::{
+    balance::Balance,
+    environments::{Failure, Functions},
+    file_clock,
+    schedule::Schedules,
+};
 
 pub(crate) type Answer = (StatusCode, Json<Value>);
 
@@ -27,6 +32,7 @@ pub(crate) struct Control {
     pub(crate) balance: Balance,
     pub(crate) clock: MovableClock,
     pub(crate) clock_file: PathBuf,
+    pub(crate) functions: Functions,
     pub(crate) schedules: Arc<Schedules>,
     /// One move of the clock at a time.
     pub(crate) moving: Mutex<()>,
@@ -98,8 +104,32 @@ pub(crate) async fn unknown() -> Answer {
     refused(StatusCode::NOT_FOUND, "the local runner has no such route")
 }
 
-async fn deletion() -> Answer {
-    refused(StatusCode::NOT_IMPLEMENTED, "erasure is not part of this build")
+/// What the operator does in the cloud by invoking the function.
+async fn deletion(State(control): State<Arc<Control>>, body: Bytes) -> Answer {
+    const EXPECTED: &str = "expected {\"phone\": \"+52…\"} or {\"user_id\": \"MX.…\"}, or {\"receipt\": code}";
+    let Ok(asked) = serde_json::from_slice::<Value>(&body) else { return refused(StatusCode::BAD_REQUEST, EXPECTED) };
+    let one_of = |asked: &Value| {
+        let members = asked.as_object().filter(|members| members.len() == 1)?;
+        members
+            .iter()
+            .all(|(name, value)| ["phone", "user_id", "receipt"].contains(&name.as_str()) && value.is_string())
+            .then_some(())
+    };
+    if one_of(&asked).is_none() {
+        return refused(StatusCode::BAD_REQUEST, EXPECTED);
+    }
+    let Some(function) = control.functions.get("deletion").map(Arc::clone) else {
+        return refused(StatusCode::NOT_FOUND, "this build has no function deletion");
+    };
+    match function.invoke(body).await {
+        Ok(answer) => match serde_json::from_slice(&answer) {
+            Ok(answer) => (StatusCode::OK, Json(answer)),
+            Err(_) => refused(StatusCode::INTERNAL_SERVER_ERROR, "the function's answer cannot be read"),
+        },
+        // The function's own word: the phone is none, there is no receipt yet.
+        Err(Failure::Function(why)) => refused(StatusCode::BAD_REQUEST, &why),
+        Err(failure) => refused(StatusCode::INTERNAL_SERVER_ERROR, &failure.to_string()),
+    }
 }
 
 fn refused(status: StatusCode, why: &str) -> Answer {

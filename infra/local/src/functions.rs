@@ -4,7 +4,8 @@ use domain::SharedClock;
 use lambda_runtime::Error;
 
 /// Every linked function by the name of its crate.
-pub(crate) const NAMES: [&str; 5] = ["webhook", "forward", "callback", "send", "reconcile"];
+pub(crate) const NAMES: [&str; 8] =
+    ["webhook", "forward", "callback", "send", "reconcile", "deletion", "erasure", "retention"];
 
 /// Runs one until its process ends.
 pub(crate) async fn run(name: &str, clock: SharedClock) -> Result<(), Error> {
@@ -14,6 +15,9 @@ pub(crate) async fn run(name: &str, clock: SharedClock) -> Result<(), Error> {
         "callback" => callback::run(clock).await,
         "send" => send::run(clock).await,
         "reconcile" => reconcile::run(clock).await,
+        "deletion" => deletion::run(clock).await,
+        "erasure" => erasure::run(clock).await,
+        "retention" => retention::run(clock).await,
         other => Err(format!("there is no function {other}").into()),
     }
 }

@@ -49,9 +49,11 @@ fn routes_are_the_contract_s() {
     assert_eq!(
         routes,
         [
+            "GET /deletion/{code} → deletion",
             "GET /webhooks/meta → webhook",
             "POST /callbacks/chatwoot/{phone_number_id} → callback",
             "POST /callbacks/chatwoot/{phone_number_id}/{secret} → callback",
+            "POST /deletion/meta → deletion",
             "POST /webhooks/meta → webhook",
         ]
     );
@@ -60,9 +62,13 @@ fn routes_are_the_contract_s() {
 #[test]
 fn batches_come_from_fifo_queues_with_dead_letters_kept_for_two_weeks() {
     let template = template();
-    for (function, queue) in [("forward", "lmotos-inbound.fifo"), ("send", "lmotos-outbound.fifo")] {
+    for (function, queue, batch) in [
+        ("forward", "lmotos-inbound.fifo", 10),
+        ("send", "lmotos-outbound.fifo", 10),
+        ("erasure", "lmotos-erasure.fifo", 1),
+    ] {
         let [mapping] = template.function(function).mappings.as_slice() else { panic!("{function} has one queue") };
-        assert_eq!((mapping.queue.as_str(), mapping.batch_size, mapping.reports_item_failures), (queue, 10, true));
+        assert_eq!((mapping.queue.as_str(), mapping.batch_size, mapping.reports_item_failures), (queue, batch, true));
         let find = |name: &str| &template.queues.iter().find(|queue| queue.name == name).unwrap().attributes;
         let redrive: Json = serde_json::from_str(&find(queue)["RedrivePolicy"]).unwrap();
         assert_eq!(redrive["maxReceiveCount"], 1000);
@@ -108,6 +114,7 @@ fn the_table_has_its_indexes_and_its_time_to_live() {
 #[test]
 fn schedules_are_rates() {
     assert_eq!(template().function("reconcile").schedules, [Rate(Duration::from_secs(300))]);
+    assert_eq!(template().function("retention").schedules, [Rate(Duration::from_secs(86_400))]);
     assert_eq!(Rate::parse("rate(1 day)").unwrap(), Rate(Duration::from_secs(86_400)));
     for wrong in ["rate(5 minute)", "rate(0 days)", "cron(0 3 * * ? *)", "rate(1 week)"] {
         assert!(Rate::parse(wrong).is_err(), "{wrong}");
@@ -130,20 +137,79 @@ fn a_wrong_template_fails_here() {
     assert!(refusal("rate(5 minutes)", "rate(5 minute)").contains("Reconcile"));
 }
 
+#[derive(Deserialize)]
+struct Policy {
+    retention_days: i64,
+    deletion_days: i64,
+    pitr_days: i64,
+    queue_days: i64,
+    log_days: i64,
+    confirm_hours: i64,
+    locale: String,
+    warn_days: Vec<i64>,
+}
+
+fn policy() -> Policy {
+    toml::from_str(include_str!("../../policy.toml")).unwrap()
+}
+
+#[test]
+fn the_privacy_page_says_what_the_policy_says() {
+    let page = include_str!("../../../docs/privacy.md");
+    let policy = policy();
+    let (es, en) = page.split_once("> **Retention and erasure.**").unwrap();
+    let en = en.split("## Data map").next().unwrap();
+    for (text, words) in [(es, "días"), (en, "days")] {
+        for days in [policy.retention_days, policy.deletion_days, policy.pitr_days] {
+            assert!(text.contains(&format!("**{days} {words}**")), "{days} {words}");
+        }
+        // No other number has a promise of its own.
+        assert_eq!(text.matches(&format!(" {words}**")).count(), 3);
+    }
+    let map = page.split("## Data map").nth(1).unwrap();
+    for (what, days) in [
+        ("Chatwoot (self-hosted)", policy.retention_days),
+        ("the DynamoDB table", policy.retention_days),
+        ("`inbound.fifo`", policy.queue_days),
+        ("`outbound.fifo`", policy.queue_days),
+        ("| dead letters", policy.queue_days),
+        ("CloudWatch Logs", policy.log_days),
+        ("point-in-time recovery", policy.pitr_days),
+    ] {
+        let line = map.lines().find(|line| line.contains(what)).unwrap();
+        assert!(line.contains(&format!("{days} days")), "{line}");
+    }
+    assert!(map.contains(&format!("starts after {} hours", policy.confirm_hours)));
+    let [first, second, third] = policy.warn_days[..] else { panic!("three warnings") };
+    assert!(map.contains(&format!("{first}, {second} and {third} days, and after {}", policy.deletion_days)));
+    for place in domain::erasure::Place::ALL {
+        assert!(map.contains(&format!("`{}`", place.word())), "{place:?}");
+    }
+    let queue = template().queues;
+    assert_eq!(store::QUEUES_KEEP_DAYS, policy.queue_days);
+    for queue in queue {
+        assert_eq!(
+            queue.attributes["MessageRetentionPeriod"],
+            (policy.queue_days * 86_400).to_string(),
+            "{}",
+            queue.name
+        );
+    }
+    assert!(policy.queue_days < policy.deletion_days);
+}
+
 #[test]
 fn the_template_says_what_the_policy_says() {
-    #[derive(Deserialize)]
-    struct Policy {
-        retention_days: i64,
-        deletion_days: i64,
-        pitr_days: i64,
-        log_days: i64,
-        locale: String,
-        warn_days: Vec<i64>,
-    }
-    let policy: Policy = toml::from_str(include_str!("../../policy.toml")).unwrap();
+    let policy = policy();
     let template = template();
-    for function in ["forward", "send", "reconcile"] {
+    let warn_days = policy.warn_days.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    for function in ["forward", "deletion", "erasure", "retention"] {
+        let environment = &template.function(function).environment;
+        assert_eq!(environment["DELETION_DAYS"], policy.deletion_days.to_string(), "{function}");
+        assert_eq!(environment["CONFIRM_HOURS"], policy.confirm_hours.to_string(), "{function}");
+        assert_eq!(environment["WARN_DAYS"], warn_days, "{function}");
+    }
+    for function in ["forward", "send", "reconcile", "erasure", "retention"] {
         let environment = &template.function(function).environment;
         assert_eq!(environment["LOCALE"], policy.locale, "{function}");
         assert_eq!(environment["RETENTION_DAYS"], policy.retention_days.to_string(), "{function}");
@@ -197,8 +263,7 @@ fn the_documentation_names_every_variable_and_who_gets_it() {
         .map(|(name, rest)| (name.to_owned(), rest.split(" |").next().unwrap_or_default().to_owned()))
         .collect();
     let expected = given.into_iter().map(|(name, mut functions)| {
-        functions
-            .sort_by_key(|name| ["webhook", "forward", "callback", "send", "reconcile"].iter().position(|n| n == name));
+        functions.sort_by_key(|name| functions::NAMES.iter().position(|known| known == name));
         let all = functions.len() == template.functions.len();
         (name, if all { "all".to_owned() } else { functions.join(", ") })
     });
@@ -224,6 +289,9 @@ async fn a_function_without_settings_names_all_that_it_misses() {
         ("send", send::Send::from_env(nothing(), clock.clone()).await.unwrap_err().to_string()),
         ("reconcile", reconcile::Reconcile::from_env(nothing(), clock.clone()).await.unwrap_err().to_string()),
         ("webhook", webhook::Webhook::from_env(nothing(), clock.clone()).unwrap_err().to_string()),
+        ("deletion", deletion::Deletion::from_env(nothing(), clock.clone()).unwrap_err().to_string()),
+        ("erasure", erasure::Eraser::from_env(nothing(), clock.clone()).await.unwrap_err().to_string()),
+        ("retention", retention::Retention::from_env(nothing(), clock.clone()).await.unwrap_err().to_string()),
         ("callback", callback::Callback::from_env(nothing(), clock).unwrap_err().to_string()),
     ];
     let template = Template::read(&surroundings()).unwrap();

@@ -171,6 +171,7 @@ impl World {
             balance,
             clock,
             clock_file,
+            functions: functions.clone(),
             schedules,
             moving: tokio::sync::Mutex::default(),
         };

@@ -12,8 +12,8 @@ use platform::{
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use store::{
-    Channels, Claims, Conversations, Counters, Customers, EarlyStatuses, Links, MissingFiles, Outbox, Paces, Profiles,
-    Rounds, Table, Traces,
+    Channels, Claims, Conversations, Counters, Customers, EarlyStatuses, Erasures, Links, MediaAtMeta, MissingFiles,
+    Outbox, Paces, Profiles, Rounds, Table, Tombstones, Traces,
 };
 use url::Url;
 use whatsapp::Graph;
@@ -59,20 +59,28 @@ pub struct Clients {
     pub customers: Customers,
     /// Statuses whose message is not known yet.
     pub early: EarlyStatuses,
+    /// Requests for erasure.
+    pub erasures: Erasures,
     /// Files that are still to come.
     pub files: MissingFiles,
     /// Links.
     pub links: Links,
+    /// Files at Meta.
+    pub media: MediaAtMeta,
     /// The outbox.
     pub outbox: Outbox,
     /// How many messages numbers send.
     pub paces: Paces,
     /// What customers call themselves and wish.
     pub profiles: Profiles,
+    /// Who was erased, and up to when.
+    pub tombstones: Tombstones,
     /// Messages taken back.
     pub traces: Traces,
     /// The rounds of `reconcile`.
     pub rounds: Rounds,
+    /// The table under all of them.
+    pub table: Table,
     http: Http,
     chatwoot_url: Url,
     app_secret: String,
@@ -135,13 +143,17 @@ impl Clients {
             counters: Counters::new(table.clone()),
             customers: Customers::new(table.clone(), key.clone()),
             early: EarlyStatuses::new(table.clone()),
+            erasures: Erasures::new(table.clone()),
             files: MissingFiles::new(table.clone()),
             links: Links::new(table.clone(), key.clone()),
+            media: MediaAtMeta::new(table.clone()),
             outbox: Outbox::new(table.clone()),
             paces: Paces::new(table.clone()),
             profiles: Profiles::new(table.clone(), key.clone()),
+            tombstones: Tombstones::new(table.clone(), key.clone()),
             traces: Traces::new(table.clone(), key.clone()),
-            rounds: Rounds::new(table),
+            rounds: Rounds::new(table.clone()),
+            table,
             sqs: aws.sqs,
             clock,
             locale,

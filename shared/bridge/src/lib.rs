@@ -5,12 +5,18 @@ mod clients;
 mod echo;
 mod error;
 mod offer;
+mod promise;
 mod standing;
 mod tell;
+mod wake;
+mod whom;
 
 pub use clients::{Clients, Settings, StartError};
 pub use echo::remove_echo;
 pub use error::BridgeError;
 pub use offer::offer;
+pub use promise::promise;
 pub use standing::is_ours;
 pub use tell::{tell, tell_news};
+pub use wake::wake;
+pub use whom::whom;

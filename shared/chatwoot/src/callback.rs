@@ -23,6 +23,19 @@ pub enum Meaning {
     Typing(Place),
     /// A conversation was resolved.
     Resolved(Place),
+    /// The labels of a conversation changed.
+    Labels(Labels),
+}
+
+/// Whose labels changed. Which they are now, only a look tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Labels {
+    /// The account it came from.
+    pub account: AccountId,
+    /// The inbox it came from.
+    pub inbox: InboxId,
+    /// The conversation.
+    pub conversation: ConversationId,
 }
 
 /// A conversation.
@@ -105,6 +118,7 @@ pub fn read(body: Authentic<'_>) -> Result<Meaning, Unreadable> {
         Some("message_updated") => true,
         Some("conversation_typing_on") => return Ok(typing(bytes)),
         Some("conversation_status_changed") => return Ok(status(bytes)),
+        Some("conversation_updated") => return Ok(labels(bytes)),
         Some(_) => return Ok(Meaning::Nothing("another event")),
         None => return Err(Unreadable),
     };
@@ -196,6 +210,30 @@ fn status(bytes: &[u8]) -> Meaning {
     }
 }
 
+/// The conversation stands at the root; the account only since 4.14.2, and before that in its last message.
+fn labels(bytes: &[u8]) -> Meaning {
+    #[derive(Deserialize)]
+    struct Changed {
+        #[serde(flatten)]
+        told: Told,
+        #[serde(default)]
+        changed_attributes: Option<serde_json::Value>,
+        #[serde(default)]
+        messages: Option<serde_json::Value>,
+    }
+    let Ok(changed) = serde_json::from_slice::<Changed>(bytes) else { return Meaning::Nothing("another event") };
+    let changes = changed.changed_attributes.as_ref().and_then(serde_json::Value::as_array);
+    let is_about_labels = changes.into_iter().flatten().any(|change| change.get("label_list").is_some());
+    let inside = || changed.messages.as_ref()?.get(0)?.get("account_id")?.as_i64().map(AccountId);
+    let place = changed.told.place();
+    match place.account.or_else(inside) {
+        Some(account) if is_about_labels => {
+            Meaning::Labels(Labels { account, inbox: place.inbox, conversation: place.conversation })
+        }
+        _ => Meaning::Nothing("another event"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -240,6 +278,10 @@ mod tests {
                 }
                 Meaning::Command(look) => panic!("{name}: {look:?}"),
                 Meaning::Nothing(why) => assert!(!expected, "{name}: {why}"),
+                Meaning::Labels(labels) => {
+                    assert!(!expected && name.contains("label"), "{name}: {labels:?}");
+                    assert_eq!(labels.inbox, InboxId(14));
+                }
             }
         }
         assert!(seen >= 26);

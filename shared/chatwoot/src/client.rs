@@ -51,6 +51,11 @@ impl Chatwoot {
         self.authorized(self.client.get(url))
     }
 
+    /// The same with a body.
+    pub(crate) fn post(&self, url: Url) -> RequestBuilder {
+        self.authorized(self.client.post(url))
+    }
+
     fn authorized(&self, request: RequestBuilder) -> RequestBuilder {
         request
             .header("api_access_token", self.token.clone())
@@ -66,6 +71,12 @@ impl Chatwoot {
         }
         let body = response.bytes().await.map_err(ChatwootError::of)?;
         serde_json::from_slice(&body).map_err(|_| ChatwootError::NoAnswer(None))
+    }
+
+    /// A call whose answer has no body worth reading.
+    pub(crate) async fn done(&self, request: RequestBuilder) -> Result<(), ChatwootError> {
+        let status = request.send().await.map_err(ChatwootError::of)?.status();
+        if status.is_success() { Ok(()) } else { Err(ChatwootError::status(status)) }
     }
 
     pub(crate) fn url(&self, path: &[&str]) -> Url {

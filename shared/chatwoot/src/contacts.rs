@@ -76,6 +76,11 @@ impl Chatwoot {
 
     /// The contact with that value of an attribute, `identifier` or `phone_number`.
     pub async fn contact_with(&self, attribute: &str, value: &str) -> Result<Option<Contact>, ChatwootError> {
+        Ok(self.contacts_with(attribute, value).await?.into_iter().next())
+    }
+
+    /// All contacts with that value of an attribute; Chatwoot's rule that a phone is one contact's does not hold in a race.
+    pub async fn contacts_with(&self, attribute: &str, value: &str) -> Result<Vec<Contact>, ChatwootError> {
         #[derive(Deserialize)]
         struct Answer {
             payload: Vec<Contact>,
@@ -89,7 +94,7 @@ impl Chatwoot {
             "identifier" => contact.identifier.as_deref() == Some(value),
             _ => contact.phone_number.as_deref() == Some(value),
         };
-        Ok(answer.and_then(|answer| answer.payload.into_iter().find(same)))
+        Ok(answer.into_iter().flat_map(|answer| answer.payload).filter(same).collect())
     }
 
     /// Makes a contact that stands in an inbox under our id.

@@ -6,6 +6,7 @@ pub mod callback;
 mod client;
 mod contacts;
 mod conversations;
+pub mod erasing;
 mod error;
 pub mod files;
 mod inboxes;

@@ -82,6 +82,9 @@ id!(/// A person towards one business portfolio ("BSUID"), minted by Meta; opaqu
 id!(/// A WhatsApp group, minted by Meta; holds the business number.
     private GroupId);
 
+id!(/// The code of an erasure request: random, and all that is needed to ask for its state.
+    public ConfirmationCode);
+
 number!(/// A Chatwoot account; unique in its installation.
     AccountId);
 number!(/// A Chatwoot inbox; unique in its installation.
@@ -97,6 +100,13 @@ impl CustomerId {
     /// Mints a new one.
     pub fn mint() -> Self {
         Self(uuid::Uuid::now_v7().to_string())
+    }
+}
+
+impl ConfirmationCode {
+    /// Makes a new one, which tells nothing and cannot be guessed.
+    pub fn mint() -> Self {
+        Self(uuid::Uuid::new_v4().simple().to_string())
     }
 }
 

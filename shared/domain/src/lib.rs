@@ -7,10 +7,12 @@ pub mod channel;
 pub mod clock;
 pub mod command;
 pub mod delivery;
+pub mod erasure;
 pub mod failure;
 mod id;
 pub mod identity;
 pub mod markup;
+pub mod mention;
 pub mod message;
 pub mod outgoing;
 pub mod pacing;
@@ -26,10 +28,11 @@ pub mod words;
 pub use channel::Channel;
 pub use clock::{Clock, SharedClock, SystemClock, Timestamp};
 pub use delivery::{Delivery, StatusUpdate};
+pub use erasure::Erasure;
 pub use failure::{Class, Classify};
 pub use id::{
-    AccountId, ContactId, ConversationId, CustomerId, GroupId, InboxId, MediaId, MessageId, PhoneNumberId, Subject,
-    UserId, WaId, WabaId, Wamid,
+    AccountId, ConfirmationCode, ContactId, ConversationId, CustomerId, GroupId, InboxId, MediaId, MessageId,
+    PhoneNumberId, Subject, UserId, WaId, WabaId, Wamid,
 };
 pub use identity::{Address, Alias, Identity};
 pub use message::{Author, Content, Message};
@@ -37,6 +40,6 @@ pub use outgoing::{Outcome, Outgoing, Part, Reference};
 pub use pricing::Pricing;
 pub use refusals::NO_CODE;
 pub use subject::SubjectKey;
-pub use task::{FileHint, Hint, InboundTask, OutboundTask, Typing, Written};
+pub use task::{ErasureTask, FileHint, Hint, InboundTask, OutboundTask, Probe, Typing, Written};
 pub use window::Window;
 pub use words::Locale;

@@ -21,6 +21,8 @@ pub enum Kind {
     Item,
     /// What somebody calls themselves.
     Profile,
+    /// An administrator, by the id Meta's app has of them.
+    Administrator,
 }
 
 /// The key behind all subjects. Replacing it ends all linkage to older ones.
@@ -51,10 +53,30 @@ impl SubjectKey {
         Subject::new(hex::encode(&mac.finalize().into_bytes()[..16]))
     }
 
+    /// The signature of a receipt: HMAC-SHA256 in hex.
+    pub fn receipt_tag(&self, receipt: &[u8]) -> String {
+        hex::encode(self.keyed().chain_update(b"receipt\0").chain_update(receipt).finalize().into_bytes())
+    }
+
+    /// Whether this is the signature, compared in constant time.
+    pub fn is_receipt_tag(&self, receipt: &[u8], tag: &str) -> bool {
+        let Ok(tag) = hex::decode(tag) else { return false };
+        self.keyed().chain_update(b"receipt\0").chain_update(receipt).verify_slice(&tag).is_ok()
+    }
+
+    /// Which key signs receipts, without telling the key: another key has another version.
+    pub fn receipt_key_version(&self) -> String {
+        let tag = self.keyed().chain_update(b"receipt key\0").finalize().into_bytes();
+        format!("v1-{}", hex::encode(&tag[..4]))
+    }
+
     #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
+    fn keyed(&self) -> Hmac<Sha256> {
+        Hmac::<Sha256>::new_from_slice(self.0.expose_secret().as_bytes()).expect("HMAC takes any key length")
+    }
+
     fn mac(&self, kind: Kind) -> Hmac<Sha256> {
-        let mut mac =
-            Hmac::<Sha256>::new_from_slice(self.0.expose_secret().as_bytes()).expect("HMAC takes any key length");
+        let mut mac = self.keyed();
         mac.update(match kind {
             Kind::Phone => b"phone\0",
             Kind::User => b"user\0",
@@ -62,6 +84,7 @@ impl SubjectKey {
             Kind::Wamid => b"wamid\0",
             Kind::Item => b"item\0",
             Kind::Profile => b"profile\0",
+            Kind::Administrator => b"administrator\0",
         });
         mac
     }

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AccountId, ConversationId, Message, MessageId, PhoneNumberId, StatusUpdate, Subject, Timestamp, WabaId,
-    template::Picked,
+    AccountId, ConfirmationCode, ConversationId, Message, MessageId, PhoneNumberId, StatusUpdate, Subject, Timestamp,
+    WabaId, template::Picked,
 };
 
 /// A task on `inbound.fifo`: one item of a webhook.
@@ -19,6 +19,42 @@ pub enum InboundTask {
     NoticeV1(Notice),
     /// A file of an earlier message that could not be fetched then: ask for it again. Given by `reconcile`, no item of Meta's.
     FileV1(FileHint),
+    /// A mark an erasure puts behind everything in a group: once it comes out, nothing from before it is left there.
+    ProbeV1(Probe),
+}
+
+/// Which erasure waits for a group, and which one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probe {
+    /// Stands for it where a task needs one.
+    pub item: Subject,
+    /// The erasure.
+    pub code: ConfirmationCode,
+    /// The group it was put into.
+    pub group: String,
+}
+
+/// A task on `erasure.fifo`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "task", rename_all = "snake_case")]
+pub enum ErasureTask {
+    /// Bring this request further.
+    RequestV1 {
+        /// Which.
+        code: ConfirmationCode,
+    },
+    /// The labels of a conversation changed: an agent may have asked for an erasure, or withdrawn it.
+    LabelsV1(Hint),
+}
+
+impl ErasureTask {
+    /// The group in which it keeps its order: one request, or one conversation.
+    pub fn group(&self) -> String {
+        match self {
+            Self::RequestV1 { code } => code.as_str().to_owned(),
+            Self::LabelsV1(hint) => format!("{}#{}", hint.account, hint.conversation),
+        }
+    }
 }
 
 /// Under which items are counted that name no number.
@@ -36,6 +72,7 @@ impl InboundTask {
             Self::StatusV1(status) => &status.item,
             Self::NoticeV1(notice) => &notice.item,
             Self::FileV1(file) => &file.item,
+            Self::ProbeV1(probe) => &probe.item,
         }
     }
 
@@ -46,6 +83,7 @@ impl InboundTask {
             Self::StatusV1(status) => status.channel.as_str(),
             Self::NoticeV1(notice) => notice.counted_under(),
             Self::FileV1(file) => file.channel.as_str(),
+            Self::ProbeV1(_) => NO_NUMBER,
         }
     }
 }
@@ -132,6 +170,8 @@ pub enum OutboundTask {
     TypingV1(Typing),
     /// An agent wrote a command.
     CommandV1(Written),
+    /// A mark an erasure puts behind everything in a group.
+    ProbeV1(Probe),
 }
 
 impl OutboundTask {
@@ -142,6 +182,7 @@ impl OutboundTask {
             Self::HintV1(hint) => format!("{}#{}", hint.channel, hint.conversation),
             Self::TypingV1(typing) => format!("{}#{}#typing", typing.channel, typing.conversation),
             Self::CommandV1(command) => format!("{}#{}#commands", command.channel, command.conversation),
+            Self::ProbeV1(probe) => probe.group.clone(),
         }
     }
 }

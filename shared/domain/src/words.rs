@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{message::MediaKind, refusals, template::Fault};
 
 pub mod asked;
+pub mod deletion;
 pub mod inbound;
 pub mod outbound;
 pub mod report;
@@ -91,6 +92,8 @@ pub enum Trouble {
     NoRecipient,
     /// The channel was paused, restricted or disconnected for too long.
     ChannelDown,
+    /// The person asked that their data be erased.
+    Erased,
 }
 
 impl Trouble {
@@ -148,6 +151,10 @@ impl Trouble {
             Self::ChannelDown => (
                 "No entregado: el número no pudo enviar por WhatsApp y pasaron 24 h; avisa al operador y escribe con una plantilla cuando vuelva.",
                 "Not delivered: the number could not send on WhatsApp and 24 h have passed; tell the operator and write with a template when it is back.",
+            ),
+            Self::Erased => (
+                "No entregado: esta persona pidió borrar sus datos; solo se le puede responder si vuelve a escribir.",
+                "Not delivered: this person asked that their data be erased; they can only be answered once they write again.",
             ),
             Self::Template { fault } => return fault.say(locale).to_owned(),
             Self::Refused { code } => return refusals::say(code, locale),

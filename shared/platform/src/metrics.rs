@@ -48,9 +48,25 @@ pub enum Metric {
     Waiting,
     /// Customers' files that are still to be fetched.
     FilesMissing,
+    /// Erasures that were asked for.
+    ErasureAsked,
+    /// Erasures that are done.
+    Erased,
+    /// Erasures that are open.
+    ErasureOpen,
+    /// Erasures that are open on a day of warning.
+    ErasureWarning,
+    /// Erasures that are open after the promised days.
+    ErasureBreach,
+    /// Customers whose time to be kept is over.
+    RetentionDue,
+    /// Customers whose time is over and who are kept for a label.
+    RetentionHeld,
+    /// Things that are still there after their time.
+    Overdue,
 }
 
-const ALL: [Metric; 17] = [
+const ALL: [Metric; 25] = [
     Metric::Received,
     Metric::Forwarded,
     Metric::Duplicate,
@@ -68,6 +84,14 @@ const ALL: [Metric; 17] = [
     Metric::Difference,
     Metric::Waiting,
     Metric::FilesMissing,
+    Metric::ErasureAsked,
+    Metric::Erased,
+    Metric::ErasureOpen,
+    Metric::ErasureWarning,
+    Metric::ErasureBreach,
+    Metric::RetentionDue,
+    Metric::RetentionHeld,
+    Metric::Overdue,
 ];
 
 impl Metric {

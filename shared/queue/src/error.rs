@@ -26,7 +26,8 @@ pub enum QueueError {
 }
 
 impl QueueError {
-    pub(crate) fn call<E, R>(error: SdkError<E, R>) -> Self
+    /// A call to SQS that failed.
+    pub fn call<E, R>(error: SdkError<E, R>) -> Self
     where
         E: std::error::Error + Send + Sync + 'static,
         R: std::fmt::Debug + Send + Sync + 'static,

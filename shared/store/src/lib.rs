@@ -12,44 +12,65 @@
 //! | link | `wamid#hash` / `link` | WhatsApp message ↔ Chatwoot message |
 //! | trace | `wamid#hash` / `trace` | that a WhatsApp message was taken back; further Chatwoot messages with its words |
 //! | early status | `early#channel` / hash of its item | a status whose message is not known yet |
+//! | media | `media#channel` / media id | a file at Meta and whose it is, as long as Meta keeps it |
 //! | missing file | `file#channel` / hash of its item | a file still at Meta, and the message that stands for it |
 //! | claim | `claim#hash` / `claim` | who is at work on an item, or that it is done, and where it is counted |
 //! | counter | `counter#channel` / `day#shard` | the balance sheet |
 //! | pace | `pace#channel` / second | how many messages a number sends in that second |
 //! | watch | `watch#channel` / `account#conversation` | a conversation in which something waits, or may be retried |
+//! | erasure | `erasure#code` / `ledger` | a request for erasure: its state, its clock, what was done; nobody's name |
+//! | target | `erasure#code` / `target` | whom an open request is about: ids and addresses, gone when it is closed |
+//! | probe | `erasure#code` / `probe#queue#group` | a mark that has not come out of a message group yet |
+//! | dropped | `erasure#code` / `dropped` | how much on its way in was dropped for a request |
+//! | open erasure | `erasures` / code | that a request is not closed |
+//! | request | `request#hash` / `request` | under which code something was asked for |
+//! | sweep | `sweep` / its name | where a daily sweep goes on that did not come to its end |
+//! | tombstone | `tombstone#hash` / `tombstone` | up to when what somebody sent is erased, and whether that is still underway |
 //! | round | `round#channel` / `round` | when `reconcile` last went through |
 
 mod alias_writes;
+mod belongings;
 mod channels;
 mod claims;
 mod conversations;
 mod counters;
 mod customers;
 mod early;
+mod erasure_requests;
+mod erasures;
 mod error;
 mod files;
 mod identities;
 mod links;
+mod media;
 mod moves;
 mod outbox;
 mod paces;
 mod profiles;
+mod restore;
 mod rounds;
 mod table;
+mod tombstones;
 mod traces;
 
+pub use belongings::Belongings;
 pub use channels::Channels;
 pub use claims::{Claim, Claims, Excused, Held};
 pub use conversations::{Conversation, Conversations, Found, Heard};
 pub use counters::{Counters, Fate, QUEUES_KEEP_DAYS, Sheet};
 pub use customers::{Customers, Reach, Thread};
 pub use early::{EarlyStatus, EarlyStatuses};
+pub use erasure_requests::{Asked, ErasureRequests};
+pub use erasures::{Entry as ErasureEntry, Erasures, Target};
 pub use error::StoreError;
 pub use files::{FIRST_GAP, MissingFile, MissingFiles, is_at_meta};
 pub use links::{Link, Links, Met};
+pub use media::MediaAtMeta;
 pub use outbox::{Entry, Outbox};
 pub use paces::Paces;
 pub use profiles::Profiles;
+pub use restore::{Reapplied, Restore};
 pub use rounds::Rounds;
 pub use table::Table;
+pub use tombstones::{Barred, Tombstone, Tombstones};
 pub use traces::{Trace, Traces};

@@ -143,6 +143,29 @@ impl Table {
         }
     }
 
+    /// All items of the whole table that a filter lets through, past their end or not. For the operator, and for what comes once
+    /// a day.
+    pub(crate) async fn scan(&self, filter: &str, values: Item) -> Result<Vec<Item>, StoreError> {
+        let (mut out, mut start) = (Vec::new(), None);
+        loop {
+            let page = self
+                .client
+                .scan()
+                .table_name(&self.name)
+                .filter_expression(filter)
+                .set_expression_attribute_values(Some(values.clone()))
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .map_err(StoreError::call)?;
+            out.extend(page.items.unwrap_or_default());
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                return Ok(out);
+            }
+        }
+    }
+
     /// How many items a partition has.
     pub(crate) async fn count(&self, pk: &str) -> Result<u64, StoreError> {
         let (mut count, mut start) = (0, None);

@@ -9,10 +9,13 @@ use axum::{
     http::{Response, StatusCode},
 };
 use callback::Callback;
+use deletion::Deletion;
 use domain::{Locale, SharedClock, Timestamp};
+use erasure::Eraser;
 use forward::Forward;
 use local::stage::{Batch, Stage};
 use reconcile::{Balance, Reconcile};
+use retention::{Report, Retention};
 use send::Send;
 use serde_json::Value;
 use testkit_chatwoot::{Chatwoot, Inbox};
@@ -60,7 +63,10 @@ pub struct World {
     forward: Forward,
     send: Send,
     reconcile: Reconcile,
+    eraser: Eraser,
+    retention: Retention,
     front: Arc<Server>,
+    doors: Arc<Doors>,
 }
 
 /// What stands behind the front door.
@@ -68,6 +74,7 @@ struct Doors {
     stage: Arc<Stage>,
     webhook: Webhook,
     callback: Callback,
+    deletion: Deletion,
 }
 
 impl World {
@@ -94,9 +101,11 @@ impl World {
         let doors = Doors {
             webhook: Webhook::from_env(stage.environment("webhook")?, shared.clone())?,
             callback: Callback::from_env(stage.environment("callback")?, shared.clone())?,
+            deletion: Deletion::from_env(stage.environment("deletion")?, shared.clone())?,
             stage: stage.clone(),
         };
-        let router = Router::new().fallback(enter).with_state(Arc::new(doors));
+        let doors = Arc::new(doors);
+        let router = Router::new().fallback(enter).with_state(Arc::clone(&doors));
         let front = Arc::new(Server::start(loopback(), router, Faults::default()).await?);
         meta.set_webhook(&format!("{}/webhooks/meta", front.url()));
         for (inbox, channel) in [(14, CHANNEL), (15, COEXISTENCE_CHANNEL)] {
@@ -110,12 +119,15 @@ impl World {
         Ok(Self {
             forward: Box::pin(Forward::from_env(environment("forward")?, shared.clone())).await?,
             send: Box::pin(Send::from_env(environment("send")?, shared.clone())).await?,
-            reconcile: Box::pin(Reconcile::from_env(stage.environment("reconcile")?, shared)).await?,
+            reconcile: Box::pin(Reconcile::from_env(stage.environment("reconcile")?, shared.clone())).await?,
+            eraser: Box::pin(Eraser::from_env(environment("erasure")?, shared.clone())).await?,
+            retention: Box::pin(Retention::from_env(environment("retention")?, shared)).await?,
             clock,
             stage,
             meta,
             chatwoot,
             front,
+            doors,
         })
     }
 
@@ -147,9 +159,10 @@ impl World {
             self.calm().await;
             let forwarded = self.forward_once().await?;
             let sent = self.send_once().await?;
-            if !forwarded && !sent {
+            let erased = self.erase_once().await?;
+            if !forwarded && !sent && !erased {
                 self.calm().await;
-                if !self.forward_once().await? && !self.send_once().await? {
+                if !self.forward_once().await? && !self.send_once().await? && !self.erase_once().await? {
                     return Ok(());
                 }
             }
@@ -202,6 +215,41 @@ impl World {
         };
         self.stage.settle(&batch, &serde_json::to_value(answer)?);
         Ok(false)
+    }
+
+    /// One batch through `erasure`; tells whether there was one.
+    pub async fn erase_once(&self) -> anyhow::Result<bool> {
+        let Some(batch) = self.stage.batch("erasure").await? else { return Ok(false) };
+        let answer = Box::pin(self.eraser.handle(event(&batch)?, INVOCATION)).await;
+        self.stage.settle(&batch, &serde_json::to_value(answer)?);
+        Ok(true)
+    }
+
+    /// One batch through `erasure`, killed at its `awaits`-th await. Tells whether it was.
+    pub async fn erase_killed(&self, awaits: usize) -> anyhow::Result<bool> {
+        let batch = self.stage.batch("erasure").await?.context("there is nothing to erase")?;
+        let work = StopAfter::new(self.eraser.handle(event(&batch)?, INVOCATION), awaits);
+        let Some(answer) = work.await else {
+            arrived().await;
+            return Ok(true);
+        };
+        self.stage.settle(&batch, &serde_json::to_value(answer)?);
+        Ok(false)
+    }
+
+    /// The operator's word to `deletion`.
+    pub async fn operator(&self, word: Value) -> anyhow::Result<Value> {
+        Box::pin(self.doors.deletion.invoke(word)).await.map_err(|error| anyhow::anyhow!("{error}"))
+    }
+
+    /// The daily run of `retention`.
+    pub async fn retention(&self) -> anyhow::Result<Report> {
+        Ok(Box::pin(self.retention.handle()).await?)
+    }
+
+    /// What the daily run would do.
+    pub async fn retention_dry_run(&self) -> anyhow::Result<Report> {
+        Ok(Box::pin(self.retention.dry_run()).await?)
     }
 
     /// One round of `reconcile`.
@@ -328,6 +376,7 @@ async fn enter(State(doors): State<Arc<Doors>>, request: Request) -> Response<Bo
         let request = lambda_http::request::from_str(&event.to_string())?;
         let response = match function {
             "webhook" => doors.webhook.handle(request).await,
+            "deletion" => Box::pin(doors.deletion.handle(request, "https://api.example.com")).await,
             _ => doors.callback.handle(request).await,
         };
         Ok::<_, anyhow::Error>(response.map(|body| Body::from(body.to_vec())))

@@ -198,7 +198,16 @@ impl Graph {
         self.call(self.client.get(url).timeout(CALL), token).await
     }
 
-    async fn call<T: DeserializeOwned>(
+    /// A call that deletes.
+    pub(crate) fn deletion(&self, path: &[&str], query: &[(&str, &str)]) -> reqwest::RequestBuilder {
+        let mut url = self.at(path);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        self.client.delete(url).timeout(CALL)
+    }
+
+    pub(crate) async fn call<T: DeserializeOwned>(
         &self,
         request: reqwest::RequestBuilder,
         token: &SecretString,

@@ -31,6 +31,11 @@ impl AppSecret {
         self.mac(body)?.verify_slice(&tag).ok().map(|()| Verified(body))
     }
 
+    /// Whether this is the signature of these bytes, compared in constant time.
+    pub(crate) fn signed(&self, signature: &[u8], bytes: &[u8]) -> bool {
+        self.mac(bytes).is_some_and(|mac| mac.verify_slice(signature).is_ok())
+    }
+
     fn mac(&self, body: &[u8]) -> Option<Hmac<Sha256>> {
         let mac = Hmac::<Sha256>::new_from_slice(self.0.expose_secret().as_bytes()).ok()?;
         Some(mac.chain_update(body))

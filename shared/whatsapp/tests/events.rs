@@ -111,6 +111,7 @@ fn the_queue_of_forward_holds_what_webhook_enqueues() {
             InboundTask::StatusV1(_) => "status",
             InboundTask::NoticeV1(_) => "notice",
             InboundTask::FileV1(_) => "file",
+            InboundTask::ProbeV1(_) => "probe",
         });
         // A letter of its own for each receipt: repeats are for the claims to find out.
         let letter = record["attributes"]["MessageDeduplicationId"].as_str().expect("an id");

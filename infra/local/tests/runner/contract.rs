@@ -15,7 +15,7 @@ fn it_says_where_everything_is_and_ends_when_told() {
         assert!(runner.said(name).starts_with("http://127.0.0.1:"), "{name}");
     }
     let queues: Vec<&str> = runner.said("queues").split(' ').collect();
-    assert_eq!(queues.len(), 4);
+    assert_eq!(queues.len(), 6);
     for queue in queues {
         assert_eq!(runner.messages(queue, "waiting").len(), 0);
     }
@@ -44,7 +44,7 @@ fn the_clock_moves_forward_and_never_back() {
 #[test]
 fn unknown_paths_and_schedules_are_refused_in_words() {
     let runner = Runner::start(&[]);
-    for (path, status) in [("/_local/run/nobody", 404), ("/_local/nobody", 404), ("/_local/deletion", 501)] {
+    for (path, status) in [("/_local/run/nobody", 404), ("/_local/nobody", 404), ("/_local/deletion", 400)] {
         let refused = runner.post(path, "{}");
         assert_eq!(refused.status, status, "{path}");
         assert!(refused.json()["error"].is_string(), "{path}");
@@ -87,7 +87,7 @@ fn with_real_servers_it_has_no_simulators() {
 #[test]
 fn each_function_is_a_process_of_its_own_and_ends_with_the_runner() {
     let data = tempfile::tempdir().unwrap();
-    let every = ["callback", "forward", "reconcile", "send", "webhook"];
+    let every = ["callback", "deletion", "erasure", "forward", "reconcile", "retention", "send", "webhook"];
 
     let runner = Runner::start(&["--data", data.path().to_str().unwrap()]);
     eventually("a process of each function", || function_processes(data.path()) == every);

@@ -5,6 +5,7 @@
 mod canary;
 mod canary_stage;
 mod contract;
+mod forgotten;
 mod killed;
 mod large_files;
 mod page;

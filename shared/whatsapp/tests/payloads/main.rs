@@ -104,7 +104,7 @@ fn line(task: &InboundTask) -> String {
             let number = if notice.channel.is_some() { ", number" } else { "" };
             format!("notice: {about}, {}{number}", notice.field)
         }
-        InboundTask::FileV1(_) => unreachable!("no body of Meta's becomes one"),
+        InboundTask::FileV1(_) | InboundTask::ProbeV1(_) => unreachable!("no body of Meta's becomes one"),
     }
 }
 

@@ -1,0 +1,57 @@
+//! Answers, and the shape in which API Gateway wants them.
+
+use lambda_http::{Body, Response, http::StatusCode};
+use serde_json::{Value, json};
+
+/// Nothing but a status.
+pub(crate) fn empty(status: u16) -> Response<Body> {
+    with(status, None, Body::Empty)
+}
+
+/// A JSON document that nobody keeps.
+pub(crate) fn json(status: u16, value: &Value) -> Response<Body> {
+    with(status, Some("application/json"), Body::Text(value.to_string()))
+}
+
+/// A page that nobody keeps, lists or frames, and that loads nothing.
+pub(crate) fn html(page: String) -> Response<Body> {
+    with(200, Some("text/html; charset=utf-8"), Body::Text(page))
+}
+
+fn with(status: u16, content_type: Option<&'static str>, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
+    let Some(content_type) = content_type else { return response };
+    let headers = [
+        ("content-type", content_type),
+        ("cache-control", "no-store"),
+        ("referrer-policy", "no-referrer"),
+        ("x-robots-tag", "noindex, nofollow"),
+        ("x-content-type-options", "nosniff"),
+        ("vary", "accept, accept-language"),
+        (
+            "content-security-policy",
+            "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        ),
+    ];
+    for (name, value) in headers {
+        response.headers_mut().insert(name, lambda_http::http::HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// What a function that takes other events as well has to answer (payload format 2.0).
+pub(crate) fn event(response: Response<Body>) -> Value {
+    let headers: serde_json::Map<String, Value> = response
+        .headers()
+        .iter()
+        .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.into())))
+        .collect();
+    let body = match response.body() {
+        Body::Text(text) => text.as_str(),
+        _ => "",
+    };
+    json!({
+        "statusCode": response.status().as_u16(), "headers": headers, "body": body, "isBase64Encoded": false, "cookies": [],
+    })
+}

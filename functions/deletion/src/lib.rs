@@ -1,0 +1,220 @@
+//! Where an erasure is asked for and looked up: Meta's data deletion callback (`POST /deletion/meta`), the public page of a
+//! request (`GET /deletion/{code}`), and the operator's own calls, which come past the API.
+
+mod answer;
+mod operator;
+mod page;
+
+use domain::{
+    ConfirmationCode, Locale, SharedClock, SubjectKey,
+    erasure::{Door, Promise},
+    subject::Kind,
+};
+use lambda_http::{Body, Request, RequestExt as _, Response, http::Method};
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use platform::{AppSecrets, ConfigError, Environment, Metric, Metrics, SecretError, Secrets, aws::Aws};
+use queue::{Queue, QueueError};
+use serde_json::{Value, json};
+use store::{ErasureRequests, Erasures, StoreError, Table, Target};
+use uuid::Uuid;
+use whatsapp::{
+    AppSecret,
+    signed_request::{NotSigned, SignedRequest},
+};
+
+pub use crate::operator::{Command, Refused};
+
+/// As for every body that comes in.
+const LIMIT: usize = 4 * 1024 * 1024;
+
+/// Meta repeats for a week; what is older is asked anew.
+const GOOD_FOR: std::time::Duration = std::time::Duration::from_secs(7 * 86_400);
+
+/// How far Meta's clock may be ahead.
+const AHEAD: std::time::Duration = std::time::Duration::from_secs(3600);
+
+/// The function's settings and clients.
+#[derive(Debug)]
+pub struct Deletion {
+    clock: SharedClock,
+    secrets: Secrets,
+    app_secret: String,
+    locale: Locale,
+    promise: Promise,
+    table: Table,
+    queue: Queue,
+    metrics: Metrics,
+}
+
+/// Why a request could not be taken; whoever asked asks again.
+#[derive(Debug, thiserror::Error)]
+pub enum Trouble {
+    /// The table.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The queue.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// The secret.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+}
+
+/// Serves invocations until the process ends.
+pub async fn run(clock: SharedClock) -> Result<(), Error> {
+    let deletion = &Deletion::from_env(Environment::process(), clock)?;
+    lambda_runtime::run(service_fn(async |event: LambdaEvent<Value>| Box::pin(deletion.invoke(event.payload)).await))
+        .await
+}
+
+impl Deletion {
+    /// Reads the settings.
+    pub fn from_env(mut env: Environment, clock: SharedClock) -> Result<Self, ConfigError> {
+        let aws = Aws::from_env(&mut env);
+        let app_secret = env.text("APP_SECRET");
+        let queue = env.text("ERASURE_QUEUE_URL");
+        let table = env.text("TABLE_NAME");
+        let stage = env.text("STAGE");
+        let locale = env.parsed::<Locale>("LOCALE");
+        let promise = bridge::promise(&mut env);
+        let (Some(aws), Some(app_secret), Some(queue), Some(table), Some(stage), Some(locale), Some(promise)) =
+            (aws, app_secret, queue, table, stage, locale, promise)
+        else {
+            return Err(env.into_error());
+        };
+        Ok(Self {
+            secrets: Secrets::new(aws.secrets, clock.clone()),
+            app_secret,
+            locale,
+            promise,
+            // Nothing about a customer is written here; the ledger has times of its own.
+            table: Table::new(aws.dynamodb, table, clock.clone(), std::time::Duration::ZERO),
+            queue: Queue::new(aws.sqs, queue),
+            metrics: Metrics::new("deletion", stage),
+            clock,
+        })
+    }
+
+    /// One event: a request of the API, or the operator's own word.
+    pub async fn invoke(&self, event: Value) -> Result<Value, Error> {
+        if event.get("requestContext").is_none() {
+            let answered = self.operator(event).await;
+            self.metrics.emit(self.clock.now());
+            return answered;
+        }
+        let secure = event["headers"]["x-forwarded-proto"] != "http";
+        let host = event["requestContext"]["domainName"].as_str().unwrap_or_default().to_owned();
+        let request = lambda_http::request::from_str(&event.to_string())?;
+        let base = format!("{}://{host}", if secure { "https" } else { "http" });
+        Ok(answer::event(self.handle(request, &base).await))
+    }
+
+    /// Answers one request of the API, which is reached at `base`.
+    pub async fn handle(&self, request: Request, base: &str) -> Response<Body> {
+        let answered = match *request.method() {
+            Method::GET => self.show(&request).await,
+            Method::POST => self.meta(&request, base).await,
+            _ => Ok(answer::empty(400)),
+        };
+        let response = answered.unwrap_or_else(|error| {
+            tracing::error!(%error, "a request for erasure could not be answered");
+            answer::empty(500)
+        });
+        if response.status().is_client_error() {
+            self.metrics.count(Metric::Rejected);
+        }
+        self.metrics.emit(self.clock.now());
+        response
+    }
+
+    async fn show(&self, request: &Request) -> Result<Response<Body>, Trouble> {
+        let parameters = request.path_parameters();
+        let Some(code) = parameters.first("code").filter(|code| is_code(code)).map(ConfirmationCode::new) else {
+            return Ok(answer::empty(404));
+        };
+        let now = self.clock.now();
+        let entry = Erasures::new(self.table.clone()).get(&code).await?;
+        let Some((entry, shown)) = entry.and_then(|entry| entry.erasure.shown(now).map(|shown| (entry, shown))) else {
+            return Ok(answer::empty(404));
+        };
+        let days_left = entry.erasure.days_left(now);
+        let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        if page::wants_json(header("accept")) {
+            return Ok(answer::json(200, &json!({ "state": shown, "days_left": days_left })));
+        }
+        let wished = request.query_string_parameters();
+        let locale = page::language(wished.first("lang"), header("accept-language"), self.locale);
+        Ok(answer::html(page::compose(&code, shown, days_left, self.promise.deletion_days, locale)))
+    }
+
+    /// Meta asks for the administrator who did the signup, never for a customer.
+    async fn meta(&self, request: &Request, base: &str) -> Result<Response<Body>, Trouble> {
+        let body: &[u8] = request.body();
+        if body.len() > LIMIT {
+            return Ok(answer::empty(413));
+        }
+        let field = url::form_urlencoded::parse(body).find(|(name, _)| name == "signed_request");
+        let Some((_, signed)) = field else { return Ok(answer::empty(400)) };
+        let secrets = self.secrets.get::<AppSecrets>(&self.app_secret).await?;
+        let mut read = SignedRequest::read(&signed, &keys(&secrets));
+        if read == Err(NotSigned::Forged)
+            && let Some(renewed) = self.secrets.get_again::<AppSecrets>(&self.app_secret).await.ok().flatten()
+        {
+            read = SignedRequest::read(&signed, &keys(&renewed));
+        }
+        let asked = match read {
+            Ok(asked) => asked,
+            Err(NotSigned::Forged) => return Ok(answer::empty(401)),
+            Err(NotSigned::Unreadable) => return Ok(answer::empty(400)),
+        };
+        let administrator = SubjectKey::new(secrets.subject_key).subject(Kind::Administrator, &asked.user_id);
+        let target = Target { administrators: [administrator].into(), ..Target::default() };
+        if self.is_too_old(&asked) && self.requests().await?.known(&target).await?.is_none() {
+            return Ok(answer::empty(401));
+        }
+        let code = self.ask(Door::Meta, target).await?;
+        let url = format!("{base}/deletion/{code}");
+        Ok(answer::json(200, &json!({ "url": url, "confirmation_code": code })))
+    }
+
+    fn is_too_old(&self, asked: &SignedRequest) -> bool {
+        let now = self.clock.now();
+        let old = |at: domain::Timestamp| now.since(at) > GOOD_FOR || at.since(now) > AHEAD;
+        asked.expires.is_some_and(|end| end <= now) || asked.issued_at.is_some_and(old)
+    }
+
+    pub(crate) async fn requests(&self) -> Result<ErasureRequests, Trouble> {
+        let key = self.key().await?;
+        Ok(ErasureRequests::new(self.table.clone(), key, self.promise.clone()))
+    }
+
+    pub(crate) async fn key(&self) -> Result<SubjectKey, Trouble> {
+        Ok(SubjectKey::new(self.secrets.get::<AppSecrets>(&self.app_secret).await?.subject_key))
+    }
+
+    /// Opens a request, or finds the same one; either way somebody is woken to see to it.
+    pub(crate) async fn ask(&self, door: Door, target: Target) -> Result<ConfirmationCode, Trouble> {
+        let asked = self.requests().await?.ask(door, target, self.clock.now()).await?;
+        let erasure = asked.entry.erasure;
+        if asked.is_new {
+            self.metrics.count(Metric::ErasureAsked);
+            tracing::info!(erasure = %erasure.code, door = ?door, "an erasure was asked for");
+        }
+        if !erasure.is_closed() {
+            self.queue.send(bridge::wake(&erasure, Uuid::new_v4())?).await?;
+        }
+        Ok(erasure.code)
+    }
+}
+
+fn keys(secrets: &AppSecrets) -> Vec<AppSecret> {
+    [Some(&secrets.app_secret), secrets.app_secret_previous.as_ref()]
+        .into_iter()
+        .flatten()
+        .map(|secret| AppSecret::new(secret.clone()))
+        .collect()
+}
+
+fn is_code(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}

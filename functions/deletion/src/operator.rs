@@ -1,0 +1,96 @@
+//! What the operator asks past the API, on their own AWS credentials: `{"phone":…}` or `{"user_id":…}` opens a request,
+//! `{"receipt":…}` gives the signed receipt of one that is done.
+
+use domain::{
+    ConfirmationCode, UserId, WaId,
+    erasure::{Door, Receipt},
+};
+use lambda_runtime::Error;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use store::{Erasures, Target};
+
+use crate::Deletion;
+
+/// What the operator wants.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Command {
+    /// The erasure of whoever has this phone, in any usual spelling.
+    Phone(String),
+    /// The erasure of whoever has this user id.
+    UserId(String),
+    /// The receipt of a request.
+    Receipt(ConfirmationCode),
+}
+
+/// What cannot be asked like this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// It is none of the three.
+    #[error("expected exactly one of phone, user_id and receipt")]
+    Unreadable,
+    /// The phone has too few or too many digits.
+    #[error("a phone has 7 to 15 digits, its country's among them")]
+    NoPhone,
+    /// The user id is empty or too long.
+    #[error("a user id has 1 to 140 letters")]
+    NoUser,
+    /// There is no such request, or it is not done.
+    #[error("there is no receipt under this code")]
+    NoReceipt,
+}
+
+impl Deletion {
+    pub(crate) async fn operator(&self, event: Value) -> Result<Value, Error> {
+        let command: Command = serde_json::from_value(event).map_err(|_| Refused::Unreadable)?;
+        let target = match command {
+            Command::Receipt(code) => return self.receipt(&code).await,
+            Command::Phone(spelled) => {
+                let phone = phone(&spelled).ok_or(Refused::NoPhone)?;
+                Target { phones: [phone].into(), ..Target::default() }
+            }
+            Command::UserId(id) => {
+                let id = id.trim();
+                if id.is_empty() || id.len() > 140 {
+                    return Err(Refused::NoUser.into());
+                }
+                Target { users: [UserId::new(id)].into(), ..Target::default() }
+            }
+        };
+        Ok(json!({ "code": self.ask(Door::Operator, target).await? }))
+    }
+
+    async fn receipt(&self, code: &ConfirmationCode) -> Result<Value, Error> {
+        let entry = Erasures::new(self.table.clone()).get(code).await?;
+        let receipt = entry.and_then(|entry| Receipt::of(&entry.erasure)).ok_or(Refused::NoReceipt)?;
+        Ok(serde_json::to_value(receipt.sign(&self.key().await?)?)?)
+    }
+}
+
+/// The digits of a number as somebody typed it: `+`, `00`, blanks, dots, dashes, brackets.
+fn phone(spelled: &str) -> Option<WaId> {
+    let usual = |c: char| c.is_ascii_digit() || c.is_whitespace() || matches!(c, '+' | '-' | '.' | '(' | ')' | '/');
+    if !spelled.chars().all(usual) {
+        return None;
+    }
+    let digits: String = spelled.chars().filter(char::is_ascii_digit).collect();
+    let international =
+        if spelled.trim_start().starts_with('+') { &digits } else { digits.strip_prefix("00").unwrap_or(&digits) };
+    (7..=15).contains(&international.len()).then(|| WaId::new(international))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_phone_is_read_in_any_usual_spelling() {
+        for spelled in ["+52 1 55 5555 0123", "5215555550123", "0052 (1) 55-5555.0123", " +52/55 5555 0123"] {
+            assert_eq!(phone(spelled).unwrap().canonical(), "525555550123", "{spelled}");
+        }
+        for spelled in ["", "123", "MX.123456789", "55 5555 0123 ext 4", "12345678901234567"] {
+            assert_eq!(phone(spelled), None, "{spelled}");
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! The public page of a request: how far it is, in words, and nothing about anybody.
+
+use domain::{ConfirmationCode, Locale, erasure::Shown, words::deletion::Page};
+
+/// Whether JSON is asked for, and not a page.
+pub(crate) fn wants_json(accept: &str) -> bool {
+    let named = |kind: &str| accept.split(',').position(|one| one.split(';').next().unwrap_or_default().trim() == kind);
+    match (named("application/json"), named("text/html")) {
+        (Some(json), Some(html)) => json < html,
+        (json, _) => json.is_some(),
+    }
+}
+
+/// The language: the one that was asked for, the first of the browser's that is spoken here, or the dealer's.
+pub(crate) fn language(wished: Option<&str>, accepted: &str, usual: Locale) -> Locale {
+    let spoken = |tag: &str| tag.split(['-', ';']).next().unwrap_or_default().trim().to_ascii_lowercase().parse().ok();
+    wished.and_then(spoken).or_else(|| accepted.split(',').find_map(spoken)).unwrap_or(usual)
+}
+
+/// The page.
+pub(crate) fn compose(code: &ConfirmationCode, shown: Shown, days: u64, promised: u32, locale: Locale) -> String {
+    let (lang, other) = match locale {
+        Locale::Es => ("es", "en"),
+        Locale::En => ("en", "es"),
+    };
+    let (heading, words) = (shown.heading(locale), shown.explain(locale, days, promised));
+    let [title, label, outside, switch] =
+        [Page::Title, Page::Code, Page::Outside, Page::Other].map(|text| text.say(locale));
+    // A code is hexadecimal, and everything else is ours: there is nothing to escape.
+    format!(
+        r#"<!doctype html>
+<html lang="{lang}">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="robots" content="noindex, nofollow">
+<title>{heading} · {title}</title>
+<style>
+:root {{ color-scheme: light dark; }}
+body {{ margin: 0; font: 1.125rem/1.6 system-ui, sans-serif; color: #1b1b1b; background: #ffffff; }}
+main, nav {{ max-width: 34rem; margin: 0 auto; padding: 1rem 1.25rem; }}
+h1 {{ font-size: 1.75rem; line-height: 1.25; }}
+code {{ overflow-wrap: anywhere; }}
+a {{ color: #0b4f9e; }}
+@media (prefers-color-scheme: dark) {{ body {{ color: #f2f2f2; background: #161616; }} a {{ color: #9ecbff; }} }}
+</style>
+</head>
+<body>
+<main>
+<h1>{heading}</h1>
+<p>{words}</p>
+<p>{outside}</p>
+<p>{label}: <code translate="no">{code}</code></p>
+</main>
+<nav aria-label="Idioma / Language"><a href="?lang={other}" hreflang="{other}" lang="{other}">{switch}</a></nav>
+</body>
+</html>
+"#
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_asks_for_json_gets_it_and_a_browser_a_page_in_its_language() {
+        assert!(wants_json("application/json"));
+        assert!(wants_json("application/json; charset=utf-8, */*"));
+        assert!(!wants_json("text/html,application/xhtml+xml,*/*;q=0.8"));
+        assert!(!wants_json("text/html, application/json"));
+        assert!(!wants_json("*/*"));
+        assert_eq!(language(None, "en-US,en;q=0.9,es;q=0.8", Locale::Es), Locale::En);
+        assert_eq!(language(None, "de-DE, es;q=0.5", Locale::En), Locale::Es);
+        assert_eq!(language(Some("es"), "en", Locale::En), Locale::Es);
+        assert_eq!(language(Some("<b>"), "de", Locale::Es), Locale::Es);
+    }
+
+    /// What an accessibility checker looks for on a page of plain text.
+    #[test]
+    fn the_page_can_be_read_by_everybody() {
+        for (locale, lang) in [(Locale::Es, "es"), (Locale::En, "en")] {
+            for shown in [Shown::Received, Shown::Waiting, Shown::Erasing, Shown::Done, Shown::Failed] {
+                let page = compose(&ConfirmationCode::new("ab12"), shown, 3, 30, locale);
+                assert!(page.starts_with("<!doctype html>") && page.contains(&format!("<html lang=\"{lang}\">")));
+                for once in ["<title>", "<main>", "<h1>", "name=\"viewport\"", "<nav aria-label="] {
+                    assert_eq!(page.matches(once).count(), 1, "{once}");
+                }
+                for never in
+                    ["user-scalable=no", "maximum-scale", "<img", "<script", "http:", "https:", "outline:", "<table"]
+                {
+                    assert!(!page.contains(never), "{never}");
+                }
+                for tag in ["html", "head", "title", "style", "body", "main", "h1", "p", "code", "nav", "a"] {
+                    let opened = page.matches(&format!("<{tag}>")).count() + page.matches(&format!("<{tag} ")).count();
+                    assert_eq!(opened, page.matches(&format!("</{tag}>")).count(), "{tag}");
+                }
+            }
+        }
+        for (ink, paper) in [("1b1b1b", "ffffff"), ("0b4f9e", "ffffff"), ("f2f2f2", "161616"), ("9ecbff", "161616")] {
+            assert!(contrast(ink, paper) >= 7.0, "{ink} on {paper}");
+        }
+    }
+
+    /// WCAG's contrast ratio of two colors.
+    fn contrast(one: &str, other: &str) -> f64 {
+        let luminance = |color: &str| {
+            let channel = |at: usize| {
+                let value = f64::from(u8::from_str_radix(&color[at..at + 2], 16).unwrap()) / 255.0;
+                if value <= 0.040_45 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+            };
+            0.2126 * channel(0) + 0.7152 * channel(2) + 0.0722 * channel(4)
+        };
+        let (one, other) = (luminance(one), luminance(other));
+        (one.max(other) + 0.05) / (one.min(other) + 0.05)
+    }
+}

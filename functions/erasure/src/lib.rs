@@ -1,0 +1,295 @@
+//! `erasure.fifo`: brings a request for erasure to its end, place by place, each looked at again afterwards. It goes on where it
+//! stopped, whatever stopped it, and is never done by half.
+
+mod chatwoot_side;
+mod dead_letters;
+mod labels;
+mod meta_side;
+mod queues;
+
+use std::time::Duration;
+
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
+use bridge::{BridgeError, Clients, Settings, StartError};
+use domain::{
+    ConfirmationCode, Erasure, ErasureTask, SharedClock, Timestamp,
+    erasure::{Door, InvalidTransition, Place, State},
+    subject::Kind,
+};
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use platform::{Environment, Metric, Metrics};
+use queue::{DeadLetters, Drain, Queue, Record, Verdict};
+use store::{Belongings, Claim, ErasureEntry, ErasureRequests, Target, Tombstone};
+
+/// SQS hides a message for twelve hours at most.
+const LONGEST_SLEEP: Duration = Duration::from_secs(11 * 3600);
+
+/// When to look again at a request that somebody else has in hand.
+const ELSEWHERE: Duration = Duration::from_secs(5);
+
+/// The function's settings and clients.
+#[derive(Debug)]
+pub struct Eraser {
+    clients: Clients,
+    requests: ErasureRequests,
+    belongings: Belongings,
+    drain: Drain,
+    erasures: Queue,
+    inbound: Queue,
+    outbound: Queue,
+    dead: Vec<String>,
+    metrics: Metrics,
+}
+
+/// What came of a place.
+enum Came {
+    /// It is empty.
+    Clear,
+    /// Not yet.
+    Later,
+}
+
+/// Serves invocations until the process ends.
+pub async fn run(clock: SharedClock) -> Result<(), Error> {
+    let eraser = &Eraser::from_env(Environment::process(), clock).await?;
+    lambda_runtime::run(service_fn(async |event: LambdaEvent<SqsEvent>| {
+        let left = Timestamp::from_millis(i64::try_from(event.context.deadline).unwrap_or(i64::MAX));
+        let left = left.since(eraser.clients.clock.now());
+        Ok::<_, Error>(eraser.handle(event.payload, left).await)
+    }))
+    .await
+}
+
+impl Eraser {
+    /// Reads the settings.
+    pub async fn from_env(mut env: Environment, clock: SharedClock) -> Result<Self, StartError> {
+        let names = [
+            "ERASURE_QUEUE_URL",
+            "INBOUND_QUEUE_URL",
+            "OUTBOUND_QUEUE_URL",
+            "ERASURE_DEAD_LETTERS_URL",
+            "INBOUND_DEAD_LETTERS_URL",
+            "OUTBOUND_DEAD_LETTERS_URL",
+        ];
+        let urls = names.map(|name| env.text(name));
+        let stage = env.text("STAGE");
+        let promise = bridge::promise(&mut env);
+        let settings = Settings::read(&mut env);
+        let [
+            Some(erasures),
+            Some(inbound),
+            Some(outbound),
+            Some(dead_erasures),
+            Some(dead_inbound),
+            Some(dead_outbound),
+        ] = urls
+        else {
+            return Err(env.into_error().into());
+        };
+        let (Some(stage), Some(promise), Some(settings)) = (stage, promise, settings) else {
+            return Err(env.into_error().into());
+        };
+        let clients = Clients::new(settings, clock).await?;
+        let (sqs, table, key) = (&clients.sqs, &clients.table, &clients.key);
+        let queue = |url: String| Queue::new(sqs.clone(), url);
+        Ok(Self {
+            requests: ErasureRequests::new(table.clone(), key.clone(), promise),
+            belongings: Belongings::new(table.clone(), key.clone()),
+            drain: Drain {
+                queue: queue(erasures.clone()),
+                dead_letters: DeadLetters::new(sqs.clone(), dead_erasures.clone()),
+            },
+            erasures: queue(erasures),
+            inbound: queue(inbound),
+            outbound: queue(outbound),
+            dead: vec![dead_inbound, dead_outbound, dead_erasures],
+            metrics: Metrics::new("erasure", stage),
+            clients,
+        })
+    }
+
+    /// Works one batch off. `left` is the invocation's remaining time.
+    pub async fn handle(&self, event: SqsEvent, left: Duration) -> SqsBatchResponse {
+        let drained = self.drain.run(event, left, |record| self.record(record)).await;
+        self.metrics.add(Metric::Retried, drained.retried);
+        self.metrics.add(Metric::Poisoned, drained.poisoned);
+        self.metrics.emit(self.clients.clock.now());
+        drained.response
+    }
+
+    async fn record(&self, record: Record) -> Verdict {
+        let Ok(task) = serde_json::from_str::<ErasureTask>(&record.body) else {
+            return Verdict::Poison { reason: "unreadable_task" };
+        };
+        let done = match &task {
+            ErasureTask::RequestV1 { code } => self.request(&record, code).await,
+            ErasureTask::LabelsV1(hint) => self.labels(hint).await.map(|()| Verdict::Done),
+        };
+        done.unwrap_or_else(|error| {
+            tracing::warn!(%error, receives = record.receives, "an erasure has to wait");
+            Verdict::Retry { after: None }
+        })
+    }
+
+    async fn request(&self, record: &Record, code: &ConfirmationCode) -> Result<Verdict, BridgeError> {
+        let Some(entry) = self.clients.erasures.get(code).await? else {
+            tracing::error!(erasure = %code, "there is no such request");
+            return Ok(Verdict::Done);
+        };
+        let Some(entry) = self.in_time(entry).await? else { return Ok(Verdict::Done) };
+        let now = self.clients.clock.now();
+        match entry.erasure.state {
+            State::Received { until } if record.group.ends_with("#grace") => {
+                return Ok(Verdict::Retry { after: Some(until.since(now).min(LONGEST_SLEEP)) });
+            }
+            // The letter that waits for the end of that time is on its way.
+            State::Received { .. } | State::Done { .. } | State::Withdrawn { .. } => return Ok(Verdict::Done),
+            State::Waiting { wake_at, .. } | State::Failed { wake_at, .. } if wake_at > now => {
+                return Ok(Verdict::Retry { after: Some(wake_at.since(now)) });
+            }
+            _ => {}
+        }
+        let claim = self.clients.key.subject_of_all(Kind::Item, ["erasure", code.as_str()]);
+        if let Claim::Busy { for_at_most } = self.clients.claims.take(&claim, &record.id).await? {
+            return Ok(Verdict::Retry { after: Some(for_at_most.min(ELSEWHERE)) });
+        }
+        let mut brought = Box::pin(self.bring_on(&entry)).await;
+        if brought.as_ref().is_err_and(BridgeError::is_chatwoot_token) && self.clients.renew_chatwoot_token().await {
+            brought = Box::pin(self.bring_on(&entry)).await;
+        }
+        // Whatever came of it: who comes next must not wait for the lease.
+        self.clients.claims.release(&claim).await?;
+        brought
+    }
+
+    /// The request as time alone has changed it; nothing if that closed it.
+    async fn in_time(&self, entry: ErasureEntry) -> Result<Option<ErasureEntry>, BridgeError> {
+        let now = self.clients.clock.now();
+        let mut erasure = entry.erasure.clone();
+        if let State::Received { until } = erasure.state
+            && now >= until
+            && erasure.door == Door::Agent
+            && self.was_unlabeled(&erasure.code).await?
+        {
+            // The word of it was lost.
+            erasure = erasure.withdraw(now).unwrap_or_else(|InvalidTransition| entry.erasure.clone());
+        }
+        let erasure = erasure.at(now);
+        let entry = if erasure == entry.erasure { entry } else { self.save(&entry, erasure).await? };
+        Ok(Some(entry).filter(|entry| !entry.erasure.is_closed()))
+    }
+
+    /// Clears one place after the other, as far as it goes now.
+    async fn bring_on(&self, entry: &ErasureEntry) -> Result<Verdict, BridgeError> {
+        let now = self.clients.clock.now();
+        let code = entry.erasure.code.clone();
+        let Ok(begun) = entry.erasure.clone().begin(now) else { return Ok(Verdict::Done) };
+        let mut entry = self.save(entry, begun).await?;
+        let mut target = self.clients.erasures.target(&code).await?.unwrap_or_default();
+        self.seal(&entry.erasure, &mut target).await?;
+        while let Some(place) = entry.erasure.next_place() {
+            let came = self.clear(place, &mut entry, &mut target).await;
+            let now = self.clients.clock.now();
+            let next = match &came {
+                Ok(Came::Clear) => entry.erasure.clone().clear(place, now),
+                Ok(Came::Later) | Err(_) => entry.erasure.clone().wait(place, now),
+            };
+            entry = self.save(&entry, next.unwrap_or_else(|InvalidTransition| entry.erasure.clone())).await?;
+            match came {
+                Ok(Came::Clear) => tracing::info!(erasure = %code, place = place.word(), "a place is clear"),
+                // The secret may hold a newer token.
+                Err(error) if error.is_chatwoot_token() => return Err(error),
+                Err(error) => {
+                    tracing::warn!(%error, erasure = %code, place = place.word(), "a place does not take an erasure now");
+                    return Ok(self.put_off(&entry.erasure));
+                }
+                Ok(Came::Later) => return Ok(self.put_off(&entry.erasure)),
+            }
+        }
+        self.unseal(&entry.erasure, &target).await?;
+        self.clients.erasures.forget_probes(&code).await?;
+        let now = self.clients.clock.now();
+        let done = entry.erasure.clone().finish(now).unwrap_or_else(|InvalidTransition| entry.erasure.clone());
+        let entry = self.save(&entry, done).await?;
+        self.metrics.count(Metric::Erased);
+        let late = entry.erasure.breached_at.is_some();
+        tracing::info!(erasure = %code, late, "an erasure is done");
+        Ok(Verdict::Done)
+    }
+
+    fn put_off(&self, erasure: &Erasure) -> Verdict {
+        let now = self.clients.clock.now();
+        Verdict::Retry { after: Some(erasure.wake_at().map_or(ELSEWHERE, |at| at.since(now))) }
+    }
+
+    async fn clear(&self, place: Place, entry: &mut ErasureEntry, target: &mut Target) -> Result<Came, BridgeError> {
+        match place {
+            Place::InboundQueue | Place::OutboundQueue => self.queue_is_clear(place, entry, target).await,
+            Place::DeadLetters => self.clear_dead_letters(entry, target).await,
+            Place::Chatwoot => self.clear_chatwoot(entry, target).await,
+            Place::Table => self.clear_table(entry, target).await,
+            Place::MetaMedia => self.clear_media(entry, target).await,
+            Place::MetaContactBook => self.clear_contact_book(entry, target).await,
+        }
+    }
+
+    async fn clear_table(&self, entry: &mut ErasureEntry, target: &mut Target) -> Result<Came, BridgeError> {
+        let keys = self.belongings.keys(target).await?;
+        self.note(entry, Place::Table, keys.len()).await?;
+        self.belongings.delete(&keys).await?;
+        Ok(if self.belongings.keys(target).await?.is_empty() { Came::Clear } else { Came::Later })
+    }
+
+    /// Writes down how much was found before any of it is erased.
+    async fn note(&self, entry: &mut ErasureEntry, place: Place, found: usize) -> Result<(), BridgeError> {
+        let mut erasure = entry.erasure.clone();
+        erasure.note(place, found as u64);
+        if erasure != entry.erasure {
+            *entry = self.save(entry, erasure).await?;
+        }
+        Ok(())
+    }
+
+    /// Buries everything they are known by, before anything is erased: from now on nothing of theirs comes in.
+    async fn seal(&self, erasure: &Erasure, target: &mut Target) -> Result<(), BridgeError> {
+        let first = !target.gathered;
+        if first {
+            self.belongings.gather(target).await?;
+            self.clients.erasures.set_target(&erasure.code, target).await?;
+        }
+        // Again after the days are over, since tombstones have an end.
+        if first || target.probed_at.is_none() || matches!(erasure.state, State::Failed { .. }) {
+            self.bury(erasure, target, true).await?;
+        }
+        self.put_probes(erasure, target).await
+    }
+
+    async fn unseal(&self, erasure: &Erasure, target: &Target) -> Result<(), BridgeError> {
+        self.bury(erasure, target, false).await
+    }
+
+    async fn bury(&self, erasure: &Erasure, target: &Target, sealed: bool) -> Result<(), BridgeError> {
+        let confirmed_at = erasure.confirmed_at.unwrap_or(erasure.asked_at);
+        let tombstones = &self.clients.tombstones;
+        for alias in &target.aliases {
+            let given_up = target.given_up.get(alias);
+            // A phone they gave up is somebody else's since then.
+            let erased_at = given_up.map_or(confirmed_at, |end| confirmed_at.min(*end));
+            let sealed = sealed && given_up.is_none();
+            tombstones.bury(alias, &Tombstone { code: erasure.code.clone(), erased_at, sealed }).await?;
+        }
+        for customer in &target.customers {
+            let tombstone = Tombstone { code: erasure.code.clone(), erased_at: confirmed_at, sealed };
+            tombstones.bury(&tombstones.customer_subject(customer), &tombstone).await?;
+        }
+        Ok(())
+    }
+
+    /// If somebody else wrote meanwhile, this run is over; the next one sees what they wrote.
+    async fn save(&self, entry: &ErasureEntry, erasure: Erasure) -> Result<ErasureEntry, BridgeError> {
+        match self.clients.erasures.save(entry, erasure).await? {
+            Ok(saved) => Ok(saved),
+            Err(_) => Err(BridgeError::Busy(ELSEWHERE)),
+        }
+    }
+}

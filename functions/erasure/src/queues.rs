@@ -1,0 +1,81 @@
+//! The queues: nobody can look into them, but a mark put behind everything in a message group comes out last.
+
+use std::time::Duration;
+
+use bridge::BridgeError;
+use domain::{Erasure, InboundTask, OutboundTask, Probe, erasure::Place, subject::Kind};
+use queue::Letter;
+use store::{ErasureEntry, Target};
+use uuid::Uuid;
+
+use crate::{Came, Eraser};
+
+/// A mark that is out for so long may have been lost: queues keep nothing for ever.
+const LOST_AFTER: Duration = Duration::from_secs(86_400);
+
+impl Eraser {
+    pub(crate) async fn queue_is_clear(
+        &self,
+        place: Place,
+        entry: &mut ErasureEntry,
+        _target: &Target,
+    ) -> Result<Came, BridgeError> {
+        let code = entry.erasure.code.clone();
+        if !self.clients.erasures.awaited(&code, word(place)).await?.is_empty() {
+            return Ok(Came::Later);
+        }
+        if place == Place::InboundQueue {
+            let dropped = self.clients.erasures.dropped(&code).await?;
+            self.note(entry, place, usize::try_from(dropped).unwrap_or(usize::MAX)).await?;
+        }
+        Ok(Came::Clear)
+    }
+
+    /// Puts a mark into every group in which something of theirs may be.
+    pub(crate) async fn put_probes(&self, erasure: &Erasure, target: &mut Target) -> Result<(), BridgeError> {
+        let now = self.clients.clock.now();
+        let queues_done =
+            erasure.cleared.contains_key(&Place::InboundQueue) && erasure.cleared.contains_key(&Place::OutboundQueue);
+        if queues_done || target.probed_at.is_some_and(|at| now.since(at) < LOST_AFTER) {
+            return Ok(());
+        }
+        let erasures = &self.clients.erasures;
+        let inbound = if target.probed_at.is_none() {
+            self.belongings.groups(target).await?
+        } else {
+            erasures.awaited(&erasure.code, word(Place::InboundQueue)).await?
+        };
+        let outbound = if target.probed_at.is_none() {
+            let group =
+                |(_, conversation, channel): &(_, _, domain::PhoneNumberId)| format!("{channel}#{conversation}");
+            target.conversations.iter().map(group).collect()
+        } else {
+            erasures.awaited(&erasure.code, word(Place::OutboundQueue)).await?
+        };
+        let mut letters = Vec::new();
+        for group in inbound {
+            erasures.await_probe(&erasure.code, word(Place::InboundQueue), &group).await?;
+            let task = InboundTask::ProbeV1(self.mark(erasure, &group));
+            letters.push(Letter::new(group, Uuid::new_v4().to_string(), &task)?);
+        }
+        self.inbound.send_all(letters).await?;
+        let mut letters = Vec::new();
+        for group in outbound {
+            erasures.await_probe(&erasure.code, word(Place::OutboundQueue), &group).await?;
+            let task = OutboundTask::ProbeV1(self.mark(erasure, &group));
+            letters.push(Letter::new(group, Uuid::new_v4().to_string(), &task)?);
+        }
+        self.outbound.send_all(letters).await?;
+        target.probed_at = Some(now);
+        Ok(erasures.set_target(&erasure.code, target).await?)
+    }
+
+    fn mark(&self, erasure: &Erasure, group: &str) -> Probe {
+        let item = self.clients.key.subject_of_all(Kind::Item, ["probe", erasure.code.as_str(), group]);
+        Probe { item, code: erasure.code.clone(), group: group.to_owned() }
+    }
+}
+
+fn word(place: Place) -> &'static str {
+    if place == Place::InboundQueue { "inbound" } else { "outbound" }
+}

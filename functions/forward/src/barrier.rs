@@ -1,0 +1,124 @@
+//! Nothing of an erased person comes back: what was sent before the erasure is dropped, whichever way it comes again; what is
+//! newer waits until the erasure is over, and then starts clean.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use bridge::BridgeError;
+use domain::{
+    ConfirmationCode, Identity, InboundTask, Probe, StatusUpdate, Subject, Timestamp, mention,
+    task::{About, Notice},
+};
+use queue::{Record, Verdict};
+use store::{Barred, Fate};
+
+use crate::Forward;
+
+/// Why an item of somebody erased is turned away.
+const ERASED: &str = "erased";
+
+/// How long something newer waits before it is looked at again.
+const NOT_YET: Duration = Duration::from_secs(2);
+
+/// The queue as the ledger calls it.
+const QUEUE: &str = "inbound";
+
+impl Forward {
+    /// A mark of an erasure came out of its group: everything from before it is gone.
+    pub(crate) async fn probe(&self, probe: &Probe) -> Verdict {
+        match self.clients.erasures.probe_is_out(&probe.code, QUEUE, &probe.group).await {
+            Ok(()) => Verdict::Done,
+            Err(error) => {
+                tracing::warn!(%error, "a mark of an erasure has to wait");
+                Verdict::Retry { after: None }
+            }
+        }
+    }
+
+    /// Whether a task is about somebody erased, and so is done. One that is newer is an error that waits.
+    pub(crate) async fn is_erased(&self, record: &Record, task: &InboundTask) -> Result<bool, BridgeError> {
+        let barred = match task {
+            InboundTask::MessageV1(message) => {
+                self.bars(message.channel.as_str(), &message.customer, message.sent_at).await?
+            }
+            InboundTask::StatusV1(status) => self.bars_status(status).await?,
+            InboundTask::NoticeV1(notice) => return self.notice_is_erased(record, notice).await,
+            InboundTask::FileV1(_) | InboundTask::ProbeV1(_) => Barred::No,
+        };
+        match barred {
+            Barred::No => Ok(false),
+            Barred::Erased(code) => self.drop_erased(record, task, &code).await.map(|()| true),
+            Barred::NotYet(code) => {
+                // What stood before this in its group is gone; the mark may stand behind it.
+                self.clients.erasures.probe_is_out(&code, QUEUE, &record.group).await?;
+                Err(BridgeError::Busy(NOT_YET))
+            }
+        }
+    }
+
+    async fn bars(&self, channel: &str, customer: &Identity, at: Timestamp) -> Result<Barred, BridgeError> {
+        let Some(channel) = self.clients.channels.get(&domain::PhoneNumberId::new(channel)).await? else {
+            return Ok(Barred::No);
+        };
+        Ok(self.clients.tombstones.bars(channel.account, customer, at).await?)
+    }
+
+    /// A status tells of a message of ours, and may be newer than the erasure of it.
+    async fn bars_status(&self, status: &StatusUpdate) -> Result<Barred, BridgeError> {
+        match self.bars(status.channel.as_str(), &status.customer, status.at).await? {
+            Barred::No if self.clients.links.get(&status.id).await?.is_none() => {
+                let aliases = status.customer.aliases(&self.clients.key);
+                let buried = self.clients.tombstones.among(aliases.iter().map(|alias| &alias.subject)).await?;
+                // Of a message nobody knows to somebody erased; if a newer one is meant, Meta's answer to the send tells as much.
+                let of_before = buried.into_values().find(|tombstone| {
+                    status.reference.is_none() || status.at.since(tombstone.erased_at) == Duration::ZERO
+                });
+                Ok(of_before.map_or(Barred::No, |tombstone| Barred::Erased(tombstone.code)))
+            }
+            // A tick may be lost, and must not wait.
+            Barred::NotYet(code) => Ok(Barred::Erased(code)),
+            barred => Ok(barred),
+        }
+    }
+
+    async fn drop_erased(
+        &self,
+        record: &Record,
+        task: &InboundTask,
+        code: &ConfirmationCode,
+    ) -> Result<(), BridgeError> {
+        let channel = task.channel();
+        let Some(before) = self.claim(record, channel, task.item()).await? else { return Ok(()) };
+        self.clients.erasures.count_dropped(code).await?;
+        self.clients.counters.close(channel, &before.held, Fate::Refused(ERASED)).await?;
+        tracing::info!(channel.id = channel, "an item of somebody erased is dropped");
+        Ok(())
+    }
+
+    /// A notice is kept as Meta wrote it, in the dead letters; what it says of somebody erased is cut out before that.
+    async fn notice_is_erased(&self, record: &Record, notice: &Notice) -> Result<bool, BridgeError> {
+        if !matches!(notice.about, About::UnknownField | About::Unreadable) {
+            return Ok(false);
+        }
+        let named: Vec<Subject> = mention::mentioned(&notice.raw, &self.clients.key).into_iter().collect();
+        let buried = self.clients.tombstones.among(&named).await?;
+        let newer = |at: Timestamp| notice.at.is_some_and(|notice| notice.as_secs() > at.as_secs());
+        // The phone app's history is old by nature, whenever it comes.
+        let counts = |at: Timestamp| notice.field == "history" || !newer(at);
+        let erased: BTreeMap<Subject, ConfirmationCode> = buried
+            .into_iter()
+            .filter(|(_, tombstone)| counts(tombstone.erased_at))
+            .map(|(subject, tombstone)| (subject, tombstone.code))
+            .collect();
+        let Some(code) = erased.values().next() else { return Ok(false) };
+        let theirs =
+            |text: &str| mention::mentioned(text, &self.clients.key).iter().any(|one| erased.contains_key(one));
+        let task = InboundTask::NoticeV1(notice.clone());
+        let Some(rest) = mention::without(&notice.raw, &theirs) else {
+            return self.drop_erased(record, &task, code).await.map(|()| true);
+        };
+        let kept = InboundTask::NoticeV1(Notice { raw: rest, ..notice.clone() });
+        let mut rest = record.clone();
+        rest.body = serde_json::to_string(&kept).unwrap_or_default();
+        self.notice(&rest, notice).await.map(|()| true)
+    }
+}

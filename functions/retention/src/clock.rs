@@ -1,0 +1,55 @@
+//! The clock of the open requests: warnings on the policy's days, breaches, and a wake-up for each that is due. Queues forget after
+//! fourteen days; this does not.
+
+use bridge::BridgeError;
+use domain::Timestamp;
+use platform::Metric;
+use store::ErasureEntry;
+use uuid::Uuid;
+
+use crate::{Report, Retention};
+
+impl Retention {
+    pub(crate) async fn wake_open(&self, report: &mut Report) -> Result<(), BridgeError> {
+        let now = self.clients.clock.now();
+        for entry in self.clients.erasures.all_open().await? {
+            let entry = self.at(entry, now).await?;
+            let erasure = &entry.erasure;
+            if erasure.is_closed() {
+                continue;
+            }
+            report.open += 1;
+            report.breached += u64::from(erasure.breached_at.is_some());
+            if erasure.breached_at.is_some() {
+                self.metrics.count(Metric::ErasureBreach);
+                tracing::error!(erasure = %erasure.code, state = ?erasure.state, "an erasure is not done within the promised days");
+            }
+            // Also one that somebody has in hand: if they live, they have it, and if not, nobody has.
+            if erasure.wake_at().is_some_and(|at| at <= now) {
+                self.erasures.send(bridge::wake(erasure, Uuid::new_v4())?).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The request as time has changed it, with the warnings that are due. What an agent's request becomes when its time to be
+    /// withdrawn is over is for `erasure` to say, which asks for the label first.
+    async fn at(&self, entry: ErasureEntry, now: Timestamp) -> Result<ErasureEntry, BridgeError> {
+        let mut erasure = entry.erasure.clone();
+        let warned = erasure.warn(now, self.requests.promise());
+        if erasure.is_underway() {
+            erasure = erasure.at(now);
+        }
+        for day in warned {
+            self.metrics.count(Metric::ErasureWarning);
+            let left = erasure.days_left(now);
+            tracing::warn!(erasure = %erasure.code, state = ?erasure.state, day, days_left = left, "an erasure is still open");
+        }
+        if erasure == entry.erasure {
+            return Ok(entry);
+        }
+        // Somebody who writes in between knows better; the warning comes tomorrow.
+        let (Ok(saved) | Err(saved)) = self.clients.erasures.save(&entry, erasure).await?;
+        Ok(saved)
+    }
+}

@@ -1,0 +1,197 @@
+//! The canary of the erasure: a person in every place, waiting, in flight and dead; after the erasure no byte of theirs is in the
+//! table, the queues, the log, the receipt or any file of the runner, and another person's are what they were.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use testkit_meta::Customer;
+use testkit_wire::Effect;
+
+use crate::{
+    canary_stage::fault,
+    sides::{CHANNEL, Sides},
+    support::{Runner, eventually, exchange},
+};
+
+const GONE: &str = "5215598761234";
+const STAYS: &str = "5215598765678";
+
+const WORDS: [&str; 5] = ["ZulemaCanaria", "TextoCanario", "ArchivoCanario", "PieCanario", "NotaCanario"];
+
+async fn settle(sides: &Sides, runner: &Runner) {
+    sides.chatwoot.settled().await;
+    sides.meta.settled().await;
+    eventually("an end of the work", || runner.living().is_empty());
+}
+
+/// A whole acquaintance: words, a file, a card, an answer with a file, a note, ticks.
+async fn acquaint(sides: &Sides, runner: &Runner, customer: &Customer, name: &str, words: &str) {
+    let text = customer.writes(words).await.unwrap();
+    let file = format!("{words}.pdf");
+    customer.sends_file("document", words.into(), "application/pdf", Some(&file), Some(words)).await.unwrap();
+    customer.edits(&text, &format!("{words} mejor")).await.unwrap();
+    settle(sides, runner).await;
+    let conversation = sides.chatwoot.conversation_of(name).unwrap();
+    let agent = sides.chatwoot.agent("Sofía");
+    agent.notes(conversation, words).await;
+    agent.replies(conversation, words).await;
+    agent.sends_files(conversation, Some(words), vec![(file, "application/pdf".to_owned(), words.into())]).await;
+    settle(sides, runner).await;
+    for bubble in customer.phone().into_iter().filter(|bubble| bubble.from_business) {
+        customer.status(&bubble.wamid, "read", None).await;
+    }
+    settle(sides, runner).await;
+}
+
+/// The items of the table by their key; counters and claims are of nobody.
+fn table(runner: &Runner) -> BTreeMap<String, Value> {
+    let scan = json!({ "TableName": runner.said("table") });
+    let items = runner.aws("DynamoDB_20120810.Scan", &scan).json()["Items"].as_array().unwrap().clone();
+    let key = |item: &Value| format!("{} {}", item["pk"]["S"].as_str().unwrap(), item["sk"]["S"].as_str().unwrap());
+    items.into_iter().map(|item| (key(&item), item)).collect()
+}
+
+fn of_somebody(item: &str) -> bool {
+    !["counter#", "claim#", "round#", "watch#", "early#", "sweep"].iter().any(|prefix| item.starts_with(prefix))
+}
+
+fn marks(customer: &Customer) -> Vec<String> {
+    let mut marks: Vec<String> = WORDS.map(str::to_owned).to_vec();
+    marks.extend([GONE.to_owned(), GONE[3..].to_owned(), customer.user_id(), "wamid.HBgNNTIxNTU5ODc2MTIzN".to_owned()]);
+    marks
+}
+
+fn assert_none(marks: &[String], text: &[u8], place: &str) {
+    for mark in marks {
+        let at = text.windows(mark.len()).position(|window| window == mark.as_bytes());
+        let around = at.map(|at| String::from_utf8_lossy(&text[at.saturating_sub(400)..at + mark.len()]).into_owned());
+        assert!(at.is_none(), "{mark} in {place}, after: {}", around.unwrap_or_default());
+    }
+}
+
+fn every_file(directory: &Path, see: &mut impl FnMut(&Path, &[u8])) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { every_file(&path, see) } else { see(&path, &fs::read(&path).unwrap()) }
+    }
+}
+
+fn put(runner: &Runner, queue: &str, group: &str, body: &str) {
+    let named = |name: &&str| name.contains(queue);
+    let name = runner.said("queues").split(' ').find(named).unwrap();
+    let url = format!("{}/000000000000/{name}", runner.said("aws"));
+    let message = json!({ "QueueUrl": url, "MessageBody": body, "MessageGroupId": group,
+        "MessageDeduplicationId": format!("{group}{}", body.len()) });
+    assert_eq!(runner.aws("AmazonSQS.SendMessage", &message).status, 200);
+}
+
+fn state(runner: &Runner, code: &str) -> Value {
+    let accept = [("accept", "application/json")];
+    exchange(runner.said("ready"), "GET", &format!("/deletion/{code}"), &accept, "").json()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_an_erasure_no_byte_of_the_person_is_anywhere_and_the_other_is_untouched() {
+    let sides = Sides::start().await;
+    let (data, log) = (sides.directory.path().join("data"), sides.directory.path().join("stderr"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_local"));
+    command.env("RUST_LOG", "trace").stderr(Stdio::from(fs::File::create(&log).unwrap()));
+    command.args(["--data", data.to_str().unwrap()]);
+    let runner = sides.launch(&mut command);
+    let zulema = sides.meta.customer("ZulemaCanaria", GONE);
+    let berta = sides.meta.customer("Berta", STAYS);
+    acquaint(&sides, &runner, &berta, "Berta", "palabras de Berta").await;
+    acquaint(&sides, &runner, &zulema, "ZulemaCanaria", "TextoCanario ArchivoCanario PieCanario").await;
+
+    // Dead: unreadable, of another version, and of nobody in particular, hers and the other's.
+    for (phone, words) in [(GONE, "TextoCanario"), (STAYS, "palabras de Berta")] {
+        put(&runner, "inbound-dead", "unreadable", &format!("no json of {phone} {words}"));
+        let task = json!({ "task": "message_v9", "item": "i", "customer": { "phone": phone }, "text": words });
+        put(&runner, "inbound.fifo", &format!("{CHANNEL}#old"), &task.to_string());
+        let task = json!({ "task": "hint_v9", "phone": phone, "text": words });
+        put(&runner, "outbound.fifo", &format!("{CHANNEL}#9"), &task.to_string());
+    }
+    eventually("dead letters", || runner.dead().len() >= 6 && runner.living().is_empty());
+    // Waiting and in flight, while Chatwoot is down.
+    sides.chatwoot.server().refuse();
+    zulema.writes("TextoCanario espera").await.unwrap();
+    zulema.sends_file("image", b"ArchivoCanario".to_vec(), "image/png", None, Some("PieCanario")).await.unwrap();
+    eventually("what waits", || runner.living().len() >= 2);
+
+    let others = |all: BTreeMap<String, Value>, before: &BTreeMap<String, Value>| -> BTreeMap<String, Value> {
+        all.into_iter().filter(|(key, _)| of_somebody(key) && before.contains_key(key)).collect()
+    };
+    let before = table(&runner);
+    let answer = runner.post("/_local/deletion", &json!({ "phone": "+52 155 9876-1234" }).to_string());
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let code = answer.json()["code"].as_str().unwrap().to_owned();
+    assert_eq!(
+        runner.post("/_local/deletion", &json!({ "user_id": zulema.user_id() }).to_string()).json()["code"],
+        code
+    );
+    while sides.chatwoot.server().accept().await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    sides.chatwoot.faults().add(fault("DELETE", "/conversations/", Effect::DropAfter));
+    sides.chatwoot.delay_deletions(Duration::from_secs(30));
+    eventually("the end of the erasure", || {
+        sides.clock.advance(Duration::from_secs(60));
+        runner.advance(60);
+        state(&runner, &code)["state"] == "done"
+    });
+    assert_eq!(state(&runner, &code), json!({ "state": "done", "days_left": 0 }));
+    let receipt = runner.post("/_local/deletion", &json!({ "receipt": code }).to_string());
+    assert_eq!(receipt.status, 200);
+    for place in receipt.json()["receipt"]["places"].as_array().unwrap() {
+        let found = place["found"].as_u64().unwrap();
+        let nothing_to_find = ["outbound_queue"].contains(&place["place"].as_str().unwrap());
+        assert!(found > 0 || nothing_to_find, "{place}");
+    }
+
+    let marks = marks(&zulema);
+    let after = table(&runner);
+    assert_none(&marks, json!(after).to_string().as_bytes(), "the table");
+    let remaining = others(after.clone(), &before);
+    assert!(remaining.len() > 10, "{}", remaining.len());
+    // Every five minutes each conversation is looked at; that says nothing of anybody.
+    let lasting = |item: &Value| {
+        let mut item = item.clone();
+        for name in ["looked_at", "settled"] {
+            item.as_object_mut().unwrap().remove(name);
+        }
+        item
+    };
+    for (key, item) in &remaining {
+        assert_eq!(lasting(item), lasting(&before[key]), "{key}");
+    }
+    assert_none(&marks, runner.get("/_local/queues").body.as_bytes(), "the queues");
+    assert_eq!(runner.dead().len(), 3, "the other's dead letters stay");
+    assert_none(&marks, receipt.body.as_bytes(), "the receipt");
+    assert!(
+        sides.chatwoot.conversation_of("ZulemaCanaria").is_none() && sides.chatwoot.conversation_of("Berta").is_some()
+    );
+
+    // Everything Meta ever posted once more.
+    for delivery in sides.meta.deliveries() {
+        assert_eq!(sides.meta.post(&delivery.body).await.unwrap(), 200);
+    }
+    settle(&sides, &runner).await;
+    assert!(sides.chatwoot.conversation_of("ZulemaCanaria").is_none());
+    assert_eq!(runner.post("/_local/run/retention", "").status, 200);
+
+    let (status, _) = runner.terminate();
+    assert!(status.success());
+    let mut files = 0;
+    every_file(&data, &mut |path, bytes| {
+        files += 1;
+        assert_none(&marks, bytes, &path.display().to_string());
+    });
+    assert!(files >= 3, "{files} files");
+    assert_none(&marks, &fs::read(&log).unwrap(), "the log");
+}

@@ -1,0 +1,80 @@
+//! The drill of `docs/runbook/restore.md`: a table put back to yesterday does not bring back who was erased today.
+
+use std::time::Duration;
+
+use domain::SubjectKey;
+use serde_json::json;
+use store::{Belongings, Restore};
+use testkit::World;
+
+use crate::{
+    cast::{HOUR, MINUTE, ana, goes_by, post_all_again, table},
+    erasure::{done, is_done, items, operator_asks, two_customers},
+};
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+fn restore(world: &World) -> Restore {
+    let key = SubjectKey::new("subject-key-of-the-stories".into());
+    Restore::new(table(world), Belongings::new(table(world), key))
+}
+
+/// The whole table, to be put back later.
+async fn backup(world: &World) -> Vec<std::collections::HashMap<String, aws_sdk_dynamodb::types::AttributeValue>> {
+    let aws = platform::aws::Aws::from_env(&mut world.stage.operator()).unwrap();
+    aws.dynamodb.scan().table_name(world.stage.table().unwrap()).send().await.unwrap().items.unwrap()
+}
+
+async fn put_back(
+    world: &World,
+    backup: Vec<std::collections::HashMap<String, aws_sdk_dynamodb::types::AttributeValue>>,
+) {
+    let aws = platform::aws::Aws::from_env(&mut world.stage.operator()).unwrap();
+    let name = world.stage.table().unwrap();
+    for item in self::backup(world).await {
+        let key = ["pk", "sk"].map(|part| (part.to_owned(), item[part].clone()));
+        aws.dynamodb.delete_item().table_name(name).set_key(Some(key.into())).send().await.unwrap();
+    }
+    for item in backup {
+        aws.dynamodb.put_item().table_name(name).set_item(Some(item)).send().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_restored_table_is_erased_again_before_traffic_and_keeps_its_receipts() {
+    let world = World::start().await.unwrap();
+    two_customers(&world).await;
+    let yesterday = backup(&world).await;
+    let berta = items(&world).await.into_iter().filter(|item| item.contains("5550124")).collect::<Vec<_>>();
+    world.pass(DAY);
+    let code = operator_asks(&world, json!({ "phone": "+5215555550123" })).await;
+    done(&world, &code).await;
+    let receipt = world.operator(json!({ "receipt": code })).await.unwrap();
+
+    let kept = restore(&world).export().await.unwrap();
+    let text = json!(kept).to_string();
+    assert!(!text.contains("5550123") && !text.contains("MX.") && !text.contains("wamid"), "{text}");
+    put_back(&world, yesterday).await;
+    assert!(items(&world).await.iter().any(|item| item.contains("5550123")));
+
+    let dry = restore(&world).apply(&kept, true).await.unwrap();
+    assert_eq!((dry.requests, dry.customers), (1, 1));
+    assert!(dry.items > 10 && dry.tombstones >= 2, "{dry:?}");
+    assert!(!is_done(&world, &code).await);
+    let applied = restore(&world).apply(&kept, false).await.unwrap();
+    assert_eq!(applied, dry);
+    let again = restore(&world).apply(&kept, false).await.unwrap();
+    assert_eq!((again.customers, again.items), (0, 0));
+
+    let left = items(&world).await;
+    assert!(!left.iter().any(|item| item.contains("5550123")));
+    assert!(berta.iter().all(|item| left.contains(item)), "the other is untouched");
+    assert_eq!(world.operator(json!({ "receipt": code })).await.unwrap(), receipt);
+    // With traffic: whatever Meta repeats stays away, and she may come back herself.
+    post_all_again(&world).await;
+    goes_by(&world, HOUR, 15 * MINUTE).await;
+    assert!(world.conversation("Ana").is_err());
+    ana(&world).writes("hola").await.unwrap();
+    world.work().await.unwrap();
+    assert_eq!(world.agent_reads("Ana"), ["Ana: hola"]);
+}

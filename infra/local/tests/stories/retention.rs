@@ -1,0 +1,111 @@
+//! Kept only as long as needed: whose time is over goes by itself, what a label keeps stays, and nothing overdue is left.
+
+use std::time::Duration;
+
+use serde_json::json;
+use testkit::World;
+use testkit_wire::Effect;
+
+use crate::{
+    cast::{HOUR, MINUTE, always, ana, answer, berta, goes_by},
+    erasure::{items, operator_asks, state},
+};
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Ana wrote 366 days ago, Berta yesterday.
+async fn a_year_later(world: &World) {
+    ana(world).writes("hola").await.unwrap();
+    world.work().await.unwrap();
+    world.pass(365 * DAY);
+    berta(world).writes("hola").await.unwrap();
+    world.work().await.unwrap();
+    world.pass(DAY);
+}
+
+#[tokio::test]
+async fn whose_time_is_over_is_erased_in_chatwoot_and_the_table_and_nobody_else() {
+    let world = World::start().await.unwrap();
+    a_year_later(&world).await;
+    let dry = world.retention_dry_run().await.unwrap();
+    assert_eq!((dry.due.len(), dry.due[0].held, dry.asked), (1, false, 0));
+    assert!(world.conversation("Ana").is_ok(), "a dry run does nothing");
+    let report = world.retention().await.unwrap();
+    assert_eq!((report.due.len(), report.asked, report.overdue), (1, 1, 0));
+    goes_by(&world, 5 * MINUTE, MINUTE).await;
+    assert!(world.conversation("Ana").is_err() && world.conversation("Berta").is_ok());
+    let left: Vec<String> = items(&world).await.into_iter().filter(|item| item.contains("5550123")).collect();
+    assert!(left.is_empty(), "{left:?}");
+    let proof = world.retention().await.unwrap();
+    assert_eq!((proof.due.len(), proof.purged, proof.overdue, proof.open), (0, 0, 0, 0));
+}
+
+#[tokio::test]
+async fn what_a_label_keeps_stays_and_is_counted_until_the_label_goes() {
+    let world = World::start().await.unwrap();
+    a_year_later(&world).await;
+    let conversation = world.conversation("Ana").unwrap();
+    let agent = world.chatwoot.agent("Sofía");
+    agent.labels(conversation, &["conservar"]).await;
+    world.work().await.unwrap();
+    let report = world.retention().await.unwrap();
+    assert_eq!((report.due.len(), report.due[0].held, report.asked, report.overdue), (1, true, 0, 0));
+    goes_by(&world, HOUR, 15 * MINUTE).await;
+    assert!(world.conversation("Ana").is_ok());
+    agent.labels(conversation, &[]).await;
+    assert_eq!(world.retention().await.unwrap().asked, 1);
+    goes_by(&world, 5 * MINUTE, MINUTE).await;
+    assert!(world.conversation("Ana").is_err());
+}
+
+#[tokio::test]
+async fn what_is_past_its_end_in_the_table_goes_though_nobody_swept_it() {
+    let world = World::start().await.unwrap();
+    a_year_later(&world).await;
+    let expired = |items: Vec<String>, now: i64| {
+        let end = |item: &String| item.split("expires_at=N(\"").nth(1)?.split('"').next()?.parse::<i64>().ok();
+        items.into_iter().filter(|item| end(item).is_some_and(|end| end <= now)).count()
+    };
+    let now = || domain::Clock::now(&world.clock).as_secs();
+    assert!(expired(items(&world).await, now()) > 0);
+    let report = world.retention().await.unwrap();
+    assert!(report.purged > 0);
+    assert_eq!(expired(items(&world).await, now()), 0);
+}
+
+#[tokio::test]
+async fn chatwoot_s_trouble_is_overdue_and_taken_up_on_the_next_day() {
+    let world = World::start().await.unwrap();
+    a_year_later(&world).await;
+    for effect in [answer(500), Effect::DropBefore] {
+        world.chatwoot.faults().add(always("POST", "/conversations/filter", effect));
+        assert!(world.retention().await.is_err());
+        world.chatwoot.faults().clear();
+    }
+    world.later(DAY).await.unwrap();
+    assert_eq!(world.retention().await.unwrap().asked, 1);
+    // It was asked for once, however often the run comes before it is done.
+    assert_eq!(world.retention().await.unwrap().asked, 0);
+}
+
+#[tokio::test]
+async fn an_open_request_is_warned_of_on_its_days_and_woken_every_day() {
+    let world = World::start().await.unwrap();
+    ana(&world).writes("hola").await.unwrap();
+    world.work().await.unwrap();
+    world.chatwoot.faults().add(always("DELETE", "/", answer(500)));
+    let code = operator_asks(&world, json!({ "phone": "+5215555550123" })).await;
+    world.work().await.unwrap();
+    for day in 1..=29_u32 {
+        world.pass(DAY);
+        let report = world.retention().await.unwrap();
+        assert_eq!((report.open, report.breached), (1, 0), "{day}");
+        // The queue forgot the letter long ago; the ledger did not.
+        world.work().await.unwrap();
+    }
+    assert_eq!(state(&world, &code).await, json!({ "state": "waiting", "days_left": 1 }));
+    world.chatwoot.faults().clear();
+    world.later(HOUR).await.unwrap();
+    goes_by(&world, 5 * MINUTE, MINUTE).await;
+    assert_eq!(state(&world, &code).await["state"], "done");
+}

@@ -1,0 +1,110 @@
+//! Requests, receipts, and whose time is over.
+
+use anyhow::{Context as _, anyhow};
+use deletion::Deletion;
+use domain::erasure::Signed;
+use retention::Retention;
+use serde_json::{Value, json};
+use store::Erasures;
+
+use crate::{Told, stack::Stack};
+
+/// Opens a request, or says what would be opened.
+pub(crate) async fn erase(
+    stack: &Stack,
+    phone: Option<&str>,
+    user_id: Option<&str>,
+    yes: bool,
+) -> anyhow::Result<Told> {
+    let (name, value) = match (phone, user_id) {
+        (Some(phone), _) => ("phone", phone),
+        (None, Some(user_id)) => ("user_id", user_id),
+        (None, None) => return Err(anyhow!("a phone or a user id is needed")),
+    };
+    if !yes {
+        let words = format!("would ask for the erasure of {name} {}; --yes does it", masked(value));
+        return Ok(Told::new(json!({ "dry_run": true, name: masked(value) }), words));
+    }
+    let deletion = Deletion::from_env(stack.environment(&[]).await?, stack.clock())?;
+    let answer = deletion.invoke(json!({ name: value })).await.map_err(|error| anyhow!("{error}"))?;
+    let words = format!("asked; its code is {}", answer["code"].as_str().unwrap_or_default());
+    Ok(Told::new(answer, words))
+}
+
+/// The open requests: code, who asked, where they stand, how many days are left.
+pub(crate) async fn list(stack: &Stack) -> anyhow::Result<Told> {
+    let now = stack.clock().now();
+    let open = Erasures::new(stack.table()).all_open().await?;
+    let rows: Vec<Value> = open
+        .iter()
+        .map(|entry| {
+            let erasure = &entry.erasure;
+            json!({ "code": erasure.code, "door": erasure.door, "state": erasure.state, "days_left": erasure.days_left(now),
+                "breached": erasure.breached_at.is_some(), "next": erasure.next_place() })
+        })
+        .collect();
+    let line = |row: &Value| {
+        format!("{} {} {} {} days left\n", row["code"], row["door"], row["state"]["state"], row["days_left"])
+    };
+    let words = if rows.is_empty() { "no request is open".to_owned() } else { rows.iter().map(line).collect() };
+    Ok(Told::new(json!(rows), words.replace('"', "")))
+}
+
+/// The receipt of a request.
+pub(crate) async fn receipt(stack: &Stack, code: &str) -> anyhow::Result<Told> {
+    let deletion = Deletion::from_env(stack.environment(&[]).await?, stack.clock())?;
+    match deletion.invoke(json!({ "receipt": code })).await {
+        Ok(signed) => Ok(Told::new(signed.clone(), serde_json::to_string_pretty(&signed)?)),
+        Err(error) if error.is::<deletion::Refused>() => {
+            Ok(Told { json: json!({ "error": error.to_string() }), words: error.to_string(), so: false })
+        }
+        Err(error) => Err(anyhow!("{error}")),
+    }
+}
+
+/// Whether a receipt is ours, and unchanged.
+pub(crate) async fn verify(stack: &Stack, text: &str) -> anyhow::Result<Told> {
+    let key = stack.key().await?;
+    let genuine = serde_json::from_str::<Signed>(text).is_ok_and(|signed| signed.is_genuine(&key));
+    let words = if genuine { "the receipt is genuine" } else { "the receipt is NOT genuine" };
+    Ok(Told { so: genuine, ..Told::new(json!({ "genuine": genuine, "key": key.receipt_key_version() }), words) })
+}
+
+/// Whose time is over; with `yes` it is acted on.
+pub(crate) async fn retention(stack: &Stack, chatwoot_url: &str, yes: bool) -> anyhow::Result<Told> {
+    let env = stack.environment(&[("CHATWOOT_URL", chatwoot_url)]).await?;
+    let retention = Box::pin(Retention::from_env(env, stack.clock())).await?;
+    let report = if yes { Box::pin(retention.handle()).await } else { Box::pin(retention.dry_run()).await };
+    let report = report.context("the run did not come to its end")?;
+    let mut words: String = report
+        .due
+        .iter()
+        .map(|due| {
+            let held = if due.held { " (kept by a label)" } else { "" };
+            format!(
+                "conversation {} of account {}, last active at {}{held}\n",
+                due.conversation, due.account, due.active_at
+            )
+        })
+        .collect();
+    words.push_str(&format!("{} due, {} asked for, {} overdue", report.due.len(), report.asked, report.overdue));
+    Ok(Told::new(serde_json::to_value(&report)?, words))
+}
+
+/// The last two characters of something personal, and how long it is.
+fn masked(value: &str) -> String {
+    let length = value.chars().count();
+    let tail: String = value.chars().skip(length.saturating_sub(2)).collect();
+    format!("{}{tail}", "•".repeat(length.saturating_sub(2)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_personal_is_masked() {
+        assert_eq!(masked("+5215555550123"), "••••••••••••23");
+        assert_eq!(masked("ñ"), "ñ");
+    }
+}

@@ -1,0 +1,155 @@
+//! What goes when a customer goes: conversations, contacts and all that hangs on them (§3.7). Chatwoot answers at once and deletes
+//! later, so a look afterwards decides.
+
+use domain::{ContactId, ConversationId, InboxId, Timestamp};
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::{Chatwoot, ChatwootError, Contact, client::found};
+
+/// A conversation as a list shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Aged {
+    /// Its id.
+    pub id: ConversationId,
+    /// The inbox it is in.
+    pub inbox: Option<InboxId>,
+    /// The contact.
+    pub contact: Option<Contact>,
+    /// When something last happened in it.
+    pub active_at: Option<Timestamp>,
+    /// Its labels.
+    pub labels: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Row {
+    id: ConversationId,
+    #[serde(default)]
+    inbox_id: Option<InboxId>,
+    #[serde(default)]
+    meta: Option<Meta>,
+    #[serde(default)]
+    last_activity_at: Option<Value>,
+    #[serde(default)]
+    labels: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct Meta {
+    #[serde(default)]
+    sender: Option<Contact>,
+}
+
+impl From<Row> for Aged {
+    fn from(row: Row) -> Self {
+        Self {
+            id: row.id,
+            inbox: row.inbox_id,
+            contact: row.meta.and_then(|meta| meta.sender),
+            active_at: row.last_activity_at.as_ref().and_then(Value::as_i64).map(Timestamp::from_secs),
+            labels: row.labels.unwrap_or_default(),
+        }
+    }
+}
+
+impl Chatwoot {
+    /// Has a conversation deleted, its messages and files with it. One that is gone is deleted enough.
+    pub async fn delete_conversation(&self, id: ConversationId) -> Result<(), ChatwootError> {
+        found(self.done(self.request(Method::DELETE, &["conversations", &id.to_string()])).await).map(|_| ())
+    }
+
+    /// Deletes a contact; what hangs on it goes later.
+    pub async fn delete_contact(&self, id: ContactId) -> Result<(), ChatwootError> {
+        found(self.done(self.request(Method::DELETE, &["contacts", &id.to_string()])).await).map(|_| ())
+    }
+
+    /// A contact; nothing if it is gone.
+    pub async fn contact(&self, id: ContactId) -> Result<Option<Contact>, ChatwootError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            payload: Contact,
+        }
+        let request = self.request(Method::GET, &["contacts", &id.to_string()]);
+        let answer: Option<Answer> = found(self.json(request).await)?;
+        Ok(answer.map(|answer| answer.payload))
+    }
+
+    /// The last twenty conversations of a contact, of all inboxes.
+    pub async fn conversations_of(&self, contact: ContactId) -> Result<Vec<Aged>, ChatwootError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            payload: Vec<Row>,
+        }
+        let request = self.request(Method::GET, &["contacts", &contact.to_string(), "conversations"]);
+        let answer: Option<Answer> = found(self.json(request).await)?;
+        Ok(answer.into_iter().flat_map(|answer| answer.payload).map(Aged::from).collect())
+    }
+
+    /// The labels of a conversation; nothing if it is gone.
+    pub async fn labels(&self, id: ConversationId) -> Result<Option<Vec<String>>, ChatwootError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            payload: Vec<String>,
+        }
+        let request = self.request(Method::GET, &["conversations", &id.to_string(), "labels"]);
+        let answer: Option<Answer> = found(self.json(request).await)?;
+        Ok(answer.map(|answer| answer.payload))
+    }
+
+    /// One page of an inbox's conversations in which nothing has happened since that day.
+    pub async fn inactive(&self, inbox: InboxId, since: Timestamp, page: u32) -> Result<Vec<Aged>, ChatwootError> {
+        let condition = |key: &str, operator: &str, value: Value, and: Value| json!({ "attribute_key": key, "filter_operator": operator, "values": [value], "query_operator": and });
+        let body = json!({ "payload": [
+            condition("inbox_id", "equal_to", json!(inbox), json!("AND")),
+            condition("last_activity_at", "is_less_than", json!(day(since)), Value::Null),
+        ] });
+        self.filtered(&body, page).await
+    }
+
+    /// One page of an inbox's conversations with a label.
+    pub async fn labeled(&self, inbox: InboxId, label: &str, page: u32) -> Result<Vec<Aged>, ChatwootError> {
+        let condition = |key: &str, value: Value, and: Value| json!({ "attribute_key": key, "filter_operator": "equal_to", "values": [value], "query_operator": and });
+        let body = json!({ "payload": [
+            condition("inbox_id", json!(inbox), json!("AND")), condition("labels", json!(label), Value::Null),
+        ] });
+        self.filtered(&body, page).await
+    }
+
+    async fn filtered(&self, body: &Value, page: u32) -> Result<Vec<Aged>, ChatwootError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            payload: Vec<Row>,
+        }
+        let mut url = self.url(&["conversations", "filter"]);
+        url.query_pairs_mut().append_pair("page", &page.to_string());
+        let answer: Answer = self.json(self.post(url).json(body)).await?;
+        Ok(answer.payload.into_iter().map(Aged::from).collect())
+    }
+}
+
+/// A day as Chatwoot's filters want it, in UTC. Days to a civil date as Howard Hinnant's public algorithm has it.
+fn day(at: Timestamp) -> String {
+    let shifted = at.day() + 719_468;
+    let (era, of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_reads_as_a_date() {
+        for (secs, text) in [(0, "1970-01-01"), (1_795_190_400, "2026-11-20"), (1_709_208_000, "2024-02-29")] {
+            assert_eq!(day(Timestamp::from_secs(secs)), text);
+        }
+    }
+}

@@ -1,0 +1,407 @@
+//! The ledger of erasures: each request is a state machine on a clock of 30 days. It knows no person, only a code, times and
+//! counts; whom it is about stands beside it in the table, until it is done.
+
+mod receipt;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+pub use receipt::{Receipt, Signed};
+
+use crate::{ConfirmationCode, Timestamp};
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// The longest pause between two tries on a place that does not take them.
+const LONGEST_PAUSE: Duration = Duration::from_secs(900);
+
+/// How long after a function began to erase somebody looks whether it lived to go on.
+const LEASE: Duration = Duration::from_secs(900);
+
+/// The days of `infra/policy.toml` that the ledger goes by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Promise {
+    /// Days in which a request is done.
+    pub deletion_days: u32,
+    /// Days after which the operator is warned of an open one.
+    pub warn_days: Vec<u32>,
+    /// Hours in which a request that needs confirmation can be confirmed or withdrawn.
+    pub confirm_hours: u32,
+}
+
+/// The days of warning, as the environment has them: `7,20,27`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WarnDays(pub Vec<u32>);
+
+impl std::str::FromStr for WarnDays {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.split(',').map(|day| day.trim().parse()).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+/// Who asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Door {
+    /// The operator.
+    Operator,
+    /// An agent, by a label; it starts after a while in which the label can be taken away.
+    Agent,
+    /// The customer, in the chat; it starts once they confirm it there.
+    Customer,
+    /// Somebody deleted the contact in Chatwoot.
+    Chatwoot,
+    /// Meta, for the administrator who did the signup.
+    Meta,
+    /// The time to keep it is over.
+    Retention,
+}
+
+/// A place where something about a person may be, in the order in which places are cleared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Place {
+    /// What waits on its way into Chatwoot.
+    InboundQueue,
+    /// Hints on their way out.
+    OutboundQueue,
+    /// The dead letters of every queue.
+    DeadLetters,
+    /// Conversations, contacts and their files.
+    Chatwoot,
+    /// The bridge's own table.
+    Table,
+    /// Files at Meta.
+    MetaMedia,
+    /// Meta's contact book.
+    MetaContactBook,
+}
+
+impl Place {
+    /// All there are, in order.
+    pub const ALL: [Self; 7] = [
+        Self::InboundQueue,
+        Self::OutboundQueue,
+        Self::DeadLetters,
+        Self::Chatwoot,
+        Self::Table,
+        Self::MetaMedia,
+        Self::MetaContactBook,
+    ];
+
+    /// In one word, for logs and receipts.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::InboundQueue => "inbound_queue",
+            Self::OutboundQueue => "outbound_queue",
+            Self::DeadLetters => "dead_letters",
+            Self::Chatwoot => "chatwoot",
+            Self::Table => "table",
+            Self::MetaMedia => "meta_media",
+            Self::MetaContactBook => "meta_contact_book",
+        }
+    }
+}
+
+/// What was done in a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cleared {
+    /// How many things were found.
+    pub found: u64,
+    /// When a look after the erasure found nothing any more.
+    pub at: Timestamp,
+}
+
+/// Where a request stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum State {
+    /// It can still be withdrawn, until then.
+    Received {
+        /// When that is over.
+        until: Timestamp,
+    },
+    /// It is certain, and not begun.
+    Confirmed {
+        /// When it is to begin.
+        wake_at: Timestamp,
+    },
+    /// Somebody is at it.
+    Erasing {
+        /// When somebody looks whether they still are.
+        wake_at: Timestamp,
+    },
+    /// A place does not take it now, or is not empty yet.
+    Waiting {
+        /// Which.
+        place: Place,
+        /// Since when.
+        since: Timestamp,
+        /// How often it was tried.
+        tries: u32,
+        /// When it is tried again.
+        wake_at: Timestamp,
+    },
+    /// The promised days are over. It is still tried.
+    Failed {
+        /// The place that did not take it.
+        place: Place,
+        /// Since when it did not.
+        since: Timestamp,
+        /// How often it was tried.
+        tries: u32,
+        /// When it is tried again.
+        wake_at: Timestamp,
+    },
+    /// Every place is clear.
+    Done {
+        /// Since when.
+        at: Timestamp,
+    },
+    /// It was not meant, or never confirmed.
+    Withdrawn {
+        /// Since when.
+        at: Timestamp,
+    },
+}
+
+/// What the public is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shown {
+    /// It came in.
+    Received,
+    /// A place has to be waited for.
+    Waiting,
+    /// It is being done.
+    Erasing,
+    /// It is done.
+    Done,
+    /// The promised days are over.
+    Failed,
+}
+
+/// The request cannot do that where it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an erasure cannot do that in its state")]
+pub struct InvalidTransition;
+
+/// A request for erasure.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Erasure {
+    /// Under which its state can be asked.
+    pub code: ConfirmationCode,
+    /// Who asked.
+    pub door: Door,
+    /// When; the 30 days begin here.
+    pub asked_at: Timestamp,
+    /// When they are over.
+    pub due_at: Timestamp,
+    /// Since when it is certain. What was sent up to then is erased, and what is newer is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed_at: Option<Timestamp>,
+    /// Where it stands.
+    pub state: State,
+    /// How much was found so far, place by place.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub found: BTreeMap<Place, u64>,
+    /// The places that are clear.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub cleared: BTreeMap<Place, Cleared>,
+    /// The days of which the operator was warned.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warned: Vec<u32>,
+    /// When the promise was broken, if it was. Stays, whatever becomes of the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub breached_at: Option<Timestamp>,
+}
+
+impl Erasure {
+    /// A request made at `asked_at`.
+    pub fn open(code: ConfirmationCode, door: Door, asked_at: Timestamp, promise: &Promise) -> Self {
+        let hours = Duration::from_secs(u64::from(promise.confirm_hours) * 3600);
+        let (confirmed_at, state) = match door {
+            Door::Agent | Door::Customer => (None, State::Received { until: asked_at + hours }),
+            Door::Operator | Door::Chatwoot | Door::Meta | Door::Retention => {
+                (Some(asked_at), State::Confirmed { wake_at: asked_at })
+            }
+        };
+        let due_at = asked_at + DAY * promise.deletion_days;
+        Self {
+            code,
+            door,
+            asked_at,
+            due_at,
+            confirmed_at,
+            state,
+            found: BTreeMap::new(),
+            cleared: BTreeMap::new(),
+            warned: Vec::new(),
+            breached_at: None,
+        }
+    }
+
+    /// It is certain from now on.
+    pub fn confirm(self, at: Timestamp) -> Result<Self, InvalidTransition> {
+        match self.state {
+            State::Received { .. } => {
+                Ok(Self { confirmed_at: Some(at), state: State::Confirmed { wake_at: at }, ..self })
+            }
+            _ => Err(InvalidTransition),
+        }
+    }
+
+    /// It was not meant.
+    pub fn withdraw(self, at: Timestamp) -> Result<Self, InvalidTransition> {
+        match self.state {
+            State::Received { .. } => Ok(Self { state: State::Withdrawn { at }, ..self }),
+            _ => Err(InvalidTransition),
+        }
+    }
+
+    /// What time alone has changed: an agent's request nobody withdrew is certain, a customer's that was never confirmed is
+    /// none, and one that is open after its days is a breach.
+    #[must_use]
+    pub fn at(mut self, now: Timestamp) -> Self {
+        if let State::Received { until } = self.state
+            && now >= until
+        {
+            self = match self.door {
+                Door::Customer => Self { state: State::Withdrawn { at: until }, ..self },
+                _ => Self { confirmed_at: Some(until), state: State::Confirmed { wake_at: until }, ..self },
+            };
+        }
+        if !self.is_closed() && now >= self.due_at {
+            self.breached_at.get_or_insert(self.due_at);
+            if let State::Waiting { place, since, tries, wake_at } = self.state {
+                self.state = State::Failed { place, since, tries, wake_at };
+            }
+        }
+        self
+    }
+
+    /// Somebody begins to erase, or goes on with it.
+    pub fn begin(self, now: Timestamp) -> Result<Self, InvalidTransition> {
+        match self.state {
+            State::Confirmed { .. } | State::Erasing { .. } => {
+                Ok(Self { state: State::Erasing { wake_at: now + LEASE }, ..self })
+            }
+            // Which place is waited for, and since when, is not forgotten by trying.
+            State::Waiting { place, since, tries, .. } => {
+                Ok(Self { state: State::Waiting { place, since, tries, wake_at: now + LEASE }, ..self })
+            }
+            State::Failed { place, since, tries, .. } => {
+                Ok(Self { state: State::Failed { place, since, tries, wake_at: now + LEASE }, ..self })
+            }
+            State::Received { .. } | State::Done { .. } | State::Withdrawn { .. } => Err(InvalidTransition),
+        }
+    }
+
+    /// So much was found in a place, before anything is erased there. What an earlier look found counts.
+    pub fn note(&mut self, place: Place, found: u64) {
+        let known = self.found.entry(place).or_default();
+        *known = found.max(*known);
+    }
+
+    /// A look found the place empty.
+    pub fn clear(self, place: Place, now: Timestamp) -> Result<Self, InvalidTransition> {
+        if !self.is_underway() {
+            return Err(InvalidTransition);
+        }
+        let mut cleared = self.cleared;
+        let found = self.found.get(&place).copied().unwrap_or_default();
+        cleared.insert(place, Cleared { found, at: now });
+        let state = match self.state {
+            State::Waiting { place: waited, .. } if waited == place => State::Erasing { wake_at: now + LEASE },
+            other => other,
+        };
+        Ok(Self { cleared, state, ..self })
+    }
+
+    /// A place is not empty yet, or does not answer.
+    pub fn wait(self, place: Place, now: Timestamp) -> Result<Self, InvalidTransition> {
+        let (since, tries) = match self.state {
+            State::Waiting { place: known, since, tries, .. } | State::Failed { place: known, since, tries, .. }
+                if known == place =>
+            {
+                (since, tries.saturating_add(1))
+            }
+            State::Erasing { .. } | State::Waiting { .. } | State::Failed { .. } => (now, 1),
+            _ => return Err(InvalidTransition),
+        };
+        let pause = Duration::from_secs(1 << tries.saturating_sub(1).min(10)).min(LONGEST_PAUSE);
+        let state = State::Waiting { place, since, tries, wake_at: now + pause };
+        Ok(Self { state, ..self }.at(now))
+    }
+
+    /// Every place is clear.
+    pub fn finish(self, now: Timestamp) -> Result<Self, InvalidTransition> {
+        if !self.is_underway() || self.next_place().is_some() {
+            return Err(InvalidTransition);
+        }
+        Ok(Self { state: State::Done { at: now }, ..self })
+    }
+
+    /// The first place that is not clear yet.
+    pub fn next_place(&self) -> Option<Place> {
+        Place::ALL.into_iter().find(|place| !self.cleared.contains_key(place))
+    }
+
+    /// When somebody has to look at it again; nothing once it is closed.
+    pub fn wake_at(&self) -> Option<Timestamp> {
+        match self.state {
+            State::Received { until } => Some(until),
+            State::Confirmed { wake_at }
+            | State::Erasing { wake_at }
+            | State::Waiting { wake_at, .. }
+            | State::Failed { wake_at, .. } => Some(wake_at),
+            State::Done { .. } | State::Withdrawn { .. } => None,
+        }
+    }
+
+    /// Whether nothing happens any more.
+    pub fn is_closed(&self) -> bool {
+        matches!(self.state, State::Done { .. } | State::Withdrawn { .. })
+    }
+
+    /// Whether it has begun and is not over.
+    pub fn is_underway(&self) -> bool {
+        matches!(self.state, State::Erasing { .. } | State::Waiting { .. } | State::Failed { .. })
+    }
+
+    /// The warnings that have become due: days of the policy that have passed. Each comes once.
+    pub fn warn(&mut self, now: Timestamp, promise: &Promise) -> Vec<u32> {
+        if self.is_closed() {
+            return Vec::new();
+        }
+        let passed = |day: &&u32| now >= self.asked_at + DAY * **day && !self.warned.contains(*day);
+        let due: Vec<u32> = promise.warn_days.iter().filter(passed).copied().collect();
+        self.warned.extend(&due);
+        due
+    }
+
+    /// What the public is told; nothing of a request that was withdrawn.
+    pub fn shown(&self, now: Timestamp) -> Option<Shown> {
+        match self.clone().at(now).state {
+            State::Received { .. } | State::Confirmed { .. } => Some(Shown::Received),
+            // A moment's pause between two looks is part of the work.
+            State::Waiting { since, .. } if now.since(since) < LONGEST_PAUSE => Some(Shown::Erasing),
+            State::Waiting { .. } => Some(Shown::Waiting),
+            State::Erasing { .. } => Some(Shown::Erasing),
+            State::Failed { .. } => Some(Shown::Failed),
+            State::Done { .. } => Some(Shown::Done),
+            State::Withdrawn { .. } => None,
+        }
+    }
+
+    /// Whole days of the promise that are left, the one underway among them; none once it is closed.
+    pub fn days_left(&self, now: Timestamp) -> u64 {
+        if self.is_closed() { 0 } else { self.due_at.since(now).as_secs().div_ceil(DAY.as_secs()) }
+    }
+}
+
+#[cfg(test)]
+mod tests;

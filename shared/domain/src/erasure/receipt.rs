@@ -1,0 +1,179 @@
+//! The receipt of an erasure: what was found and erased where, what lies outside, and a signature by which it can be checked.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Door, Erasure, Place, State};
+use crate::{ConfirmationCode, SubjectKey, Timestamp};
+
+/// What was done. Counts and times, and nobody's name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Receipt {
+    /// Of these members; another one has another set.
+    pub version: u32,
+    /// The request's code.
+    pub code: ConfirmationCode,
+    /// Who asked.
+    pub door: Door,
+    /// When, in epoch milliseconds as all times here.
+    pub asked_at: Timestamp,
+    /// Up to which time everything was erased.
+    pub confirmed_at: Option<Timestamp>,
+    /// When the last place was found empty.
+    pub done_at: Timestamp,
+    /// When the promised days ran out before that, if they did.
+    pub breached_at: Option<Timestamp>,
+    /// Place by place.
+    pub places: Vec<PlaceReceipt>,
+    /// What nobody can erase from here.
+    pub outside: Vec<String>,
+    /// What the bridge keeps, and why.
+    pub kept: Vec<String>,
+}
+
+/// One place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlaceReceipt {
+    /// Which.
+    pub place: Place,
+    /// How many things were found.
+    pub found: u64,
+    /// How many of them are gone: all, or there would be no receipt.
+    pub erased: u64,
+    /// When a look after that found nothing.
+    pub verified_at: Timestamp,
+    /// How it was erased.
+    pub method: String,
+    /// How that was checked.
+    pub verification: String,
+}
+
+/// A receipt with its signature.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Signed {
+    /// What is signed, in this order of members and without white space.
+    pub receipt: Receipt,
+    /// Which key signed it.
+    pub key: String,
+    /// HMAC-SHA256, in hex.
+    pub signature: String,
+}
+
+impl Receipt {
+    /// The receipt of a request that is done; nothing of any other.
+    pub fn of(erasure: &Erasure) -> Option<Self> {
+        let State::Done { at } = erasure.state else { return None };
+        let places = erasure.cleared.iter().map(|(place, cleared)| PlaceReceipt {
+            place: *place,
+            found: cleared.found,
+            erased: cleared.found,
+            verified_at: cleared.at,
+            method: place.method().to_owned(),
+            verification: place.verification().to_owned(),
+        });
+        Some(Self {
+            version: 1,
+            code: erasure.code.clone(),
+            door: erasure.door,
+            asked_at: erasure.asked_at,
+            confirmed_at: erasure.confirmed_at,
+            done_at: at,
+            breached_at: erasure.breached_at,
+            places: places.collect(),
+            outside: OUTSIDE.map(str::to_owned).to_vec(),
+            kept: KEPT.map(str::to_owned).to_vec(),
+        })
+    }
+
+    /// Signs it.
+    pub fn sign(self, key: &SubjectKey) -> Result<Signed, serde_json::Error> {
+        let signature = key.receipt_tag(&serde_json::to_vec(&self)?);
+        Ok(Signed { receipt: self, key: key.receipt_key_version(), signature })
+    }
+}
+
+impl Signed {
+    /// Whether this very key signed this very receipt.
+    pub fn is_genuine(&self, key: &SubjectKey) -> bool {
+        let Ok(bytes) = serde_json::to_vec(&self.receipt) else { return false };
+        self.key == key.receipt_key_version() && key.is_receipt_tag(&bytes, &self.signature)
+    }
+}
+
+/// What a receipt cannot speak for.
+const OUTSIDE: [&str; 4] = [
+    "copies that Meta keeps of messages it carried (WhatsApp's own retention)",
+    "the customer's phone and the phone app in the shop",
+    "backups, audit log, search index and sent e-mails of the Chatwoot installation",
+    "point-in-time recovery of the table, which ends within pitr_days; a restore erases again before traffic",
+];
+
+/// What stays in the table.
+const KEPT: [&str; 2] = [
+    "keyed hashes of the person's ids with the time of erasure, for 35 days, so that late repeats do not bring the person back",
+    "keyed hashes of handled items, for 15 days, and counts without persons",
+];
+
+impl Place {
+    fn method(self) -> &'static str {
+        match self {
+            Self::InboundQueue => "dropped by the consumer, whatever was sent up to the request",
+            Self::OutboundQueue => "hints without content, which end in nothing",
+            Self::DeadLetters => "deleted one by one, from every dead-letter queue",
+            Self::Chatwoot => "conversations deleted with their messages and files, then the contacts",
+            Self::Table => "all items of all aliases deleted, expired ones among them",
+            Self::MetaMedia => "deleted by media id",
+            Self::MetaContactBook => "deleted by user id, on every number",
+        }
+    }
+
+    fn verification(self) -> &'static str {
+        match self {
+            Self::InboundQueue | Self::OutboundQueue => {
+                "a mark put behind everything in each of the person's message groups came out"
+            }
+            Self::DeadLetters => "a second pass over all of them found none",
+            Self::Chatwoot => "each conversation, contact and source id answers 404",
+            Self::Table => "consistent reads of every key, and the index, find none",
+            Self::MetaMedia => "each id is unknown to Meta",
+            Self::MetaContactBook => "Meta's answer",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::erasure::Promise;
+
+    const NOON: Timestamp = Timestamp::from_secs(1_795_190_400);
+
+    fn signed() -> Signed {
+        let promise = Promise { deletion_days: 30, warn_days: vec![], confirm_hours: 24 };
+        let mut erasure =
+            Erasure::open(ConfirmationCode::new("c"), Door::Operator, NOON, &promise).begin(NOON).unwrap();
+        assert_eq!(Receipt::of(&erasure), None);
+        for place in Place::ALL {
+            erasure.note(place, 3);
+            erasure = erasure.clear(place, NOON).unwrap();
+        }
+        Receipt::of(&erasure.finish(NOON).unwrap()).unwrap().sign(&SubjectKey::new("k".into())).unwrap()
+    }
+
+    #[test]
+    fn a_receipt_proves_itself_and_a_changed_one_does_not() {
+        let key = SubjectKey::new("k".into());
+        let text = serde_json::to_string_pretty(&signed()).unwrap();
+        let read: Signed = serde_json::from_str(&text).unwrap();
+        assert!(read.is_genuine(&key));
+        assert!(!read.is_genuine(&SubjectKey::new("other".into())));
+        for (from, to) in [("\"found\": 3", "\"found\": 0"), ("operator", "agent"), ("\"c\"", "\"d\"")] {
+            let forged: Signed = serde_json::from_str(&text.replacen(from, to, 1)).unwrap();
+            assert!(!forged.is_genuine(&key), "{from}");
+        }
+        assert!(serde_json::from_str::<Signed>(&text.replacen("\"version\"", "\"extra\": 1, \"version\"", 1)).is_err());
+        assert_eq!(signed().receipt.places.len(), Place::ALL.len());
+    }
+}

@@ -1,0 +1,140 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const NOON: Timestamp = Timestamp::from_secs(1_795_190_400);
+
+fn promise() -> Promise {
+    Promise { deletion_days: 30, warn_days: vec![7, 20, 27], confirm_hours: 24 }
+}
+
+fn open(door: Door) -> Erasure {
+    Erasure::open(ConfirmationCode::new("c"), door, NOON, &promise())
+}
+
+fn cleared(mut erasure: Erasure, now: Timestamp) -> Erasure {
+    erasure = erasure.begin(now).unwrap();
+    for place in Place::ALL {
+        erasure = erasure.clear(place, now).unwrap();
+    }
+    erasure
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Passes(u64),
+    Confirm,
+    Withdraw,
+    Begin,
+    Note(Place, u64),
+    Clear(Place),
+    Wait(Place),
+    Finish,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let place = || prop::sample::select(Place::ALL.to_vec());
+    prop_oneof![
+        3 => (0..40 * 86_400_u64).prop_map(Step::Passes),
+        2 => (0..3600_u64).prop_map(Step::Passes),
+        1 => Just(Step::Confirm),
+        1 => Just(Step::Withdraw),
+        4 => Just(Step::Begin),
+        2 => (place(), 0..9_u64).prop_map(|(place, found)| Step::Note(place, found)),
+        6 => place().prop_map(Step::Clear),
+        3 => place().prop_map(Step::Wait),
+        3 => Just(Step::Finish),
+    ]
+}
+
+fn door() -> impl Strategy<Value = Door> {
+    prop::sample::select(vec![Door::Operator, Door::Agent, Door::Customer, Door::Chatwoot, Door::Meta, Door::Retention])
+}
+
+proptest! {
+    #[test]
+    fn no_state_is_without_a_next_look_and_none_is_done_by_half(door in door(), steps in prop::collection::vec(step(), 0..60)) {
+        let (mut erasure, mut now) = (open(door), NOON);
+        for step in steps {
+            let before = erasure.clone();
+            let moved = match step {
+                Step::Passes(seconds) => {
+                    now = now + Duration::from_secs(seconds);
+                    Ok(erasure.at(now))
+                }
+                Step::Confirm => erasure.confirm(now),
+                Step::Withdraw => erasure.withdraw(now),
+                Step::Begin => erasure.begin(now),
+                Step::Note(place, found) => {
+                    erasure.note(place, found);
+                    Ok(erasure)
+                }
+                Step::Clear(place) => erasure.clear(place, now),
+                Step::Wait(place) => erasure.wait(place, now),
+                Step::Finish => erasure.finish(now),
+            };
+            erasure = moved.unwrap_or_else(|InvalidTransition| before.clone());
+            prop_assert_eq!(erasure.wake_at().is_none(), erasure.is_closed());
+            // Nobody sleeps longer than a quarter of an hour, or than until the time to withdraw is over.
+            let longest = Duration::from_secs(86_400);
+            prop_assert!(erasure.wake_at().is_none_or(|at| at <= now + longest));
+            prop_assert!(!before.is_closed() || before.state == erasure.state, "{:?} became {:?}", before.state, erasure.state);
+            if let State::Done { .. } = erasure.state {
+                prop_assert_eq!(erasure.next_place(), None);
+                prop_assert!(erasure.confirmed_at.is_some());
+            }
+            if now >= erasure.due_at && !erasure.clone().at(now).is_closed() {
+                prop_assert!(erasure.clone().at(now).breached_at.is_some());
+            }
+            prop_assert!(before.breached_at.is_none() || erasure.breached_at == before.breached_at);
+            let written = serde_json::to_string(&erasure).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Erasure>(&written).unwrap(), erasure.clone());
+        }
+    }
+}
+
+#[test]
+fn an_agent_s_request_is_certain_after_a_day_and_a_customer_s_unless_confirmed_is_none() {
+    let day = NOON + DAY;
+    assert_eq!(open(Door::Agent).at(day).state, State::Confirmed { wake_at: day });
+    assert_eq!(open(Door::Agent).at(day).confirmed_at, Some(day));
+    assert_eq!(open(Door::Customer).at(day).state, State::Withdrawn { at: day });
+    assert!(open(Door::Agent).at(day - Duration::from_secs(1)).withdraw(day).is_ok());
+    assert_eq!(open(Door::Operator).withdraw(NOON), Err(InvalidTransition));
+    assert_eq!(open(Door::Customer).begin(NOON), Err(InvalidTransition));
+}
+
+#[test]
+fn a_place_is_waited_for_29_days_and_after_30_it_is_a_breach_that_stays_one() {
+    let mut erasure = open(Door::Operator).begin(NOON).unwrap();
+    for hours in 0..29 * 24 {
+        erasure = erasure.wait(Place::Chatwoot, NOON + Duration::from_secs(hours * 3600)).unwrap();
+    }
+    let late = NOON + DAY * 29;
+    assert_eq!((erasure.shown(late), erasure.days_left(late)), (Some(Shown::Waiting), 1));
+    let in_time = cleared(erasure.clone(), late).finish(late).unwrap();
+    assert_eq!((in_time.breached_at, in_time.shown(late)), (None, Some(Shown::Done)));
+
+    let later = NOON + DAY * 31;
+    let failed = erasure.begin(later).unwrap().wait(Place::Chatwoot, later).unwrap();
+    assert!(matches!(failed.state, State::Failed { since: NOON, .. }));
+    assert_eq!((failed.shown(later), failed.days_left(later)), (Some(Shown::Failed), 0));
+    let done = cleared(failed, later).finish(later).unwrap();
+    assert_eq!((done.breached_at, done.shown(later)), (Some(NOON + DAY * 30), Some(Shown::Done)));
+}
+
+#[test]
+fn the_operator_is_warned_on_each_day_once() {
+    let mut erasure = open(Door::Operator);
+    let warned: Vec<u32> = (0..40).flat_map(|day| erasure.warn(NOON + DAY * day, &promise())).collect();
+    assert_eq!(warned, [7, 20, 27]);
+    assert_eq!(open(Door::Operator).warn(NOON + DAY * 29, &promise()), [7, 20, 27]);
+}
+
+#[test]
+fn what_was_found_is_not_forgotten_by_a_second_look() {
+    let mut erasure = open(Door::Operator).begin(NOON).unwrap();
+    erasure.note(Place::Table, 7);
+    erasure.note(Place::Table, 2);
+    assert_eq!(erasure.clear(Place::Table, NOON).unwrap().cleared[&Place::Table].found, 7);
+}

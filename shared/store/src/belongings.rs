@@ -1,0 +1,412 @@
+//! Everything in the table that belongs to a person, found by all they are known by, and deleted. Here nothing is filtered by its
+//! end: what is expired and not yet removed is there all the same.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    time::Duration,
+};
+
+use aws_sdk_dynamodb::types::{DeleteRequest, WriteRequest};
+use domain::{
+    AccountId, Address, ContactId, ConversationId, CustomerId, Identity, MediaId, PhoneNumberId, Subject, SubjectKey,
+    Timestamp, subject::Kind,
+};
+use serde::Serialize;
+use serde_dynamo::aws_sdk_dynamodb_1::from_item;
+
+use crate::{
+    Channels, StoreError, Table, Target, Thread,
+    alias_writes::{AliasRow, customer_key},
+    conversations,
+    early::EarlyStatuses,
+    table::{Item, Key, integer, number, text},
+};
+
+/// DynamoDB deletes so many at once.
+const AT_ONCE: usize = 25;
+
+/// An alias, and up to which time it was theirs.
+type Known = BTreeMap<Subject, Option<Timestamp>>;
+
+/// A sweep that has not gone on for so long begins anew.
+const MARKED: Duration = Duration::from_secs(3 * 86_400);
+
+#[derive(Serialize)]
+struct Mark<'a> {
+    at_pk: &'a str,
+    at_sk: &'a str,
+    expires_at: i64,
+}
+
+/// The belongings.
+#[derive(Clone, Debug)]
+pub struct Belongings {
+    table: Table,
+    key: SubjectKey,
+}
+
+impl Belongings {
+    /// Those in this table, hashed under `key`.
+    pub fn new(table: Table, key: SubjectKey) -> Self {
+        Self { table, key }
+    }
+
+    /// Completes a target that names a person by anything: their customers, joined ones among them, and what these have.
+    pub async fn gather(&self, target: &mut Target) -> Result<(), StoreError> {
+        let accounts = self.accounts().await?;
+        let named = target.phones.iter().map(|phone| Address::Phone(phone.clone()));
+        let named: Vec<Address> = named.chain(target.users.iter().cloned().map(Address::User)).collect();
+        let mut known: Known = BTreeMap::new();
+        for subject in &target.aliases {
+            known.insert(subject.clone(), None);
+        }
+        for alias in named.iter().flat_map(|address| address.identity().aliases(&self.key)) {
+            known.insert(alias.subject, None);
+        }
+        for account in &accounts {
+            for subject in known.keys().cloned().collect::<Vec<_>>() {
+                let key = Key::new(format!("alias#{account}#{subject}"), "alias");
+                if let Some(row) = self.table.get::<AliasRow>(&key).await? {
+                    target.customers.insert(row.customer);
+                }
+            }
+        }
+        let mut open: Vec<CustomerId> = target.customers.iter().cloned().collect();
+        let mut seen = HashSet::new();
+        while let Some(customer) = open.pop() {
+            if !seen.insert(customer.clone()) {
+                continue;
+            }
+            open.extend(self.gather_customer(&customer, target, &mut known).await?);
+            target.customers.insert(customer);
+        }
+        for (alias, given_up) in known {
+            if let Some(end) = given_up {
+                target.given_up.insert(alias.clone(), end);
+            }
+            target.aliases.insert(alias);
+        }
+        target.gathered = true;
+        Ok(())
+    }
+
+    /// The Chatwoot accounts there are.
+    pub(crate) async fn accounts(&self) -> Result<BTreeSet<AccountId>, StoreError> {
+        let channels = Channels::new(self.table.clone()).all().await?;
+        Ok(channels.iter().map(|channel| channel.account).collect())
+    }
+
+    /// What one customer has; who else they are.
+    async fn gather_customer(
+        &self,
+        customer: &CustomerId,
+        target: &mut Target,
+        known: &mut Known,
+    ) -> Result<Vec<CustomerId>, StoreError> {
+        let mut others = Vec::new();
+        for key in self.keys_of(customer).await? {
+            let Some(item) = self.raw(&key).await? else { continue };
+            let string = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned();
+            match key.pk.split('#').next().unwrap_or_default() {
+                "customer" if key.sk == "customer" => {
+                    others.extend(string("joined_to").map(CustomerId::new));
+                    let joined = item.get("joined").and_then(|set| set.as_ss().ok());
+                    others.extend(joined.into_iter().flatten().map(|id| CustomerId::new(id.as_str())));
+                    // The user id they have, where only its hash is known.
+                    for hash in [string("user_hash"), string("moved_to")].into_iter().flatten() {
+                        known.entry(Subject::new(hash)).or_default();
+                    }
+                }
+                "customer" => self.gather_thread(&key, item, target, known).await?,
+                "alias" => {
+                    let subject = Subject::new(key.pk.rsplit('#').next().unwrap_or_default());
+                    let row: AliasRow = from_item(item)?;
+                    let end = known.entry(subject).or_default();
+                    *end = row.given_up.or(*end);
+                }
+                "conversation" => {
+                    let id = number(&item, "conversation").zip(number(&item, "account"));
+                    if let (Some((id, account)), Some(channel)) = (id, string("channel")) {
+                        let place = (AccountId(account), ConversationId(id), PhoneNumberId::new(channel));
+                        target.conversations.insert(place);
+                    }
+                }
+                "wamid" => target.messages.extend(key.pk.split('#').nth(1).map(Subject::new)),
+                "media" => {
+                    let number = PhoneNumberId::new(key.pk.split('#').nth(1).unwrap_or_default());
+                    target.media.insert((number, MediaId::new(&key.sk)));
+                }
+                "file" => {
+                    if let (Some(number), Some(media)) = (string("number"), string("media")) {
+                        target.media.insert((PhoneNumberId::new(number), MediaId::new(media)));
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(others)
+    }
+
+    async fn gather_thread(
+        &self,
+        key: &Key,
+        item: Item,
+        target: &mut Target,
+        known: &mut Known,
+    ) -> Result<(), StoreError> {
+        let Some(number) = key.sk.strip_prefix("channel#").map(PhoneNumberId::new) else { return Ok(()) };
+        let thread: Thread = from_item(item)?;
+        let Some(channel) = Channels::new(self.table.clone()).get(&number).await? else { return Ok(()) };
+        target.contacts.extend(thread.contact.map(|contact| (channel.account, contact)));
+        target.conversations.extend(thread.conversation.map(|id| (channel.account, id, number)));
+        let addresses = [thread.address.clone(), thread.user.clone().map(Address::User)];
+        for address in addresses.into_iter().flatten() {
+            // An address may lead to somebody else by now; then only its owner has it.
+            if !self.is_theirs(channel.account, &address.identity(), target).await? {
+                continue;
+            }
+            for alias in address.identity().aliases(&self.key) {
+                known.entry(alias.subject).or_default();
+            }
+            match address {
+                Address::Phone(phone) => {
+                    target.phones.insert(phone);
+                }
+                Address::User(user) => {
+                    target.users.insert(user);
+                }
+                Address::Group(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn is_theirs(&self, account: AccountId, identity: &Identity, target: &Target) -> Result<bool, StoreError> {
+        for alias in identity.aliases(&self.key) {
+            let key = Key::new(format!("alias#{account}#{}", alias.subject), "alias");
+            if let Some(row) = self.table.get::<AliasRow>(&key).await? {
+                return Ok(target.customers.contains(&row.customer));
+            }
+        }
+        Ok(true)
+    }
+
+    /// The groups of `inbound.fifo` in which something of theirs may be.
+    pub async fn groups(&self, target: &Target) -> Result<Vec<String>, StoreError> {
+        let channels = Channels::new(self.table.clone()).all().await?;
+        let of = |number: &PhoneNumberId| target.aliases.iter().map(move |alias| format!("{number}#{alias}")).collect();
+        Ok(channels.iter().flat_map(|channel| -> Vec<String> { of(&channel.phone_number_id) }).collect())
+    }
+
+    /// The keys of all items that are theirs. An index lags behind; what has a key of its own is read there.
+    pub async fn keys(&self, target: &Target) -> Result<Vec<(String, String)>, StoreError> {
+        let mut keys = BTreeSet::new();
+        let mut messages = target.messages.clone();
+        for customer in &target.customers {
+            for key in self.keys_of(customer).await? {
+                if key.pk.starts_with("wamid#") {
+                    messages.extend(key.pk.split('#').nth(1).map(Subject::new));
+                }
+                if self.raw(&key).await?.is_some() {
+                    keys.insert((key.pk, key.sk));
+                }
+            }
+        }
+        for (account, id, channel) in &target.conversations {
+            keys.extend(self.partition(&conversations::key(*account, *id).pk).await?);
+            let watch = Key::new(format!("watch#{channel}"), format!("{account}#{id}"));
+            if self.raw(&watch).await?.is_some() {
+                keys.insert((watch.pk, watch.sk));
+            }
+        }
+        for administrator in &target.administrators {
+            keys.extend(self.partition(&format!("administrator#{administrator}")).await?);
+        }
+        if !messages.is_empty() {
+            let early = EarlyStatuses::new(self.table.clone());
+            for channel in Channels::new(self.table.clone()).all().await? {
+                let waiting = early.all(&channel.phone_number_id).await?.into_iter();
+                let theirs = waiting.filter(|status| messages.contains(&status.message));
+                keys.extend(
+                    theirs
+                        .map(|status| (format!("early#{}", channel.phone_number_id), status.item.as_str().to_owned())),
+                );
+            }
+        }
+        Ok(keys.into_iter().collect())
+    }
+
+    /// Deletes items.
+    pub async fn delete(&self, keys: &[(String, String)]) -> Result<(), StoreError> {
+        for some in keys.chunks(AT_ONCE) {
+            let mut writes = Vec::with_capacity(some.len());
+            for (pk, sk) in some {
+                let delete = DeleteRequest::builder().set_key(Some(Key::new(pk, sk).item())).build()?;
+                writes.push(WriteRequest::builder().delete_request(delete).build());
+            }
+            let request = self.table.client.batch_write_item().request_items(&self.table.name, writes);
+            let answer = request.send().await.map_err(StoreError::call)?;
+            if answer.unprocessed_items.is_some_and(|items| !items.is_empty()) {
+                return Err(StoreError::Contended);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether an id in Chatwoot is that of a customer who lives, and is none of the target's.
+    pub async fn is_somebody_else(&self, id: &str, target: &Target) -> Result<bool, StoreError> {
+        let customer = CustomerId::new(id);
+        if target.customers.contains(&customer) {
+            return Ok(false);
+        }
+        Ok(self.table.item(&customer_key(&customer)).await?.is_some())
+    }
+
+    /// Items past their end, some at a time: TTL may be days late, and nothing may be later than that. Gives the keys, and where to
+    /// go on.
+    pub async fn overdue(
+        &self,
+        before: Timestamp,
+        from: Option<(String, String)>,
+        pages: usize,
+    ) -> Result<(Vec<(String, String)>, Option<(String, String)>), StoreError> {
+        let mut start = from.map(|(pk, sk)| Key::new(pk, sk).item());
+        let mut keys = Vec::new();
+        for _ in 0..pages {
+            let page = self
+                .table
+                .client
+                .scan()
+                .table_name(&self.table.name)
+                .filter_expression("expires_at <= :end")
+                .expression_attribute_values(":end", integer(before.as_secs()))
+                .projection_expression("pk, sk")
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .map_err(StoreError::call)?;
+            keys.extend(page.items.unwrap_or_default().iter().filter_map(pair));
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                break;
+            }
+        }
+        Ok((keys, start.as_ref().and_then(pair)))
+    }
+
+    /// Some of the threads that have a contact in Chatwoot, and where to go on: customer, channel, contact.
+    pub async fn threads(
+        &self,
+        from: Option<(String, String)>,
+        most: usize,
+    ) -> Result<(Vec<(CustomerId, PhoneNumberId, ContactId)>, Option<(String, String)>), StoreError> {
+        let mut start = from.map(|(pk, sk)| Key::new(pk, sk).item());
+        let mut threads = Vec::new();
+        loop {
+            let page = self
+                .table
+                .client
+                .scan()
+                .table_name(&self.table.name)
+                .filter_expression("begins_with(pk, :customers) AND attribute_exists(contact)")
+                .expression_attribute_values(":customers", text("customer#"))
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .map_err(StoreError::call)?;
+            for item in page.items.unwrap_or_default().into_iter().filter(|item| self.table.is_alive(item)) {
+                let Some((pk, sk)) = pair(&item) else { continue };
+                let ids = pk.strip_prefix("customer#").zip(sk.strip_prefix("channel#"));
+                if let (Some((customer, channel)), Some(contact)) = (ids, number(&item, "contact")) {
+                    threads.push((CustomerId::new(customer), PhoneNumberId::new(channel), ContactId(contact)));
+                }
+            }
+            start = page.last_evaluated_key;
+            if start.is_none() || threads.len() >= most {
+                return Ok((threads, start.as_ref().and_then(pair)));
+            }
+        }
+    }
+
+    /// Where a sweep goes on that did not come to its end.
+    pub async fn mark(&self, sweep: &str) -> Result<Option<(String, String)>, StoreError> {
+        let item = self.table.item(&Key::new("sweep", sweep)).await?;
+        Ok(item.and_then(|item| {
+            let at = |name: &str| Some(item.get(name)?.as_s().ok()?.clone());
+            Some((at("at_pk")?, at("at_sk")?))
+        }))
+    }
+
+    /// Sets it, or takes it away.
+    pub async fn set_mark(&self, sweep: &str, at: Option<&(String, String)>) -> Result<(), StoreError> {
+        let key = Key::new("sweep", sweep);
+        let Some((pk, sk)) = at else { return self.table.delete(&key).await };
+        let expires_at = (self.table.now() + MARKED).as_secs();
+        self.table.put(&key, &Mark { at_pk: pk, at_sk: sk, expires_at }).await
+    }
+
+    /// A customer's own partition, and what the index knows.
+    async fn keys_of(&self, customer: &CustomerId) -> Result<Vec<Key>, StoreError> {
+        let mut keys: BTreeSet<(String, String)> =
+            self.partition(&format!("customer#{customer}")).await?.into_iter().collect();
+        let mut start = None;
+        loop {
+            let page = self
+                .table
+                .client
+                .query()
+                .table_name(&self.table.name)
+                .index_name("customer")
+                .key_condition_expression("customer = :customer")
+                .expression_attribute_values(":customer", text(customer.as_str()))
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .map_err(StoreError::call)?;
+            keys.extend(page.items.unwrap_or_default().iter().filter_map(pair));
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                return Ok(keys.into_iter().map(|(pk, sk)| Key::new(pk, sk)).collect());
+            }
+        }
+    }
+
+    async fn partition(&self, pk: &str) -> Result<Vec<(String, String)>, StoreError> {
+        let (mut keys, mut start) = (Vec::new(), None);
+        loop {
+            let page = self
+                .table
+                .client
+                .query()
+                .table_name(&self.table.name)
+                .consistent_read(true)
+                .key_condition_expression("pk = :pk")
+                .expression_attribute_values(":pk", text(pk))
+                .projection_expression("pk, sk")
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .map_err(StoreError::call)?;
+            keys.extend(page.items.unwrap_or_default().iter().filter_map(pair));
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                return Ok(keys);
+            }
+        }
+    }
+
+    /// An item, whether it is past its end or not.
+    async fn raw(&self, key: &Key) -> Result<Option<Item>, StoreError> {
+        let request = self.table.client.get_item().table_name(&self.table.name).set_key(Some(key.item()));
+        Ok(request.consistent_read(true).send().await.map_err(StoreError::call)?.item.filter(|item| !item.is_empty()))
+    }
+
+    /// The keyed hash of an administrator's id.
+    pub fn administrator(&self, id: &str) -> Subject {
+        self.key.subject(Kind::Administrator, id)
+    }
+}
+
+fn pair(item: &Item) -> Option<(String, String)> {
+    Some((item.get("pk")?.as_s().ok()?.clone(), item.get("sk")?.as_s().ok()?.clone()))
+}

@@ -1,0 +1,65 @@
+//! Files that Meta has of a customer, so that they can be deleted there with everything else: ids only, for as long as Meta keeps
+//! the files.
+
+use std::time::Duration;
+
+use domain::{CustomerId, MediaId, PhoneNumberId};
+use serde::Serialize;
+
+use crate::{StoreError, Table, table::Key};
+
+/// Meta keeps a customer's file seven days, and one for the clocks.
+const RECEIVED: Duration = Duration::from_secs(8 * 86_400);
+
+/// Meta keeps an uploaded file thirty days (§5).
+const UPLOADED: Duration = Duration::from_secs(31 * 86_400);
+
+#[derive(Serialize)]
+struct Row<'a> {
+    customer: &'a CustomerId,
+    expires_at: i64,
+}
+
+/// The files at Meta.
+#[derive(Clone, Debug)]
+pub struct MediaAtMeta {
+    table: Table,
+}
+
+impl MediaAtMeta {
+    /// Those this table knows of.
+    pub fn new(table: Table) -> Self {
+        Self { table }
+    }
+
+    /// A file that a customer sent.
+    pub async fn received(
+        &self,
+        customer: &CustomerId,
+        number: &PhoneNumberId,
+        media: &MediaId,
+    ) -> Result<(), StoreError> {
+        self.put(customer, number, media, RECEIVED).await
+    }
+
+    /// A file that was uploaded to be sent to a customer.
+    pub async fn uploaded(
+        &self,
+        customer: &CustomerId,
+        number: &PhoneNumberId,
+        media: &MediaId,
+    ) -> Result<(), StoreError> {
+        self.put(customer, number, media, UPLOADED).await
+    }
+
+    async fn put(
+        &self,
+        customer: &CustomerId,
+        number: &PhoneNumberId,
+        media: &MediaId,
+        kept: Duration,
+    ) -> Result<(), StoreError> {
+        let key = Key::new(format!("media#{number}"), media.as_str());
+        self.table.put(&key, &Row { customer, expires_at: (self.table.now() + kept).as_secs() }).await
+    }
+}

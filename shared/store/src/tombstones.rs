@@ -1,0 +1,185 @@
+//! Tombstones: keyed hashes of everything an erased person was known by, and up to which time. What was sent before does not
+//! come back, whichever way it comes; what is newer starts clean, and while the erasure is underway it waits.
+
+use std::{collections::HashMap, time::Duration};
+
+use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnValue};
+use domain::{AccountId, Alias, ConfirmationCode, CustomerId, Identity, Subject, SubjectKey, Timestamp, subject::Kind};
+use serde::{Deserialize, Serialize};
+use serde_dynamo::aws_sdk_dynamodb_1::from_item;
+
+use crate::{
+    StoreError, Table,
+    alias_writes::alias_key,
+    table::{Change, Item, Key, integer, text},
+};
+
+/// Longer than Meta repeats (7 days), than a queue keeps (14), and than a backup brings anything back (pitr_days).
+const KEPT: Duration = Duration::from_secs(35 * 86_400);
+
+/// What is buried under a hash.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tombstone {
+    /// The erasure.
+    pub code: ConfirmationCode,
+    /// What was sent up to then is gone.
+    pub erased_at: Timestamp,
+    /// Whether the erasure is still underway.
+    #[serde(default)]
+    pub sealed: bool,
+}
+
+/// What a tombstone means for something that comes in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Barred {
+    /// Nothing: nobody erased it.
+    No,
+    /// It is about somebody erased, from before.
+    Erased(ConfirmationCode),
+    /// It is newer, and the erasure is not over.
+    NotYet(ConfirmationCode),
+}
+
+/// The tombstones.
+#[derive(Clone, Debug)]
+pub struct Tombstones {
+    table: Table,
+    key: SubjectKey,
+}
+
+impl Tombstones {
+    /// Those of this table, hashed under `key`.
+    pub fn new(table: Table, key: SubjectKey) -> Self {
+        Self { table, key }
+    }
+
+    /// Buries a hash, or what was buried there before more deeply: the later time counts.
+    pub async fn bury(&self, subject: &Subject, tombstone: &Tombstone) -> Result<(), StoreError> {
+        let change = Change {
+            key: key(subject),
+            update: "SET code = :code, erased_at = :at, sealed = :sealed, expires_at = :end".to_owned(),
+            condition: Some("attribute_not_exists(pk) OR erased_at <= :at OR expires_at <= :now".to_owned()),
+            values: Item::from([
+                (":code".to_owned(), text(tombstone.code.as_str())),
+                (":at".to_owned(), integer(tombstone.erased_at.as_millis())),
+                (":sealed".to_owned(), aws_sdk_dynamodb::types::AttributeValue::Bool(tombstone.sealed)),
+                (":end".to_owned(), integer((self.table.now() + KEPT).as_secs())),
+                (":now".to_owned(), integer(self.table.now().as_secs())),
+            ]),
+        };
+        self.table.update(change, ReturnValue::None).await.map(|_| ())
+    }
+
+    /// The tombstone of a hash.
+    pub async fn get(&self, subject: &Subject) -> Result<Option<Tombstone>, StoreError> {
+        self.table.get(&key(subject)).await
+    }
+
+    /// The tombstones among these hashes.
+    pub async fn among<'s>(
+        &self,
+        subjects: impl IntoIterator<Item = &'s Subject>,
+    ) -> Result<HashMap<Subject, Tombstone>, StoreError> {
+        let keys: Vec<Item> = subjects.into_iter().map(|subject| key(subject).item()).collect();
+        let mut found = HashMap::new();
+        for item in self.read(keys).await? {
+            if let Some(subject) = buried(&item) {
+                found.insert(subject, from_item(item)?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Whether something about a person, sent at that time, may come in. A user id decides before a phone: a phone may have been
+    /// given to somebody else since. What is barred by one of its ids bars the others, too.
+    pub async fn bars(&self, account: AccountId, identity: &Identity, at: Timestamp) -> Result<Barred, StoreError> {
+        let aliases = identity.aliases(&self.key);
+        if aliases.is_empty() {
+            return Ok(Barred::No);
+        }
+        let keys = aliases.iter().flat_map(|alias| [key(&alias.subject).item(), alias_key(account, alias).item()]);
+        let (mut buried_here, mut living) = (HashMap::new(), Vec::new());
+        for item in self.read(keys.collect()).await? {
+            match buried(&item) {
+                Some(subject) => {
+                    let tombstone: Tombstone = from_item(item)?;
+                    buried_here.insert(subject, tombstone);
+                }
+                None => living.extend(item.get("pk").and_then(|pk| pk.as_s().ok()).cloned()),
+            }
+        }
+        let lives = |alias: &Alias| living.contains(&alias_key(account, alias).pk);
+        for alias in &aliases {
+            let Some(tombstone) = buried_here.get(&alias.subject) else {
+                if alias.kind == Kind::User && lives(alias) {
+                    // Somebody else has this phone now.
+                    return Ok(Barred::No);
+                }
+                continue;
+            };
+            // Meta tells whole seconds.
+            if at.as_secs() <= tombstone.erased_at.as_secs() {
+                for other in aliases.iter().filter(|other| !buried_here.contains_key(&other.subject) && !lives(other)) {
+                    self.bury(&other.subject, tombstone).await?;
+                }
+                return Ok(Barred::Erased(tombstone.code.clone()));
+            }
+            if tombstone.sealed {
+                return Ok(Barred::NotYet(tombstone.code.clone()));
+            }
+            if alias.kind != Kind::Phone {
+                return Ok(Barred::No);
+            }
+        }
+        Ok(Barred::No)
+    }
+
+    /// Whether a customer's own id is buried: a conversation of theirs may outlive them for a while.
+    pub async fn of_customer(&self, customer: &CustomerId) -> Result<Option<Tombstone>, StoreError> {
+        self.get(&self.customer_subject(customer)).await
+    }
+
+    /// The hash under which a customer's own id is buried.
+    pub fn customer_subject(&self, customer: &CustomerId) -> Subject {
+        self.key.subject_of_all(Kind::Item, ["customer", customer.as_str()])
+    }
+
+    /// Every tombstone there is, for the operator who restores a table.
+    pub async fn all(&self) -> Result<Vec<(Subject, Tombstone)>, StoreError> {
+        let mut found = Vec::new();
+        for item in
+            self.table.scan("begins_with(pk, :prefix)", Item::from([(":prefix".to_owned(), text(PREFIX))])).await?
+        {
+            if let Some(subject) = buried(&item).filter(|_| self.table.is_alive(&item)) {
+                found.push((subject, from_item(item)?));
+            }
+        }
+        Ok(found)
+    }
+
+    async fn read(&self, keys: Vec<Item>) -> Result<Vec<Item>, StoreError> {
+        let mut items = Vec::new();
+        // DynamoDB reads a hundred at once.
+        for some in keys.chunks(100) {
+            let wanted = KeysAndAttributes::builder().set_keys(Some(some.to_vec())).consistent_read(true).build()?;
+            let request = self.table.client.batch_get_item().request_items(&self.table.name, wanted);
+            let answer = request.send().await.map_err(StoreError::call)?;
+            if answer.unprocessed_keys.is_some_and(|keys| !keys.is_empty()) {
+                return Err(StoreError::Contended);
+            }
+            let found = answer.responses.unwrap_or_default().remove(&self.table.name).unwrap_or_default();
+            items.extend(found.into_iter().filter(|item| self.table.is_alive(item)));
+        }
+        Ok(items)
+    }
+}
+
+const PREFIX: &str = "tombstone#";
+
+fn key(subject: &Subject) -> Key {
+    Key::new(format!("{PREFIX}{subject}"), "tombstone")
+}
+
+fn buried(item: &Item) -> Option<Subject> {
+    Some(Subject::new(item.get("pk")?.as_s().ok()?.strip_prefix(PREFIX)?))
+}

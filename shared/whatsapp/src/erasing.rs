@@ -1,0 +1,56 @@
+//! What Meta keeps of a person and deletes when asked (§3.2, §5).
+
+use domain::{Class, Classify as _, MediaId, PhoneNumberId, UserId};
+use secrecy::SecretString;
+use serde_json::value::RawValue;
+
+use crate::{Graph, GraphError, fields::Fields};
+
+impl Graph {
+    /// Deletes a file. One that Meta does not know, any more or to this token, is deleted enough.
+    pub async fn delete_media(&self, media: &MediaId, token: &SecretString) -> Result<(), GraphError> {
+        match self.delete(&[media.as_str()], &[], token).await {
+            Err(error) if error.class() == Class::Permanent => Ok(()),
+            answer => answer.map(|_| ()),
+        }
+    }
+
+    /// Whether Meta still has a file.
+    pub async fn has_media(
+        &self,
+        media: &MediaId,
+        of: &PhoneNumberId,
+        token: &SecretString,
+    ) -> Result<bool, GraphError> {
+        match self.locate(media, of, token).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.class() == Class::Permanent => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes a person out of the contact book of the number's portfolio; tells whether they were in it. A book that is switched off
+    /// holds nobody.
+    pub async fn forget_contact(
+        &self,
+        number: &PhoneNumberId,
+        user: &UserId,
+        token: &SecretString,
+    ) -> Result<bool, GraphError> {
+        let query = [("messaging_product", "whatsapp"), ("bsuid", user.as_str())];
+        match self.delete(&[number.as_str(), "contact_book"], &query, token).await {
+            Ok(raw) => Ok(Fields::read(&raw).is_some_and(|fields| fields.flag("deleted"))),
+            Err(error) if error.class() == Class::Permanent => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn delete(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+        token: &SecretString,
+    ) -> Result<Box<RawValue>, GraphError> {
+        self.call(self.deletion(path, query), token).await
+    }
+}

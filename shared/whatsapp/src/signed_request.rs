@@ -1,0 +1,135 @@
+//! Meta's `signed_request`, as the data deletion callback posts it (§7). The signature is over the encoded payload, so nothing is
+//! decoded before it is right.
+
+use base64::{
+    Engine as _,
+    engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD},
+};
+use domain::Timestamp;
+use serde::Deserialize;
+
+use crate::AppSecret;
+
+/// The only algorithm Meta signs with.
+const ALGORITHM: &str = "HMAC-SHA256";
+
+/// What Meta asks, proven to be Meta's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedRequest {
+    /// The app-scoped id of a Facebook user: the administrator who did the signup, never a customer.
+    pub user_id: String,
+    /// When it was asked.
+    pub issued_at: Option<Timestamp>,
+    /// When it ends to be good, where it says so.
+    pub expires: Option<Timestamp>,
+}
+
+/// Why a request is turned away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotSigned {
+    /// It has no two parts in base64url, or no JSON with a user in it.
+    #[error("the request cannot be read")]
+    Unreadable,
+    /// Its signature, or its algorithm, is not Meta's.
+    #[error("the request is not signed by Meta")]
+    Forged,
+}
+
+#[derive(Deserialize)]
+struct Payload {
+    algorithm: Option<String>,
+    user_id: Option<Id>,
+    issued_at: Option<serde_json::Number>,
+    expires: Option<serde_json::Number>,
+}
+
+/// A text everywhere in Meta's documentation; a number in older apps.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Id {
+    Text(String),
+    Number(u64),
+}
+
+impl SignedRequest {
+    /// Reads a request that one of these secrets signed.
+    pub fn read(text: &str, secrets: &[AppSecret]) -> Result<Self, NotSigned> {
+        let (signature, payload) = text.split_once('.').ok_or(NotSigned::Unreadable)?;
+        let signature = decode(signature)?;
+        if !secrets.iter().any(|secret| secret.signed(&signature, payload.as_bytes())) {
+            return Err(NotSigned::Forged);
+        }
+        let payload: Payload = serde_json::from_slice(&decode(payload)?).map_err(|_| NotSigned::Unreadable)?;
+        if !payload.algorithm.is_some_and(|algorithm| algorithm.eq_ignore_ascii_case(ALGORITHM)) {
+            return Err(NotSigned::Forged);
+        }
+        let user_id = match payload.user_id.ok_or(NotSigned::Unreadable)? {
+            Id::Text(id) => id,
+            Id::Number(id) => id.to_string(),
+        };
+        if user_id.is_empty() {
+            return Err(NotSigned::Unreadable);
+        }
+        let time = |number: Option<serde_json::Number>| number?.as_i64().filter(|at| *at > 0).map(Timestamp::from_secs);
+        Ok(Self { user_id, issued_at: time(payload.issued_at), expires: time(payload.expires) })
+    }
+}
+
+fn decode(text: &str) -> Result<Vec<u8>, NotSigned> {
+    // No padding (§7), but a proxy's library may have added it.
+    let engine = if text.ends_with('=') { &URL_SAFE } else { &URL_SAFE_NO_PAD };
+    engine.decode(text).map_err(|_| NotSigned::Unreadable)
+}
+
+#[cfg(test)]
+mod tests {
+    use hmac::{Hmac, KeyInit as _, Mac as _};
+    use sha2::Sha256;
+
+    use super::*;
+
+    fn request(secret: &str, payload: &str) -> String {
+        let payload = URL_SAFE_NO_PAD.encode(payload);
+        let mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap().chain_update(payload.as_bytes());
+        format!("{}.{payload}", URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
+    }
+
+    fn read(text: &str) -> Result<SignedRequest, NotSigned> {
+        SignedRequest::read(text, &[AppSecret::new("new".into()), AppSecret::new("old".into())])
+    }
+
+    #[test]
+    fn meta_s_own_is_read_under_either_secret() {
+        let payload = r#"{"algorithm":"HMAC-SHA256","issued_at":1795190400,"user_id":"218471"}"#;
+        let issued_at = Some(Timestamp::from_secs(1_795_190_400));
+        for secret in ["new", "old"] {
+            let expected = SignedRequest { user_id: "218471".into(), issued_at, expires: None };
+            assert_eq!(read(&request(secret, payload)), Ok(expected));
+        }
+        let number = r#"{"algorithm":"HMAC-SHA256","expires":0,"user_id":218471}"#;
+        assert_eq!(read(&request("new", number)).unwrap().user_id, "218471");
+    }
+
+    #[test]
+    fn what_is_forged_or_signed_otherwise_or_unreadable_is_turned_away() {
+        let good = r#"{"algorithm":"HMAC-SHA256","user_id":"1"}"#;
+        assert_eq!(read(&request("other", good)), Err(NotSigned::Forged));
+        for algorithm in ["\"none\"", "\"HMAC-SHA1\"", "null"] {
+            let payload = format!(r#"{{"algorithm":{algorithm},"user_id":"1"}}"#);
+            assert_eq!(read(&request("new", &payload)), Err(NotSigned::Forged), "{algorithm}");
+        }
+        let swapped = format!(
+            "{}.{}",
+            request("new", good).split('.').next().unwrap(),
+            URL_SAFE_NO_PAD.encode(r#"{"user_id":"2"}"#)
+        );
+        assert_eq!(read(&swapped), Err(NotSigned::Forged));
+        assert_eq!(read(".e30"), Err(NotSigned::Forged));
+        for text in ["", "abc", "ñ.ñ"] {
+            assert_eq!(read(text), Err(NotSigned::Unreadable), "{text}");
+        }
+        for payload in ["[]", "{", r#"{"algorithm":"HMAC-SHA256"}"#, r#"{"algorithm":"HMAC-SHA256","user_id":""}"#] {
+            assert_eq!(read(&request("new", payload)), Err(NotSigned::Unreadable), "{payload}");
+        }
+    }
+}
