@@ -131,7 +131,9 @@ impl Send {
             listed = self.clients.graph.templates(&channel.waba_id, name, token).await;
         }
         let templates: Vec<Template> = listed?.into_iter().map(|listed| listed.template).collect();
-        self.templates.lock().insert(key, Seen { at: now, templates: templates.clone() });
+        if !templates.is_empty() {
+            self.templates.lock().insert(key, Seen { at: now, templates: templates.clone() });
+        }
         Ok(templates)
     }
 

@@ -2,8 +2,10 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
+use anyhow::Context as _;
 use axum::Router;
 use domain::{SharedClock, Timestamp};
+use serde_json::Value;
 use testkit_chatwoot::{Chatwoot, Inbox};
 use testkit_meta::{Meta, Number, Statuses};
 use testkit_wire::MovableClock;
@@ -12,6 +14,9 @@ use crate::{config::Config, options::Options};
 
 /// From when on the ids of a Chatwoot that is started again and again are counted, one for each hundredth of a second.
 const IDS_BEGIN: Timestamp = Timestamp::from_secs(1_767_225_600);
+
+/// What every simulated account has on Meta's list from the start, in the form of that list.
+const TEMPLATES: &str = include_str!("templates.json");
 
 /// Meta and Chatwoot as this runner has them.
 #[derive(Debug)]
@@ -96,6 +101,10 @@ async fn start_meta(config: &Config, clock: SharedClock, api_url: &str) -> anyho
         statuses: Statuses::Automatic,
     })
     .await?;
+    let templates: Vec<Value> = serde_json::from_str(TEMPLATES).context("the templates of the simulated accounts")?;
+    for channel in &config.channels {
+        meta.set_templates(&channel.waba_id, templates.clone());
+    }
     meta.set_webhook(&format!("{api_url}/webhooks/meta"));
     Ok(meta)
 }

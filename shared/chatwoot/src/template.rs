@@ -29,8 +29,8 @@ pub fn picked(attributes: &Value) -> Option<Picked> {
             _ => _ = picked.header.insert(name, value),
         }
     }
-    let buttons = processed.get("buttons").and_then(Value::as_array).into_iter().flatten().enumerate();
-    picked.buttons = buttons.filter_map(|(at, button)| Some((at, button.get("parameter").and_then(said)?))).collect();
+    let buttons = processed.get("buttons").and_then(Value::as_array).into_iter().flatten();
+    picked.buttons = buttons.map(|button| button.get("parameter").and_then(said)).collect();
     Some(picked)
 }
 
@@ -43,9 +43,9 @@ pub fn params(picked: &Picked) -> Value {
     } else if !picked.header.is_empty() {
         processed.insert("header".to_owned(), object(&picked.header));
     }
-    if let Some(last) = picked.buttons.keys().max() {
-        let button = |at| picked.buttons.get(&at).map(|value| serde_json::json!({ "parameter": value }));
-        processed.insert("buttons".to_owned(), (0..=*last).map(button).collect());
+    if picked.buttons.iter().any(Option::is_some) {
+        let button = |value: &Option<String>| value.as_ref().map(|value| serde_json::json!({ "parameter": value }));
+        processed.insert("buttons".to_owned(), picked.buttons.iter().map(button).collect());
     }
     serde_json::json!({ "name": picked.name, "language": picked.language, "processed_params": processed })
 }
@@ -82,7 +82,7 @@ mod tests {
         let whole = read(&json!({ "body": { "1": "Ana", "2": 250 },
             "header": { "media_url": "https://x.example/a.pdf", "media_type": "document", "media_name": "a.pdf" },
             "buttons": [null, { "type": "url", "parameter": "88412", "url": "https://x.example/{{1}}" }] }));
-        assert_eq!((whole.body["2"].as_str(), whole.buttons[&1].as_str()), ("250", "88412"));
+        assert_eq!((whole.body["2"].as_str(), whole.buttons[1].as_deref()), ("250", Some("88412")));
         assert_eq!(
             (whole.file.as_deref(), whole.filename.as_deref()),
             (Some("https://x.example/a.pdf"), Some("a.pdf"))

@@ -215,6 +215,19 @@ mod tests {
     use crate::Content;
 
     #[test]
+    fn what_was_picked_comes_out_of_the_queue_as_it_went_in() {
+        let picked = Picked {
+            name: "x".to_owned(),
+            body: [("1".to_owned(), "Ana".to_owned())].into(),
+            buttons: vec![None, Some("8".to_owned())],
+            ..Picked::default()
+        };
+        let look = Hint::look(PhoneNumberId::new("1"), AccountId(3), ConversationId(4));
+        let task = OutboundTask::HintV1(Hint { template: Some(MessageId(5)), picked: Some(picked), ..look });
+        assert_eq!(serde_json::from_str::<OutboundTask>(&serde_json::to_string(&task).unwrap()).unwrap(), task);
+    }
+
+    #[test]
     fn what_an_older_version_queued_is_still_read() {
         let contents = [
             r#"{"kind":"choice","title":"Sí","id":null}"#,

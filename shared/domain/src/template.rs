@@ -103,8 +103,8 @@ pub struct Picked {
     /// Its name, shown for a document.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filename: Option<String>,
-    /// Values of the buttons, by their place from 0.
-    pub buttons: BTreeMap<usize, String>,
+    /// Values of the buttons, at their places.
+    pub buttons: Vec<Option<String>>,
 }
 
 /// Why a picked template cannot be sent.

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use domain::SharedClock;
+use serde_json::Value;
 use testkit_wire::{Faults, Server};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -122,6 +123,19 @@ impl Chatwoot {
     pub fn lock_to_single_conversation(&self, inbox_id: i64, locked: bool) {
         if let Some(inbox) = self.shared().lock().inboxes.get_mut(&inbox_id) {
             inbox.lock_to_single_conversation = locked;
+        }
+    }
+
+    /// The free attributes of an inbox: window, its message, templates. Null if there is no such inbox.
+    pub fn inbox_attributes(&self, inbox_id: i64) -> Value {
+        let state = self.shared().lock();
+        state.inboxes.get(&inbox_id).map_or(Value::Null, |inbox| inbox.additional_attributes.clone().into())
+    }
+
+    /// Somebody else replaces the attributes of an inbox, all of them; nothing is checked. What is no object empties them.
+    pub fn set_inbox_attributes(&self, inbox_id: i64, attributes: Value) {
+        if let Some(inbox) = self.shared().lock().inboxes.get_mut(&inbox_id) {
+            inbox.additional_attributes = attributes.as_object().cloned().unwrap_or_default();
         }
     }
 

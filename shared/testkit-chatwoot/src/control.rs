@@ -43,6 +43,7 @@ impl Chatwoot {
             .route("/settings", post(set))
             .route("/token", post(new_token))
             .route("/inboxes/{id}/secret", post(new_secret))
+            .route("/inboxes/{id}/attributes", get(attributes).put(set_attributes))
             .layer(axum::extract::DefaultBodyLimit::disable())
             .with_state(self.clone())
     }
@@ -312,6 +313,18 @@ async fn new_token(State(chatwoot): State<Chatwoot>) -> Json<Value> {
 async fn new_secret(State(chatwoot): State<Chatwoot>, Path(id): Path<i64>) -> Answer {
     let secret = chatwoot.reset_secret(id).ok_or_else(Refusal::empty_not_found)?;
     Ok(Json(json!({ "secret": secret })).into_response())
+}
+
+async fn attributes(State(chatwoot): State<Chatwoot>, Path(id): Path<i64>) -> Answer {
+    match chatwoot.inbox_attributes(id) {
+        Value::Null => Err(Refusal::empty_not_found()),
+        attributes => Ok(Json(attributes).into_response()),
+    }
+}
+
+async fn set_attributes(State(chatwoot): State<Chatwoot>, Path(id): Path<i64>, Json(given): Json<Value>) -> StatusCode {
+    chatwoot.set_inbox_attributes(id, given);
+    StatusCode::NO_CONTENT
 }
 
 async fn callbacks(State(chatwoot): State<Chatwoot>) -> Json<Value> {

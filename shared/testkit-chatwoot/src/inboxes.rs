@@ -8,7 +8,7 @@ use axum::{
     response::IntoResponse,
     routing::{get, post},
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
@@ -121,8 +121,9 @@ impl State {
         if let Some(mandatory) = channel.get("hmac_mandatory").and_then(Value::as_bool) {
             inbox.hmac_mandatory = mandatory;
         }
-        if let Some(attributes) = channel.get("additional_attributes") {
-            inbox.additional_attributes = replaced(attributes);
+        // Replaced as a whole; what is no object is not permitted, and so left as it was.
+        if let Some(attributes) = channel.get("additional_attributes").and_then(Value::as_object) {
+            inbox.additional_attributes.clone_from(attributes);
         }
         self.check_channel(&inbox)?;
         let id = inbox.id;
@@ -157,11 +158,10 @@ impl State {
     }
 }
 
-/// The whole hash is replaced; the literal string `"null"` becomes nil.
-fn replaced(attributes: &Value) -> Attributes {
-    let given = attributes.as_object().cloned().unwrap_or_default();
-    let nil = |value: Value| if value.as_str() == Some("null") { Value::Null } else { value };
-    given.into_iter().map(|(key, value)| (key, nil(value))).collect::<Map<_, _>>()
+/// The literal text `null` as a parameter of the request becomes nil; inside of other values it stays.
+fn nil_the_nulls(params: &mut Params) {
+    let nulls = params.values.values_mut().filter(|value| value.as_str() == Some("null"));
+    nulls.for_each(|value| *value = Value::Null);
 }
 
 async fn list(Handed(shared): Handed<Arc<Shared>>, caller: Caller) -> Answer {
@@ -180,8 +180,9 @@ async fn show(Handed(shared): Handed<Arc<Shared>>, caller: Caller) -> Answer {
     Ok(Json(inbox_json(inbox, &caller)).into_response())
 }
 
-async fn create(Handed(shared): Handed<Arc<Shared>>, caller: Caller, params: Params) -> Answer {
+async fn create(Handed(shared): Handed<Arc<Shared>>, caller: Caller, mut params: Params) -> Answer {
     caller.administrator()?;
+    nil_the_nulls(&mut params);
     let mut state = shared.lock();
     let name = params.present("name").ok_or_else(|| Refusal::missing(state.language, "name"))?;
     let channel = params.object("channel").unwrap_or_default();
@@ -195,8 +196,9 @@ async fn create(Handed(shared): Handed<Arc<Shared>>, caller: Caller, params: Par
     Ok(Json(inbox_json(state.inbox(id)?, &caller)).into_response())
 }
 
-async fn update(Handed(shared): Handed<Arc<Shared>>, caller: Caller, params: Params) -> Answer {
+async fn update(Handed(shared): Handed<Arc<Shared>>, caller: Caller, mut params: Params) -> Answer {
     caller.administrator()?;
+    nil_the_nulls(&mut params);
     let mut state = shared.lock();
     let inbox = state.inbox(caller.id("inbox")?)?.clone();
     let id = state.change_inbox(inbox, &params)?;

@@ -11,7 +11,9 @@ impl Meta {
     pub fn set_templates(&self, waba_id: &str, templates: Vec<Value>) {
         let mut state = self.world.state();
         state.templates.remove(waba_id);
-        templates.into_iter().for_each(|template| state.put_template(waba_id, template));
+        for template in templates {
+            state.put_template(waba_id, template);
+        }
     }
 
     /// One template more, or another in the place of the one with its name and language. No webhook tells of it.
@@ -80,8 +82,8 @@ fn is(template: &Value, name: &str, language: &str) -> bool {
 
 /// An id in Meta's form, the same for the same template.
 fn minted(seed: &str) -> String {
-    let [a, b, c, d, e, f, ..] = wire::sha256(seed.as_bytes());
-    (1_700_000_000_000_000 + u64::from_be_bytes([0, 0, a, b, c, d, e, f]) % 100_000_000_000_000).to_string()
+    let number = wire::sha256(seed.as_bytes()).iter().take(6).fold(0, |number, byte| number << 8 | u64::from(*byte));
+    (1_700_000_000_000_000 + number % 100_000_000_000_000).to_string()
 }
 
 /// The webhook; the list has ids as text, the webhook as numbers.

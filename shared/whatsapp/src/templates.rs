@@ -251,8 +251,8 @@ mod tests {
                 { "type": "FLOW", "text": "Datos", "flow_id": 7 },
             ] },
         ]));
-        let picked = listed.template.pick(&["https://c.example/a.pdf", "Ana", "250Z", "88412", "MOTO10"]).unwrap();
-        let picked = Picked { buttons: [(0, "SI".to_owned())].into_iter().chain(picked.buttons).collect(), ..picked };
+        let mut picked = listed.template.pick(&["https://c.example/a.pdf", "Ana", "250Z", "88412", "MOTO10"]).unwrap();
+        picked.buttons[0] = Some("SI".to_owned());
         let filled = listed.template.fill(&picked).unwrap();
         let file = File::Uploaded { id: MediaId::new("9"), name: Some("a.pdf".into()) };
         assert_eq!(

@@ -57,6 +57,25 @@ fn two_people_talk_through_the_page() {
         browser.submits(form);
         eventually(name, || browser.text(there).contains(name));
     }
+
+    // With the window over, nothing but a template goes; the page knows it from the attributes of the inbox alone.
+    let base = runner.said("ready");
+    let template = json!({"name": "moto_lista", "language": "es_MX", "status": "APPROVED", "category": "UTILITY",
+        "components": [{"type": "BODY", "text": "Hola {{1}}, su {{2}} ya está lista en el taller."}]});
+    let attributes = json!({"agent_reply_time_window": 24, "agent_reply_time_window_message": "Use una plantilla",
+        "message_templates": [template]});
+    let json = [("content-type", "application/json")];
+    let inbox = "/_local/chatwoot/inboxes/1/attributes";
+    assert_eq!(exchange(base, "PUT", inbox, &json, &attributes.to_string()).status, 204);
+    browser.click("[data-advance='86400']");
+    eventually("the closed window", || browser.is("#agent-text", "disabled"));
+    browser.click("#templates summary");
+    browser.click("#template option[value='moto_lista es_MX']");
+    browser.types("#template [data-key='1']", "Ana");
+    browser.types("#template [data-key='2']", "250Z");
+    assert_eq!(browser.text("#template .preview"), "Hola Ana, su 250Z ya está lista en el taller.");
+    browser.submits("#template");
+    eventually("the template at the agent's", || browser.text("#desk").contains("Hola Ana, su 250Z"));
 }
 
 fn find(name: &str) -> Option<String> {
@@ -125,6 +144,11 @@ impl Browser {
 
     fn submits(&self, form: &str) {
         self.click(&format!("{form} button:not([type])"));
+    }
+
+    fn is(&self, selector: &str, property: &str) -> bool {
+        let script = "return document.querySelector(arguments[0])[arguments[1]]";
+        self.post("/execute/sync", &json!({ "script": script, "args": [selector, property] })) == true
     }
 
     fn text(&self, selector: &str) -> String {

@@ -8,6 +8,7 @@ use testkit_wire::Effect;
 use crate::{
     cast::{MINUTE, always, answer, once, source_ids},
     shop::{Shop, refuses},
+    templates,
 };
 
 impl Shop {
@@ -149,12 +150,10 @@ async fn commands_hold_up_no_message() {
 }
 
 impl Shop {
-    /// The account has this one template, and for a minute nobody remembers another list.
-    fn has_a_template(&self, body: &str) {
-        let template = json!({ "id": "1", "name": "recordatorio_servicio", "language": "es_MX", "status": "APPROVED",
-            "category": "UTILITY", "components": [{ "type": "BODY", "text": body }] });
-        self.world.meta.set_templates("109876543210987", vec![template]);
-        self.world.pass(2 * MINUTE);
+    /// The inbox has this one template.
+    async fn has_a_template(&self, text: &str) {
+        let components = json!([templates::body(text)]);
+        self.offers(vec![templates::template("recordatorio_servicio", "UTILITY", &components)]).await;
     }
 
     /// Messages to the customer.
@@ -168,7 +167,7 @@ impl Shop {
 async fn a_template_by_name_stands_in_the_conversation_as_if_it_had_been_picked() {
     for effect in [None, Some(Effect::DropBefore), Some(Effect::DropAfter), Some(answer(502))] {
         let shop = Shop::open().await;
-        shop.has_a_template("Hola {{1}}, su {{2}} está lista.");
+        shop.has_a_template("Hola {{1}}, su {{2}} está lista.").await;
         shop.sofia.notes(shop.conversation, "/plantilla recordatorio\\_servicio Ana López | RX 150").await;
         if let Some(effect) = effect.clone() {
             shop.world.chatwoot.faults().add(once("POST", "/messages", effect));
@@ -180,11 +179,7 @@ async fn a_template_by_name_stands_in_the_conversation_as_if_it_had_been_picked(
         }
         assert_eq!(shop.written(), ["Hola Ana López, su RX 150 está lista."], "{effect:?}");
         assert_eq!(shop.answers().len(), 1, "{effect:?}");
-        let sent: Vec<_> = shop.world.meta.requests().into_iter().map(|request| request.body).collect();
-        let [sent] = sent.as_slice() else { panic!("{effect:?} {sent:?}") };
-        let values = sent.pointer("/template/components/0/parameters").unwrap();
-        let values: Vec<_> = values.as_array().unwrap().iter().map(|value| value["text"].clone()).collect();
-        assert_eq!((sent["type"].as_str(), values), (Some("template"), vec![json!("Ana López"), json!("RX 150")]));
+        assert_eq!(shop.ana.heard(), shop.written(), "{effect:?}");
     }
 }
 
@@ -192,7 +187,7 @@ async fn a_template_by_name_stands_in_the_conversation_as_if_it_had_been_picked(
 async fn a_template_that_cannot_be_had_by_name_is_answered_in_words() {
     let shop = Shop::open().await;
     shop.asks("/plantilla saludo").await;
-    shop.has_a_template("Hola {{1}}, su {{2}} está lista.");
+    shop.has_a_template("Hola {{1}}, su {{2}} está lista.").await;
     shop.asks("/plantilla").await;
     shop.asks("/plantilla saludo Ana").await;
     shop.asks("/template recordatorio_servicio Ana").await;

@@ -33,6 +33,7 @@ mod rich;
 mod rules;
 mod shop;
 mod statuses;
+mod templates;
 mod texts;
 mod webhook;
 mod window;

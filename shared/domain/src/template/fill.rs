@@ -92,7 +92,8 @@ impl Template {
         let body = filled(&self.body, &picked.body, BODY)?;
         let mut buttons = Vec::new();
         for (at, button) in self.buttons.iter().enumerate() {
-            let value = picked.buttons.get(&at).map(|value| value.trim()).filter(|value| !value.is_empty());
+            let value =
+                picked.buttons.get(at).and_then(Option::as_deref).map(str::trim).filter(|value| !value.is_empty());
             let needed = |most| checked(value.ok_or(Fault::NoButton)?, most);
             let filled = match button {
                 Button::Url(text) if !text.names().is_empty() => FilledButton::Url(needed(ADDRESS)?),
@@ -127,10 +128,8 @@ impl Template {
         for name in self.body.names() {
             picked.body.insert(name.to_owned(), next()?);
         }
-        for (at, button) in self.buttons.iter().enumerate() {
-            if matches!(button, Button::CopyCode) || matches!(button, Button::Url(text) if !text.names().is_empty()) {
-                picked.buttons.insert(at, next()?);
-            }
+        for button in &self.buttons {
+            picked.buttons.push(if button.takes_value() { Some(next()?) } else { None });
         }
         if left.next().is_some() { Err(Fault::Count) } else { Ok(picked) }
     }
@@ -142,12 +141,17 @@ impl Template {
             Some(Header::File(_)) => 1,
             None => 0,
         };
-        let wanted = |button: &&Button| match button {
-            Button::CopyCode => true,
-            Button::Url(text) => !text.names().is_empty(),
-            Button::QuickReply | Button::Flow | Button::Fixed => false,
-        };
-        header + self.body.names().len() + self.buttons.iter().filter(wanted).count()
+        header + self.body.names().len() + self.buttons.iter().filter(|button| button.takes_value()).count()
+    }
+}
+
+impl Button {
+    fn takes_value(&self) -> bool {
+        match self {
+            Self::CopyCode => true,
+            Self::Url(text) => !text.names().is_empty(),
+            Self::QuickReply | Self::Flow | Self::Fixed => false,
+        }
     }
 }
 
@@ -241,6 +245,6 @@ mod tests {
         }
         assert_eq!(with(|_, picked| _ = picked.body.insert("1".into(), "x".repeat(1020))), Fault::TooLong);
         assert_eq!(with(|_, picked| _ = picked.header.insert("1".into(), "x".repeat(56))), Fault::TooLong);
-        assert_eq!(with(|_, picked| _ = picked.buttons.insert(2, "x".repeat(16))), Fault::TooLong);
+        assert_eq!(with(|_, picked| picked.buttons[2] = Some("x".repeat(16))), Fault::TooLong);
     }
 }

@@ -132,6 +132,17 @@ async fn an_inbox_replaces_its_attributes_whole_and_checks_the_window() {
     assert_eq!(now["secret"], crate::support::SECRET);
     let refused = set(json!({ "agent_reply_time_window": 0 })).await;
     assert_eq!((refused.status, refused.json()["attributes"].clone()), (422, json!(["agent_reply_time_window"])));
+    let kept = set(json!("null")).await.json();
+    assert_eq!(kept["additional_attributes"], json!({ "agent_reply_time_window": 23 }), "what is no object is ignored");
+    let literal = json!({ "greeting_message": "null", "channel": { "additional_attributes": { "x": "null" } } });
+    let now = rig.patch(&path, literal).await.json();
+    assert_eq!((&now["greeting_message"], &now["additional_attributes"]), (&Value::Null, &json!({ "x": "null" })));
+    rig.chatwoot.set_inbox_attributes(INBOX, json!({ "agent_reply_time_window_message": "Use una plantilla" }));
+    assert_eq!(rig.get(&path).await.json()["additional_attributes"], rig.chatwoot.inbox_attributes(INBOX));
+    let as_agent = rig.http.patch(format!("{}{BASE}{path}", rig.chatwoot.url()));
+    let as_agent = as_agent.header("api_access_token", rig.chatwoot.token("Diego", Role::Agent));
+    let refused = rig.send(as_agent.json(&json!({ "channel": { "additional_attributes": {} } }))).await;
+    assert_eq!(refused.status, 401, "administrators only");
     let reset = rig.post(&format!("{path}/reset_secret"), json!({})).await.json();
     assert_ne!(reset["secret"], crate::support::SECRET);
 }

@@ -140,7 +140,7 @@ async fn pages_go_by_message_ids() {
 }
 
 #[tokio::test]
-async fn a_template_shows_its_parameters_in_the_callback_alone() {
+async fn a_template_shows_its_parameters_in_the_callback_and_as_the_last_of_its_conversation() {
     let rig = Rig::start().await;
     let conversation = rig.conversation("Ana").await;
     let params = json!({ "name": "seguimiento", "language": "es_AR", "processed_params": { "body": { "1": "Ana" } } });
@@ -150,6 +150,13 @@ async fn a_template_shows_its_parameters_in_the_callback_alone() {
     let listed = rig.get(&format!("/conversations/{conversation}/messages")).await.json();
     assert_eq!(listed["payload"][0]["content"], "Hola Ana");
     assert!(listed["payload"][0].get("additional_attributes").is_none());
+    let shown = rig.get(&format!("/conversations/{conversation}")).await.json();
+    for last in [&shown["messages"][0], &shown["last_non_activity_message"]] {
+        assert_eq!(last["additional_attributes"]["template_params"], params);
+    }
+    rig.incoming(conversation, "¿cuándo?", "wamid.1").await;
+    let shown = rig.get(&format!("/conversations/{conversation}")).await.json();
+    assert_eq!(shown["messages"][0]["additional_attributes"], json!({}), "a later message hides them");
 }
 
 #[tokio::test]

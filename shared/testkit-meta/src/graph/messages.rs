@@ -136,7 +136,9 @@ fn accept(
         None => NOT_REACHABLE,
         Some(user_id) if state.rules.window && kind != "template" && !open(user_id) => WINDOW_CLOSED,
         Some(_) if bad_media => BAD_MEDIA,
-        Some(user_id) if is_marketing(&filled) && state.has_stopped_marketing(&number.phone_number_id, user_id) => {
+        Some(user_id)
+            if is_marketing(filled.as_ref()) && state.has_stopped_marketing(&number.phone_number_id, user_id) =>
+        {
             MARKETING_STOPPED
         }
         Some(_) => Fate::Delivered,
@@ -167,8 +169,8 @@ fn accept(
     Ok(Accepted::Message(answer, wamid, fate))
 }
 
-fn is_marketing(filled: &Option<Filled>) -> bool {
-    filled.as_ref().is_some_and(|filled| filled.category == "marketing")
+fn is_marketing(filled: Option<&Filled>) -> bool {
+    filled.is_some_and(|filled| filled.category == "marketing")
 }
 
 /// Queues what Meta reports by itself.

@@ -1,5 +1,6 @@
 //! Templates: what is accepted and how the customer reads it, what is refused, and what Meta decides about them.
 
+use anyhow::Context as _;
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 use testkit_meta::Statuses;
@@ -74,7 +75,7 @@ async fn upload(stage: &Stage, name: &str, mime: &str) -> anyhow::Result<String>
     let form = Form::new().text("messaging_product", "whatsapp").text("type", mime.to_owned()).part("file", file);
     let url = stage.graph(&format!("{NUMBER}/media"));
     let (_, uploaded) = answer(stage.http.post(url).bearer_auth(TOKEN).multipart(form)).await?;
-    Ok(uploaded["id"].as_str().unwrap().to_owned())
+    Ok(uploaded["id"].as_str().context("no id")?.to_owned())
 }
 
 #[tokio::test]
