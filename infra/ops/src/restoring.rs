@@ -21,7 +21,7 @@ pub(crate) fn read(file: &str) -> anyhow::Result<String> {
 /// One JSON document a line.
 pub(crate) async fn keep(stack: &Stack) -> anyhow::Result<Told> {
     let kept = Restore::new(stack.table(), stack.belongings().await?).export().await?;
-    let lines: String = kept.iter().map(|item| format!("{item}\n")).collect();
+    let lines = kept.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
     Ok(Told::new(Value::Array(kept), lines))
 }
 

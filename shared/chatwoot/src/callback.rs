@@ -213,7 +213,7 @@ fn status(bytes: &[u8]) -> Meaning {
 /// The conversation stands at the root; the account only since 4.14.2, and before that in its last message.
 fn labels(bytes: &[u8]) -> Meaning {
     #[derive(Deserialize)]
-    struct Changed {
+    struct Updated {
         #[serde(flatten)]
         told: Told,
         #[serde(default)]
@@ -221,11 +221,11 @@ fn labels(bytes: &[u8]) -> Meaning {
         #[serde(default)]
         messages: Option<serde_json::Value>,
     }
-    let Ok(changed) = serde_json::from_slice::<Changed>(bytes) else { return Meaning::Nothing("another event") };
-    let changes = changed.changed_attributes.as_ref().and_then(serde_json::Value::as_array);
+    let Ok(updated) = serde_json::from_slice::<Updated>(bytes) else { return Meaning::Nothing("another event") };
+    let changes = updated.changed_attributes.as_ref().and_then(serde_json::Value::as_array);
     let is_about_labels = changes.into_iter().flatten().any(|change| change.get("label_list").is_some());
-    let inside = || changed.messages.as_ref()?.get(0)?.get("account_id")?.as_i64().map(AccountId);
-    let place = changed.told.place();
+    let inside = || updated.messages.as_ref()?.get(0)?.get("account_id")?.as_i64().map(AccountId);
+    let place = updated.told.place();
     match place.account.or_else(inside) {
         Some(account) if is_about_labels => {
             Meaning::Labels(Labels { account, inbox: place.inbox, conversation: place.conversation })

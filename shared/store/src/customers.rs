@@ -287,16 +287,13 @@ impl Customers {
         threads.sort_by_key(|thread| std::cmp::Reverse(thread.active_at));
         for known in threads {
             if let Some(address) = self.own(account, customer, &known).await? {
-                let (window, contact, conversation) = (Window::default(), None, None);
-                let (advert_at, advert_answered_at) = (None, None);
-                let address = Some(address);
                 return Ok(Some(Thread {
-                    address,
-                    window,
-                    contact,
-                    conversation,
-                    advert_at,
-                    advert_answered_at,
+                    address: Some(address),
+                    window: Window::default(),
+                    advert_at: None,
+                    advert_answered_at: None,
+                    contact: None,
+                    conversation: None,
                     ..known
                 }));
             }

@@ -80,17 +80,17 @@ struct Doors {
 impl World {
     /// Begins a story.
     pub async fn start() -> anyhow::Result<Self> {
-        Self::start_in(Locale::Es).await
+        Box::pin(Self::start_in(Locale::Es)).await
     }
 
     /// Begins a story with agents of this language.
     pub async fn start_in(locale: Locale) -> anyhow::Result<Self> {
-        Self::start_on(MovableClock::frozen(BEGINNING), locale).await
+        Box::pin(Self::start_on(MovableClock::frozen(BEGINNING), locale)).await
     }
 
     /// The same on the machine's own time, for functions that run as processes.
     pub async fn start_now() -> anyhow::Result<Self> {
-        Self::start_on(MovableClock::running(Duration::ZERO), Locale::Es).await
+        Box::pin(Self::start_on(MovableClock::running(Duration::ZERO), Locale::Es)).await
     }
 
     async fn start_on(clock: MovableClock, locale: Locale) -> anyhow::Result<Self> {

@@ -18,7 +18,7 @@ const CLOSED: &str = "No entregado: pasaron más de 24 h desde su último mensaj
 #[tokio::test]
 async fn it_is_open_to_the_last_second_and_then_no_more() {
     let shop = Shop::open().await;
-    shop.world.pass(DAY - SECOND);
+    shop.world.pass(Duration::from_secs(86_399));
     let in_time = shop.says("a tiempo").await;
     shop.world.pass(SECOND);
     let too_late = shop.says("tarde").await;
@@ -33,7 +33,7 @@ async fn it_is_counted_from_when_the_customer_wrote_and_not_from_when_meta_broug
     shop.world.pass(30 * HOUR);
     let now = shop.world.clock.now();
     // Written 23 h and 59 minutes ago, brought now; and one that claims to be from tomorrow.
-    let late = text("5215555550123", "wamid.late", (now - (DAY - MINUTE)).as_secs(), "sigo aquí");
+    let late = text("5215555550123", "wamid.late", now.as_secs() - 86_340, "sigo aquí");
     let contacts = json!([profile("Ana", "5215555550123")]);
     assert_eq!(post(&shop.world, &body("messages", &json!({"contacts": contacts, "messages": [late]}))).await, 200);
     shop.world.work().await.unwrap();
@@ -53,7 +53,7 @@ async fn it_is_counted_from_when_the_customer_wrote_and_not_from_when_meta_broug
 #[tokio::test]
 async fn a_part_that_comes_too_late_is_not_sent_though_the_one_before_it_was() {
     let shop = Shop::open().await;
-    shop.world.pass(DAY - 3 * MINUTE);
+    shop.world.pass(Duration::from_secs(86_220));
     shop.world.meta.faults().add(Fault { skip: 1, ..at("/messages", refuses(503, 131_016), None) });
     let files = vec![file("a.png", "image/png", b"a"), file("b.pdf", "application/pdf", b"b")];
     let message = shop.sofia.sends_files(shop.conversation, None, files).await;
