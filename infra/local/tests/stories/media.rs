@@ -224,7 +224,7 @@ async fn a_file_that_kills_forward_every_time_goes_without() {
     ana.sends_file("image", b"a picture".to_vec(), "image/jpeg", None, None).await.unwrap();
     ana.writes("sigue").await.unwrap();
     for _ in 0..3 {
-        assert!(world.forward_killed(6).await.unwrap());
+        assert!(world.forward_killed(8).await.unwrap());
         world.calm().await;
         world.pass(13 * MINUTE);
     }
