@@ -29,6 +29,9 @@ use tokio::time::Instant;
 /// How often Chatwoot may refuse what a look asks of it before the hint is let go; `reconcile` gives new ones.
 const REFUSALS: u32 = 12;
 
+/// How long a template's hint stays out of the way while its number cannot send: the hint that tells of the end stands behind it.
+const HELD: Duration = Duration::from_secs(300);
+
 /// From this receive of a hint on it is counted how often a message is in hand when the function ends without a word.
 const SUSPECT: u32 = 2;
 
@@ -216,7 +219,9 @@ impl Send {
         let first = &records[0];
         let verdict = match looked {
             // Nobody else knows what was picked in a template.
-            Ok(Looked::Held) if !task.picked.is_empty() => Verdict::Retry { after: None },
+            Ok(Looked::Held) if !task.picked.is_empty() => {
+                Verdict::Retry { after: Some(backoff(first.receives, &first.id).min(HELD)) }
+            }
             Ok(Looked::UpToDate | Looked::Held) => Verdict::Done,
             Ok(Looked::OutOfTime) => Verdict::Retry { after: Some(Duration::ZERO) },
             Ok(Looked::Soon { after }) => Verdict::Retry { after: Some(after) },
