@@ -3,13 +3,16 @@
 use std::{fs, path::PathBuf};
 
 use anyhow::Context as _;
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use domain::{Clock as _, SystemClock};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::Value;
 use sha2::Sha256;
 
-use crate::functions::top;
+use crate::{functions::top, ground::APP_SECRET};
 
 /// The folders of bodies; all others hold whole events.
 const BODIES: [&str; 2] = ["meta", "chatwoot"];
@@ -44,13 +47,21 @@ fn files() -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Chatwoot's signatures grow old; signs with the secret of the stories' channel, which is that of the files.
+/// Signatures grow old, Chatwoot's and those of Meta's requests for deletion; signs with the secrets of the stories, which are those
+/// of the files.
 fn renewed(mut event: Value) -> anyhow::Result<Value> {
+    let now = SystemClock.now().as_secs().to_string();
+    let text = event["body"].as_str().unwrap_or_default().to_owned();
+    if event["rawPath"] == "/deletion/meta" {
+        let payload =
+            URL_SAFE_NO_PAD.encode(format!(r#"{{"algorithm":"HMAC-SHA256","issued_at":{now},"user_id":"218471"}}"#));
+        let tag = URL_SAFE_NO_PAD.encode(mac(APP_SECRET, payload.as_bytes())?);
+        event["body"] = format!("signed_request={tag}.{payload}").into();
+        return Ok(event);
+    }
     if event["headers"]["x-chatwoot-signature"].is_null() {
         return Ok(event);
     }
-    let now = SystemClock.now().as_secs().to_string();
-    let text = event["body"].as_str().unwrap_or_default().to_owned();
     let body = if event["isBase64Encoded"] == true { STANDARD.decode(&text)? } else { text.into_bytes() };
     let signed = [now.as_bytes(), b".", &body].concat();
     event["headers"]["x-chatwoot-timestamp"] = now.into();
@@ -60,9 +71,13 @@ fn renewed(mut event: Value) -> anyhow::Result<Value> {
 
 /// HMAC-SHA256 as both sides write it into their headers.
 pub fn signature(secret: &str, signed: &[u8]) -> anyhow::Result<String> {
+    Ok(format!("sha256={}", hex::encode(mac(secret, signed)?)))
+}
+
+fn mac(secret: &str, signed: &[u8]) -> anyhow::Result<Vec<u8>> {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes())?;
     mac.update(signed);
-    Ok(format!("sha256={}", hex::encode(mac.finalize().into_bytes())))
+    Ok(mac.finalize().into_bytes().to_vec())
 }
 
 #[cfg(test)]

@@ -13,8 +13,8 @@ use testkit_wire::{Call, Effect, Fault};
 
 use crate::process::Process;
 
-/// Signs Meta's webhooks in the files below `events/`.
-const APP_SECRET: &str = "test-app-secret";
+/// Signs whatever of Meta's stands below `events/`.
+pub(crate) const APP_SECRET: &str = "test-app-secret";
 
 /// The surroundings of a process.
 pub struct Ground {
