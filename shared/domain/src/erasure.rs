@@ -318,7 +318,7 @@ impl Erasure {
             State::Waiting { place: waited, .. } if waited == place => State::Erasing { wake_at: now + LEASE },
             other => other,
         };
-        Ok(Self { cleared, state, ..self })
+        Ok(Self { state, cleared, ..self })
     }
 
     /// A place is not empty yet, or does not answer.

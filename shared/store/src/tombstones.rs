@@ -14,7 +14,7 @@ use crate::{
     table::{Change, Item, Key, integer, text},
 };
 
-/// Longer than Meta repeats (7 days), than a queue keeps (14), and than a backup brings anything back (pitr_days).
+/// Longer than Meta repeats (7 days), than a queue keeps (14), and than a backup brings anything back (`pitr_days`).
 const KEPT: Duration = Duration::from_secs(35 * 86_400);
 
 /// What is buried under a hash.

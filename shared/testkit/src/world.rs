@@ -85,6 +85,10 @@ impl World {
 
     /// Begins a story with agents of this language.
     pub async fn start_in(locale: Locale) -> anyhow::Result<Self> {
+        Box::pin(Self::begin(locale)).await
+    }
+
+    async fn begin(locale: Locale) -> anyhow::Result<Self> {
         let clock = MovableClock::frozen(BEGINNING);
         let shared: SharedClock = Arc::new(clock.clone());
         let meta = start_meta(shared.clone()).await?;

@@ -254,7 +254,7 @@ async fn what_is_forged_or_expired_or_no_request_is_turned_away_with_an_empty_bo
         (String::new(), 400),
         (format!("{{\"user_id\":\"1\"{}", "x".repeat(4 * 1024 * 1024)), 413),
     ] {
-        assert_eq!(meta_posts(&world, &body).await, (status, String::new()), "{:.80}", body);
+        assert_eq!(meta_posts(&world, &body).await, (status, String::new()), "{body:.80}");
     }
     assert_eq!(items(&world).await, before);
 }
