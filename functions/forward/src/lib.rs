@@ -129,9 +129,9 @@ impl Forward {
         if let InboundTask::ProbeV1(probe) = &task {
             return self.probe(probe).await;
         }
-        let mut result = self.task(&record, &task).await;
+        let mut result = Box::pin(self.task(&record, &task)).await;
         if result.as_ref().is_err_and(BridgeError::is_chatwoot_token) && self.clients.renew_chatwoot_token().await {
-            result = self.task(&record, &task).await;
+            result = Box::pin(self.task(&record, &task)).await;
         }
         match result {
             Ok(()) => Verdict::Done,

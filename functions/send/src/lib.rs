@@ -212,9 +212,9 @@ impl Send {
             due,
         };
         self.metrics.add(Metric::Coalesced, records.len().saturating_sub(1));
-        let mut looked = self.look(&task).await;
+        let mut looked = Box::pin(self.look(&task)).await;
         if looked.as_ref().is_err_and(BridgeError::is_chatwoot_token) && self.clients.renew_chatwoot_token().await {
-            looked = self.look(&task).await;
+            looked = Box::pin(self.look(&task)).await;
         }
         let first = &records[0];
         let verdict = match looked {

@@ -7,10 +7,7 @@ use retention::{Due, Retention};
 use serde_json::{Value, json};
 use store::Erasures;
 
-use crate::{
-    Told,
-    stack::{Stack, clock},
-};
+use crate::{Told, stack::Stack};
 
 /// Opens a request, or says what would be opened.
 pub(crate) async fn erase(
@@ -28,7 +25,7 @@ pub(crate) async fn erase(
         let words = format!("would ask for the erasure of {name} {}; --yes does it", masked(value));
         return Ok(Told::new(json!({ "dry_run": true, name: masked(value) }), words));
     }
-    let deletion = Deletion::from_env(stack.environment(&[]).await?, clock())?;
+    let deletion = Deletion::from_env(stack.environment(&[]).await?, Stack::clock())?;
     let answer = deletion.invoke(json!({ name: value })).await.map_err(|error| anyhow!("{error}"))?;
     let words = format!("asked; its code is {}", answer["code"].as_str().unwrap_or_default());
     Ok(Told::new(answer, words))
@@ -36,7 +33,7 @@ pub(crate) async fn erase(
 
 /// The open requests: code, who asked, where they stand, how many days are left.
 pub(crate) async fn list(stack: &Stack) -> anyhow::Result<Told> {
-    let now = clock().now();
+    let now = Stack::clock().now();
     let open = Erasures::new(stack.table()).all_open().await?;
     let rows: Vec<Value> = open
         .iter()
@@ -55,7 +52,7 @@ pub(crate) async fn list(stack: &Stack) -> anyhow::Result<Told> {
 
 /// The receipt of a request.
 pub(crate) async fn receipt(stack: &Stack, code: &str) -> anyhow::Result<Told> {
-    let deletion = Deletion::from_env(stack.environment(&[]).await?, clock())?;
+    let deletion = Deletion::from_env(stack.environment(&[]).await?, Stack::clock())?;
     match deletion.invoke(json!({ "receipt": code })).await {
         Ok(signed) => Ok(Told::new(signed.clone(), serde_json::to_string_pretty(&signed)?)),
         Err(error) if error.is::<deletion::Refused>() => {
@@ -76,16 +73,17 @@ pub(crate) async fn verify(stack: &Stack, text: &str) -> anyhow::Result<Told> {
 /// Whose time is over; with `yes` it is acted on.
 pub(crate) async fn retention(stack: &Stack, chatwoot_url: &str, yes: bool) -> anyhow::Result<Told> {
     let env = stack.environment(&[("CHATWOOT_URL", chatwoot_url)]).await?;
-    let retention = Box::pin(Retention::from_env(env, clock())).await?;
+    let retention = Box::pin(Retention::from_env(env, Stack::clock())).await?;
     let report = if yes { Box::pin(retention.handle()).await } else { Box::pin(retention.dry_run()).await };
     let report = report.context("the run did not come to its end")?;
     let line = |due: &Due| {
         let held = if due.held { " (kept by a label)" } else { "" };
-        format!("conversation {} of account {}, last active at {}{held}", due.conversation, due.account, due.active_at)
+        let Due { account, conversation, active_at, .. } = due;
+        format!("conversation {conversation} of account {account}, last active at {active_at}{held}")
     };
-    let sum = format!("{} due, {} asked for, {} overdue", report.due.len(), report.asked, report.overdue);
-    let words = report.due.iter().map(line).chain([sum]).collect::<Vec<_>>().join("\n");
-    Ok(Told::new(serde_json::to_value(&report)?, words))
+    let mut words: Vec<String> = report.due.iter().map(line).collect();
+    words.push(format!("{} due, {} asked for, {} overdue", report.due.len(), report.asked, report.overdue));
+    Ok(Told::new(serde_json::to_value(&report)?, words.join("\n")))
 }
 
 /// The last two characters of something personal, and how long it is.

@@ -21,8 +21,8 @@ pub(crate) fn read(file: &str) -> anyhow::Result<String> {
 /// One JSON document a line.
 pub(crate) async fn keep(stack: &Stack) -> anyhow::Result<Told> {
     let kept = Restore::new(stack.table(), stack.belongings().await?).export().await?;
-    let lines = kept.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
-    Ok(Told::new(Value::Array(kept), lines))
+    let lines: Vec<String> = kept.iter().map(Value::to_string).collect();
+    Ok(Told::new(Value::Array(kept), lines.join("\n")))
 }
 
 /// Takes lines or one array, whichever `keep` wrote.

@@ -35,13 +35,17 @@ impl Stack {
         Ok(Self { name: name.to_owned(), policy, aws })
     }
 
+    pub(crate) fn clock() -> SharedClock {
+        SystemClock.shared()
+    }
+
     pub(crate) fn table(&self) -> Table {
         let retention = Duration::from_secs(self.policy.retention_days * 86_400);
-        Table::new(self.aws.dynamodb.clone(), format!("{}-bridge", self.name), clock(), retention)
+        Table::new(self.aws.dynamodb.clone(), format!("{}-bridge", self.name), Self::clock(), retention)
     }
 
     pub(crate) async fn key(&self) -> anyhow::Result<SubjectKey> {
-        let secrets = Secrets::new(self.aws.secrets.clone(), clock());
+        let secrets = Secrets::new(self.aws.secrets.clone(), Self::clock());
         let secret = secrets.get::<AppSecrets>(&format!("{}/app", self.name)).await.context("the app's secret")?;
         Ok(SubjectKey::new(secret.subject_key))
     }
@@ -77,9 +81,4 @@ impl Stack {
         settings.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
         Ok(Environment::given(settings.into_iter().map(|(name, value)| (name.to_owned(), value))))
     }
-}
-
-/// The machine's time.
-pub(crate) fn clock() -> SharedClock {
-    SystemClock.shared()
 }

@@ -52,7 +52,7 @@ impl ErasureRequests {
         if let Some(before) = &before
             && self.is_the_same(&before.erasure, door, known)
         {
-            return Ok(Asked { entry: before.clone(), is_new: false });
+            return Ok(Asked { entry: self.made_certain(before.clone(), door).await?, is_new: false });
         }
         let erasure = Erasure::open(ConfirmationCode::mint(), door, asked_at, &self.promise);
         let code = erasure.code.clone();
@@ -60,6 +60,17 @@ impl ErasureRequests {
         let entry = self.erasures.open(erasure, &pointers, &target, unless).await?;
         let is_new = entry.erasure.code == code;
         Ok(Asked { entry, is_new })
+    }
+
+    /// A request that could still be withdrawn cannot any more once somebody asks whose word needs no confirmation.
+    async fn made_certain(&self, entry: ErasureEntry, door: Door) -> Result<ErasureEntry, StoreError> {
+        if matches!(door, Door::Agent | Door::Customer) {
+            return Ok(entry);
+        }
+        let Ok(certain) = entry.erasure.clone().confirm(self.table.now()) else { return Ok(entry) };
+        // Whoever writes in between has confirmed it, too, or has withdrawn it just before.
+        let (Ok(saved) | Err(saved)) = self.erasures.save(&entry, certain).await?;
+        Ok(saved)
     }
 
     /// The latest request about somebody.

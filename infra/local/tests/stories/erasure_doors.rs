@@ -82,6 +82,19 @@ async fn a_label_taken_away_in_time_erases_nothing_even_if_the_word_of_it_is_los
 }
 
 #[tokio::test]
+async fn the_operator_s_word_does_not_wait_for_a_label_s_day() {
+    let world = World::start().await.unwrap();
+    let (_, conversation) = ana_wrote(&world).await;
+    let agent = world.chatwoot.agent("Sofía");
+    agent.labels(conversation, &["borrar-datos"]).await;
+    world.work().await.unwrap();
+    let code = code_in(&world.agent_reads("Ana").pop().unwrap());
+    assert_eq!(operator_asks(&world, json!({ "phone": "+5215555550123" })).await, code);
+    done(&world, &code).await;
+    assert!(world.conversation("Ana").is_err());
+}
+
+#[tokio::test]
 async fn a_label_whose_callback_was_lost_is_found_by_the_daily_run() {
     let world = World::start().await.unwrap();
     let (_, conversation) = ana_wrote(&world).await;
