@@ -105,7 +105,8 @@ impl Stage {
         Environment::given(self.credentials("operator"))
     }
 
-    fn credentials(&self, who: &str) -> [(String, String); 4] {
+    /// The AWS settings of a process that acts as `who`.
+    pub fn credentials(&self, who: &str) -> [(String, String); 4] {
         [
             ("AWS_REGION", REGION),
             ("AWS_ACCESS_KEY_ID", who),

@@ -220,7 +220,7 @@ impl World {
         join_all(self.functions.all().map(|function| function.stop())).await;
         // Nobody waits for a function any more; what they had in hand is given back.
         let _ = timeout(LAST_ANSWERS, self.work_over()).await;
-        self.runtime_api.refuse();
+        self.runtime_api.close();
         self.aws.close().await
     }
 

@@ -178,7 +178,7 @@ impl Aws {
 
     /// Ends in order: no call is answered any more, and what was deleted is in no file any more.
     pub async fn close(&self) -> anyhow::Result<()> {
-        self.server.refuse();
+        self.server.close();
         // Both are closed, whatever becomes of the other.
         let queues = self.services.sqs.close();
         self.services.dynamo.close().await.and(queues)

@@ -189,16 +189,12 @@ struct Network {
 
 async fn network(State(chatwoot): State<Chatwoot>, Json(network): Json<Network>) -> Response {
     // Closing first makes both ways repeatable.
-    chatwoot.server().refuse();
+    chatwoot.server().refuse().await;
     if !network.up {
         return StatusCode::NO_CONTENT.into_response();
     }
-    // The old listener closes in its own task; until then its port is taken.
-    for _ in 0..10_000 {
-        if chatwoot.server().accept().await.is_ok() {
-            return StatusCode::NO_CONTENT.into_response();
-        }
-        tokio::task::yield_now().await;
+    if chatwoot.server().accept().is_ok() {
+        return StatusCode::NO_CONTENT.into_response();
     }
     StatusCode::CONFLICT.into_response()
 }

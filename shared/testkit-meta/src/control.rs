@@ -1,6 +1,6 @@
 //! The same by HTTP: for the runner's page, and for tests that have nothing else. All paths are relative.
 
-use std::{collections::HashMap, sync::atomic::Ordering, time::Duration};
+use std::{collections::HashMap, sync::atomic::Ordering};
 
 use axum::{
     Json, Router,
@@ -237,24 +237,15 @@ async fn clear_faults(Shared(meta): Shared<Meta>) -> StatusCode {
 async fn network(Shared(meta): Shared<Meta>, Json(network): Json<Network>) -> Response {
     let was_down = meta.down.swap(!network.up, Ordering::SeqCst);
     if !network.up {
-        meta.server().refuse();
+        meta.server().refuse().await;
     }
     if !network.up || !was_down {
         return StatusCode::NO_CONTENT.into_response();
     }
-    // The old listener lets go of the port a moment after it was told to.
-    for _ in 0..50 {
-        if meta.server().accept().await.is_ok() {
-            return StatusCode::NO_CONTENT.into_response();
-        }
-        pause(Duration::from_millis(10)).await;
+    if meta.server().accept().is_ok() {
+        return StatusCode::NO_CONTENT.into_response();
     }
     refusal(StatusCode::SERVICE_UNAVAILABLE, "the port was taken meanwhile")
-}
-
-#[expect(clippy::disallowed_methods, reason = "waits for the machine to free a port, which no clock of ours moves")]
-async fn pause(time: Duration) {
-    tokio::time::sleep(time).await;
 }
 
 /// What is left out stays as it is.

@@ -1,7 +1,7 @@
 use std::{
     convert::Infallible,
     net::SocketAddr,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -12,11 +12,18 @@ use axum::{
     http::{Request, Response},
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+};
 // `oneshot` drives the router without a listening wrapper of axum's, so that a connection can be cut.
 use tower_service::Service as _;
 
 use crate::{Call, Calls, Effect, Faults};
+
+/// How many connections may wait to be accepted.
+const BACKLOG: u32 = 1024;
 
 /// An HTTP/1.1 server on loopback that can misbehave.
 #[derive(Debug)]
@@ -25,7 +32,16 @@ pub struct Server {
     router: Router,
     faults: Faults,
     calls: Calls,
-    stop: Mutex<Option<watch::Sender<()>>>,
+    serving: Mutex<Option<Serving>>,
+    /// Keeps the port from others while nobody listens.
+    kept: Mutex<Option<TcpSocket>>,
+}
+
+/// What listens, until its sender is gone.
+#[derive(Debug)]
+struct Serving {
+    _stop: watch::Sender<()>,
+    listens: JoinHandle<()>,
 }
 
 /// Cutting the line is an error of the connection, not of the exchange.
@@ -44,8 +60,9 @@ impl Server {
     /// Listens on `address` (port 0 takes a free one) and serves `router`, with `faults` applied before it.
     pub async fn start(address: SocketAddr, router: Router, faults: Faults) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
-        let server =
-            Self { address: listener.local_addr()?, router, faults, calls: Calls::default(), stop: Mutex::default() };
+        let address = listener.local_addr()?;
+        let (serving, kept) = (Mutex::default(), Mutex::default());
+        let server = Self { address, router, faults, calls: Calls::default(), serving, kept };
         server.serve(listener);
         Ok(server)
     }
@@ -66,23 +83,45 @@ impl Server {
     }
 
     /// Closes the port and every open connection: from now on connections are refused, as when the service is down.
-    pub fn refuse(&self) {
-        self.stop.lock().unwrap_or_else(PoisonError::into_inner).take();
+    pub async fn refuse(&self) {
+        let serving = lock(&self.serving).take();
+        let Some(Serving { _stop: stop, listens }) = serving else { return };
+        drop(stop);
+        let _ = listens.await;
+        // Bound and not listening, it refuses, and nobody else is given the port.
+        *lock(&self.kept) = bound(self.address).ok();
+    }
+
+    /// The same, without waiting until it is so.
+    pub fn close(&self) {
+        lock(&self.serving).take();
     }
 
     /// Opens the same port again.
-    pub async fn accept(&self) -> anyhow::Result<()> {
-        let listener = TcpListener::bind(self.address).await.context("the port was taken meanwhile")?;
-        self.serve(listener);
+    pub fn accept(&self) -> anyhow::Result<()> {
+        let kept = lock(&self.kept).take();
+        let socket = kept.map_or_else(|| bound(self.address), Ok).context("the port was taken meanwhile")?;
+        self.serve(socket.listen(BACKLOG)?);
         Ok(())
     }
 
     fn serve(&self, listener: TcpListener) {
         let (stop, stopped) = watch::channel(());
-        *self.stop.lock().unwrap_or_else(PoisonError::into_inner) = Some(stop);
         let work = Work { router: self.router.clone(), faults: self.faults.clone(), calls: self.calls.clone() };
-        tokio::spawn(accept_loop(listener, work, stopped));
+        let listens = tokio::spawn(accept_loop(listener, work, stopped));
+        *lock(&self.serving) = Some(Serving { _stop: stop, listens });
     }
+}
+
+fn lock<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
+    what.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn bound(address: SocketAddr) -> std::io::Result<TcpSocket> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
 }
 
 /// What every connection works with.
@@ -94,11 +133,13 @@ struct Work {
 }
 
 async fn accept_loop(listener: TcpListener, work: Work, mut stopped: watch::Receiver<()>) {
-    // Dropping the set cuts every connection it holds.
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            _ = stopped.changed() => return,
+            _ = stopped.changed() => {
+                drop(listener);
+                return connections.shutdown().await;
+            }
             accepted = listener.accept() => {
                 let Ok((stream, _)) = accepted else { continue };
                 let _ = stream.set_nodelay(true);

@@ -93,6 +93,11 @@ impl World {
         Box::pin(Self::start_on(MovableClock::running(Duration::ZERO), Locale::Es)).await
     }
 
+    /// Begins a story at that moment.
+    pub async fn start_at(moment: Timestamp) -> anyhow::Result<Self> {
+        Box::pin(Self::start_on(MovableClock::frozen(moment), Locale::Es)).await
+    }
+
     async fn start_on(clock: MovableClock, locale: Locale) -> anyhow::Result<Self> {
         let shared: SharedClock = Arc::new(clock.clone());
         let meta = start_meta(shared.clone()).await?;

@@ -186,12 +186,12 @@ async fn strangers_knock(stage: &Stage) {
 /// Messages that have to wait lie open in the queues.
 async fn what_waits_shows_nothing(stage: &Stage, customer: &Customer, name: &str, marks: &[String]) {
     let conversation = stage.chatwoot.conversation_of(name).unwrap();
-    stage.meta.server().refuse();
+    stage.meta.server().refuse().await;
     stage.chatwoot.agent("Agente Canaria").replies(conversation, "TextoCanario espera").await;
     eventually("a hint that waits", || {
         stage.runner.living().iter().any(|letter| letter["body"].to_string().contains("hint"))
     });
-    stage.chatwoot.server().refuse();
+    stage.chatwoot.server().refuse().await;
     customer.writes("TextoCanario espera").await.unwrap();
     eventually("a task that waits", || stage.runner.living().len() >= 2);
     stage.runner.post("/_local/run/reconcile", "");
@@ -203,9 +203,7 @@ async fn what_waits_shows_nothing(stage: &Stage, customer: &Customer, name: &str
     }
     for server in [stage.meta.server(), stage.chatwoot.server()] {
         // The old listener closes in its own task; until then its port is taken.
-        while server.accept().await.is_err() {
-            tokio::task::yield_now().await;
-        }
+        server.accept().unwrap();
     }
     stage.hurry().await;
 }

@@ -119,7 +119,7 @@ async fn after_an_erasure_no_byte_of_the_person_is_anywhere_and_the_other_is_unt
     }
     eventually("dead letters", || runner.dead().len() >= 6 && runner.living().is_empty());
     // Waiting and in flight, while Chatwoot is down.
-    sides.chatwoot.server().refuse();
+    sides.chatwoot.server().refuse().await;
     zulema.writes("TextoCanario espera").await.unwrap();
     zulema.sends_file("image", b"ArchivoCanario".to_vec(), "image/png", None, Some("PieCanario")).await.unwrap();
     eventually("what waits", || runner.living().len() >= 2);
@@ -135,9 +135,7 @@ async fn after_an_erasure_no_byte_of_the_person_is_anywhere_and_the_other_is_unt
         runner.post("/_local/deletion", &json!({ "user_id": zulema.user_id() }).to_string()).json()["code"],
         code
     );
-    while sides.chatwoot.server().accept().await.is_err() {
-        tokio::task::yield_now().await;
-    }
+    sides.chatwoot.server().accept().unwrap();
     sides.chatwoot.faults().add(fault("DELETE", "/conversations/", Effect::DropAfter));
     sides.chatwoot.delay_deletions(Duration::from_secs(30));
     eventually("the end of the erasure", || {

@@ -70,14 +70,14 @@ async fn whatever_came_in_is_settled_or_waits() {
 async fn what_waits_behind_a_held_message_is_on_the_sheet_too() {
     let world = World::start().await.unwrap();
     let (ana, _) = ana_wrote(&world).await;
-    world.chatwoot.server().refuse();
+    world.chatwoot.server().refuse().await;
     for n in 0..25 {
         ana.writes(&n.to_string()).await.unwrap();
     }
     world.work().await.unwrap();
     let expected = columns(&[("done", 1), ("received", 26), ("waiting", 25)]);
     assert_eq!(sheet(&world, CHANNEL).await, expected);
-    world.chatwoot.server().accept().await.unwrap();
+    world.chatwoot.server().accept().unwrap();
     patience(&world).await;
     assert_eq!(sheet(&world, CHANNEL).await, columns(&[("done", 26), ("received", 26)]));
 }
@@ -87,7 +87,7 @@ async fn each_day_has_its_own_sheet_the_day_of_receipt() {
     let world = World::start().await.unwrap();
     let (ana, _) = ana_wrote(&world).await;
     let first = world.clock.now().day();
-    world.chatwoot.server().refuse();
+    world.chatwoot.server().refuse().await;
     ana.writes("¿hay alguien?").await.unwrap();
     world.work().await.unwrap();
     world.pass(24 * HOUR);
@@ -95,7 +95,7 @@ async fn each_day_has_its_own_sheet_the_day_of_receipt() {
     ana.writes("buenos días").await.unwrap();
     world.work().await.unwrap();
     assert_eq!(sheet(&world, CHANNEL).await, columns(&[("received", 1), ("waiting", 1)]));
-    world.chatwoot.server().accept().await.unwrap();
+    world.chatwoot.server().accept().unwrap();
     patience(&world).await;
     // What was done a day late is done on the sheet of the day it came.
     assert_eq!(sheet_of(&world, CHANNEL, first).await, columns(&[("done", 2), ("received", 2)]));

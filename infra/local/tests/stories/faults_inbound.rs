@@ -158,7 +158,7 @@ async fn chatwoot_is_down_for_two_days() {
     let world = World::start().await.unwrap();
     let (ana, _) = ana_wrote(&world).await;
     let berta = berta(&world);
-    world.chatwoot.server().refuse();
+    world.chatwoot.server().refuse().await;
     for n in 0..4 {
         ana.writes(&format!("a{n}")).await.unwrap();
         ana.sends_file("image", vec![n; 3000], "image/jpeg", None, None).await.unwrap();
@@ -167,7 +167,7 @@ async fn chatwoot_is_down_for_two_days() {
         goes_by(&world, 12 * HOUR, 20 * MINUTE).await;
     }
     assert_eq!(world.dead_letters("inbound"), []);
-    world.chatwoot.server().accept().await.unwrap();
+    world.chatwoot.server().accept().unwrap();
     patience(&world).await;
     let both = (0..4).flat_map(|n| [format!("Ana: a{n}"), "Ana:  [image.jpg]".to_owned()]);
     let expected: Vec<_> = std::iter::once("Ana: hola".to_owned()).chain(both).collect();
@@ -181,13 +181,13 @@ async fn chatwoot_is_down_for_two_days() {
 async fn after_a_long_outage_a_refusal_that_passes_costs_nothing() {
     let world = World::start().await.unwrap();
     let (ana, _) = ana_wrote(&world).await;
-    world.chatwoot.server().refuse();
+    world.chatwoot.server().refuse().await;
     ana.sends_file("image", b"a picture".to_vec(), "image/jpeg", None, Some("mi moto")).await.unwrap();
     ana.writes("¿la ve?").await.unwrap();
     world.work().await.unwrap();
     goes_by(&world, 8 * HOUR, 20 * MINUTE).await;
     // Chatwoot comes back, and has its limit of messages a minute: refusals that are over in a minute.
-    world.chatwoot.server().accept().await.unwrap();
+    world.chatwoot.server().accept().unwrap();
     world.chatwoot.faults().add(Fault { times: Some(2), ..always("POST", "/messages", answer(422)) });
     patience(&world).await;
     assert_eq!(world.agent_reads("Ana"), ["Ana: hola", "Ana: mi moto [image.jpg]", "Ana: ¿la ve?"]);
@@ -279,11 +279,11 @@ async fn chatwoots_token_is_refused_for_hours_and_nothing_is_lost() {
 async fn the_webhook_answers_nothing_and_meta_comes_again() {
     let world = World::start().await.unwrap();
     let ana = ana(&world);
-    world.front().refuse();
+    world.front().refuse().await;
     for n in 0..3 {
         assert!(ana.writes(&format!("a{n}")).await.is_err());
     }
-    world.front().accept().await.unwrap();
+    world.front().accept().unwrap();
     world.pass(6 * HOUR);
     world.meta.redeliver().await.unwrap();
     ana.writes("a3").await.unwrap();

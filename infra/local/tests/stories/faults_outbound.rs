@@ -199,7 +199,7 @@ async fn a_call_to_aws_that_is_lost_never_sends_twice_and_never_silently() {
 #[tokio::test]
 async fn while_meta_is_out_of_reach_the_agent_gets_one_note_after_five_minutes_and_messages_go_out_when_it_is_back() {
     let shop = Shop::open().await;
-    shop.world.meta.server().refuse();
+    shop.world.meta.server().refuse().await;
     let first = shop.says("uno").await;
     for _ in 0..4 {
         shop.later(MINUTE).await;
@@ -213,13 +213,13 @@ async fn while_meta_is_out_of_reach_the_agent_gets_one_note_after_five_minutes_a
     assert_eq!(shop.notes().len(), 1, "one note, whatever it takes");
     assert_eq!((shop.mark(first).as_str(), shop.mark(second).as_str()), ("sent", "sent"), "nothing is wrong with them");
 
-    shop.meta_is_back().await;
+    shop.meta_is_back();
     shop.waits(16).await;
     assert_eq!(shop.ana.heard(), ["uno", "dos"]);
     assert_eq!(shop.notes()[1..], ["Ya se puede enviar otra vez por WhatsApp: lo que esperaba está saliendo."]);
     assert!(shop.world.dead_letters("outbound").is_empty());
 
-    shop.world.meta.server().refuse();
+    shop.world.meta.server().refuse().await;
     shop.says("tres").await;
     shop.waits(10).await;
     assert_eq!(shop.notes().len(), 3, "the next outage is news again");
@@ -247,13 +247,13 @@ async fn one_customers_trouble_holds_up_no_other() {
 async fn a_window_that_closes_while_meta_is_out_of_reach_is_said_in_words() {
     let shop = Shop::open().await;
     shop.world.pass(23 * HOUR);
-    shop.world.meta.server().refuse();
+    shop.world.meta.server().refuse().await;
     let message = shop.says("Buenas").await;
     shop.waits(59).await;
     assert_eq!(shop.mark(message), "sent", "it still waits");
     shop.waits(16).await;
     assert_eq!(shop.mark(message), "No entregado: pasaron más de 24 h desde su último mensaje; usa una plantilla.");
-    shop.meta_is_back().await;
+    shop.meta_is_back();
     shop.waits(30).await;
     assert!(shop.ana.heard().is_empty());
 }
@@ -261,7 +261,7 @@ async fn a_window_that_closes_while_meta_is_out_of_reach_is_said_in_words() {
 #[tokio::test]
 async fn after_a_day_of_trying_the_agent_decides() {
     let shop = Shop::open().await;
-    shop.world.meta.server().refuse();
+    shop.world.meta.server().refuse().await;
     let message = shop.says("Buenas").await;
     for hour in 1..=25 {
         if hour % 8 == 0 {
@@ -274,7 +274,7 @@ async fn after_a_day_of_trying_the_agent_decides() {
         assert!(waits || hour >= 24, "given up after {hour} h: {}", shop.mark(message));
     }
     assert_eq!(shop.mark(message), "No entregado: WhatsApp no estuvo disponible a tiempo; pulsa Reintentar.");
-    shop.meta_is_back().await;
+    shop.meta_is_back();
     shop.waits(30).await;
     assert!(shop.ana.heard().is_empty(), "not by itself");
     shop.retries(message).await;
@@ -294,11 +294,11 @@ async fn a_send_that_hangs_is_unconfirmed_and_never_repeated() {
 #[tokio::test]
 async fn that_it_is_over_is_told_once_even_if_chatwoot_loses_the_answer() {
     let shop = Shop::open().await;
-    shop.world.meta.server().refuse();
+    shop.world.meta.server().refuse().await;
     shop.says("uno").await;
     shop.waits(6).await;
     assert_eq!(shop.notes().len(), 1);
-    shop.meta_is_back().await;
+    shop.meta_is_back();
     // The note is written, and nobody hears of it; then the next answer goes out.
     let notes = format!("/conversations/{}/messages", shop.conversation);
     shop.world.chatwoot.faults().add(every("POST", &notes, &Effect::DropAfter, 1));

@@ -331,10 +331,10 @@ async fn what_a_status_says_of_a_recipient_is_not_lost_while_chatwoot_is_down() 
     let sent = world.meta.requests().pop().unwrap().wamid.unwrap();
     let status = json!({"id": sent, "status": "delivered", "timestamp": (AT + 1).to_string(), "recipient_id": OLD,
         "recipient_user_id": ANA});
-    world.chatwoot.server().refuse();
+    world.chatwoot.server().refuse().await;
     arrives(&world, &body("messages", &json!({"statuses": [status]}))).await;
     assert_eq!(world.queued("inbound"), 1);
-    world.chatwoot.server().accept().await.unwrap();
+    world.chatwoot.server().accept().unwrap();
     goes_by(&world, HOUR, 5 * MINUTE).await;
     arrives(&world, &from(None, Some(ANA), "wamid.2", AT + 2, "¿y bien?")).await;
     assert_eq!(conversations(&world), [["hola", "sí", "¿y bien?"]]);

@@ -204,10 +204,10 @@ async fn what_is_deleted_before_it_was_sent_is_not_sent() {
     shop.world.chatwoot.callbacks().release();
     shop.world.work().await.unwrap();
 
-    shop.world.meta.server().refuse();
+    shop.world.meta.server().refuse().await;
     let waiting = shop.says("también otro").await;
     shop.sofia.deletes(shop.conversation, waiting).await;
-    shop.meta_is_back().await;
+    shop.meta_is_back();
     shop.says("esto sí").await;
     for _ in 0..5 {
         shop.later(MINUTE).await;

@@ -111,11 +111,11 @@ async fn wherever_forward_dies_the_name_is_new_and_an_agents_next_one_stays() {
 async fn an_outage_before_the_message_stood_costs_no_name() {
     let world = World::start().await.unwrap();
     writes_as(&world, "Ana").await;
-    world.chatwoot.server().refuse();
+    world.chatwoot.server().refuse().await;
     writes_as(&world, "Ana María").await;
     assert_eq!(world.queued("inbound"), 1);
     world.pass(HOUR);
-    world.chatwoot.server().accept().await.unwrap();
+    world.chatwoot.server().accept().unwrap();
     // Chatwoot is back, but for one request.
     world.chatwoot.faults().add(once("PUT", "/contacts/", answer(502)));
     world.work().await.unwrap();

@@ -73,10 +73,8 @@ impl Shop {
     }
 
     /// Graph answers again. The old listener closes in its own task; until then its port is taken.
-    pub(crate) async fn meta_is_back(&self) {
-        while self.world.meta.server().accept().await.is_err() {
-            tokio::task::yield_now().await;
-        }
+    pub(crate) fn meta_is_back(&self) {
+        self.world.meta.server().accept().unwrap();
     }
 
     /// A call to Chatwoot's API as an agent bot or an automation makes it.
