@@ -19,14 +19,9 @@ struct Browser {
 }
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "CI decides whether a test may be skipped")]
 fn two_people_talk_through_the_page() {
-    let Some((driver, chromium)) = find("chromedriver").zip(find("chromium").or_else(|| find("google-chrome"))) else {
-        assert!(env::var("CI").as_deref() != Ok("true"), "CI needs chromium and chromedriver");
-        // Not through the test harness, which would swallow it.
-        writeln!(std::io::stderr(), "\nSKIPPED: two_people_talk_through_the_page needs chromium and chromedriver\n")
-            .unwrap();
-        return;
+    let Some((driver, chromium)) = browser() else {
+        return skipped("two_people_talk_through_the_page", "chromium and chromedriver");
     };
     let runner = Runner::start(&[]);
     let browser = Browser::start(&driver, &chromium);
@@ -76,6 +71,46 @@ fn two_people_talk_through_the_page() {
     assert_eq!(browser.text("#template .preview"), "Hola Ana, su 250Z ya está lista en el taller.");
     browser.submits("#template");
     eventually("the template at the agent's", || browser.text("#desk").contains("Hola Ana, su 250Z"));
+}
+
+/// The page that a person who asked to be forgotten reads, in both languages, in all shades, past a checker of accessibility.
+#[test]
+fn the_status_page_passes_an_accessibility_check() {
+    let axe = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/axe/node_modules/axe-core/axe.min.js");
+    let Some(((driver, chromium), axe)) = browser().zip(fs::read_to_string(axe).ok()) else {
+        let needed = "chromium, chromedriver and axe-core (npm install --prefix target/axe axe-core@4.14.1)";
+        return skipped("the_status_page_passes_an_accessibility_check", needed);
+    };
+    let runner = Runner::start(&[]);
+    let asked = runner.post("/_local/deletion", r#"{"phone":"+5215555550123"}"#);
+    let page = format!("{}/deletion/{}", runner.said("ready"), asked.json()["code"].as_str().unwrap());
+    let browser = Browser::start(&driver, &chromium);
+    for (language, heading) in [("es", "solicitud"), ("en", "request")] {
+        browser.post("/url", &json!({ "url": format!("{page}?lang={language}") }));
+        assert!(browser.text("main").to_lowercase().contains(heading), "{}", browser.text("main"));
+        for shade in ["light", "dark"] {
+            browser.shade(shade);
+            // The page forbids scripts; the driver's own are not the page's.
+            let found = browser.audits(&axe);
+            assert_eq!(found["violations"], json!([]), "{language} {shade}");
+            // Of what was looked at, contrast must be among what was seen to be right.
+            let passes = found["passes"].as_array().unwrap();
+            assert!(passes.iter().any(|rule| rule == "color-contrast"), "{passes:?}");
+        }
+    }
+}
+
+/// The driver and the browser, if both are here.
+fn browser() -> Option<(String, String)> {
+    find("chromedriver").zip(find("chromium").or_else(|| find("google-chrome")))
+}
+
+#[expect(clippy::disallowed_methods, reason = "CI decides whether a test may be skipped")]
+fn skipped(test: &str, needed: &str) {
+    assert!(env::var("CI").as_deref() != Ok("true"), "CI needs {needed}");
+    // Not through the test harness, which would swallow it.
+    let mut terminal = std::io::stderr();
+    writeln!(terminal, "\nSKIPPED: {test} needs {needed}\n").unwrap();
 }
 
 fn find(name: &str) -> Option<String> {
@@ -149,6 +184,22 @@ impl Browser {
     fn is(&self, selector: &str, property: &str) -> bool {
         let script = "return document.querySelector(arguments[0])[arguments[1]]";
         self.post("/execute/sync", &json!({ "script": script, "args": [selector, property] })) == true
+    }
+
+    /// The colors the person prefers.
+    fn shade(&self, shade: &str) {
+        let feature = json!([{ "name": "prefers-color-scheme", "value": shade }]);
+        let command = json!({ "cmd": "Emulation.setEmulatedMedia", "params": { "features": feature } });
+        self.post("/goog/cdp/execute", &command);
+    }
+
+    /// The rules that the page breaks, with where, and the names of those it keeps.
+    fn audits(&self, axe: &str) -> Value {
+        self.post("/execute/sync", &json!({ "script": axe, "args": [] }));
+        let script = "const done = arguments[0]; axe.run().then(found => done({
+            violations: found.violations.map(rule => [rule.id, rule.nodes.map(node => node.html)]),
+            passes: found.passes.map(rule => rule.id) }))";
+        self.post("/execute/async", &json!({ "script": script, "args": [] }))
     }
 
     fn text(&self, selector: &str) -> String {
