@@ -28,7 +28,7 @@ impl Turn {
             pair: conversation.pair,
             told_to_wait_at: conversation.told_to_wait_at,
             sent: false,
-            ends: task.shared.then(|| Instant::now() + LONGEST),
+            ends: task.batch.shared.then(|| Instant::now() + LONGEST),
         }
     }
 

@@ -1,8 +1,11 @@
 //! An agent's file from Chatwoot to Meta, streamed.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use bridge::Clients;
@@ -38,7 +41,10 @@ pub(crate) enum NotUploaded {
         code: i64,
     },
     /// Meta cannot take it now.
-    NotNow,
+    NotNow {
+        /// Not before this, if Meta said so.
+        after: Option<Duration>,
+    },
     /// Meta refused the token.
     Unauthorized,
 }
@@ -50,7 +56,7 @@ impl NotUploaded {
             Self::Never(trouble) => *trouble,
             Self::WrongType { code } => Trouble::Refused { code: *code },
             Self::Unauthorized => Trouble::Refused { code: 190 },
-            Self::Missing | Self::Unwell | Self::NotNow => Trouble::FileUnreadable,
+            Self::Missing | Self::Unwell | Self::NotNow { .. } => Trouble::FileUnreadable,
         }
     }
 }
@@ -210,7 +216,8 @@ async fn post(
         }),
         Err(error) => {
             tracing::warn!(%error, "a file could not be uploaded; it is tried again");
-            Err(NotUploaded::NotNow)
+            let after = if let Class::Transient { after } = error.class() { after } else { None };
+            Err(NotUploaded::NotNow { after })
         }
     }
 }

@@ -138,4 +138,6 @@ pub enum Fault {
     Lost,
     /// It is marketing, and the customer wants none.
     OptedOut,
+    /// Meta does not tell what templates there are.
+    Unlisted,
 }

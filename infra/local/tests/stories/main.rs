@@ -37,6 +37,7 @@ mod rich;
 mod rules;
 mod shop;
 mod statuses;
+mod template_values;
 mod templates;
 mod texts;
 mod webhook;

@@ -246,3 +246,16 @@ async fn a_callback_without_an_account_is_the_channels_and_another_inboxs_is_nob
     assert_eq!((post(14).await, shop.marks()), (200, 1));
     assert!(shop.world.clock.now() > Timestamp::default());
 }
+
+#[tokio::test]
+async fn resolving_a_conversation_nobody_wrote_in_makes_no_customer() {
+    let shop = Shop::open().await;
+    let contact = shop.sofia.adds_contact("Carolina", Some("+525555550166")).await;
+    shop.world.chatwoot.callbacks().lose(2);
+    let (conversation, _) = shop.sofia.starts_conversation(contact, 14, "hola").await;
+    shop.world.work().await.unwrap();
+    let before = crate::erasure::items(&shop.world).await.len();
+    shop.sofia.resolves(conversation).await;
+    shop.world.work().await.unwrap();
+    assert_eq!(crate::erasure::items(&shop.world).await.len(), before);
+}

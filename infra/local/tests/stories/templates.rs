@@ -23,7 +23,7 @@ pub(crate) fn body(text: &str) -> Value {
     json!({ "type": "BODY", "text": text, "example": { "body_text": [["x", "y"]] } })
 }
 
-fn follow_up() -> Value {
+pub(crate) fn follow_up() -> Value {
     template("seguimiento", "UTILITY", &json!([body("Hola {{1}}, ¿pudiste ver la cotización de la {{2}}?")]))
 }
 
@@ -70,7 +70,7 @@ impl Shop {
         message
     }
 
-    fn sent_templates(&self) -> Vec<Value> {
+    pub(crate) fn sent_templates(&self) -> Vec<Value> {
         let requests = self.world.meta.requests().into_iter();
         requests
             .filter(|request| request.status == 200 && request.body["type"] == "template")
@@ -79,15 +79,15 @@ impl Shop {
     }
 }
 
-fn params(name: &str, processed: &Value) -> Value {
+pub(crate) fn params(name: &str, processed: &Value) -> Value {
     json!({ "name": name, "category": "UTILITY", "language": "es_MX", "processed_params": processed })
 }
 
-fn ana() -> Value {
+pub(crate) fn ana() -> Value {
     json!({ "body": { "1": "Ana", "2": "RX 150" } })
 }
 
-const CONTENT: &str = "Hola Ana, ¿pudiste ver la cotización de la RX 150?";
+pub(crate) const CONTENT: &str = "Hola Ana, ¿pudiste ver la cotización de la RX 150?";
 
 #[tokio::test]
 async fn agents_are_offered_what_meta_approved_and_nothing_else_of_the_inbox_is_touched() {

@@ -55,6 +55,10 @@ impl Fault {
                 "No entregado: Chatwoot no transmitió los valores de la plantilla; elígela otra vez.",
                 "Not delivered: Chatwoot did not pass the template's values on; choose it again.",
             ),
+            Self::Unlisted => (
+                "No entregado: WhatsApp no deja que el puente consulte las plantillas de este número; avisa al administrador.",
+                "Not delivered: WhatsApp does not let the bridge look up this number's templates; tell the administrator.",
+            ),
             Self::OptedOut => (
                 "No entregado: el cliente pidió no recibir promociones; escríbele cuando él lo haga o usa una plantilla de servicio.",
                 "Not delivered: the customer asked for no promotions; write when they do, or use a service template.",
