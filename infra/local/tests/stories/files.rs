@@ -14,7 +14,10 @@ const MIB: usize = 1024 * 1024;
 const SPEECH: &[u8] = include_bytes!("../../../../shared/testkit/media/speech.mp3");
 
 /// As the dashboard names its recordings.
-const RECORDING: &str = "0b9d8a4e-3c51-4f0e-9a5b-2f1f0c6f7a11.mp3";
+const RECORDING: &str = "3fa91c0e4b7d.mp3";
+
+/// A callback with one.
+const RECORDED: &str = include_str!("../../../../events/chatwoot/07_audio_attachment.json");
 
 impl Shop {
     /// Sofía sends a file; what Ana gets.
@@ -109,10 +112,16 @@ async fn a_type_meta_does_not_take_is_offered_once_more_as_any_file() {
 #[tokio::test]
 async fn a_recording_of_the_dashboard_arrives_as_a_voice_note() {
     let shop = Shop::open().await;
-    let got = shop.sends(RECORDING, "audio/mpeg", SPEECH).await;
-    assert_eq!((got.kind.as_str(), got.mime.as_deref()), ("voice", Some("audio/ogg")));
-    let note = got.bytes.unwrap();
-    assert!(note.starts_with(b"OggS") && note.len() < SPEECH.len(), "{} bytes", note.len());
+    let callback: serde_json::Value = serde_json::from_str(RECORDED).unwrap();
+    let file = &callback["attachments"][0];
+    let url = file["data_url"].as_str().unwrap().split('?').next().unwrap();
+    let name = url.rsplit('/').next().unwrap();
+    for (name, mime) in [(name, file["content_type"].as_str().unwrap()), (RECORDING, "audio/mp3")] {
+        let got = shop.sends(name, mime, SPEECH).await;
+        assert_eq!((got.kind.as_str(), got.mime.as_deref()), ("voice", Some("audio/ogg")), "{name}");
+        let note = got.bytes.unwrap();
+        assert!(note.starts_with(b"OggS") && note.len() < SPEECH.len(), "{} bytes", note.len());
+    }
     // An mp3 that somebody attached stays one, and so does a recording that cannot be read.
     for (name, bytes) in [("nota.mp3", SPEECH), (RECORDING, &b"no mp3 at all"[..])] {
         let got = shop.sends(name, "audio/mpeg", bytes).await;
