@@ -5,7 +5,10 @@ use std::time::Duration;
 use testkit_chatwoot::FileMode;
 use testkit_meta::Bubble;
 
-use crate::shop::{Shop, file, refuses};
+use crate::{
+    cast::{always, answer},
+    shop::{Shop, file, refuses},
+};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const MIB: usize = 1024 * 1024;
@@ -89,7 +92,8 @@ async fn what_is_too_large_or_empty_never_reaches_meta() {
     let shop = Shop::open().await;
     // A fault that is never met shows that nobody called.
     shop.meta_will_at("/media", refuses(500, 1), 1);
-    for (bytes, words) in [(vec![0; 100 * MIB + 1], "pesa más de 100 MB"), (Vec::new(), "no se pudo leer el archivo")]
+    for (bytes, words) in
+        [(vec![0; 100 * MIB + 1], "pesa más de 100 MB"), (Vec::new(), "el archivo está vacío (0 bytes)")]
     {
         let files = vec![file("todo.zip", "application/zip", &bytes)];
         let message = shop.sofia.sends_files(shop.conversation, None, files).await;
@@ -194,7 +198,8 @@ async fn a_file_that_is_announced_is_waited_for_a_quarter_of_an_hour_and_what_fo
             shop.later(MINUTE).await;
         }
         assert_eq!((shop.ana.heard().len(), shop.mark(message).as_str()), (0, "sent"));
-        assert!(shop.notes().is_empty(), "WhatsApp is not to blame");
+        let notes = shop.notes();
+        assert!(notes.len() == 1 && notes[0].starts_with("Chatwoot todavía no entrega el archivo"), "{notes:?}");
         if in_time {
             shop.world.chatwoot.serve_files(FileMode::Normal);
         }
@@ -204,13 +209,88 @@ async fn a_file_that_is_announced_is_waited_for_a_quarter_of_an_hour_and_what_fo
                 (shop.ana.heard(), shop.mark(message).as_str()),
                 (vec!["mira".into(), String::new(), "¿qué le parece?".into()], "sent")
             );
+            let notes = shop.notes();
+            assert!(notes.len() == 2 && notes[1].starts_with("El archivo que faltaba ya salió"), "{notes:?}");
             continue;
         }
         assert!(shop.mark(message).contains("no se pudo leer el archivo en Chatwoot"), "{}", shop.mark(message));
-        assert_eq!(shop.ana.heard(), ["¿qué le parece?"]);
+        assert_eq!((shop.ana.heard(), shop.notes().len()), (vec!["¿qué le parece?".to_owned()], 1));
         // Attached again, or there by now: Retry sends it.
         shop.world.chatwoot.serve_files(FileMode::Normal);
         shop.retries(message).await;
         assert_eq!((shop.ana.heard().len(), shop.mark(message).as_str()), (3, "sent"));
     }
+}
+
+/// What keeps a file from being read.
+#[derive(Clone, Copy)]
+enum Kept {
+    /// The storage answers so.
+    By(u16),
+    /// So does Chatwoot itself.
+    ByChatwoot(u16),
+    As(FileMode),
+}
+
+/// Sofía sends a file that is kept back; after five minutes she has heard of it, once.
+async fn kept_back(kept: Kept) -> (Shop, i64) {
+    let shop = Shop::open().await;
+    let chatwoot = &shop.world.chatwoot;
+    match kept {
+        Kept::By(status) => chatwoot.faults().add(always("GET", "/active_storage/disk/", answer(status))),
+        Kept::ByChatwoot(status) => chatwoot.faults().add(always("GET", "/active_storage/blobs/", answer(status))),
+        Kept::As(mode) => chatwoot.serve_files(mode),
+    }
+    let files = vec![file("moto.pdf", "application/pdf", b"%PDF")];
+    let message = shop.sofia.sends_files(shop.conversation, None, files).await;
+    shop.world.work().await.unwrap();
+    shop.later(4 * MINUTE).await;
+    assert!(shop.notes().is_empty());
+    for _ in 0..2 {
+        shop.later(MINUTE).await;
+    }
+    let notes = shop.notes();
+    assert!(notes.len() == 1 && notes[0].starts_with("Chatwoot todavía no entrega el archivo"), "{notes:?}");
+    assert_eq!(shop.mark(message), "sent");
+    (shop, message)
+}
+
+#[tokio::test]
+async fn however_a_file_is_kept_back_the_agent_hears_of_it_after_five_minutes_and_it_goes_out_late() {
+    for kept in [
+        Kept::By(403),
+        Kept::ByChatwoot(401),
+        Kept::As(FileMode::NoAddress),
+        Kept::As(FileMode::Expired),
+        Kept::As(FileMode::WrongLength),
+        Kept::By(503),
+    ] {
+        let (shop, message) = kept_back(kept).await;
+        shop.world.chatwoot.faults().clear();
+        shop.world.chatwoot.serve_files(FileMode::Normal);
+        shop.later(8 * MINUTE).await;
+        assert_eq!((shop.ana.heard().len(), shop.mark(message).as_str(), shop.notes().len()), (1, "sent", 2));
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_there_holds_others_up_for_a_quarter_of_an_hour_and_a_sick_storage_for_one() {
+    for (kept, minutes) in [(Kept::By(403), 9), (Kept::As(FileMode::NoAddress), 9), (Kept::By(503), 54)] {
+        let (shop, message) = kept_back(kept).await;
+        shop.later((minutes - 1) * MINUTE).await;
+        assert_eq!(shop.mark(message), "sent");
+        shop.later(MINUTE).await;
+        shop.later(15 * MINUTE).await;
+        assert!(shop.mark(message).contains("no se pudo leer el archivo en Chatwoot"), "{}", shop.mark(message));
+        assert_eq!((shop.ana.heard().len(), shop.notes().len()), (0, 1));
+    }
+}
+
+#[tokio::test]
+async fn a_slow_storage_only_takes_longer() {
+    let shop = Shop::open().await;
+    shop.world.chatwoot.serve_files(FileMode::Slow(Duration::from_millis(50)));
+    let got = shop.sends("moto.pdf", "application/pdf", b"%PDF-1.7 y lo que sigue").await;
+    assert!(got.bytes.as_deref() == Some(&b"%PDF-1.7 y lo que sigue"[..]));
+    assert!(shop.notes().is_empty());
 }
