@@ -12,7 +12,7 @@ use domain::{
     pacing::Pair,
     template::{Fault, Picked},
     window::Advert,
-    words::Trouble,
+    words::{Line, Trouble},
 };
 use platform::Metric;
 use secrecy::SecretString;
@@ -141,10 +141,7 @@ impl Send {
                 let nothing =
                     || if template { Trouble::Template { fault: Fault::Lost } } else { plan::nothing(message) };
                 self.put(entry, at, fail(refused.unwrap_or_else(nothing))).await?;
-                if turn.told_to_wait_at.take().is_some() {
-                    // The waiting is over, though not well, as the message itself says: the next time is news again.
-                    self.clients.conversations.waits_no_more(with.conversation).await?;
-                }
+                self.waited_in_vain(with, turn).await?;
                 return Ok(Looked::UpToDate);
             }
         };
@@ -167,14 +164,17 @@ impl Send {
         let piece = match ready.unwrap_or(Err(NotUploaded::NotNow { after: None })) {
             Ok(piece) => piece,
             Err(NotUploaded::Missing) if without_file(&part, now) < FILE_MISSING => {
-                return self.wait_for_file(entry, at).await;
+                return self.wait_for_file(with, turn, entry, at).await;
             }
             Err(NotUploaded::Unwell) if without_file(&part, now) < FILE_UNWELL => {
-                return self.wait_for_file(entry, at).await;
+                return self.wait_for_file(with, turn, entry, at).await;
             }
             Err(NotUploaded::NotNow { after }) => return self.wait(with, turn, entry, at, after).await,
             Err(never) => {
                 self.put(entry, at, fail(never.trouble())).await?;
+                if part.without_file_since().is_some() {
+                    self.waited_in_vain(with, turn).await?;
+                }
                 return Ok(Looked::UpToDate);
             }
         };
@@ -210,7 +210,8 @@ impl Send {
                 *entry = self.accepted(with, entry.clone(), at, attempt, accepted).await?;
                 self.advert_answered(with, now).await;
                 self.clients.conversations.sent(with.conversation, turn.pair).await?;
-                self.goes_on(with, turn).await;
+                let end = if part.without_file_since().is_some() { Line::FileCame } else { Line::SendingGoesOn };
+                self.goes_on(with, turn, end).await;
                 Ok(Looked::UpToDate)
             }
             Called::Never(trouble) => {

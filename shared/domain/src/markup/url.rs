@@ -31,3 +31,21 @@ pub(super) fn at(text: &str, at: usize) -> Option<&str> {
 pub(super) fn may_start(c: char) -> bool {
     matches!(c, 'h' | 'H' | 'w' | 'W')
 }
+
+/// The address of a link as people read it; nothing if it leads somewhere inside Chatwoot, as that of a mention does.
+pub(super) fn shown(to: &str) -> Option<&str> {
+    let Some((scheme, rest)) = to.split_once(':') else { return Some(to) };
+    match scheme.to_ascii_lowercase().as_str() {
+        "http" | "https" => Some(to),
+        "mailto" | "tel" => Some(rest),
+        // A host with its port has no scheme.
+        scheme => scheme.contains(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '+' | '-')).then_some(to),
+    }
+}
+
+/// The address of a picture without the size in which Chatwoot shows it.
+pub(super) fn without_size(to: &str) -> String {
+    let Some((path, query)) = to.split_once('?') else { return to.to_owned() };
+    let kept: Vec<&str> = query.split('&').filter(|pair| !pair.starts_with("cw_image_height=")).collect();
+    if kept.is_empty() { path.to_owned() } else { format!("{path}?{}", kept.join("&")) }
+}
