@@ -102,7 +102,8 @@ fn with_ids(mut choices: Vec<Choice>, most: usize) -> Vec<Choice> {
         }
     }
     for at in unfit {
-        let free = (at + 1..).map(|number| number.to_string()).find(|number| taken.insert(number.clone()));
+        let mut numbers = (at + 1..=at + choices.len()).map(|number| number.to_string());
+        let free = numbers.find(|number| taken.insert(number.clone()));
         choices[at].id = free.unwrap_or_default();
     }
     choices

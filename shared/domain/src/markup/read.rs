@@ -6,10 +6,7 @@ use super::{
     Block, DEEPEST, Document, Placed, Span, Style, ends_in_hard_break, literals, push_text, url, with_plain_line_ends,
 };
 
-/// Around the number of an address that is kept from the parser: nothing in an address is a mark. Neither occurs in any text.
-const HIDDEN: (char, char) = ('\u{fdd0}', '\u{fdd1}');
-
-/// What is read beside plain CommonMark.
+/// What is read beside plain Markdown.
 pub(super) const OPTIONS: Options = Options::ENABLE_STRIKETHROUGH.union(Options::ENABLE_TABLES);
 
 /// Reads Markdown as it is rendered.
@@ -23,7 +20,7 @@ pub(super) fn parse_meant(markdown: &str) -> Document {
 }
 
 fn read(markdown: &str, meant: bool) -> Document {
-    let (source, urls) = hide_urls(markdown);
+    let (source, urls) = url::hidden(markdown);
     let mut reader = Reader::new(&source, &urls, meant);
     let mut events = Parser::new_ext(&source, OPTIONS).into_offset_iter();
     while let Some((event, range)) = events.next() {
@@ -44,28 +41,6 @@ fn read(markdown: &str, meant: bool) -> Document {
         reader.event(event, range);
     }
     reader.finish()
-}
-
-fn hide_urls(text: &str) -> (String, Vec<String>) {
-    let (mut out, mut urls, mut at) = (String::new(), Vec::new(), 0);
-    if text.contains(HIDDEN.0) {
-        return (text.to_owned(), urls);
-    }
-    while let Some(c) = text[at..].chars().next() {
-        // In a link the address is the parser's.
-        let bare = !text[..at].ends_with('<') && !text[..at].ends_with("](");
-        if let Some(found) = url::at(text, at).filter(|_| bare && url::may_start(c)) {
-            out.push(HIDDEN.0);
-            out.push_str(&urls.len().to_string());
-            out.push(HIDDEN.1);
-            urls.push(found.to_owned());
-            at += found.len();
-        } else {
-            out.push(c);
-            at += c.len_utf8();
-        }
-    }
-    (out, urls)
 }
 
 /// What the parser tells, put together.
@@ -358,11 +333,11 @@ impl<'s> Reader<'s> {
             if at > 0 {
                 self.push(Span::Break);
             }
-            let mut pieces = line.split(HIDDEN.0);
+            let mut pieces = line.split(url::HIDDEN.0);
             let first = pieces.next().unwrap_or_default();
             let mut spans = vec![Span::Text(first.to_owned())];
             for piece in pieces {
-                let (number, rest) = piece.split_once(HIDDEN.1).unwrap_or(("", piece));
+                let (number, rest) = piece.split_once(url::HIDDEN.1).unwrap_or(("", piece));
                 let url = number.parse::<usize>().ok().and_then(|at| self.urls.get(at));
                 spans.extend(url.cloned().map(Span::Url));
                 spans.push(Span::Text(rest.to_owned()));
@@ -372,10 +347,10 @@ impl<'s> Reader<'s> {
     }
 
     fn with_urls(&self, text: &str) -> String {
-        let mut pieces = text.split(HIDDEN.0);
+        let mut pieces = text.split(url::HIDDEN.0);
         let mut out = pieces.next().unwrap_or_default().to_owned();
         for piece in pieces {
-            let (number, rest) = piece.split_once(HIDDEN.1).unwrap_or(("", piece));
+            let (number, rest) = piece.split_once(url::HIDDEN.1).unwrap_or(("", piece));
             out.extend(number.parse::<usize>().ok().and_then(|at| self.urls.get(at)).map(String::as_str));
             out.push_str(rest);
         }
