@@ -176,7 +176,7 @@ impl Send {
             messages: Vec::new(),
             hinted_at: record.sent_at,
             until,
-            suspect: false,
+            suspect: record.receives >= SUSPECT,
             shared: false,
             due,
         };
