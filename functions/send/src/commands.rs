@@ -11,7 +11,7 @@ use domain::{
     window::Advert,
     words::{
         asked::Asked,
-        report::{Report, Told},
+        report::{Fate, Report, Told},
     },
 };
 use queue::Letter;
@@ -185,11 +185,13 @@ impl Send {
         let entries = self.clients.outbox.after(account, id, after).await?;
         let told = |message: &Listed| {
             let entry = entries.iter().find(|entry| entry.message == message.id);
-            Told {
-                written_at: message.created_at().unwrap_or(now),
-                begins: message.text().to_owned(),
-                outgoing: entry.map(|entry| entry.outgoing.clone()),
-            }
+            let written_at = message.created_at().unwrap_or(now);
+            let fate = match entry {
+                Some(entry) => Fate::Seen(entry.outgoing.clone()),
+                None if written_at < conversation.known_since - LATE => Fate::NotOurs,
+                None => Fate::Unseen,
+            };
+            Told { written_at, begins: message.text().to_owned(), fate }
         };
         let mut last: Vec<_> =
             listed.iter().rev().filter(|message| message.is_for_customer()).take(REPORTED).map(told).collect();

@@ -175,7 +175,11 @@ impl Send {
             }
             Err(NotUploaded::NotNow) => return self.wait(with, turn, entry, at, None).await,
             Err(never) => {
-                self.put(entry, at, fail(never.trouble())).await?;
+                let trouble = match never.trouble() {
+                    Trouble::FileUnreadable if template => Trouble::Template { fault: Fault::FileUnreadable },
+                    trouble => trouble,
+                };
+                self.put(entry, at, fail(trouble)).await?;
                 return Ok(Looked::UpToDate);
             }
         };

@@ -65,6 +65,22 @@ async fn state_is_told_at_once_while_a_message_waits() {
 }
 
 #[tokio::test]
+async fn state_promises_nothing_of_what_is_from_before_the_bridge() {
+    let shop = Shop::open().await;
+    let contact = shop.sofia.adds_contact("Caro", Some("+525555550177")).await;
+    shop.world.chatwoot.callbacks().lose(10);
+    let (conversation, _) = shop.sofia.starts_conversation(contact, 14, "de otra época").await;
+    shop.world.calm().await;
+    shop.world.chatwoot.callbacks().lose(0);
+    shop.world.pass(Duration::from_secs(30 * 3600));
+    shop.sofia.notes(conversation, "/estado").await;
+    shop.world.work().await.unwrap();
+    let notes: Vec<_> = shop.world.chatwoot.messages(conversation).into_iter().filter(|one| one.private).collect();
+    let answer = &notes.last().unwrap().content;
+    assert!(answer.contains("«de otra época»: es de antes de conectar esta conversación"), "{answer}");
+}
+
+#[tokio::test]
 async fn help_and_what_does_not_exist_are_answered_with_the_list() {
     let shop = Shop::open().await;
     shop.asks("/ayuda").await;
