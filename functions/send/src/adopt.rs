@@ -38,6 +38,7 @@ impl Send {
             seen: None,
             heard: None,
             ticked: None,
+            resolved_at: None,
         });
         let adopted = Conversation { customer, ..known };
         self.clients.conversations.adopt(&adopted).await?;

@@ -171,7 +171,11 @@ impl Send {
             }
             Err(NotUploaded::NotNow { after }) => return self.wait(with, turn, entry, at, after).await,
             Err(never) => {
-                self.put(entry, at, fail(never.trouble())).await?;
+                let trouble = match never.trouble() {
+                    Trouble::FileUnreadable if template => Trouble::Template { fault: Fault::FileUnreadable },
+                    trouble => trouble,
+                };
+                self.put(entry, at, fail(trouble)).await?;
                 if part.without_file_since().is_some() {
                     self.waited_in_vain(with, turn).await?;
                 }

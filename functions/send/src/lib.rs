@@ -17,15 +17,16 @@ mod upload;
 mod voice;
 mod waiting;
 
-use std::{collections::BTreeSet, sync::atomic::AtomicI64, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use bridge::{BridgeError, Clients, Settings, StartError};
 use domain::{Class, Classify as _, Hint, MessageId, OutboundTask, SharedClock, Timestamp, template::Picked};
+use futures_util::future::join;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use platform::{Environment, Metric, Metrics};
 use queue::{DeadLetters, Drain, Queue, Record, Verdict, backoff};
-use receipts::Due;
+use receipts::{Due, Rests, due};
 use tokio::time::Instant;
 
 /// How often Chatwoot may refuse what a look asks of it before the hint is let go; `reconcile` gives new ones.
@@ -46,8 +47,7 @@ pub struct Send {
     clients: Clients,
     drain: Drain,
     metrics: Metrics,
-    /// Until when no receipts are tried, in epoch milliseconds.
-    receipts_rest_until: AtomicI64,
+    receipts_rest: Rests,
     templates: template::Known,
 }
 
@@ -142,7 +142,7 @@ impl Send {
                 dead_letters: DeadLetters::new(sqs.clone(), dead_letters),
             },
             metrics: Metrics::new("send", stage),
-            receipts_rest_until: AtomicI64::default(),
+            receipts_rest: Rests::default(),
             templates: template::Known::default(),
             clients,
         })
@@ -152,9 +152,13 @@ impl Send {
     pub async fn handle(&self, event: SqsEvent, left: Duration) -> SqsBatchResponse {
         let until = Instant::now() + left;
         let batch = Batch { until, shared: groups(&event) > 1, full: event.records.len() >= BATCH };
-        let due = Due::default();
-        let drained = self.drain.run_groups(event, |records| self.group(records, batch, &due)).await;
-        self.tick(due, until).await;
+        let (due, ticks) = due();
+        let drain = async {
+            let drained = self.drain.run_groups(event, |records| self.group(records, batch, &due)).await;
+            drop(due);
+            drained
+        };
+        let (drained, ()) = join(drain, self.tick(ticks, until)).await;
         self.metrics.add(Metric::Retried, drained.retried);
         self.metrics.add(Metric::Poisoned, drained.poisoned);
         self.metrics.emit(self.clients.clock.now());
@@ -199,7 +203,7 @@ impl Send {
             messages: Vec::new(),
             hinted_at: record.sent_at,
             batch: Batch { shared: false, full: false, ..batch },
-            suspect: false,
+            suspect: record.receives >= SUSPECT,
             due,
         };
         let mut done = self.command(&task, command.message).await;

@@ -50,8 +50,7 @@ impl Send {
     pub(crate) async fn pace(&self, with: &With<'_>, turn: &Turn) -> Result<Option<Duration>, BridgeError> {
         let mut wait = turn.pair.wait(self.clients.clock.now());
         if wait.is_zero() {
-            let place = self.clients.paces.place(&with.channel.phone_number_id).await?;
-            wait = with.channel.mode.wait(place);
+            wait = self.clients.paces.wait(&with.channel.phone_number_id, with.channel.mode.per_second()).await?;
         }
         if wait.is_zero() {
             return Ok(None);

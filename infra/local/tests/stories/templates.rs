@@ -259,6 +259,23 @@ async fn what_does_not_fit_the_template_is_said_before_meta_is_asked() {
 }
 
 #[tokio::test]
+async fn a_header_file_that_cannot_be_read_and_a_code_have_words_of_their_own() {
+    let shop = Shop::open().await;
+    let picture = template("foto", "UTILITY", &json!([{ "type": "HEADER", "format": "IMAGE" }, body("Hola")]));
+    let code =
+        json!([body("Su código es {{1}}"), { "type": "BUTTONS", "buttons": [{ "type": "OTP", "text": "Copiar" }] }]);
+    shop.offers(vec![picture, template("codigo", "AUTHENTICATION", &code)]).await;
+    let message = shop.picks("codigo", &json!({ "body": { "1": "1234" } }), "Su código es 1234").await;
+    assert!(shop.mark(message).contains("códigos de verificación"), "{}", shop.mark(message));
+    let address = format!("{}/rails/active_storage/blobs/redirect/none/moto.png", shop.world.chatwoot.url());
+    let processed = json!({ "header": { "media_url": address, "media_type": "image" } });
+    let message = shop.picks("foto", &processed, "Hola").await;
+    goes_by(&shop.world, 40 * MINUTE, 5 * MINUTE).await;
+    assert!(shop.mark(message).contains("el archivo del encabezado"), "{}", shop.mark(message));
+    assert!(shop.world.meta.requests().is_empty());
+}
+
+#[tokio::test]
 async fn who_wants_no_marketing_gets_none_and_still_gets_service() {
     let shop = Shop::open().await;
     let offer = template("oferta", "MARKETING", &json!([body("Estrena hoy, {{1}}")]));

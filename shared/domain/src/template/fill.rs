@@ -79,7 +79,8 @@ impl Template {
             Standing::Closed => return Err(Fault::Closed),
         }
         if self.beyond_us {
-            return Err(Fault::BeyondUs);
+            let sign_in = self.category == Category::Authentication;
+            return Err(if sign_in { Fault::SignIn } else { Fault::BeyondUs });
         }
         let header = match &self.header {
             Some(Header::Text(text)) if !text.names().is_empty() => {
@@ -236,6 +237,10 @@ mod tests {
         assert_eq!(with(|template, _| template.standing = Standing::Paused), Fault::Paused);
         assert_eq!(with(|template, _| template.standing = Standing::Closed), Fault::Closed);
         assert_eq!(with(|template, _| template.beyond_us = true), Fault::BeyondUs);
+        let sign_in = |template: &mut Template, _: &mut Picked| {
+            (template.beyond_us, template.category) = (true, Category::Authentication);
+        };
+        assert_eq!(with(sign_in), Fault::SignIn);
         assert_eq!(with(|template, _| template.header = Some(Header::File(MediaKind::Image))), Fault::NoFile);
         assert_eq!(with(|_, picked| picked.body.clear()), Fault::NoValue);
         assert_eq!(with(|_, picked| _ = picked.body.insert("1".into(), "  ".into())), Fault::NoValue);
