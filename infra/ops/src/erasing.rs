@@ -9,6 +9,9 @@ use store::Erasures;
 
 use crate::{Told, stack::Stack};
 
+/// An operator who runs it has as long as the schedule.
+const A_RUN: std::time::Duration = std::time::Duration::from_secs(900);
+
 /// Opens a request, or says what would be opened.
 pub(crate) async fn erase(
     stack: &Stack,
@@ -74,7 +77,7 @@ pub(crate) async fn verify(stack: &Stack, text: &str) -> anyhow::Result<Told> {
 pub(crate) async fn retention(stack: &Stack, chatwoot_url: &str, yes: bool) -> anyhow::Result<Told> {
     let env = stack.environment(&[("CHATWOOT_URL", chatwoot_url)]).await?;
     let retention = Box::pin(Retention::from_env(env, Stack::clock())).await?;
-    let report = if yes { Box::pin(retention.handle()).await } else { Box::pin(retention.dry_run()).await };
+    let report = if yes { Box::pin(retention.handle(A_RUN)).await } else { Box::pin(retention.dry_run()).await };
     let report = report.context("the run did not come to its end")?;
     let line = |due: &Due| {
         let held = if due.held { " (kept by a label)" } else { "" };
@@ -82,7 +85,14 @@ pub(crate) async fn retention(stack: &Stack, chatwoot_url: &str, yes: bool) -> a
         format!("conversation {conversation} of account {account}, last active at {active_at}{held}")
     };
     let mut words: Vec<String> = report.due.iter().map(line).collect();
-    words.push(format!("{} due, {} asked for, {} overdue", report.due.len(), report.asked, report.overdue));
+    words.push(format!(
+        "{} due, {} asked for, {} overdue, of these {} items of the table past their end and {} that could not be judged",
+        report.due.len(),
+        report.asked,
+        report.overdue,
+        report.expired,
+        report.unjudged
+    ));
     Ok(Told::new(serde_json::to_value(&report)?, words.join("\n")))
 }
 

@@ -59,6 +59,15 @@ pub struct Target {
     /// The conversation on which an agent put the label.
     #[serde(default)]
     pub labeled: Option<(AccountId, ConversationId)>,
+    /// The one account the request is about: time is over in one dealer's Chatwoot, and not in another's.
+    #[serde(default)]
+    pub only: Option<AccountId>,
+    /// When somebody whose time is over was last active, as far as it was known when they were asked for.
+    #[serde(default)]
+    pub quiet_since: Option<Timestamp>,
+    /// When the table last saw them active; only while they are gathered.
+    #[serde(skip)]
+    pub active_at: Option<Timestamp>,
     /// Whether the table was asked what belongs to them.
     #[serde(default)]
     pub gathered: bool,

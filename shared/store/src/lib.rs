@@ -53,7 +53,7 @@ mod table;
 mod tombstones;
 mod traces;
 
-pub use belongings::Belongings;
+pub use belongings::{Belongings, Overdue};
 pub use channels::Channels;
 pub use claims::{Claim, Claims, Excused, Held};
 pub use conversations::{Conversation, Conversations, Found, Heard};

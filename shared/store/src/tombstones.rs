@@ -70,6 +70,11 @@ impl Tombstones {
         self.table.update(change, ReturnValue::None).await.map(|_| ())
     }
 
+    /// Takes a tombstone of an erasure away that did not come to be.
+    pub async fn lift(&self, subject: &Subject, code: &ConfirmationCode) -> Result<(), StoreError> {
+        self.table.delete_if(&key(subject), "code = :code", (":code", text(code.as_str()))).await
+    }
+
     /// The tombstone of a hash.
     pub async fn get(&self, subject: &Subject) -> Result<Option<Tombstone>, StoreError> {
         self.table.get(&key(subject)).await
