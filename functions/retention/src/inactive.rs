@@ -14,7 +14,7 @@ use store::Target;
 use crate::{DOWN, Retention, holds::Holds, run::Run};
 
 /// So many are asked for a day and channel, however often the run comes: Chatwoot deletes in the background, and has to bear it.
-pub(crate) const A_DAY: u64 = 500;
+pub const A_DAY: u64 = 500;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -143,7 +143,8 @@ impl Retention {
             return Ok(());
         };
         let listed_before = list == List::All && row.active_at.is_some_and(|active| active < at.since);
-        if said_at >= at.since || listed_before || run.open.contains(&(account, row.id)) || !run.meets(account, row.id) {
+        if said_at >= at.since || listed_before || run.open.contains(&(account, row.id)) || !run.meets(account, row.id)
+        {
             return Ok(());
         }
         if at.holds.has(account, row) {

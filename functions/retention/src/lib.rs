@@ -24,8 +24,8 @@ use uuid::Uuid;
 
 use crate::run::Run;
 
-/// An agent's label that asks for an erasure.
-const ERASE: &str = "borrar-datos";
+pub use crate::inactive::A_DAY;
+pub use bridge::{ERASE, KEEP};
 
 /// An inbox that fails so often in a row is down; one bad page is only a bad page.
 const DOWN: u32 = 3;

@@ -1,7 +1,7 @@
 //! Requests, receipts, and whose time is over.
 
 use anyhow::{Context as _, anyhow};
-use deletion::Deletion;
+use deletion::{Command, Deletion};
 use domain::erasure::Signed;
 use retention::{Due, Retention};
 use serde_json::{Value, json};
@@ -19,11 +19,13 @@ pub(crate) async fn erase(
     user_id: Option<&str>,
     yes: bool,
 ) -> anyhow::Result<Told> {
-    let (name, value) = match (phone, user_id) {
-        (Some(phone), _) => ("phone", phone),
-        (None, Some(user_id)) => ("user_id", user_id),
+    let (name, value, command) = match (phone, user_id) {
+        (Some(phone), _) => ("phone", phone, Command::Phone(phone.to_owned())),
+        (None, Some(user_id)) => ("user_id", user_id, Command::UserId(user_id.to_owned())),
         (None, None) => return Err(anyhow!("a phone or a user id is needed")),
     };
+    // Refused now, and not only when it counts.
+    command.target()?;
     if !yes {
         let words = format!("would ask for the erasure of {name} {}; --yes does it", masked(value));
         return Ok(Told::new(json!({ "dry_run": true, name: masked(value) }), words));
