@@ -169,7 +169,8 @@ impl Belongings {
         let Some(number) = key.sk.strip_prefix("channel#").map(PhoneNumberId::new) else { return Ok(()) };
         let thread: Thread = from_item(item)?;
         let Some(channel) = Channels::new(self.table.clone()).get(&number).await? else { return Ok(()) };
-        target.active_at = target.active_at.max(Some(thread.active_at));
+        // By the events' own dates. That a function looked at the thread makes nobody active.
+        target.active_at = target.active_at.max(thread.window.start()).max(thread.address_at);
         target.contacts.extend(thread.contact.map(|contact| (channel.account, contact)));
         target.conversations.extend(thread.conversation.map(|id| (channel.account, id, number)));
         let addresses = [thread.address.clone(), thread.user.clone().map(Address::User)];

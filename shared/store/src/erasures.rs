@@ -18,8 +18,11 @@ use crate::{
     table::{Change, Item, Key, integer, number, text, with_key},
 };
 
-/// How long a request is kept, whatever came of it.
-const KEPT: Duration = Duration::from_secs(730 * 86_400);
+/// Days for which a request is kept, whatever came of it (`ledger_days` of the policy).
+pub const LEDGER_KEEPS_DAYS: u64 = 730;
+
+/// The same as a time.
+const KEPT: Duration = Duration::from_secs(LEDGER_KEEPS_DAYS * 86_400);
 
 const TRIES: usize = 8;
 
