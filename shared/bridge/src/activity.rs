@@ -12,6 +12,9 @@ use crate::BridgeError;
 /// An agent's label that forbids an erasure by time: a legal hold.
 pub const KEEP: &str = "conservar";
 
+/// An agent's label that asks for an erasure.
+pub const ERASE: &str = "borrar-datos";
+
 /// What is known of somebody's activity.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Activity {

@@ -12,7 +12,7 @@ mod tell;
 mod wake;
 mod whom;
 
-pub use activity::{Activity, KEEP, activity};
+pub use activity::{Activity, ERASE, KEEP, activity};
 pub use clients::{Clients, Settings, StartError};
 pub use echo::remove_echo;
 pub use error::BridgeError;
