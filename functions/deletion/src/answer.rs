@@ -21,10 +21,11 @@ pub(crate) fn html(page: String) -> Response<Body> {
 fn with(status: u16, content_type: Option<&'static str>, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
+    // A code that leads nowhere today may lead somewhere tomorrow.
+    response.headers_mut().insert("cache-control", lambda_http::http::HeaderValue::from_static("no-store"));
     let Some(content_type) = content_type else { return response };
     let headers = [
         ("content-type", content_type),
-        ("cache-control", "no-store"),
         ("referrer-policy", "no-referrer"),
         ("x-robots-tag", "noindex, nofollow"),
         ("x-content-type-options", "nosniff"),
@@ -54,4 +55,16 @@ pub(crate) fn event(response: Response<Body>) -> Value {
     json!({
         "statusCode": response.status().as_u16(), "headers": headers, "body": body, "isBase64Encoded": false, "cookies": [],
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_keeps_an_answer() {
+        for response in [empty(404), json(200, &json!({})), html(String::new())] {
+            assert_eq!(response.headers()["cache-control"], "no-store", "{}", response.status());
+        }
+    }
 }

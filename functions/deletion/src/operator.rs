@@ -41,22 +41,33 @@ pub enum Refused {
     NoReceipt,
 }
 
+impl Command {
+    /// Whom it names; nobody, if it asks for a receipt.
+    pub fn target(&self) -> Result<Option<Target>, Refused> {
+        match self {
+            Self::Receipt(_) => Ok(None),
+            Self::Phone(spelled) => {
+                let phone = phone(spelled).ok_or(Refused::NoPhone)?;
+                Ok(Some(Target { phones: [phone].into(), ..Target::default() }))
+            }
+            Self::UserId(id) => {
+                let id = id.trim();
+                if id.is_empty() || id.len() > 140 {
+                    return Err(Refused::NoUser);
+                }
+                Ok(Some(Target { users: [UserId::new(id)].into(), ..Target::default() }))
+            }
+        }
+    }
+}
+
 impl Deletion {
     pub(crate) async fn operator(&self, event: Value) -> Result<Value, Error> {
         let command: Command = serde_json::from_value(event).map_err(|_| Refused::Unreadable)?;
-        let target = match command {
-            Command::Receipt(code) => return self.receipt(&code).await,
-            Command::Phone(spelled) => {
-                let phone = phone(&spelled).ok_or(Refused::NoPhone)?;
-                Target { phones: [phone].into(), ..Target::default() }
-            }
-            Command::UserId(id) => {
-                let id = id.trim();
-                if id.is_empty() || id.len() > 140 {
-                    return Err(Refused::NoUser.into());
-                }
-                Target { users: [UserId::new(id)].into(), ..Target::default() }
-            }
+        let target = match (command.target()?, command) {
+            (Some(target), _) => target,
+            (None, Command::Receipt(code)) => return self.receipt(&code).await,
+            (None, _) => return Err(Refused::Unreadable.into()),
         };
         Ok(json!({ "code": self.ask(Door::Operator, target).await? }))
     }

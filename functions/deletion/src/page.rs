@@ -2,19 +2,44 @@
 
 use domain::{ConfirmationCode, Locale, erasure::Shown, words::deletion::Page};
 
-/// Whether JSON is asked for, and not a page.
+/// Whether JSON is asked for, and not a page: by weight, and where that is the same by what is named first.
 pub(crate) fn wants_json(accept: &str) -> bool {
-    let named = |kind: &str| accept.split(',').position(|one| one.split(';').next().unwrap_or_default().trim() == kind);
+    let named = |kind: &str| ranked(accept).into_iter().position(|one| one == kind);
     match (named("application/json"), named("text/html")) {
         (Some(json), Some(html)) => json < html,
         (json, _) => json.is_some(),
     }
 }
 
+/// What a header names, the dearest first; what weighs nothing is not wanted at all.
+fn ranked(header: &str) -> Vec<&str> {
+    let mut ranked: Vec<(u16, &str)> = header
+        .split(',')
+        .map(|one| {
+            let mut parts = one.split(';').map(str::trim);
+            let name = parts.next().unwrap_or_default();
+            let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+            (weight.map_or(1000, thousandths), name)
+        })
+        .filter(|(weight, _)| *weight > 0)
+        .collect();
+    ranked.sort_by_key(|(weight, _)| std::cmp::Reverse(*weight));
+    ranked.into_iter().map(|(_, name)| name).collect()
+}
+
+/// A weight between 0 and 1 with at most three decimals, in thousandths; one that cannot be read counts in full.
+fn thousandths(weight: &str) -> u16 {
+    let (whole, decimals) = weight.split_once('.').unwrap_or((weight, ""));
+    match (whole, format!("{decimals:0<3}").parse()) {
+        ("0", Ok(part)) if decimals.len() <= 3 => part,
+        _ => 1000,
+    }
+}
+
 /// The language: the one that was asked for, the first of the browser's that is spoken here, or the dealer's.
 pub(crate) fn language(wished: Option<&str>, accepted: &str, usual: Locale) -> Locale {
     let spoken = |tag: &str| tag.split(['-', ';']).next().unwrap_or_default().trim().to_ascii_lowercase().parse().ok();
-    wished.and_then(spoken).or_else(|| accepted.split(',').find_map(spoken)).unwrap_or(usual)
+    wished.and_then(spoken).or_else(|| ranked(accepted).into_iter().find_map(spoken)).unwrap_or(usual)
 }
 
 /// The page.
@@ -70,6 +95,11 @@ mod tests {
         assert!(!wants_json("text/html,application/xhtml+xml,*/*;q=0.8"));
         assert!(!wants_json("text/html, application/json"));
         assert!(!wants_json("*/*"));
+        assert!(wants_json("text/html;q=0.5, application/json;q=0.9"));
+        assert!(!wants_json("application/json;q=0.1, text/html"));
+        assert!(!wants_json("application/json;q=0, */*"));
+        assert_eq!(language(None, "es;q=0.3, en;q=0.8", Locale::Es), Locale::En);
+        assert_eq!(language(None, "en;q=0, es", Locale::En), Locale::Es);
         assert_eq!(language(None, "en-US,en;q=0.9,es;q=0.8", Locale::Es), Locale::En);
         assert_eq!(language(None, "de-DE, es;q=0.5", Locale::En), Locale::Es);
         assert_eq!(language(Some("es"), "en", Locale::En), Locale::Es);

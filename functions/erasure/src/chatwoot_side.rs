@@ -24,7 +24,8 @@ impl Eraser {
         target: &mut Target,
     ) -> Result<Came, BridgeError> {
         let channels = self.clients.channels.all().await?;
-        let accounts: BTreeSet<AccountId> = channels.iter().map(|channel| channel.account).collect();
+        let mut accounts: BTreeSet<AccountId> = channels.iter().map(|channel| channel.account).collect();
+        accounts.retain(|account| target.only.is_none_or(|only| only == *account));
         // What was deleted at once shows in the second pass, and what was not in the third of a later run.
         for _ in 0..3 {
             let mut all = 0;
@@ -64,8 +65,10 @@ impl Eraser {
                 self.add(Some(contact), target, &mut found).await?;
             }
         }
+        // Whose time is over under one contact may be active under another that has the same phone.
+        let phones = if target.quiet_since.is_some() { &BTreeSet::new() } else { &target.phones };
         let spellings: BTreeSet<String> =
-            target.phones.iter().flat_map(WaId::spellings).filter_map(|phone| phone.e164()).collect();
+            phones.iter().flat_map(WaId::spellings).filter_map(|phone| phone.e164()).collect();
         for phone in spellings {
             for contact in chatwoot.contacts_with("phone_number", &phone).await? {
                 self.add(Some(contact), target, &mut found).await?;

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::Eraser;
 
 /// What an agent puts on a conversation.
-const LABEL: &str = "borrar-datos";
+const LABEL: &str = bridge::ERASE;
 
 impl Eraser {
     /// Looks at the labels of a conversation: whoever said that they changed may have said it late.

@@ -2,6 +2,7 @@
 //! stopped, whatever stopped it, and is never done by half.
 
 mod chatwoot_side;
+mod comeback;
 mod dead_letters;
 mod labels;
 mod meta_side;
@@ -47,6 +48,8 @@ enum Came {
     Clear,
     /// Not yet.
     Later,
+    /// Somebody whose time was over is active again.
+    Wanted,
 }
 
 /// Serves invocations until the process ends.
@@ -190,7 +193,11 @@ impl Eraser {
         while let Some(place) = entry.erasure.next_place() {
             let came = self.clear(place, &mut entry, &mut target).await;
             let now = self.clients.clock.now();
+            if matches!(came, Ok(Came::Wanted)) {
+                self.unbury(&entry, &target).await?;
+            }
             let next = match &came {
+                Ok(Came::Wanted) => entry.erasure.clone().withdraw(now),
                 Ok(Came::Clear) => entry.erasure.clone().clear(place, now),
                 Ok(Came::Later) | Err(_) => entry.erasure.clone().wait(place, now),
             };
@@ -204,6 +211,10 @@ impl Eraser {
                     return Ok(self.put_off(&entry.erasure));
                 }
                 Ok(Came::Later) => return Ok(self.put_off(&entry.erasure)),
+                Ok(Came::Wanted) => {
+                    tracing::info!(erasure = %code, "whose time was over is active again");
+                    return Ok(Verdict::Done);
+                }
             }
         }
         self.unseal(&entry.erasure, &target).await?;
@@ -225,6 +236,7 @@ impl Eraser {
     async fn clear(&self, place: Place, entry: &mut ErasureEntry, target: &mut Target) -> Result<Came, BridgeError> {
         match place {
             Place::InboundQueue | Place::OutboundQueue => self.queue_is_clear(place, entry, target).await,
+            Place::DeadLetters if target.quiet_since.is_some() => self.is_still_over(target).await,
             Place::DeadLetters => self.clear_dead_letters(entry, target).await,
             Place::Chatwoot => self.clear_chatwoot(entry, target).await,
             Place::Table => self.clear_table(entry, target).await,

@@ -33,7 +33,8 @@ impl Eraser {
     ) -> Result<Came, BridgeError> {
         let mut found = entry.erasure.found.get(&Place::MetaContactBook).copied().unwrap_or_default();
         let mut accounts: BTreeMap<WabaId, Vec<Channel>> = BTreeMap::new();
-        for channel in self.clients.channels.all().await? {
+        let channels = self.clients.channels.all().await?.into_iter();
+        for channel in channels.filter(|channel| target.only.is_none_or(|only| only == channel.account)) {
             accounts.entry(channel.waba_id.clone()).or_default().push(channel);
         }
         for user in &target.users {

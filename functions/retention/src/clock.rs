@@ -7,27 +7,39 @@ use platform::Metric;
 use store::ErasureEntry;
 use uuid::Uuid;
 
-use crate::{Report, Retention};
+use crate::{Retention, run::Run};
 
 impl Retention {
-    pub(crate) async fn wake_open(&self, report: &mut Report) -> Result<(), BridgeError> {
-        let now = self.clients.clock.now();
+    pub(crate) async fn wake_open(&self, run: &mut Run) -> Result<(), BridgeError> {
         for entry in self.clients.erasures.all_open().await? {
-            let entry = self.at(entry, now).await?;
-            let erasure = &entry.erasure;
-            if erasure.is_closed() {
-                continue;
-            }
-            report.open += 1;
-            report.breached += u64::from(erasure.breached_at.is_some());
-            if erasure.breached_at.is_some() {
-                self.metrics.count(Metric::ErasureBreach);
-                tracing::error!(erasure = %erasure.code, state = ?erasure.state, "an erasure is not done within the promised days");
-            }
-            // Also one that somebody has in hand: if they live, they have it, and if not, nobody has.
-            if erasure.wake_at().is_some_and(|at| at <= now) {
-                self.erasures.send(bridge::wake(erasure, Uuid::new_v4())?).await?;
-            }
+            // One that cannot be looked at holds up no other.
+            let looked = self.wake_one(entry, run).await;
+            run.keep(looked);
+        }
+        Ok(())
+    }
+
+    async fn wake_one(&self, entry: ErasureEntry, run: &mut Run) -> Result<(), BridgeError> {
+        let now = self.clients.clock.now();
+        let target = self.clients.erasures.target(&entry.erasure.code).await?.unwrap_or_default();
+        run.open.extend(target.conversations.iter().map(|(account, id, _)| (*account, *id)));
+        let entry = if run.dry { entry } else { self.at(entry, now).await? };
+        let erasure = &entry.erasure;
+        if erasure.is_closed() {
+            return Ok(());
+        }
+        run.report.open += 1;
+        run.report.breached += u64::from(erasure.breached_at.is_some());
+        if run.dry {
+            return Ok(());
+        }
+        if erasure.breached_at.is_some() {
+            self.metrics.count(Metric::ErasureBreach);
+            tracing::error!(erasure = %erasure.code, state = ?erasure.state, "an erasure is not done within the promised days");
+        }
+        // Also one that somebody has in hand: if they live, they have it, and if not, nobody has.
+        if erasure.wake_at().is_some_and(|at| at <= now) {
+            self.erasures.send(bridge::wake(erasure, Uuid::new_v4())?).await?;
         }
         Ok(())
     }

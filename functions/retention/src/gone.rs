@@ -3,54 +3,76 @@
 use std::collections::BTreeMap;
 
 use bridge::BridgeError;
-use domain::{AccountId, Channel, CustomerId, PhoneNumberId, erasure::Door};
+use chatwoot::Chatwoot;
+use domain::{Channel, ContactId, CustomerId, PhoneNumberId, erasure::Door};
 use store::Target;
 
-use crate::{Report, Retention};
+use crate::{Retention, run::Run};
 
 /// So many contacts are asked for a day; the rest comes the days after.
 const A_DAY: usize = 2_000;
 
 /// From so many on, more than half of them being gone is rather the fault of an address than of agents.
-const SUSPICIOUS: usize = 20;
+pub(crate) const SUSPICIOUS: usize = 20;
 
 /// Where it goes on.
 const SWEEP: &str = "contacts";
 
 impl Retention {
-    pub(crate) async fn gone(&self, channels: &[Channel], report: &mut Report) -> Result<(), BridgeError> {
-        let account: BTreeMap<&PhoneNumberId, &Channel> =
-            channels.iter().map(|channel| (&channel.phone_number_id, channel)).collect();
+    pub(crate) async fn gone(&self, channels: &[Channel], run: &mut Run) -> Result<(), BridgeError> {
+        let until = run.share(3);
+        let mut inboxes: BTreeMap<&PhoneNumberId, (&Channel, Chatwoot)> = BTreeMap::new();
         for channel in channels {
-            // An answer that everything is gone is no answer: the inbox itself has to be there.
-            self.clients.chatwoot(channel.account).await?.is_locked(channel.inbox).await?;
-        }
-        let from = self.belongings.mark(SWEEP).await?;
-        let (threads, next) = self.belongings.threads(from, A_DAY).await?;
-        let mut gone: Vec<(AccountId, CustomerId)> = Vec::new();
-        for (customer, number, contact) in &threads {
-            let Some(channel) = account.get(number) else { continue };
-            let chatwoot = self.clients.chatwoot(channel.account).await?;
-            // Merged into another contact, our id still leads to that one.
-            if chatwoot.contact(*contact).await?.is_none()
-                && chatwoot.contact_of_source(channel.inbox, customer).await?.is_none()
-            {
-                gone.push((channel.account, customer.clone()));
+            match self.chatwoot(channel).await {
+                Ok(chatwoot) => _ = inboxes.insert(&channel.phone_number_id, (channel, chatwoot)),
+                Err(error) => run.keep(Err(error)),
             }
         }
-        if gone.len() >= SUSPICIOUS && gone.len() * 2 > threads.len() {
-            tracing::error!(
-                gone = gone.len(),
-                of = threads.len(),
-                "too many contacts are gone from Chatwoot to believe it"
-            );
-            return Ok(());
+        let from = self.belongings.mark(SWEEP).await?;
+        let (threads, mut next) = self.belongings.threads(from.clone(), A_DAY).await?;
+        let mut last = from;
+        let (mut gone, mut looked): (Vec<CustomerId>, usize) = (Vec::new(), 0);
+        for (customer, number, contact) in threads {
+            if self.clients.clock.now() >= until {
+                next = last;
+                break;
+            }
+            last = Some((format!("customer#{customer}"), format!("channel#{number}")));
+            let Some((channel, chatwoot)) = inboxes.get(&number) else { continue };
+            match is_gone(chatwoot, channel, &customer, contact).await {
+                Ok(true) => gone.push(customer),
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::warn!(%error, account = %channel.account, contact = %contact, "a contact could not be looked at");
+                    run.unjudged(1);
+                    continue;
+                }
+            }
+            looked += 1;
         }
-        let now = self.clients.clock.now();
-        for (_, customer) in gone {
+        if gone.len() >= SUSPICIOUS && gone.len() * 2 > looked {
+            let count = gone.len();
+            let ids = gone.iter().map(CustomerId::as_str).collect::<Vec<_>>().join(" ");
+            tracing::error!(gone = count, of = looked, customers = ids, "too many contacts are gone to believe it");
+            run.report.overdue += count as u64;
+            gone.clear();
+        }
+        for customer in gone {
             let target = Target { customers: [customer].into(), ..Target::default() };
-            report.gone += u64::from(self.ask(Door::Chatwoot, target, now).await?);
+            let asked = self.ask(Door::Chatwoot, target, self.clients.clock.now()).await?;
+            run.report.gone += u64::from(asked.is_new);
         }
         Ok(self.belongings.set_mark(SWEEP, next.as_ref()).await?)
     }
+}
+
+async fn is_gone(
+    chatwoot: &Chatwoot,
+    channel: &Channel,
+    customer: &CustomerId,
+    contact: ContactId,
+) -> Result<bool, BridgeError> {
+    // Merged into another contact, our id still leads to that one.
+    Ok(chatwoot.contact(contact).await?.is_none()
+        && chatwoot.contact_of_source(channel.inbox, customer).await?.is_none())
 }

@@ -1,74 +1,231 @@
-//! Whose time is over in Chatwoot: nothing happened in any of their conversations for the days of the policy.
+//! Whose time is over in Chatwoot: nothing was said in any of their conversations for the days of the policy, and no message came
+//! or went by the table.
 
 use std::time::Duration;
 
-use bridge::BridgeError;
-use chatwoot::{Chatwoot, erasing::Aged};
+use bridge::{Activity, BridgeError};
+use chatwoot::{
+    Chatwoot, ChatwootError,
+    erasing::{Aged, Listed, PAGE},
+};
 use domain::{Channel, Hint, Timestamp, erasure::Door};
+use store::Target;
 
-use crate::{Due, KEEP, PAGES, Report, Retention};
+use crate::{DOWN, Retention, holds::Holds, run::Run};
 
-/// So many are erased a day and channel: Chatwoot deletes in the background, and has to bear it.
-const A_DAY: u64 = 500;
+/// So many are asked for a day and channel, however often the run comes: Chatwoot deletes in the background, and has to bear it.
+pub const A_DAY: u64 = 500;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-impl Retention {
-    pub(crate) async fn inactive(&self, channel: &Channel, dry: bool, report: &mut Report) -> Result<(), BridgeError> {
-        let chatwoot = self.clients.chatwoot(channel.account).await?;
-        let now = self.clients.clock.now();
-        let since = now - self.kept_for;
-        let mut asked = 0;
-        for page in 1..=PAGES {
-            // Chatwoot compares with the beginning of a day; the hour is ours to compare.
-            let found = chatwoot.inactive(channel.inbox, since + DAY, page).await?;
-            if found.is_empty() {
-                break;
-            }
-            for conversation in found.iter().filter(|one| is_over(one, since)) {
-                let Some(held) = self.is_held(&chatwoot, conversation, since).await? else { continue };
-                report.due.push(Due {
-                    account: channel.account,
-                    conversation: conversation.id,
-                    active_at: conversation.active_at.map_or(0, Timestamp::as_secs),
-                    held,
-                });
-                if held || dry {
-                    continue;
-                }
-                if asked >= A_DAY {
-                    report.overdue += 1;
-                    continue;
-                }
-                let hint = Hint::look(channel.phone_number_id.clone(), channel.account, conversation.id);
-                let Some(target) = bridge::whom(&self.clients, &chatwoot, &hint).await? else { continue };
-                if self.ask(Door::Retention, target, now).await? {
-                    asked += 1;
-                }
-            }
-        }
-        report.asked += asked;
-        Ok(())
-    }
+/// What is gone through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum List {
+    /// Conversations nobody touched in all that time.
+    Quiet,
+    /// All there are. A label or another hand on one makes it young for Chatwoot, as its import does, and says nothing for whom
+    /// it is with. The list is long: what time does not suffice for comes the days after.
+    All,
+}
 
-    /// Whether a label keeps the person; nothing if they are active elsewhere, and not due at all.
-    async fn is_held(
-        &self,
-        chatwoot: &Chatwoot,
-        conversation: &Aged,
-        since: Timestamp,
-    ) -> Result<Option<bool>, BridgeError> {
-        let mut all = vec![conversation.clone()];
-        if let Some(contact) = &conversation.contact {
-            all.extend(chatwoot.conversations_of(contact.id).await?);
+/// Where it is gone through.
+struct At<'a> {
+    chatwoot: &'a Chatwoot,
+    channel: &'a Channel,
+    holds: &'a Holds,
+    since: Timestamp,
+    /// How many were asked for today.
+    asked: u64,
+}
+
+/// What is to be done about somebody.
+enum Judged {
+    Active,
+    Held,
+    Unclear,
+    Over(Box<Target>),
+}
+
+impl At<'_> {
+    async fn page(&self, list: List, page: u32) -> Result<Listed, ChatwootError> {
+        match list {
+            // Chatwoot compares with the beginning of a day; the hour is ours to compare.
+            List::Quiet => self.chatwoot.inactive(self.channel.inbox, self.since + DAY, page).await,
+            List::All => self.chatwoot.every(self.channel.inbox, page).await,
         }
-        if all.iter().any(|one| !is_over(one, since)) {
-            return Ok(None);
-        }
-        Ok(Some(all.iter().any(|one| one.labels.iter().any(|label| label == KEEP))))
     }
 }
 
-fn is_over(conversation: &Aged, since: Timestamp) -> bool {
-    conversation.active_at.is_some_and(|at| at < since)
+impl Retention {
+    pub(crate) async fn inactive(
+        &self,
+        chatwoot: &Chatwoot,
+        channel: &Channel,
+        holds: &Holds,
+        run: &mut Run,
+    ) -> Result<(), BridgeError> {
+        let now = self.clients.clock.now();
+        if !holds.is_known(channel.account) {
+            tracing::warn!(account = %channel.account, "what a label keeps is not known; nobody there is erased by time");
+            run.unjudged(1);
+            return Ok(());
+        }
+        let counted = format!("asked#{}", channel.phone_number_id);
+        let asked = self.belongings.mark(&counted).await?.filter(|(day, _)| *day == now.day().to_string());
+        let asked = asked.and_then(|(_, count)| count.parse().ok()).unwrap_or_default();
+        let mut at = At { chatwoot, channel, holds, since: now - self.kept_for, asked };
+        for list in [List::Quiet, List::All] {
+            self.walk(list, &mut at, run).await?;
+        }
+        Ok(())
+    }
+
+    /// From the last page to the first, since what goes leaves no gap then; from where the last run had to stop.
+    async fn walk(&self, list: List, at: &mut At<'_>, run: &mut Run) -> Result<(), BridgeError> {
+        let mark = format!("{list:?}#{}", at.channel.phone_number_id);
+        let total = self.total(list, at, run).await?;
+        let last = total.div_ceil(PAGE).max(1);
+        let marked = if run.dry { None } else { self.belongings.mark(&mark).await? };
+        let from = marked.and_then(|(page, _)| page.parse().ok()).unwrap_or(last).clamp(1, last);
+        let (mut failures, mut left) = (0, total);
+        for page in (1..=from).rev().chain((from + 1..=last).rev()) {
+            if run.is_over() {
+                if list == List::Quiet {
+                    tracing::warn!(conversations = left, "there is no time left for the rest of a list");
+                    run.unjudged(left.into());
+                }
+                return Ok(self.belongings.set_mark(&mark, Some(&(page.to_string(), String::new()))).await?);
+            }
+            match at.page(list, page).await {
+                Ok(listed) => {
+                    failures = 0;
+                    for row in &listed.rows {
+                        left = left.saturating_sub(1);
+                        self.see(list, row, at, run).await?;
+                    }
+                }
+                Err(error) => {
+                    failures += 1;
+                    tracing::warn!(%error, page, list = ?list, "Chatwoot does not show a page of a list");
+                    run.unjudged(1);
+                    if failures >= DOWN || matches!(error, ChatwootError::Unauthorized) {
+                        return Err(error.into());
+                    }
+                }
+            }
+        }
+        if !run.dry {
+            self.belongings.set_mark(&mark, None).await?;
+        }
+        Ok(())
+    }
+
+    /// How long a list is; any page tells.
+    async fn total(&self, list: List, at: &At<'_>, run: &Run) -> Result<u32, BridgeError> {
+        let mut page = 1;
+        loop {
+            match at.page(list, page).await {
+                Ok(listed) => return Ok(listed.total),
+                Err(error) if page >= DOWN || run.is_over() => return Err(error.into()),
+                Err(_) => page += 1,
+            }
+        }
+    }
+
+    /// One conversation. What is wrong with it is counted, and stops nobody else.
+    async fn see(&self, list: List, row: &Aged, at: &mut At<'_>, run: &mut Run) -> Result<(), BridgeError> {
+        let account = at.channel.account;
+        let Some(said_at) = row.said_at else {
+            if run.meets(account, row.id) {
+                tracing::warn!(account = %account, conversation = %row.id, "a conversation has no time to be judged by");
+                run.unjudged(1);
+            }
+            return Ok(());
+        };
+        let listed_before = list == List::All && row.active_at.is_some_and(|active| active < at.since);
+        if said_at >= at.since || listed_before || run.open.contains(&(account, row.id)) || !run.meets(account, row.id)
+        {
+            return Ok(());
+        }
+        if at.holds.has(account, row) {
+            run.due(account, row.id, said_at, true);
+            return Ok(());
+        }
+        if row.contact.is_none() {
+            tracing::warn!(account = %account, conversation = %row.id, "an old conversation is nobody's");
+            run.unjudged(1);
+            return Ok(());
+        }
+        // From here on a conversation costs calls.
+        if at.asked >= A_DAY && !run.dry {
+            run.report.overdue += 1;
+            return Ok(());
+        }
+        if run.is_over() {
+            run.unjudged(1);
+            return Ok(());
+        }
+        match self.judge(row, at).await {
+            Ok(Judged::Active) => {}
+            Ok(Judged::Unclear) => run.unjudged(1),
+            Ok(Judged::Held) => run.due(account, row.id, said_at, true),
+            Ok(Judged::Over(target)) => {
+                run.due(account, row.id, said_at, false);
+                if run.dry {
+                    run.report.overdue += 1;
+                } else {
+                    self.ask_for(*target, at, run).await?;
+                }
+            }
+            Err(error) if error.is_chatwoot_token() => return Err(error),
+            Err(error) => {
+                tracing::warn!(%error, account = %account, conversation = %row.id, "an old conversation could not be judged");
+                run.unjudged(1);
+            }
+        }
+        Ok(())
+    }
+
+    async fn judge(&self, row: &Aged, at: &At<'_>) -> Result<Judged, BridgeError> {
+        let hint = Hint::look(at.channel.phone_number_id.clone(), at.channel.account, row.id);
+        let Some(mut target) = bridge::whom(&self.clients, at.chatwoot, &hint).await? else {
+            // It went since it was listed.
+            return Ok(Judged::Active);
+        };
+        target.only = Some(at.channel.account);
+        // A phone leads to other dealers' customers, too.
+        target.phones.clear();
+        target.contacts.extend(row.contact.as_ref().map(|contact| (at.channel.account, contact.id)));
+        let mut all = target.clone();
+        self.belongings.gather(&mut all).await?;
+        let mut activity: Activity = bridge::activity(at.chatwoot, &all, at.since).await?;
+        activity.add(row);
+        if activity.last.is_some_and(|last| last >= at.since) {
+            return Ok(Judged::Active);
+        }
+        if activity.kept || at.holds.keeps(&all) {
+            return Ok(Judged::Held);
+        }
+        if activity.unclear {
+            return Ok(Judged::Unclear);
+        }
+        target.quiet_since = activity.last;
+        Ok(Judged::Over(Box::new(target)))
+    }
+
+    async fn ask_for(&self, target: Target, at: &mut At<'_>, run: &mut Run) -> Result<(), BridgeError> {
+        let now = self.clients.clock.now();
+        let asked = self.ask(Door::Retention, target, now).await?;
+        if asked.is_new {
+            run.report.asked += 1;
+            at.asked += 1;
+            let counted = format!("asked#{}", at.channel.phone_number_id);
+            let today = (now.day().to_string(), at.asked.to_string());
+            self.belongings.set_mark(&counted, Some(&today)).await?;
+        } else if asked.entry.erasure.is_closed() {
+            // What was done was not enough.
+            run.report.overdue += 1;
+        }
+        Ok(())
+    }
 }

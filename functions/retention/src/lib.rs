@@ -1,31 +1,37 @@
 //! Once a day: whose time to be kept is over is erased like somebody who asked for it, what is past its end and still there is
-//! deleted, and the clock of every open request is looked at. It ends with a proof that nothing overdue is left.
+//! deleted, and the clock of every open request is looked at. The same look without a hand on anything is the proof that nothing
+//! overdue is left.
 
 mod clock;
 mod gone;
+mod holds;
 mod inactive;
+mod run;
 mod table;
 
 use std::time::Duration;
 
 use bridge::{BridgeError, Clients, Settings, StartError};
+use chatwoot::Chatwoot;
 use domain::{AccountId, Channel, ConversationId, ErasureTask, Hint, SharedClock, Timestamp, erasure::Door};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use platform::{Environment, Metric, Metrics};
 use queue::{Letter, Queue};
 use serde::Serialize;
 use serde_json::Value;
-use store::{Belongings, ErasureRequests, Target};
+use store::{Asked, Belongings, ErasureRequests, Target};
 use uuid::Uuid;
 
-/// An agent's label that asks for an erasure.
-const ERASE: &str = "borrar-datos";
+use crate::run::Run;
 
-/// An agent's label that forbids one by time: a legal hold.
-const KEEP: &str = "conservar";
+pub use crate::inactive::A_DAY;
+pub use bridge::{ERASE, KEEP};
 
-/// Chatwoot shows 25 conversations a page; no run reads more pages of an inbox.
-const PAGES: u32 = 400;
+/// An inbox that fails so often in a row is down; one bad page is only a bad page.
+const DOWN: u32 = 3;
+
+/// Where the round over the channels goes on.
+const ROUND: &str = "channels";
 
 /// The function's settings and clients.
 #[derive(Debug)]
@@ -49,11 +55,15 @@ pub struct Report {
     pub gone: u64,
     /// Items of the table that were past their end, and were deleted.
     pub purged: u64,
+    /// Items of the table that are past their end and still there, or would never end.
+    pub expired: u64,
     /// Requests that are open.
     pub open: u64,
     /// Of these, past the promised days.
     pub breached: u64,
-    /// What is overdue and neither held nor being erased: 0, or the run says why not.
+    /// What could not be judged: conversations without a contact or a time, pages and contacts Chatwoot does not show.
+    pub unjudged: u64,
+    /// What is overdue and neither held nor being erased, and what could not be judged: 0, or the run says why not.
     pub overdue: u64,
 }
 
@@ -64,7 +74,7 @@ pub struct Due {
     pub account: AccountId,
     /// The conversation.
     pub conversation: ConversationId,
-    /// When something last happened in it, in epoch seconds.
+    /// When something was last said in it, in epoch seconds.
     pub active_at: i64,
     /// Whether a label keeps it.
     pub held: bool,
@@ -73,8 +83,12 @@ pub struct Due {
 /// Serves invocations until the process ends.
 pub async fn run(clock: SharedClock) -> Result<(), Error> {
     let retention = &Retention::from_env(Environment::process(), clock).await?;
-    lambda_runtime::run(service_fn(async |_: LambdaEvent<Value>| Ok::<_, Error>(Box::pin(retention.handle()).await?)))
-        .await
+    lambda_runtime::run(service_fn(async |event: LambdaEvent<Value>| {
+        let left = Timestamp::from_millis(i64::try_from(event.context.deadline).unwrap_or(i64::MAX));
+        let left = left.since(retention.clients.clock.now());
+        Ok::<_, Error>(Box::pin(retention.handle(left)).await?)
+    }))
+    .await
 }
 
 impl Retention {
@@ -101,31 +115,9 @@ impl Retention {
         })
     }
 
-    /// One run. What one part cannot do today, the others do all the same; the first trouble is told at the end.
-    pub async fn handle(&self) -> Result<Report, BridgeError> {
-        let mut report = Report::default();
-        let mut trouble = self.wake_open(&mut report).await.err();
-        let mut keep = |error: BridgeError| {
-            tracing::warn!(%error, "a part of the daily run has to wait for tomorrow");
-            trouble.get_or_insert(error);
-        };
-        match self.clients.channels.all().await {
-            Ok(channels) => {
-                for channel in &channels {
-                    if let Err(error) = self.channel(channel, false, &mut report).await {
-                        keep(error);
-                        report.overdue += 1;
-                    }
-                }
-                if let Err(error) = self.gone(&channels, &mut report).await {
-                    keep(error);
-                }
-            }
-            Err(error) => keep(error.into()),
-        }
-        if let Err(error) = self.purge(&mut report).await {
-            keep(error);
-        }
+    /// One run of at most `left`. What one part cannot do today, the others do all the same; the first trouble is told at the end.
+    pub async fn handle(&self, left: Duration) -> Result<Report, BridgeError> {
+        let (report, trouble) = self.go(Run::new(self.clients.clock.clone(), left, false)).await;
         self.metrics.measure(Metric::ErasureOpen, report.open);
         self.metrics.measure(Metric::Overdue, report.overdue);
         self.metrics.measure(Metric::RetentionHeld, report.due.iter().filter(|due| due.held).count() as u64);
@@ -137,41 +129,109 @@ impl Retention {
             gone = report.gone,
             purged = report.purged,
             open = report.open,
+            unjudged = report.unjudged,
             overdue = report.overdue,
             "the daily run is over"
         );
         trouble.map_or(Ok(report), Err)
     }
 
-    /// Whose time is over, without doing anything about it.
+    /// The proof: the same look at Chatwoot and the table, without doing anything about it.
     pub async fn dry_run(&self) -> Result<Report, BridgeError> {
-        let mut report = Report::default();
-        for channel in &self.clients.channels.all().await? {
-            self.channel(channel, true, &mut report).await?;
-        }
-        Ok(report)
+        let (report, trouble) = self.go(Run::new(self.clients.clock.clone(), Duration::MAX, true)).await;
+        trouble.map_or(Ok(report), Err)
     }
 
-    async fn channel(&self, channel: &Channel, dry: bool, report: &mut Report) -> Result<(), BridgeError> {
-        let mut looked = self.look(channel, dry, report).await;
-        if looked.as_ref().is_err_and(BridgeError::is_chatwoot_token) && self.clients.renew_chatwoot_token().await {
-            looked = self.look(channel, dry, report).await;
+    async fn go(&self, mut run: Run) -> (Report, Option<BridgeError>) {
+        let opened = self.wake_open(&mut run).await;
+        run.keep(opened);
+        // First what needs nobody but the table.
+        let purged = self.purge(&mut run).await;
+        run.keep(purged);
+        match self.clients.channels.all().await {
+            Ok(channels) => self.chatwoot_side(channels, &mut run).await,
+            Err(error) => {
+                run.report.overdue += 1;
+                run.keep(Err(error.into()));
+            }
         }
-        looked
+        (run.report, run.trouble)
     }
 
-    async fn look(&self, channel: &Channel, dry: bool, report: &mut Report) -> Result<(), BridgeError> {
-        if !dry {
-            self.labeled(channel).await?;
+    async fn chatwoot_side(&self, mut channels: Vec<Channel>, run: &mut Run) {
+        if !run.dry {
+            let gone = self.gone(&channels, run).await;
+            run.keep(gone);
         }
-        self.inactive(channel, dry, report).await
+        let holds = self.holds(&channels, run).await;
+        // The one at which time was over yesterday comes first today.
+        let first = self.belongings.mark(ROUND).await.ok().flatten();
+        let at = first.and_then(|(id, _)| channels.iter().position(|channel| channel.phone_number_id.as_str() == id));
+        channels.rotate_left(at.unwrap_or_default());
+        for (at, channel) in channels.iter().enumerate() {
+            if run.is_over() {
+                let left = channels.len() - at;
+                tracing::warn!(channels = left, "there is no time left for the rest of the channels");
+                run.unjudged(left as u64);
+                let mark = (channel.phone_number_id.to_string(), String::new());
+                let marked = self.belongings.set_mark(ROUND, Some(&mark)).await;
+                return run.keep(marked.map_err(BridgeError::from));
+            }
+            let looked = self.channel(channel, &holds, run).await;
+            if looked.is_err() {
+                run.unjudged(1);
+            }
+            run.keep(looked);
+        }
+        if !run.dry {
+            let marked = self.belongings.set_mark(ROUND, None).await;
+            run.keep(marked.map_err(BridgeError::from));
+        }
+    }
+
+    async fn channel(&self, channel: &Channel, holds: &holds::Holds, run: &mut Run) -> Result<(), BridgeError> {
+        let chatwoot = self.chatwoot(channel).await?;
+        if !run.dry {
+            self.labeled(&chatwoot, channel, run).await?;
+        }
+        self.inactive(&chatwoot, channel, holds, run).await
+    }
+
+    /// Chatwoot, with a token that it takes, if the inbox is there: that everything is gone is no answer.
+    async fn chatwoot(&self, channel: &Channel) -> Result<Chatwoot, BridgeError> {
+        let chatwoot = self.clients.chatwoot(channel.account).await?;
+        let asked = chatwoot.is_locked(channel.inbox).await.map_err(BridgeError::from);
+        if asked.as_ref().is_err_and(BridgeError::is_chatwoot_token) && self.clients.renew_chatwoot_token().await {
+            let chatwoot = self.clients.chatwoot(channel.account).await?;
+            chatwoot.is_locked(channel.inbox).await?;
+            return Ok(chatwoot);
+        }
+        asked.map(|_| chatwoot)
     }
 
     /// The labels whose callback was lost.
-    async fn labeled(&self, channel: &Channel) -> Result<(), BridgeError> {
-        let chatwoot = self.clients.chatwoot(channel.account).await?;
-        for page in 1..=PAGES {
-            let found = chatwoot.labeled(channel.inbox, ERASE, page).await?;
+    async fn labeled(&self, chatwoot: &Chatwoot, channel: &Channel, run: &mut Run) -> Result<(), BridgeError> {
+        let mut failures = 0;
+        for page in 1.. {
+            if run.is_over() {
+                run.unjudged(1);
+                break;
+            }
+            let found = match chatwoot.labeled(channel.inbox, ERASE, page).await {
+                Ok(found) => found.rows,
+                Err(error) => {
+                    failures += 1;
+                    run.unjudged(1);
+                    if failures >= DOWN {
+                        return Err(error.into());
+                    }
+                    continue;
+                }
+            };
+            if found.is_empty() {
+                break;
+            }
+            failures = 0;
             let mut letters = Vec::with_capacity(found.len());
             for conversation in &found {
                 let hint = Hint::look(channel.phone_number_id.clone(), channel.account, conversation.id);
@@ -179,22 +239,19 @@ impl Retention {
                 letters.push(Letter::new(task.group(), Uuid::new_v4().to_string(), &task)?);
             }
             self.erasures.send_all(letters).await?;
-            if found.is_empty() {
-                break;
-            }
         }
         Ok(())
     }
 
-    /// Opens a request and wakes somebody to see to it; tells whether it is new.
-    async fn ask(&self, door: Door, target: Target, asked_at: Timestamp) -> Result<bool, BridgeError> {
+    /// Opens a request and wakes somebody to see to it.
+    async fn ask(&self, door: Door, target: Target, asked_at: Timestamp) -> Result<Asked, BridgeError> {
         let asked = self.requests.ask(door, target, asked_at).await?;
-        let erasure = asked.entry.erasure;
+        let erasure = &asked.entry.erasure;
         if asked.is_new {
             tracing::info!(erasure = %erasure.code, door = ?door, "an erasure was asked for");
             self.metrics.count(Metric::ErasureAsked);
-            self.erasures.send(bridge::wake(&erasure, Uuid::new_v4())?).await?;
+            self.erasures.send(bridge::wake(erasure, Uuid::new_v4())?).await?;
         }
-        Ok(asked.is_new)
+        Ok(asked)
     }
 }

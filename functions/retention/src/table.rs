@@ -2,24 +2,40 @@
 
 use bridge::BridgeError;
 
-use crate::{Report, Retention};
-
-/// Pages of a megabyte that a run reads; the rest is read tomorrow, from there.
-const PAGES: usize = 2_000;
+use crate::{Retention, run::Run};
 
 /// Where it goes on.
 const SWEEP: &str = "overdue";
 
 impl Retention {
-    pub(crate) async fn purge(&self, report: &mut Report) -> Result<(), BridgeError> {
-        let now = self.clients.clock.now();
-        let from = self.belongings.mark(SWEEP).await?;
-        let (keys, next) = self.belongings.overdue(now, from.clone(), PAGES).await?;
-        self.belongings.delete(&keys).await?;
-        report.purged += keys.len() as u64;
-        // The proof: the same look finds nothing more.
-        let (left, _) = self.belongings.overdue(now, from, PAGES).await?;
-        report.overdue += left.len() as u64;
-        Ok(self.belongings.set_mark(SWEEP, next.as_ref()).await?)
+    /// Page by page, from where the last run had to stop. What somebody writes anew meanwhile lives.
+    pub(crate) async fn purge(&self, run: &mut Run) -> Result<(), BridgeError> {
+        let until = run.share(2);
+        let mut from = if run.dry { None } else { self.belongings.mark(SWEEP).await? };
+        loop {
+            let page = self.belongings.overdue(from).await?;
+            let mut left = page.endless;
+            if run.dry {
+                left += page.expired.len() as u64;
+            } else {
+                self.belongings.bury(&page.expired).await?;
+                run.report.purged += page.expired.len() as u64;
+            }
+            run.report.expired += left;
+            run.report.overdue += left;
+            from = page.next;
+            let out_of_time = self.clients.clock.now() >= until;
+            if from.is_none() || out_of_time && !run.dry {
+                break;
+            }
+        }
+        if run.dry {
+            return Ok(());
+        }
+        if from.is_some() {
+            // What nobody looked at is not known to be clean.
+            run.unjudged(1);
+        }
+        Ok(self.belongings.set_mark(SWEEP, from.as_ref()).await?)
     }
 }

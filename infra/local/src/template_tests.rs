@@ -144,6 +144,10 @@ struct Policy {
     pitr_days: i64,
     queue_days: i64,
     log_days: i64,
+    ledger_days: i64,
+    tombstone_days: i64,
+    claim_days: i64,
+    counter_days: i64,
     confirm_hours: i64,
     locale: String,
     warn_days: Vec<i64>,
@@ -199,6 +203,65 @@ fn the_privacy_page_says_what_the_policy_says() {
 }
 
 #[test]
+fn what_stays_after_an_erasure_stays_for_the_days_of_the_policy() {
+    let policy = policy();
+    assert_eq!(i64::try_from(store::LEDGER_KEEPS_DAYS), Ok(policy.ledger_days));
+    assert_eq!(i64::try_from(store::TOMBSTONES_STAND_DAYS), Ok(policy.tombstone_days));
+    assert_eq!(i64::try_from(store::CLAIMS_KEEP_DAYS), Ok(policy.claim_days));
+    assert_eq!(i64::try_from(store::COUNTERS_KEEP_DAYS), Ok(policy.counter_days));
+    // Nothing that comes back may find the tombstone gone.
+    assert!(policy.tombstone_days > policy.queue_days + policy.pitr_days);
+    assert!(policy.claim_days > 2 * 7, "Meta repeats for a week");
+    assert!(policy.claim_days > policy.queue_days);
+
+    let map = include_str!("../../../docs/privacy.md").split("## Data map").nth(1).unwrap();
+    for (what, how_long) in [
+        ("`erasure#…`", format!("| {} years |", policy.ledger_days / 365)),
+        ("`tombstone#…`", format!("| {} days |", policy.tombstone_days)),
+        ("`claim#…`", format!("| {} days |", policy.claim_days)),
+        ("`counter#…`", format!("| {} months |", policy.counter_days / 30)),
+    ] {
+        let line = map.lines().find(|line| line.contains(what)).unwrap();
+        assert!(line.contains(&how_long), "{how_long}: {line}");
+    }
+
+    let promise = domain::erasure::Promise { deletion_days: 30, warn_days: vec![], confirm_hours: 24 };
+    let (now, code) = (domain::Timestamp::from_secs(0), domain::ConfirmationCode::new("c"));
+    let mut erasure = domain::Erasure::open(code, domain::erasure::Door::Operator, now, &promise).begin(now).unwrap();
+    for place in domain::erasure::Place::ALL {
+        erasure = erasure.clear(place, now).unwrap();
+    }
+    let receipt = domain::erasure::Receipt::of(&erasure.finish(now).unwrap()).unwrap();
+    let receipt = serde_json::to_string(&receipt).unwrap();
+    for days in [policy.tombstone_days, policy.claim_days] {
+        assert!(receipt.contains(&format!("for {days} days")), "{days}: {receipt}");
+    }
+}
+
+#[test]
+fn the_pages_name_the_labels_and_words_that_count() {
+    let privacy = include_str!("../../../docs/privacy.md");
+    let setup = include_str!("../../../docs/setup.md");
+    for label in [retention::KEEP, retention::ERASE] {
+        assert!(privacy.contains(&format!("`{label}`")) && setup.contains(&format!("`{label}`")), "{label}");
+    }
+    for words in ["BORRAR MIS DATOS", "DELETE MY DATA"] {
+        assert!(privacy.contains(&format!("**{words}**")), "{words}");
+        assert_eq!(domain::words::deletion::wish(words), Some(domain::words::deletion::Wish::Ask), "{words}");
+    }
+    assert!(privacy.contains(&format!("({} a number)", retention::A_DAY)));
+    let runbook = include_str!("../../../docs/runbook/erasure.md");
+    assert!(runbook.contains(&format!("More than {} people a day", retention::A_DAY)));
+}
+
+#[test]
+fn a_failed_daily_run_is_not_run_again_at_once() {
+    let yaml: Yaml = serde_yaml_ng::from_str(TEXT).unwrap();
+    let retries = &yaml["Resources"]["Retention"]["Properties"]["EventInvokeConfig"]["MaximumRetryAttempts"];
+    assert_eq!(retries.as_i64(), Some(0));
+}
+
+#[test]
 fn the_template_says_what_the_policy_says() {
     let policy = policy();
     let template = template();
@@ -209,6 +272,7 @@ fn the_template_says_what_the_policy_says() {
         assert_eq!(environment["CONFIRM_HOURS"], policy.confirm_hours.to_string(), "{function}");
         assert_eq!(environment["WARN_DAYS"], warn_days, "{function}");
     }
+    assert_eq!(template.function("deletion").environment["LOCALE"], policy.locale, "the public page's language");
     for function in ["forward", "send", "reconcile", "erasure", "retention"] {
         let environment = &template.function(function).environment;
         assert_eq!(environment["LOCALE"], policy.locale, "{function}");

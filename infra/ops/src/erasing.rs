@@ -1,13 +1,16 @@
 //! Requests, receipts, and whose time is over.
 
 use anyhow::{Context as _, anyhow};
-use deletion::Deletion;
+use deletion::{Command, Deletion};
 use domain::erasure::Signed;
 use retention::{Due, Retention};
 use serde_json::{Value, json};
 use store::Erasures;
 
 use crate::{Told, stack::Stack};
+
+/// An operator who runs it has as long as the schedule.
+const A_RUN: std::time::Duration = std::time::Duration::from_secs(900);
 
 /// Opens a request, or says what would be opened.
 pub(crate) async fn erase(
@@ -16,11 +19,13 @@ pub(crate) async fn erase(
     user_id: Option<&str>,
     yes: bool,
 ) -> anyhow::Result<Told> {
-    let (name, value) = match (phone, user_id) {
-        (Some(phone), _) => ("phone", phone),
-        (None, Some(user_id)) => ("user_id", user_id),
+    let (name, value, command) = match (phone, user_id) {
+        (Some(phone), _) => ("phone", phone, Command::Phone(phone.to_owned())),
+        (None, Some(user_id)) => ("user_id", user_id, Command::UserId(user_id.to_owned())),
         (None, None) => return Err(anyhow!("a phone or a user id is needed")),
     };
+    // Refused now, and not only when it counts.
+    command.target()?;
     if !yes {
         let words = format!("would ask for the erasure of {name} {}; --yes does it", masked(value));
         return Ok(Told::new(json!({ "dry_run": true, name: masked(value) }), words));
@@ -74,7 +79,7 @@ pub(crate) async fn verify(stack: &Stack, text: &str) -> anyhow::Result<Told> {
 pub(crate) async fn retention(stack: &Stack, chatwoot_url: &str, yes: bool) -> anyhow::Result<Told> {
     let env = stack.environment(&[("CHATWOOT_URL", chatwoot_url)]).await?;
     let retention = Box::pin(Retention::from_env(env, Stack::clock())).await?;
-    let report = if yes { Box::pin(retention.handle()).await } else { Box::pin(retention.dry_run()).await };
+    let report = if yes { Box::pin(retention.handle(A_RUN)).await } else { Box::pin(retention.dry_run()).await };
     let report = report.context("the run did not come to its end")?;
     let line = |due: &Due| {
         let held = if due.held { " (kept by a label)" } else { "" };
@@ -82,7 +87,14 @@ pub(crate) async fn retention(stack: &Stack, chatwoot_url: &str, yes: bool) -> a
         format!("conversation {conversation} of account {account}, last active at {active_at}{held}")
     };
     let mut words: Vec<String> = report.due.iter().map(line).collect();
-    words.push(format!("{} due, {} asked for, {} overdue", report.due.len(), report.asked, report.overdue));
+    words.push(format!(
+        "{} due, {} asked for, {} overdue, of these {} items of the table past their end and {} that could not be judged",
+        report.due.len(),
+        report.asked,
+        report.overdue,
+        report.expired,
+        report.unjudged
+    ));
     Ok(Told::new(serde_json::to_value(&report)?, words.join("\n")))
 }
 

@@ -73,9 +73,17 @@ impl Stack {
             ("GRAPH_VERSION", "v25.0".to_owned()),
         ];
         let process = Environment::process();
-        for name in
-            ["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL"]
-        {
+        // What differs between stages is the operator's to say; the last one counts.
+        for name in [
+            "AWS_REGION",
+            "AWS_ACCESS_KEY_ID",
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_SESSION_TOKEN",
+            "AWS_ENDPOINT_URL",
+            "CHATWOOT_CA",
+            "GRAPH_URL",
+            "GRAPH_VERSION",
+        ] {
             settings.extend(process.optional(name).map(|value| (name, value)));
         }
         settings.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));

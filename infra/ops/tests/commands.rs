@@ -114,11 +114,30 @@ async fn whose_time_is_over_is_listed_and_erased_only_when_told_to() {
     let asks = ["retention", "--chatwoot-url", &chatwoot];
     let due = says(&world, 0, &asks, "");
     assert_eq!((due["due"].as_array().unwrap().len(), &due["asked"]), (1, &json!(0)));
+    assert_eq!(
+        due["overdue"].as_u64(),
+        due["expired"].as_u64().map(|expired| expired + 1),
+        "a look tells what is overdue"
+    );
     assert_eq!(says(&world, 0, &["erasures"], ""), json!([]));
     assert_eq!(says(&world, 0, &[&asks[..], &["--yes"]].concat(), "")["asked"], 1);
     until_done(&world).await;
     assert!(world.conversation("Ana").is_err());
-    assert_eq!(says(&world, 0, &asks, "")["due"], json!([]));
+    let after = says(&world, 0, &asks, "");
+    assert_eq!((&after["due"], &after["overdue"]), (&json!([]), &json!(0)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_differs_between_stages_is_read_from_the_environment() {
+    let world = world().await;
+    let chatwoot = world.chatwoot.url();
+    for (name, value) in [("GRAPH_URL", "no address"), ("CHATWOOT_CA", "no certificate")] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ops"));
+        command.args(["retention", "--chatwoot-url", &chatwoot]).env_clear();
+        let output = command.envs(world.stage.credentials("operator")).env(name, value).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{name}: {said}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -128,6 +147,8 @@ async fn what_cannot_be_done_says_why_and_ends_with_its_code() {
         (&["erase"][..], 2, "--phone"),
         (&["erase", "--phone", "1", "--user-id", "MX.1"], 2, "cannot be used with"),
         (&["erase", "--phone", "12", "--yes"], 1, "7 to 15 digits"),
+        (&["erase", "--phone", "12"], 1, "7 to 15 digits"),
+        (&["erase", "--user-id", " "], 1, "1 to 140 letters"),
         (&["receipt", "no-such-code"], 3, ""),
         (&["verify", "no-such-file"], 1, "no-such-file"),
         (&["erasures", "--stack", "another"], 1, "ResourceNotFoundException"),

@@ -1,6 +1,7 @@
 //! Where the two sides meet the stores: the clients `forward`, `send` and `reconcile` share, and the one way in which an
 //! agent is told what became of a message. Functions link it; no library crate does.
 
+mod activity;
 mod clients;
 mod echo;
 mod error;
@@ -11,6 +12,7 @@ mod tell;
 mod wake;
 mod whom;
 
+pub use activity::{Activity, ERASE, KEEP, activity};
 pub use clients::{Clients, Settings, StartError};
 pub use echo::remove_echo;
 pub use error::BridgeError;

@@ -8,6 +8,21 @@ use serde_json::{Value, json};
 
 use crate::{Chatwoot, ChatwootError, Contact, client::found};
 
+/// A list shows so many conversations a page.
+pub const PAGE: u32 = 25;
+
+/// So many conversations of a contact are shown, the last active first.
+pub const SHOWN: usize = 20;
+
+/// A page of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// What it shows.
+    pub rows: Vec<Aged>,
+    /// How many the whole list has.
+    pub total: u32,
+}
+
 /// A conversation as a list shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Aged {
@@ -17,8 +32,10 @@ pub struct Aged {
     pub inbox: Option<InboxId>,
     /// The contact.
     pub contact: Option<Contact>,
-    /// When something last happened in it.
+    /// When Chatwoot last saw anything happen in it; a label or another hand on it counts as well.
     pub active_at: Option<Timestamp>,
+    /// When the last message or note was said, by its own date where it has one: what was imported is as old as it is.
+    pub said_at: Option<Timestamp>,
     /// Its labels.
     pub labels: Vec<String>,
 }
@@ -33,6 +50,10 @@ struct Row {
     #[serde(default)]
     last_activity_at: Option<Value>,
     #[serde(default)]
+    created_at: Option<Value>,
+    #[serde(default)]
+    last_non_activity_message: Option<Value>,
+    #[serde(default)]
     labels: Option<Vec<String>>,
 }
 
@@ -44,14 +65,29 @@ struct Meta {
 
 impl From<Row> for Aged {
     fn from(row: Row) -> Self {
+        let at = |value: &Value| value.as_i64().map(Timestamp::from_secs);
+        let said_at = match &row.last_non_activity_message {
+            Some(message) => own_date(message),
+            // Nobody ever said anything in it.
+            None => row.created_at.as_ref().and_then(at),
+        };
         Self {
             id: row.id,
             inbox: row.inbox_id,
             contact: row.meta.and_then(|meta| meta.sender),
-            active_at: row.last_activity_at.as_ref().and_then(Value::as_i64).map(Timestamp::from_secs),
+            active_at: row.last_activity_at.as_ref().and_then(at),
+            said_at,
             labels: row.labels.unwrap_or_default(),
         }
     }
+}
+
+/// When a message was sent: Chatwoot cannot be given that time, but keeps what the bridge says of it (`external_created_at`).
+fn own_date(message: &Value) -> Option<Timestamp> {
+    let at = |value: &Value| value.as_i64().map(Timestamp::from_secs);
+    let created = message.get("created_at").and_then(at)?;
+    let own = message.get("content_attributes").and_then(|attributes| attributes.get("external_created_at"));
+    Some(own.and_then(at).map_or(created, |own| own.min(created)))
 }
 
 impl Chatwoot {
@@ -99,33 +135,45 @@ impl Chatwoot {
     }
 
     /// One page of an inbox's conversations in which nothing has happened since that day.
-    pub async fn inactive(&self, inbox: InboxId, since: Timestamp, page: u32) -> Result<Vec<Aged>, ChatwootError> {
-        let condition = |key: &str, operator: &str, value: Value, and: Value| json!({ "attribute_key": key, "filter_operator": operator, "values": [value], "query_operator": and });
-        let body = json!({ "payload": [
-            condition("inbox_id", "equal_to", json!(inbox), json!("AND")),
-            condition("last_activity_at", "is_less_than", json!(day(since)), Value::Null),
-        ] });
-        self.filtered(&body, page).await
+    pub async fn inactive(&self, inbox: InboxId, since: Timestamp, page: u32) -> Result<Listed, ChatwootError> {
+        self.filtered(inbox, Some(("last_activity_at", "is_less_than", json!(day(since)))), page).await
+    }
+
+    /// One page of all conversations of an inbox.
+    pub async fn every(&self, inbox: InboxId, page: u32) -> Result<Listed, ChatwootError> {
+        self.filtered(inbox, None, page).await
     }
 
     /// One page of an inbox's conversations with a label.
-    pub async fn labeled(&self, inbox: InboxId, label: &str, page: u32) -> Result<Vec<Aged>, ChatwootError> {
-        let condition = |key: &str, value: Value, and: Value| json!({ "attribute_key": key, "filter_operator": "equal_to", "values": [value], "query_operator": and });
-        let body = json!({ "payload": [
-            condition("inbox_id", json!(inbox), json!("AND")), condition("labels", json!(label), Value::Null),
-        ] });
-        self.filtered(&body, page).await
+    pub async fn labeled(&self, inbox: InboxId, label: &str, page: u32) -> Result<Listed, ChatwootError> {
+        self.filtered(inbox, Some(("labels", "equal_to", json!(label))), page).await
     }
 
-    async fn filtered(&self, body: &Value, page: u32) -> Result<Vec<Aged>, ChatwootError> {
+    async fn filtered(
+        &self,
+        inbox: InboxId,
+        and: Option<(&str, &str, Value)>,
+        page: u32,
+    ) -> Result<Listed, ChatwootError> {
         #[derive(Deserialize)]
         struct Answer {
             payload: Vec<Row>,
+            #[serde(default)]
+            meta: Counted,
         }
+        #[derive(Default, Deserialize)]
+        struct Counted {
+            #[serde(default)]
+            all_count: u32,
+        }
+        let condition = |key: &str, operator: &str, value: Value, and: Option<&str>| json!({ "attribute_key": key, "filter_operator": operator, "values": [value], "query_operator": and });
+        let mut payload = vec![condition("inbox_id", "equal_to", json!(inbox), and.is_some().then_some("AND"))];
+        payload.extend(and.map(|(key, operator, value)| condition(key, operator, value, None)));
+        let body = json!({ "payload": payload });
         let mut url = self.url(&["conversations", "filter"]);
         url.query_pairs_mut().append_pair("page", &page.to_string());
-        let answer: Answer = self.json(self.post(url).json(body)).await?;
-        Ok(answer.payload.into_iter().map(Aged::from).collect())
+        let answer: Answer = self.json(self.post(url).json(&body)).await?;
+        Ok(Listed { rows: answer.payload.into_iter().map(Aged::from).collect(), total: answer.meta.all_count })
     }
 }
 

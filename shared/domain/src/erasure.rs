@@ -254,10 +254,12 @@ impl Erasure {
         }
     }
 
-    /// It was not meant.
+    /// It was not meant. What only time asked for is not meant either once they are active again, as long as nothing is erased.
     pub fn withdraw(self, at: Timestamp) -> Result<Self, InvalidTransition> {
+        let untouched = !self.is_closed() && self.cleared.keys().all(|place| *place < Place::DeadLetters);
         match self.state {
             State::Received { .. } => Ok(Self { state: State::Withdrawn { at }, ..self }),
+            _ if self.door == Door::Retention && untouched => Ok(Self { state: State::Withdrawn { at }, ..self }),
             _ => Err(InvalidTransition),
         }
     }

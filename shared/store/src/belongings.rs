@@ -17,7 +17,7 @@ use serde_dynamo::aws_sdk_dynamodb_1::from_item;
 use crate::{
     Channels, StoreError, Table, Target, Thread,
     alias_writes::{AliasRow, customer_key},
-    conversations,
+    channels, conversations,
     early::EarlyStatuses,
     table::{Item, Key, integer, number, text},
 };
@@ -38,6 +38,17 @@ struct Mark<'a> {
     expires_at: i64,
 }
 
+/// What a page of the table has that is no more to be kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overdue {
+    /// The keys of items past their end.
+    pub expired: Vec<(String, String)>,
+    /// How many items would never end. There are none but channels.
+    pub endless: u64,
+    /// Where to go on.
+    pub next: Option<(String, String)>,
+}
+
 /// The belongings.
 #[derive(Clone, Debug)]
 pub struct Belongings {
@@ -53,7 +64,8 @@ impl Belongings {
 
     /// Completes a target that names a person by anything: their customers, joined ones among them, and what these have.
     pub async fn gather(&self, target: &mut Target) -> Result<(), StoreError> {
-        let accounts = self.accounts().await?;
+        let mut accounts = self.accounts().await?;
+        accounts.retain(|account| target.only.is_none_or(|only| only == *account));
         let named = target.phones.iter().map(|phone| Address::Phone(phone.clone()));
         let named: Vec<Address> = named.chain(target.users.iter().cloned().map(Address::User)).collect();
         let mut known: Known = BTreeMap::new();
@@ -157,6 +169,8 @@ impl Belongings {
         let Some(number) = key.sk.strip_prefix("channel#").map(PhoneNumberId::new) else { return Ok(()) };
         let thread: Thread = from_item(item)?;
         let Some(channel) = Channels::new(self.table.clone()).get(&number).await? else { return Ok(()) };
+        // By the events' own dates. That a function looked at the thread makes nobody active.
+        target.active_at = target.active_at.max(thread.window.start()).max(thread.address_at);
         target.contacts.extend(thread.contact.map(|contact| (channel.account, contact)));
         target.conversations.extend(thread.conversation.map(|id| (channel.account, id, number)));
         let addresses = [thread.address.clone(), thread.user.clone().map(Address::User)];
@@ -195,7 +209,8 @@ impl Belongings {
     pub async fn groups(&self, target: &Target) -> Result<Vec<String>, StoreError> {
         let channels = Channels::new(self.table.clone()).all().await?;
         let of = |number: &PhoneNumberId| target.aliases.iter().map(move |alias| format!("{number}#{alias}")).collect();
-        Ok(channels.iter().flat_map(|channel| -> Vec<String> { of(&channel.phone_number_id) }).collect())
+        let meant = channels.iter().filter(|channel| target.only.is_none_or(|only| only == channel.account));
+        Ok(meant.flat_map(|channel| -> Vec<String> { of(&channel.phone_number_id) }).collect())
     }
 
     /// The keys of all items that are theirs. An index lags behind; what has a key of its own is read there.
@@ -262,36 +277,38 @@ impl Belongings {
         Ok(self.table.item(&customer_key(&customer)).await?.is_some())
     }
 
-    /// Items past their end, some at a time: TTL may be days late, and nothing may be later than that. Gives the keys, and where to
-    /// go on.
-    pub async fn overdue(
-        &self,
-        before: Timestamp,
-        from: Option<(String, String)>,
-        pages: usize,
-    ) -> Result<(Vec<(String, String)>, Option<(String, String)>), StoreError> {
-        let mut start = from.map(|(pk, sk)| Key::new(pk, sk).item());
-        let mut keys = Vec::new();
-        for _ in 0..pages {
-            let page = self
-                .table
-                .client
-                .scan()
-                .table_name(&self.table.name)
-                .filter_expression("expires_at <= :end")
-                .expression_attribute_values(":end", integer(before.as_secs()))
-                .projection_expression("pk, sk")
-                .set_exclusive_start_key(start)
-                .send()
-                .await
-                .map_err(StoreError::call)?;
-            keys.extend(page.items.unwrap_or_default().iter().filter_map(pair));
-            start = page.last_evaluated_key;
-            if start.is_none() {
-                break;
-            }
+    /// A page of the table, as far as it is no more to be kept: TTL may be days late, and nothing may be later than that.
+    pub async fn overdue(&self, from: Option<(String, String)>) -> Result<Overdue, StoreError> {
+        let page = self
+            .table
+            .client
+            .scan()
+            .table_name(&self.table.name)
+            .filter_expression("expires_at <= :now OR attribute_not_exists(expires_at)")
+            .expression_attribute_values(":now", integer(self.table.now().as_secs()))
+            .projection_expression("pk, sk, expires_at")
+            .set_exclusive_start_key(from.map(|(pk, sk)| Key::new(pk, sk).item()))
+            .send()
+            .await
+            .map_err(StoreError::call)?;
+        let (expired, endless): (Vec<Item>, Vec<Item>) =
+            page.items.unwrap_or_default().into_iter().partition(|item| item.contains_key("expires_at"));
+        // Channels stay until they are offboarded.
+        let endless = endless.iter().filter_map(pair).filter(|(pk, _)| pk != channels::PARTITION).count();
+        Ok(Overdue {
+            expired: expired.iter().filter_map(pair).collect(),
+            endless: endless as u64,
+            next: page.last_evaluated_key.as_ref().and_then(pair),
+        })
+    }
+
+    /// Deletes items that are past their end, if they still are: one that was written anew since it was read stays.
+    pub async fn bury(&self, keys: &[(String, String)]) -> Result<(), StoreError> {
+        for some in keys.chunks(AT_ONCE) {
+            let buried = some.iter().map(async |(pk, sk)| self.table.bury(&Key::new(pk, sk)).await);
+            futures_util::future::try_join_all(buried).await?;
         }
-        Ok((keys, start.as_ref().and_then(pair)))
+        Ok(())
     }
 
     /// Some of the threads that have a contact in Chatwoot, and where to go on: customer, channel, contact.

@@ -17,6 +17,9 @@ use crate::{
     table::{Change, Item, Key, integer},
 };
 
+/// Where they all are.
+pub(crate) const PARTITION: &str = "channel";
+
 /// How long a channel is used without looking again.
 const FRESH: Duration = Duration::from_secs(60);
 
@@ -120,7 +123,7 @@ impl Channels {
 
     /// Every channel.
     pub async fn all(&self) -> Result<Vec<Channel>, StoreError> {
-        self.table.range("channel", "", "~").await
+        self.table.range(PARTITION, "", "~").await
     }
 
     /// Binds a number to an inbox, or changes how.
@@ -130,5 +133,5 @@ impl Channels {
 }
 
 fn key(id: &PhoneNumberId) -> Key {
-    Key::new("channel", id.as_str())
+    Key::new(PARTITION, id.as_str())
 }

@@ -16,8 +16,11 @@ use crate::{
 /// Longer than any function runs.
 const LEASE: Duration = Duration::from_secs(300);
 
-/// Twice Meta's seven days, and one for the clocks.
-const KEPT: Duration = Duration::from_secs(15 * 86_400);
+/// Days for which a claim is kept (`claim_days` of the policy): twice Meta's seven, and one for the clocks.
+pub const CLAIMS_KEEP_DAYS: u64 = 15;
+
+/// The same as a time.
+const KEPT: Duration = Duration::from_secs(CLAIMS_KEEP_DAYS * 86_400);
 
 /// An item in somebody's hands. Only taking its claim makes one, and only with one can its fate be sealed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -17,7 +17,11 @@ use crate::{
     table::{Change, Item, Key, Transacted, integer},
 };
 
-const KEPT: Duration = Duration::from_secs(400 * 86_400);
+/// Days for which a day's sheet is kept (`counter_days` of the policy): thirteen months, to compare with the year before.
+pub const COUNTERS_KEEP_DAYS: u64 = 400;
+
+/// The same as a time.
+const KEPT: Duration = Duration::from_secs(COUNTERS_KEEP_DAYS * 86_400);
 
 /// DynamoDB takes a hundred writes at once; one is the counter's.
 const AT_ONCE: usize = 99;

@@ -54,7 +54,11 @@ impl ErasureRequests {
         {
             return Ok(Asked { entry: self.made_certain(before.clone(), door).await?, is_new: false });
         }
-        let erasure = Erasure::open(ConfirmationCode::mint(), door, asked_at, &self.promise);
+        let mut erasure = Erasure::open(ConfirmationCode::mint(), door, asked_at, &self.promise);
+        if let Some(quiet_since) = target.quiet_since {
+            // What they may have sent since is not meant.
+            erasure.confirmed_at = Some(quiet_since);
+        }
         let code = erasure.code.clone();
         let unless = before.as_ref().map(|before| &before.erasure.code);
         let entry = self.erasures.open(erasure, &pointers, &target, unless).await?;
@@ -64,7 +68,7 @@ impl ErasureRequests {
 
     /// A request that could still be withdrawn cannot any more once somebody asks whose word needs no confirmation.
     async fn made_certain(&self, entry: ErasureEntry, door: Door) -> Result<ErasureEntry, StoreError> {
-        if matches!(door, Door::Agent | Door::Customer) {
+        if matches!(door, Door::Agent | Door::Customer | Door::Retention) {
             return Ok(entry);
         }
         let Ok(certain) = entry.erasure.clone().confirm(self.table.now()) else { return Ok(entry) };
@@ -86,6 +90,10 @@ impl ErasureRequests {
     }
 
     fn is_the_same(&self, before: &Erasure, door: Door, known: bool) -> bool {
+        if before.door == Door::Retention && door != Door::Retention {
+            // Whoever asks means everything up to now, and is not let off by writing again.
+            return false;
+        }
         match before.clone().at(self.table.now()).state {
             State::Withdrawn { .. } => false,
             State::Done { at } => !known && (door == Door::Meta || self.table.now().since(at) < SAME),

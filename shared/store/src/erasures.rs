@@ -18,8 +18,11 @@ use crate::{
     table::{Change, Item, Key, integer, number, text, with_key},
 };
 
-/// How long a request is kept, whatever came of it.
-const KEPT: Duration = Duration::from_secs(730 * 86_400);
+/// Days for which a request is kept, whatever came of it (`ledger_days` of the policy).
+pub const LEDGER_KEEPS_DAYS: u64 = 730;
+
+/// The same as a time.
+const KEPT: Duration = Duration::from_secs(LEDGER_KEEPS_DAYS * 86_400);
 
 const TRIES: usize = 8;
 
@@ -59,6 +62,15 @@ pub struct Target {
     /// The conversation on which an agent put the label.
     #[serde(default)]
     pub labeled: Option<(AccountId, ConversationId)>,
+    /// The one account the request is about: time is over in one dealer's Chatwoot, and not in another's.
+    #[serde(default)]
+    pub only: Option<AccountId>,
+    /// When somebody whose time is over was last active, as far as it was known when they were asked for.
+    #[serde(default)]
+    pub quiet_since: Option<Timestamp>,
+    /// When the table last saw them active; only while they are gathered.
+    #[serde(skip)]
+    pub active_at: Option<Timestamp>,
     /// Whether the table was asked what belongs to them.
     #[serde(default)]
     pub gathered: bool,

@@ -24,7 +24,7 @@
 //! | dropped | `erasure#code` / `dropped` | how much on its way in was dropped for a request |
 //! | open erasure | `erasures` / code | that a request is not closed |
 //! | request | `request#hash` / `request` | under which code something was asked for |
-//! | sweep | `sweep` / its name | where a daily sweep goes on that did not come to its end |
+//! | sweep | `sweep` / its name | where a daily sweep goes on that did not come to its end, or how many it asked for today |
 //! | tombstone | `tombstone#hash` / `tombstone` | up to when what somebody sent is erased, and whether that is still underway |
 //! | round | `round#channel` / `round` | when `reconcile` last went through |
 
@@ -53,15 +53,15 @@ mod table;
 mod tombstones;
 mod traces;
 
-pub use belongings::Belongings;
+pub use belongings::{Belongings, Overdue};
 pub use channels::Channels;
-pub use claims::{Claim, Claims, Excused, Held};
+pub use claims::{CLAIMS_KEEP_DAYS, Claim, Claims, Excused, Held};
 pub use conversations::{Conversation, Conversations, Found, Heard};
-pub use counters::{Counters, Fate, QUEUES_KEEP_DAYS, Sheet};
+pub use counters::{COUNTERS_KEEP_DAYS, Counters, Fate, QUEUES_KEEP_DAYS, Sheet};
 pub use customers::{Customers, Reach, Thread};
 pub use early::{EarlyStatus, EarlyStatuses};
 pub use erasure_requests::{Asked, ErasureRequests};
-pub use erasures::{Entry as ErasureEntry, Erasures, Target};
+pub use erasures::{Entry as ErasureEntry, Erasures, LEDGER_KEEPS_DAYS, Target};
 pub use error::StoreError;
 pub use files::{FIRST_GAP, MissingFile, MissingFiles, is_at_meta};
 pub use links::{Link, Links, Met};
@@ -72,5 +72,5 @@ pub use profiles::Profiles;
 pub use restore::{Reapplied, Restore};
 pub use rounds::Rounds;
 pub use table::Table;
-pub use tombstones::{Barred, Tombstone, Tombstones};
+pub use tombstones::{Barred, TOMBSTONES_STAND_DAYS, Tombstone, Tombstones};
 pub use traces::{Trace, Traces};

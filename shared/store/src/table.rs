@@ -267,13 +267,23 @@ impl Table {
 
     /// Deletes an item that is past its end, if it still is.
     pub(crate) async fn bury(&self, key: &Key) -> Result<(), StoreError> {
+        self.delete_if(key, "expires_at <= :now", (":now", integer(self.now().as_secs()))).await
+    }
+
+    /// Deletes an item if the condition holds, which has one value.
+    pub(crate) async fn delete_if(
+        &self,
+        key: &Key,
+        condition: &str,
+        (name, value): (&str, AttributeValue),
+    ) -> Result<(), StoreError> {
         let request = self
             .client
             .delete_item()
             .table_name(&self.name)
             .set_key(Some(key.item()))
-            .condition_expression("expires_at <= :now")
-            .expression_attribute_values(":now", integer(self.now().as_secs()));
+            .condition_expression(condition)
+            .expression_attribute_values(name, value);
         match request.send().await {
             Ok(_) => Ok(()),
             Err(error) => match error.as_service_error() {

@@ -14,8 +14,12 @@ use crate::{
     table::{Change, Item, Key, integer, text},
 };
 
-/// Longer than Meta repeats (7 days), than a queue keeps (14), and than a backup brings anything back (`pitr_days`).
-const KEPT: Duration = Duration::from_secs(35 * 86_400);
+/// Days for which a tombstone stands (`tombstone_days` of the policy): longer than Meta repeats (7 days), than a queue keeps (14),
+/// and than a backup brings anything back (`pitr_days`).
+pub const TOMBSTONES_STAND_DAYS: u64 = 35;
+
+/// The same as a time.
+const KEPT: Duration = Duration::from_secs(TOMBSTONES_STAND_DAYS * 86_400);
 
 /// What is buried under a hash.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +72,11 @@ impl Tombstones {
             ]),
         };
         self.table.update(change, ReturnValue::None).await.map(|_| ())
+    }
+
+    /// Takes a tombstone of an erasure away that did not come to be.
+    pub async fn lift(&self, subject: &Subject, code: &ConfirmationCode) -> Result<(), StoreError> {
+        self.table.delete_if(&key(subject), "code = :code", (":code", text(code.as_str()))).await
     }
 
     /// The tombstone of a hash.

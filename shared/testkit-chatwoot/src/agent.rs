@@ -111,7 +111,7 @@ impl Agent {
     /// Replaces the labels of a conversation.
     pub async fn labels(&self, conversation: i64, labels: &[&str]) {
         let labels = labels.iter().map(|label| (*label).to_owned()).collect();
-        done(self.shared.lock().set_labels(conversation, labels));
+        done(self.shared.lock().set_labels(conversation, labels, self.user));
     }
 
     /// Starts a conversation by hand. The source id is the one the contact has in that inbox already, else a random UUID that

@@ -121,22 +121,40 @@ impl State {
                 ConversationStatus::Snoozed => ("pospuso la conversación", "snoozed the conversation"),
             };
             let text = format!("{} {}", user.name, self.language.say(spanish, english));
-            let draft = Draft { message_type: MessageType::Activity, ..Draft::outgoing(SenderRef::Nobody, Some(text)) };
-            self.create_message(id, draft)?;
+            self.leave_line(id, text)?;
         }
         Ok(())
     }
 
-    /// Replaces the labels.
-    pub(crate) fn set_labels(&mut self, id: i64, labels: Vec<String>) -> Result<(), Refusal> {
+    /// Replaces the labels; a line in the conversation says who added and who removed which, and counts as activity.
+    pub(crate) fn set_labels(&mut self, id: i64, labels: Vec<String>, by: i64) -> Result<(), Refusal> {
         let now = self.now();
         let row = self.conversation_mut(id)?;
-        if row.labels != labels {
-            let before = std::mem::replace(&mut row.labels, labels.clone());
-            row.updated_at = now;
-            self.tell_change(id, "label_list", json!(before), json!(labels));
+        if row.labels == labels {
+            return Ok(());
+        }
+        let before = std::mem::replace(&mut row.labels, labels.clone());
+        row.updated_at = now;
+        self.tell_change(id, "label_list", json!(before), json!(labels));
+        let name = self.user(by).map(|user| user.name.clone()).unwrap_or_default();
+        let missing = |of: &[String], from: &[String]| -> String {
+            of.iter().filter(|label| !from.contains(label)).cloned().collect::<Vec<_>>().join(", ")
+        };
+        for (changed, spanish, english) in
+            [(missing(&labels, &before), "añadió", "added"), (missing(&before, &labels), "eliminó", "removed")]
+        {
+            if !changed.is_empty() {
+                let text = format!("{name} {} {changed}", self.language.say(spanish, english));
+                self.leave_line(id, text)?;
+            }
         }
         Ok(())
+    }
+
+    /// A line of Chatwoot's own.
+    fn leave_line(&mut self, id: i64, text: String) -> Result<(), Refusal> {
+        let draft = Draft { message_type: MessageType::Activity, ..Draft::outgoing(SenderRef::Nobody, Some(text)) };
+        self.create_message(id, draft).map(|_| ())
     }
 
     /// Replaces the custom attributes.

@@ -287,7 +287,7 @@ async fn labels(Handed(shared): Handed<Arc<Shared>>, AnyCaller(caller): AnyCalle
 async fn set_labels(Handed(shared): Handed<Arc<Shared>>, AnyCaller(caller): AnyCaller, params: Params) -> Answer {
     let mut state = shared.lock();
     let id = caller.conversation(&state)?;
-    state.set_labels(id, params.strings("labels").unwrap_or_default())?;
+    state.set_labels(id, params.strings("labels").unwrap_or_default(), caller.user.id)?;
     Ok(Json(json!({ "payload": state.conversation(id)?.labels })).into_response())
 }
 

@@ -47,6 +47,9 @@ const BEGINNING: Timestamp = Timestamp::from_secs(1_795_190_400);
 /// What an invocation has.
 const INVOCATION: Duration = Duration::from_secs(120);
 
+/// What the daily run has.
+const RUN: Duration = Duration::from_secs(900);
+
 /// More rounds than any story needs; a bridge that keeps itself busy ends here.
 const ROUNDS: usize = 500;
 
@@ -249,7 +252,21 @@ impl World {
 
     /// The daily run of `retention`.
     pub async fn retention(&self) -> anyhow::Result<Report> {
-        Ok(Box::pin(self.retention.handle()).await?)
+        self.retention_within(RUN).await
+    }
+
+    /// The same, with so much time left.
+    pub async fn retention_within(&self, left: Duration) -> anyhow::Result<Report> {
+        Ok(Box::pin(self.retention.handle(left)).await?)
+    }
+
+    /// The daily run, killed at its `awaits`-th await. Tells whether it was.
+    pub async fn retention_killed(&self, awaits: usize) -> bool {
+        let killed = StopAfter::new(self.retention.handle(RUN), awaits).await.is_none();
+        if killed {
+            arrived().await;
+        }
+        killed
     }
 
     /// What the daily run would do.

@@ -45,7 +45,8 @@ async fn an_agent_s_label_asks_waits_a_day_and_erases() {
     // Another label says nothing new.
     agent.labels(conversation, &["borrar-datos", "vip"]).await;
     goes_by(&world, 23 * HOUR, 4 * HOUR).await;
-    assert_eq!((state(&world, &code).await["state"].clone(), world.agent_reads("Ana").len()), (json!("received"), 2));
+    let said = world.agent_reads("Ana").into_iter().filter(|line| !line.starts_with("system:")).count();
+    assert_eq!((state(&world, &code).await["state"].clone(), said), (json!("received"), 2));
     goes_by(&world, 2 * HOUR, HOUR).await;
     done(&world, &code).await;
     assert!(world.conversation("Ana").is_err());
@@ -102,7 +103,7 @@ async fn a_label_whose_callback_was_lost_is_found_by_the_daily_run() {
     world.chatwoot.agent("Sofía").labels(conversation, &["borrar-datos"]).await;
     world.work().await.unwrap();
     callbacks_get_lost(&world, false);
-    assert_eq!(world.agent_reads("Ana").len(), 1);
+    assert_eq!(world.agent_reads("Ana"), ["Ana: hola", "system: Sofía añadió borrar-datos"]);
     world.retention().await.unwrap();
     world.work().await.unwrap();
     assert!(world.agent_reads("Ana").pop().unwrap().contains("El borrado empieza en 24 h"));

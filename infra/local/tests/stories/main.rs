@@ -31,6 +31,7 @@ mod profiles;
 mod receipts;
 mod restore;
 mod retention;
+mod retention_sweep;
 mod retries;
 mod revokes;
 mod rich;

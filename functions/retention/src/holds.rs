@@ -1,0 +1,81 @@
+//! Whom a label keeps. Asked for by the label, since a conversation does not show those of the same person.
+
+use std::collections::BTreeSet;
+
+use bridge::{BridgeError, KEEP};
+use chatwoot::{ChatwootError, erasing::Aged};
+use domain::{AccountId, Channel, ContactId, ConversationId};
+use store::Target;
+
+use crate::{Retention, run::Run};
+
+/// What is kept, account by account.
+#[derive(Debug, Default)]
+pub(crate) struct Holds {
+    conversations: BTreeSet<(AccountId, ConversationId)>,
+    contacts: BTreeSet<(AccountId, ContactId)>,
+    /// Accounts of which nobody knows what is kept: nobody there is erased by time.
+    unknown: BTreeSet<AccountId>,
+}
+
+impl Holds {
+    fn add(&mut self, account: AccountId, row: &Aged) {
+        self.conversations.insert((account, row.id));
+        self.contacts.extend(row.contact.as_ref().map(|contact| (account, contact.id)));
+    }
+
+    /// Whether it is known what is kept there.
+    pub(crate) fn is_known(&self, account: AccountId) -> bool {
+        !self.unknown.contains(&account)
+    }
+
+    /// Whether a conversation, or another of the same contact, is kept.
+    pub(crate) fn has(&self, account: AccountId, row: &Aged) -> bool {
+        let theirs = row.contact.as_ref().is_some_and(|contact| self.contacts.contains(&(account, contact.id)));
+        theirs || self.conversations.contains(&(account, row.id))
+    }
+
+    /// Whether anything of somebody's is kept, under whatever contact.
+    pub(crate) fn keeps(&self, target: &Target) -> bool {
+        let talks = target.conversations.iter().any(|(account, id, _)| self.conversations.contains(&(*account, *id)));
+        talks || !self.contacts.is_disjoint(&target.contacts)
+    }
+}
+
+impl Retention {
+    /// Everything the label is on. What is past its time is counted as held, whatever happened to it in Chatwoot since.
+    pub(crate) async fn holds(&self, channels: &[Channel], run: &mut Run) -> Holds {
+        let mut holds = Holds::default();
+        for channel in channels {
+            if let Err(error) = self.holds_of(channel, &mut holds, run).await {
+                holds.unknown.insert(channel.account);
+                run.keep(Err(error));
+            }
+        }
+        holds
+    }
+
+    async fn holds_of(&self, channel: &Channel, holds: &mut Holds, run: &mut Run) -> Result<(), BridgeError> {
+        let since = self.clients.clock.now() - self.kept_for;
+        let mut chatwoot = self.clients.chatwoot(channel.account).await?;
+        for page in 1.. {
+            let mut listed = chatwoot.labeled(channel.inbox, KEEP, page).await;
+            if matches!(listed, Err(ChatwootError::Unauthorized)) && self.clients.renew_chatwoot_token().await {
+                chatwoot = self.clients.chatwoot(channel.account).await?;
+                listed = chatwoot.labeled(channel.inbox, KEEP, page).await;
+            }
+            let rows = listed?.rows;
+            if rows.is_empty() {
+                break;
+            }
+            for row in &rows {
+                holds.add(channel.account, row);
+                let over = row.said_at.filter(|at| *at < since);
+                if let Some(said_at) = over.filter(|_| run.meets(channel.account, row.id)) {
+                    run.due(channel.account, row.id, said_at, true);
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,69 @@
+//! One run: how long it may take, what it has seen, and the first trouble it met.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use bridge::BridgeError;
+use domain::{AccountId, ConversationId, SharedClock, Timestamp};
+
+use crate::{Due, Report};
+
+/// What is kept back for the marks and the report.
+const MARGIN: Duration = Duration::from_secs(60);
+
+/// Nobody runs longer; a proof takes the time it needs.
+const LONGEST: Duration = Duration::from_secs(86_400);
+
+/// A run underway.
+pub(crate) struct Run {
+    pub(crate) report: Report,
+    pub(crate) trouble: Option<BridgeError>,
+    /// Whether it only looks.
+    pub(crate) dry: bool,
+    /// Conversations of people whose request is open.
+    pub(crate) open: BTreeSet<(AccountId, ConversationId)>,
+    seen: BTreeSet<(AccountId, ConversationId)>,
+    clock: SharedClock,
+    until: Timestamp,
+}
+
+impl Run {
+    pub(crate) fn new(clock: SharedClock, left: Duration, dry: bool) -> Self {
+        let until = clock.now() + left.min(LONGEST).saturating_sub(MARGIN);
+        let (report, open, seen) = (Report::default(), BTreeSet::new(), BTreeSet::new());
+        Self { report, trouble: None, dry, open, seen, clock, until }
+    }
+
+    /// Whether there is no time for anything more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.clock.now() >= self.until
+    }
+
+    /// The end of a part that may take one of `parts` of what is left.
+    pub(crate) fn share(&self, parts: u32) -> Timestamp {
+        let now = self.clock.now();
+        now + self.until.since(now) / parts
+    }
+
+    /// Goes on without a part; its trouble is told at the end.
+    pub(crate) fn keep(&mut self, done: Result<(), BridgeError>) {
+        if let Err(error) = done {
+            tracing::warn!(%error, "a part of the daily run has to wait for tomorrow");
+            self.trouble.get_or_insert(error);
+        }
+    }
+
+    /// What nobody could judge is overdue until somebody does.
+    pub(crate) fn unjudged(&mut self, count: u64) {
+        self.report.unjudged += count;
+        self.report.overdue += count;
+    }
+
+    /// Whether a conversation is met for the first time.
+    pub(crate) fn meets(&mut self, account: AccountId, conversation: ConversationId) -> bool {
+        self.seen.insert((account, conversation))
+    }
+
+    pub(crate) fn due(&mut self, account: AccountId, conversation: ConversationId, said_at: Timestamp, held: bool) {
+        self.report.due.push(Due { account, conversation, active_at: said_at.as_secs(), held });
+    }
+}
