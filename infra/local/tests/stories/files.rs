@@ -265,7 +265,7 @@ async fn however_a_file_is_kept_back_the_agent_hears_of_it_after_five_minutes_an
         Kept::As(FileMode::WrongLength),
         Kept::By(503),
     ] {
-        let (shop, message) = kept_back(kept).await;
+        let (shop, message) = Box::pin(kept_back(kept)).await;
         shop.world.chatwoot.faults().clear();
         shop.world.chatwoot.serve_files(FileMode::Normal);
         shop.later(8 * MINUTE).await;
@@ -276,7 +276,7 @@ async fn however_a_file_is_kept_back_the_agent_hears_of_it_after_five_minutes_an
 #[tokio::test]
 async fn a_file_that_is_not_there_holds_others_up_for_a_quarter_of_an_hour_and_a_sick_storage_for_one() {
     for (kept, minutes) in [(Kept::By(403), 9), (Kept::As(FileMode::NoAddress), 9), (Kept::By(503), 54)] {
-        let (shop, message) = kept_back(kept).await;
+        let (shop, message) = Box::pin(kept_back(kept)).await;
         shop.later((minutes - 1) * MINUTE).await;
         assert_eq!(shop.mark(message), "sent");
         shop.later(MINUTE).await;

@@ -242,4 +242,11 @@ proptest! {
         let _ = to_whatsapp(&text);
         let _ = to_markdown(&text);
     }
+
+    /// What opens a block of code may name its language, which nobody reads.
+    #[test]
+    fn no_letter_an_agent_writes_is_lost(text in marked().prop_map(|text| text.replace("```", "").replace("&amp;", ""))) {
+        let letters = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).collect::<String>();
+        prop_assert_eq!(letters(&to_whatsapp(&text)), letters(&text), "{:?}", text);
+    }
 }
