@@ -130,17 +130,16 @@ impl Send {
         };
         let content = markup::to_markdown(&template.body.filled(&picked.body));
         let written = marked.or_else(|| unmarked(listed, note, &content).filter(|_| task.suspect));
-        let message = match written {
-            Some(message) => message,
-            None => {
-                let message = NewMessage {
-                    content: &content,
-                    attributes: json!({ "lmotos_command": note }),
-                    template: Some(template::params(&picked)),
-                    ..NewMessage::default()
-                };
-                chatwoot.create_message(task.hint.conversation, message).await?
-            }
+        let message = if let Some(message) = written {
+            message
+        } else {
+            let message = NewMessage {
+                content: &content,
+                attributes: json!({ "lmotos_command": note }),
+                template: Some(template::params(&picked)),
+                ..NewMessage::default()
+            };
+            chatwoot.create_message(task.hint.conversation, message).await?
         };
         self.pass_on_picked(task, message, picked).await?;
         Ok(Asked::Written { name: name(template, &all) }.say(locale))

@@ -76,7 +76,7 @@ impl Chatwoot {
     ) -> Result<Option<Option<Picked>>, ChatwootError> {
         let request = self.request(Method::GET, &["conversations", &conversation.to_string()]);
         let row: ConversationRow = self.json(request).await?;
-        Ok(row.picked(message))
+        Ok(row.attributes(message).map(template::picked))
     }
 
     /// One page of an inbox's conversations, the most recently active first, with when something last happened in each.
@@ -174,10 +174,11 @@ impl ConversationRow {
         self.status.as_ref().and_then(Value::as_str) == Some("resolved")
     }
 
-    fn picked(&self, message: MessageId) -> Option<Option<Picked>> {
+    /// What else is known of a message, where that is shown.
+    fn attributes(&self, message: MessageId) -> Option<&Value> {
         let shown = self.messages.iter().flatten().chain(&self.last_non_activity_message);
         let mut of_it = shown.filter(|shown| shown.get("id").and_then(Value::as_i64) == Some(message.0));
-        of_it.find_map(|shown| shown.get("additional_attributes")).map(template::picked)
+        of_it.find_map(|shown| shown.get("additional_attributes"))
     }
 
     /// It stands only inside the messages (§3.3).
@@ -205,7 +206,9 @@ mod tests {
             serde_json::from_value(json!({ "id": 1, "messages": messages, "last_non_activity_message": last })).unwrap()
         };
         let picked = json!({ "template_params": { "name": "saludo" } });
-        let name = |row: &ConversationRow| row.picked(MessageId(7)).map(|picked| picked.map(|picked| picked.name));
+        let name = |row: &ConversationRow| {
+            row.attributes(MessageId(7)).map(|shown| template::picked(shown).map(|picked| picked.name))
+        };
         assert_eq!(name(&row(json!([]), json!({ "id": 8, "additional_attributes": {} }))), None);
         assert_eq!(name(&row(json!([{ "id": 7 }]), Value::Null)), None, "an older version does not say");
         assert_eq!(name(&row(json!([{ "id": 7, "additional_attributes": {} }]), Value::Null)), Some(None));
