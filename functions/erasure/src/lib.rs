@@ -4,6 +4,7 @@
 mod chatwoot_side;
 mod dead_letters;
 mod labels;
+mod letters;
 mod meta_side;
 mod queues;
 
