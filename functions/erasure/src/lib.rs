@@ -5,6 +5,7 @@ mod chatwoot_side;
 mod comeback;
 mod dead_letters;
 mod labels;
+mod letters;
 mod meta_side;
 mod queues;
 
@@ -19,7 +20,7 @@ use domain::{
 };
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use platform::{Environment, Metric, Metrics};
-use queue::{DeadLetters, Drain, Queue, Record, Verdict};
+use queue::{DeadLetters, Drain, Queue, Record, Verdict, backoff};
 use store::{Belongings, Claim, ErasureEntry, ErasureRequests, Target, Tombstone};
 
 /// SQS hides a message for twelve hours at most.
@@ -50,6 +51,11 @@ enum Came {
     Later,
     /// Somebody whose time was over is active again.
     Wanted,
+}
+
+/// A request that waits for long is looked at less often, or SQS would give its letter up before the letter's days are over.
+fn patience(record: &Record) -> Duration {
+    if record.receives < queue::PATIENT { Duration::ZERO } else { backoff(record.receives, &record.id) }
 }
 
 /// Serves invocations until the process ends.
@@ -141,6 +147,7 @@ impl Eraser {
         };
         let Some(entry) = self.in_time(entry).await? else { return Ok(Verdict::Done) };
         let now = self.clients.clock.now();
+        let patience = patience(record);
         match entry.erasure.state {
             State::Received { until } if record.group.ends_with("#grace") => {
                 return Ok(Verdict::Retry { after: Some(until.since(now).min(LONGEST_SLEEP)) });
@@ -148,7 +155,7 @@ impl Eraser {
             // The letter that waits for the end of that time is on its way.
             State::Received { .. } | State::Done { .. } | State::Withdrawn { .. } => return Ok(Verdict::Done),
             State::Waiting { wake_at, .. } | State::Failed { wake_at, .. } if wake_at > now => {
-                return Ok(Verdict::Retry { after: Some(wake_at.since(now)) });
+                return Ok(Verdict::Retry { after: Some(wake_at.since(now).max(patience)) });
             }
             _ => {}
         }
@@ -162,7 +169,10 @@ impl Eraser {
         }
         // Whatever came of it: who comes next must not wait for the lease.
         self.clients.claims.release(&claim).await?;
-        brought
+        Ok(match brought? {
+            Verdict::Retry { after: Some(after) } => Verdict::Retry { after: Some(after.max(patience)) },
+            verdict => verdict,
+        })
     }
 
     /// The request as time alone has changed it; nothing if that closed it.
@@ -203,7 +213,12 @@ impl Eraser {
             };
             entry = self.save(&entry, next.unwrap_or_else(|InvalidTransition| entry.erasure.clone())).await?;
             match came {
-                Ok(Came::Clear) => tracing::info!(erasure = %code, place = place.word(), "a place is clear"),
+                Ok(Came::Clear) => {
+                    tracing::info!(erasure = %code, place = place.word(), "a place is clear");
+                    if place == Place::Table {
+                        self.unseal(&entry.erasure, &target).await?;
+                    }
+                }
                 // The secret may hold a newer token.
                 Err(error) if error.is_chatwoot_token() => return Err(error),
                 Err(error) => {
@@ -235,7 +250,7 @@ impl Eraser {
 
     async fn clear(&self, place: Place, entry: &mut ErasureEntry, target: &mut Target) -> Result<Came, BridgeError> {
         match place {
-            Place::InboundQueue | Place::OutboundQueue => self.queue_is_clear(place, entry, target).await,
+            Place::InboundQueue | Place::OutboundQueue => self.queue_is_clear(place, entry).await,
             Place::DeadLetters if target.quiet_since.is_some() => self.is_still_over(target).await,
             Place::DeadLetters => self.clear_dead_letters(entry, target).await,
             Place::Chatwoot => self.clear_chatwoot(entry, target).await,
@@ -264,14 +279,19 @@ impl Eraser {
 
     /// Buries everything they are known by, before anything is erased: from now on nothing of theirs comes in.
     async fn seal(&self, erasure: &Erasure, target: &mut Target) -> Result<(), BridgeError> {
+        let learnt = self.clients.erasures.learnt(&erasure.code).await?;
         let first = !target.gathered;
-        if first {
+        if first || !learnt.is_subset(&target.aliases) {
+            target.aliases.extend(learnt);
             self.belongings.gather(target).await?;
+            // There are more groups to look into.
+            target.probed_at = None;
             self.clients.erasures.set_target(&erasure.code, target).await?;
         }
-        // Again after the days are over, since tombstones have an end.
-        if first || target.probed_at.is_none() || matches!(erasure.state, State::Failed { .. }) {
-            self.bury(erasure, target, true).await?;
+        // Again after the days are over, since tombstones have an end; and where the last run ended before it could unseal.
+        let holds_back = erasure.holds_back();
+        if first || target.probed_at.is_none() || matches!(erasure.state, State::Failed { .. }) || !holds_back {
+            self.bury(erasure, target, holds_back).await?;
         }
         self.put_probes(erasure, target).await
     }

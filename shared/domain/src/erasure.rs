@@ -374,6 +374,12 @@ impl Erasure {
         matches!(self.state, State::Erasing { .. } | State::Waiting { .. } | State::Failed { .. })
     }
 
+    /// Whether what is newer has to wait: until nothing of before is left where it would come to. Files and the contact book at Meta
+    /// may take longer, and hold up nobody.
+    pub fn holds_back(&self) -> bool {
+        !self.is_closed() && !self.cleared.contains_key(&Place::Table)
+    }
+
     /// The warnings that have become due: days of the policy that have passed. Each comes once.
     pub fn warn(&mut self, now: Timestamp, promise: &Promise) -> Vec<u32> {
         if self.is_closed() {

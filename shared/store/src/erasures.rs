@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use aws_sdk_dynamodb::types::{Put, ReturnValue, TransactWriteItem};
+use aws_sdk_dynamodb::types::{Put, PutRequest, ReturnValue, TransactWriteItem, WriteRequest};
 use domain::{
     AccountId, ConfirmationCode, ContactId, ConversationId, CustomerId, Erasure, MediaId, PhoneNumberId, Subject,
     Timestamp, UserId, WaId,
@@ -25,6 +25,9 @@ pub const LEDGER_KEEPS_DAYS: u64 = 730;
 const KEPT: Duration = Duration::from_secs(LEDGER_KEEPS_DAYS * 86_400);
 
 const TRIES: usize = 8;
+
+/// DynamoDB writes so many at once.
+const AT_ONCE: usize = 25;
 
 /// Whom a request is about, and what of theirs is where. Gathered once, before anything is erased.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -247,10 +250,27 @@ impl Erasures {
         self.table.put(&beside(code), &row).await
     }
 
-    /// Waits for a mark to come out of a group.
-    pub async fn await_probe(&self, code: &ConfirmationCode, queue: &str, group: &str) -> Result<(), StoreError> {
+    /// Waits for marks to come out of groups.
+    pub async fn await_probes(
+        &self,
+        code: &ConfirmationCode,
+        queue: &str,
+        groups: &[String],
+    ) -> Result<(), StoreError> {
         let row = Pointer { code: code.clone(), expires_at: (self.table.now() + KEPT).as_secs() };
-        self.table.put(&probe(code, queue, group), &row).await
+        for some in groups.chunks(AT_ONCE) {
+            let mut writes = Vec::with_capacity(some.len());
+            for group in some {
+                let put = PutRequest::builder().set_item(Some(with_key(&probe(code, queue, group), &row)?)).build()?;
+                writes.push(WriteRequest::builder().put_request(put).build());
+            }
+            let request = self.table.client.batch_write_item().request_items(&self.table.name, writes);
+            let answer = request.send().await.map_err(StoreError::call)?;
+            if answer.unprocessed_items.is_some_and(|items| !items.is_empty()) {
+                return Err(StoreError::Contended);
+            }
+        }
+        Ok(())
     }
 
     /// A mark came out of a group, or something that was put in behind it.
@@ -283,16 +303,34 @@ impl Erasures {
         Ok(item.and_then(|item| number(&item, "dropped")).and_then(|count| count.try_into().ok()).unwrap_or_default())
     }
 
-    /// No mark is awaited any more.
+    /// Something that was dropped for a request named the person by this, too.
+    pub async fn learn(&self, code: &ConfirmationCode, alias: &Subject) -> Result<(), StoreError> {
+        let row = Pointer { code: code.clone(), expires_at: (self.table.now() + KEPT).as_secs() };
+        self.table.put(&Key::new(ledger(code).pk, format!("{LEARNT}{alias}")), &row).await
+    }
+
+    /// What the person turned out to be known by while the request is underway.
+    pub async fn learnt(&self, code: &ConfirmationCode) -> Result<BTreeSet<Subject>, StoreError> {
+        let items = self.table.items(&ledger(code).pk, LEARNT, &format!("{LEARNT}~")).await?;
+        let alias = |item: &Item| Some(Subject::new(item.get("sk")?.as_s().ok()?.strip_prefix(LEARNT)?));
+        Ok(items.iter().filter_map(alias).collect())
+    }
+
+    /// No mark is awaited any more, and nothing to be learnt.
     pub async fn forget_probes(&self, code: &ConfirmationCode) -> Result<(), StoreError> {
-        for item in self.table.items(&ledger(code).pk, "probe#", "probe#~").await? {
-            if let Some(sk) = item.get("sk").and_then(|sk| sk.as_s().ok()) {
-                self.table.delete(&Key::new(ledger(code).pk, sk)).await?;
+        for prefix in ["probe#", LEARNT] {
+            for item in self.table.items(&ledger(code).pk, prefix, &format!("{prefix}~")).await? {
+                if let Some(sk) = item.get("sk").and_then(|sk| sk.as_s().ok()) {
+                    self.table.delete(&Key::new(ledger(code).pk, sk)).await?;
+                }
             }
         }
         Ok(())
     }
 }
+
+/// Before an alias that was learnt on the way.
+const LEARNT: &str = "alias#";
 
 /// The partition of the requests that are not closed.
 const OPEN: &str = "erasures";

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_dynamo::aws_sdk_dynamodb_1::from_item;
 
 use crate::{
-    StoreError, Table,
+    Erasures, StoreError, Table,
     alias_writes::alias_key,
     table::{Change, Item, Key, integer, text},
 };
@@ -49,12 +49,13 @@ pub enum Barred {
 pub struct Tombstones {
     table: Table,
     key: SubjectKey,
+    erasures: Erasures,
 }
 
 impl Tombstones {
     /// Those of this table, hashed under `key`.
     pub fn new(table: Table, key: SubjectKey) -> Self {
-        Self { table, key }
+        Self { erasures: Erasures::new(table.clone()), table, key }
     }
 
     /// Buries a hash, or what was buried there before more deeply: the later time counts.
@@ -129,11 +130,15 @@ impl Tombstones {
             // Meta tells whole seconds.
             if at.as_secs() <= tombstone.erased_at.as_secs() {
                 for other in aliases.iter().filter(|other| !buried_here.contains_key(&other.subject) && !lives(other)) {
+                    if tombstone.sealed {
+                        self.erasures.learn(&tombstone.code, &other.subject).await?;
+                    }
                     self.bury(&other.subject, tombstone).await?;
                 }
                 return Ok(Barred::Erased(tombstone.code.clone()));
             }
-            if tombstone.sealed {
+            // What was buried in passing may be sealed for longer than its erasure takes.
+            if tombstone.sealed && self.is_underway(&tombstone.code).await? {
                 return Ok(Barred::NotYet(tombstone.code.clone()));
             }
             if alias.kind != Kind::Phone {
@@ -141,6 +146,10 @@ impl Tombstones {
             }
         }
         Ok(Barred::No)
+    }
+
+    async fn is_underway(&self, code: &ConfirmationCode) -> Result<bool, StoreError> {
+        Ok(self.erasures.get(code).await?.is_some_and(|entry| entry.erasure.holds_back()))
     }
 
     /// Whether a customer's own id is buried: a conversation of theirs may outlive them for a while.
@@ -151,19 +160,6 @@ impl Tombstones {
     /// The hash under which a customer's own id is buried.
     pub fn customer_subject(&self, customer: &CustomerId) -> Subject {
         self.key.subject_of_all(Kind::Item, ["customer", customer.as_str()])
-    }
-
-    /// Every tombstone there is, for the operator who restores a table.
-    pub async fn all(&self) -> Result<Vec<(Subject, Tombstone)>, StoreError> {
-        let mut found = Vec::new();
-        for item in
-            self.table.scan("begins_with(pk, :prefix)", Item::from([(":prefix".to_owned(), text(PREFIX))])).await?
-        {
-            if let Some(subject) = buried(&item).filter(|_| self.table.is_alive(&item)) {
-                found.push((subject, from_item(item)?));
-            }
-        }
-        Ok(found)
     }
 
     async fn read(&self, keys: Vec<Item>) -> Result<Vec<Item>, StoreError> {

@@ -16,6 +16,7 @@ mod crashes;
 mod echoes;
 mod erasure;
 mod erasure_doors;
+mod erasure_queues;
 mod faults_inbound;
 mod faults_outbound;
 mod files;

@@ -103,9 +103,10 @@ impl Signed {
 }
 
 /// What a receipt cannot speak for.
-const OUTSIDE: [&str; 4] = [
+const OUTSIDE: [&str; 5] = [
     "copies that Meta keeps of messages it carried (WhatsApp's own retention)",
     "the customer's phone and the phone app in the shop",
+    "what the person wrote in WhatsApp groups, which stands in the groups' conversations in Chatwoot among what others wrote",
     "backups, audit log, search index and sent e-mails of the Chatwoot installation",
     "point-in-time recovery of the table, which ends within pitr_days; a restore erases again before traffic",
 ];
@@ -120,7 +121,9 @@ impl Place {
     fn method(self) -> &'static str {
         match self {
             Self::InboundQueue => "dropped by the consumer, whatever was sent up to the request",
-            Self::OutboundQueue => "hints without content, which end in nothing",
+            Self::OutboundQueue => {
+                "hints, which end in nothing and are not counted; they carry no words but what was picked in a template"
+            }
             Self::DeadLetters => "deleted one by one, from every dead-letter queue",
             Self::Chatwoot => "conversations deleted with their messages and files, then the contacts",
             Self::Table => "all items of all aliases deleted, expired ones among them",
@@ -132,9 +135,9 @@ impl Place {
     fn verification(self) -> &'static str {
         match self {
             Self::InboundQueue | Self::OutboundQueue => {
-                "a mark put behind everything in each of the person's message groups came out"
+                "a mark put behind everything in each message group of the person and of their messages' statuses came out"
             }
-            Self::DeadLetters => "a second pass over all of them found none",
+            Self::DeadLetters => "a pass over as many letters as each queue counts found none",
             Self::Chatwoot => "each conversation, contact and source id answers 404",
             Self::Table => "consistent reads of every key, and the index, find none",
             Self::MetaMedia => "each id is unknown to Meta",
