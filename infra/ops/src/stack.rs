@@ -59,6 +59,9 @@ impl Stack {
         let queue = self.aws.sqs.get_queue_url().queue_name(format!("{}-erasure.fifo", self.name));
         let queue = queue.send().await.context("erasure.fifo cannot be found")?.queue_url.unwrap_or_default();
         let warn_days = self.policy.warn_days.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        let process = Environment::process();
+        // What differs between stages is the operator's to say.
+        let or = |name: &str, usual: &str| process.optional(name).unwrap_or_else(|| usual.to_owned());
         let mut settings = vec![
             ("STAGE", "ops".to_owned()),
             ("TABLE_NAME", format!("{}-bridge", self.name)),
@@ -69,11 +72,9 @@ impl Stack {
             ("DELETION_DAYS", self.policy.deletion_days.to_string()),
             ("WARN_DAYS", warn_days),
             ("CONFIRM_HOURS", self.policy.confirm_hours.to_string()),
-            ("GRAPH_URL", "https://graph.facebook.com".to_owned()),
-            ("GRAPH_VERSION", "v25.0".to_owned()),
+            ("GRAPH_URL", or("GRAPH_URL", "https://graph.facebook.com")),
+            ("GRAPH_VERSION", or("GRAPH_VERSION", "v25.0")),
         ];
-        let process = Environment::process();
-        // What differs between stages is the operator's to say; the last one counts.
         for name in [
             "AWS_REGION",
             "AWS_ACCESS_KEY_ID",
@@ -81,8 +82,6 @@ impl Stack {
             "AWS_SESSION_TOKEN",
             "AWS_ENDPOINT_URL",
             "CHATWOOT_CA",
-            "GRAPH_URL",
-            "GRAPH_VERSION",
         ] {
             settings.extend(process.optional(name).map(|value| (name, value)));
         }

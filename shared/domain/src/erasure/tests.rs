@@ -138,3 +138,19 @@ fn what_was_found_is_not_forgotten_by_a_second_look() {
     erasure.note(Place::Table, 2);
     assert_eq!(erasure.clear(Place::Table, NOON).unwrap().cleared[&Place::Table].found, 7);
 }
+
+#[test]
+fn what_time_asked_for_is_withdrawn_until_something_is_erased_and_what_a_person_asked_for_is_not() {
+    let begun = |door| open(door).begin(NOON).unwrap();
+    let queues = |erasure: Erasure| {
+        let inbound = erasure.clear(Place::InboundQueue, NOON).unwrap();
+        inbound.clear(Place::OutboundQueue, NOON).unwrap()
+    };
+    assert_eq!(queues(begun(Door::Retention)).withdraw(NOON).unwrap().state, State::Withdrawn { at: NOON });
+    let waiting = queues(begun(Door::Retention)).wait(Place::DeadLetters, NOON).unwrap();
+    assert!(waiting.clone().withdraw(NOON).is_ok());
+    assert_eq!(waiting.clear(Place::DeadLetters, NOON).unwrap().withdraw(NOON), Err(InvalidTransition));
+    assert_eq!(queues(begun(Door::Operator)).withdraw(NOON), Err(InvalidTransition));
+    let done = cleared(open(Door::Retention), NOON).finish(NOON).unwrap();
+    assert_eq!(done.withdraw(NOON), Err(InvalidTransition));
+}
