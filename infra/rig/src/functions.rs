@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 
 /// The top of the repository.
 pub fn top() -> &'static Path {
@@ -36,6 +36,21 @@ pub enum Profile {
     Dev,
     /// As they are shipped: nothing but the functions themselves decides about the features of a library.
     Release,
+}
+
+/// The folder with all functions' binaries: the one `RIG_BINARIES` names, or they are built, if anything changed, as `RIG_PROFILE`
+/// (`dev` or `release`) says, or else as `usual`.
+pub fn binaries(usual: Profile) -> anyhow::Result<PathBuf> {
+    if let Some(folder) = std::env::var_os("RIG_BINARIES") {
+        // Tests run in the folder of their crate.
+        return Ok(top().join(folder));
+    }
+    build(match std::env::var("RIG_PROFILE").as_deref() {
+        Ok("dev") => Profile::Dev,
+        Ok("release") => Profile::Release,
+        Ok(other) => bail!("RIG_PROFILE is dev or release, not {other}"),
+        Err(_) => usual,
+    })
 }
 
 /// Builds all functions, if anything changed, and answers the folder their binaries are in.
