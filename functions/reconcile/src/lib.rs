@@ -50,7 +50,7 @@ pub struct Reconcile {
 /// Serves invocations until the process ends.
 pub async fn run(clock: SharedClock) -> Result<(), Error> {
     let reconcile = &Reconcile::from_env(Environment::process(), clock).await?;
-    reconcile.clients.warm_up().await;
+    reconcile.clients.warm_up(&reconcile.inbound).await;
     lambda_runtime::run(service_fn(async |_: LambdaEvent<Value>| Ok::<_, Error>(reconcile.handle().await?))).await
 }
 
