@@ -75,12 +75,11 @@ pub fn build(profile: Profile) -> anyhow::Result<PathBuf> {
     }))
 }
 
-/// Builds the local runner like the benches, and answers its binary.
+/// Builds the local runner as functions are shipped, linked as a whole as they are, and answers its binary.
 pub fn build_runner() -> anyhow::Result<PathBuf> {
     let target = target()?;
     let mut cargo = cargo(&target);
-    // With this crate, so that no library has to be built anew.
-    cargo.args(["--profile", "bench", "--package", "local", "--package", "rig", "--bins"]);
+    cargo.args(["--release", "--package", "local", "--bins"]);
     ensure!(cargo.status()?.success(), "the runner cannot be built");
     Ok(target.join("release/local"))
 }
