@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{collections::BTreeMap, process::Stdio};
+use std::{collections::BTreeMap, path::PathBuf, process::Stdio, sync::LazyLock};
 
 use rig::{
     Ground, Process,
@@ -14,7 +14,8 @@ use rig::{
 use serde_json::Value;
 
 async fn answer(function: &str, variables: &BTreeMap<String, String>, event: &str) -> Option<Value> {
-    let binary = functions::binaries(Profile::Dev).unwrap().join(function);
+    static BUILT: LazyLock<PathBuf> = LazyLock::new(|| functions::binaries(Profile::Dev).unwrap());
+    let binary = BUILT.join(function);
     let mut process = Process::start(&[binary.to_str().unwrap()], variables, Stdio::null()).await.ok()?;
     let answer = process.call(event.to_owned()).await.ok()?.answer.ok()?;
     serde_json::from_slice(&answer).ok()
