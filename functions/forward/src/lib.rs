@@ -63,7 +63,7 @@ struct Before {
 /// Serves invocations until the process ends.
 pub async fn run(clock: SharedClock) -> Result<(), Error> {
     let forward = &Forward::from_env(Environment::process(), clock).await?;
-    forward.clients.warm_up().await;
+    forward.clients.warm_up(&forward.drain.queue).await;
     lambda_runtime::run(service_fn(async |event: LambdaEvent<SqsEvent>| {
         let left = Timestamp::from_millis(i64::try_from(event.context.deadline).unwrap_or(i64::MAX));
         let left = left.since(forward.clients.clock.now());

@@ -113,7 +113,7 @@ struct Task<'a> {
 /// Serves invocations until the process ends.
 pub async fn run(clock: SharedClock) -> Result<(), Error> {
     let send = &Send::from_env(Environment::process(), clock).await?;
-    send.clients.warm_up().await;
+    send.clients.warm_up(&send.drain.queue).await;
     lambda_runtime::run(service_fn(async |event: LambdaEvent<SqsEvent>| {
         let left = Timestamp::from_millis(i64::try_from(event.context.deadline).unwrap_or(i64::MAX));
         let left = left.since(send.clients.clock.now());

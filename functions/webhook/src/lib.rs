@@ -178,9 +178,10 @@ impl Webhook {
         let mut letters = Vec::with_capacity(tasks.len());
         let mut received: BTreeMap<&str, Vec<&Subject>> = BTreeMap::new();
         let mut too_large = Vec::new();
-        for task in &tasks {
+        let receipt = Uuid::new_v4().simple();
+        for (at, task) in tasks.iter().enumerate() {
             // Each receipt is a letter of its own: a repeat is a claim's to find out, so that it is counted.
-            let letter = Letter::new(task.group.as_str(), Uuid::new_v4().to_string(), &task.task)?;
+            let letter = Letter::new(task.group.as_str(), format!("{receipt}-{at}"), &task.task)?;
             if letter.fits() {
                 letters.push(letter);
                 received.entry(task.task.channel()).or_default().push(task.task.item());
