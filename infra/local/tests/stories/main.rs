@@ -16,6 +16,8 @@ mod crashes;
 mod echoes;
 mod erasure;
 mod erasure_doors;
+mod erasure_ledger;
+mod erasure_places;
 mod faults_inbound;
 mod faults_outbound;
 mod files;
