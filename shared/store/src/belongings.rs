@@ -78,8 +78,9 @@ impl Belongings {
         for account in &accounts {
             for subject in known.keys().cloned().collect::<Vec<_>>() {
                 let key = Key::new(format!("alias#{account}#{subject}"), "alias");
-                if let Some(row) = self.table.get::<AliasRow>(&key).await? {
-                    target.customers.insert(row.customer);
+                // Also one that is past its end leads to what outlived it.
+                if let Some(item) = self.raw(&key).await? {
+                    target.customers.insert(from_item::<AliasRow>(item)?.customer);
                 }
             }
         }
@@ -100,6 +101,24 @@ impl Belongings {
         }
         target.gathered = true;
         Ok(())
+    }
+
+    /// The same target without phones and user ids: by the hashes of them. What of it only held for one table is not in it.
+    pub fn without_names(&self, target: &Target) -> Target {
+        let phones = target.phones.iter().cloned().map(Address::Phone);
+        let named: Vec<Address> = phones.chain(target.users.iter().cloned().map(Address::User)).collect();
+        let mut nameless = Target { nameless: target.nameless || !named.is_empty(), ..target.clone() };
+        nameless
+            .aliases
+            .extend(named.iter().flat_map(|address| address.identity().aliases(&self.key)).map(|alias| alias.subject));
+        Target {
+            phones: BTreeSet::new(),
+            users: BTreeSet::new(),
+            gathered: false,
+            probed_at: None,
+            deleted: 0,
+            ..nameless
+        }
     }
 
     /// The Chatwoot accounts there are.
@@ -280,6 +299,11 @@ impl Belongings {
             }
         }
         Ok(())
+    }
+
+    /// Whether an id is that of a customer of whom anything is in the table, whether they themselves still are or not.
+    pub async fn has(&self, id: &str) -> Result<bool, StoreError> {
+        Ok(!self.keys_of(&CustomerId::new(id)).await?.is_empty())
     }
 
     /// Whether an id in Chatwoot is that of a customer who lives, and is none of the target's.

@@ -61,7 +61,7 @@ pub use counters::{COUNTERS_KEEP_DAYS, Counters, Fate, QUEUES_KEEP_DAYS, Sheet};
 pub use customers::{Customers, Reach, Thread};
 pub use early::{EarlyStatus, EarlyStatuses};
 pub use erasure_requests::{Asked, ErasureRequests};
-pub use erasures::{Entry as ErasureEntry, Erasures, LEDGER_KEEPS_DAYS, Target};
+pub use erasures::{Entry as ErasureEntry, Erasures, LEDGER_KEEPS_DAYS, Pointed, Target};
 pub use error::StoreError;
 pub use files::{FIRST_GAP, MissingFile, MissingFiles, is_at_meta};
 pub use links::{Link, Links, Met};

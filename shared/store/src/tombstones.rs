@@ -4,12 +4,14 @@
 use std::{collections::HashMap, time::Duration};
 
 use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnValue};
-use domain::{AccountId, Alias, ConfirmationCode, CustomerId, Identity, Subject, SubjectKey, Timestamp, subject::Kind};
+use domain::{
+    AccountId, Alias, ConfirmationCode, CustomerId, Erasure, Identity, Subject, SubjectKey, Timestamp, subject::Kind,
+};
 use serde::{Deserialize, Serialize};
 use serde_dynamo::aws_sdk_dynamodb_1::from_item;
 
 use crate::{
-    Erasures, StoreError, Table,
+    Erasures, StoreError, Table, Target,
     alias_writes::alias_key,
     table::{Change, Item, Key, integer, text},
 };
@@ -78,6 +80,23 @@ impl Tombstones {
     /// Takes a tombstone of an erasure away that did not come to be.
     pub async fn lift(&self, subject: &Subject, code: &ConfirmationCode) -> Result<(), StoreError> {
         self.table.delete_if(&key(subject), "code = :code", (":code", text(code.as_str()))).await
+    }
+
+    /// Buries everything that is known of whom a request is about.
+    pub async fn bury_all(&self, erasure: &Erasure, target: &Target, sealed: bool) -> Result<(), StoreError> {
+        let confirmed_at = erasure.confirmed_at.unwrap_or(erasure.asked_at);
+        for alias in &target.aliases {
+            let given_up = target.given_up.get(alias);
+            // A phone they gave up is somebody else's since then.
+            let erased_at = given_up.map_or(confirmed_at, |end| confirmed_at.min(*end));
+            let sealed = sealed && given_up.is_none();
+            self.bury(alias, &Tombstone { code: erasure.code.clone(), erased_at, sealed }).await?;
+        }
+        for customer in &target.customers {
+            let tombstone = Tombstone { code: erasure.code.clone(), erased_at: confirmed_at, sealed };
+            self.bury(&self.customer_subject(customer), &tombstone).await?;
+        }
+        Ok(())
     }
 
     /// The tombstone of a hash.

@@ -16,6 +16,8 @@ mod crashes;
 mod echoes;
 mod erasure;
 mod erasure_doors;
+mod erasure_ledger;
+mod erasure_places;
 mod erasure_queues;
 mod faults_inbound;
 mod faults_outbound;
