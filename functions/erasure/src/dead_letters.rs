@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
+use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, Message, MessageSystemAttributeName};
 use bridge::BridgeError;
 use domain::{Identity, InboundTask, OutboundTask, Subject, erasure::Place, mention};
 use queue::{DeadLetters, Queue, QueueError};
@@ -13,8 +13,8 @@ use store::{ErasureEntry, Target};
 
 use crate::{Came, Eraser, letters};
 
-/// How long a letter is out of sight while the others are looked at.
-const HIDDEN_SECONDS: i32 = 120;
+/// How long a letter is out of sight while the others are looked at; longer than the function runs.
+const HIDDEN_SECONDS: i32 = 600;
 
 /// More letters than an operator leaves lying, and than one look takes.
 const MOST: usize = 20_000;
@@ -90,8 +90,11 @@ impl Eraser {
         let swept = self.look_through(url, target, &mut look, found).await;
         // The last first, or the first would be overtaken.
         let hiding = look.hiding.iter().filter_map(|letter| letter.receipt_handle.as_ref());
-        for receipt in look.receipts.iter().chain(hiding).rev() {
-            self.show_again(url, receipt).await;
+        let receipts: Vec<&String> = look.receipts.iter().chain(hiding).rev().collect();
+        for some in receipts.chunks(10) {
+            if self.hide(url, some, 0).await.is_err() {
+                tracing::debug!("dead letters of somebody else show again by themselves");
+            }
         }
         swept
     }
@@ -200,12 +203,17 @@ impl Eraser {
     async fn bring_forward(&self, url: &str, look: &mut Look) -> Result<(), BridgeError> {
         look.bytes = 0;
         for letter in std::mem::take(&mut look.hiding) {
+            look.known.remove(letter.message_id().unwrap_or_default());
+            // One that shows already is in somebody else's hands, who would put it in again as well.
+            let receipt: Vec<&String> = letter.receipt_handle.iter().collect();
+            if !self.hide(url, &receipt, HIDDEN_SECONDS).await? {
+                continue;
+            }
             let copy = letters::alone(&letter)?.queue_url(url).send_with(&self.clients.sqs).await;
             // A piece is taken up again when it comes out, with the others of its letter.
             let id = copy.map_err(QueueError::call)?.message_id.filter(|_| letters::piece(&letter).is_none());
             look.known.extend(id);
             self.remove(url, &letter).await?;
-            look.known.remove(letter.message_id().unwrap_or_default());
         }
         Ok(())
     }
@@ -231,11 +239,17 @@ impl Eraser {
         Ok(())
     }
 
-    async fn show_again(&self, url: &str, receipt: &str) {
-        let request = self.clients.sqs.change_message_visibility().queue_url(url).visibility_timeout(0);
-        if request.receipt_handle(receipt).send().await.is_err() {
-            tracing::debug!("a dead letter of somebody else shows again by itself");
+    /// Keeps up to ten letters out of sight for so long from now. Tells whether all of them still were.
+    async fn hide(&self, url: &str, receipts: &[&String], seconds: i32) -> Result<bool, BridgeError> {
+        let mut request = self.clients.sqs.change_message_visibility_batch().queue_url(url);
+        for (at, receipt) in receipts.iter().enumerate() {
+            let entry = ChangeMessageVisibilityBatchRequestEntry::builder()
+                .id(at.to_string())
+                .receipt_handle(*receipt)
+                .visibility_timeout(seconds);
+            request = request.entries(entry.build().map_err(QueueError::from)?);
         }
+        Ok(request.send().await.map_err(QueueError::call)?.failed.is_empty())
     }
 
     /// A letter nobody could read may tell of others as well: what it says of them is put back, before the letter goes.
