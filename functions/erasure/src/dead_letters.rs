@@ -22,6 +22,12 @@ const MOST: usize = 20_000;
 /// So many bytes of letters are held in memory at once.
 const HELD: usize = 32 * 1024 * 1024;
 
+/// What was about the person, in this pass and in the ledger.
+struct Found<'e> {
+    entry: &'e mut ErasureEntry,
+    count: u64,
+}
+
 /// One look at a queue.
 #[derive(Default)]
 struct Look {
@@ -61,7 +67,8 @@ impl Eraser {
         target: &Target,
     ) -> Result<Came, BridgeError> {
         for _ in 0..2 {
-            let (mut found, mut saw_all, mut trouble) = (0, true, None);
+            let mut found = Found { entry: &mut *entry, count: 0 };
+            let (mut saw_all, mut trouble) = (true, None);
             for url in &self.dead {
                 match self.sweep(url, target, &mut found).await {
                     Ok(all) => saw_all &= all,
@@ -70,14 +77,10 @@ impl Eraser {
                     }
                 }
             }
-            if found > 0 {
-                let all = entry.erasure.found.get(&Place::DeadLetters).copied().unwrap_or_default() + found;
-                self.note(entry, Place::DeadLetters, usize::try_from(all).unwrap_or(usize::MAX)).await?;
-            }
             match trouble {
                 Some(error) => return Err(error),
                 None if !saw_all => return Ok(Came::Later),
-                None if found == 0 => return Ok(Came::Clear),
+                None if found.count == 0 => return Ok(Came::Clear),
                 None => {}
             }
         }
@@ -85,7 +88,7 @@ impl Eraser {
     }
 
     /// Looks at a queue, takes out what is about the person, and counts that. Tells whether it saw every letter there is.
-    async fn sweep(&self, url: &str, target: &Target, found: &mut u64) -> Result<bool, BridgeError> {
+    async fn sweep(&self, url: &str, target: &Target, found: &mut Found<'_>) -> Result<bool, BridgeError> {
         let mut look = Look::default();
         let swept = self.look_through(url, target, &mut look, found).await;
         // The last first, or the first would be overtaken.
@@ -104,7 +107,7 @@ impl Eraser {
         url: &str,
         target: &Target,
         look: &mut Look,
-        found: &mut u64,
+        found: &mut Found<'_>,
     ) -> Result<bool, BridgeError> {
         let queue = Queue::new(self.clients.sqs.clone(), url.to_owned());
         while look.received < MOST {
@@ -138,7 +141,7 @@ impl Eraser {
         target: &Target,
         look: &mut Look,
         letter: Message,
-        found: &mut u64,
+        found: &mut Found<'_>,
     ) -> Result<(), BridgeError> {
         if letter.message_id().is_some_and(|id| look.known.contains(id)) {
             // It was out of sight for too long, or was put in again.
@@ -166,7 +169,7 @@ impl Eraser {
         target: &Target,
         look: &mut Look,
         pieces: Vec<Message>,
-        found: &mut u64,
+        found: &mut Found<'_>,
     ) -> Result<(), BridgeError> {
         let text = letters::text(&pieces);
         let now = self.clients.clock.now();
@@ -179,11 +182,14 @@ impl Eraser {
         }
         if self.is_about(&text, target) {
             self.keep_the_rest(url, &pieces, &text, target).await?;
+            // Written down first: what is gone could not be counted any more.
+            let so_far = found.entry.erasure.found.get(&Place::DeadLetters).copied().unwrap_or_default();
+            self.note(found.entry, Place::DeadLetters, usize::try_from(so_far + 1).unwrap_or(usize::MAX)).await?;
+            found.count += 1;
             for piece in &pieces {
                 self.remove(url, piece).await?;
                 look.known.remove(piece.message_id().unwrap_or_default());
             }
-            *found += 1;
             return Ok(());
         }
         for piece in pieces {
