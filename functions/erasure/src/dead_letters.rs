@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
+use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, Message, MessageSystemAttributeName};
 use bridge::BridgeError;
 use domain::{Identity, InboundTask, OutboundTask, Subject, erasure::Place, mention};
 use queue::{DeadLetters, Queue, QueueError};
@@ -13,14 +13,20 @@ use store::{ErasureEntry, Target};
 
 use crate::{Came, Eraser, letters};
 
-/// How long a letter is out of sight while the others are looked at.
-const HIDDEN_SECONDS: i32 = 120;
+/// How long a letter is out of sight while the others are looked at; longer than the function runs.
+const HIDDEN_SECONDS: i32 = 600;
 
 /// More letters than an operator leaves lying, and than one look takes.
 const MOST: usize = 20_000;
 
 /// So many bytes of letters are held in memory at once.
 const HELD: usize = 32 * 1024 * 1024;
+
+/// What was about the person, in this pass and in the ledger.
+struct Found<'e> {
+    entry: &'e mut ErasureEntry,
+    count: u64,
+}
 
 /// One look at a queue.
 #[derive(Default)]
@@ -61,7 +67,8 @@ impl Eraser {
         target: &Target,
     ) -> Result<Came, BridgeError> {
         for _ in 0..2 {
-            let (mut found, mut saw_all, mut trouble) = (0, true, None);
+            let mut found = Found { entry: &mut *entry, count: 0 };
+            let (mut saw_all, mut trouble) = (true, None);
             for url in &self.dead {
                 match self.sweep(url, target, &mut found).await {
                     Ok(all) => saw_all &= all,
@@ -70,14 +77,10 @@ impl Eraser {
                     }
                 }
             }
-            if found > 0 {
-                let all = entry.erasure.found.get(&Place::DeadLetters).copied().unwrap_or_default() + found;
-                self.note(entry, Place::DeadLetters, usize::try_from(all).unwrap_or(usize::MAX)).await?;
-            }
             match trouble {
                 Some(error) => return Err(error),
                 None if !saw_all => return Ok(Came::Later),
-                None if found == 0 => return Ok(Came::Clear),
+                None if found.count == 0 => return Ok(Came::Clear),
                 None => {}
             }
         }
@@ -85,13 +88,16 @@ impl Eraser {
     }
 
     /// Looks at a queue, takes out what is about the person, and counts that. Tells whether it saw every letter there is.
-    async fn sweep(&self, url: &str, target: &Target, found: &mut u64) -> Result<bool, BridgeError> {
+    async fn sweep(&self, url: &str, target: &Target, found: &mut Found<'_>) -> Result<bool, BridgeError> {
         let mut look = Look::default();
         let swept = self.look_through(url, target, &mut look, found).await;
         // The last first, or the first would be overtaken.
         let hiding = look.hiding.iter().filter_map(|letter| letter.receipt_handle.as_ref());
-        for receipt in look.receipts.iter().chain(hiding).rev() {
-            self.show_again(url, receipt).await;
+        let receipts: Vec<&String> = look.receipts.iter().chain(hiding).rev().collect();
+        for some in receipts.chunks(10) {
+            if self.hide(url, some, 0).await.is_err() {
+                tracing::debug!("dead letters of somebody else show again by themselves");
+            }
         }
         swept
     }
@@ -101,7 +107,7 @@ impl Eraser {
         url: &str,
         target: &Target,
         look: &mut Look,
-        found: &mut u64,
+        found: &mut Found<'_>,
     ) -> Result<bool, BridgeError> {
         let queue = Queue::new(self.clients.sqs.clone(), url.to_owned());
         while look.received < MOST {
@@ -135,7 +141,7 @@ impl Eraser {
         target: &Target,
         look: &mut Look,
         letter: Message,
-        found: &mut u64,
+        found: &mut Found<'_>,
     ) -> Result<(), BridgeError> {
         if letter.message_id().is_some_and(|id| look.known.contains(id)) {
             // It was out of sight for too long, or was put in again.
@@ -163,7 +169,7 @@ impl Eraser {
         target: &Target,
         look: &mut Look,
         pieces: Vec<Message>,
-        found: &mut u64,
+        found: &mut Found<'_>,
     ) -> Result<(), BridgeError> {
         let text = letters::text(&pieces);
         let now = self.clients.clock.now();
@@ -176,11 +182,14 @@ impl Eraser {
         }
         if self.is_about(&text, target) {
             self.keep_the_rest(url, &pieces, &text, target).await?;
+            // Written down first: what is gone could not be counted any more.
+            let so_far = found.entry.erasure.found.get(&Place::DeadLetters).copied().unwrap_or_default();
+            self.note(found.entry, Place::DeadLetters, usize::try_from(so_far + 1).unwrap_or(usize::MAX)).await?;
+            found.count += 1;
             for piece in &pieces {
                 self.remove(url, piece).await?;
                 look.known.remove(piece.message_id().unwrap_or_default());
             }
-            *found += 1;
             return Ok(());
         }
         for piece in pieces {
@@ -200,12 +209,17 @@ impl Eraser {
     async fn bring_forward(&self, url: &str, look: &mut Look) -> Result<(), BridgeError> {
         look.bytes = 0;
         for letter in std::mem::take(&mut look.hiding) {
+            look.known.remove(letter.message_id().unwrap_or_default());
+            // One that shows already is in somebody else's hands, who would put it in again as well.
+            let receipt: Vec<&String> = letter.receipt_handle.iter().collect();
+            if !self.hide(url, &receipt, HIDDEN_SECONDS).await? {
+                continue;
+            }
             let copy = letters::alone(&letter)?.queue_url(url).send_with(&self.clients.sqs).await;
             // A piece is taken up again when it comes out, with the others of its letter.
             let id = copy.map_err(QueueError::call)?.message_id.filter(|_| letters::piece(&letter).is_none());
             look.known.extend(id);
             self.remove(url, &letter).await?;
-            look.known.remove(letter.message_id().unwrap_or_default());
         }
         Ok(())
     }
@@ -231,11 +245,17 @@ impl Eraser {
         Ok(())
     }
 
-    async fn show_again(&self, url: &str, receipt: &str) {
-        let request = self.clients.sqs.change_message_visibility().queue_url(url).visibility_timeout(0);
-        if request.receipt_handle(receipt).send().await.is_err() {
-            tracing::debug!("a dead letter of somebody else shows again by itself");
+    /// Keeps up to ten letters out of sight for so long from now. Tells whether all of them still were.
+    async fn hide(&self, url: &str, receipts: &[&String], seconds: i32) -> Result<bool, BridgeError> {
+        let mut request = self.clients.sqs.change_message_visibility_batch().queue_url(url);
+        for (at, receipt) in receipts.iter().enumerate() {
+            let entry = ChangeMessageVisibilityBatchRequestEntry::builder()
+                .id(at.to_string())
+                .receipt_handle(*receipt)
+                .visibility_timeout(seconds);
+            request = request.entries(entry.build().map_err(QueueError::from)?);
         }
+        Ok(request.send().await.map_err(QueueError::call)?.failed.is_empty())
     }
 
     /// A letter nobody could read may tell of others as well: what it says of them is put back, before the letter goes.
