@@ -54,7 +54,9 @@ impl Forward {
             return Ok(());
         }
         let means_it = matches!(wish, Wish::Confirm | Wish::Yes);
-        match entry.erasure.clone().at(message.sent_at.min(self.clients.clock.now())).state {
+        // What was said in time counts, however late it comes, unless the ledger knows by then that nothing was said.
+        let then = entry.erasure.clone().at(message.sent_at.min(self.clients.clock.now()));
+        match then.state {
             State::Received { .. } | State::Withdrawn { .. } => {}
             // Somebody who died here before has confirmed it already.
             State::Confirmed { .. } if means_it => return self.begin(&entry).await,
@@ -65,7 +67,7 @@ impl Forward {
             return Ok(());
         }
         let now = self.clients.clock.now();
-        let next = if means_it { entry.erasure.clone().confirm(now) } else { entry.erasure.clone().withdraw(now) };
+        let next = if means_it { then.confirm(now) } else { then.withdraw(now) };
         match next {
             Ok(next) if means_it => {
                 let (Ok(saved) | Err(saved)) = self.clients.erasures.save(&entry, next).await?;
