@@ -1,20 +1,33 @@
 //! Chatwoot: conversations first, looked at until they are gone, then contacts, then whether anything still leads to them. Deleting
 //! a contact with its conversations still there would leave orphans and break Chatwoot's lists.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bridge::BridgeError;
-use chatwoot::{Chatwoot, Contact};
-use domain::{AccountId, Channel, ContactId, ConversationId, PhoneNumberId, WaId, erasure::Place};
+use chatwoot::{Chatwoot, Contact, erasing::Strip};
+use domain::{
+    AccountId, Channel, ContactId, ConversationId, CustomerId, PhoneNumberId, UserId, WaId, erasure::Place, words::Line,
+};
 use store::{ErasureEntry, Target};
 
 use crate::{Came, Eraser};
 
+/// What the names of our own attributes on a contact begin with.
+const OURS: &str = "whatsapp_";
+
 /// What a pass found in an account.
 #[derive(Default)]
 struct Found {
-    contacts: BTreeSet<ContactId>,
+    contacts: BTreeMap<ContactId, Contact>,
     conversations: BTreeSet<ConversationId>,
+    /// Contacts that another customer who lives has, too: an agent merged the two, or the number went on. With that one's id.
+    shared: Vec<(Contact, String)>,
+}
+
+impl Found {
+    fn add(&mut self, contact: Option<Contact>) {
+        self.contacts.extend(contact.map(|contact| (contact.id, contact)));
+    }
 }
 
 impl Eraser {
@@ -32,9 +45,15 @@ impl Eraser {
             let mut pending = false;
             for account in &accounts {
                 let chatwoot = self.clients.chatwoot(*account).await?;
-                let found = self.find(&chatwoot, *account, &channels, target).await?;
+                let mut found = self.find(&chatwoot, *account, &channels, target).await?;
+                if self.learn(&chatwoot, *account, &found, entry, target).await? {
+                    found = self.find(&chatwoot, *account, &channels, target).await?;
+                }
                 self.remember(entry, *account, &channels, &found, target).await?;
                 all += found.contacts.len() + found.conversations.len();
+                for (contact, other) in &found.shared {
+                    self.strip(&chatwoot, contact, other, target).await?;
+                }
                 pending |= !self.delete(&chatwoot, &found).await?;
             }
             if all == 0 {
@@ -59,10 +78,10 @@ impl Eraser {
         for customer in &target.customers {
             for channel in channels.iter().filter(|channel| channel.account == account) {
                 let contact = chatwoot.contact_of_source(channel.inbox, customer).await?;
-                self.add(contact, target, &mut found).await?;
+                found.add(contact);
             }
             for contact in chatwoot.contacts_with("identifier", customer.as_str()).await? {
-                self.add(Some(contact), target, &mut found).await?;
+                found.add(Some(contact));
             }
         }
         // Whose time is over under one contact may be active under another that has the same phone.
@@ -71,35 +90,139 @@ impl Eraser {
             phones.iter().flat_map(WaId::spellings).filter_map(|phone| phone.e164()).collect();
         for phone in spellings {
             for contact in chatwoot.contacts_with("phone_number", &phone).await? {
-                self.add(Some(contact), target, &mut found).await?;
+                found.add(Some(contact));
             }
         }
         for (_, id) in target.contacts.iter().filter(|(of, _)| *of == account) {
             let contact = chatwoot.contact(*id).await?;
-            self.add(contact, target, &mut found).await?;
+            found.add(contact);
         }
         for (_, id, _) in target.conversations.iter().filter(|(of, ..)| *of == account) {
             if let Some(party) = chatwoot.party(*id).await? {
-                found.conversations.insert(*id);
-                self.add(party.contact, target, &mut found).await?;
+                if !self.is_somebody(party.source_id.as_deref(), target).await? {
+                    found.conversations.insert(*id);
+                }
+                found.add(party.contact);
             }
         }
-        for contact in &found.contacts {
-            let theirs = chatwoot.conversations_of(*contact).await?;
-            found.conversations.extend(theirs.into_iter().map(|conversation| conversation.id));
+        for contact in std::mem::take(&mut found.contacts).into_values() {
+            let theirs = chatwoot.conversations_of(contact.id).await?.into_iter().map(|conversation| conversation.id);
+            let Some(other) = self.shared_with(chatwoot, &contact, target).await? else {
+                found.conversations.extend(theirs);
+                found.contacts.insert(contact.id, contact);
+                continue;
+            };
+            for id in theirs {
+                if self.is_theirs(chatwoot, account, id, target).await? {
+                    found.conversations.insert(id);
+                }
+            }
+            found.shared.push((contact, other));
         }
         Ok(found)
     }
 
-    /// A contact, unless it is by now that of another customer who lives: an agent merged the two, or the number went on.
-    async fn add(&self, contact: Option<Contact>, target: &Target, found: &mut Found) -> Result<(), BridgeError> {
-        let Some(contact) = contact else { return Ok(()) };
-        let somebody_else = match contact.identifier.as_deref() {
-            Some(id) => self.belongings.is_somebody_else(id, target).await?,
-            None => false,
-        };
-        if !somebody_else {
-            found.contacts.insert(contact.id);
+    /// Where agents alone have written for a year, the table may have forgotten who somebody is and still have what was sent to
+    /// them: what Chatwoot shows of them leads there. Tells whether there is more of them now.
+    async fn learn(
+        &self,
+        chatwoot: &Chatwoot,
+        account: AccountId,
+        found: &Found,
+        entry: &ErasureEntry,
+        target: &mut Target,
+    ) -> Result<bool, BridgeError> {
+        let mut ids: BTreeSet<String> = BTreeSet::new();
+        for contact in found.contacts.values() {
+            ids.extend(contact.identifier.clone());
+            ids.extend(chatwoot.sources_of(contact.id).await?);
+        }
+        for id in &found.conversations {
+            let known = self.clients.conversations.get(account, *id).await?;
+            ids.extend(known.and_then(|known| known.customer).map(|customer| customer.as_str().to_owned()));
+        }
+        let before = target.customers.len();
+        for id in ids {
+            let customer = CustomerId::new(id.as_str());
+            if !target.customers.contains(&customer) && self.belongings.has(&id).await? {
+                target.customers.insert(customer);
+            }
+        }
+        if target.customers.len() == before {
+            return Ok(false);
+        }
+        self.belongings.gather(target).await?;
+        self.clients.erasures.set_target(&entry.erasure.code, target).await?;
+        self.clients.tombstones.bury_all(&entry.erasure, target, true).await?;
+        Ok(true)
+    }
+
+    /// The id of another customer who lives and has the same contact, if there is one.
+    async fn shared_with(
+        &self,
+        chatwoot: &Chatwoot,
+        contact: &Contact,
+        target: &Target,
+    ) -> Result<Option<String>, BridgeError> {
+        let sources = chatwoot.sources_of(contact.id).await?;
+        for id in contact.identifier.iter().chain(&sources) {
+            if self.belongings.is_somebody_else(id, target).await? {
+                return Ok(Some(id.clone()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether a conversation of a shared contact is theirs, for certain.
+    async fn is_theirs(
+        &self,
+        chatwoot: &Chatwoot,
+        account: AccountId,
+        id: ConversationId,
+        target: &Target,
+    ) -> Result<bool, BridgeError> {
+        let known = self.clients.conversations.get(account, id).await?;
+        if let Some(customer) = known.and_then(|known| known.customer) {
+            return Ok(target.customers.contains(&customer));
+        }
+        let source = chatwoot.party(id).await?.and_then(|party| party.source_id);
+        Ok(source.is_some_and(|source| target.customers.contains(&CustomerId::new(source))))
+    }
+
+    async fn is_somebody(&self, source: Option<&str>, target: &Target) -> Result<bool, BridgeError> {
+        let Some(source) = source else { return Ok(false) };
+        Ok(self.belongings.is_somebody_else(source, target).await?)
+    }
+
+    /// A contact that is somebody else's as well stays; what it says of the person goes.
+    async fn strip(
+        &self,
+        chatwoot: &Chatwoot,
+        contact: &Contact,
+        other: &str,
+        target: &Target,
+    ) -> Result<(), BridgeError> {
+        let mut strip = Strip::default();
+        if contact.identifier.as_deref().is_some_and(|id| target.customers.contains(&CustomerId::new(id))) {
+            strip.identifier = Some(other);
+        }
+        let digits = contact.phone_number.as_deref().map(|phone| WaId::new(phone.trim_start_matches('+')));
+        strip.phone =
+            digits.is_some_and(|phone| target.phones.iter().any(|theirs| theirs.canonical() == phone.canonical()));
+        let attributes = contact.custom_attributes.iter().flatten();
+        let users: BTreeSet<&str> = target.users.iter().map(UserId::as_str).collect();
+        if attributes.clone().any(|(_, value)| value.as_str().is_some_and(|value| users.contains(value))) {
+            strip.attributes = attributes.map(|(name, _)| name.clone()).filter(|name| name.starts_with(OURS)).collect();
+        }
+        let stopgap = Line::Nameless.say(self.clients.locale);
+        for customer in &target.customers {
+            let called = contact.name.as_deref().unwrap_or_default();
+            if called != stopgap && self.clients.profiles.is_our_name(customer, called).await? {
+                strip.name = Some(&stopgap);
+            }
+        }
+        if strip != Strip::default() {
+            chatwoot.strip_contact(contact.id, &strip).await?;
         }
         Ok(())
     }
@@ -114,21 +237,23 @@ impl Eraser {
         target: &mut Target,
     ) -> Result<(), BridgeError> {
         let before = target.clone();
-        target.contacts.extend(found.contacts.iter().map(|id| (account, *id)));
+        target.contacts.extend(found.contacts.keys().map(|id| (account, *id)));
+        target.shared.extend(found.shared.iter().map(|(contact, _)| (account, contact.id)));
         let known: BTreeSet<ConversationId> =
             target.conversations.iter().filter(|(of, ..)| *of == account).map(|(_, id, _)| *id).collect();
         let number = channels.iter().find(|channel| channel.account == account);
         let number = number.map_or_else(|| PhoneNumberId::new(""), |channel| channel.phone_number_id.clone());
         target.conversations.extend(found.conversations.difference(&known).map(|id| (account, *id, number.clone())));
+        // What the table knew and Chatwoot had lost long ago was not found.
+        let shared: BTreeSet<_> = target.shared.iter().copied().collect();
+        target.met_contacts.extend(found.contacts.keys().map(|id| (account, *id)).filter(|one| !shared.contains(one)));
+        target.met_conversations.extend(found.conversations.iter().map(|id| (account, *id)));
         if *target != before {
             self.clients.erasures.set_target(&entry.erasure.code, target).await?;
         }
-        let seen = target.contacts.len() + target.conversations.len();
-        // What the table knew and Chatwoot had lost long ago was not found.
-        if !found.contacts.is_empty() || !found.conversations.is_empty() {
-            self.note(entry, Place::Chatwoot, seen.min(found.contacts.len() + found.conversations.len())).await?;
-        }
-        Ok(())
+        let met = target.met_contacts.difference(&shared).count() + target.met_conversations.len();
+        self.note(entry, Place::Chatwoot, met + shared.len()).await?;
+        self.leave(entry, Place::Chatwoot, shared.len()).await
     }
 
     /// Has it deleted; tells whether nothing is left to wait for before the next look.
@@ -141,8 +266,11 @@ impl Eraser {
                 return Ok(false);
             }
         }
-        for id in &found.contacts {
-            chatwoot.delete_contact(*id).await?;
+        for id in found.contacts.keys() {
+            // Chatwoot shows twenty conversations of a contact; without it nothing would lead to the next twenty.
+            if chatwoot.conversations_of(*id).await?.is_empty() {
+                chatwoot.delete_contact(*id).await?;
+            }
         }
         Ok(true)
     }

@@ -1,21 +1,58 @@
-//! The dead letters of every queue, one by one: what is about the person goes, what is about others stays where it is.
+//! The dead letters of every queue, one by one: what is about the person goes, what is about others stays.
+//!
+//! A FIFO queue shows ten letters of a group and hides those behind until these are gone. So what is kept is put in again, in a group
+//! of its own, as long as something may stand behind it; a place is clear only once every letter the queue counts was looked at.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
-use base64::Engine as _;
 use bridge::BridgeError;
 use domain::{Identity, InboundTask, OutboundTask, Subject, erasure::Place, mention};
-use queue::{DeadLetters, QueueError};
+use queue::{DeadLetters, Queue, QueueError};
 use store::{ErasureEntry, Target};
 
-use crate::{Came, Eraser};
+use crate::{Came, Eraser, letters};
 
 /// How long a letter is out of sight while the others are looked at.
 const HIDDEN_SECONDS: i32 = 120;
 
-/// More letters than an operator leaves lying.
+/// More letters than an operator leaves lying, and than one look takes.
 const MOST: usize = 20_000;
+
+/// So many bytes of letters are held in memory at once.
+const HELD: usize = 32 * 1024 * 1024;
+
+/// One look at a queue.
+#[derive(Default)]
+struct Look {
+    /// The letters that were looked at and are in the queue now, by their ids.
+    known: BTreeSet<String>,
+    /// By what those are shown again that nothing hides behind.
+    receipts: Vec<String>,
+    /// Letters of others that may hide some behind them.
+    hiding: Vec<Message>,
+    /// How many bytes these are.
+    bytes: usize,
+    /// Pieces of cut letters, by the letter.
+    pieces: BTreeMap<String, Vec<Message>>,
+    /// How many letters came out so far, the same ones perhaps.
+    received: usize,
+}
+
+impl Look {
+    /// Whether something may stand behind what is in hand.
+    fn may_hide_some(&self) -> bool {
+        !self.hiding.is_empty() || self.pieces.values().flatten().any(|piece| !letters::stands_alone(piece))
+    }
+
+    /// Pieces hide others like any letter.
+    fn give_up_pieces(&mut self) {
+        for pieces in self.pieces.values_mut() {
+            self.hiding.extend(pieces.extract_if(.., |piece| !letters::stands_alone(piece)));
+        }
+        self.pieces.retain(|_, pieces| !pieces.is_empty());
+    }
+}
 
 impl Eraser {
     pub(crate) async fn clear_dead_letters(
@@ -23,66 +60,154 @@ impl Eraser {
         entry: &mut ErasureEntry,
         target: &Target,
     ) -> Result<Came, BridgeError> {
-        let mut all = entry.erasure.found.get(&Place::DeadLetters).copied().unwrap_or_default();
         for _ in 0..2 {
-            let mut found = 0;
+            let (mut found, mut saw_all, mut trouble) = (0, true, None);
             for url in &self.dead {
-                found += self.sweep(url, target).await?;
+                match self.sweep(url, target, &mut found).await {
+                    Ok(all) => saw_all &= all,
+                    Err(error) => {
+                        trouble.get_or_insert(error);
+                    }
+                }
             }
-            if found == 0 {
-                return Ok(Came::Clear);
+            if found > 0 {
+                let all = entry.erasure.found.get(&Place::DeadLetters).copied().unwrap_or_default() + found;
+                self.note(entry, Place::DeadLetters, usize::try_from(all).unwrap_or(usize::MAX)).await?;
             }
-            all += found as u64;
-            self.note(entry, Place::DeadLetters, usize::try_from(all).unwrap_or(usize::MAX)).await?;
+            match trouble {
+                Some(error) => return Err(error),
+                None if !saw_all => return Ok(Came::Later),
+                None if found == 0 => return Ok(Came::Clear),
+                None => {}
+            }
         }
         Ok(Came::Later)
     }
 
-    /// One pass over a queue; how many letters were about the person. Those that are not are shown again, in their order.
-    async fn sweep(&self, url: &str, target: &Target) -> Result<usize, BridgeError> {
-        let mut kept: Vec<Message> = Vec::new();
-        let (mut found, mut seen, mut theirs) = (0, 0, BTreeSet::new());
-        let swept = loop {
-            let page = match self.receive(url).await {
-                Ok(page) => page,
-                Err(error) => break Err(error),
-            };
-            if page.is_empty() || seen > MOST {
-                break Ok(());
-            }
-            seen += page.len();
-            let (mut gone, mut trouble) = (Vec::new(), None);
-            for letter in page {
-                let group = group(&letter);
-                let text = text(&letter);
-                // Pieces of one letter have a group of their own.
-                if theirs.contains(&group) || self.is_about(&text, target) {
-                    if let Err(error) = self.keep_the_rest(url, &letter, &text, target).await {
-                        trouble.get_or_insert(error);
-                        kept.push(letter);
-                        continue;
-                    }
-                    if letter.message_attributes().is_some_and(|attributes| attributes.contains_key("part")) {
-                        theirs.insert(group);
-                    }
-                    gone.push(letter);
-                } else {
-                    kept.push(letter);
-                }
-            }
-            found += gone.len();
-            if let Err(error) = self.remove(url, &gone).await {
-                break Err(error);
-            }
-            if let Some(error) = trouble {
-                break Err(error);
-            }
-        };
+    /// Looks at a queue, takes out what is about the person, and counts that. Tells whether it saw every letter there is.
+    async fn sweep(&self, url: &str, target: &Target, found: &mut u64) -> Result<bool, BridgeError> {
+        let mut look = Look::default();
+        let swept = self.look_through(url, target, &mut look, found).await;
         // The last first, or the first would be overtaken.
-        for letter in kept.iter().rev() {
-            self.show_again(url, letter).await;
+        let hiding = look.hiding.iter().filter_map(|letter| letter.receipt_handle.as_ref());
+        for receipt in look.receipts.iter().chain(hiding).rev() {
+            self.show_again(url, receipt).await;
         }
-        swept.map(|()| found)
+        swept
+    }
+
+    async fn look_through(
+        &self,
+        url: &str,
+        target: &Target,
+        look: &mut Look,
+        found: &mut u64,
+    ) -> Result<bool, BridgeError> {
+        let queue = Queue::new(self.clients.sqs.clone(), url.to_owned());
+        while look.received < MOST {
+            let page = self.receive(url).await?;
+            let nothing_shows = page.is_empty();
+            look.received += page.len();
+            for letter in page {
+                self.look_at(url, target, look, letter, found).await?;
+            }
+            let saw_all = nothing_shows && queue.holds().await? == look.known.len() as u64;
+            if saw_all || (nothing_shows && !look.may_hide_some()) {
+                // What is left of a cut letter once nothing can come any more is all there is of it.
+                for (_, pieces) in std::mem::take(&mut look.pieces) {
+                    self.decide(url, target, look, pieces, found).await?;
+                }
+                // Others may have letters in hand, and SQS counts within about a minute.
+                return Ok(saw_all);
+            }
+            if nothing_shows || look.bytes > HELD {
+                look.give_up_pieces();
+                self.bring_forward(url, look).await?;
+            }
+        }
+        tracing::warn!("more dead letters than one look takes; the erasure waits until some are gone");
+        Ok(false)
+    }
+
+    async fn look_at(
+        &self,
+        url: &str,
+        target: &Target,
+        look: &mut Look,
+        letter: Message,
+        found: &mut u64,
+    ) -> Result<(), BridgeError> {
+        if letter.message_id().is_some_and(|id| look.known.contains(id)) {
+            // It was out of sight for too long, or was put in again.
+            look.receipts.extend(letter.receipt_handle);
+            return Ok(());
+        }
+        let Some((name, of)) = letters::piece(&letter) else {
+            return self.decide(url, target, look, vec![letter], found).await;
+        };
+        look.bytes += letter.body().unwrap_or_default().len();
+        let pieces = look.pieces.entry(name.clone()).or_default();
+        look.known.extend(letter.message_id.clone());
+        pieces.push(letter);
+        if pieces.len() < of {
+            return Ok(());
+        }
+        let pieces = look.pieces.remove(&name).unwrap_or_default();
+        self.decide(url, target, look, pieces, found).await
+    }
+
+    /// Keeps a letter, in as many pieces as it is, or takes it out.
+    async fn decide(
+        &self,
+        url: &str,
+        target: &Target,
+        look: &mut Look,
+        pieces: Vec<Message>,
+        found: &mut u64,
+    ) -> Result<(), BridgeError> {
+        let text = letters::text(&pieces);
+        let now = self.clients.clock.now();
+        if pieces.iter().all(|piece| letters::is_overdue(piece, now)) {
+            for piece in &pieces {
+                self.remove(url, piece).await?;
+                look.known.remove(piece.message_id().unwrap_or_default());
+            }
+            return Ok(());
+        }
+        if self.is_about(&text, target) {
+            self.keep_the_rest(url, &pieces, &text, target).await?;
+            for piece in &pieces {
+                self.remove(url, piece).await?;
+                look.known.remove(piece.message_id().unwrap_or_default());
+            }
+            *found += 1;
+            return Ok(());
+        }
+        for piece in pieces {
+            look.known.extend(piece.message_id.clone());
+            if letters::stands_alone(&piece) {
+                look.receipts.extend(piece.receipt_handle);
+            } else {
+                look.bytes += piece.body().unwrap_or_default().len();
+                look.hiding.push(piece);
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts what is kept in again, each letter in a group of its own, so that what stands behind it comes forward. Killed in between, a
+    /// letter is there twice; put back, its claim knows the repeat.
+    async fn bring_forward(&self, url: &str, look: &mut Look) -> Result<(), BridgeError> {
+        look.bytes = 0;
+        for letter in std::mem::take(&mut look.hiding) {
+            let copy = letters::alone(&letter)?.queue_url(url).send_with(&self.clients.sqs).await;
+            // A piece is taken up again when it comes out, with the others of its letter.
+            let id = copy.map_err(QueueError::call)?.message_id.filter(|_| letters::piece(&letter).is_none());
+            look.known.extend(id);
+            self.remove(url, &letter).await?;
+            look.known.remove(letter.message_id().unwrap_or_default());
+        }
+        Ok(())
     }
 
     async fn receive(&self, url: &str) -> Result<Vec<Message>, BridgeError> {
@@ -94,36 +219,39 @@ impl Eraser {
             .max_number_of_messages(10)
             .visibility_timeout(HIDDEN_SECONDS)
             .message_system_attribute_names(MessageSystemAttributeName::MessageGroupId)
+            .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
             .message_attribute_names("All");
         let answer = request.send().await.map_err(QueueError::call)?;
         Ok(answer.messages.unwrap_or_default())
     }
 
-    async fn remove(&self, url: &str, letters: &[Message]) -> Result<(), BridgeError> {
-        for letter in letters {
-            let request = self.clients.sqs.delete_message().queue_url(url);
-            request.set_receipt_handle(letter.receipt_handle.clone()).send().await.map_err(QueueError::call)?;
-        }
+    async fn remove(&self, url: &str, letter: &Message) -> Result<(), BridgeError> {
+        let request = self.clients.sqs.delete_message().queue_url(url);
+        request.set_receipt_handle(letter.receipt_handle.clone()).send().await.map_err(QueueError::call)?;
         Ok(())
     }
 
-    async fn show_again(&self, url: &str, letter: &Message) {
+    async fn show_again(&self, url: &str, receipt: &str) {
         let request = self.clients.sqs.change_message_visibility().queue_url(url).visibility_timeout(0);
-        if request.set_receipt_handle(letter.receipt_handle.clone()).send().await.is_err() {
+        if request.receipt_handle(receipt).send().await.is_err() {
             tracing::debug!("a dead letter of somebody else shows again by itself");
         }
     }
 
     /// A letter nobody could read may tell of others as well: what it says of them is put back, before the letter goes.
-    async fn keep_the_rest(&self, url: &str, letter: &Message, text: &str, target: &Target) -> Result<(), BridgeError> {
-        if self.of_one(text, target).is_some() {
-            return Ok(());
-        }
+    async fn keep_the_rest(
+        &self,
+        url: &str,
+        pieces: &[Message],
+        text: &str,
+        target: &Target,
+    ) -> Result<(), BridgeError> {
+        let (Some(letter), None) = (pieces.first(), self.of_one(text, target)) else { return Ok(()) };
         let theirs = |text: &str| self.is_named(text, target);
         let Some(rest) = mention::without(text, &theirs) else { return Ok(()) };
-        let reason = letter.message_attributes().and_then(|attributes| attributes.get("reason")?.string_value());
+        let reason = letters::attribute(letter, "reason").unwrap_or("unreadable_item");
         let dead_letters = DeadLetters::new(self.clients.sqs.clone(), url.to_owned());
-        Ok(dead_letters.put(&group(letter), rest.as_bytes(), reason.unwrap_or("unreadable_item")).await?)
+        Ok(dead_letters.put(letters::group(letter), rest.as_bytes(), reason).await?)
     }
 
     /// Whether a letter is about the person: by whom it is, where that can be read, and by any mention, where not.
@@ -137,31 +265,23 @@ impl Eraser {
             identity.aliases(&self.clients.key).iter().any(|alias| target.aliases.contains(&alias.subject))
         };
         match serde_json::from_str::<InboundTask>(text) {
-            Ok(InboundTask::MessageV1(message)) => return Some(is(&message.customer)),
+            Ok(InboundTask::MessageV1(message)) => {
+                return Some(is(&message.customer) || message.speaker().as_ref().is_some_and(is));
+            }
             Ok(InboundTask::StatusV1(status)) => return Some(is(&status.customer)),
             _ => {}
         }
-        let Ok(OutboundTask::HintV1(hint)) = serde_json::from_str::<OutboundTask>(text) else { return None };
-        let same = |account, conversation| (account, conversation) == (hint.account, hint.conversation);
-        Some(target.conversations.iter().any(|(account, conversation, _)| same(*account, *conversation)))
+        let place = match serde_json::from_str::<OutboundTask>(text).ok()? {
+            OutboundTask::HintV1(hint) => (hint.account, hint.conversation),
+            OutboundTask::TypingV1(typing) => (typing.account, typing.conversation),
+            OutboundTask::CommandV1(command) => (command.account, command.conversation),
+            OutboundTask::ProbeV1(_) => return None,
+        };
+        Some(target.conversations.iter().any(|(account, conversation, _)| (*account, *conversation) == place))
     }
 
     fn is_named(&self, text: &str, target: &Target) -> bool {
         let named: BTreeSet<Subject> = mention::mentioned(text, &self.clients.key);
         !named.is_disjoint(&target.aliases) || target.customers.iter().any(|customer| text.contains(customer.as_str()))
     }
-}
-
-/// The body as it was before it was set aside.
-fn text(letter: &Message) -> String {
-    let raw = letter.body().unwrap_or_default();
-    let encoding = letter.message_attributes().and_then(|attributes| attributes.get("encoding")?.string_value());
-    let decoded =
-        (encoding == Some("base64")).then(|| base64::engine::general_purpose::STANDARD.decode(raw).ok()).flatten();
-    decoded.map_or_else(|| raw.to_owned(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
-}
-
-fn group(letter: &Message) -> String {
-    let attributes: Option<&HashMap<_, _>> = letter.attributes();
-    attributes.and_then(|all| all.get(&MessageSystemAttributeName::MessageGroupId)).cloned().unwrap_or_default()
 }

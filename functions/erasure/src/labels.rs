@@ -5,10 +5,12 @@ use chatwoot::{Chatwoot, NewMessage};
 use domain::{
     ConfirmationCode, ConversationId, Hint,
     erasure::{Door, State},
+    subject::Kind,
     words::deletion::Notice,
 };
 use platform::Metric;
-use store::Target;
+use queue::Record;
+use store::{Claim, StoreError, Target};
 use uuid::Uuid;
 
 use crate::Eraser;
@@ -18,31 +20,50 @@ const LABEL: &str = bridge::ERASE;
 
 impl Eraser {
     /// Looks at the labels of a conversation: whoever said that they changed may have said it late.
-    pub(crate) async fn labels(&self, hint: &Hint) -> Result<(), BridgeError> {
+    pub(crate) async fn labels(&self, record: &Record, hint: &Hint) -> Result<(), BridgeError> {
         let chatwoot = self.clients.chatwoot(hint.account).await?;
         let Some(labels) = chatwoot.labels(hint.conversation).await? else { return Ok(()) };
-        let labeled = labels.iter().any(|label| label == LABEL);
         let Some(mut target) = bridge::whom(&self.clients, &chatwoot, hint).await? else { return Ok(()) };
-        target.labeled = Some((hint.account, hint.conversation));
-        if labeled {
-            self.labeled(&chatwoot, hint, target).await
+        if is_on(&labels) {
+            target.labels.insert((hint.account, hint.conversation));
+            self.labeled(record, &chatwoot, hint, target).await
         } else {
             self.unlabeled(&chatwoot, hint, target).await
         }
     }
 
-    async fn labeled(&self, chatwoot: &Chatwoot, hint: &Hint, target: Target) -> Result<(), BridgeError> {
+    async fn labeled(
+        &self,
+        record: &Record,
+        chatwoot: &Chatwoot,
+        hint: &Hint,
+        target: Target,
+    ) -> Result<(), BridgeError> {
         let asked = self.requests.ask(Door::Agent, target, self.clients.clock.now()).await?;
         let erasure = &asked.entry.erasure;
-        if !asked.is_new {
+        let code = &erasure.code;
+        if asked.is_new {
+            self.metrics.count(Metric::ErasureAsked);
+            tracing::info!(erasure = %code, door = ?erasure.door, "an erasure was asked for");
+        }
+        if erasure.door != Door::Agent || !matches!(erasure.state, State::Received { .. }) {
             return Ok(());
         }
-        self.metrics.count(Metric::ErasureAsked);
-        tracing::info!(erasure = %erasure.code, door = ?erasure.door, "an erasure was asked for");
-        // What the letter wakes is looked for every day as well.
-        self.erasures.send(bridge::wake(erasure, Uuid::new_v4())?).await?;
-        let hours = self.requests.promise().confirm_hours;
-        self.say(chatwoot, hint.conversation, Notice::Labeled { hours, code: erasure.code.as_str() }).await
+        // A second conversation of theirs with the label: it is asked for until the last of them is taken away.
+        if let Some(mut known) = self.clients.erasures.target(code).await?
+            && known.labels.insert((hint.account, hint.conversation))
+        {
+            self.clients.erasures.set_target(code, &known).await?;
+        }
+        // Whoever asked may have died before the letter and the note: once more does no harm, and none is a day's delay.
+        let claim = self.clients.key.subject_of_all(Kind::Item, ["labeled", code.as_str()]);
+        if let Claim::Won(held) | Claim::Retaken { held, .. } = self.clients.claims.take(&claim, &record.id).await? {
+            self.erasures.send(bridge::wake(erasure, Uuid::new_v4())?).await?;
+            let hours = self.requests.promise().confirm_hours;
+            self.say(chatwoot, hint.conversation, Notice::Labeled { hours, code: code.as_str() }).await?;
+            self.clients.claims.lay_down(&held).await?;
+        }
+        Ok(())
     }
 
     async fn unlabeled(&self, chatwoot: &Chatwoot, hint: &Hint, target: Target) -> Result<(), BridgeError> {
@@ -51,8 +72,8 @@ impl Eraser {
         if erasure.door != Door::Agent || !matches!(erasure.state, State::Received { .. }) {
             return Ok(());
         }
-        let labeled = self.clients.erasures.target(&erasure.code).await?.and_then(|target| target.labeled);
-        if labeled != Some((hint.account, hint.conversation)) {
+        let known = self.clients.erasures.target(&erasure.code).await?.ok_or(StoreError::Missing)?;
+        if !known.labels.contains(&(hint.account, hint.conversation)) || !self.was_unlabeled(&erasure.code).await? {
             // The label is on another of their conversations.
             return Ok(());
         }
@@ -64,13 +85,17 @@ impl Eraser {
         self.say(chatwoot, hint.conversation, Notice::Unlabeled).await
     }
 
-    /// Whether the label of a request is gone, when its time to be withdrawn is over.
+    /// Whether the label of a request is gone, from each conversation that had it.
     pub(crate) async fn was_unlabeled(&self, code: &ConfirmationCode) -> Result<bool, BridgeError> {
-        let target = self.clients.erasures.target(code).await?;
-        let Some((account, conversation)) = target.and_then(|target| target.labeled) else { return Ok(false) };
-        let labels = self.clients.chatwoot(account).await?.labels(conversation).await?;
-        // A conversation that is gone speaks for the erasure, and not against it.
-        Ok(labels.is_some_and(|labels| !labels.iter().any(|label| label == LABEL)))
+        let target = self.clients.erasures.target(code).await?.ok_or(StoreError::Missing)?;
+        for (account, conversation) in &target.labels {
+            match self.clients.chatwoot(*account).await?.labels(*conversation).await? {
+                Some(labels) if !is_on(&labels) => {}
+                // A conversation that is gone speaks for the erasure, and not against it.
+                _ => return Ok(false),
+            }
+        }
+        Ok(!target.labels.is_empty())
     }
 
     async fn say(
@@ -91,4 +116,8 @@ impl Eraser {
             }
         }
     }
+}
+
+fn is_on(labels: &[String]) -> bool {
+    labels.iter().any(|label| label == LABEL)
 }

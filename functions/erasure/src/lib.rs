@@ -5,6 +5,7 @@ mod chatwoot_side;
 mod comeback;
 mod dead_letters;
 mod labels;
+mod letters;
 mod meta_side;
 mod queues;
 
@@ -14,13 +15,13 @@ use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use bridge::{BridgeError, Clients, Settings, StartError};
 use domain::{
     ConfirmationCode, Erasure, ErasureTask, SharedClock, Timestamp,
-    erasure::{Door, InvalidTransition, Place, State},
+    erasure::{Door, InvalidTransition, Place, Receipt, State},
     subject::Kind,
 };
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use platform::{Environment, Metric, Metrics};
-use queue::{DeadLetters, Drain, Queue, Record, Verdict};
-use store::{Belongings, Claim, ErasureEntry, ErasureRequests, Target, Tombstone};
+use queue::{DeadLetters, Drain, Queue, Record, Verdict, backoff};
+use store::{Belongings, Claim, ErasureEntry, ErasureRequests, StoreError, Target};
 
 /// SQS hides a message for twelve hours at most.
 const LONGEST_SLEEP: Duration = Duration::from_secs(11 * 3600);
@@ -50,6 +51,11 @@ enum Came {
     Later,
     /// Somebody whose time was over is active again.
     Wanted,
+}
+
+/// A request that waits for long is looked at less often, or SQS would give its letter up before the letter's days are over.
+fn patience(record: &Record) -> Duration {
+    if record.receives < queue::PATIENT { Duration::ZERO } else { backoff(record.receives, &record.id) }
 }
 
 /// Serves invocations until the process ends.
@@ -126,7 +132,7 @@ impl Eraser {
         };
         let done = match &task {
             ErasureTask::RequestV1 { code } => self.request(&record, code).await,
-            ErasureTask::LabelsV1(hint) => self.labels(hint).await.map(|()| Verdict::Done),
+            ErasureTask::LabelsV1(hint) => self.labels(&record, hint).await.map(|()| Verdict::Done),
         };
         done.unwrap_or_else(|error| {
             tracing::warn!(%error, receives = record.receives, "an erasure has to wait");
@@ -141,6 +147,7 @@ impl Eraser {
         };
         let Some(entry) = self.in_time(entry).await? else { return Ok(Verdict::Done) };
         let now = self.clients.clock.now();
+        let patience = patience(record);
         match entry.erasure.state {
             State::Received { until } if record.group.ends_with("#grace") => {
                 return Ok(Verdict::Retry { after: Some(until.since(now).min(LONGEST_SLEEP)) });
@@ -148,7 +155,7 @@ impl Eraser {
             // The letter that waits for the end of that time is on its way.
             State::Received { .. } | State::Done { .. } | State::Withdrawn { .. } => return Ok(Verdict::Done),
             State::Waiting { wake_at, .. } | State::Failed { wake_at, .. } if wake_at > now => {
-                return Ok(Verdict::Retry { after: Some(wake_at.since(now)) });
+                return Ok(Verdict::Retry { after: Some(wake_at.since(now).max(patience)) });
             }
             _ => {}
         }
@@ -162,7 +169,10 @@ impl Eraser {
         }
         // Whatever came of it: who comes next must not wait for the lease.
         self.clients.claims.release(&claim).await?;
-        brought
+        Ok(match brought? {
+            Verdict::Retry { after: Some(after) } => Verdict::Retry { after: Some(after.max(patience)) },
+            verdict => verdict,
+        })
     }
 
     /// The request as time alone has changed it; nothing if that closed it.
@@ -188,8 +198,14 @@ impl Eraser {
         let code = entry.erasure.code.clone();
         let Ok(begun) = entry.erasure.clone().begin(now) else { return Ok(Verdict::Done) };
         let mut entry = self.save(entry, begun).await?;
-        let mut target = self.clients.erasures.target(&code).await?.unwrap_or_default();
-        self.seal(&entry.erasure, &mut target).await?;
+        // Of whom it is about nothing is known any more: that is no reason to call it done.
+        let mut target = self.clients.erasures.target(&code).await?.ok_or(StoreError::Missing)?;
+        if !self.seal(&mut entry, &mut target).await? {
+            tracing::error!(erasure = %code, "whom an erasure is about has to be named once more");
+            let waits = entry.erasure.clone().wait(Place::Chatwoot, self.clients.clock.now());
+            let entry = self.save(&entry, waits.unwrap_or_else(|InvalidTransition| entry.erasure.clone())).await?;
+            return Ok(self.put_off(&entry.erasure));
+        }
         while let Some(place) = entry.erasure.next_place() {
             let came = self.clear(place, &mut entry, &mut target).await;
             let now = self.clients.clock.now();
@@ -203,7 +219,12 @@ impl Eraser {
             };
             entry = self.save(&entry, next.unwrap_or_else(|InvalidTransition| entry.erasure.clone())).await?;
             match came {
-                Ok(Came::Clear) => tracing::info!(erasure = %code, place = place.word(), "a place is clear"),
+                Ok(Came::Clear) => {
+                    tracing::info!(erasure = %code, place = place.word(), "a place is clear");
+                    if place == Place::Table {
+                        self.unseal(&entry.erasure, &target).await?;
+                    }
+                }
                 // The secret may hold a newer token.
                 Err(error) if error.is_chatwoot_token() => return Err(error),
                 Err(error) => {
@@ -221,6 +242,11 @@ impl Eraser {
         self.clients.erasures.forget_probes(&code).await?;
         let now = self.clients.clock.now();
         let done = entry.erasure.clone().finish(now).unwrap_or_else(|InvalidTransition| entry.erasure.clone());
+        // As it is signed today it is given out for as long as it is kept, whatever words and keys come later.
+        if let Some(receipt) = Receipt::of(&done) {
+            let signed = receipt.sign(&self.clients.key).map_err(StoreError::from)?;
+            self.clients.erasures.set_receipt(&code, &signed).await?;
+        }
         let entry = self.save(&entry, done).await?;
         self.metrics.count(Metric::Erased);
         let late = entry.erasure.breached_at.is_some();
@@ -235,7 +261,7 @@ impl Eraser {
 
     async fn clear(&self, place: Place, entry: &mut ErasureEntry, target: &mut Target) -> Result<Came, BridgeError> {
         match place {
-            Place::InboundQueue | Place::OutboundQueue => self.queue_is_clear(place, entry, target).await,
+            Place::InboundQueue | Place::OutboundQueue => self.queue_is_clear(place, entry).await,
             Place::DeadLetters if target.quiet_since.is_some() => self.is_still_over(target).await,
             Place::DeadLetters => self.clear_dead_letters(entry, target).await,
             Place::Chatwoot => self.clear_chatwoot(entry, target).await,
@@ -247,8 +273,13 @@ impl Eraser {
 
     async fn clear_table(&self, entry: &mut ErasureEntry, target: &mut Target) -> Result<Came, BridgeError> {
         let keys = self.belongings.keys(target).await?;
-        self.note(entry, Place::Table, keys.len()).await?;
+        let before = usize::try_from(target.deleted).unwrap_or(usize::MAX);
+        self.note(entry, Place::Table, before.saturating_add(keys.len())).await?;
         self.belongings.delete(&keys).await?;
+        if !keys.is_empty() {
+            target.deleted += keys.len() as u64;
+            self.clients.erasures.set_target(&entry.erasure.code, target).await?;
+        }
         Ok(if self.belongings.keys(target).await?.is_empty() { Came::Clear } else { Came::Later })
     }
 
@@ -262,39 +293,48 @@ impl Eraser {
         Ok(())
     }
 
-    /// Buries everything they are known by, before anything is erased: from now on nothing of theirs comes in.
-    async fn seal(&self, erasure: &Erasure, target: &mut Target) -> Result<(), BridgeError> {
+    /// Writes down how much of it has to stay where it is.
+    async fn leave(&self, entry: &mut ErasureEntry, place: Place, left: usize) -> Result<(), BridgeError> {
+        let mut erasure = entry.erasure.clone();
+        erasure.leave(place, left as u64);
+        if erasure != entry.erasure {
+            *entry = self.save(entry, erasure).await?;
+        }
+        Ok(())
+    }
+
+    /// Buries everything they are known by, before anything is erased: from now on nothing of theirs comes in. `false` if nobody
+    /// knows any more what they are called outside.
+    async fn seal(&self, entry: &mut ErasureEntry, target: &mut Target) -> Result<bool, BridgeError> {
+        let learnt = self.clients.erasures.learnt(&entry.erasure.code).await?;
         let first = !target.gathered;
-        if first {
+        if first || !learnt.is_subset(&target.aliases) {
+            target.aliases.extend(learnt);
             self.belongings.gather(target).await?;
-            self.clients.erasures.set_target(&erasure.code, target).await?;
+            if target.is_unnamed() {
+                return Ok(false);
+            }
+            if first && !target.barred && target.quiet_since.is_none() {
+                // Whatever came in until now stands with what is erased; whatever comes from now on waits.
+                let certain = Erasure { confirmed_at: Some(self.clients.clock.now()), ..entry.erasure.clone() };
+                *entry = self.save(entry, certain).await?;
+            }
+            // There are more groups to look into.
+            target.probed_at = None;
+            self.clients.erasures.set_target(&entry.erasure.code, target).await?;
         }
-        // Again after the days are over, since tombstones have an end.
-        if first || target.probed_at.is_none() || matches!(erasure.state, State::Failed { .. }) {
-            self.bury(erasure, target, true).await?;
+        // Again after the days are over, since tombstones have an end; and where the last run ended before it could unseal.
+        let holds_back = entry.erasure.holds_back();
+        if first || target.probed_at.is_none() || matches!(entry.erasure.state, State::Failed { .. }) || !holds_back {
+            self.clients.tombstones.bury_all(&entry.erasure, target, holds_back).await?;
+            target.barred = true;
         }
-        self.put_probes(erasure, target).await
+        self.put_probes(&entry.erasure, target).await?;
+        Ok(true)
     }
 
     async fn unseal(&self, erasure: &Erasure, target: &Target) -> Result<(), BridgeError> {
-        self.bury(erasure, target, false).await
-    }
-
-    async fn bury(&self, erasure: &Erasure, target: &Target, sealed: bool) -> Result<(), BridgeError> {
-        let confirmed_at = erasure.confirmed_at.unwrap_or(erasure.asked_at);
-        let tombstones = &self.clients.tombstones;
-        for alias in &target.aliases {
-            let given_up = target.given_up.get(alias);
-            // A phone they gave up is somebody else's since then.
-            let erased_at = given_up.map_or(confirmed_at, |end| confirmed_at.min(*end));
-            let sealed = sealed && given_up.is_none();
-            tombstones.bury(alias, &Tombstone { code: erasure.code.clone(), erased_at, sealed }).await?;
-        }
-        for customer in &target.customers {
-            let tombstone = Tombstone { code: erasure.code.clone(), erased_at: confirmed_at, sealed };
-            tombstones.bury(&tombstones.customer_subject(customer), &tombstone).await?;
-        }
-        Ok(())
+        Ok(self.clients.tombstones.bury_all(erasure, target, false).await?)
     }
 
     /// If somebody else wrote meanwhile, this run is over; the next one sees what they wrote.

@@ -1,28 +1,53 @@
 //! What Meta has of a person and lets us delete: files, and the line in the contact book. Its own copies of messages are its own.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use bridge::BridgeError;
-use domain::{Channel, UserId, WabaId, erasure::Place};
+use domain::{
+    Channel, Class, Classify as _, MediaId, PhoneNumberId, UserId, WabaId, channel,
+    erasure::{Place, State},
+};
 use secrecy::SecretString;
 use store::{ErasureEntry, Target};
 use whatsapp::GraphError;
 
 use crate::{Came, Eraser};
 
+/// For so long a token that Meta refuses is waited for.
+const PATIENCE: Duration = Duration::from_secs(3 * 86_400);
+
 impl Eraser {
     pub(crate) async fn clear_media(&self, entry: &mut ErasureEntry, target: &Target) -> Result<Came, BridgeError> {
         self.note(entry, Place::MetaMedia, target.media.len()).await?;
+        let mut left = 0;
         for (number, media) in &target.media {
             // Of a number that is ours no more no token lets us at the files; Meta drops them within thirty days.
-            let Some(channel) = self.clients.channels.get(number).await? else { continue };
-            let graph = &self.clients.graph;
-            self.with_token(&channel, async |token| graph.delete_media(media, &token).await).await?;
-            if self.with_token(&channel, async |token| graph.has_media(media, number, &token).await).await? {
-                return Ok(Came::Later);
+            let channel = self.clients.channels.get(number).await?;
+            let Some(channel) = channel.filter(|channel| !is_withdrawn(channel)) else {
+                left += 1;
+                continue;
+            };
+            match self.delete_media(&channel, number, media).await {
+                Ok(false) => {}
+                Ok(true) => return Ok(Came::Later),
+                Err(error) if self.is_out_of_reach(entry, Place::MetaMedia, &channel, &error) => left += 1,
+                Err(error) => return Err(error),
             }
         }
+        self.leave(entry, Place::MetaMedia, left).await?;
         Ok(Came::Clear)
+    }
+
+    /// Deletes a file; tells whether it is still there.
+    async fn delete_media(
+        &self,
+        channel: &Channel,
+        number: &PhoneNumberId,
+        media: &MediaId,
+    ) -> Result<bool, BridgeError> {
+        let graph = &self.clients.graph;
+        self.with_token(channel, async |token| graph.delete_media(media, &token).await).await?;
+        self.with_token(channel, async |token| graph.has_media(media, number, &token).await).await
     }
 
     /// By user id, since the book knows no other key; somebody without one is in it under none.
@@ -31,37 +56,66 @@ impl Eraser {
         entry: &mut ErasureEntry,
         target: &Target,
     ) -> Result<Came, BridgeError> {
-        let mut found = entry.erasure.found.get(&Place::MetaContactBook).copied().unwrap_or_default();
+        let before = entry.erasure.left.get(&Place::MetaContactBook).copied().unwrap_or_default();
+        let known = entry.erasure.found.get(&Place::MetaContactBook).copied().unwrap_or_default();
+        let mut found = usize::try_from(known.saturating_sub(before)).unwrap_or(usize::MAX);
         let mut accounts: BTreeMap<WabaId, Vec<Channel>> = BTreeMap::new();
         let channels = self.clients.channels.all().await?.into_iter();
         for channel in channels.filter(|channel| target.only.is_none_or(|only| only == channel.account)) {
             accounts.entry(channel.waba_id.clone()).or_default().push(channel);
         }
+        let mut left = 0;
         for user in &target.users {
             for numbers in accounts.values() {
-                if self.forget(numbers, user).await? {
-                    found += 1;
-                    self.note(entry, Place::MetaContactBook, usize::try_from(found).unwrap_or(usize::MAX)).await?;
+                match self.forget(entry, numbers, user).await? {
+                    Some(true) => found += 1,
+                    Some(false) => {}
+                    None => left += 1,
                 }
+                self.note(entry, Place::MetaContactBook, found + left).await?;
             }
         }
+        self.leave(entry, Place::MetaContactBook, left).await?;
         Ok(Came::Clear)
     }
 
-    /// By any number of an account: one of them may be disconnected, and the book is the same.
-    async fn forget(&self, numbers: &[Channel], user: &UserId) -> Result<bool, BridgeError> {
+    /// By any number of an account: one of them may be disconnected, and the book is the same. Nothing if it is out of reach.
+    async fn forget(
+        &self,
+        entry: &ErasureEntry,
+        numbers: &[Channel],
+        user: &UserId,
+    ) -> Result<Option<bool>, BridgeError> {
         let mut trouble = None;
-        for channel in numbers {
+        for channel in numbers.iter().filter(|channel| !is_withdrawn(channel)) {
             let (graph, number) = (&self.clients.graph, &channel.phone_number_id);
             let forget = async |token: SecretString| graph.forget_contact(number, user, &token).await;
             match self.with_token(channel, forget).await {
-                Ok(known) => return Ok(known),
+                Ok(known) => return Ok(Some(known)),
+                Err(error) if self.is_out_of_reach(entry, Place::MetaContactBook, channel, &error) => {}
                 Err(error) => {
                     trouble.get_or_insert(error);
                 }
             }
         }
-        trouble.map_or(Ok(false), Err)
+        trouble.map_or(Ok(None), Err)
+    }
+
+    /// Whether waiting any longer for a number leads to nothing: it is not connected any more, or Meta refuses us for good. A token
+    /// may be renewed, so that is waited for, but not for ever.
+    fn is_out_of_reach(&self, entry: &ErasureEntry, place: Place, channel: &Channel, error: &BridgeError) -> bool {
+        let BridgeError::Graph(error) = error else { return false };
+        if error.class() == Class::Permanent {
+            return true;
+        }
+        let now = self.clients.clock.now();
+        let waited = match entry.erasure.state {
+            State::Waiting { place: waited, since, .. } | State::Failed { place: waited, since, .. } => {
+                waited == place && now.since(since) >= PATIENCE
+            }
+            _ => false,
+        };
+        error.is_unauthorized() && (waited || matches!(channel.state, channel::State::Disconnected { .. }))
     }
 
     /// A call with the channel's token, and once more with a newer one.
@@ -79,4 +133,9 @@ impl Eraser {
         }
         Ok(answered?)
     }
+}
+
+/// Whether our access to a number was withdrawn: Meta's answers about it say nothing any more.
+fn is_withdrawn(channel: &Channel) -> bool {
+    matches!(channel.state, channel::State::Disconnected { why: channel::Cut::Removed | channel::Cut::Deleted, .. })
 }

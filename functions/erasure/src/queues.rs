@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use bridge::BridgeError;
-use domain::{Erasure, InboundTask, OutboundTask, Probe, erasure::Place, subject::Kind};
+use domain::{
+    AccountId, ConversationId, Erasure, InboundTask, OutboundTask, PhoneNumberId, Probe, erasure::Place, subject::Kind,
+};
 use queue::Letter;
 use store::{ErasureEntry, Target};
 use uuid::Uuid;
@@ -14,14 +16,12 @@ use crate::{Came, Eraser};
 const LOST_AFTER: Duration = Duration::from_secs(86_400);
 
 impl Eraser {
-    pub(crate) async fn queue_is_clear(
-        &self,
-        place: Place,
-        entry: &mut ErasureEntry,
-        _target: &Target,
-    ) -> Result<Came, BridgeError> {
+    pub(crate) async fn queue_is_clear(&self, place: Place, entry: &mut ErasureEntry) -> Result<Came, BridgeError> {
         let code = entry.erasure.code.clone();
-        if !self.clients.erasures.awaited(&code, word(place)).await?.is_empty() {
+        let erasures = &self.clients.erasures;
+        let known = erasures.target(&code).await?.unwrap_or_default().aliases;
+        // What was learnt on the way leads to further groups.
+        if !erasures.awaited(&code, word(place)).await?.is_empty() || !erasures.learnt(&code).await?.is_subset(&known) {
             return Ok(Came::Later);
         }
         if place == Place::InboundQueue {
@@ -40,28 +40,30 @@ impl Eraser {
             return Ok(());
         }
         let erasures = &self.clients.erasures;
-        let inbound = if target.probed_at.is_none() {
-            self.belongings.groups(target).await?
+        let inbound: Vec<String> = if target.probed_at.is_none() {
+            self.belongings.groups(target).await?.into_iter().collect()
         } else {
             erasures.awaited(&erasure.code, word(Place::InboundQueue)).await?
         };
-        let outbound = if target.probed_at.is_none() {
-            let group =
-                |(_, conversation, channel): &(_, _, domain::PhoneNumberId)| format!("{channel}#{conversation}");
-            target.conversations.iter().map(group).collect()
+        let outbound: Vec<String> = if target.probed_at.is_none() {
+            // Commands have a line of their own; one who only types says nothing.
+            let groups = |(_, conversation, channel): &(AccountId, ConversationId, PhoneNumberId)| {
+                ["", "#commands"].map(|line| format!("{channel}#{conversation}{line}"))
+            };
+            target.conversations.iter().flat_map(groups).collect()
         } else {
             erasures.awaited(&erasure.code, word(Place::OutboundQueue)).await?
         };
-        let mut letters = Vec::new();
+        erasures.await_probes(&erasure.code, word(Place::InboundQueue), &inbound).await?;
+        let mut letters = Vec::with_capacity(inbound.len());
         for group in inbound {
-            erasures.await_probe(&erasure.code, word(Place::InboundQueue), &group).await?;
             let task = InboundTask::ProbeV1(self.mark(erasure, &group));
             letters.push(Letter::new(group, Uuid::new_v4().to_string(), &task)?);
         }
         self.inbound.send_all(letters).await?;
-        let mut letters = Vec::new();
+        erasures.await_probes(&erasure.code, word(Place::OutboundQueue), &outbound).await?;
+        let mut letters = Vec::with_capacity(outbound.len());
         for group in outbound {
-            erasures.await_probe(&erasure.code, word(Place::OutboundQueue), &group).await?;
             let task = OutboundTask::ProbeV1(self.mark(erasure, &group));
             letters.push(Letter::new(group, Uuid::new_v4().to_string(), &task)?);
         }

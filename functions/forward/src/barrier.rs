@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use bridge::BridgeError;
 use domain::{
-    ConfirmationCode, Identity, InboundTask, Probe, StatusUpdate, Subject, Timestamp, mention,
+    ConfirmationCode, Identity, InboundTask, Message, Probe, StatusUpdate, Subject, Timestamp, mention,
     task::{About, Notice},
 };
 use queue::{Record, Verdict};
@@ -16,8 +16,11 @@ use crate::Forward;
 /// Why an item of somebody erased is turned away.
 const ERASED: &str = "erased";
 
-/// How long something newer waits before it is looked at again.
-const NOT_YET: Duration = Duration::from_secs(2);
+/// How long something newer waits for the end of an erasure. A queue drops without a word what is older than 14 days.
+const PATIENCE: Duration = Duration::from_secs(12 * 86_400);
+
+/// Why something newer is set aside after that.
+const TOO_LONG: &str = "erasure_takes_too_long";
 
 /// The queue as the ledger calls it.
 const QUEUE: &str = "inbound";
@@ -37,9 +40,7 @@ impl Forward {
     /// Whether a task is about somebody erased, and so is done. One that is newer is an error that waits.
     pub(crate) async fn is_erased(&self, record: &Record, task: &InboundTask) -> Result<bool, BridgeError> {
         let barred = match task {
-            InboundTask::MessageV1(message) => {
-                self.bars(message.channel.as_str(), &message.customer, message.sent_at).await?
-            }
+            InboundTask::MessageV1(message) => self.bars_message(message).await?,
             InboundTask::StatusV1(status) => self.bars_status(status).await?,
             InboundTask::NoticeV1(notice) => return self.notice_is_erased(record, notice).await,
             InboundTask::FileV1(_) | InboundTask::ProbeV1(_) => Barred::No,
@@ -50,9 +51,24 @@ impl Forward {
             Barred::NotYet(code) => {
                 // What stood before this in its group is gone; the mark may stand behind it.
                 self.clients.erasures.probe_is_out(&code, QUEUE, &record.group).await?;
-                Err(BridgeError::Busy(NOT_YET))
+                if self.clients.clock.now().since(record.sent_at) < PATIENCE {
+                    return Err(BridgeError::Erasing);
+                }
+                let Some(before) = self.claim(record, task.channel(), task.item()).await? else { return Ok(true) };
+                self.lay_aside(record, task.channel(), Some(&before.held), TOO_LONG).await.map(|()| true)
             }
         }
+    }
+
+    /// In a group two are asked for: the group, and who spoke. What somebody erased says there anew makes no customer of them, and
+    /// must not keep the group waiting.
+    async fn bars_message(&self, message: &Message) -> Result<Barred, BridgeError> {
+        let barred = self.bars(message.channel.as_str(), &message.customer, message.sent_at).await?;
+        let (Barred::No, Some(speaker)) = (&barred, message.speaker()) else { return Ok(barred) };
+        Ok(match self.bars(message.channel.as_str(), &speaker, message.sent_at).await? {
+            erased @ Barred::Erased(_) => erased,
+            Barred::No | Barred::NotYet(_) => Barred::No,
+        })
     }
 
     async fn bars(&self, channel: &str, customer: &Identity, at: Timestamp) -> Result<Barred, BridgeError> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bridge::BridgeError;
 use chatwoot::{Chatwoot, NewMessage};
 use domain::{
-    Author, Channel, Content, ConversationId, CustomerId, Message, Timestamp,
+    Author, Channel, Content, ConversationId, CustomerId, Erasure, Message, Timestamp,
     erasure::{Door, State},
     subject::Kind,
     words::deletion::{Notice, Wish, wish},
@@ -45,23 +45,58 @@ impl Forward {
             if asked.is_new {
                 self.metrics.count(Metric::ErasureAsked);
                 tracing::info!(erasure = %asked.entry.erasure.code, door = ?Door::Customer, "an erasure was asked for");
-                self.erasures.send(bridge::wake(&asked.entry.erasure, Uuid::new_v4())?).await?;
             }
-            return self.question(record, message, chatwoot, conversation, &asked.entry).await;
+            let entry = self.question(record, message, chatwoot, conversation, asked.entry).await?;
+            return self.wake(&entry).await;
         }
-        let Some(entry) = self.requests.open_about(&target).await? else { return Ok(()) };
-        let waits = matches!(entry.erasure.state, State::Received { .. }) && entry.erasure.door == Door::Customer;
-        if !waits {
+        let Some(entry) = self.requests.known(&target).await? else { return Ok(()) };
+        if entry.erasure.door != Door::Customer {
             return Ok(());
+        }
+        let means_it = matches!(wish, Wish::Confirm | Wish::Yes);
+        match entry.erasure.clone().at(message.sent_at.min(self.clients.clock.now())).state {
+            State::Received { .. } | State::Withdrawn { .. } => {}
+            // Somebody who died here before has confirmed it already.
+            State::Confirmed { .. } if means_it => return self.begin(&entry).await,
+            _ => return Ok(()),
         }
         let bare = matches!(wish, Wish::Yes | Wish::No);
         if bare && !self.answers_the_question(message, channel, chatwoot, conversation, &entry).await? {
             return Ok(());
         }
-        match wish {
-            Wish::Confirm | Wish::Yes => self.confirm(entry).await,
-            _ => self.withdraw(record, message, chatwoot, conversation, entry).await,
+        let now = self.clients.clock.now();
+        let next = if means_it { entry.erasure.clone().confirm(now) } else { entry.erasure.clone().withdraw(now) };
+        match next {
+            Ok(next) if means_it => {
+                let (Ok(saved) | Err(saved)) = self.clients.erasures.save(&entry, next).await?;
+                if !saved.erasure.is_closed() {
+                    tracing::info!(erasure = %saved.erasure.code, "an erasure was confirmed in the chat");
+                    return self.begin(&saved).await;
+                }
+            }
+            Ok(next) => return self.withdraw(record, message, chatwoot, conversation, entry, next).await,
+            Err(_) => {}
         }
+        // The time to confirm it is over, and the ledger knows: nothing will happen, and nobody is to believe that it will.
+        if means_it && self.is_first(record, message, "late").await? {
+            let hours = self.requests.promise().confirm_hours;
+            self.tell(chatwoot, conversation, &Notice::Lapsed { hours }.say(self.clients.locale)).await?;
+        }
+        Ok(())
+    }
+
+    /// A request is certain: from now on nothing newer goes with what is erased, and somebody sees to it.
+    async fn begin(&self, entry: &ErasureEntry) -> Result<(), BridgeError> {
+        self.requests.bar(entry).await?;
+        self.wake(entry).await
+    }
+
+    /// Whatever became of an earlier letter: a second one does no harm, and none is a day's delay.
+    async fn wake(&self, entry: &ErasureEntry) -> Result<(), BridgeError> {
+        if !entry.erasure.is_closed() {
+            self.erasures.send(bridge::wake(&entry.erasure, Uuid::new_v4())?).await?;
+        }
+        Ok(())
     }
 
     /// Asks whether they mean it, once for each time they ask.
@@ -71,27 +106,21 @@ impl Forward {
         message: &Message,
         chatwoot: &Chatwoot,
         conversation: ConversationId,
-        entry: &ErasureEntry,
-    ) -> Result<(), BridgeError> {
+        entry: ErasureEntry,
+    ) -> Result<ErasureEntry, BridgeError> {
         let open = entry.erasure.door == Door::Customer && matches!(entry.erasure.state, State::Received { .. });
         if !open || !self.is_first(record, message, "question").await? {
-            return Ok(());
+            return Ok(entry);
         }
-        self.tell(chatwoot, conversation, &self.question_words(entry)).await
+        let asked = entry.erasure.clone().question(self.clients.clock.now(), self.requests.promise());
+        let (Ok(entry) | Err(entry)) = self.clients.erasures.save(&entry, asked).await?;
+        self.tell(chatwoot, conversation, &self.question_words(&entry)).await?;
+        Ok(entry)
     }
 
     fn question_words(&self, entry: &ErasureEntry) -> String {
         let hours = self.requests.promise().confirm_hours;
         Notice::Question { hours, code: entry.erasure.code.as_str() }.say(self.clients.locale)
-    }
-
-    async fn confirm(&self, entry: ErasureEntry) -> Result<(), BridgeError> {
-        let now = self.clients.clock.now();
-        let Ok(confirmed) = entry.erasure.clone().confirm(now) else { return Ok(()) };
-        // Somebody else's write in between is a repeat of this very message.
-        let (Ok(saved) | Err(saved)) = self.clients.erasures.save(&entry, confirmed).await?;
-        tracing::info!(erasure = %saved.erasure.code, "an erasure was confirmed in the chat");
-        Ok(self.erasures.send(bridge::wake(&saved.erasure, Uuid::new_v4())?).await?)
     }
 
     async fn withdraw(
@@ -101,9 +130,8 @@ impl Forward {
         chatwoot: &Chatwoot,
         conversation: ConversationId,
         entry: ErasureEntry,
+        withdrawn: Erasure,
     ) -> Result<(), BridgeError> {
-        let now = self.clients.clock.now();
-        let Ok(withdrawn) = entry.erasure.clone().withdraw(now) else { return Ok(()) };
         if self.is_first(record, message, "kept").await? {
             self.tell(chatwoot, conversation, &Notice::Kept.say(self.clients.locale)).await?;
         }
@@ -166,9 +194,7 @@ impl Forward {
             self.metrics.count(Metric::ErasureAsked);
             tracing::info!(erasure = %asked.entry.erasure.code, door = ?Door::Chatwoot, "an erasure was asked for");
         }
-        if !asked.entry.erasure.is_closed() {
-            self.erasures.send(bridge::wake(&asked.entry.erasure, Uuid::new_v4())?).await?;
-        }
+        self.wake(&asked.entry).await?;
         Ok(!asked.entry.erasure.is_closed())
     }
 }

@@ -63,7 +63,7 @@ struct Before {
 /// Serves invocations until the process ends.
 pub async fn run(clock: SharedClock) -> Result<(), Error> {
     let forward = &Forward::from_env(Environment::process(), clock).await?;
-    forward.clients.warm_up().await;
+    forward.clients.warm_up(&forward.drain.queue).await;
     lambda_runtime::run(service_fn(async |event: LambdaEvent<SqsEvent>| {
         let left = Timestamp::from_millis(i64::try_from(event.context.deadline).unwrap_or(i64::MAX));
         let left = left.since(forward.clients.clock.now());
@@ -255,16 +255,28 @@ impl Forward {
         held: Option<&Held>,
         reason: &'static str,
     ) -> Result<(), BridgeError> {
+        self.lay_aside(record, channel, held, reason).await?;
+        if let Ok(InboundTask::MessageV1(message)) = serde_json::from_str(&record.body)
+            && let Err(error) = self.stand_in(record, &message).await
+        {
+            tracing::warn!(%error, "the agent does not see that a message was set aside");
+        }
+        Ok(())
+    }
+
+    /// The same, and no agent is told.
+    async fn lay_aside(
+        &self,
+        record: &Record,
+        channel: &str,
+        held: Option<&Held>,
+        reason: &'static str,
+    ) -> Result<(), BridgeError> {
         self.drain.dead_letters.put(&record.group, record.body.as_bytes(), reason).await?;
         self.metrics.count(Metric::Poisoned);
         tracing::error!(reason, message.id = record.id, "a task was put into the dead letters");
         if let Some(held) = held {
             self.clients.counters.set_aside(channel, held, reason).await?;
-        }
-        if let Ok(InboundTask::MessageV1(message)) = serde_json::from_str(&record.body)
-            && let Err(error) = self.stand_in(record, &message).await
-        {
-            tracing::warn!(%error, "the agent does not see that a message was set aside");
         }
         Ok(())
     }

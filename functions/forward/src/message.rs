@@ -38,9 +38,6 @@ const REFUSED: i64 = 3;
 /// A type longer than this is none.
 const LONGEST_TYPE: usize = 100;
 
-/// How long a message waits before it is looked whether the rest of its customer is erased.
-const ERASING: Duration = Duration::from_secs(2);
-
 /// A message cannot have been written before its task was; this much is for the clocks.
 const CLOCKS: Duration = Duration::from_secs(600);
 
@@ -192,7 +189,7 @@ impl Forward {
                 // An agent deleted the conversation or the contact: a new one is found or made, once.
                 Err(BridgeError::Chatwoot(ChatwootError::Gone)) if !gone_before => {
                     if Box::pin(self.was_deleted(message, channel, customer, &thread, chatwoot)).await? {
-                        return Err(BridgeError::Busy(ERASING));
+                        return Err(BridgeError::Erasing);
                     }
                     gone_before = true;
                     customers.unbind(customer, &channel.phone_number_id).await?;

@@ -2,10 +2,12 @@
 
 use bridge::BridgeError;
 use domain::{Channel, task::NO_NUMBER};
+use futures_util::{StreamExt as _, stream};
+use queue::QueueError;
 use serde::Serialize;
 use store::QUEUES_KEEP_DAYS;
 
-use crate::Reconcile;
+use crate::{Reconcile, SIDE_BY_SIDE};
 
 /// Days that are looked at: one more than queues keep anything, so that what was lost in one is seen.
 const DAYS: i64 = QUEUES_KEEP_DAYS + 1;
@@ -20,17 +22,30 @@ pub struct Balance {
 }
 
 impl Reconcile {
-    /// Reads the sheets of everything that has some.
-    pub(crate) async fn balance(&self, channels: &[Channel]) -> Result<Balance, BridgeError> {
-        // Before the sheets: what is settled meanwhile is missing on the sheets, and never the other way round.
-        let mut held = self.inbound.holds().await?;
-        for channel in channels {
-            held += self.clients.early.count(&channel.phone_number_id).await?;
+    /// Reads the sheets of everything that has some. The queue held so much before, and so many statuses waited on each channel, if
+    /// that is known.
+    pub(crate) async fn balance(
+        &self,
+        channels: &[Channel],
+        held: Result<u64, QueueError>,
+        early: &[Option<u64>],
+    ) -> Result<Balance, BridgeError> {
+        let mut held = held?;
+        for (channel, early) in channels.iter().zip(early) {
+            held += match early {
+                Some(early) => *early,
+                None => self.clients.early.count(&channel.phone_number_id).await?,
+            };
         }
-        let numbers = channels.iter().map(|channel| channel.phone_number_id.as_str());
+        let numbers: Vec<&str> =
+            channels.iter().map(|channel| channel.phone_number_id.as_str()).chain([NO_NUMBER]).collect();
+        let mut sheets = stream::iter(numbers).map(|channel| self.sheets(channel)).buffer_unordered(SIDE_BY_SIDE);
         let (mut found, mut overdue) = (Balance::default(), 0);
-        for channel in numbers.chain([NO_NUMBER]) {
-            overdue += self.sheets(channel, &mut found).await?;
+        while let Some(of_channel) = sheets.next().await {
+            let (balance, waited) = of_channel?;
+            found.difference += balance.difference;
+            found.waiting += balance.waiting;
+            overdue += waited;
         }
         let lost = overdue.saturating_sub(held);
         if lost > 0 {
@@ -40,11 +55,11 @@ impl Reconcile {
         Ok(found)
     }
 
-    /// Adds up the sheets of a channel. Gives the number of items that have waited since before today, and that a queue may
+    /// Adds up the sheets of a channel. Gives also the number of items that have waited since before today, and that a queue may
     /// still hold.
-    async fn sheets(&self, channel: &str, found: &mut Balance) -> Result<u64, BridgeError> {
+    async fn sheets(&self, channel: &str) -> Result<(Balance, u64), BridgeError> {
         let today = self.clients.clock.now().day();
-        let mut overdue = 0;
+        let (mut found, mut overdue) = (Balance::default(), 0);
         for (day, sheet) in self.clients.counters.sheets(channel, today - DAYS, today).await? {
             let difference = sheet.difference(today - day);
             let waiting = u64::try_from(sheet.waiting).unwrap_or_default();
@@ -62,6 +77,6 @@ impl Reconcile {
                 overdue += waiting;
             }
         }
-        Ok(overdue)
+        Ok((found, overdue))
     }
 }

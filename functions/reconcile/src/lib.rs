@@ -50,7 +50,7 @@ pub struct Reconcile {
 /// Serves invocations until the process ends.
 pub async fn run(clock: SharedClock) -> Result<(), Error> {
     let reconcile = &Reconcile::from_env(Environment::process(), clock).await?;
-    reconcile.clients.warm_up().await;
+    reconcile.clients.warm_up(&reconcile.inbound).await;
     lambda_runtime::run(service_fn(async |_: LambdaEvent<Value>| Ok::<_, Error>(reconcile.handle().await?))).await
 }
 
@@ -76,9 +76,13 @@ impl Reconcile {
 
     /// One round. A channel whose Chatwoot is down does not keep the others from theirs, nor one job the next.
     pub async fn handle(&self) -> Result<Balance, BridgeError> {
-        let channels = self.clients.channels.all().await?;
-        stream::iter(&channels).for_each_concurrent(SIDE_BY_SIDE, |channel| self.channel(channel)).await;
-        let balanced = self.balance(&channels).await;
+        // The queue before the statuses, and both before the sheets: what goes on meanwhile is counted twice, or is missing on the
+        // sheets, and never the other way round.
+        let (channels, held) = tokio::join!(self.clients.channels.all(), self.inbound.holds());
+        let channels = channels?;
+        let early = stream::iter(&channels).map(|channel| self.channel(channel)).buffered(SIDE_BY_SIDE);
+        let early: Vec<Option<u64>> = early.collect().await;
+        let balanced = self.balance(&channels, held, &early).await;
         self.metrics.measure(Metric::FilesMissing, self.files_missing.swap(0, Ordering::Relaxed));
         if let Ok(found) = &balanced {
             self.metrics.measure(Metric::Difference, found.difference);
@@ -88,7 +92,8 @@ impl Reconcile {
         balanced
     }
 
-    async fn channel(&self, channel: &Channel) {
+    /// The number of its statuses that wait for their message, if that could be had.
+    async fn channel(&self, channel: &Channel) -> Option<u64> {
         if let Err(error) = self.regained(channel).await {
             tracing::warn!(%error, channel.id = %channel.phone_number_id, "it cannot be told whether a number is back");
         }
@@ -109,11 +114,16 @@ impl Reconcile {
         if let Err(error) = offered {
             tracing::warn!(%error, channel.id = %channel.phone_number_id, "an inbox keeps offering what it offered");
         }
-        if let Err(error) = self.files(channel).await {
+        let (files, statuses) = tokio::join!(self.files(channel), self.statuses(channel));
+        if let Err(error) = files {
             tracing::warn!(%error, channel.id = %channel.phone_number_id, "files have to wait for the next round");
         }
-        if let Err(error) = self.statuses(channel).await {
-            tracing::warn!(%error, channel.id = %channel.phone_number_id, "statuses have to wait for the next round");
+        match statuses {
+            Ok(waiting) => Some(waiting),
+            Err(error) => {
+                tracing::warn!(%error, channel.id = %channel.phone_number_id, "statuses have to wait for the next round");
+                None
+            }
         }
     }
 

@@ -13,8 +13,8 @@ use crate::{AT_ONCE, Reconcile};
 const EVERY: i64 = 300;
 
 impl Reconcile {
-    /// Settles those that can be.
-    pub(crate) async fn statuses(&self, channel: &Channel) -> Result<(), BridgeError> {
+    /// Settles those that can be. How many there were: what is settled now waits on no sheet that is read later.
+    pub(crate) async fn statuses(&self, channel: &Channel) -> Result<u64, BridgeError> {
         let now = self.clients.clock.now();
         let all = self.clients.early.all(&channel.phone_number_id).await?;
         for status in all.iter().filter(|status| has_its_turn(&status.item, all.len(), now)) {
@@ -22,7 +22,7 @@ impl Reconcile {
                 tracing::warn!(%error, "a status has to wait for the next round");
             }
         }
-        Ok(())
+        Ok(all.len() as u64)
     }
 
     async fn settle(&self, channel: &Channel, status: &EarlyStatus) -> Result<(), BridgeError> {

@@ -49,9 +49,8 @@ impl Retention {
     async fn at(&self, entry: ErasureEntry, now: Timestamp) -> Result<ErasureEntry, BridgeError> {
         let mut erasure = entry.erasure.clone();
         let warned = erasure.warn(now, self.requests.promise());
-        if erasure.is_underway() {
-            erasure = erasure.at(now);
-        }
+        erasure = if erasure.is_underway() { erasure.at(now) } else { erasure };
+        erasure.note_breach(now);
         for day in warned {
             self.metrics.count(Metric::ErasureWarning);
             let left = erasure.days_left(now);

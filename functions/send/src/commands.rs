@@ -4,13 +4,14 @@
 use bridge::BridgeError;
 use chatwoot::{Chatwoot, ChatwootError, NewMessage, listing::Listed, template};
 use domain::{
-    Channel, ConversationId, MessageId, OutboundTask, Timestamp, Written,
+    Channel, Class, Classify as _, Hint, MessageId, OutboundTask, Timestamp, Written,
     command::{self, Command},
     markup,
+    template::{Picked, Template},
     window::Advert,
     words::{
         asked::Asked,
-        report::{Report, Told},
+        report::{Fate, Report, Told},
     },
 };
 use queue::Letter;
@@ -78,7 +79,7 @@ impl Send {
         };
         let answer = match called.command {
             Some(Command::Template) => {
-                self.template_asked(&chatwoot, &channel, hint.conversation, &listed, id, &called.rest).await?
+                self.template_asked(task, &chatwoot, &channel, &listed, id, &called.rest).await?
             }
             Some(Command::State) => self.report(&chatwoot, &channel, &conversation).await?.say(self.clients.locale),
             Some(Command::Help) => command::help(self.clients.locale),
@@ -93,25 +94,33 @@ impl Send {
     /// earlier attempt wrote it and did not live to tell, it is not written again: it would be sent again.
     async fn template_asked(
         &self,
+        task: &Task<'_>,
         chatwoot: &Chatwoot,
         channel: &Channel,
-        conversation: ConversationId,
         listed: &[Listed],
         note: MessageId,
         typed: &str,
     ) -> Result<String, BridgeError> {
         let locale = self.clients.locale;
-        let (name, typed) = typed.split_once(char::is_whitespace).unwrap_or((typed, ""));
-        let all = self.offered(channel).await?;
-        let Some(template) = all.iter().find(|template| template.name.eq_ignore_ascii_case(name)) else {
-            let mut names: Vec<_> = all.into_iter().map(|template| template.name).collect();
-            names.dedup();
-            return Ok(Asked::Unknown { name: name.to_owned(), names }.say(locale));
+        let (called, typed) = typed.split_once(char::is_whitespace).unwrap_or((typed, ""));
+        let marked = listed.iter().find(|listed| listed.was_commanded_by(note)).map(|listed| listed.id);
+        let all = match (self.offered(channel).await, marked) {
+            (Ok(all), _) => all,
+            (Err(BridgeError::Graph(_) | BridgeError::Secret(_)), Some(_)) => {
+                return Ok(Asked::Written { name: called.to_owned() }.say(locale));
+            }
+            (Err(error), _) => {
+                let asked = withheld(&error).ok_or(error)?;
+                return Ok(asked.say(locale));
+            }
+        };
+        let Some(template) = named(&all, called) else {
+            return Ok(Asked::Unknown { name: called.to_owned(), names: names(&all) }.say(locale));
         };
         let wanted = template.values();
         let Some(values) = command::values(typed, wanted) else {
             return Ok(
-                Asked::Values { name: template.name.clone(), body: template.body.as_written(), wanted }.say(locale)
+                Asked::Values { name: name(template, &all), body: template.body.as_written(), wanted }.say(locale)
             );
         };
         let values: Vec<&str> = values.iter().map(String::as_str).collect();
@@ -120,16 +129,35 @@ impl Send {
             Err(fault) => return Ok(fault.say(locale).to_owned()),
         };
         let content = markup::to_markdown(&template.body.filled(&picked.body));
-        if !listed.iter().any(|listed| listed.was_commanded_by(note, &content)) {
+        let written = marked.or_else(|| unmarked(listed, note, &content).filter(|_| task.suspect));
+        let message = if let Some(message) = written {
+            message
+        } else {
             let message = NewMessage {
                 content: &content,
                 attributes: json!({ "lmotos_command": note }),
                 template: Some(template::params(&picked)),
                 ..NewMessage::default()
             };
-            chatwoot.create_message(conversation, message).await?;
-        }
-        Ok(Asked::Written { name: template.name.clone() }.say(locale))
+            chatwoot.create_message(task.hint.conversation, message).await?
+        };
+        self.pass_on_picked(task, message, picked).await?;
+        Ok(Asked::Written { name: name(template, &all) }.say(locale))
+    }
+
+    /// Tells of a template as its callback does, which comes once or never; and the answer behind it takes it out of what Chatwoot
+    /// shows whole.
+    async fn pass_on_picked(&self, task: &Task<'_>, message: MessageId, picked: Picked) -> Result<(), BridgeError> {
+        let hint = Hint {
+            template: Some(message),
+            picked: Some(Box::new(picked)),
+            message: Some(message),
+            ..task.hint.clone()
+        };
+        let dedup = format!("commanded:{}:{message}", hint.account);
+        let task = OutboundTask::HintV1(hint);
+        self.drain.queue.send(Letter::new(task.group(), dedup, &task)?).await?;
+        Ok(())
     }
 
     /// How a conversation stands: the window, the last messages, the number.
@@ -156,11 +184,13 @@ impl Send {
         let entries = self.clients.outbox.after(account, id, after).await?;
         let told = |message: &Listed| {
             let entry = entries.iter().find(|entry| entry.message == message.id);
-            Told {
-                written_at: message.created_at().unwrap_or(now),
-                begins: message.text().to_owned(),
-                outgoing: entry.map(|entry| entry.outgoing.clone()),
-            }
+            let written_at = message.created_at().unwrap_or(now);
+            let fate = match entry {
+                Some(entry) => Fate::Seen(entry.outgoing.clone()),
+                None if written_at < conversation.known_since - LATE => Fate::NotOurs,
+                None => Fate::Unseen,
+            };
+            Told { written_at, begins: message.text().to_owned(), fate }
         };
         let mut last: Vec<_> =
             listed.iter().rev().filter(|message| message.is_for_customer()).take(REPORTED).map(told).collect();
@@ -177,11 +207,56 @@ impl Send {
     }
 }
 
+/// The template that was called by its name, or by name and language. They come with the agents' language first.
+fn named<'a>(all: &'a [Template], called: &str) -> Option<&'a Template> {
+    let (name, language) = called.split_once(':').map_or((called, None), |(name, language)| (name, Some(language)));
+    all.iter().find(|template| {
+        template.name.eq_ignore_ascii_case(name)
+            && language.is_none_or(|language| template.language.eq_ignore_ascii_case(language))
+    })
+}
+
+/// How each may be called: by its name, and where there are several of that name by their languages, too.
+fn names(all: &[Template]) -> Vec<String> {
+    all.iter().map(|template| name(template, all)).collect()
+}
+
+fn name(template: &Template, all: &[Template]) -> String {
+    let several = all.iter().filter(|other| other.name == template.name).nth(1).is_some();
+    if several { format!("{}:{}", template.name, template.language) } else { template.name.clone() }
+}
+
+/// What is said where Meta's list cannot be had. Whoever asked wants to know now, and other commands stand behind this one.
+fn withheld(error: &BridgeError) -> Option<Asked> {
+    let asked = match error {
+        BridgeError::Graph(error) if error.is_unauthorized() => Asked::Forbidden,
+        BridgeError::Graph(error) => match error.class() {
+            Class::Transient { .. } | Class::Uncertain => Asked::NotNow,
+            Class::Permanent | Class::Poison => Asked::Forbidden,
+        },
+        BridgeError::Secret(_) => Asked::NotNow,
+        _ => return None,
+    };
+    tracing::warn!(%error, "an agent asked for a template, and Meta does not tell which there are");
+    Some(asked)
+}
+
+/// What an earlier attempt wrote on versions before 4.9, which keep no attributes: there the words tell. Commands are answered one
+/// after the other, so it stands behind the last answer.
+fn unmarked(listed: &[Listed], note: MessageId, content: &str) -> Option<MessageId> {
+    let is_answer = |listed: &&Listed| listed.source_id.as_deref().is_some_and(|id| id.starts_with(SOURCE));
+    let after = listed.iter().filter(is_answer).map(|listed| listed.id).fold(note, MessageId::max);
+    listed.iter().find(|listed| listed.id > after && listed.says_unmarked(content)).map(|listed| listed.id)
+}
+
 /// Whether a note is a command that may still be answered.
 fn is_open(message: &Listed, now: Timestamp) -> bool {
     message.command().is_some() && message.created_at().is_some_and(|at| now.since(at) <= LATE)
 }
 
+/// Begins the source id of every answer.
+const SOURCE: &str = "lmotos:command:";
+
 fn source_id(command: MessageId) -> String {
-    format!("lmotos:command:{command}")
+    format!("{SOURCE}{command}")
 }

@@ -3,22 +3,21 @@
 
 use std::time::Duration;
 
-use bridge::{BridgeError, remove_echo, tell};
+use bridge::{BridgeError, tell};
 use chatwoot::{Chatwoot, listing::Listed};
 use domain::{
-    Author, Channel, Class, Classify as _, CustomerId, Delivery, Identity, NO_CODE, Outgoing, Part, Reference,
-    Timestamp, Wamid,
+    Channel, Class, Classify as _, CustomerId, Identity, NO_CODE, Outgoing, Part, Reference, Timestamp, Wamid,
     channel::Hold,
     outgoing::Nature,
     pacing::Pair,
     template::{Fault, Picked},
     window::Advert,
-    words::Trouble,
+    words::{Line, Trouble},
 };
 use platform::Metric;
 use secrecy::SecretString;
 use serde_json::Value;
-use store::{Conversation, Entry, Link, Thread};
+use store::{Conversation, Entry, Thread};
 use tokio::time::{Instant, timeout_at};
 use whatsapp::{
     PAIR_LIMIT,
@@ -142,10 +141,7 @@ impl Send {
                 let nothing =
                     || if template { Trouble::Template { fault: Fault::Lost } } else { plan::nothing(message) };
                 self.put(entry, at, fail(refused.unwrap_or_else(nothing))).await?;
-                if turn.told_to_wait_at.take().is_some() {
-                    // The waiting is over, though not well, as the message itself says: the next time is news again.
-                    self.clients.conversations.waits_no_more(with.conversation).await?;
-                }
+                self.waited_in_vain(with, turn).await?;
                 return Ok(Looked::UpToDate);
             }
         };
@@ -164,24 +160,36 @@ impl Send {
         let mut token = self.clients.token(with.channel).await?;
         // What comes after still has to fit into the invocation.
         let limit = with.until.checked_sub(least_left(&plan::Piece::Text(String::new()))).unwrap_or(with.until);
-        let ready = timeout_at(limit, self.ready(with, piece, &mut token)).await;
-        let piece = match ready.unwrap_or(Err(NotUploaded::NotNow)) {
+        let ready = timeout_at(limit, self.ready(with, message, piece, &mut token)).await;
+        let piece = match ready.unwrap_or(Err(NotUploaded::NotNow { after: None })) {
             Ok(piece) => piece,
             Err(NotUploaded::Missing) if without_file(&part, now) < FILE_MISSING => {
-                return self.wait_for_file(entry, at).await;
+                return self.wait_for_file(with, turn, entry, at).await;
             }
             Err(NotUploaded::Unwell) if without_file(&part, now) < FILE_UNWELL => {
-                return self.wait_for_file(entry, at).await;
+                return self.wait_for_file(with, turn, entry, at).await;
             }
-            Err(NotUploaded::NotNow) => return self.wait(with, turn, entry, at, None).await,
+            Err(NotUploaded::NotNow { after }) => return self.wait(with, turn, entry, at, after).await,
             Err(never) => {
-                self.put(entry, at, fail(never.trouble())).await?;
+                let trouble = match never.trouble() {
+                    Trouble::FileUnreadable if template => Trouble::Template { fault: Fault::FileUnreadable },
+                    trouble => trouble,
+                };
+                self.put(entry, at, fail(trouble)).await?;
+                if part.without_file_since().is_some() {
+                    self.waited_in_vain(with, turn).await?;
+                }
                 return Ok(Looked::UpToDate);
             }
         };
         if let (Piece::File { id, .. }, Some(customer)) = (&piece, with.customer) {
             // So that it is found at Meta when the customer wants to be forgotten.
             self.clients.media.uploaded(customer, &with.channel.phone_number_id, id).await?;
+        }
+        // A file takes its time.
+        if let Some(trouble) = refusal(with, &part, None, &entry.outgoing, self.clients.clock.now()) {
+            self.put(entry, at, fail(trouble)).await?;
+            return Ok(Looked::UpToDate);
         }
         let attempt = part.attempt() + 1;
         let Some(body) = body(with, entry, at, attempt, &piece) else {
@@ -197,6 +205,7 @@ impl Send {
             });
         }
         let called = self.call(with, &body, &token).await;
+        let now = self.clients.clock.now();
         turn.sent(now);
         match called {
             Called::Accepted(accepted) => {
@@ -205,7 +214,8 @@ impl Send {
                 *entry = self.accepted(with, entry.clone(), at, attempt, accepted).await?;
                 self.advert_answered(with, now).await;
                 self.clients.conversations.sent(with.conversation, turn.pair).await?;
-                self.goes_on(with, turn).await;
+                let end = if part.without_file_since().is_some() { Line::FileCame } else { Line::SendingGoesOn };
+                self.goes_on(with, turn, end).await;
                 Ok(Looked::UpToDate)
             }
             Called::Never(trouble) => {
@@ -218,6 +228,8 @@ impl Send {
             Called::Uncertain => {
                 self.metrics.count(Metric::Uncertain);
                 self.put(entry, at, Part::Uncertain { attempt }).await?;
+                // Meta may count it.
+                self.clients.conversations.paced(with.conversation, turn.pair).await?;
                 Ok(Looked::UpToDate)
             }
             Called::TooFast { after } => {
@@ -233,16 +245,17 @@ impl Send {
     async fn ready(
         &self,
         with: &With<'_>,
+        message: &Listed,
         piece: &plan::Piece<'_>,
         token: &mut SecretString,
     ) -> Result<Piece, NotUploaded> {
         let (file, caption) = match piece {
             plan::Piece::Template(picked) => {
-                return match self.template(with, picked, token).await {
+                return match self.template(with, message, picked, token).await {
                     Err(NotUploaded::Unauthorized) => {
                         *token =
                             self.clients.renew_token(with.channel, token).await.ok_or(NotUploaded::Unauthorized)?;
-                        self.template(with, picked, token).await
+                        self.template(with, message, picked, token).await
                     }
                     ready => ready,
                 };
@@ -328,94 +341,6 @@ impl Send {
             tracing::warn!(%error, "that an advert's customer was answered was not noted");
         }
     }
-
-    /// Meta has the part. A status may have said so first, or may be waiting.
-    async fn accepted(
-        &self,
-        with: &With<'_>,
-        mut entry: Entry,
-        at: usize,
-        attempt: u32,
-        accepted: Accepted,
-    ) -> Result<Entry, BridgeError> {
-        let link = with.customer.map(|customer| Link {
-            wamid: accepted.wamid.clone(),
-            customer: customer.clone(),
-            account: entry.account,
-            conversation: entry.conversation,
-            message: entry.message,
-            author: Author::Business,
-            part: Some((at, attempt)),
-            early: None,
-        });
-        if let Err(error) =
-            remove_echo(&self.clients, with.chatwoot, with.channel, &accepted.wamid, entry.message).await
-        {
-            tracing::warn!(%error, "an echo of what was sent may stand beside it");
-        }
-        for _ in 0..8 {
-            let mut outgoing = entry.outgoing.clone();
-            outgoing.parts[at] = outgoing.parts[at].reported(Some(attempt), &accepted.wamid, Delivery::Accepted);
-            let link = link.as_ref().map(|link| (&self.clients.links, link));
-            match self.clients.outbox.save_linked(entry.with(outgoing), link).await? {
-                Ok(saved) => return self.with_early_status(saved, at, attempt, &accepted.wamid).await,
-                Err(theirs) => entry = theirs,
-            }
-        }
-        Err(store::StoreError::Contended.into())
-    }
-
-    async fn with_early_status(
-        &self,
-        entry: Entry,
-        at: usize,
-        attempt: u32,
-        wamid: &Wamid,
-    ) -> Result<Entry, BridgeError> {
-        let Some(early) = self.clients.links.early(wamid).await? else { return Ok(entry) };
-        let apply = |outgoing: &Outgoing| outgoing.reported(at, Some(attempt), wamid, early);
-        let changed = self.clients.outbox.change(entry.account, entry.conversation, entry.message, apply).await?;
-        Ok(changed.unwrap_or(entry))
-    }
-
-    /// Writes down that a part is being sent, if it still stands as it was seen. Otherwise somebody else sent it, or is about
-    /// to, and it must not be sent here.
-    async fn begin(&self, entry: &mut Entry, at: usize, seen: &Part, attempt: u32) -> Result<bool, BridgeError> {
-        for _ in 0..8 {
-            let mut outgoing = entry.outgoing.clone();
-            outgoing.parts[at] = Part::Sending { attempt, since: seen.waiting_since() };
-            match self.clients.outbox.save(entry.clone().with(outgoing)).await? {
-                Ok(saved) => {
-                    *entry = saved;
-                    return Ok(true);
-                }
-                Err(theirs) => *entry = theirs,
-            }
-            if entry.outgoing.parts.get(at) != Some(seen) {
-                return Ok(false);
-            }
-        }
-        Err(store::StoreError::Contended.into())
-    }
-
-    /// Writes a part down. What a status said meanwhile stands.
-    pub(crate) async fn put(&self, entry: &mut Entry, at: usize, part: Part) -> Result<(), BridgeError> {
-        for _ in 0..8 {
-            let mut outgoing = entry.outgoing.clone();
-            outgoing.parts[at] = part.clone();
-            match self.clients.outbox.save(entry.clone().with(outgoing)).await? {
-                Ok(saved) => {
-                    *entry = saved;
-                    return Ok(());
-                }
-                Err(theirs) => *entry = theirs,
-            }
-            if matches!(entry.outgoing.parts[at], Part::Accepted { .. }) {
-                return Ok(());
-            }
-        }
-        Err(store::StoreError::Contended.into())
-    }
 }
 
 /// The body of the call, whole before the part is written down as being sent; nothing if there is nobody to send to.
@@ -444,7 +369,8 @@ fn refusal(with: &With<'_>, part: &Part, hold: Option<Hold>, outgoing: &Outgoing
     }
     // Somebody known from elsewhere has no address here until they write here.
     let Some(thread) = with.thread.filter(|thread| thread.address.is_some()) else {
-        return Some(Trouble::NeverWrote);
+        let template = outgoing.nature == Nature::Template;
+        return Some(if template { Trouble::NoRecipient } else { Trouble::NeverWrote });
     };
     if outgoing.nature != Nature::Template && !thread.window.is_open(now) {
         return Some(match thread.window.start() {

@@ -1,6 +1,7 @@
 //! `outbound.fifo` into WhatsApp: a hint names a conversation, and `send` brings it up to date from Chatwoot's own list:
 //! agents' messages in order, each part at most once by itself, the outcome back on each message in words.
 
+mod adopt;
 mod barrier;
 mod commands;
 mod dispatch;
@@ -9,21 +10,23 @@ mod look;
 mod place;
 mod plan;
 mod receipts;
+mod record;
 mod template;
 mod turn;
 mod upload;
 mod voice;
 mod waiting;
 
-use std::{collections::BTreeSet, sync::atomic::AtomicI64, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use bridge::{BridgeError, Clients, Settings, StartError};
 use domain::{Class, Classify as _, Hint, MessageId, OutboundTask, SharedClock, Timestamp, template::Picked};
+use futures_util::future::join;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use platform::{Environment, Metric, Metrics};
 use queue::{DeadLetters, Drain, Queue, Record, Verdict, backoff};
-use receipts::Due;
+use receipts::{Due, Rests, due};
 use tokio::time::Instant;
 
 /// How often Chatwoot may refuse what a look asks of it before the hint is let go; `reconcile` gives new ones.
@@ -31,6 +34,9 @@ const REFUSALS: u32 = 12;
 
 /// How long a template's hint stays out of the way while its number cannot send: the hint that tells of the end stands behind it.
 const HELD: Duration = Duration::from_secs(300);
+
+/// How many records the event source takes at once (`BatchSize` in the template).
+const BATCH: usize = 10;
 
 /// From this receive of a hint on it is counted how often a message is in hand when the function ends without a word.
 const SUSPECT: u32 = 2;
@@ -41,8 +47,7 @@ pub struct Send {
     clients: Clients,
     drain: Drain,
     metrics: Metrics,
-    /// Until when no receipts are tried, in epoch milliseconds.
-    receipts_rest_until: AtomicI64,
+    receipts_rest: Rests,
     templates: template::Known,
 }
 
@@ -69,21 +74,38 @@ enum Looked {
     OutOfTime,
 }
 
+/// A batch as a whole.
+#[derive(Clone, Copy, Debug)]
+struct Batch {
+    /// When the invocation should have ended.
+    until: Instant,
+    /// Whether several conversations are in it.
+    shared: bool,
+    /// Whether it is full: what callbacks told of others may stand behind it.
+    full: bool,
+}
+
+/// What a look came to.
+struct Seen {
+    looked: Looked,
+    /// Messages whose values, as picked in a template, are still needed.
+    needed: BTreeSet<MessageId>,
+}
+
 /// What a look has to go by.
 struct Task<'a> {
     hint: Hint,
     /// Templates that callbacks told of.
     picked: Vec<(MessageId, Picked)>,
+    /// Whether nothing happened but that agents resolved the conversation.
+    only_resolves: bool,
     /// All messages that callbacks told of.
     messages: Vec<MessageId>,
     /// When the newest hint was given.
     hinted_at: Timestamp,
-    /// When the invocation should have ended.
-    until: Instant,
+    batch: Batch,
     /// Whether an earlier look may have ended without a word.
     suspect: bool,
-    /// Whether other conversations are in the same batch.
-    shared: bool,
     /// What of the customer's a look ticks.
     due: &'a Due,
 }
@@ -91,7 +113,7 @@ struct Task<'a> {
 /// Serves invocations until the process ends.
 pub async fn run(clock: SharedClock) -> Result<(), Error> {
     let send = &Send::from_env(Environment::process(), clock).await?;
-    send.clients.warm_up().await;
+    send.clients.warm_up(&send.drain.queue).await;
     lambda_runtime::run(service_fn(async |event: LambdaEvent<SqsEvent>| {
         let left = Timestamp::from_millis(i64::try_from(event.context.deadline).unwrap_or(i64::MAX));
         let left = left.since(send.clients.clock.now());
@@ -120,7 +142,7 @@ impl Send {
                 dead_letters: DeadLetters::new(sqs.clone(), dead_letters),
             },
             metrics: Metrics::new("send", stage),
-            receipts_rest_until: AtomicI64::default(),
+            receipts_rest: Rests::default(),
             templates: template::Known::default(),
             clients,
         })
@@ -129,10 +151,14 @@ impl Send {
     /// Works one batch off. `left` is the invocation's remaining time.
     pub async fn handle(&self, event: SqsEvent, left: Duration) -> SqsBatchResponse {
         let until = Instant::now() + left;
-        let shared = groups(&event) > 1;
-        let due = Due::default();
-        let drained = self.drain.run_groups(event, |records| self.group(records, until, shared, &due)).await;
-        self.tick(due, until).await;
+        let batch = Batch { until, shared: groups(&event) > 1, full: event.records.len() >= BATCH };
+        let (due, ticks) = due();
+        let drain = async {
+            let drained = self.drain.run_groups(event, |records| self.group(records, batch, &due)).await;
+            drop(due);
+            drained
+        };
+        let (drained, ()) = join(drain, self.tick(ticks, until)).await;
         self.metrics.add(Metric::Retried, drained.retried);
         self.metrics.add(Metric::Poisoned, drained.poisoned);
         self.metrics.emit(self.clients.clock.now());
@@ -140,25 +166,25 @@ impl Send {
     }
 
     /// What is no message has groups of its own.
-    async fn group(&self, records: Vec<Record>, until: Instant, shared: bool, due: &Due) -> Vec<Verdict> {
+    async fn group(&self, records: Vec<Record>, batch: Batch, due: &Due) -> Vec<Verdict> {
         let mut verdicts = Vec::new();
         let beside = |record: &&Record| {
             matches!(task(&record.body), Some(OutboundTask::TypingV1(_) | OutboundTask::CommandV1(_)))
         };
         for record in records.iter().take_while(beside) {
-            verdicts.push(self.beside(record, until, due).await);
+            verdicts.push(self.beside(record, batch, due).await);
             if matches!(verdicts.last(), Some(Verdict::Retry { .. })) {
                 return verdicts;
             }
         }
         let rest = records[verdicts.len()..].to_vec();
         if !rest.is_empty() {
-            verdicts.extend(self.conversation(rest, until, shared, due).await);
+            verdicts.extend(self.conversation(rest, batch, due).await);
         }
         verdicts
     }
 
-    async fn beside(&self, record: &Record, until: Instant, due: &Due) -> Verdict {
+    async fn beside(&self, record: &Record, batch: Batch, due: &Due) -> Verdict {
         let command = match task(&record.body) {
             Some(OutboundTask::TypingV1(typing)) => {
                 self.typing(&typing).await;
@@ -173,11 +199,11 @@ impl Send {
         let task = Task {
             hint,
             picked: Vec::new(),
+            only_resolves: false,
             messages: Vec::new(),
             hinted_at: record.sent_at,
-            until,
-            suspect: false,
-            shared: false,
+            batch: Batch { shared: false, full: false, ..batch },
+            suspect: record.receives >= SUSPECT,
             due,
         };
         let mut done = self.command(&task, command.message).await;
@@ -191,7 +217,7 @@ impl Send {
     }
 
     /// All hints of a batch for one conversation are one look.
-    async fn conversation(&self, records: Vec<Record>, until: Instant, shared: bool, due: &Due) -> Vec<Verdict> {
+    async fn conversation(&self, records: Vec<Record>, batch: Batch, due: &Due) -> Vec<Verdict> {
         let parsed: Vec<Option<Hint>> = records.iter().map(|record| hint(&record.body)).collect();
         if let Some(verdicts) = self.probes(&records).await {
             return verdicts;
@@ -203,12 +229,12 @@ impl Send {
         let hint = Hint { resolved_at, ..hint };
         let task = Task {
             picked: parsed.iter().flatten().filter_map(|hint| Some((hint.template?, *hint.picked.clone()?))).collect(),
+            only_resolves: parsed.iter().flatten().all(only_resolves),
             messages: parsed.iter().flatten().filter_map(|hint| hint.message).collect(),
             hinted_at: records.iter().map(|record| record.sent_at).max().unwrap_or_default(),
             hint,
-            until,
+            batch,
             suspect: records.iter().any(|record| record.receives >= SUSPECT),
-            shared,
             due,
         };
         self.metrics.add(Metric::Coalesced, records.len().saturating_sub(1));
@@ -217,9 +243,12 @@ impl Send {
             looked = Box::pin(self.look(&task)).await;
         }
         let first = &records[0];
+        let (looked, needed) = match looked {
+            Ok(Seen { looked, needed }) => (Ok(looked), Some(needed)),
+            Err(error) => (Err(error), None),
+        };
         let verdict = match looked {
-            // Nobody else knows what was picked in a template.
-            Ok(Looked::Held) if !task.picked.is_empty() => {
+            Ok(Looked::Held) if needed.as_ref().is_some_and(|needed| !needed.is_empty()) => {
                 Verdict::Retry { after: Some(backoff(first.receives, &first.id).min(HELD)) }
             }
             Ok(Looked::UpToDate | Looked::Held) => Verdict::Done,
@@ -232,13 +261,18 @@ impl Send {
             }
             Err(error) => self.failed(first, &task.hint, &error).await,
         };
-        let of = |(hint, record): (&Option<Hint>, &Record)| match hint {
+        let clock = parsed.iter().position(Option::is_some);
+        let of = |(at, (hint, record)): (usize, (&Option<Hint>, &Record))| match hint {
+            // One that waits is enough, and those that nobody else could replace. What stands behind them comes into the next batch.
+            Some(hint) if clock != Some(at) && needed.as_ref().is_some_and(|needed| !is_kept(hint, needed)) => {
+                Verdict::Done
+            }
             Some(_) => verdict,
             // Its turn comes when what stands before it is gone.
             None if barrier::is_probe(record) => Verdict::Retry { after: Some(Duration::ZERO) },
             None => Verdict::Poison { reason: "unreadable_task" },
         };
-        parsed.iter().zip(&records).map(of).collect()
+        parsed.iter().zip(&records).enumerate().map(of).collect()
     }
 
     /// A hint is never worth a dead letter: the conversation is watched, and gets new ones for a day.
@@ -264,6 +298,15 @@ impl Send {
             Class::Poison => Verdict::Poison { reason: "unusable_item" },
         }
     }
+}
+
+fn only_resolves(hint: &Hint) -> bool {
+    hint.resolved_at.is_some() && hint.message.is_none() && hint.template.is_none()
+}
+
+/// Whether a hint says what no look could find out: what was picked in a template, or that the conversation was resolved.
+fn is_kept(hint: &Hint, needed: &BTreeSet<MessageId>) -> bool {
+    hint.resolved_at.is_some() || hint.template.is_some_and(|message| needed.contains(&message))
 }
 
 /// How many conversations a batch is about.

@@ -1,21 +1,23 @@
 //! One look at a conversation: what agents wrote since the last settled message, in order, against what the outbox knows.
 //! Lost, doubled and swapped callbacks, and the Retry button, all come down to this.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 
 use bridge::{BridgeError, tell};
-use chatwoot::{Chatwoot, ChatwootError, Party, listing::Listed};
+use chatwoot::{Chatwoot, ChatwootError, listing::Listed};
 use domain::{
-    Channel, ConversationId, CustomerId, Identity, Locale, MessageId, Outcome, Outgoing, Part, Timestamp, WaId,
+    Channel, Locale, MessageId, Outcome, Outgoing, Part, Timestamp,
     outgoing::{Mark, Nature},
-    pacing::Pair,
     words::Trouble,
 };
 use platform::Metric;
 use store::{Conversation, Entry, Found, Reach};
 
 use crate::{
-    Looked, Send, Task,
+    Looked, Seen, Send, Task,
     dispatch::With,
     plan::{self, plan},
     receipts::heard,
@@ -34,7 +36,7 @@ const SKEW: Duration = Duration::from_millis(250);
 const UNSETTLED: Duration = Duration::from_secs(600);
 
 /// How long a failed message may be retried: Chatwoot offers it for a day.
-const RETRIABLE: Duration = Duration::from_secs(25 * 3600);
+pub(crate) const RETRIABLE: Duration = Duration::from_secs(25 * 3600);
 
 /// How often the function may end without a word with the same message in hand.
 const DEATHS: u32 = 3;
@@ -43,14 +45,16 @@ const DEATHS: u32 = 3;
 pub(crate) struct Row {
     pub(crate) message: Listed,
     pub(crate) entry: Option<Entry>,
+    /// Whether the table does not know it like this yet.
+    is_news: bool,
 }
 
 impl Send {
-    pub(crate) async fn look(&self, task: &Task<'_>) -> Result<Looked, BridgeError> {
+    pub(crate) async fn look(&self, task: &Task<'_>) -> Result<Seen, BridgeError> {
         let hint = &task.hint;
         let Some(channel) = self.clients.channels.get(&hint.channel).await? else {
             tracing::error!(channel.id = %hint.channel, "a hint names a channel that does not exist");
-            return Ok(Looked::UpToDate);
+            return Ok(Seen::all());
         };
         let channel = match channel.hold(self.clients.clock.now()) {
             // The number may be connected again since this was read.
@@ -62,7 +66,11 @@ impl Send {
         let only_looks = task.picked.is_empty() && hint.resolved_at.is_none();
         if only_looks && looked_at.is_some_and(|at| at > task.hinted_at + SKEW) {
             self.metrics.count(Metric::Coalesced);
-            return Ok(Looked::UpToDate);
+            return Ok(Seen::all());
+        }
+        if known.is_none() && task.only_resolves {
+            // Nothing of it was ever ours to tick.
+            return Ok(Seen::all());
         }
         let chatwoot = self.clients.chatwoot(channel.account).await?;
         let (conversation, erased) = match known {
@@ -72,7 +80,7 @@ impl Send {
             }
             known => match self.adopt(task, &chatwoot, &channel, known).await? {
                 Some(adopted) => adopted,
-                None => return Ok(Looked::UpToDate),
+                None => return Ok(Seen::all()),
             },
         };
         self.bring_up_to_date(task, &chatwoot, &channel, &conversation, erased).await
@@ -85,11 +93,11 @@ impl Send {
         channel: &Channel,
         conversation: &Conversation,
         erased: bool,
-    ) -> Result<Looked, BridgeError> {
+    ) -> Result<Seen, BridgeError> {
         let listed_at = self.clients.clock.now();
         let oldest = conversation.known_since - LATE;
         let listed = match chatwoot.messages(conversation.conversation, conversation.settled, oldest).await {
-            Err(ChatwootError::Gone) => return Ok(Looked::UpToDate),
+            Err(ChatwootError::Gone) => return Ok(Seen::all()),
             listed => listed?,
         };
         // Read after the list: whatever the list shows of our own doing stands in the outbox by now.
@@ -104,8 +112,15 @@ impl Send {
                 Reach::Lost => customer = None,
             }
         }
-        let with =
-            With { chatwoot, channel, conversation, customer, thread: thread.as_ref(), erased, until: task.until };
+        let with = With {
+            chatwoot,
+            channel,
+            conversation,
+            customer,
+            thread: thread.as_ref(),
+            erased,
+            until: task.batch.until,
+        };
         let mut turn = Turn::begin(task, conversation);
         let mut untold = None;
         for at in 0..rows.len() {
@@ -121,7 +136,7 @@ impl Send {
                     .rounds
                     .watch(&channel.phone_number_id, conversation.account, conversation.conversation)
                     .await?;
-                return looked;
+                return Ok(Seen { looked: looked?, needed: needed(task, &rows[at..]) });
             }
             // An agent who cannot be told must not stop what comes after.
             if let Err(error) = self.show_row(&with, &mut rows[at], listed_at).await {
@@ -146,7 +161,7 @@ impl Send {
             heard: settled.iter().rev().find_map(|row| heard(&row.message)),
         };
         self.clients.conversations.looked(conversation, listed_at, &found).await?;
-        Ok(Looked::UpToDate)
+        Ok(Seen::all())
     }
 
     async fn row(
@@ -168,7 +183,8 @@ impl Send {
             let changed = self.clients.outbox.change(entry.account, entry.conversation, entry.message, retried).await?;
             *entry = changed.unwrap_or_else(|| entry.clone());
         }
-        if entry.is_new() && row.message.quotes() != (None, None) {
+        let unquoted = entry.outgoing.quote.is_none() && entry.outgoing.is_untried();
+        if unquoted && entry.outgoing.next_part().is_some() && row.message.quotes() != (None, None) {
             entry.outgoing.quote = self.quote(with, &row.message).await?;
         }
         if entry.is_new() && entry.outgoing.next_part().is_none() {
@@ -185,10 +201,8 @@ impl Send {
                 None
             }
             Sort::Template(picked) => {
-                // Also what a look before the callback refused as words.
-                if entry.outgoing.nature != Nature::Template && entry.outgoing.is_untried() {
-                    entry.outgoing = entry.outgoing.clone().as_template();
-                }
+                // Also what a look before the callback refused as words, or for want of values.
+                entry.outgoing = entry.outgoing.clone().picked(picked.is_some() && is_young(&row.message, listed_at));
                 picked
             }
         };
@@ -248,6 +262,7 @@ impl Send {
         let locale = self.clients.locale;
         let row = |message: Listed| {
             let known = entries.remove(&message.id);
+            let before = known.as_ref().map(|known| known.outgoing.clone());
             let new = || {
                 let written_at = message.created_at().unwrap_or(listed_at);
                 // Agents' messages from before the bridge looked after the conversation are not ours to judge.
@@ -256,96 +271,25 @@ impl Send {
                     ours.then(|| first_sight(&message, task, locale, listed_at.since(written_at), listed_at))?;
                 Some(Entry::new(account, id, message.id, conversation.customer.clone(), outgoing))
             };
-            let entry = known.or_else(new);
-            Row { message, entry }
+            let mut entry = known.or_else(new);
+            if let Some(entry) = &mut entry {
+                entry.outgoing = told(task, &message, entry.outgoing.clone(), listed_at);
+            }
+            let is_news = entry.as_ref().map(|entry| &entry.outgoing) != before.as_ref();
+            Row { message, entry, is_news }
         };
         Ok(listed.into_iter().map(row).collect())
     }
 
-    /// Writes down what was seen but not reached, so that it does not count as late when its turn comes.
+    /// Writes down what was seen but not reached, so that it does not count as late when its turn comes, and so that nothing
+    /// callbacks told of it is asked for again.
     async fn register(&self, rows: &[Row]) -> Result<(), BridgeError> {
-        for entry in rows.iter().filter_map(|row| row.entry.as_ref()).filter(|entry| entry.is_new()) {
+        for entry in rows.iter().filter(|row| row.is_news).filter_map(|row| row.entry.as_ref()) {
             // Somebody else's entry is as good.
             let _ = self.clients.outbox.save(entry.clone()).await?;
         }
         Ok(())
     }
-
-    /// Meets a conversation the bridge did not make: begun by an agent, merged, or older than the bridge. It is resolved by
-    /// our own id, then the phone; never by guessing.
-    pub(crate) async fn adopt(
-        &self,
-        task: &Task<'_>,
-        chatwoot: &Chatwoot,
-        channel: &Channel,
-        known: Option<Conversation>,
-    ) -> Result<Option<(Conversation, bool)>, BridgeError> {
-        let Some(party) = chatwoot.party(task.hint.conversation).await? else { return Ok(None) };
-        if party.inbox.is_some_and(|inbox| inbox != channel.inbox) {
-            tracing::warn!(channel.id = %channel.phone_number_id, "a hint names a conversation of another inbox");
-            return Ok(None);
-        }
-        let (customer, erased) = self.customer(channel, task.hint.conversation, &party).await?;
-        let now = self.clients.clock.now();
-        let known = known.unwrap_or(Conversation {
-            account: task.hint.account,
-            conversation: task.hint.conversation,
-            channel: channel.phone_number_id.clone(),
-            customer: None,
-            // As far as the bridge has been looking after the channel, what agents wrote is ours to send, or to say why not.
-            known_since: channel.since.unwrap_or(now).max(now - RETRIABLE),
-            settled: None,
-            looked_at: None,
-            told_to_wait_at: None,
-            pair: Pair::default(),
-            seen: None,
-            heard: None,
-            ticked: None,
-        });
-        let adopted = Conversation { customer, ..known };
-        self.clients.conversations.adopt(&adopted).await?;
-        Ok(Some((adopted, erased)))
-    }
-
-    /// Whose conversation it is, and whether they are being erased, or were, and have not written again since.
-    async fn customer(
-        &self,
-        channel: &Channel,
-        conversation: ConversationId,
-        party: &Party,
-    ) -> Result<(Option<CustomerId>, bool), BridgeError> {
-        let customers = &self.clients.customers;
-        let known = self.known(channel, party).await?;
-        let erased = self.is_erased(known.as_ref(), party.contact.as_ref()).await?;
-        let contact = party.contact.as_ref().filter(|_| known.is_none() && !erased);
-        let Some((contact, phone)) = contact.and_then(|contact| Some((contact, contact.phone_number.as_deref()?)))
-        else {
-            return Ok((known, erased));
-        };
-        // Nobody we know: an agent begins. What they answer belongs into this conversation.
-        let identity = by_phone(phone);
-        let customer = customers.identify(channel.account, &identity, self.clients.clock.now()).await?;
-        customers.touch(&customer, &channel.phone_number_id, &identity, None, None).await?;
-        self.clients.conversations.bind(customers, &customer, channel, contact.id, conversation).await?;
-        Ok((Some(customer), false))
-    }
-
-    async fn known(&self, channel: &Channel, party: &Party) -> Result<Option<CustomerId>, BridgeError> {
-        let customers = &self.clients.customers;
-        let Some(contact) = &party.contact else { return Ok(None) };
-        for id in [&party.source_id, &contact.identifier].into_iter().flatten() {
-            let customer = CustomerId::new(id);
-            if customers.is_ours(&customer).await? {
-                return Ok(Some(customer));
-            }
-        }
-        let Some(phone) = &contact.phone_number else { return Ok(None) };
-        Ok(customers.find(channel.account, &by_phone(phone)).await?)
-    }
-}
-
-fn by_phone(phone: &str) -> Identity {
-    Identity { phone: Some(WaId::new(phone.trim_start_matches('+'))), ..Identity::default() }
 }
 
 /// A failed callback of Chatwoot's marks a message failed that is with the customer, or puts its own words over ours; the
@@ -374,6 +318,36 @@ async fn correct(
         }
     }
     Ok(())
+}
+
+impl Seen {
+    /// There is nothing left to do.
+    fn all() -> Self {
+        Self { looked: Looked::UpToDate, needed: BTreeSet::new() }
+    }
+}
+
+/// The templates that still have to go out.
+fn needed(task: &Task<'_>, rows: &[Row]) -> BTreeSet<MessageId> {
+    let waits = |row: &&Row| row.entry.as_ref().is_some_and(|entry| entry.outgoing.next_part().is_some());
+    let picked = |id: &MessageId| task.picked.iter().any(|(picked, _)| picked == id);
+    rows.iter().filter(waits).map(|row| row.message.id).filter(picked).collect()
+}
+
+/// Whether a message may still be sent by itself.
+fn is_young(message: &Listed, now: Timestamp) -> bool {
+    message.created_at().is_none_or(|at| now.since(at) <= LATE)
+}
+
+/// The message as the callbacks of this batch tell of it: whether it is a template.
+fn told(task: &Task<'_>, message: &Listed, outgoing: Outgoing, now: Timestamp) -> Outgoing {
+    if task.picked.iter().any(|(id, _)| *id == message.id) {
+        return outgoing.picked(is_young(message, now));
+    }
+    match outgoing.nature {
+        Nature::Unsorted if task.messages.contains(&message.id) => Outgoing { nature: Nature::Plain, ..outgoing },
+        Nature::Unsorted | Nature::Plain | Nature::Template => outgoing,
+    }
 }
 
 fn first_sight(message: &Listed, task: &Task<'_>, locale: Locale, late: Duration, now: Timestamp) -> Outgoing {

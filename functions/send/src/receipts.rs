@@ -1,22 +1,26 @@
 //! What the customer sees of an agent who reads and types: blue ticks once there is an answer, or nothing more to answer, and
-//! that somebody is typing. Niceties: each is tried once and briefly, after all messages, and what fails is no error.
+//! that somebody is typing. Niceties: each is tried briefly, beside all messages, and what fails is no error.
 
 use std::{
-    sync::{Mutex, PoisonError, atomic::Ordering},
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use bridge::BridgeError;
 use chatwoot::listing::Listed;
-use domain::{Channel, Class, Classify as _, MessageId, Part, Timestamp, Typing, Wamid, window};
-use futures_util::future::join_all;
+use domain::{Channel, Class, Classify as _, MessageId, Part, PhoneNumberId, Timestamp, Typing, Wamid, window};
+use futures_util::{StreamExt as _, stream};
 use store::{Conversation, Heard};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::{
+    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    time::{Instant, timeout, timeout_at},
+};
 
 use crate::{Send, Task, dispatch::With, look::Row};
 
-/// What all ticks of a batch together may take: the next messages of a conversation wait behind them.
-const TICKS: Duration = Duration::from_secs(2);
+/// What a tick may take: the end of the batch waits for it.
+const TICK: Duration = Duration::from_secs(2);
 
 /// What looking for what to tick may take, where somebody types.
 const TYPING: Duration = Duration::from_secs(5);
@@ -24,19 +28,44 @@ const TYPING: Duration = Duration::from_secs(5);
 /// Meta shows typing for 25 s; one that is told of later than this may have ended long ago.
 const STALE: Duration = Duration::from_secs(20);
 
-/// After a call that was not answered in time none is made for so long.
+/// After a call of a number's that did not go through, none is made for it for so long.
 const REST: Duration = Duration::from_secs(60);
 
-/// Ticks that are due.
+/// Numbers for which no receipts are tried for now, each until then.
 #[derive(Debug, Default)]
-pub(crate) struct Due(Mutex<Vec<Tick>>);
+pub(crate) struct Rests(Mutex<HashMap<PhoneNumberId, Timestamp>>);
+
+impl Rests {
+    fn begin(&self, number: &PhoneNumberId, now: Timestamp) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(number.clone(), now + REST);
+    }
+
+    fn holds(&self, number: &PhoneNumberId, now: Timestamp) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(number).is_some_and(|until| now < *until)
+    }
+}
+
+/// Where looks put the ticks that are due.
+#[derive(Debug)]
+pub(crate) struct Due(UnboundedSender<Tick>);
+
+/// Where they come out.
+pub(crate) type Ticks = UnboundedReceiver<Tick>;
+
+/// A way for ticks that lasts for a batch.
+pub(crate) fn due() -> (Due, Ticks) {
+    let (due, ticks) = unbounded_channel();
+    (Due(due), ticks)
+}
 
 #[derive(Debug)]
-struct Tick {
+pub(crate) struct Tick {
     channel: Channel,
     conversation: Conversation,
     message: MessageId,
     wamid: Wamid,
+    /// When the conversation was resolved, if it was.
+    resolved_at: Option<Timestamp>,
 }
 
 impl Due {
@@ -48,7 +77,7 @@ impl Due {
         }
         let out = |row: &&Row| row.message.is_answer() && row.parts().iter().any(|part| part.wamid().is_some());
         let answer = rows.iter().rev().find(out).map(|row| row.message.id);
-        let resolved_at = task.hint.resolved_at;
+        let resolved_at = task.hint.resolved_at.max(with.conversation.resolved_at);
         if answer.is_none() && resolved_at.is_none() {
             return;
         }
@@ -58,16 +87,16 @@ impl Due {
         let listed = rows.iter().rev().filter_map(|row| heard(&row.message));
         let last = listed.chain(with.conversation.heard.clone()).find(seen);
         let Some(last) = last.filter(|last| with.conversation.ticked < Some(last.message)) else { return };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Tick {
+        let tick = Tick {
             channel: with.channel.clone(),
             conversation: with.conversation.clone(),
             message: last.message,
             wamid: last.wamid,
-        });
-    }
-
-    fn take(self) -> Vec<Tick> {
-        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+            resolved_at,
+        };
+        if self.0.send(tick).is_err() {
+            tracing::info!("a tick came after its batch; the next look makes it");
+        }
     }
 }
 
@@ -77,24 +106,38 @@ pub(crate) fn heard(message: &Listed) -> Option<Heard> {
 }
 
 impl Send {
-    /// Ticks what is due, all at once.
-    pub(crate) async fn tick(&self, due: Due, until: Instant) {
-        let ticks = due.take();
-        let until = until.min(Instant::now() + TICKS);
-        let all = join_all(ticks.iter().map(|due| async {
-            self.mark_read(&due.channel, &due.conversation, due.message, &due.wamid, false).await;
-        }));
-        if timeout_at(until, all).await.is_err() {
-            self.rest();
+    /// Ticks what is due as it comes: one conversation's ticks wait for no other's messages, and its messages for no tick.
+    pub(crate) async fn tick(&self, mut due: Ticks, until: Instant) {
+        stream::poll_fn(|context| due.poll_recv(context))
+            .for_each_concurrent(None, |tick| async move {
+                let until = until.min(Instant::now() + TICK);
+                let marked = self.mark_read(&tick.channel, &tick.conversation, tick.message, &tick.wamid, false);
+                let made = timeout_at(until, marked).await.unwrap_or_else(|_| {
+                    self.receipts_rest.begin(&tick.channel.phone_number_id, self.clients.clock.now());
+                    false
+                });
+                if !made {
+                    self.owe(&tick).await;
+                }
+            })
+            .await;
+    }
+
+    /// The next look makes up for a tick that an answer asked for; that a conversation was resolved it would not know.
+    async fn owe(&self, Tick { conversation, resolved_at, .. }: &Tick) {
+        let Some(resolved_at) = resolved_at.filter(|at| conversation.resolved_at < Some(*at)) else { return };
+        if let Err(error) = self.clients.conversations.owes_ticks(conversation, resolved_at).await {
+            tracing::info!(%error, "a tick that is owed was not noted; the next answer makes it");
         }
     }
 
-    /// Shows that an agent is typing, unless it is too late for that or the customer has nothing unanswered to look at.
+    /// Shows that an agent is typing, unless it is too late for that, the text is out already, or the customer wrote nothing lately
+    /// to show it under. It is shown after an answer, too: more of it is coming.
     pub(crate) async fn typing(&self, typing: &Typing) {
         match timeout(TYPING, self.show_typing(typing)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::info!(%error, "that an agent is typing was not shown"),
-            Err(_) => self.rest(),
+            Err(_) => self.receipts_rest.begin(&typing.channel, self.clients.clock.now()),
         }
     }
 
@@ -102,7 +145,7 @@ impl Send {
         let now = self.clients.clock.now();
         let channel = self.clients.channels.get(&typing.channel).await?;
         let Some(channel) = channel.filter(|channel| channel.shows_typing(now)) else { return Ok(()) };
-        if now.since(typing.at) > STALE || self.rests(now) {
+        if now.since(typing.at) > STALE || self.receipts_rest.holds(&typing.channel, now) {
             return Ok(());
         }
         let known = self.clients.conversations.get(typing.account, typing.conversation).await?;
@@ -123,7 +166,8 @@ impl Send {
         Ok(())
     }
 
-    /// One call, and a note that it was made whatever came of it: the next answer ticks this message, too.
+    /// One call, and a note that Meta answered it; tells whether it did. What was missed is made at the next look, or with the next
+    /// answer, since Meta ticks all that came before, too.
     async fn mark_read(
         &self,
         channel: &Channel,
@@ -131,15 +175,17 @@ impl Send {
         message: MessageId,
         wamid: &Wamid,
         typing: bool,
-    ) {
-        if self.rests(self.clients.clock.now()) {
-            return;
+    ) -> bool {
+        let number = &channel.phone_number_id;
+        if self.receipts_rest.holds(number, self.clients.clock.now()) {
+            return false;
         }
-        let Ok(token) = self.clients.token(channel).await else { return };
-        if let Err(error) = self.clients.graph.mark_read(&channel.phone_number_id, &token, wamid, typing).await {
-            tracing::info!(%error, channel.id = %channel.phone_number_id, "a message was not shown as read");
+        let Ok(token) = self.clients.token(channel).await else { return false };
+        if let Err(error) = self.clients.graph.mark_read(number, &token, wamid, typing).await {
+            tracing::info!(%error, channel.id = %number, "a message was not shown as read");
             if matches!(error.class(), Class::Transient { .. }) {
-                self.rest();
+                self.receipts_rest.begin(number, self.clients.clock.now());
+                return false;
             }
         }
         if conversation.ticked < Some(message)
@@ -147,15 +193,7 @@ impl Send {
         {
             tracing::info!(%error, "a tick was not noted; it is made once more");
         }
-    }
-
-    fn rest(&self) {
-        let until = self.clients.clock.now() + REST;
-        self.receipts_rest_until.store(until.as_millis(), Ordering::Relaxed);
-    }
-
-    fn rests(&self, now: Timestamp) -> bool {
-        now.as_millis() < self.receipts_rest_until.load(Ordering::Relaxed)
+        true
     }
 }
 

@@ -39,6 +39,12 @@ const CALLBACK: Duration = Duration::from_secs(60);
 /// When to look for it again.
 const SOON: Duration = Duration::from_secs(2);
 
+/// How long a message without a callback waits for Meta's list of templates; then it goes out as the words it is.
+const UNTOLD: Duration = Duration::from_secs(600);
+
+/// When to ask Meta for the list again.
+const NOT_SO_SOON: Duration = Duration::from_secs(20);
+
 /// What a message turned out to be.
 pub(crate) enum Sort {
     /// Words, files, whatever else.
@@ -72,28 +78,36 @@ impl Send {
         if let Some((_, picked)) = task.picked.iter().find(|(id, _)| *id == message.id) {
             return Ok(Sort::Template(Some(picked.clone())));
         }
-        if entry.outgoing.next_part().is_none() {
+        if entry.outgoing.next_part().is_none() || entry.outgoing.nature == Nature::Plain {
             return Ok(Sort::Plain);
         }
-        match entry.outgoing.nature {
-            Nature::Template => return Ok(Sort::Template(self.still_shown(with, message.id).await?.flatten())),
-            Nature::Unsorted if with.channel.has_templates() && !task.messages.contains(&message.id) => {}
-            Nature::Unsorted | Nature::Plain => return Ok(Sort::Plain),
+        let now = self.clients.clock.now();
+        let age = message.created_at().map_or(CALLBACK, |at| now.since(at));
+        let asked = now.since(entry.outgoing.asked_at);
+        if task.batch.full && age.min(asked) < CALLBACK {
+            // Its callback may stand in the queue behind these.
+            return Ok(Sort::Later(Duration::ZERO));
         }
+        let is_template = entry.outgoing.nature == Nature::Template;
         match self.still_shown(with, message.id).await? {
             Some(Some(picked)) => return Ok(Sort::Template(Some(picked))),
+            // What Retry told is on its way.
+            _ if is_template && asked < CALLBACK => return Ok(Sort::Later(SOON)),
+            _ if is_template => return Ok(Sort::Template(None)),
             Some(None) => return Ok(Sort::Plain),
+            None if !with.channel.has_templates() => return Ok(Sort::Plain),
             None => {}
         }
-        let templates = match self.described(with.channel, None, &mut self.clients.token(with.channel).await?).await {
+        let mut token = self.clients.token(with.channel).await?;
+        let templates = match self.described(with.channel, None, &mut token, FRESH).await {
             Ok(templates) => templates,
             Err(error) => {
                 tracing::warn!(%error, "a message without a callback may be a template, and Meta does not tell");
-                return Ok(Sort::Plain);
+                let waits = if matches!(error.class(), Class::Permanent | Class::Poison) { CALLBACK } else { UNTOLD };
+                return Ok(if asked < waits { Sort::Later(NOT_SO_SOON) } else { Sort::Plain });
             }
         };
         let like: Vec<_> = templates.iter().filter(|template| template.body.reads_like(message.text())).collect();
-        let age = message.created_at().map_or(CALLBACK, |at| self.clients.clock.now().since(at));
         Ok(match like.as_slice() {
             [] => Sort::Plain,
             _ if age < CALLBACK => Sort::Later(SOON),
@@ -110,18 +124,20 @@ impl Send {
         }
     }
 
-    /// The account's templates of a name, or all of them.
+    /// The account's templates of a name, or all of them, as Meta told them within that time. If it does not tell now, what it
+    /// told before counts.
     async fn described(
         &self,
         channel: &Channel,
         name: Option<&str>,
         token: &mut SecretString,
+        fresh: Duration,
     ) -> Result<Vec<Template>, GraphError> {
         let key = (channel.waba_id.to_string(), name.map(str::to_owned));
         let now = self.clients.clock.now();
         let cached = self.templates.lock().get(&key).cloned();
-        if let Some(seen) = cached.filter(|seen| now.since(seen.at) < FRESH) {
-            return Ok(seen.templates);
+        if let Some(seen) = cached.as_ref().filter(|seen| now.since(seen.at) < fresh) {
+            return Ok(seen.templates.clone());
         }
         let mut listed = self.clients.graph.templates(&channel.waba_id, name, token).await;
         if listed.as_ref().is_err_and(GraphError::is_unauthorized)
@@ -130,7 +146,14 @@ impl Send {
             *token = renewed;
             listed = self.clients.graph.templates(&channel.waba_id, name, token).await;
         }
-        let templates: Vec<Template> = listed?.into_iter().map(|listed| listed.template).collect();
+        let listed = match (listed, cached) {
+            (Err(error), Some(seen)) if !error.is_unauthorized() => {
+                tracing::warn!(%error, "Meta does not list its templates; they are taken as they were");
+                return Ok(seen.templates);
+            }
+            (listed, _) => listed?,
+        };
+        let templates: Vec<Template> = listed.into_iter().map(|listed| listed.template).collect();
         if !templates.is_empty() {
             self.templates.lock().insert(key, Seen { at: now, templates: templates.clone() });
         }
@@ -140,7 +163,7 @@ impl Send {
     /// The templates an agent may name: by name, those in the agents' language first.
     pub(crate) async fn offered(&self, channel: &Channel) -> Result<Vec<Template>, BridgeError> {
         let mut token = self.clients.token(channel).await?;
-        let mut found = self.described(channel, None, &mut token).await?;
+        let mut found = self.described(channel, None, &mut token, FRESH).await?;
         found.retain(Template::is_offered);
         found.sort_by_key(|template| (template.name.clone(), !self.is_spoken(template), template.language.clone()));
         Ok(found)
@@ -154,23 +177,18 @@ impl Send {
     pub(crate) async fn template(
         &self,
         with: &With<'_>,
+        message: &Listed,
         picked: &Picked,
         token: &mut SecretString,
     ) -> Result<Piece, NotUploaded> {
         let never = |fault| NotUploaded::Never(Trouble::Template { fault });
-        let found =
-            self.described(with.channel, Some(&picked.name), token).await.map_err(|error| match error.class() {
-                _ if error.is_unauthorized() => NotUploaded::Unauthorized,
-                Class::Transient { .. } | Class::Uncertain => NotUploaded::NotNow,
-                Class::Permanent | Class::Poison => {
-                    NotUploaded::Never(Trouble::Refused { code: error.code().unwrap_or(domain::NO_CODE) })
-                }
-            })?;
-        let template = match &picked.language {
-            Some(language) => found.iter().find(|template| template.language == *language),
-            None => found.iter().find(|template| self.is_spoken(template)).or(found.first()),
-        };
-        let filled = template.ok_or(never(Fault::Missing))?.fill(picked).map_err(never)?;
+        let mut found = self.named(with, picked, token, FRESH).await?;
+        if self.meant(&found, picked, message).is_none() {
+            // It may have been approved a moment ago.
+            found = self.named(with, picked, token, Duration::ZERO).await?;
+        }
+        let template = self.meant(&found, picked, message).ok_or(never(Fault::Missing))?;
+        let filled = template.fill(picked).map_err(never)?;
         if filled.category == Category::Marketing && self.is_opted_out(with).await? {
             return Err(never(Fault::OptedOut));
         }
@@ -178,11 +196,38 @@ impl Send {
         Ok(Piece::Template(templates::compose(&filled, file.as_ref())))
     }
 
+    async fn named(
+        &self,
+        with: &With<'_>,
+        picked: &Picked,
+        token: &mut SecretString,
+        fresh: Duration,
+    ) -> Result<Vec<Template>, NotUploaded> {
+        self.described(with.channel, Some(&picked.name), token, fresh).await.map_err(|error| match error.class() {
+            _ if error.is_unauthorized() => NotUploaded::Unauthorized,
+            Class::Transient { after } => NotUploaded::NotNow { after },
+            Class::Uncertain => NotUploaded::NotNow { after: None },
+            Class::Permanent | Class::Poison => NotUploaded::Never(Trouble::Template { fault: Fault::Unlisted }),
+        })
+    }
+
+    /// The template an agent means: in the language that was picked. Where none was, of those that can be sent the one the message
+    /// reads like, or one in the agents' language.
+    fn meant<'a>(&self, found: &'a [Template], picked: &Picked, message: &Listed) -> Option<&'a Template> {
+        if let Some(language) = &picked.language {
+            return found.iter().find(|template| template.language == *language);
+        }
+        let approved = found.iter().filter(|template| template.is_offered());
+        let mut like = approved.clone().filter(|template| template.body.reads_like(message.text()));
+        let mut spoken = approved.clone().filter(|template| self.is_spoken(template));
+        like.next().or(spoken.next()).or(approved.clone().next()).or(found.first())
+    }
+
     async fn is_opted_out(&self, with: &With<'_>) -> Result<bool, NotUploaded> {
         let Some(customer) = with.customer else { return Ok(false) };
         self.clients.profiles.wants_no_marketing(customer).await.map_err(|error| {
             tracing::warn!(%error, "whether a customer wants marketing cannot be told; the template waits");
-            NotUploaded::NotNow
+            NotUploaded::NotNow { after: None }
         })
     }
 

@@ -28,7 +28,7 @@ impl Turn {
             pair: conversation.pair,
             told_to_wait_at: conversation.told_to_wait_at,
             sent: false,
-            ends: task.shared.then(|| Instant::now() + LONGEST),
+            ends: task.batch.shared.then(|| Instant::now() + LONGEST),
         }
     }
 
@@ -50,8 +50,7 @@ impl Send {
     pub(crate) async fn pace(&self, with: &With<'_>, turn: &Turn) -> Result<Option<Duration>, BridgeError> {
         let mut wait = turn.pair.wait(self.clients.clock.now());
         if wait.is_zero() {
-            let place = self.clients.paces.place(&with.channel.phone_number_id).await?;
-            wait = with.channel.mode.wait(place);
+            wait = self.clients.paces.wait(&with.channel.phone_number_id, with.channel.mode.per_second()).await?;
         }
         if wait.is_zero() {
             return Ok(None);

@@ -1,8 +1,11 @@
 //! An agent's file from Chatwoot to Meta, streamed.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use bridge::Clients;
@@ -38,7 +41,10 @@ pub(crate) enum NotUploaded {
         code: i64,
     },
     /// Meta cannot take it now.
-    NotNow,
+    NotNow {
+        /// Not before this, if Meta said so.
+        after: Option<Duration>,
+    },
     /// Meta refused the token.
     Unauthorized,
 }
@@ -50,7 +56,7 @@ impl NotUploaded {
             Self::Never(trouble) => *trouble,
             Self::WrongType { code } => Trouble::Refused { code: *code },
             Self::Unauthorized => Trouble::Refused { code: 190 },
-            Self::Missing | Self::Unwell | Self::NotNow => Trouble::FileUnreadable,
+            Self::Missing | Self::Unwell | Self::NotNow { .. } => Trouble::FileUnreadable,
         }
     }
 }
@@ -128,12 +134,15 @@ pub(crate) async fn upload_as(
 
 /// Opens a file, reads its beginning, and checks what can be checked before Meta is asked.
 async fn open(chatwoot: &Chatwoot, file: &File) -> Result<Opened, NotUploaded> {
-    let url = file.data_url.as_deref().unwrap_or_default();
+    // Chatwoot names a file's address once the file is attached.
+    let url = file.data_url.as_deref().filter(|url| !url.trim().is_empty()).ok_or(NotUploaded::Missing)?;
     let response = match chatwoot.file(url, file_timeout(media::LIMIT)).await {
         Ok(response) => response,
-        // Chatwoot announces files before its storage has them.
-        Err(ChatwootError::Gone) => return Err(NotUploaded::Missing),
-        Err(ChatwootError::Forbidden | ChatwootError::Refused(_) | ChatwootError::Unauthorized) => {
+        // Chatwoot announces files before its storage has them, and a storage that lists nothing forbids what is not there.
+        Err(ChatwootError::Gone | ChatwootError::Unauthorized | ChatwootError::Unwell(403)) => {
+            return Err(NotUploaded::Missing);
+        }
+        Err(ChatwootError::Forbidden | ChatwootError::Refused(_)) => {
             return Err(NotUploaded::Never(Trouble::FileUnreadable));
         }
         Err(error) => {
@@ -155,7 +164,7 @@ async fn open(chatwoot: &Chatwoot, file: &File) -> Result<Opened, NotUploaded> {
         return Err(NotUploaded::Unwell);
     }
     if size == 0 {
-        return Err(NotUploaded::Never(Trouble::FileUnreadable));
+        return Err(NotUploaded::Never(Trouble::FileEmpty));
     }
     let broke_off = Arc::new(AtomicBool::new(false));
     let mark = Arc::clone(&broke_off);
@@ -210,7 +219,8 @@ async fn post(
         }),
         Err(error) => {
             tracing::warn!(%error, "a file could not be uploaded; it is tried again");
-            Err(NotUploaded::NotNow)
+            let after = if let Class::Transient { after } = error.class() { after } else { None };
+            Err(NotUploaded::NotNow { after })
         }
     }
 }

@@ -16,12 +16,16 @@ const COMPLEXITY: i32 = 3;
 /// time than is left to send it.
 pub(crate) const LONGEST: u64 = 5 * 1024 * 1024;
 
-/// Whether the dashboard recorded it: it names its recordings by a UUID (`AudioRecorder.vue`), and people name files otherwise.
+/// Whether the dashboard recorded it, by the names it gives: twelve digits that its `getUuid` draws (`AudioRecorder.vue`), a whole
+/// UUID, or `recording-` and a time. People name files otherwise.
 pub(crate) fn is_recording(name: &str, mime_type: &str) -> bool {
     let stem = name.strip_suffix(".mp3").unwrap_or_default();
-    let lengths = stem.split('-').map(str::len);
-    let digits = stem.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit());
-    mime_type == "audio/mpeg" && digits && lengths.eq([8, 4, 4, 4, 12])
+    let hexadecimal = |part: &str| part.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f'));
+    let drawn = stem.len() == 12 && hexadecimal(stem) && stem.as_bytes().get(8) == Some(&b'4');
+    let uuid = stem.split('-').map(str::len).eq([8, 4, 4, 4, 12]) && stem.split('-').all(hexadecimal);
+    let time = stem.strip_prefix("recording").and_then(|rest| rest.strip_prefix(['-', '_'])).unwrap_or_default();
+    let timed = time.len() >= 10 && time.bytes().all(|b| b.is_ascii_digit());
+    mime_type == "audio/mpeg" && (drawn || uuid || timed)
 }
 
 /// The voice note; nothing if the bytes are no mp3, or one that cannot be read.
@@ -141,9 +145,19 @@ mod tests {
 
     #[test]
     fn only_what_the_dashboard_recorded_is_one() {
-        assert!(is_recording("0b9d8a4e-3c51-4f0e-9a5b-2f1f0c6f7a11.mp3", "audio/mpeg"));
+        for name in
+            ["3fa91c0e4b7d", "0b9d8a4e-3c51-4f0e-9a5b-2f1f0c6f7a11", "recording-1795183500", "recording_1795183500000"]
+        {
+            assert!(is_recording(&format!("{name}.mp3"), "audio/mpeg"), "{name}");
+        }
         for (name, mime) in [
             ("nota.mp3", "audio/mpeg"),
+            ("recording.mp3", "audio/mpeg"),
+            ("recording-1.mp3", "audio/mpeg"),
+            ("recording-junta.mp3", "audio/mpeg"),
+            ("5215555550123.mp3", "audio/mpeg"),
+            ("521555555012.mp3", "audio/mpeg"),
+            ("3fa91c0e4b7d.ogg", "audio/ogg"),
             ("0b9d8a4e-3c51-4f0e-9a5b-2f1f0c6f7a11.mp3", "audio/ogg"),
             ("0b9d8a4e-3c51-4f0e-9a5b.mp3", "audio/mpeg"),
             ("0b9d8a4e-3c51-4f0e-9a5b-2f1f0c6f7a1x.mp3", "audio/mpeg"),
@@ -151,5 +165,14 @@ mod tests {
         ] {
             assert!(!is_recording(name, mime), "{name}");
         }
+    }
+
+    #[test]
+    fn the_recorded_callback_brings_a_recording() {
+        let callback = include_str!("../../../events/chatwoot/07_audio_attachment.json");
+        let callback: serde_json::Value = serde_json::from_str(callback).unwrap();
+        let file = &callback["attachments"][0];
+        let name = chatwoot::files::name(file["data_url"].as_str().unwrap()).unwrap();
+        assert!(is_recording(&name, file["content_type"].as_str().unwrap()), "{name}");
     }
 }

@@ -71,12 +71,23 @@ impl Send {
         Ok(channel.and_then(|channel| channel.hold(self.clients.clock.now())))
     }
 
-    /// The file is not there yet, which is nothing WhatsApp could be blamed for.
-    pub(crate) async fn wait_for_file(&self, entry: &mut Entry, at: usize) -> Result<Looked, BridgeError> {
+    /// The file is not there yet, which is nothing WhatsApp could be blamed for. The agent hears of that once it takes long.
+    pub(crate) async fn wait_for_file(
+        &self,
+        with: &With<'_>,
+        turn: &mut Turn,
+        entry: &mut Entry,
+        at: usize,
+    ) -> Result<Looked, BridgeError> {
         let since = self.hold(entry, at, Awaited::File).await?;
         let waited = self.clients.clock.now().since(since);
-        // At the end of its time the agent has to be told.
-        Ok(Looked::Waits { after: None, at_most: FILE_MISSING.checked_sub(waited) })
+        let told = turn.told_to_wait_at.is_some();
+        if !told && waited >= TELL_AFTER {
+            self.tell_to_wait(with, turn, since, &Line::FileAwaited.say(self.clients.locale)).await?;
+        }
+        // Then, and at the end of its time, the agent has to be told.
+        let next = if told || waited >= TELL_AFTER { FILE_MISSING } else { TELL_AFTER };
+        Ok(Looked::Waits { after: None, at_most: next.checked_sub(waited) })
     }
 
     /// Writes down that a part waits; gives since when. A file has a time of its own: a number that was down does not count.
@@ -108,12 +119,20 @@ impl Send {
         Ok(())
     }
 
+    /// What waited has failed, as the message itself says: the next time is news again.
+    pub(crate) async fn waited_in_vain(&self, with: &With<'_>, turn: &mut Turn) -> Result<(), BridgeError> {
+        if turn.told_to_wait_at.take().is_some() {
+            self.clients.conversations.waits_no_more(with.conversation).await?;
+        }
+        Ok(())
+    }
+
     /// Something went out. If the agent had been told that it waits, they are told that it is over, once. What is out is out,
     /// whatever becomes of that.
-    pub(crate) async fn goes_on(&self, with: &With<'_>, turn: &mut Turn) {
+    pub(crate) async fn goes_on(&self, with: &With<'_>, turn: &mut Turn, end: Line) {
         let Some(told_at) = turn.told_to_wait_at else { return };
         let source = format!("lmotos:goes-on:{}", told_at.as_millis());
-        let content = Line::SendingGoesOn.say(self.clients.locale);
+        let content = end.say(self.clients.locale);
         let told = async {
             self.note(with, &source, told_at, &content).await?;
             Ok::<_, BridgeError>(self.clients.conversations.waits_no_more(with.conversation).await?)

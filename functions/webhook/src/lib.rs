@@ -1,13 +1,16 @@
 //! `GET` and `POST /webhooks/meta`: Meta's handshake, and its webhooks into the inbound queue, durable before acknowledged.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
-use domain::{SharedClock, Subject, SubjectKey, subject::Kind, task::NO_NUMBER};
+use domain::{InboundTask, SharedClock, Subject, SubjectKey, mention, subject::Kind, task::NO_NUMBER};
 use lambda_http::{Body, Error, Request, RequestExt as _, Response, http::Method};
 use platform::{AppSecrets, ConfigError, Environment, Metric, Metrics, SecretError, Secrets, aws::Aws, warm_up};
 use queue::{DeadLetters, Letter, Queue, QueueError};
 use secrecy::{ExposeSecret as _, SecretString};
-use store::{Counters, Fate, StoreError, Table};
+use store::{Counters, Fate, StoreError, Table, Tombstones};
 use subtle::ConstantTimeEq as _;
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -19,8 +22,14 @@ const LIMIT: usize = 4 * 1024 * 1024;
 /// How long counting may keep Meta waiting for its answer. What is not counted here is counted by `forward`.
 const COUNTING: Duration = Duration::from_secs(1);
 
+/// Why a body is in the dead letters that is no webhook.
+const UNREADABLE: &str = "unreadable_body";
+
 /// Why an item that no queue takes is in the dead letters.
 const TOO_LARGE: &str = "too_large_for_the_queue";
+
+/// Why an item of somebody erased is turned away.
+const ERASED: &str = "erased";
 
 /// The function's settings and clients.
 #[derive(Debug)]
@@ -30,6 +39,7 @@ pub struct Webhook {
     app_secret: String,
     inbound: Queue,
     dead_letters: DeadLetters,
+    table: Table,
     counters: Counters,
     metrics: Metrics,
 }
@@ -41,6 +51,8 @@ enum Trouble {
     Queue(#[from] QueueError),
     #[error(transparent)]
     Secret(#[from] SecretError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// Serves invocations until the process ends.
@@ -72,7 +84,8 @@ impl Webhook {
             app_secret,
             inbound: Queue::new(aws.sqs.clone(), inbound),
             dead_letters: DeadLetters::new(aws.sqs, dead_letters),
-            counters: Counters::new(table),
+            counters: Counters::new(table.clone()),
+            table,
             metrics: Metrics::new("webhook", stage),
             clock,
         })
@@ -146,21 +159,29 @@ impl Webhook {
             // The same bytes would come again for a week.
             // A group of its own: in one that all share, the first ten would hide the others from whoever looks for a person.
             let group = format!("unreadable#{}", Uuid::new_v4());
-            self.dead_letters.put(&group, body.bytes(), "unreadable_body").await?;
-            self.metrics.count(Metric::Poisoned);
-            tracing::error!(bytes = body.bytes().len(), "a signed webhook cannot be read; it is in the dead letters");
+            let reason = if self.names_somebody_erased(body.bytes(), &key).await? {
+                tracing::info!("a signed webhook that cannot be read names somebody erased; it is dropped");
+                ERASED
+            } else {
+                self.dead_letters.put(&group, body.bytes(), UNREADABLE).await?;
+                self.metrics.count(Metric::Poisoned);
+                let bytes = body.bytes().len();
+                tracing::error!(bytes, "a signed webhook cannot be read; it is in the dead letters");
+                UNREADABLE
+            };
             // Whose it is nobody knows.
             let nobody = key.subject_of_all(Kind::Item, ["unreadable"]);
-            self.counted(self.counters.count(NO_NUMBER, &nobody, Fate::Refused("unreadable_body"))).await;
+            self.counted(self.counters.count(NO_NUMBER, &nobody, Fate::Refused(reason))).await;
             return Ok(empty(200));
         };
         self.metrics.add(Metric::Received, tasks.len());
         let mut letters = Vec::with_capacity(tasks.len());
         let mut received: BTreeMap<&str, Vec<&Subject>> = BTreeMap::new();
         let mut too_large = Vec::new();
-        for task in &tasks {
+        let receipt = Uuid::new_v4().simple();
+        for (at, task) in tasks.iter().enumerate() {
             // Each receipt is a letter of its own: a repeat is a claim's to find out, so that it is counted.
-            let letter = Letter::new(task.group.as_str(), Uuid::new_v4().to_string(), &task.task)?;
+            let letter = Letter::new(task.group.as_str(), format!("{receipt}-{at}"), &task.task)?;
             if letter.fits() {
                 letters.push(letter);
                 received.entry(task.task.channel()).or_default().push(task.task.item());
@@ -170,23 +191,74 @@ impl Webhook {
         }
         self.inbound.send_all(letters).await?;
         // After the queue: what is not acknowledged comes again, and dead letters know no repeats.
-        for (letter, _) in &too_large {
-            self.dead_letters.put(&letter.group, letter.body.as_bytes(), TOO_LARGE).await?;
+        let mut turned_away = Vec::with_capacity(too_large.len());
+        for (letter, task) in too_large {
+            let Some(body) = self.without_erased(&letter, task, &key).await? else {
+                turned_away.push((task, ERASED));
+                continue;
+            };
+            self.dead_letters.put(&letter.group, body.as_bytes(), TOO_LARGE).await?;
             self.metrics.count(Metric::Poisoned);
-            tracing::error!(bytes = letter.body.len(), "an item is too large for the queue; it is in the dead letters");
+            tracing::error!(bytes = body.len(), "an item is too large for the queue; it is in the dead letters");
+            turned_away.push((task, TOO_LARGE));
         }
         // After the queue has everything: what Meta is not told to be stored is not received.
         self.counted(async {
             for (channel, items) in received {
                 self.counters.receive(channel, &items).await?;
             }
-            for (_, task) in too_large {
-                self.counters.count(task.channel(), task.item(), Fate::Refused(TOO_LARGE)).await?;
+            for (task, reason) in turned_away {
+                self.counters.count(task.channel(), task.item(), Fate::Refused(reason)).await?;
             }
             Ok(())
         })
         .await;
         Ok(empty(200))
+    }
+
+    /// Whether a body nobody can read names a person who was erased. When it was written it does not say.
+    async fn names_somebody_erased(&self, body: &[u8], key: &SubjectKey) -> Result<bool, StoreError> {
+        let named = mention::mentioned(&String::from_utf8_lossy(body), key);
+        Ok(!Tombstones::new(self.table.clone(), key.clone()).among(&named).await?.is_empty())
+    }
+
+    /// The body of a letter that goes into the dead letters, without what is about somebody erased: `forward`, which turns such things
+    /// away, never sees it.
+    async fn without_erased(
+        &self,
+        letter: &Letter,
+        task: &InboundTask,
+        key: &SubjectKey,
+    ) -> Result<Option<String>, StoreError> {
+        let named: BTreeSet<Subject> = match task {
+            InboundTask::MessageV1(message) => {
+                let persons = std::iter::once(message.customer.clone()).chain(message.speaker());
+                persons.flat_map(|person| person.aliases(key)).map(|alias| alias.subject).collect()
+            }
+            InboundTask::StatusV1(status) => {
+                status.customer.aliases(key).into_iter().map(|alias| alias.subject).collect()
+            }
+            InboundTask::NoticeV1(_) | InboundTask::FileV1(_) | InboundTask::ProbeV1(_) => {
+                mention::mentioned(&letter.body, key)
+            }
+        };
+        let at = match task {
+            InboundTask::MessageV1(message) => Some(message.sent_at),
+            InboundTask::StatusV1(status) => Some(status.at),
+            // The phone app's history is old by nature, whenever it comes.
+            InboundTask::NoticeV1(notice) => notice.at.filter(|_| notice.field != "history"),
+            InboundTask::FileV1(_) | InboundTask::ProbeV1(_) => None,
+        };
+        let mut erased = Tombstones::new(self.table.clone(), key.clone()).among(&named).await?;
+        erased.retain(|_, tombstone| at.is_none_or(|at| at.as_secs() <= tombstone.erased_at.as_secs()));
+        if erased.is_empty() {
+            return Ok(Some(letter.body.clone()));
+        }
+        if !matches!(task, InboundTask::NoticeV1(_)) {
+            return Ok(None);
+        }
+        let theirs = |text: &str| mention::mentioned(text, key).iter().any(|one| erased.contains_key(one));
+        Ok(mention::without(&letter.body, &theirs))
     }
 
     /// Counts, but lets nothing depend on it: what is stored is stored.

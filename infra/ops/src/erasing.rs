@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, anyhow};
 use deletion::{Command, Deletion};
-use domain::erasure::Signed;
+use domain::erasure::{Checked, Signed};
 use retention::{Due, Retention};
 use serde_json::{Value, json};
 use store::Erasures;
@@ -70,9 +70,24 @@ pub(crate) async fn receipt(stack: &Stack, code: &str) -> anyhow::Result<Told> {
 /// Whether a receipt is ours, and unchanged.
 pub(crate) async fn verify(stack: &Stack, text: &str) -> anyhow::Result<Told> {
     let key = stack.key().await?;
-    let genuine = serde_json::from_str::<Signed>(text).is_ok_and(|signed| signed.is_genuine(&key));
-    let words = if genuine { "the receipt is genuine" } else { "the receipt is NOT genuine" };
-    Ok(Told { so: genuine, ..Told::new(json!({ "genuine": genuine, "key": key.receipt_key_version() }), words) })
+    let mut checked = Checked::Forged;
+    if let Ok(signed) = serde_json::from_str::<Signed>(text) {
+        checked = signed.check(&key);
+        // The key is not what it was; the receipt that was kept is.
+        if checked == Checked::OtherKey
+            && let Some(kept) = Erasures::new(stack.table()).receipt(&signed.receipt.code).await?
+        {
+            checked = if kept == signed { Checked::Genuine } else { Checked::Forged };
+        }
+    }
+    let words = match checked {
+        Checked::Genuine => "the receipt is genuine",
+        Checked::Forged => "the receipt is NOT genuine",
+        Checked::OtherKey => "the receipt is signed with another version of the key: this one cannot tell",
+    };
+    let genuine = checked == Checked::Genuine;
+    let told = json!({ "genuine": genuine, "checked": checked, "key": key.receipt_key_version() });
+    Ok(Told { so: genuine, ..Told::new(told, words) })
 }
 
 /// Whose time is over; with `yes` it is acted on.

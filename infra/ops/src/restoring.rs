@@ -31,7 +31,11 @@ pub(crate) async fn restore(stack: &Stack, text: &str, yes: bool) -> anyhow::Res
         Ok(Value::Array(items)) => items,
         _ => text.lines().filter(|line| !line.trim().is_empty()).map(serde_json::from_str).collect::<Result<_, _>>()?,
     };
-    let applied = Restore::new(stack.table(), stack.belongings().await?).apply(&kept, !yes).await?;
+    let restore = Restore::new(stack.table(), stack.belongings().await?);
+    if yes && !restore.has_time_to_live().await? {
+        anyhow::bail!("the table has no time to live: switch it on first (docs/runbook/restore.md, step 4)");
+    }
+    let applied = restore.apply(&kept, !yes).await?;
     let words = format!(
         "{}{} requests, {} tombstones, {} customers erased again with {} items",
         if yes { "" } else { "would apply: " },

@@ -1,5 +1,6 @@
-//! The whole processes: `cargo bench -p rig --bench functions [-- start instructions share growth batch files long]`. Builds the functions as they are
-//! shipped, and prints tables; what needs a tool that is not here says so.
+//! The whole processes: `cargo bench -p rig --bench functions [-- start instructions share growth batch files long --delay=MS]`. Builds
+//! the functions as they are shipped, and prints tables; what needs a tool that is not here says so. With `--delay` every call to AWS,
+//! Meta and Chatwoot takes so many milliseconds longer in the parts `start`, `share` and `growth`.
 
 #![recursion_limit = "256"]
 #![expect(clippy::print_stdout, reason = "tables are what a bench is for")]
@@ -13,24 +14,26 @@ use rig::{
     Ground,
     functions::{self, Profile},
     guard, instructions,
-    measure::{self, Figures, Plan},
+    measure::{self, Figures, Plan, Spread},
     peer,
     quota::Quota,
     scenario::Scenario,
 };
 
-/// Rounds of which the best of each figure is taken: what other work on the machine adds is never negative.
+/// Rounds, in each of which everybody has a turn: what the machine does besides meets all alike, and ratios are formed within a round.
 const ROUNDS: usize = 3;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let asked: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let wanted = |part: &str| asked.iter().all(|asked| asked == "long") || asked.iter().any(|asked| asked == part);
-    let folder = match std::env::var_os("RIG_BINARIES") {
-        Some(folder) => PathBuf::from(folder),
-        None => functions::build(Profile::Release)?,
+    let delay = std::env::args().find_map(|argument| Some(argument.strip_prefix("--delay=")?.parse()));
+    let bench = Bench {
+        folder: functions::binaries(Profile::Release)?,
+        peer: peer::bundle(),
+        delay: delay.transpose()?.unwrap_or_default(),
+        long: asked.iter().any(|asked| asked == "long"),
     };
-    let bench = Bench { folder, peer: peer::bundle(), long: asked.iter().any(|asked| asked == "long") };
     if let Err(why) = &bench.peer {
         println!("**No peer**: {why:#}. Ratios to Node are left out.\n");
     }
@@ -58,70 +61,101 @@ async fn main() -> anyhow::Result<()> {
 struct Bench {
     folder: PathBuf,
     peer: anyhow::Result<PathBuf>,
+    /// What every call out takes longer, in milliseconds.
+    delay: u64,
     /// Also what takes many minutes.
     long: bool,
 }
 
 /// What is measured, and with which events.
-struct Subject<'a> {
-    name: &'a str,
-    function: &'a str,
-    program: Vec<&'a str>,
+struct Subject {
+    name: String,
+    function: String,
+    program: Vec<String>,
+    newcomers: bool,
 }
+
+impl Subject {
+    fn scenario(&self) -> anyhow::Result<Scenario> {
+        if self.newcomers { Ok(Scenario::newcomers()) } else { Scenario::of(&self.function) }
+    }
+}
+
+/// The peer, as it stands in the tables.
+const PEER: &str = "Node 20: webhook";
 
 impl Bench {
     fn binary(&self, function: &str) -> String {
         self.folder.join(function).display().to_string()
     }
 
+    /// Every function, `forward` once more for new customers, and the peer next to the function it is a peer of.
+    fn subjects(&self) -> anyhow::Result<Vec<Subject>> {
+        let mut subjects = Vec::new();
+        let subject = |name: &str, function: &str, program: Vec<String>| Subject {
+            name: name.to_owned(),
+            function: function.to_owned(),
+            program,
+            newcomers: false,
+        };
+        for name in functions::names()? {
+            subjects.push(subject(&name, &name, vec![self.binary(&name)]));
+            if name == "forward" {
+                let newcomers = subject("forward, a new customer", &name, vec![self.binary(&name)]);
+                subjects.push(Subject { newcomers: true, ..newcomers });
+            }
+        }
+        if let Ok(bundle) = &self.peer {
+            subjects.push(subject(PEER, "webhook", vec![peer::NODE.to_owned(), bundle.display().to_string()]));
+        }
+        Ok(subjects)
+    }
+
+    /// Figures of every subject, round by round.
+    async fn rounds(&self, subjects: &[Subject], plan: &Plan<'_>) -> anyhow::Result<Vec<Vec<Figures>>> {
+        let mut all = vec![Vec::new(); subjects.len()];
+        for _ in 0..ROUNDS {
+            for (subject, figures) in subjects.iter().zip(&mut all) {
+                let program: Vec<&str> = subject.program.iter().map(String::as_str).collect();
+                let plan = Plan { function: &subject.function, program: &program, ..plan.clone() };
+                let ground = Ground::start().await?;
+                figures.push(measure::run_on(&ground, &plan, &mut subject.scenario()?).await?);
+            }
+        }
+        Ok(all)
+    }
+
     /// Start, first call, warm calls of every function, and of the peer.
     async fn start(&self) -> anyhow::Result<()> {
-        println!("## Every function, everything at hand\n");
+        println!("## Every function, everything at hand, stubs {} ms slower\n", self.delay);
         println!(
-            "Times in ms; *beyond* is without the time AWS, Meta or Chatwoot had a call in hand. The best of {ROUNDS} rounds.\n"
+            "Times in ms; *beyond* is without the time AWS, Meta or Chatwoot had a call in hand. Of {ROUNDS} rounds in turn: the least of start and processor time, the median of the rest.\n"
         );
         println!(
             "| function | size, MB | start | its cpu | first call beyond | its cpu | warm p50 beyond | p99 beyond | warm cpu | calls out | peak, MiB | its own |"
         );
         println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
-        let names = functions::names()?;
-        let binaries: Vec<String> = names.iter().map(|name| self.binary(name)).collect();
-        let mut subjects: Vec<Subject<'_>> = names
-            .iter()
-            .zip(&binaries)
-            .map(|(name, binary)| Subject { name, function: name, program: vec![binary] })
-            .collect();
-        let bundle = self.peer.as_ref().ok().map(|bundle| bundle.display().to_string());
-        if let Some(bundle) = &bundle {
-            subjects.push(Subject { name: "Node 20: webhook", function: "webhook", program: vec![peer::NODE, bundle] });
+        let subjects = self.subjects()?;
+        let plan = Plan { settle: 20, calls: 150, ..self.plan("", &[], 0) };
+        let all = self.rounds(&subjects, &plan).await?;
+        for (subject, rounds) in subjects.iter().zip(&all) {
+            let file = subject.program.last().map(String::as_str).unwrap_or_default();
+            row(&subject.name, Path::new(file), &together(rounds))?;
         }
-        let mut all: Vec<(String, Figures)> = Vec::new();
-        for subject in &subjects {
-            let figures = rounds(&Plan {
-                function: subject.function,
-                program: &subject.program,
-                settle: 20,
-                calls: 150,
-                delay: 0,
-                memory_mb: None,
-                tls: false,
-            })
-            .await?;
-            let file = subject.program.last().copied().unwrap_or_default();
-            row(subject.name, Path::new(file), &figures)?;
-            all.push((subject.name.to_owned(), figures));
-        }
-        let find = |name: &str| all.iter().find(|(known, _)| known == name).map(|(_, figures)| figures);
-        if let (Some(ours), Some(theirs)) = (find("webhook"), find("Node 20: webhook")) {
+        let find = |name: &str| subjects.iter().position(|subject| subject.name == name).map(|at| &all[at]);
+        if let (Some(ours), Some(theirs)) = (find("webhook"), find(PEER)) {
+            let part = |of: fn(&Figures) -> f64| {
+                middle(ours.iter().zip(theirs).map(|(ours, theirs)| of(ours) / of(theirs).max(f64::EPSILON)).collect())
+            };
             println!(
-                "\n`webhook` as a part of Node's: start {:.3}, first call {:.3}, start and first {:.3}, warm p50 {:.3}, p99 {:.3}, cpu {:.3}, memory {:.3}\n",
-                ratio(ours.start, theirs.start),
-                ratio(ours.first_beyond, theirs.first_beyond),
-                ratio(ours.start + ours.first, theirs.start + theirs.first),
-                ratio(ours.beyond.p50, theirs.beyond.p50),
-                ratio(ours.beyond.p99, theirs.beyond.p99),
-                ratio(ours.warm_cpu, theirs.warm_cpu),
-                kib(ours.peak_kib) / kib(theirs.peak_kib)
+                "\n`webhook` as a part of Node's, the median of the rounds: start {:.3}, first call {:.3}, start and first {:.3}, warm p50 {:.3}, p99 {:.3}, cpu {:.3}, memory {:.3}\n",
+                part(|one| one.start.as_secs_f64()),
+                part(|one| one.first_beyond.as_secs_f64()),
+                part(|one| (one.start + one.first).as_secs_f64()),
+                part(|one| one.beyond.p50.as_secs_f64()),
+                part(|one| one.beyond.p99.as_secs_f64()),
+                part(|one| one.warm_cpu.as_secs_f64()),
+                part(|one| kib(one.peak_kib)),
             );
         }
         println!();
@@ -152,26 +186,11 @@ impl Bench {
         }
         println!("| function | start | its cpu | first call | beyond | its cpu | warm p50 | p99 | warm cpu |");
         println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
-        let bundle = self.peer.as_ref().ok().map(|bundle| bundle.display().to_string());
-        let mut subjects = Vec::new();
-        for name in functions::names()? {
-            subjects.push((name.clone(), name.clone(), vec![self.binary(&name)]));
-        }
-        if let Some(bundle) = bundle {
-            subjects.push(("Node 20: webhook".to_owned(), "webhook".to_owned(), vec![peer::NODE.to_owned(), bundle]));
-        }
-        for (name, function, program) in subjects {
-            let program: Vec<&str> = program.iter().map(String::as_str).collect();
-            let plan = Plan {
-                function: &function,
-                program: &program,
-                settle: 5,
-                calls: 30,
-                delay: 0,
-                memory_mb: Some(128),
-                tls: true,
-            };
-            let one = rounds(&plan).await?;
+        let subjects = self.subjects()?;
+        let plan = Plan { settle: 5, memory_mb: Some(128), tls: true, ..self.plan("", &[], 30) };
+        let all = self.rounds(&subjects, &plan).await?;
+        for (Subject { name, .. }, rounds) in subjects.iter().zip(&all) {
+            let one = together(rounds);
             println!(
                 "| `{name}` | {} | {} | {} | {} | {} | {} | {} | {} |",
                 ms(one.start),
@@ -190,7 +209,7 @@ impl Bench {
 
     /// Bodies from one message to five thousand; what stands in the queue and the table besides.
     async fn growth(&self) -> anyhow::Result<()> {
-        println!("## Growth of `webhook` with the body\n");
+        println!("## Growth of `webhook` with the body, its messages of fifty customers\n");
         println!("| messages | KiB | warm p50 beyond, ms | us a message | cpu, ms | peak, MiB |");
         println!("| --- | --- | --- | --- | --- | --- |");
         let binary = self.binary("webhook");
@@ -199,7 +218,7 @@ impl Bench {
             let ground = Ground::start().await?;
             let mut scenario = Scenario::body_of(usize::try_from(messages)?);
             let bytes = scenario.next(&ground).await?.len();
-            let plan = Self::plan("webhook", &program, if messages > 100 { 5 } else { 30 });
+            let plan = self.plan("webhook", &program, if messages > 100 { 5 } else { 30 });
             let one = measure::run_on(&ground, &plan, &mut scenario).await?;
             println!(
                 "| {messages} | {} | {} | {:.1} | {} | {:.1} |",
@@ -222,7 +241,7 @@ impl Bench {
         for (items, queued) in ways {
             let ground = Ground::start().await?;
             ground.fill_table(items).await?;
-            let plan = Self::plan("forward", &program, 30);
+            let plan = self.plan("forward", &program, 30);
             ground.fill_queue(queued).await?;
             let one = measure::run_on(&ground, &plan, &mut Scenario::of("forward")?).await?;
             println!("| {items} | {queued} | {} | {} |", ms(one.beyond.p50), ms(one.warm_cpu));
@@ -241,7 +260,7 @@ impl Bench {
             for customers in [1, 10] {
                 let ground = Ground::start().await?;
                 let program = [binary.as_str()];
-                let plan = Plan { delay: 250, settle: 1, ..Self::plan(function, &program, 3) };
+                let plan = Plan { delay: 250, settle: 1, ..self.plan(function, &program, 3) };
                 let one = measure::run_on(&ground, &plan, &mut Scenario::batch_of(function, customers)).await?;
                 took.push(one.warm.p50);
             }
@@ -259,7 +278,7 @@ impl Bench {
             for mb in [1, 16, 100_usize] {
                 let ground = Ground::start().await?;
                 let program = [binary.as_str()];
-                let plan = Plan { settle: 0, ..Self::plan(function, &program, 1) };
+                let plan = Plan { settle: 0, delay: 0, ..self.plan(function, &program, 1) };
                 let one = measure::run_on(&ground, &plan, &mut Scenario::file_of(function, mb * 1_000_000)).await?;
                 let peak = kib(one.peak_kib) / 1024.0;
                 println!("| `{function}` | {mb} | {} | {} | {peak:.1} |", ms(one.warm.p50), ms(one.warm_cpu));
@@ -269,33 +288,38 @@ impl Bench {
         Ok(())
     }
 
-    fn plan<'a>(function: &'a str, program: &'a [&'a str], calls: usize) -> Plan<'a> {
-        Plan { function, program, settle: 3, calls, delay: 0, memory_mb: None, tls: false }
+    fn plan<'a>(&self, function: &'a str, program: &'a [&'a str], calls: usize) -> Plan<'a> {
+        Plan { function, program, settle: 3, calls, delay: self.delay, memory_mb: None, tls: false }
     }
 }
 
-/// The best of each figure.
-async fn rounds(plan: &Plan<'_>) -> anyhow::Result<Figures> {
-    let mut best = measure::run(plan).await?;
-    for _ in 1..ROUNDS {
-        let next = measure::run(plan).await?;
-        for (best, next) in [
-            (&mut best.start, next.start),
-            (&mut best.start_cpu, next.start_cpu),
-            (&mut best.first, next.first),
-            (&mut best.first_beyond, next.first_beyond),
-            (&mut best.first_cpu, next.first_cpu),
-            (&mut best.warm.p50, next.warm.p50),
-            (&mut best.warm.p99, next.warm.p99),
-            (&mut best.beyond.p50, next.beyond.p50),
-            (&mut best.beyond.p99, next.beyond.p99),
-            (&mut best.warm_cpu, next.warm_cpu),
-        ] {
-            *best = (*best).min(next);
-        }
-        best.peak_kib = best.peak_kib.max(next.peak_kib);
+/// One figure out of the rounds. What other work adds to a start or to processor time is never negative, so the least is nearest to the
+/// truth; of what a caller sees, the middle.
+fn together(rounds: &[Figures]) -> Figures {
+    let least = |of: fn(&Figures) -> Duration| rounds.iter().map(of).min().unwrap_or_default();
+    let median = |of: fn(&Figures) -> Duration| {
+        let mut all: Vec<Duration> = rounds.iter().map(of).collect();
+        all.sort();
+        all.get(all.len() / 2).copied().unwrap_or_default()
+    };
+    Figures {
+        start: least(|one| one.start),
+        start_cpu: least(|one| one.start_cpu),
+        first: median(|one| one.first),
+        first_beyond: median(|one| one.first_beyond),
+        first_cpu: least(|one| one.first_cpu),
+        warm: Spread { p50: median(|one| one.warm.p50), p99: median(|one| one.warm.p99) },
+        beyond: Spread { p50: median(|one| one.beyond.p50), p99: median(|one| one.beyond.p99) },
+        warm_cpu: least(|one| one.warm_cpu),
+        calls_out: rounds.last().map_or(0.0, |one| one.calls_out),
+        peak_kib: rounds.iter().map(|one| one.peak_kib).max().unwrap_or_default(),
+        own_kib: rounds.iter().map(|one| one.own_kib).max().unwrap_or_default(),
     }
-    Ok(best)
+}
+
+fn middle(mut all: Vec<f64>) -> f64 {
+    all.sort_by(f64::total_cmp);
+    all.get(all.len() / 2).copied().unwrap_or_default()
 }
 
 fn row(name: &str, file: &Path, one: &Figures) -> anyhow::Result<()> {

@@ -1,4 +1,5 @@
-//! The pipeline on this machine: messages a second, and how long each is on its way. `cargo bench -p rig --bench pipeline`.
+//! The pipeline on this machine: messages a second, and how long each is on its way. `cargo bench -p rig --bench pipeline`. The runner is
+//! built like the functions that are shipped; its own functions are the same code in one binary.
 
 #![recursion_limit = "256"]
 #![expect(clippy::print_stdout, reason = "tables are what a bench is for")]

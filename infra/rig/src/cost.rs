@@ -1,11 +1,14 @@
 //! What one message of each kind makes AWS do, counted on the functions' own handlers, at list prices.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{collections::BTreeSet, fmt::Write as _, fs, time::Duration};
 
+use anyhow::Context as _;
 use serde_json::Value;
 use testkit::{CHANNEL, World};
 use testkit_meta::Customer;
 use testkit_wire::Call;
+
+use crate::functions;
 
 /// List prices in US dollars, us-east-1, November 2026.
 mod price {
@@ -23,6 +26,10 @@ mod price {
     pub(super) const READ: f64 = 0.125 / 1e6;
     /// One KB of log.
     pub(super) const LOG_KB: f64 = 0.50 / 1e6;
+    /// One secret a month.
+    pub(super) const SECRET: f64 = 0.40;
+    /// One metric of our own a month.
+    pub(super) const METRIC: f64 = 0.30;
 }
 
 /// What an answer takes on the way, in seconds; memory is paid for while it is waited for.
@@ -49,6 +56,8 @@ pub struct Cost {
     pub api: usize,
     /// Batches out of a queue; each is an invocation, a receive and a delete.
     pub batches: usize,
+    /// Invocations by the schedule, which go through no queue.
+    pub scheduled: usize,
     /// Requests to SQS by the functions.
     pub sqs: usize,
     /// Write units.
@@ -67,7 +76,7 @@ impl Cost {
     /// In millionths of a dollar.
     pub fn micros(&self) -> f64 {
         let count = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
-        let invocations = count(self.api + self.batches);
+        let invocations = count(self.api + self.batches + self.scheduled);
         let seconds = invocations * wait::OWN
             + count(self.aws) * wait::AWS
             + count(self.chatwoot) * wait::CHATWOOT
@@ -126,8 +135,7 @@ pub async fn all() -> anyhow::Result<Vec<Cost>> {
     world.pass(Duration::from_secs(300));
     world.reconcile().await?;
     let mut round = worked(&world, "a round of `reconcile`, two channels").await?;
-    // Its own invocation comes from the schedule, and not through a queue.
-    round.batches += 1;
+    round.scheduled = 1;
     costs.push(round);
     Ok(costs)
 }
@@ -205,7 +213,7 @@ pub fn table(costs: &[Cost]) -> String {
             "| {} | {} | {} | {} | {} | {} | {} | {} | {:.1} |",
             cost.what,
             cost.api,
-            cost.batches,
+            cost.batches + cost.scheduled,
             cost.sqs,
             cost.writes,
             cost.reads,
@@ -217,12 +225,115 @@ pub fn table(costs: &[Cost]) -> String {
     table
 }
 
+/// What a dealer's month is made of.
+mod dealer {
+    /// Customers' messages, and how many of them are photos.
+    pub(super) const MESSAGES: (u32, u32) = (3_000, 300);
+    /// Answers, and how many of them are files.
+    pub(super) const ANSWERS: (u32, u32) = (2_500, 250);
+    /// Rounds of `reconcile`: every five minutes.
+    pub(super) const ROUNDS: u32 = 8_640;
+}
+
+/// Pollers that Lambda keeps at a queue's door, each asking every 20 seconds.
+const POLLERS: usize = 5;
+
+/// A month of empty receives by one poller.
+const RECEIVES: usize = 30 * 86_400 / 20;
+
+/// Worked examples from the same counts: one dealer, and a thousand on one installation. Nothing if a kind is missing.
+pub fn examples(costs: &[Cost]) -> anyhow::Result<String> {
+    let of = |what: &str| {
+        let found = costs.iter().find(|cost| cost.what == what);
+        found.map(Cost::micros).ok_or_else(|| anyhow::anyhow!("nothing was counted for {what}"))
+    };
+    let (text, photo) = (of("a customer's text")?, of("a customer's photo")?);
+    let (answer, file) = (of("an agent's answer")?, of("an agent's text with a file")?);
+    let statuses = [of("status: sent")?, of("status: delivered")?, of("status: read")?];
+    let round = of("a round of `reconcile`, two channels")?;
+    let (messages, photos) = dealer::MESSAGES;
+    let (answers, files) = dealer::ANSWERS;
+    let sum = |parts: &[(u32, f64)]| parts.iter().map(|(count, micros)| f64::from(*count) * micros / 1e6).sum::<f64>();
+    let received = sum(&[(messages - photos, text), (photos, photo)]);
+    let answered = sum(&[(answers - files, answer), (files, file)]);
+    let told = sum(&statuses.map(|micros| (answers, micros)));
+    let rounds = sum(&[(dealer::ROUNDS, round)]);
+    let (queues, metrics) = (queues()?, metrics()?);
+    #[expect(clippy::cast_precision_loss, reason = "far below")]
+    let (receives, measured) = ((queues * POLLERS * RECEIVES) as f64 * price::SQS, metrics as f64 * price::METRIC);
+    let secrets = 2.0 * price::SECRET;
+    let one = received + answered + told + rounds + receives + secrets + measured;
+    let traffic = 1_000.0 * (received + answered + told);
+    // A round of two channels, so a channel costs half of it; a little less, since some of it is there once.
+    let many_rounds = 1_000.0 * rounds / 2.0;
+    let many_secrets = 1_001.0 * price::SECRET;
+    let thousand = traffic + many_rounds + many_secrets + measured;
+    Ok(format!(
+        "## One dealer\n\n\
+         {messages} messages of customers and {answers} answers a month, a tenth of them files, each answer with three statuses:\n\n\
+         | | US$ a month |\n| --- | --- |\n\
+         | customers' messages, {texts} × {text:.1} and {photos} × {photo:.1} millionths | {received:.2} |\n\
+         | answers, {plain} × {answer:.1} and {files} × {file:.1} | {answered:.2} |\n\
+         | their statuses, {answers} × {sent:.1}, {delivered:.1} and {read:.1} | {told:.2} |\n\
+         | `reconcile`, {count} rounds × {round:.1} | {rounds:.2} |\n\
+         | empty receives: {queues} queues, {POLLERS} pollers each, every 20 s | {receives:.2} |\n\
+         | two secrets (the app's, the channel's) | {secrets:.2} |\n\
+         | metrics of our own, {metrics} at the most, {price:.2} each | {measured:.2} |\n\
+         | **all** | **{one:.2}** |\n\n\
+         ## A thousand dealers on one installation\n\n\
+         | | US$ a month |\n| --- | --- |\n\
+         | messages, answers, statuses: a thousand times as above | {traffic:.0} |\n\
+         | `reconcile`: a thousand channels in each of {count} rounds, {half:.1} millionths each at the most | {many_rounds:.0} |\n\
+         | empty receives: fewer, since the queues are busy | < {receives:.0} |\n\
+         | 1001 secrets | {many_secrets:.0} |\n\
+         | metrics: their number does not grow with the channels | {measured:.0} |\n\
+         | **all, {each:.2} a dealer** | **{thousand:.0}** |\n",
+        texts = messages - photos,
+        plain = answers - files,
+        sent = statuses[0],
+        delivered = statuses[1],
+        read = statuses[2],
+        count = dealer::ROUNDS,
+        price = price::METRIC,
+        half = round / 2.0,
+        each = thousand / 1_000.0,
+    ))
+}
+
+/// Queues that a function is fed from.
+fn queues() -> anyhow::Result<usize> {
+    let template = fs::read_to_string(functions::top().join("infra/template.yaml"))?;
+    Ok(template.lines().filter(|line| line.trim() == "Type: SQS").count())
+}
+
+/// Metrics that CloudWatch may charge for: each name of each function, told or not in a month.
+fn metrics() -> anyhow::Result<usize> {
+    let mut told = BTreeSet::new();
+    for function in functions::names()? {
+        for file in fs::read_dir(functions::top().join("functions").join(&function).join("src"))? {
+            let text = fs::read_to_string(file?.path())?;
+            for rest in text.split("Metric::").skip(1) {
+                let name: String = rest.chars().take_while(char::is_ascii_alphanumeric).collect();
+                told.insert((function.clone(), name));
+            }
+        }
+    }
+    Ok(told.len())
+}
+
 const BEGIN: &str = "<!-- counted: cargo run -p rig -- cost --write -->\n";
 const END: &str = "<!-- counted: end -->";
+const EXAMPLES: &str = "<!-- examples: from the same counts -->\n";
+const EXAMPLES_END: &str = "<!-- examples: end -->";
 
-/// The document with this table in the place of the one it had; nothing if it has no place for it.
-pub fn document(text: &str, costs: &[Cost]) -> Option<String> {
-    let (before, rest) = text.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}{}{END}{after}", table(costs)))
+/// The document with this table and these examples in the places of those it had.
+pub fn document(text: &str, costs: &[Cost]) -> anyhow::Result<String> {
+    let text = put(text, (BEGIN, END), &table(costs)).context("docs/cost.md has no place for the table")?;
+    put(&text, (EXAMPLES, EXAMPLES_END), &examples(costs)?).context("docs/cost.md has no place for the examples")
+}
+
+fn put(text: &str, (begin, end): (&str, &str), new: &str) -> Option<String> {
+    let (before, rest) = text.split_once(begin)?;
+    let (_, after) = rest.split_once(end)?;
+    Some(format!("{before}{begin}{new}{end}{after}"))
 }

@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 
 /// The top of the repository.
 pub fn top() -> &'static Path {
@@ -38,6 +38,21 @@ pub enum Profile {
     Release,
 }
 
+/// The folder with all functions' binaries: the one `RIG_BINARIES` names, or they are built, if anything changed, as `RIG_PROFILE`
+/// (`dev` or `release`) says, or else as `usual`.
+pub fn binaries(usual: Profile) -> anyhow::Result<PathBuf> {
+    if let Some(folder) = std::env::var_os("RIG_BINARIES") {
+        // Tests run in the folder of their crate.
+        return Ok(top().join(folder));
+    }
+    build(match std::env::var("RIG_PROFILE").as_deref() {
+        Ok("dev") => Profile::Dev,
+        Ok("release") => Profile::Release,
+        Ok(other) => bail!("RIG_PROFILE is dev or release, not {other}"),
+        Err(_) => usual,
+    })
+}
+
 /// Builds all functions, if anything changed, and answers the folder their binaries are in.
 pub fn build(profile: Profile) -> anyhow::Result<PathBuf> {
     let target = target()?;
@@ -60,12 +75,11 @@ pub fn build(profile: Profile) -> anyhow::Result<PathBuf> {
     }))
 }
 
-/// Builds the local runner like the benches, and answers its binary.
+/// Builds the local runner as functions are shipped, linked as a whole as they are, and answers its binary.
 pub fn build_runner() -> anyhow::Result<PathBuf> {
     let target = target()?;
     let mut cargo = cargo(&target);
-    // With this crate, so that no library has to be built anew.
-    cargo.args(["--profile", "bench", "--package", "local", "--package", "rig", "--bins"]);
+    cargo.args(["--release", "--package", "local", "--bins"]);
     ensure!(cargo.status()?.success(), "the runner cannot be built");
     Ok(target.join("release/local"))
 }

@@ -4,7 +4,7 @@ use std::{fs, path::Path, process::Stdio};
 
 use anyhow::Context as _;
 
-use crate::{Ground, scenario::Scenario};
+use crate::{Ground, Process, scenario::Scenario};
 
 /// Warm calls in a count.
 const WARM: usize = 10;
@@ -15,12 +15,17 @@ const SETTLED: usize = 3;
 /// Instructions of one function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Instructions {
-    /// From the start of the process to its first question for an event.
+    /// From the start of the process to its first question for an event, with the calls that open lines and fetch secrets.
     pub start: u64,
+    /// Of a start that can call nobody: no lines, no TLS. Up to the first question, or to the end of a process that does not live
+    /// without its secret.
+    pub alone: u64,
     /// Of the first call.
     pub first: u64,
     /// Of a warm call, the mean of several.
     pub warm: u64,
+    /// Calls to AWS, Meta and Chatwoot of the warm calls together.
+    pub calls: u64,
 }
 
 /// Whether valgrind is here.
@@ -29,35 +34,69 @@ pub fn available() -> bool {
     asked.is_ok_and(|status| status.success())
 }
 
+/// An address no client can even make a request for.
+const NOWHERE: &str = "http://[";
+
 /// Counts for the binary of a function. In `keep`, callgrind's files stay for `callgrind_annotate`: the start alone, and with calls.
 pub async fn count(function: &str, binary: &Path, keep: Option<&Path>) -> anyhow::Result<Instructions> {
     let run = |calls| run(function, binary, calls, keep);
-    let start = run(0).await?;
-    let first = run(1).await?;
-    let settled = run(SETTLED).await?;
-    let all = run(SETTLED + WARM).await?;
-    Ok(Instructions { start, first: first.saturating_sub(start), warm: all.saturating_sub(settled) / WARM as u64 })
+    let (start, _) = run(0).await?;
+    let (first, _) = run(1).await?;
+    let (settled, before) = run(SETTLED).await?;
+    let (all, calls) = run(SETTLED + WARM).await?;
+    Ok(Instructions {
+        start,
+        alone: alone(function, binary, keep).await?,
+        first: first.saturating_sub(start),
+        warm: all.saturating_sub(settled) / WARM as u64,
+        calls: (calls - before) as u64,
+    })
 }
 
-/// All instructions of a process that is ended after so many calls.
-async fn run(function: &str, binary: &Path, calls: usize, keep: Option<&Path>) -> anyhow::Result<u64> {
+/// All instructions of a process that is ended after so many calls, and how many calls out it made in them.
+async fn run(function: &str, binary: &Path, calls: usize, keep: Option<&Path>) -> anyhow::Result<(u64, usize)> {
     let folder = tempfile::tempdir()?;
     let out = keep.unwrap_or(folder.path()).join(format!("{function}-{calls}.callgrind"));
     let ground = Ground::start().await?;
-    let binary = binary.to_str().context("a path that is no text")?;
-    let file = format!("--callgrind-out-file={}", out.display());
-    let program = ["valgrind", "--tool=callgrind", "--quiet", &file, binary];
-    let mut process = ground.launch(function, &program, Stdio::null()).await?;
+    ground.record();
+    let mut process =
+        ground.launch(function, &counted(&out, binary).each_ref().map(String::as_str), Stdio::null()).await?;
     let mut scenario = Scenario::of(function)?;
+    let mut calls_out = 0;
     for _ in 0..calls {
         let event = scenario.next(&ground).await?;
+        ground.calls();
         let outcome = process.call(event).await?;
         let answer = outcome.answer.map_err(|report| anyhow::anyhow!("{}", String::from_utf8_lossy(&report)))?;
-        scenario.settle(&ground, &answer).await?;
         process.ready().await?;
+        calls_out += ground.calls().len();
+        scenario.settle(&ground, &answer).await?;
     }
     process.terminate().await?;
-    let written = fs::read_to_string(&out).context("callgrind wrote nothing")?;
+    Ok((total(&out)?, calls_out))
+}
+
+/// All instructions of a start that reaches nobody.
+async fn alone(function: &str, binary: &Path, keep: Option<&Path>) -> anyhow::Result<u64> {
+    let folder = tempfile::tempdir()?;
+    let out = keep.unwrap_or(folder.path()).join(format!("{function}-alone.callgrind"));
+    let mut variables = Ground::start().await?.variables(function)?;
+    variables.insert("AWS_ENDPOINT_URL".to_owned(), NOWHERE.to_owned());
+    let program = counted(&out, binary);
+    // One that needs its secret to live has ended by itself.
+    if let Ok(process) = Process::start(&program.each_ref().map(String::as_str), &variables, Stdio::null()).await {
+        process.terminate().await?;
+    }
+    total(&out)
+}
+
+fn counted(out: &Path, binary: &Path) -> [String; 5] {
+    let file = format!("--callgrind-out-file={}", out.display());
+    ["valgrind".to_owned(), "--tool=callgrind".to_owned(), "--quiet".to_owned(), file, binary.display().to_string()]
+}
+
+fn total(out: &Path) -> anyhow::Result<u64> {
+    let written = fs::read_to_string(out).context("callgrind wrote nothing")?;
     let total =
         written.lines().find_map(|line| line.strip_prefix("totals: ").or_else(|| line.strip_prefix("summary: ")));
     total.and_then(|total| total.trim().parse().ok()).context("callgrind's file has no total")

@@ -2,7 +2,6 @@
 
 use std::{fs, path::PathBuf, process::ExitCode};
 
-use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use rig::{
     cost,
@@ -22,7 +21,7 @@ struct Options {
 enum What {
     /// Counts what each kind of message makes AWS do, and what that costs.
     Cost {
-        /// Writes the table into docs/cost.md.
+        /// Writes the table and the examples into docs/cost.md.
         #[arg(long)]
         write: bool,
     },
@@ -52,14 +51,13 @@ async fn main() -> anyhow::Result<ExitCode> {
             println!("{}", cost::table(&costs));
             if write {
                 let path = functions::top().join("docs/cost.md");
-                let text = cost::document(&fs::read_to_string(&path)?, &costs);
-                fs::write(path, text.context("docs/cost.md has no place for the table")?)?;
+                fs::write(&path, cost::document(&fs::read_to_string(&path)?, &costs)?)?;
             }
             return Ok(ExitCode::SUCCESS);
         }
     };
     anyhow::ensure!(instructions::available(), "valgrind is needed: apt-get install valgrind");
-    let folder = binaries.map_or_else(|| functions::build(Profile::Release), Ok)?;
+    let folder = binaries.map_or_else(|| functions::binaries(Profile::Release), Ok)?;
     let names = functions::names()?.into_iter().filter(|name| only.is_empty() || only.contains(name));
     let mut counts = Counts::new();
     for name in names {
@@ -70,9 +68,9 @@ async fn main() -> anyhow::Result<ExitCode> {
     if accept {
         guard::accept(&counts)?;
     } else if only.is_empty() {
-        let excess = guard::excess(&guard::accepted()?, &counts);
-        if !excess.is_empty() {
-            eprintln!("{}\nIf that is justified: cargo run -p rig -- guard --accept", excess.join("\n"));
+        let differences = guard::differences(&guard::accepted()?, &counts);
+        if !differences.is_empty() {
+            eprintln!("{}\nIf that is justified: cargo run -p rig -- guard --accept", differences.join("\n"));
             return Ok(ExitCode::FAILURE);
         }
     }

@@ -89,14 +89,7 @@ struct Taken {
     out: usize,
 }
 
-/// Runs the plan once.
-pub async fn run(plan: &Plan<'_>) -> anyhow::Result<Figures> {
-    let ground = Ground::start().await?;
-    let mut scenario = Scenario::of(plan.function)?;
-    run_on(&ground, plan, &mut scenario).await
-}
-
-/// The same on a ground that is there, with events of the caller's.
+/// Runs the plan once, on this ground and with the events of this scenario.
 pub async fn run_on(ground: &Ground, plan: &Plan<'_>, scenario: &mut Scenario) -> anyhow::Result<Figures> {
     ground.record();
     let mut variables = ground.variables(plan.function)?;

@@ -29,6 +29,9 @@ const CONFIG: &str = include_str!("pipeline.toml");
 /// Nothing takes this long on one machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// So long after the last message somebody looks on for one that comes twice.
+const QUIET: Duration = Duration::from_secs(2);
+
 /// How often somebody looks whether a message is there.
 const LOOK: Duration = Duration::from_millis(4);
 
@@ -168,15 +171,16 @@ impl Pipeline {
 
     async fn load(
         &self,
-        mut people: JoinSet<anyhow::Result<Vec<Duration>>>,
+        mut people: JoinSet<anyhow::Result<Vec<Arrival>>>,
         began: Instant,
         before: &BTreeMap<String, Duration>,
     ) -> anyhow::Result<Load> {
-        let mut lags = Vec::new();
+        let mut all = Vec::new();
         while let Some(person) = people.join_next().await {
-            lags.extend(person??);
+            all.extend(person??);
         }
-        let took = began.elapsed();
+        let took = all.iter().map(|one| one.at.saturating_duration_since(began)).max().unwrap_or_default();
+        let lags: Vec<Duration> = all.iter().map(|one| one.lag).collect();
         let mut cpu = self.cpu()?;
         for (name, time) in &mut cpu {
             *time = time.saturating_sub(before.get(name).copied().unwrap_or_default());
@@ -220,27 +224,61 @@ fn name(customer: usize) -> String {
     format!("Cliente {customer}")
 }
 
-/// Waits until each of these texts is there once, in order; how long each took.
+/// A message that is there.
+#[derive(Clone, Copy, Debug)]
+struct Arrival {
+    at: Instant,
+    lag: Duration,
+}
+
+/// Waits until each of these texts is there once, in order, and a while longer, so that one that comes again is seen.
 async fn arrivals(
     written: Vec<(String, Instant)>,
     seen: impl Fn() -> Option<Vec<String>>,
-) -> anyhow::Result<Vec<Duration>> {
+) -> anyhow::Result<Vec<Arrival>> {
     let until = Instant::now() + PATIENCE;
-    let mut lags: Vec<Duration> = Vec::with_capacity(written.len());
-    while lags.len() < written.len() {
-        ensure!(Instant::now() < until, "{} of {} messages never arrived", written.len() - lags.len(), written.len());
-        let there: Vec<String> = seen().unwrap_or_default();
-        let ours: Vec<&String> = there.iter().filter(|text| written.iter().any(|(known, _)| known == *text)).collect();
-        for at in lags.len()..ours.len() {
-            ensure!(*ours[at] == written[at].0, "out of order or twice: {ours:?}");
-            lags.push(written[at].1.elapsed());
+    let mut all: Vec<Arrival> = Vec::with_capacity(written.len());
+    while all.len() < written.len() || all.last().is_some_and(|last| last.at.elapsed() < QUIET) {
+        let missing = written.len() - all.len();
+        ensure!(missing == 0 || Instant::now() < until, "{missing} of {} messages never arrived", written.len());
+        let there = seen().unwrap_or_default();
+        for (_, began) in &written[all.len()..in_order(&written, &there)?.max(all.len())] {
+            let at = Instant::now();
+            all.push(Arrival { at, lag: at.saturating_duration_since(*began) });
         }
         look_again().await;
     }
-    Ok(lags)
+    Ok(all)
+}
+
+/// How many of the written texts are there: each once, and in the order they were written in.
+fn in_order(written: &[(String, Instant)], there: &[String]) -> anyhow::Result<usize> {
+    let ours: Vec<&String> = there.iter().filter(|text| written.iter().any(|(known, _)| known == *text)).collect();
+    for (at, text) in ours.iter().enumerate() {
+        ensure!(!ours[..at].contains(text), "twice: {text}");
+        ensure!(written[at].0 == **text, "out of order: {ours:?}");
+    }
+    Ok(ours.len())
 }
 
 #[expect(clippy::disallowed_methods, reason = "what is measured is real time")]
 async fn look_again() {
     tokio::time::sleep(LOOK).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_twice_or_too_early_is_told() {
+        let texts = |texts: &[&str]| -> Vec<String> { texts.iter().map(|text| (*text).to_owned()).collect() };
+        let written: Vec<_> = texts(&["a", "b"]).into_iter().map(|text| (text, Instant::now())).collect();
+        let told = |there: &[&str]| in_order(&written, &texts(there)).map_err(|error| error.to_string());
+        assert_eq!(told(&["hello"]), Ok(0));
+        assert_eq!(told(&["hello", "a", "b"]), Ok(2));
+        assert_eq!(told(&["a", "b", "b"]), Err("twice: b".to_owned()));
+        assert_eq!(told(&["a", "a"]), Err("twice: a".to_owned()));
+        assert!(told(&["b", "a"]).unwrap_err().starts_with("out of order"));
+    }
 }

@@ -1,5 +1,7 @@
 //! What each function is called with when it is measured: something new each time, as it comes in the life of a dealer.
 
+use std::collections::BTreeSet;
+
 use anyhow::Context as _;
 use serde_json::{Value, json};
 use testkit::{CHANNEL, World};
@@ -7,8 +9,8 @@ use testkit_meta::Customer;
 
 use crate::{Ground, events};
 
-/// A number nobody else has in these scenarios.
-const PHONE: &str = "5215555550188";
+/// So many customers write what stands in a large body: one customer's messages would go through the queue one after another.
+const WRITERS: usize = 50;
 
 /// How many customers an agent answers in turn.
 const IN_TURN: usize = 8;
@@ -18,15 +20,17 @@ const IN_TURN: usize = 8;
 pub struct Scenario {
     kind: Kind,
     count: usize,
-    batch: Option<(&'static str, local::stage::Batch)>,
+    batch: Option<local::stage::Batch>,
 }
 
 #[derive(Clone, Debug)]
 enum Kind {
     /// Customers write: so many messages in one body.
     Webhook(usize),
-    /// What so many customers leave in the queue.
+    /// What so many known customers leave in the queue.
     Forward(usize),
+    /// The first text of somebody unknown, each time.
+    Newcomer,
     /// An agent has answered one of these customers: Meta takes only so many messages a minute to one.
     Send,
     /// An agent has answered so many customers at once.
@@ -35,8 +39,10 @@ enum Kind {
     FileIn(usize),
     /// An agent sends one.
     FileOut(usize),
-    /// The same event again and again.
-    Repeated(Value),
+    /// A person with a conversation asks to be forgotten, somebody else each time.
+    Erase,
+    /// The same event again and again, and the name of its file.
+    Repeated(String, Value),
 }
 
 impl Scenario {
@@ -46,11 +52,13 @@ impl Scenario {
             "webhook" => Kind::Webhook(1),
             "forward" => Kind::Forward(1),
             "send" => Kind::Send,
+            "erasure" => Kind::Erase,
             _ => {
                 let events = events::of(function)?;
                 // An answer of an agent's rather than one of the many callbacks that say nothing.
                 let telling = events.iter().find(|(name, _)| name == "callback-reply").or(events.first());
-                Kind::Repeated(telling.with_context(|| format!("{function} has no event"))?.1.clone())
+                let (name, event) = telling.with_context(|| format!("{function} has no event"))?;
+                Kind::Repeated(name.clone(), event.clone())
             }
         }))
     }
@@ -63,6 +71,11 @@ impl Scenario {
     /// Batches for `forward` or `send`, each record of another customer.
     pub fn batch_of(function: &str, customers: usize) -> Self {
         Self::new(if function == "send" { Kind::SendMany(customers) } else { Kind::Forward(customers) })
+    }
+
+    /// First texts of new customers for `forward`.
+    pub fn newcomers() -> Self {
+        Self::new(Kind::Newcomer)
     }
 
     /// Files of so many bytes: from a customer for `forward`, from an agent for `send`.
@@ -81,12 +94,13 @@ impl Scenario {
         let count = self.count;
         let text = format!("¿Sigue disponible la moto del anuncio {count}?");
         match self.kind.clone() {
-            Kind::Repeated(event) => Ok(event.to_string()),
+            Kind::Repeated(_, event) => Ok(event.to_string()),
             Kind::Webhook(messages) => {
                 let messages: Vec<Value> = (0..messages).map(|at| message(count * 10_000 + at, &text)).collect();
                 webhook(ground, &messages)
             }
             Kind::Forward(customers) => {
+                self.open(world, customers).await?;
                 for customer in 0..customers {
                     Self::customer(world, customer).writes(&text).await?;
                 }
@@ -112,6 +126,24 @@ impl Scenario {
                 world.calm().await;
                 self.take(world, "send").await
             }
+            Kind::Newcomer => {
+                Self::customer(world, count).writes(&text).await?;
+                self.take(world, "forward").await
+            }
+            Kind::Erase => {
+                let customer = Self::customer(world, count);
+                customer.writes(&text).await?;
+                world.work().await?;
+                let asked = world.operator(json!({ "phone": phone(count) })).await?;
+                let code = asked["code"].as_str().context("the operator got no code")?;
+                // Others whose marks are through meanwhile stay in somebody's hand.
+                loop {
+                    let event = self.take(world, "erasure").await?;
+                    if event.contains(code) {
+                        return Ok(event);
+                    }
+                }
+            }
             Kind::FileOut(bytes) => {
                 self.open(world, 1).await?;
                 let conversation = world.conversation(&name(0))?;
@@ -124,7 +156,7 @@ impl Scenario {
     }
 
     fn customer(world: &World, at: usize) -> Customer {
-        world.meta.customer(&name(at), &format!("52155555502{at:02}"))
+        world.meta.customer(&name(at), &phone(at))
     }
 
     /// Lets everybody write once, so that there are conversations to answer in.
@@ -138,37 +170,54 @@ impl Scenario {
         world.work().await
     }
 
-    async fn take(&mut self, world: &World, function: &'static str) -> anyhow::Result<String> {
+    async fn take(&mut self, world: &World, function: &str) -> anyhow::Result<String> {
         let batch = world.stage.batch(function).await?;
         let batch = batch.ok_or_else(|| anyhow::anyhow!("there is nothing for {function}"))?;
         let event = batch.event.to_string();
-        self.batch = Some((function, batch));
+        self.batch = Some(batch);
         Ok(event)
     }
 
-    /// Does with the answer what Lambda would.
+    /// Does with the answer what Lambda would, once it is the one that was to be expected: what failed early is cheap, and no figure.
     pub async fn settle(&mut self, ground: &Ground, answer: &[u8]) -> anyhow::Result<()> {
         let answer: Value = serde_json::from_slice(answer)?;
-        if let Some((function, batch)) = self.batch.take() {
-            let failed = answer["batchItemFailures"].as_array().is_some_and(|failures| !failures.is_empty());
-            anyhow::ensure!(!failed, "{function} gave its record back: {answer}");
+        match &self.kind {
+            // Everything is sealed, and the marks are on their way through the queues: the letter comes back when they are through.
+            Kind::Erase => {
+                let back = answer["batchItemFailures"].as_array().map_or(0, Vec::len);
+                anyhow::ensure!(back == 1, "an erasure did not wait for its marks: {answer}");
+            }
+            Kind::Repeated(name, _) => {
+                if let Some(fault) = events::fault(name, &answer) {
+                    anyhow::bail!(fault);
+                }
+            }
+            _ => {
+                if let Some(fault) = events::fault("an event of the life of a dealer", &answer) {
+                    anyhow::bail!(fault);
+                }
+            }
+        }
+        if let Some(batch) = self.batch.take() {
             ground.world.stage.settle(&batch, &answer);
-        } else if let Some(status) = answer["statusCode"].as_i64() {
-            anyhow::ensure!(status == 200, "the answer is {status}");
         }
         ground.world.calm().await;
         Ok(())
     }
 }
 
+fn phone(customer: usize) -> String {
+    format!("5215555{customer:06}")
+}
+
 fn name(customer: usize) -> String {
     format!("Cliente {customer}")
 }
 
-/// A text message as Meta writes it, of about 0.5 KB with its envelope.
+/// A text message as Meta writes it, of about 0.5 KB with its envelope; neighbors in number are of different customers.
 pub fn message(number: usize, text: &str) -> Value {
     json!({
-        "from": PHONE,
+        "from": writer(number),
         "id": format!("wamid.HBgNNTIxNTU1NTU1MDE4OBUCABIYFDNB{number:020}AA=="),
         "timestamp": (1_795_190_400 + number).to_string(),
         "type": "text",
@@ -176,8 +225,16 @@ pub fn message(number: usize, text: &str) -> Value {
     })
 }
 
+/// Who wrote the message of this number. Nobody else has these phones.
+fn writer(number: usize) -> String {
+    format!("52155555590{:02}", number % WRITERS)
+}
+
 /// Meta's body with these messages.
 pub fn body(messages: &[Value]) -> String {
+    let writers: BTreeSet<&str> = messages.iter().filter_map(|message| message["from"].as_str()).collect();
+    let contacts: Vec<Value> =
+        writers.into_iter().map(|writer| json!({ "profile": { "name": "Ana" }, "wa_id": writer })).collect();
     let body = json!({
         "object": "whatsapp_business_account",
         "entry": [{
@@ -187,7 +244,7 @@ pub fn body(messages: &[Value]) -> String {
                 "value": {
                     "messaging_product": "whatsapp",
                     "metadata": { "display_phone_number": "525555550100", "phone_number_id": CHANNEL },
-                    "contacts": [{ "profile": { "name": "Ana" }, "wa_id": PHONE }],
+                    "contacts": contacts,
                     "messages": messages,
                 },
             }],

@@ -1,4 +1,5 @@
-//! Every binary from outside: it starts, answers, survives what breaks a handler, and ends when it is told to.
+//! Every binary from outside: it starts, answers, survives what breaks a handler, and ends when it is told to. The binaries of the other
+//! tests, or with `RIG_PROFILE=release` those that are shipped.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -11,6 +12,8 @@ use std::{
     time::Duration,
 };
 
+use platform::aws::Aws;
+use queue::Queue;
 use rig::{
     Ground, Process, events,
     functions::{self, Profile},
@@ -56,7 +59,7 @@ impl Log {
 }
 
 fn binary(function: &str) -> PathBuf {
-    static BUILT: LazyLock<PathBuf> = LazyLock::new(|| functions::build(Profile::Dev).unwrap());
+    static BUILT: LazyLock<PathBuf> = LazyLock::new(|| functions::binaries(Profile::Dev).unwrap());
     BUILT.join(function)
 }
 
@@ -89,8 +92,34 @@ async fn each_binary_starts_and_answers_its_events() {
         for (name, event) in events::of(&function).unwrap() {
             let outcome = process.call(event.to_string()).await.unwrap();
             eprintln!("{function}: {name}: {outcome:?}");
-            assert!(outcome.answer.is_ok(), "{function}: {name}");
+            let answer = serde_json::from_slice(&outcome.answer.unwrap()).unwrap();
+            assert_eq!(events::fault(&name, &answer), None);
         }
+    }
+}
+
+#[tokio::test]
+async fn the_lines_are_open_before_the_first_event() {
+    let ground = Ground::start().await.unwrap();
+    ground.record();
+    for (function, queue) in [
+        ("webhook", "INBOUND_QUEUE_URL"),
+        ("forward", "INBOUND_QUEUE_URL"),
+        ("callback", "OUTBOUND_QUEUE_URL"),
+        ("send", "OUTBOUND_QUEUE_URL"),
+        ("reconcile", "INBOUND_QUEUE_URL"),
+        ("deletion", "ERASURE_QUEUE_URL"),
+    ] {
+        let _process = start(&ground, function, Stdio::inherit()).await;
+        let calls = ground.calls();
+        for target in ["AmazonSQS.GetQueueAttributes", "DynamoDB_20120810.", "secretsmanager.GetSecretValue"] {
+            let asked = calls.iter().any(|(_, call)| call.target.starts_with(target));
+            assert!(asked, "{function} does not ask {target}: {calls:?}");
+        }
+        // And its role lets it; at the start a refusal would be passed over.
+        let mut environment = ground.world.stage.environment(function).unwrap();
+        let sqs = Aws::from_env(&mut environment).unwrap().sqs;
+        Queue::new(sqs, environment.text(queue).unwrap()).holds().await.unwrap();
     }
 }
 

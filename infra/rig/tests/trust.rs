@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{collections::BTreeMap, process::Stdio};
+use std::{collections::BTreeMap, path::PathBuf, process::Stdio, sync::LazyLock};
 
 use rig::{
     Ground, Process,
@@ -14,7 +14,8 @@ use rig::{
 use serde_json::Value;
 
 async fn answer(function: &str, variables: &BTreeMap<String, String>, event: &str) -> Option<Value> {
-    let binary = functions::build(Profile::Dev).unwrap().join(function);
+    static BUILT: LazyLock<PathBuf> = LazyLock::new(|| functions::binaries(Profile::Dev).unwrap());
+    let binary = BUILT.join(function);
     let mut process = Process::start(&[binary.to_str().unwrap()], variables, Stdio::null()).await.ok()?;
     let answer = process.call(event.to_owned()).await.ok()?.answer.ok()?;
     serde_json::from_slice(&answer).ok()
@@ -25,14 +26,16 @@ async fn aws_is_believed_by_a_named_authority_and_not_by_the_system_s() {
     let ground = Ground::start().await.unwrap();
     let tls = Tls::in_front_of(ground.world.stage.aws.url()).await.unwrap();
     let authority = tls.authority().display().to_string();
-    let mut scenario = Scenario::of("webhook").unwrap();
-    for (variable, status) in [("AWS_CA_BUNDLE", 200), ("SSL_CERT_FILE", 500)] {
-        let mut variables = ground.variables("webhook").unwrap();
-        tls.lead(&mut variables);
-        variables.insert(variable.to_owned(), authority.clone());
-        let event = scenario.next(&ground).await.unwrap();
-        let answer = answer("webhook", &variables, &event).await.unwrap();
-        assert_eq!(answer["statusCode"], status, "{variable}");
+    for function in ["webhook", "callback"] {
+        let mut scenario = Scenario::of(function).unwrap();
+        for (variable, status) in [("AWS_CA_BUNDLE", 200), ("SSL_CERT_FILE", 500)] {
+            let mut variables = ground.variables(function).unwrap();
+            tls.lead(&mut variables);
+            variables.insert(variable.to_owned(), authority.clone());
+            let event = scenario.next(&ground).await.unwrap();
+            let answer = answer(function, &variables, &event).await.unwrap();
+            assert_eq!(answer["statusCode"], status, "{function}: {variable}");
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use platform::{
     http::{ClientError, Http},
     warm_up,
 };
+use queue::Queue;
 use secrecy::{ExposeSecret as _, SecretString};
 use store::{
     Channels, Claims, Conversations, Counters, Customers, EarlyStatuses, Erasures, Links, MediaAtMeta, MissingFiles,
@@ -132,8 +133,8 @@ impl Clients {
         let Settings { aws, table, app_secret, chatwoot_url, chatwoot_ca, graph_url, graph_version, locale, retention } =
             settings;
         let secrets = Secrets::new(aws.secrets, clock.clone());
-        let key = SubjectKey::new(secrets.get::<AppSecrets>(&app_secret).await?.subject_key);
         let http = Http::new(Arc::new(PublicOnly), chatwoot_ca.as_deref())?;
+        let key = SubjectKey::new(secrets.get::<AppSecrets>(&app_secret).await?.subject_key);
         let table = Table::new(aws.dynamodb, table, clock.clone(), retention);
         Ok(Self {
             graph: Graph::new(http.kept.clone(), http.fresh.clone(), graph_url, graph_version),
@@ -165,14 +166,15 @@ impl Clients {
         })
     }
 
-    /// Has the channels and their secrets at hand before the first event.
-    pub async fn warm_up(&self) {
-        warm_up(Box::pin(async {
+    /// Has the channels and their secrets at hand, and the lines to all of AWS open, before the first event; `queue` is one the
+    /// function may look at. Lines to Meta and Chatwoot are left to the first call: their servers close an idle one before long.
+    pub async fn warm_up(&self, queue: &Queue) {
+        let secrets = async {
             if let Ok(channels) = self.channels.remember_all().await {
                 self.secrets.prepare(channels.iter().map(|channel| channel.secret.as_str())).await;
             }
-        }))
-        .await;
+        };
+        warm_up(Box::pin(async { tokio::join!(secrets, queue.holds()) })).await;
     }
 
     /// Chatwoot, with the token in hand.

@@ -28,6 +28,9 @@ pub enum BridgeError {
     /// Somebody else is at work on the same thing.
     #[error("somebody else is at work on it")]
     Busy(std::time::Duration),
+    /// Whom it is about is being erased; what is newer waits until that is over, which may be long.
+    #[error("it waits for the end of an erasure")]
+    Erasing,
 }
 
 impl BridgeError {
@@ -43,7 +46,7 @@ impl Classify for BridgeError {
             Self::Store(error) => error.class(),
             Self::Queue(error) => error.class(),
             // A secret that is missing or wrong is the operator's to mend; the task waits for that.
-            Self::Secret(_) => Class::LATER,
+            Self::Secret(_) | Self::Erasing => Class::LATER,
             Self::Chatwoot(error) => error.class(),
             Self::Graph(error) => error.class(),
             Self::Busy(after) => Class::Transient { after: Some(*after) },

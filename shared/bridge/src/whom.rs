@@ -24,7 +24,11 @@ pub async fn whom(clients: &Clients, chatwoot: &Chatwoot, hint: &Hint) -> Result
         }
     }
     let Some(contact) = party.contact else { return Ok((!target.customers.is_empty()).then_some(target)) };
-    target.contacts.insert((hint.account, contact.id));
+    // An agent may have merged the contact with somebody else's; then it says nothing about whom the conversation is with.
+    let named = |id: &str| target.customers.contains(&CustomerId::new(id));
+    if target.customers.is_empty() || contact.identifier.as_deref().is_none_or(named) {
+        target.contacts.insert((hint.account, contact.id));
+    }
     if target.customers.is_empty()
         && let Some(phone) = contact.phone_number.as_deref()
     {

@@ -68,7 +68,7 @@ impl Chatwoot {
     }
 
     /// What was picked in a message, if it is the last of its conversation: of that one Chatwoot shows everything. The outer
-    /// `None` says that it is not, the inner one that it is no template.
+    /// `None` says that it is not, or not shown that far, the inner one that it is no template.
     pub async fn last_picked(
         &self,
         conversation: ConversationId,
@@ -76,9 +76,7 @@ impl Chatwoot {
     ) -> Result<Option<Option<Picked>>, ChatwootError> {
         let request = self.request(Method::GET, &["conversations", &conversation.to_string()]);
         let row: ConversationRow = self.json(request).await?;
-        let mut shown = row.messages.iter().flatten().chain(&row.last_non_activity_message);
-        let last = shown.find(|shown| shown.get("id").and_then(Value::as_i64) == Some(message.0));
-        Ok(last.map(|last| last.get("additional_attributes").and_then(template::picked)))
+        Ok(row.attributes(message).map(template::picked))
     }
 
     /// One page of an inbox's conversations, the most recently active first, with when something last happened in each.
@@ -176,6 +174,13 @@ impl ConversationRow {
         self.status.as_ref().and_then(Value::as_str) == Some("resolved")
     }
 
+    /// What else is known of a message, where that is shown.
+    fn attributes(&self, message: MessageId) -> Option<&Value> {
+        let shown = self.messages.iter().flatten().chain(&self.last_non_activity_message);
+        let mut of_it = shown.filter(|shown| shown.get("id").and_then(Value::as_i64) == Some(message.0));
+        of_it.find_map(|shown| shown.get("additional_attributes"))
+    }
+
     /// It stands only inside the messages (§3.3).
     fn source_id(&self) -> Option<String> {
         let inside = self.messages.iter().flatten().chain(&self.last_non_activity_message);
@@ -189,4 +194,25 @@ impl ConversationRow {
 /// A text that fits into a conversation's attribute.
 pub fn attribute(text: &str) -> Value {
     Value::from(text::clean(text, ATTRIBUTE_LIMIT - 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_shown_is_not_known() {
+        let row = |messages: Value, last: Value| -> ConversationRow {
+            serde_json::from_value(json!({ "id": 1, "messages": messages, "last_non_activity_message": last })).unwrap()
+        };
+        let picked = json!({ "template_params": { "name": "saludo" } });
+        let name = |row: &ConversationRow| {
+            row.attributes(MessageId(7)).map(|shown| template::picked(shown).map(|picked| picked.name))
+        };
+        assert_eq!(name(&row(json!([]), json!({ "id": 8, "additional_attributes": {} }))), None);
+        assert_eq!(name(&row(json!([{ "id": 7 }]), Value::Null)), None, "an older version does not say");
+        assert_eq!(name(&row(json!([{ "id": 7, "additional_attributes": {} }]), Value::Null)), Some(None));
+        let shown = row(json!([{ "id": 7 }]), json!({ "id": 7, "additional_attributes": picked }));
+        assert_eq!(name(&shown), Some(Some("saludo".to_owned())));
+    }
 }

@@ -23,6 +23,19 @@ pub struct Listed {
     pub total: u32,
 }
 
+/// What goes from a contact that stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Strip<'a> {
+    /// Whose id it has from now on.
+    pub identifier: Option<&'a str>,
+    /// What it is called from now on.
+    pub name: Option<&'a str>,
+    /// Whether its phone goes.
+    pub phone: bool,
+    /// The attributes that go.
+    pub attributes: Vec<String>,
+}
+
 /// A conversation as a list shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Aged {
@@ -110,6 +123,45 @@ impl Chatwoot {
         let request = self.request(Method::GET, &["contacts", &id.to_string()]);
         let answer: Option<Answer> = found(self.json(request).await)?;
         Ok(answer.map(|answer| answer.payload))
+    }
+
+    /// The ids under which a contact stands in inboxes; an agent who merged two contacts gave it those of both.
+    pub async fn sources_of(&self, id: ContactId) -> Result<Vec<String>, ChatwootError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            payload: Inner,
+        }
+        #[derive(Deserialize)]
+        struct Inner {
+            #[serde(default)]
+            contact_inboxes: Vec<Source>,
+        }
+        #[derive(Deserialize)]
+        struct Source {
+            source_id: String,
+        }
+        let answer: Option<Answer> = found(self.json(self.request(Method::GET, &["contacts", &id.to_string()])).await)?;
+        let sources = answer.into_iter().flat_map(|answer| answer.payload.contact_inboxes);
+        Ok(sources.map(|source| source.source_id).collect())
+    }
+
+    /// Takes out of a contact that stays what is somebody's who goes.
+    pub async fn strip_contact(&self, id: ContactId, strip: &Strip<'_>) -> Result<(), ChatwootError> {
+        let mut body = json!({});
+        if let Some(identifier) = strip.identifier {
+            body["identifier"] = json!(identifier);
+        }
+        if let Some(name) = strip.name {
+            body["name"] = json!(name);
+        }
+        if strip.phone {
+            body["phone_number"] = Value::Null;
+        }
+        if !strip.attributes.is_empty() {
+            let nothing = strip.attributes.iter().map(|name| (name.clone(), Value::Null));
+            body["custom_attributes"] = Value::Object(nothing.collect());
+        }
+        found(self.done(self.request(Method::PUT, &["contacts", &id.to_string()]).json(&body)).await).map(|_| ())
     }
 
     /// The last twenty conversations of a contact, of all inboxes.

@@ -182,10 +182,14 @@ impl Listed {
         (self.kind() == Kind::Incoming && !self.private).then(|| Wamid::new(wamid))
     }
 
-    /// Whether the bridge wrote it at the command of this note. Versions before 4.9 keep no attributes; there the words tell.
-    pub fn was_commanded_by(&self, note: MessageId, content: &str) -> bool {
-        let said = self.content.as_deref().is_some_and(|said| said.trim() == content.trim());
-        self.id > note && self.is_for_customer() && (self.content_attributes.lmotos_command == Some(note) || said)
+    /// Whether the bridge wrote it at the command of this note.
+    pub fn was_commanded_by(&self, note: MessageId) -> bool {
+        self.content_attributes.lmotos_command == Some(note)
+    }
+
+    /// Whether it says this to the customer, and nothing on it tells at whose command.
+    pub fn says_unmarked(&self, content: &str) -> bool {
+        self.is_for_customer() && self.content_attributes.lmotos_command.is_none() && self.text() == content.trim()
     }
 
     /// What a note asks of the bridge, if it does.

@@ -1,13 +1,17 @@
 //! The ledger of erasures: each request is a state machine on a clock of 30 days. It knows no person, only a code, times and
 //! counts; whom it is about stands beside it in the table, until it is done.
 
+mod place;
+mod promise;
 mod receipt;
 
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-pub use receipt::{Receipt, Signed};
+pub use place::Place;
+pub use promise::{Promise, WarnDays};
+pub use receipt::{Checked, Receipt, Signed};
 
 use crate::{ConfirmationCode, Timestamp};
 
@@ -18,29 +22,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(900);
 
 /// How long after a function began to erase somebody looks whether it lived to go on.
 const LEASE: Duration = Duration::from_secs(900);
-
-/// The days of `infra/policy.toml` that the ledger goes by.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Promise {
-    /// Days in which a request is done.
-    pub deletion_days: u32,
-    /// Days after which the operator is warned of an open one.
-    pub warn_days: Vec<u32>,
-    /// Hours in which a request that needs confirmation can be confirmed or withdrawn.
-    pub confirm_hours: u32,
-}
-
-/// The days of warning, as the environment has them: `7,20,27`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WarnDays(pub Vec<u32>);
-
-impl std::str::FromStr for WarnDays {
-    type Err = std::num::ParseIntError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.split(',').map(|day| day.trim().parse()).collect::<Result<_, _>>().map(Self)
-    }
-}
 
 /// Who asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,52 +39,6 @@ pub enum Door {
     Meta,
     /// The time to keep it is over.
     Retention,
-}
-
-/// A place where something about a person may be, in the order in which places are cleared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Place {
-    /// What waits on its way into Chatwoot.
-    InboundQueue,
-    /// Hints on their way out.
-    OutboundQueue,
-    /// The dead letters of every queue.
-    DeadLetters,
-    /// Conversations, contacts and their files.
-    Chatwoot,
-    /// The bridge's own table.
-    Table,
-    /// Files at Meta.
-    MetaMedia,
-    /// Meta's contact book.
-    MetaContactBook,
-}
-
-impl Place {
-    /// All there are, in order.
-    pub const ALL: [Self; 7] = [
-        Self::InboundQueue,
-        Self::OutboundQueue,
-        Self::DeadLetters,
-        Self::Chatwoot,
-        Self::Table,
-        Self::MetaMedia,
-        Self::MetaContactBook,
-    ];
-
-    /// In one word, for logs and receipts.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::InboundQueue => "inbound_queue",
-            Self::OutboundQueue => "outbound_queue",
-            Self::DeadLetters => "dead_letters",
-            Self::Chatwoot => "chatwoot",
-            Self::Table => "table",
-            Self::MetaMedia => "meta_media",
-            Self::MetaContactBook => "meta_contact_book",
-        }
-    }
 }
 
 /// What was done in a place.
@@ -208,6 +143,9 @@ pub struct Erasure {
     /// How much was found so far, place by place.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub found: BTreeMap<Place, u64>,
+    /// How much of that has to be left where it is, place by place: the receipt says why.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub left: BTreeMap<Place, u64>,
     /// The places that are clear.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub cleared: BTreeMap<Place, Cleared>,
@@ -220,11 +158,11 @@ pub struct Erasure {
 }
 
 impl Erasure {
-    /// A request made at `asked_at`.
-    pub fn open(code: ConfirmationCode, door: Door, asked_at: Timestamp, promise: &Promise) -> Self {
-        let hours = Duration::from_secs(u64::from(promise.confirm_hours) * 3600);
+    /// A request made at `asked_at` and heard of `now`: the promise counts from when it was made, the time to withdraw or confirm it
+    /// from when somebody can.
+    pub fn open(code: ConfirmationCode, door: Door, asked_at: Timestamp, now: Timestamp, promise: &Promise) -> Self {
         let (confirmed_at, state) = match door {
-            Door::Agent | Door::Customer => (None, State::Received { until: asked_at + hours }),
+            Door::Agent | Door::Customer => (None, State::Received { until: now + promise.grace() }),
             Door::Operator | Door::Chatwoot | Door::Meta | Door::Retention => {
                 (Some(asked_at), State::Confirmed { wake_at: asked_at })
             }
@@ -238,10 +176,22 @@ impl Erasure {
             confirmed_at,
             state,
             found: BTreeMap::new(),
+            left: BTreeMap::new(),
             cleared: BTreeMap::new(),
             warned: Vec::new(),
             breached_at: None,
         }
+    }
+
+    /// The customer is asked at that moment whether they mean it, for the first time or once more: their time to say so begins then.
+    #[must_use]
+    pub fn question(mut self, at: Timestamp, promise: &Promise) -> Self {
+        if let State::Received { until } = self.state
+            && self.door == Door::Customer
+        {
+            self.state = State::Received { until: until.max(at + promise.grace()) };
+        }
+        self
     }
 
     /// It is certain from now on.
@@ -276,13 +226,22 @@ impl Erasure {
                 _ => Self { confirmed_at: Some(until), state: State::Confirmed { wake_at: until }, ..self },
             };
         }
-        if !self.is_closed() && now >= self.due_at {
+        if self.is_late(now) {
             self.breached_at.get_or_insert(self.due_at);
             if let State::Waiting { place, since, tries, wake_at } = self.state {
                 self.state = State::Failed { place, since, tries, wake_at };
             }
         }
         self
+    }
+
+    /// Writes down that the promise is broken, if it is: in whichever state the request is open, and whoever is to bring it on.
+    pub fn note_breach(&mut self, now: Timestamp) {
+        self.breached_at = self.clone().at(now).breached_at;
+    }
+
+    fn is_late(&self, now: Timestamp) -> bool {
+        !self.is_closed() && now >= self.due_at
     }
 
     /// Somebody begins to erase, or goes on with it.
@@ -306,6 +265,15 @@ impl Erasure {
     pub fn note(&mut self, place: Place, found: u64) {
         let known = self.found.entry(place).or_default();
         *known = found.max(*known);
+    }
+
+    /// So much of what was found in a place is out of reach, or somebody else's as well.
+    pub fn leave(&mut self, place: Place, left: u64) {
+        if left == 0 {
+            self.left.remove(&place);
+        } else {
+            self.left.insert(place, left);
+        }
     }
 
     /// A look found the place empty.
@@ -339,8 +307,15 @@ impl Erasure {
         Ok(Self { state, ..self }.at(now))
     }
 
+    /// The table was put back to an earlier day: no place is known to be clear any more.
+    #[must_use]
+    pub fn restored(self) -> Self {
+        if self.is_closed() { self } else { Self { cleared: BTreeMap::new(), ..self } }
+    }
+
     /// Every place is clear.
-    pub fn finish(self, now: Timestamp) -> Result<Self, InvalidTransition> {
+    pub fn finish(mut self, now: Timestamp) -> Result<Self, InvalidTransition> {
+        self.note_breach(now);
         if !self.is_underway() || self.next_place().is_some() {
             return Err(InvalidTransition);
         }
@@ -374,6 +349,12 @@ impl Erasure {
         matches!(self.state, State::Erasing { .. } | State::Waiting { .. } | State::Failed { .. })
     }
 
+    /// Whether what is newer has to wait: until nothing of before is left where it would come to. Files and the contact book at Meta
+    /// may take longer, and hold up nobody.
+    pub fn holds_back(&self) -> bool {
+        !self.is_closed() && !self.cleared.contains_key(&Place::Table)
+    }
+
     /// The warnings that have become due: days of the policy that have passed. Each comes once.
     pub fn warn(&mut self, now: Timestamp, promise: &Promise) -> Vec<u32> {
         if self.is_closed() {
@@ -387,7 +368,11 @@ impl Erasure {
 
     /// What the public is told; nothing of a request that was withdrawn.
     pub fn shown(&self, now: Timestamp) -> Option<Shown> {
-        match self.clone().at(now).state {
+        let known = self.clone().at(now);
+        if known.is_late(now) {
+            return Some(Shown::Failed);
+        }
+        match known.state {
             State::Received { .. } | State::Confirmed { .. } => Some(Shown::Received),
             // A moment's pause between two looks is part of the work.
             State::Waiting { since, .. } if now.since(since) < LONGEST_PAUSE => Some(Shown::Erasing),

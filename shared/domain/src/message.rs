@@ -58,6 +58,15 @@ pub struct Message {
     pub content: Content,
 }
 
+impl Message {
+    /// In a group: who spoke there, as a person of their own.
+    pub fn speaker(&self) -> Option<Identity> {
+        self.customer.group.as_ref()?;
+        let phone = self.speaker.clone();
+        Some(Identity { phone, group: None, ..self.customer.clone() }).filter(|speaker| !speaker.is_empty())
+    }
+}
+
 /// A click-to-WhatsApp advert or post.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Delivery, Timestamp, Wamid, words::Trouble};
+use crate::{Delivery, Timestamp, Wamid, template::Fault, words::Trouble};
 
 /// What a part waits for; each has its own time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -157,6 +157,26 @@ impl Outgoing {
         self.nature = Nature::Template;
         self.parts = vec![Part::Planned];
         self
+    }
+
+    /// The same once it is known what was picked in it: a template, which goes out unless anything was tried already. What was given
+    /// up because nobody knew the values (`young`: not long ago) is taken up again; what came too late waits for the agent.
+    #[must_use]
+    pub fn picked(self, young: bool) -> Self {
+        let given_up = self.parts.iter().find_map(|part| match part {
+            Part::Failed { attempt: 0, trouble } => Some(*trouble),
+            _ => None,
+        });
+        match given_up {
+            _ if !self.is_untried() => self,
+            Some(Trouble::SeenTooLate) => {
+                let parts = vec![Part::Failed { attempt: 0, trouble: Trouble::SeenTooLate }];
+                Self { nature: Nature::Template, parts, ..self }
+            }
+            Some(Trouble::Template { fault: Fault::Lost }) if young => self.as_template(),
+            _ if self.nature == Nature::Template => self,
+            _ => self.as_template(),
+        }
     }
 
     /// The message once Meta has reported this about a part, if that changes anything.

@@ -119,6 +119,8 @@ pub enum Fault {
     Closed,
     /// It has parts this bridge cannot fill.
     BeyondUs,
+    /// It carries a code to sign in with, which nobody has in Chatwoot.
+    SignIn,
     /// A value is missing or empty.
     NoValue,
     /// More or fewer values than it has places.
@@ -131,6 +133,8 @@ pub enum Fault {
     NoFile,
     /// The header's file is of another kind than the template wants.
     WrongFile,
+    /// The header's file cannot be read from Chatwoot.
+    FileUnreadable,
     /// A button's value is missing.
     NoButton,
     /// What was picked is known no more: its callback was lost.
@@ -138,4 +142,6 @@ pub enum Fault {
     Lost,
     /// It is marketing, and the customer wants none.
     OptedOut,
+    /// Meta does not tell what templates there are.
+    Unlisted,
 }

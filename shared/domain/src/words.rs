@@ -76,6 +76,8 @@ pub enum Trouble {
     FileUnreadable,
     /// A file is larger than WhatsApp takes.
     FileTooLarge,
+    /// A file has no bytes.
+    FileEmpty,
     /// The message stops the bridge itself each time.
     Unworkable,
     /// There is neither text nor a file in it.
@@ -131,6 +133,10 @@ impl Trouble {
             Self::FileTooLarge => (
                 "No entregado: el archivo pesa más de 100 MB, lo máximo en WhatsApp; envía un enlace o un archivo más pequeño.",
                 "Not delivered: the file is larger than 100 MB, the most WhatsApp takes; send a link or a smaller file.",
+            ),
+            Self::FileEmpty => (
+                "No entregado: el archivo está vacío (0 bytes) y WhatsApp no lo acepta; revisa el original y adjunta uno con contenido.",
+                "Not delivered: the file is empty (0 bytes) and WhatsApp does not take it; look at the original and attach one that is not.",
             ),
             Self::Unworkable => (
                 "No entregado: el puente no pudo procesar este mensaje; envíalo de otra forma y avisa al operador.",
@@ -202,6 +208,10 @@ pub enum Line {
     SendingWaits,
     /// Sending is held up no longer.
     SendingGoesOn,
+    /// A file of the agent's cannot be read from Chatwoot yet.
+    FileAwaited,
+    /// It could be read, and is out.
+    FileCame,
     /// A contact nobody has named.
     Nameless,
 }
@@ -291,6 +301,14 @@ impl Line {
             Self::SendingGoesOn => (
                 "Ya se puede enviar otra vez por WhatsApp: lo que esperaba está saliendo.",
                 "Sending on WhatsApp works again: what was waiting is going out.",
+            ),
+            Self::FileAwaited => (
+                "Chatwoot todavía no entrega el archivo de tu mensaje. Se sigue intentando solo y lo que escribas después sale detrás; si no llega, el mensaje queda en rojo.",
+                "Chatwoot does not give out the file of your message yet. It is tried again by itself, and what you write after it goes out behind it; if it does not come, the message turns red.",
+            ),
+            Self::FileCame => (
+                "El archivo que faltaba ya salió; lo que esperaba detrás está saliendo.",
+                "The file that was missing went out; what was waiting behind it is going out.",
             ),
             Self::Nameless => ("Cliente de WhatsApp", "WhatsApp customer"),
         };

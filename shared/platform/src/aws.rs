@@ -41,13 +41,17 @@ impl Aws {
         // Each SDK crate has a builder type of its own with the same methods.
         macro_rules! client {
             ($sdk:ident) => {{
-                use $sdk::config::{BehaviorVersion, Config, Credentials, Region, timeout::TimeoutConfig};
+                use $sdk::config::{
+                    BehaviorVersion, Config, Credentials, Region, StalledStreamProtectionConfig, timeout::TimeoutConfig,
+                };
                 let credentials = Credentials::new(&key, &secret, token.clone(), None, "environment");
                 let mut config = Config::builder()
                     .behavior_version(BehaviorVersion::latest())
                     .region(Region::new(region.clone()))
                     .credentials_provider(credentials)
-                    .http_client(http.clone());
+                    .http_client(http.clone())
+                    // An attempt has an end of its own, far below what this would wait for.
+                    .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
                 let patience = TimeoutConfig::builder()
                     .connect_timeout(CONNECT)
                     .operation_attempt_timeout(ATTEMPT)

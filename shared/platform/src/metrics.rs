@@ -181,13 +181,12 @@ impl Metrics {
     fn line(&self, now: Timestamp) -> Option<Value> {
         let counted: Vec<(String, u64)> = ALL
             .iter()
-            .map(|metric| {
+            .filter_map(|metric| {
                 let at = *metric as usize;
                 let measured = self.measured[at].swap(false, Ordering::Relaxed);
-                (format!("{metric:?}"), self.counts[at].swap(0, Ordering::Relaxed), measured)
+                let count = self.counts[at].swap(0, Ordering::Relaxed);
+                (count > 0 || measured).then(|| (format!("{metric:?}"), count))
             })
-            .filter(|(_, count, measured)| *count > 0 || *measured)
-            .map(|(name, count, _)| (name, count))
             .collect();
         if counted.is_empty() {
             return None;

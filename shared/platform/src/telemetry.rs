@@ -13,15 +13,18 @@ use crate::Environment;
 
 /// The crates whose lines follow the level asked for. Everybody else stays at `WARN`, whatever is asked for: libraries write
 /// addresses, headers and bodies into their finer lines.
-const OURS: [&str; 12] = [
+const OURS: [&str; 15] = [
     "bridge",
     "callback",
     "chatwoot",
+    "deletion",
     "domain",
+    "erasure",
     "forward",
     "platform",
     "queue",
     "reconcile",
+    "retention",
     "send",
     "store",
     "webhook",
@@ -43,5 +46,25 @@ pub fn init() {
         subscriber.with(lines.json()).init();
     } else {
         subscriber.with(lines).init();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use super::OURS;
+
+    #[test]
+    fn no_crate_that_ships_is_silenced() {
+        let top = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
+        let folders = ["functions", "shared"].into_iter().flat_map(|folder| fs::read_dir(top.join(folder)).unwrap());
+        let mut ours: Vec<String> = folders
+            .filter(|entry| entry.as_ref().unwrap().path().join("Cargo.toml").is_file())
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| !name.starts_with("testkit"))
+            .collect();
+        ours.sort();
+        assert_eq!(OURS.as_slice(), ours);
     }
 }

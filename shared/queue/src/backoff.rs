@@ -7,7 +7,7 @@ const LONGEST: Duration = Duration::from_secs(900);
 
 /// From this receive on, five days into an outage, it is twice as long: SQS gives a message up after a thousand receives, and
 /// must not before its 14 days are over.
-const PATIENT: u32 = 480;
+pub const PATIENT: u32 = 480;
 
 /// One second after the first receive, doubled with each further one, at most 15 minutes. A tenth more or less by `salt`
 /// keeps the customers of a whole outage from coming back in one second.

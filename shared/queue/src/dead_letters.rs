@@ -11,8 +11,8 @@ const PIECE: usize = 700 * 1024;
 
 /// The dead letters of a queue.
 ///
-/// The body stays what it was, so that a redrive puts it back as it came. Around it: `reason`; `part` (`1/3`) if it was cut;
-/// `encoding` = `base64` if it was no text.
+/// The body stays what it was, so that a redrive puts it back as it came. Around it: `reason`; `part` (`1/3`) and `letter`, the same
+/// for all pieces, if it was cut; `encoding` = `base64` if it was no text.
 #[derive(Clone, Debug)]
 pub struct DeadLetters {
     client: Client,
@@ -32,7 +32,7 @@ impl DeadLetters {
             _ => (base64::engine::general_purpose::STANDARD.encode(body), "base64"),
         };
         let pieces = cut(&text);
-        let of = pieces.len();
+        let (of, letter) = (pieces.len(), Uuid::new_v4().to_string());
         for (at, piece) in pieces.into_iter().enumerate() {
             // SQS refuses an empty body.
             let piece = if piece.is_empty() { " " } else { piece };
@@ -47,6 +47,7 @@ impl DeadLetters {
                 .message_attributes("encoding", attribute(encoding)?);
             if of > 1 {
                 request = request.message_attributes("part", attribute(&format!("{}/{of}", at + 1))?);
+                request = request.message_attributes("letter", attribute(&letter)?);
             }
             request.send().await.map_err(QueueError::call)?;
         }

@@ -116,7 +116,7 @@ impl Drain {
     }
 
     /// Hands each group of the batch over as a whole, in order, for work that is the same for all of it. One verdict for
-    /// each record is expected back; missing ones mean "after the last one given".
+    /// each record is expected back. After one that is tried again, the rest waits with it, but for those that are told to be done.
     pub async fn run_groups<F>(&self, event: SqsEvent, handle: impl Fn(Vec<Record>) -> F) -> Drained
     where
         F: Future<Output = Vec<Verdict>>,
@@ -165,7 +165,13 @@ impl Drain {
                 continue;
             };
             let wait = after.unwrap_or_else(|| backoff(record.receives, &record.id));
-            let held: Vec<Record> = std::iter::once(record).chain(records.by_ref()).collect();
+            let mut held = vec![record];
+            for record in records.by_ref() {
+                match verdicts.next() {
+                    Some(Verdict::Done) => done.push(record),
+                    Some(Verdict::Poison { .. } | Verdict::Retry { .. }) | None => held.push(record),
+                }
+            }
             self.hold(&held, wait).await;
             drained.retried += held.len();
             drained.response.batch_item_failures.extend(held.into_iter().map(|record| failure(record.id)));

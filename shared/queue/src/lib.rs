@@ -6,7 +6,7 @@ mod drain;
 mod error;
 mod producer;
 
-pub use backoff::backoff;
+pub use backoff::{PATIENT, backoff};
 pub use dead_letters::DeadLetters;
 pub use drain::{Drain, Drained, Record, Verdict};
 pub use error::QueueError;

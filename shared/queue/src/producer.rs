@@ -30,7 +30,10 @@ impl Letter {
     /// Writes a task down.
     pub fn new(group: impl Into<String>, dedup: impl Into<String>, task: &impl Serialize) -> Result<Self, QueueError> {
         // SQS refuses the two noncharacters, and JSON may spell them out; outside of strings they cannot stand.
-        let body = serde_json::to_string(task)?.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff");
+        let mut body = serde_json::to_string(task)?;
+        if body.contains(['\u{fffe}', '\u{ffff}']) {
+            body = body.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff");
+        }
         Ok(Self { group: group.into(), dedup: dedup.into(), body })
     }
 

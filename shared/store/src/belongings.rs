@@ -9,7 +9,7 @@ use std::{
 use aws_sdk_dynamodb::types::{DeleteRequest, WriteRequest};
 use domain::{
     AccountId, Address, ContactId, ConversationId, CustomerId, Identity, MediaId, PhoneNumberId, Subject, SubjectKey,
-    Timestamp, subject::Kind,
+    Timestamp, task::NO_NUMBER,
 };
 use serde::Serialize;
 use serde_dynamo::aws_sdk_dynamodb_1::from_item;
@@ -78,8 +78,9 @@ impl Belongings {
         for account in &accounts {
             for subject in known.keys().cloned().collect::<Vec<_>>() {
                 let key = Key::new(format!("alias#{account}#{subject}"), "alias");
-                if let Some(row) = self.table.get::<AliasRow>(&key).await? {
-                    target.customers.insert(row.customer);
+                // Also one that is past its end leads to what outlived it.
+                if let Some(item) = self.raw(&key).await? {
+                    target.customers.insert(from_item::<AliasRow>(item)?.customer);
                 }
             }
         }
@@ -100,6 +101,24 @@ impl Belongings {
         }
         target.gathered = true;
         Ok(())
+    }
+
+    /// The same target without phones and user ids: by the hashes of them. What of it only held for one table is not in it.
+    pub fn without_names(&self, target: &Target) -> Target {
+        let phones = target.phones.iter().cloned().map(Address::Phone);
+        let named: Vec<Address> = phones.chain(target.users.iter().cloned().map(Address::User)).collect();
+        let mut nameless = Target { nameless: target.nameless || !named.is_empty(), ..target.clone() };
+        nameless
+            .aliases
+            .extend(named.iter().flat_map(|address| address.identity().aliases(&self.key)).map(|alias| alias.subject));
+        Target {
+            phones: BTreeSet::new(),
+            users: BTreeSet::new(),
+            gathered: false,
+            probed_at: None,
+            deleted: 0,
+            ..nameless
+        }
     }
 
     /// The Chatwoot accounts there are.
@@ -205,12 +224,26 @@ impl Belongings {
         Ok(true)
     }
 
-    /// The groups of `inbound.fifo` in which something of theirs may be.
-    pub async fn groups(&self, target: &Target) -> Result<Vec<String>, StoreError> {
+    /// The groups of `inbound.fifo` in which something of theirs may be: their own, those of the statuses of their messages, and those
+    /// of what names no person by itself.
+    pub async fn groups(&self, target: &Target) -> Result<BTreeSet<String>, StoreError> {
         let channels = Channels::new(self.table.clone()).all().await?;
-        let of = |number: &PhoneNumberId| target.aliases.iter().map(move |alias| format!("{number}#{alias}")).collect();
-        let meant = channels.iter().filter(|channel| target.only.is_none_or(|only| only == channel.account));
-        Ok(meant.flat_map(|channel| -> Vec<String> { of(&channel.phone_number_id) }).collect())
+        let mut groups = BTreeSet::new();
+        let meant = |channel: &&domain::Channel| target.only.is_none_or(|only| only == channel.account);
+        for channel in channels.iter().filter(meant) {
+            groups.extend(target.aliases.iter().map(|alias| format!("{}#{alias}", channel.phone_number_id)));
+            groups.insert(format!("{}#{NO_NUMBER}", channel.phone_number_id));
+            groups.insert(format!("{NO_NUMBER}#{}", channel.waba_id));
+        }
+        let numbers: BTreeSet<&PhoneNumberId> = target.conversations.iter().map(|(_, _, number)| number).collect();
+        for customer in &target.customers {
+            for key in self.keys_of(customer).await? {
+                let message = key.pk.strip_prefix("wamid#").filter(|_| key.sk == "link");
+                groups
+                    .extend(message.into_iter().flat_map(|hash| numbers.iter().map(move |of| format!("{of}#{hash}"))));
+            }
+        }
+        Ok(groups)
     }
 
     /// The keys of all items that are theirs. An index lags behind; what has a key of its own is read there.
@@ -266,6 +299,11 @@ impl Belongings {
             }
         }
         Ok(())
+    }
+
+    /// Whether an id is that of a customer of whom anything is in the table, whether they themselves still are or not.
+    pub async fn has(&self, id: &str) -> Result<bool, StoreError> {
+        Ok(!self.keys_of(&CustomerId::new(id)).await?.is_empty())
     }
 
     /// Whether an id in Chatwoot is that of a customer who lives, and is none of the target's.
@@ -416,11 +454,6 @@ impl Belongings {
     async fn raw(&self, key: &Key) -> Result<Option<Item>, StoreError> {
         let request = self.table.client.get_item().table_name(&self.table.name).set_key(Some(key.item()));
         Ok(request.consistent_read(true).send().await.map_err(StoreError::call)?.item.filter(|item| !item.is_empty()))
-    }
-
-    /// The keyed hash of an administrator's id.
-    pub fn administrator(&self, id: &str) -> Subject {
-        self.key.subject(Kind::Administrator, id)
     }
 }
 

@@ -46,6 +46,9 @@ pub struct Conversation {
     /// Up to which of the customer's messages blue ticks were asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ticked: Option<MessageId>,
+    /// When it was resolved, where the ticks for that are still owed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolved_at: Option<Timestamp>,
 }
 
 /// Something the customer wrote.
@@ -214,10 +217,16 @@ impl Conversations {
         self.change(conversation, "SET told_to_wait_at = :now".to_owned(), values).await
     }
 
-    /// Records up to which message blue ticks were asked for.
+    /// Records up to which message blue ticks were asked for; none are owed any more.
     pub async fn ticked(&self, conversation: &Conversation, message: MessageId) -> Result<(), StoreError> {
         let values = Item::from([(":message".to_owned(), integer(message.0))]);
-        self.change(conversation, "SET ticked = :message".to_owned(), values).await
+        self.change(conversation, "SET ticked = :message REMOVE resolved_at".to_owned(), values).await
+    }
+
+    /// Records that the conversation was resolved and the ticks for that are still owed.
+    pub async fn owes_ticks(&self, conversation: &Conversation, resolved_at: Timestamp) -> Result<(), StoreError> {
+        let values = Item::from([(":at".to_owned(), integer(resolved_at.as_millis()))]);
+        self.change(conversation, "SET resolved_at = :at".to_owned(), values).await
     }
 
     async fn change(&self, conversation: &Conversation, update: String, values: Item) -> Result<(), StoreError> {

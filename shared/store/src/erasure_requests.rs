@@ -8,16 +8,20 @@ use domain::{
     subject::Kind,
 };
 
-use crate::{Belongings, ErasureEntry, Erasures, StoreError, Table, Target};
+use crate::{Belongings, ErasureEntry, Erasures, StoreError, Table, Target, Tombstones};
 
 /// For so long after a request is done, another about the same person is taken for the same if nothing new is known of them.
 const SAME: Duration = Duration::from_secs(86_400);
+
+/// So often somebody else may come between before a later try has to do.
+const TRIES: usize = 8;
 
 /// Opens requests.
 #[derive(Clone, Debug)]
 pub struct ErasureRequests {
     erasures: Erasures,
     belongings: Belongings,
+    tombstones: Tombstones,
     key: SubjectKey,
     table: Table,
     promise: Promise,
@@ -36,7 +40,8 @@ impl ErasureRequests {
     /// In this table, by these days.
     pub fn new(table: Table, key: SubjectKey, promise: Promise) -> Self {
         let (erasures, belongings) = (Erasures::new(table.clone()), Belongings::new(table.clone(), key.clone()));
-        Self { erasures, belongings, key, table, promise }
+        let tombstones = Tombstones::new(table.clone(), key.clone());
+        Self { erasures, belongings, tombstones, key, table, promise }
     }
 
     /// The days it goes by.
@@ -48,22 +53,30 @@ impl ErasureRequests {
     /// is that one as well.
     pub async fn ask(&self, door: Door, target: Target, asked_at: Timestamp) -> Result<Asked, StoreError> {
         let (known, pointers) = self.pointers(&target).await?;
-        let before = self.erasures.about(&pointers).await?;
-        if let Some(before) = &before
-            && self.is_the_same(&before.erasure, door, known)
-        {
-            return Ok(Asked { entry: self.made_certain(before.clone(), door).await?, is_new: false });
+        for _ in 0..TRIES {
+            let pointed = self.erasures.pointed(&pointers).await?;
+            if let Some(before) = self.erasures.foremost(&pointed).await?
+                && self.is_the_same(&before.erasure, door, known)
+            {
+                if !before.erasure.is_closed() {
+                    self.erasures.point(&pointed, &before.erasure.code).await?;
+                }
+                let entry = self.made_certain(before, door).await?;
+                self.name_again(&entry, &target).await?;
+                self.bar(&entry).await?;
+                return Ok(Asked { entry, is_new: false });
+            }
+            let mut erasure = Erasure::open(ConfirmationCode::mint(), door, asked_at, self.table.now(), &self.promise);
+            if let Some(quiet_since) = target.quiet_since {
+                // What they may have sent since is not meant.
+                erasure.confirmed_at = Some(quiet_since);
+            }
+            if let Some(entry) = self.erasures.open(&erasure, &pointed, &target).await? {
+                self.bar(&entry).await?;
+                return Ok(Asked { entry, is_new: true });
+            }
         }
-        let mut erasure = Erasure::open(ConfirmationCode::mint(), door, asked_at, &self.promise);
-        if let Some(quiet_since) = target.quiet_since {
-            // What they may have sent since is not meant.
-            erasure.confirmed_at = Some(quiet_since);
-        }
-        let code = erasure.code.clone();
-        let unless = before.as_ref().map(|before| &before.erasure.code);
-        let entry = self.erasures.open(erasure, &pointers, &target, unless).await?;
-        let is_new = entry.erasure.code == code;
-        Ok(Asked { entry, is_new })
+        Err(StoreError::Contended)
     }
 
     /// A request that could still be withdrawn cannot any more once somebody asks whose word needs no confirmation.
@@ -77,10 +90,38 @@ impl ErasureRequests {
         Ok(saved)
     }
 
+    /// Bars everything that is known of whom a request is about, as soon as it is certain: what they write from then on waits until
+    /// it is done, and nothing newer goes with what is erased. Where this is not done, it is when the erasure begins, and then what
+    /// was written before that is erased as well.
+    pub async fn bar(&self, entry: &ErasureEntry) -> Result<(), StoreError> {
+        let erasure = &entry.erasure;
+        if !matches!(erasure.state, State::Confirmed { .. }) || erasure.door == Door::Retention {
+            return Ok(());
+        }
+        let target = self.erasures.target(&erasure.code).await?;
+        let Some(mut target) = target.filter(|target| !target.barred) else { return Ok(()) };
+        self.belongings.gather(&mut target).await?;
+        self.tombstones.bury_all(erasure, &target, true).await?;
+        self.erasures.set_barred(&erasure.code).await
+    }
+
+    /// A request whose names stayed behind in a table that was put back is named once more.
+    async fn name_again(&self, entry: &ErasureEntry, named: &Target) -> Result<(), StoreError> {
+        if entry.erasure.is_closed() || (named.phones.is_empty() && named.users.is_empty()) {
+            return Ok(());
+        }
+        let target = self.erasures.target(&entry.erasure.code).await?;
+        let Some(mut target) = target.filter(Target::is_unnamed) else { return Ok(()) };
+        target.phones.extend(named.phones.iter().cloned());
+        target.users.extend(named.users.iter().cloned());
+        target.gathered = false;
+        self.erasures.set_target(&entry.erasure.code, &target).await
+    }
+
     /// The latest request about somebody.
     pub async fn known(&self, target: &Target) -> Result<Option<ErasureEntry>, StoreError> {
         let (_, pointers) = self.pointers(target).await?;
-        self.erasures.about(&pointers).await
+        self.erasures.foremost(&self.erasures.pointed(&pointers).await?).await
     }
 
     /// The request about somebody, if there is one that is open.
@@ -132,5 +173,10 @@ impl Target {
         let phones = [&identity.phone, &identity.wa_id].into_iter().flatten().cloned().collect();
         let users = [&identity.user_id, &identity.parent].into_iter().flatten().cloned().collect();
         Self { phones, users, ..Self::default() }
+    }
+
+    /// Whether its names stayed behind in another table, and this one knows none.
+    pub fn is_unnamed(&self) -> bool {
+        self.nameless && self.phones.is_empty() && self.users.is_empty()
     }
 }

@@ -6,10 +6,11 @@ use std::{
     time::Duration,
 };
 
-use aws_sdk_dynamodb::types::{Put, ReturnValue, TransactWriteItem};
+use aws_sdk_dynamodb::types::{AttributeValue, Put, PutRequest, ReturnValue, TransactWriteItem, WriteRequest};
 use domain::{
     AccountId, ConfirmationCode, ContactId, ConversationId, CustomerId, Erasure, MediaId, PhoneNumberId, Subject,
     Timestamp, UserId, WaId,
+    erasure::{Signed, State},
 };
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +26,9 @@ pub const LEDGER_KEEPS_DAYS: u64 = 730;
 const KEPT: Duration = Duration::from_secs(LEDGER_KEEPS_DAYS * 86_400);
 
 const TRIES: usize = 8;
+
+/// DynamoDB writes so many at once.
+const AT_ONCE: usize = 25;
 
 /// Whom a request is about, and what of theirs is where. Gathered once, before anything is erased.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,9 +63,21 @@ pub struct Target {
     /// Aliases that were theirs up to a time only.
     #[serde(default)]
     pub given_up: BTreeMap<Subject, Timestamp>,
-    /// The conversation on which an agent put the label.
+    /// The conversations on which agents put the label.
     #[serde(default)]
-    pub labeled: Option<(AccountId, ConversationId)>,
+    pub labels: BTreeSet<(AccountId, ConversationId)>,
+    /// Contacts of theirs that Chatwoot has shown so far: what the receipt counts.
+    #[serde(default)]
+    pub met_contacts: BTreeSet<(AccountId, ContactId)>,
+    /// The same of conversations.
+    #[serde(default)]
+    pub met_conversations: BTreeSet<(AccountId, ConversationId)>,
+    /// Contacts that are somebody else's as well, since an agent merged the two.
+    #[serde(default)]
+    pub shared: BTreeSet<(AccountId, ContactId)>,
+    /// How many items of theirs were deleted from the table so far.
+    #[serde(default)]
+    pub deleted: u64,
     /// The one account the request is about: time is over in one dealer's Chatwoot, and not in another's.
     #[serde(default)]
     pub only: Option<AccountId>,
@@ -74,6 +90,13 @@ pub struct Target {
     /// Whether the table was asked what belongs to them.
     #[serde(default)]
     pub gathered: bool,
+    /// Whether everything known of them was barred when the request became certain. If not, that is done when it begins.
+    #[serde(default)]
+    pub barred: bool,
+    /// Whether phones and user ids stayed behind when the ledger was taken out of a table. What the restored table knows brings
+    /// them back; if it knows nobody, whoever asked has to name them once more.
+    #[serde(default)]
+    pub nameless: bool,
     /// When the marks were put into the queues.
     #[serde(default)]
     pub probed_at: Option<Timestamp>,
@@ -88,25 +111,34 @@ pub struct Entry {
 }
 
 #[derive(Deserialize, Serialize)]
-struct Row {
+pub(crate) struct Row {
     #[serde(flatten)]
-    erasure: Erasure,
-    stamp: String,
-    expires_at: i64,
+    pub(crate) erasure: Erasure,
+    pub(crate) stamp: String,
+    pub(crate) expires_at: i64,
 }
 
 #[derive(Deserialize, Serialize)]
-struct Pointer {
-    code: ConfirmationCode,
-    expires_at: i64,
+pub(crate) struct Pointer {
+    pub(crate) code: ConfirmationCode,
+    pub(crate) expires_at: i64,
 }
 
 #[derive(Deserialize, Serialize)]
-struct TargetRow {
+pub(crate) struct TargetRow {
     #[serde(flatten)]
-    target: Target,
+    pub(crate) target: Target,
+    pub(crate) expires_at: i64,
+}
+
+#[derive(Deserialize, Serialize)]
+struct ReceiptRow {
+    signed: Signed,
     expires_at: i64,
 }
+
+/// Hashes under which requests are found, and the request each leads to, if there is one.
+pub type Pointed = BTreeMap<Subject, Option<ConfirmationCode>>;
 
 /// The ledger.
 #[derive(Clone, Debug)]
@@ -126,45 +158,52 @@ impl Erasures {
         Ok(row.map(|row| Entry { erasure: row.erasure, stamp: row.stamp }))
     }
 
-    /// The latest request about any of these hashes.
-    pub async fn about(&self, pointers: &BTreeSet<Subject>) -> Result<Option<Entry>, StoreError> {
+    /// What these hashes lead to.
+    pub async fn pointed(&self, pointers: &BTreeSet<Subject>) -> Result<Pointed, StoreError> {
+        let mut pointed = BTreeMap::new();
         for pointer in pointers {
-            let Some(found) = self.table.get::<Pointer>(&request(pointer)).await? else { continue };
-            if let Some(entry) = self.get(&found.code).await? {
-                return Ok(Some(entry));
-            }
+            let found = self.table.get::<Pointer>(&request(pointer)).await?;
+            pointed.insert(pointer.clone(), found.map(|found| found.code));
         }
-        Ok(None)
+        Ok(pointed)
     }
 
-    /// Opens a request under these pointers. `unless` is the one that was found there before; if another has come between, nothing
-    /// is written, and that one comes back.
+    /// The request among these that counts: one that is open, else the latest one that was done, else the latest.
+    pub async fn foremost(&self, pointed: &Pointed) -> Result<Option<Entry>, StoreError> {
+        let codes: BTreeSet<&ConfirmationCode> = pointed.values().flatten().collect();
+        let mut entries = Vec::new();
+        for code in codes {
+            entries.extend(self.get(code).await?);
+        }
+        let now = self.table.now();
+        Ok(entries.into_iter().max_by_key(|entry| {
+            let rank = match entry.erasure.clone().at(now).state {
+                State::Withdrawn { .. } => 0,
+                State::Done { .. } => 1,
+                _ => 2,
+            };
+            (rank, entry.erasure.asked_at)
+        }))
+    }
+
+    /// Opens a request under all of these hashes, each of which still has to lead where it was `pointed` before. If somebody came
+    /// between, nothing is written and nothing comes back.
     pub async fn open(
         &self,
-        erasure: Erasure,
-        pointers: &BTreeSet<Subject>,
+        erasure: &Erasure,
+        pointed: &Pointed,
         target: &Target,
-        unless: Option<&ConfirmationCode>,
-    ) -> Result<Entry, StoreError> {
-        for _ in 0..TRIES {
-            if self.table.transact(self.opening(&erasure, pointers, target, unless)?).await? {
-                return self.get(&erasure.code).await?.ok_or(StoreError::Contended);
-            }
-            if let Some(theirs) = self.about(pointers).await?
-                && Some(&theirs.erasure.code) != unless
-            {
-                return Ok(theirs);
-            }
-        }
-        Err(StoreError::Contended)
+    ) -> Result<Option<Entry>, StoreError> {
+        // Also where the answer was lost and the SDK's repeat met our own write, the request is there.
+        self.table.transact(self.opening(erasure, pointed, target)?).await?;
+        self.get(&erasure.code).await
     }
 
     fn opening(
         &self,
         erasure: &Erasure,
-        pointers: &BTreeSet<Subject>,
+        pointed: &Pointed,
         target: &Target,
-        unless: Option<&ConfirmationCode>,
     ) -> Result<Vec<TransactWriteItem>, StoreError> {
         let expires_at = (self.table.now() + KEPT).as_secs();
         let code = &erasure.code;
@@ -174,14 +213,10 @@ impl Erasures {
             self.table.transact_create(&opened(code), &Pointer { code: code.clone(), expires_at })?,
             self.table.transact_create(&beside(code), &TargetRow { target: target.clone(), expires_at })?,
         ];
-        for pointer in pointers {
+        for (pointer, known) in pointed {
             let row = Pointer { code: code.clone(), expires_at };
             let mut values = Item::from([(":now".to_owned(), integer(self.table.now().as_secs()))]);
-            let mut condition = "attribute_not_exists(pk) OR expires_at <= :now".to_owned();
-            if let Some(known) = unless {
-                condition.push_str(" OR code = :known");
-                values.insert(":known".to_owned(), text(known.as_str()));
-            }
+            let condition = still(known.as_ref(), &mut values);
             let put = Put::builder()
                 .table_name(&self.table.name)
                 .set_item(Some(with_key(&request(pointer), &row)?))
@@ -191,6 +226,23 @@ impl Erasures {
             writes.push(TransactWriteItem::builder().put(put).build());
         }
         Ok(writes)
+    }
+
+    /// Whatever of these hashes leads elsewhere, or nowhere, leads to this request from now on; unless somebody came between.
+    pub async fn point(&self, pointed: &Pointed, code: &ConfirmationCode) -> Result<(), StoreError> {
+        let expires_at = (self.table.now() + KEPT).as_secs();
+        for (pointer, known) in pointed.iter().filter(|(_, known)| known.as_ref() != Some(code)) {
+            let mut values = Item::from([
+                (":code".to_owned(), text(code.as_str())),
+                (":end".to_owned(), integer(expires_at)),
+                (":now".to_owned(), integer(self.table.now().as_secs())),
+            ]);
+            let update = "SET code = :code, expires_at = :end".to_owned();
+            let condition = Some(still(known.as_ref(), &mut values));
+            let change = Change { key: request(pointer), update, condition, values };
+            self.table.update(change, ReturnValue::None).await?;
+        }
+        Ok(())
     }
 
     /// Writes a request as it now is. If somebody else wrote it since it was read, theirs comes back.
@@ -236,7 +288,7 @@ impl Erasures {
         Ok(entries)
     }
 
-    /// Whom a request is about; nothing once it is closed.
+    /// Whom a request is about; nothing once it is closed. Of an open one it is always there, or somebody took it away.
     pub async fn target(&self, code: &ConfirmationCode) -> Result<Option<Target>, StoreError> {
         Ok(self.table.get::<TargetRow>(&beside(code)).await?.map(|row| row.target))
     }
@@ -247,10 +299,49 @@ impl Erasures {
         self.table.put(&beside(code), &row).await
     }
 
-    /// Waits for a mark to come out of a group.
-    pub async fn await_probe(&self, code: &ConfirmationCode, queue: &str, group: &str) -> Result<(), StoreError> {
+    /// The receipt as it was signed.
+    pub async fn receipt(&self, code: &ConfirmationCode) -> Result<Option<Signed>, StoreError> {
+        Ok(self.table.get::<ReceiptRow>(&signed(code)).await?.map(|row| row.signed))
+    }
+
+    /// Keeps the receipt as it is signed.
+    pub async fn set_receipt(&self, code: &ConfirmationCode, receipt: &Signed) -> Result<(), StoreError> {
+        let row = ReceiptRow { signed: receipt.clone(), expires_at: (self.table.now() + KEPT).as_secs() };
+        self.table.put(&signed(code), &row).await
+    }
+
+    /// Everything known of whom it is about is barred.
+    pub(crate) async fn set_barred(&self, code: &ConfirmationCode) -> Result<(), StoreError> {
+        let change = Change {
+            key: beside(code),
+            update: "SET barred = :barred".to_owned(),
+            condition: Some("attribute_exists(pk)".to_owned()),
+            values: Item::from([(":barred".to_owned(), AttributeValue::Bool(true))]),
+        };
+        self.table.update(change, ReturnValue::None).await.map(|_| ())
+    }
+
+    /// Waits for marks to come out of groups.
+    pub async fn await_probes(
+        &self,
+        code: &ConfirmationCode,
+        queue: &str,
+        groups: &[String],
+    ) -> Result<(), StoreError> {
         let row = Pointer { code: code.clone(), expires_at: (self.table.now() + KEPT).as_secs() };
-        self.table.put(&probe(code, queue, group), &row).await
+        for some in groups.chunks(AT_ONCE) {
+            let mut writes = Vec::with_capacity(some.len());
+            for group in some {
+                let put = PutRequest::builder().set_item(Some(with_key(&probe(code, queue, group), &row)?)).build()?;
+                writes.push(WriteRequest::builder().put_request(put).build());
+            }
+            let request = self.table.client.batch_write_item().request_items(&self.table.name, writes);
+            let answer = request.send().await.map_err(StoreError::call)?;
+            if answer.unprocessed_items.is_some_and(|items| !items.is_empty()) {
+                return Err(StoreError::Contended);
+            }
+        }
+        Ok(())
     }
 
     /// A mark came out of a group, or something that was put in behind it.
@@ -283,16 +374,34 @@ impl Erasures {
         Ok(item.and_then(|item| number(&item, "dropped")).and_then(|count| count.try_into().ok()).unwrap_or_default())
     }
 
-    /// No mark is awaited any more.
+    /// Something that was dropped for a request named the person by this, too.
+    pub async fn learn(&self, code: &ConfirmationCode, alias: &Subject) -> Result<(), StoreError> {
+        let row = Pointer { code: code.clone(), expires_at: (self.table.now() + KEPT).as_secs() };
+        self.table.put(&Key::new(ledger(code).pk, format!("{LEARNT}{alias}")), &row).await
+    }
+
+    /// What the person turned out to be known by while the request is underway.
+    pub async fn learnt(&self, code: &ConfirmationCode) -> Result<BTreeSet<Subject>, StoreError> {
+        let items = self.table.items(&ledger(code).pk, LEARNT, &format!("{LEARNT}~")).await?;
+        let alias = |item: &Item| Some(Subject::new(item.get("sk")?.as_s().ok()?.strip_prefix(LEARNT)?));
+        Ok(items.iter().filter_map(alias).collect())
+    }
+
+    /// No mark is awaited any more, and nothing to be learnt.
     pub async fn forget_probes(&self, code: &ConfirmationCode) -> Result<(), StoreError> {
-        for item in self.table.items(&ledger(code).pk, "probe#", "probe#~").await? {
-            if let Some(sk) = item.get("sk").and_then(|sk| sk.as_s().ok()) {
-                self.table.delete(&Key::new(ledger(code).pk, sk)).await?;
+        for prefix in ["probe#", LEARNT] {
+            for item in self.table.items(&ledger(code).pk, prefix, &format!("{prefix}~")).await? {
+                if let Some(sk) = item.get("sk").and_then(|sk| sk.as_s().ok()) {
+                    self.table.delete(&Key::new(ledger(code).pk, sk)).await?;
+                }
             }
         }
         Ok(())
     }
 }
+
+/// Before an alias that was learnt on the way.
+const LEARNT: &str = "alias#";
 
 /// The partition of the requests that are not closed.
 const OPEN: &str = "erasures";
@@ -301,16 +410,28 @@ fn ledger(code: &ConfirmationCode) -> Key {
     Key::new(format!("erasure#{code}"), "ledger")
 }
 
-fn beside(code: &ConfirmationCode) -> Key {
+pub(crate) fn beside(code: &ConfirmationCode) -> Key {
     Key::new(format!("erasure#{code}"), "target")
 }
 
-fn opened(code: &ConfirmationCode) -> Key {
+pub(crate) fn opened(code: &ConfirmationCode) -> Key {
     Key::new(OPEN, code.as_str())
+}
+
+fn signed(code: &ConfirmationCode) -> Key {
+    Key::new(format!("erasure#{code}"), "receipt")
 }
 
 fn request(pointer: &Subject) -> Key {
     Key::new(format!("request#{pointer}"), "request")
+}
+
+/// Under which a hash still leads where it was found to lead; the values need `:now`.
+fn still(known: Option<&ConfirmationCode>, values: &mut Item) -> String {
+    let nowhere = "attribute_not_exists(pk) OR expires_at <= :now".to_owned();
+    let Some(known) = known else { return nowhere };
+    values.insert(":known".to_owned(), text(known.as_str()));
+    nowhere + " OR code = :known"
 }
 
 fn probe(code: &ConfirmationCode, queue: &str, group: &str) -> Key {

@@ -12,9 +12,15 @@ pub enum StoreError {
     /// Somebody else kept changing the same item.
     #[error("the item was changed by others again and again")]
     Contended,
+    /// An item without which another means nothing is gone. Somebody has to see to it; nothing is taken for granted meanwhile.
+    #[error("an item that belongs to another is not there")]
+    Missing,
     /// An item is not what this version writes.
     #[error("an item of the table cannot be read")]
     Item(#[from] serde_dynamo::Error),
+    /// Something could not be written down: a fault of ours.
+    #[error("a document cannot be written down")]
+    Document(#[from] serde_json::Error),
     /// A request could not be put together: a fault of ours.
     #[error("a request to the table is incomplete")]
     Request(#[from] BuildError),
@@ -33,8 +39,8 @@ impl StoreError {
 impl Classify for StoreError {
     fn class(&self) -> Class {
         match self {
-            Self::Call(_) | Self::Contended => Class::LATER,
-            Self::Item(_) | Self::Request(_) => Class::Poison,
+            Self::Call(_) | Self::Contended | Self::Missing => Class::LATER,
+            Self::Item(_) | Self::Document(_) | Self::Request(_) => Class::Poison,
         }
     }
 }

@@ -16,7 +16,7 @@
 //! | missing file | `file#channel` / hash of its item | a file still at Meta, and the message that stands for it |
 //! | claim | `claim#hash` / `claim` | who is at work on an item, or that it is done, and where it is counted |
 //! | counter | `counter#channel` / `day#shard` | the balance sheet |
-//! | pace | `pace#channel` / second | how many messages a number sends in that second |
+//! | pace | `pace#channel` / `run` | how many messages a number sends without a second's rest, and when the last one |
 //! | watch | `watch#channel` / `account#conversation` | a conversation in which something waits, or may be retried |
 //! | erasure | `erasure#code` / `ledger` | a request for erasure: its state, its clock, what was done; nobody's name |
 //! | target | `erasure#code` / `target` | whom an open request is about: ids and addresses, gone when it is closed |
@@ -61,7 +61,7 @@ pub use counters::{COUNTERS_KEEP_DAYS, Counters, Fate, QUEUES_KEEP_DAYS, Sheet};
 pub use customers::{Customers, Reach, Thread};
 pub use early::{EarlyStatus, EarlyStatuses};
 pub use erasure_requests::{Asked, ErasureRequests};
-pub use erasures::{Entry as ErasureEntry, Erasures, LEDGER_KEEPS_DAYS, Target};
+pub use erasures::{Entry as ErasureEntry, Erasures, LEDGER_KEEPS_DAYS, Pointed, Target};
 pub use error::StoreError;
 pub use files::{FIRST_GAP, MissingFile, MissingFiles, is_at_meta};
 pub use links::{Link, Links, Met};

@@ -3,14 +3,16 @@
 
 use std::collections::BTreeSet;
 
-use domain::{ConfirmationCode, Subject};
+use aws_sdk_dynamodb::types::TimeToLiveStatus;
+use domain::Subject;
 use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
 use serde_json::Value;
 
 use crate::{
     Belongings, StoreError, Table, Target, Tombstone,
     alias_writes::AliasRow,
-    table::{Item, Key, text},
+    erasures::{Pointer, Row, TargetRow, beside, opened},
+    table::{Item, Key, text, with_key},
 };
 
 /// What a restored table was brought up to date with.
@@ -39,7 +41,16 @@ impl Restore {
         Self { table, belongings }
     }
 
-    /// Everything that must not be lost with the table: requests, their pointers, tombstones. Keyed hashes, codes and times.
+    /// Whether the table deletes what is past its end; one that was restored does not until it is told to.
+    pub async fn has_time_to_live(&self) -> Result<bool, StoreError> {
+        let request = self.table.client.describe_time_to_live().table_name(&self.table.name);
+        let told = request.send().await.map_err(StoreError::call)?.time_to_live_description;
+        let status = told.and_then(|told| told.time_to_live_status);
+        Ok(matches!(status, Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling)))
+    }
+
+    /// Everything that must not be lost with the table: requests, receipts, whom the open ones are about, their pointers,
+    /// tombstones. Keyed hashes, codes, times, and ids in Chatwoot and at Meta; no phone and no user id.
     pub async fn export(&self) -> Result<Vec<Value>, StoreError> {
         let kept = "begins_with(pk, :erasure) OR begins_with(pk, :request) OR begins_with(pk, :tombstone)";
         let values = [(":erasure", "erasure#"), (":request", "request#"), (":tombstone", "tombstone#")];
@@ -47,15 +58,26 @@ impl Restore {
         let items = self.table.scan(kept, Item::from(values)).await?;
         let wanted = |item: &Item| {
             let sk = item.get("sk").and_then(|sk| sk.as_s().ok()).map_or("", String::as_str);
-            matches!(sk, "ledger" | "request" | "tombstone" | "dropped") && self.table.is_alive(item)
+            matches!(sk, "ledger" | "target" | "receipt" | "request" | "tombstone" | "dropped")
+                && self.table.is_alive(item)
         };
-        items.into_iter().filter(wanted).map(|item| from_item(item).map_err(StoreError::from)).collect()
+        let kept = |item: Item| -> Result<Value, StoreError> {
+            if item.get("sk") != Some(&text("target")) {
+                return Ok(from_item(item)?);
+            }
+            let row: TargetRow = from_item(item.clone())?;
+            let row = TargetRow { target: self.belongings.without_names(&row.target), ..row };
+            let key = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
+            Ok(from_item(with_key(&Key::new(key("pk"), key("sk")), &row)?)?)
+        };
+        items.into_iter().filter(wanted).map(kept).collect()
     }
 
     /// Writes them into this table, and deletes again whoever they say is erased. With `dry` it only counts.
     pub async fn apply(&self, exported: &[Value], dry: bool) -> Result<Reapplied, StoreError> {
         let mut applied = Reapplied::default();
         let mut erased: BTreeSet<domain::CustomerId> = BTreeSet::new();
+        let open: BTreeSet<&str> = exported.iter().filter(|value| is_open(value)).filter_map(code).collect();
         for value in exported {
             let item: Item = to_item(value)?;
             let key = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
@@ -68,7 +90,10 @@ impl Restore {
                     applied.tombstones += 1;
                     let subject = Subject::new(pk.trim_start_matches("tombstone#"));
                     let tombstone: Tombstone = from_item(item.clone())?;
-                    erased.extend(self.risen(&subject, &tombstone).await?);
+                    // What an open request is about leads to what is still in Chatwoot: it goes when that is gone.
+                    if !open.contains(tombstone.code.as_str()) {
+                        erased.extend(self.risen(&subject, &tombstone).await?);
+                    }
                 }
                 "ledger" => applied.requests += 1,
                 _ => {}
@@ -88,16 +113,23 @@ impl Restore {
         Ok(applied)
     }
 
-    /// An item as it was. A request that was closed is not open any more, and knows nobody.
+    /// An item as it was. A request that is closed is not open any more, and knows nobody; one that is open is in the list of
+    /// those, and every place has to be looked at again.
     async fn put_back(&self, pk: &str, sk: &str, value: &Value) -> Result<(), StoreError> {
-        self.table.put(&Key::new(pk, sk), value).await?;
-        let closed = matches!(value["state"]["state"].as_str(), Some("done" | "withdrawn"));
-        if sk == "ledger" && closed {
-            let code = ConfirmationCode::new(pk.trim_start_matches("erasure#"));
-            self.table.delete(&Key::new("erasures", code.as_str())).await?;
-            self.table.delete(&Key::new(pk, "target")).await?;
+        let key = Key::new(pk, sk);
+        if sk != "ledger" {
+            return self.table.put(&key, value).await;
         }
-        Ok(())
+        let row: Row = from_item(to_item(value)?)?;
+        let row = Row { erasure: row.erasure.restored(), ..row };
+        self.table.put(&key, &row).await?;
+        let code = &row.erasure.code;
+        if row.erasure.is_closed() {
+            self.table.delete(&opened(code)).await?;
+            self.table.delete(&beside(code)).await
+        } else {
+            self.table.put(&opened(code), &Pointer { code: code.clone(), expires_at: row.expires_at }).await
+        }
     }
 
     /// The customers a buried hash leads to again: those who were known by it before they were erased.
@@ -110,4 +142,13 @@ impl Restore {
         }
         Ok(found)
     }
+}
+
+/// Whether it is a request that is open.
+fn is_open(value: &Value) -> bool {
+    value["sk"] == "ledger" && !matches!(value["state"]["state"].as_str(), Some("done" | "withdrawn"))
+}
+
+fn code(value: &Value) -> Option<&str> {
+    value["code"].as_str()
 }

@@ -4,12 +4,14 @@
 use std::{collections::HashMap, time::Duration};
 
 use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnValue};
-use domain::{AccountId, Alias, ConfirmationCode, CustomerId, Identity, Subject, SubjectKey, Timestamp, subject::Kind};
+use domain::{
+    AccountId, Alias, ConfirmationCode, CustomerId, Erasure, Identity, Subject, SubjectKey, Timestamp, subject::Kind,
+};
 use serde::{Deserialize, Serialize};
 use serde_dynamo::aws_sdk_dynamodb_1::from_item;
 
 use crate::{
-    StoreError, Table,
+    Erasures, StoreError, Table, Target,
     alias_writes::alias_key,
     table::{Change, Item, Key, integer, text},
 };
@@ -49,12 +51,13 @@ pub enum Barred {
 pub struct Tombstones {
     table: Table,
     key: SubjectKey,
+    erasures: Erasures,
 }
 
 impl Tombstones {
     /// Those of this table, hashed under `key`.
     pub fn new(table: Table, key: SubjectKey) -> Self {
-        Self { table, key }
+        Self { erasures: Erasures::new(table.clone()), table, key }
     }
 
     /// Buries a hash, or what was buried there before more deeply: the later time counts.
@@ -77,6 +80,23 @@ impl Tombstones {
     /// Takes a tombstone of an erasure away that did not come to be.
     pub async fn lift(&self, subject: &Subject, code: &ConfirmationCode) -> Result<(), StoreError> {
         self.table.delete_if(&key(subject), "code = :code", (":code", text(code.as_str()))).await
+    }
+
+    /// Buries everything that is known of whom a request is about.
+    pub async fn bury_all(&self, erasure: &Erasure, target: &Target, sealed: bool) -> Result<(), StoreError> {
+        let confirmed_at = erasure.confirmed_at.unwrap_or(erasure.asked_at);
+        for alias in &target.aliases {
+            let given_up = target.given_up.get(alias);
+            // A phone they gave up is somebody else's since then.
+            let erased_at = given_up.map_or(confirmed_at, |end| confirmed_at.min(*end));
+            let sealed = sealed && given_up.is_none();
+            self.bury(alias, &Tombstone { code: erasure.code.clone(), erased_at, sealed }).await?;
+        }
+        for customer in &target.customers {
+            let tombstone = Tombstone { code: erasure.code.clone(), erased_at: confirmed_at, sealed };
+            self.bury(&self.customer_subject(customer), &tombstone).await?;
+        }
+        Ok(())
     }
 
     /// The tombstone of a hash.
@@ -129,11 +149,15 @@ impl Tombstones {
             // Meta tells whole seconds.
             if at.as_secs() <= tombstone.erased_at.as_secs() {
                 for other in aliases.iter().filter(|other| !buried_here.contains_key(&other.subject) && !lives(other)) {
+                    if tombstone.sealed {
+                        self.erasures.learn(&tombstone.code, &other.subject).await?;
+                    }
                     self.bury(&other.subject, tombstone).await?;
                 }
                 return Ok(Barred::Erased(tombstone.code.clone()));
             }
-            if tombstone.sealed {
+            // What was buried in passing may be sealed for longer than its erasure takes.
+            if tombstone.sealed && self.is_underway(&tombstone.code).await? {
                 return Ok(Barred::NotYet(tombstone.code.clone()));
             }
             if alias.kind != Kind::Phone {
@@ -141,6 +165,10 @@ impl Tombstones {
             }
         }
         Ok(Barred::No)
+    }
+
+    async fn is_underway(&self, code: &ConfirmationCode) -> Result<bool, StoreError> {
+        Ok(self.erasures.get(code).await?.is_some_and(|entry| entry.erasure.holds_back()))
     }
 
     /// Whether a customer's own id is buried: a conversation of theirs may outlive them for a while.
@@ -151,19 +179,6 @@ impl Tombstones {
     /// The hash under which a customer's own id is buried.
     pub fn customer_subject(&self, customer: &CustomerId) -> Subject {
         self.key.subject_of_all(Kind::Item, ["customer", customer.as_str()])
-    }
-
-    /// Every tombstone there is, for the operator who restores a table.
-    pub async fn all(&self) -> Result<Vec<(Subject, Tombstone)>, StoreError> {
-        let mut found = Vec::new();
-        for item in
-            self.table.scan("begins_with(pk, :prefix)", Item::from([(":prefix".to_owned(), text(PREFIX))])).await?
-        {
-            if let Some(subject) = buried(&item).filter(|_| self.table.is_alive(&item)) {
-                found.push((subject, from_item(item)?));
-            }
-        }
-        Ok(found)
     }
 
     async fn read(&self, keys: Vec<Item>) -> Result<Vec<Item>, StoreError> {

@@ -39,6 +39,8 @@ pub enum FileMode {
     WrongLength,
     /// The redirect leads to a URL that has expired already.
     Expired,
+    /// Messages name the file without its URL, as long as it is not attached.
+    NoAddress,
     /// The storage takes nothing: whoever writes a file gets a 500.
     Broken,
 }
@@ -95,6 +97,9 @@ impl State {
         let audio = attachment.file_type == "audio";
         if audio {
             url.push_str("?disposition=inline");
+        }
+        if self.file_mode == FileMode::NoAddress {
+            url.clear();
         }
         let thumb = if attachment.file_type == "image" { url.clone() } else { String::new() };
         Some(AttachmentData {
@@ -161,7 +166,9 @@ fn served(blob: Blob, mode: FileMode) -> Response {
     let (announced, body) = match mode {
         FileMode::Slow(pause) => (length, slow(blob.bytes, pause)),
         FileMode::WrongLength => (length + 10, cut_short(blob.bytes)),
-        FileMode::Normal | FileMode::Missing | FileMode::Expired | FileMode::Broken => (length, Body::from(blob.bytes)),
+        FileMode::Normal | FileMode::Missing | FileMode::Expired | FileMode::NoAddress | FileMode::Broken => {
+            (length, Body::from(blob.bytes))
+        }
     };
     let disposition = format!("inline; filename=\"{}\"", blob.filename.replace(|letter: char| !letter.is_ascii(), "?"));
     let headers = [

@@ -267,6 +267,7 @@ enum Files {
     Slow,
     WrongLength,
     Expired,
+    NoAddress,
     Broken,
 }
 
@@ -278,6 +279,7 @@ impl From<Files> for FileMode {
             Files::Slow => Self::Slow(Duration::from_secs(3)),
             Files::WrongLength => Self::WrongLength,
             Files::Expired => Self::Expired,
+            Files::NoAddress => Self::NoAddress,
             Files::Broken => Self::Broken,
         }
     }

@@ -7,10 +7,10 @@ use serde_json::value::RawValue;
 use crate::{Graph, GraphError, fields::Fields};
 
 impl Graph {
-    /// Deletes a file. One that Meta does not know, any more or to this token, is deleted enough.
+    /// Deletes a file. One that Meta does not know is deleted enough.
     pub async fn delete_media(&self, media: &MediaId, token: &SecretString) -> Result<(), GraphError> {
         match self.delete(&[media.as_str()], &[], token).await {
-            Err(error) if error.class() == Class::Permanent => Ok(()),
+            Err(error) if means_nothing_there(&error) => Ok(()),
             answer => answer.map(|_| ()),
         }
     }
@@ -24,7 +24,7 @@ impl Graph {
     ) -> Result<bool, GraphError> {
         match self.locate(media, of, token).await {
             Ok(_) => Ok(true),
-            Err(error) if error.class() == Class::Permanent => Ok(false),
+            Err(error) if means_nothing_there(&error) => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -40,7 +40,7 @@ impl Graph {
         let query = [("messaging_product", "whatsapp"), ("bsuid", user.as_str())];
         match self.delete(&[number.as_str(), "contact_book"], &query, token).await {
             Ok(raw) => Ok(Fields::read(&raw).is_some_and(|fields| fields.flag("deleted"))),
-            Err(error) if error.class() == Class::Permanent => Ok(false),
+            Err(error) if means_nothing_there(&error) => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -53,4 +53,9 @@ impl Graph {
     ) -> Result<Box<RawValue>, GraphError> {
         self.call(self.deletion(path, query), token).await
     }
+}
+
+/// A refusal that stays, other than of our permission, is Meta's word that there is no such thing.
+fn means_nothing_there(error: &GraphError) -> bool {
+    error.class() == Class::Permanent && !error.is_forbidden()
 }

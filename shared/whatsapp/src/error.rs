@@ -57,6 +57,11 @@ impl GraphError {
         matches!(self, Self::Refused { code: 0 | 190, .. } | Self::Refused { status: 401, .. })
     }
 
+    /// Whether we are not allowed to ask (§4.6): that says nothing about what is there.
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Refused { code: 10 | 200..=299, .. })
+    }
+
     /// Meta's code, where it gave one.
     pub fn code(&self) -> Option<i64> {
         match self {

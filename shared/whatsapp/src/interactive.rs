@@ -13,8 +13,8 @@ const ROW_TITLE: usize = 24;
 const DESCRIPTION: usize = 72;
 /// Some pages of Meta's say 4,096 for lists; what fits here fits there.
 const BODY: usize = 1024;
-/// Of a list; a button's id may be longer.
-const ID: usize = 200;
+const BUTTON_ID: usize = 256;
+const ROW_ID: usize = 200;
 
 /// One of several answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,16 +49,15 @@ impl Menu {
         if !fits || choices.is_empty() || titles.len() < choices.len() || titles.contains("") {
             return None;
         }
-        let choices = with_ids(choices);
         let short = |most: usize| choices.iter().all(|choice| length(&choice.title) <= most);
         let described = |choice: &Choice| choice.description.is_some();
         let shape = if choices.len() <= BUTTONS && short(BUTTON_TITLE) && !choices.iter().any(described) {
-            Shape::Buttons(choices)
+            Shape::Buttons(with_ids(choices, BUTTON_ID))
         } else if choices.len() <= ROWS
             && short(ROW_TITLE)
             && choices.iter().filter_map(|choice| choice.description.as_deref()).all(|text| length(text) <= DESCRIPTION)
         {
-            Shape::List { label: label.to_owned(), rows: choices }
+            Shape::List { label: label.to_owned(), rows: with_ids(choices, ROW_ID) }
         } else {
             return None;
         };
@@ -91,14 +90,21 @@ fn row(choice: &Choice) -> Value {
     row
 }
 
-/// Ids have to differ and to fit; where those given do not, places stand for them.
-fn with_ids(mut choices: Vec<Choice>) -> Vec<Choice> {
-    let ids: HashSet<&str> = choices.iter().map(|choice| choice.id.as_str()).collect();
-    let fit = |id: &&str| !id.is_empty() && id.trim() == *id && length(id) <= ID;
-    if ids.len() < choices.len() || !ids.iter().all(fit) {
-        for (at, choice) in choices.iter_mut().enumerate() {
-            choice.id = (at + 1).to_string();
+/// Ids have to differ and to fit into `most`; for one that does not, a number stands: its place, unless another has that.
+fn with_ids(mut choices: Vec<Choice>, most: usize) -> Vec<Choice> {
+    let mut taken = HashSet::new();
+    let mut unfit = Vec::new();
+    for (at, choice) in choices.iter().enumerate() {
+        let id = choice.id.as_str();
+        let fits = !id.is_empty() && id.trim() == id && length(id) <= most;
+        if !fits || !taken.insert(id.to_owned()) {
+            unfit.push(at);
         }
+    }
+    for at in unfit {
+        let mut numbers = (at + 1..=at + choices.len()).map(|number| number.to_string());
+        let free = numbers.find(|number| taken.insert(number.clone()));
+        choices[at].id = free.unwrap_or_default();
     }
     choices
 }
@@ -147,14 +153,27 @@ mod tests {
         assert_eq!(kind("¿Va?", vec![described(73)]), None);
     }
 
-    #[test]
-    fn the_same_title_twice_is_no_menu_and_the_same_id_is_a_place() {
-        assert_eq!(kind("¿Va?", vec![choice("Sí"), choice("Sí")]), None);
-        let same = |title: &str| Choice { id: "x".into(), ..choice(title) };
-        for choices in [vec![same("Sí"), same("No")], vec![Choice { id: "y".repeat(201), ..choice("Sí") }]] {
-            let menu = Menu::new("¿Va?".into(), "Ver", choices).unwrap().compose();
-            assert_eq!(menu["action"]["buttons"][0]["reply"]["id"], "1");
+    fn ids(choices: Vec<Choice>) -> Vec<String> {
+        match Menu::new("¿Va?".into(), "Ver", choices).unwrap().shape {
+            Shape::Buttons(all) | Shape::List { rows: all, .. } => all.into_iter().map(|one| one.id).collect(),
         }
+    }
+
+    #[test]
+    fn the_same_title_twice_is_no_menu() {
+        assert_eq!(kind("¿Va?", vec![choice("Sí"), choice("Sí")]), None);
+    }
+
+    #[test]
+    fn only_an_id_that_does_not_fit_is_replaced() {
+        let with = |title: &str, id: &str| Choice { id: id.to_owned(), ..choice(title) };
+        let long = "y".repeat(256);
+        assert_eq!(ids(vec![with("Sí", &long), with("No", "no")]), [&long, "no"]);
+        assert_eq!(ids(vec![with("Sí", "si"), with("No", &format!("{long}y"))]), ["si", "2"]);
+        assert_eq!(ids(vec![with("Sí", "x"), with("No", "x")]), ["x", "2"]);
+        assert_eq!(ids(vec![with("Sí", ""), with("No", "1"), with("Tal vez", "2")]), ["3", "1", "2"]);
+        let row = |title: &str, id: &str| Choice { description: Some("hoy".into()), ..with(title, id) };
+        assert_eq!(ids(vec![row("Sí", &long[..200]), row("No", &long[..201])]), [&long[..200], "2"]);
     }
 
     #[test]

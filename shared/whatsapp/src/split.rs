@@ -20,7 +20,8 @@ const LEAST_MARKED: usize = 64;
 /// So many places are tried for a cut that tears nothing.
 const TRIES: usize = 24;
 
-/// Cuts `text` into pieces of at most `limit` UTF-16 units. White space at a cut is dropped, everything else kept; a mark that is
+/// Cuts `text` into pieces of at most `limit` UTF-16 units. White space at a cut is dropped, but for the indentation of code and of
+/// lists; everything else is kept. A mark that is
 /// open at a cut is closed there and opened again, so that no piece looks different from what it was in the whole.
 pub fn split(text: &str, limit: usize) -> Vec<String> {
     let mut pieces = Vec::new();
@@ -38,10 +39,9 @@ pub fn split(text: &str, limit: usize) -> Vec<String> {
 
 /// The first piece, and what is left.
 fn cut(rest: &str, limit: usize) -> (String, String) {
-    let best = boundary(prefix(rest, limit), rest);
     let tears_nothing = |at: usize| {
         let (piece, tail) = marked(rest, at);
-        let fits = length(&piece) <= limit && tail.len() < rest.len();
+        let fits = !piece.is_empty() && length(&piece) <= limit && tail.len() < rest.len();
         (fits && looks_the_same(rest, at, &piece, &tail)).then_some((piece, tail))
     };
     if limit >= LEAST_MARKED
@@ -49,7 +49,8 @@ fn cut(rest: &str, limit: usize) -> (String, String) {
     {
         return cut;
     }
-    let (piece, tail) = rest.split_at(best);
+    let bare = rest.trim_start();
+    let (piece, tail) = bare.split_at(boundary(prefix(bare, limit), bare));
     (piece.trim_end().to_owned(), tail.trim_start().to_owned())
 }
 
@@ -67,8 +68,17 @@ fn places(rest: &str, limit: usize) -> impl Iterator<Item = usize> {
 /// Both halves, with what is open at the cut closed and opened again.
 fn marked(rest: &str, at: usize) -> (String, String) {
     let Open { closes, reopens } = open_at(rest, at);
-    let (piece, tail) = rest.split_at(at);
-    (format!("{}{closes}", piece.trim_end()), format!("{reopens}{}", tail.trim_start()))
+    let (piece, tail) = (rest[..at].trim_end(), rest[at..].trim_start());
+    let blanks = &rest[piece.len()..rest.len() - tail.len()];
+    let indent = blanks.rsplit_once('\n').map_or("", |(_, indent)| indent);
+    let indented = reopens.starts_with("```\n") || is_item(tail);
+    (format!("{piece}{closes}"), format!("{reopens}{}{tail}", if indented { indent } else { "" }))
+}
+
+/// Whether a line belongs to a list.
+fn is_item(line: &str) -> bool {
+    let rest = line.trim_start_matches(|c: char| c.is_ascii_digit());
+    rest.starts_with(if rest.len() < line.len() { ". " } else { "- " })
 }
 
 /// Whether the halves look as the whole did. Marks end with their line, but for those of code: what comes after it is the same.
@@ -161,7 +171,8 @@ mod tests {
         let block = (line, prop::sample::select(vec!["", "", "> ", "- ", "1. "]))
             .prop_map(|(line, lead)| format!("{lead}{line}"));
         let code = prop::collection::vec(prop::sample::select(WORDS), 1..30)
-            .prop_map(|words| format!("```\n{}\n```", words.join("\n").replace('`', "")));
+            .prop_flat_map(|words| (Just(words), prop::sample::select(vec!["\n", "\n  ", "\n\t", " "])))
+            .prop_map(|(words, end)| format!("```\n{}\n```", words.join(end).replace('`', "")));
         let any = prop_oneof![6 => block, 1 => code];
         prop::collection::vec(any, 1..8).prop_map(|blocks| domain::markup::to_whatsapp(&blocks.join("\n\n")))
     }
@@ -246,6 +257,12 @@ mod tests {
             pieces.len() > 1 && pieces.iter().all(|piece| piece.starts_with("```\nuno") && piece.ends_with("dos\n```")),
             "{pieces:?}"
         );
+        let code = format!("```\nsi:\n{}\n```", "    uno dos\n".repeat(20).trim_end());
+        let pieces = split(&code, 100);
+        assert!(pieces[1..].iter().all(|piece| piece.starts_with("```\n    uno dos\n")), "{pieces:?}");
+        let list = format!("- motos\n{}", "  - roja de 250 cc\n".repeat(20).trim_end());
+        let pieces = split(&list, 100);
+        assert!(pieces[1..].iter().all(|piece| piece.starts_with("  - roja")), "{pieces:?}");
         let quote = format!("> {}", "cita ".repeat(30).trim());
         assert!(split(&quote, 100).iter().all(|piece| piece.starts_with("> cita")));
     }

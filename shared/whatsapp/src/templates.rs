@@ -112,8 +112,9 @@ fn read(value: &Value) -> Option<Listed> {
         }
     }
     // A name written where nobody said so.
-    let named = template.body.names().iter().any(|name| name.parse::<u32>().is_err());
-    template.named |= named;
+    let has_names = |text: &Text| text.names().iter().any(|name| name.parse::<u32>().is_err());
+    let in_header = matches!(&template.header, Some(Header::Text(text)) if has_names(text));
+    template.named |= in_header || has_names(&template.body);
     let shown = shown(value, components);
     Some(Listed { template, shown })
 }
@@ -283,6 +284,10 @@ mod tests {
             json!([{ "type": "header", "parameters": [parameter("quien", "Ana")] },
                 { "type": "body", "parameters": [parameter("modelo", "250Z")] }])
         );
+        let header =
+            listed(&json!([{ "type": "HEADER", "text": "Hola {{quien}}" }, { "type": "BODY", "text": "Hoy" }]));
+        let filled = header.template.fill(&header.template.pick(&["Ana"]).unwrap()).unwrap();
+        assert_eq!(compose(&filled, None)["components"][0]["parameters"], json!([parameter("quien", "Ana")]));
         let plain = listed(&json!([{ "type": "BODY", "text": "Hola" }]));
         let filled = plain.template.fill(&Picked::default()).unwrap();
         assert_eq!(compose(&filled, None), json!({ "name": "x", "language": { "code": "es_MX" } }));

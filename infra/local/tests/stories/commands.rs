@@ -65,11 +65,31 @@ async fn state_is_told_at_once_while_a_message_waits() {
 }
 
 #[tokio::test]
+async fn state_promises_nothing_of_what_is_from_before_the_bridge() {
+    let shop = Shop::open().await;
+    let contact = shop.sofia.adds_contact("Caro", Some("+525555550177")).await;
+    shop.world.chatwoot.callbacks().lose(10);
+    let (conversation, _) = shop.sofia.starts_conversation(contact, 14, "de otra época").await;
+    shop.world.calm().await;
+    shop.world.chatwoot.callbacks().lose(0);
+    shop.world.pass(Duration::from_secs(30 * 3600));
+    shop.sofia.notes(conversation, "/estado").await;
+    shop.world.work().await.unwrap();
+    let notes: Vec<_> = shop.world.chatwoot.messages(conversation).into_iter().filter(|one| one.private).collect();
+    let answer = &notes.last().unwrap().content;
+    assert!(answer.contains("«de otra época»: es de antes de conectar esta conversación"), "{answer}");
+}
+
+#[tokio::test]
 async fn help_and_what_does_not_exist_are_answered_with_the_list() {
     let shop = Shop::open().await;
     shop.asks("/ayuda").await;
     shop.asks("/borra todo").await;
+    shop.asks("/mi\\_comando2 x").await;
+    shop.asks("/Ayuda.").await;
     let answers = shop.answers();
+    assert!(answers[2].starts_with("No hay ningún comando `/mi_comando2`."), "{answers:?}");
+    assert_eq!(answers[3], answers[0]);
     assert!(answers[0].contains("`/estado`") && answers[0].contains("`/plantilla nombre"), "{answers:?}");
     assert!(
         answers[1].starts_with("No hay ningún comando `/borra`.") && answers[1].contains("`/ayuda`"),
@@ -80,7 +100,7 @@ async fn help_and_what_does_not_exist_are_answered_with_the_list() {
 #[tokio::test]
 async fn a_slash_elsewhere_or_for_the_customer_is_no_command() {
     let shop = Shop::open().await;
-    for note in ["ver /estado", "24/7", "/ mañana", "/etc/hosts", "precio 5/6"] {
+    for note in ["ver /estado", "24/7", "/ mañana", "/etc/hosts", "precio 5/6", "/!"] {
         shop.asks(note).await;
     }
     shop.says("/estado").await;
@@ -202,4 +222,80 @@ async fn a_template_that_cannot_be_had_by_name_is_answered_in_words() {
         assert!(answer.contains(told), "{told}: {answer}");
     }
     assert_eq!((answers.len(), shop.written().len()), (4, 0));
+}
+
+#[tokio::test]
+async fn where_meta_does_not_tell_its_templates_that_is_said_at_once_and_nobody_waits() {
+    for (effect, told) in [
+        (Effect::DropBefore, "WhatsApp no dice ahora qué plantillas hay"),
+        (answer(502), "WhatsApp no dice ahora"),
+        (refuses(400, 80_007), "WhatsApp no dice ahora"),
+        (refuses(401, 190), "se perdió el permiso"),
+        (refuses(403, 200), "se perdió el permiso"),
+    ] {
+        let shop = Shop::open().await;
+        shop.world.meta.faults().add(always("GET", "/message_templates", effect.clone()));
+        shop.sofia.notes(shop.conversation, "/plantilla saludo Ana").await;
+        shop.asks("/estado").await;
+        let answers = shop.answers();
+        assert!(answers[0].contains(told) && answers[1].contains("**Ventana**"), "{effect:?}: {answers:?}");
+        assert_eq!((answers.len(), shop.written().len(), shop.world.queued("outbound")), (2, 0, 0), "{effect:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_template_by_name_arrives_also_where_its_callback_is_lost_or_doubled() {
+    for lost in [true, false] {
+        let shop = Shop::open().await;
+        shop.has_a_template("Hola {{1}}, su {{2}} está lista.").await;
+        shop.sofia.notes(shop.conversation, "/plantilla recordatorio_servicio Ana | RX 150").await;
+        shop.world.calm().await;
+        if lost {
+            shop.world.chatwoot.callbacks().lose(1);
+        } else {
+            shop.world.chatwoot.callbacks().duplicate(1, testkit_chatwoot::Duplicate::NewDelivery);
+        }
+        shop.world.work().await.unwrap();
+        assert_eq!(shop.ana.heard(), ["Hola Ana, su RX 150 está lista."], "lost: {lost}");
+        for _ in 0..3 {
+            shop.later(5 * MINUTE).await;
+            shop.reconciles().await;
+        }
+        assert_eq!((shop.ana.heard().len(), shop.written().len(), shop.answers().len()), (1, 1, 1), "lost: {lost}");
+    }
+}
+
+#[tokio::test]
+async fn two_equal_commands_are_two_templates_and_an_agents_own_words_are_none() {
+    let shop = Shop::open().await;
+    shop.has_a_template("Hola {{1}}, su {{2}} está lista.").await;
+    let note = "/plantilla recordatorio_servicio Ana | RX 150";
+    shop.sofia.notes(shop.conversation, note).await;
+    shop.sofia.notes(shop.conversation, note).await;
+    shop.sofia.replies(shop.conversation, "Hola Ana, su RX 150 está lista.").await;
+    shop.world.work().await.unwrap();
+    assert_eq!((shop.written().len(), shop.ana.heard().len(), shop.answers().len()), (3, 3, 2));
+}
+
+#[tokio::test]
+async fn of_several_languages_the_agents_own_is_sent_or_the_one_that_was_named() {
+    let shop = Shop::open().await;
+    let of = |language: &str, status: &str| {
+        let text = format!("Su moto está lista ({language}).");
+        let mut template = templates::template("lista", "UTILITY", &json!([templates::body(&text)]));
+        template["language"] = language.into();
+        template["status"] = status.into();
+        template
+    };
+    let all = ["en_US", "es_MX", "es_CO"].map(|language| of(language, "APPROVED"));
+    shop.offers(all.into_iter().chain([of("es_AR", "PAUSED")]).collect()).await;
+    for note in ["/plantilla lista", "/plantilla lista:es_MX", "/plantilla lista:en_us", "/plantilla lista:es_AR"] {
+        shop.asks(note).await;
+    }
+    let told = |language: &str| format!("Su moto está lista ({language}).");
+    assert_eq!(shop.ana.heard(), ["es_CO", "es_MX", "en_US"].map(told));
+    let answers = shop.answers();
+    assert!(answers[0].contains("`lista:es_CO`"), "{answers:?}");
+    assert!(answers[3].contains("No hay una plantilla aprobada `lista:es_AR`"), "{answers:?}");
+    assert!(answers[3].ends_with("Hay: `lista:es_CO`, `lista:es_MX`, `lista:en_US`"), "{answers:?}");
 }

@@ -18,7 +18,7 @@ use crate::{
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// The code in the last line an agent or the customer reads.
-fn code_in(text: &str) -> String {
+pub(crate) fn code_in(text: &str) -> String {
     text.rsplit(' ').next().unwrap().trim_end_matches([' ', '✓']).to_owned()
 }
 

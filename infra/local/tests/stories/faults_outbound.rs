@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use testkit_wire::{Effect, Fault};
 
-use crate::shop::{Shop, UNCONFIRMED, at, file, proxy_page, refuses};
+use crate::{
+    shop::{Shop, UNCONFIRMED, at, file, proxy_page, refuses},
+    templates::{follow_up, params},
+};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -193,6 +196,45 @@ async fn aws_is_lost_at(skip: u32, effect: Effect) {
 async fn a_call_to_aws_that_is_lost_never_sends_twice_and_never_silently() {
     let effects = [Effect::DropAfter, proxy_page(500)];
     let cases = (0..14).flat_map(|skip| effects.clone().map(|effect| aws_is_lost_at(skip, effect)));
+    futures_util::future::join_all(cases).await;
+}
+
+/// Loses `send`'s n-th call to AWS, as often as the SDK tries it, in a conversation that an agent began with somebody unknown.
+async fn aws_is_lost_at_the_beginning(skip: u32, effect: Effect) {
+    let shop = Shop::open().await;
+    shop.offers(vec![follow_up()]).await;
+    let caro = shop.world.meta.customer("Caro", "5215555550166");
+    let contact = shop.sofia.adds_contact("Carolina", Some("+525555550166")).await;
+    let (conversation, _) = shop.sofia.starts_conversation(contact, 14, "Hola, Caro").await;
+    let picked = serde_json::json!({ "body": { "1": "Caro", "2": "RX 150" } });
+    let content = "Hola Caro, ¿pudiste ver la cotización de la RX 150?";
+    shop.sofia.picks_template(conversation, params("seguimiento", &picked), content).await;
+    shop.world.calm().await;
+    shop.world.stage.aws.faults().add(Fault { method: None, skip, ..at("/", effect.clone(), Some(3)) });
+    shop.world.send_once().await.unwrap();
+    shop.world.stage.aws.faults().clear();
+    shop.later(Duration::from_secs(721)).await;
+    let messages = shop.world.chatwoot.messages(conversation);
+    let words = messages[1].external_error.clone().unwrap_or_default();
+    match caro.heard().as_slice() {
+        [heard] => {
+            assert_eq!((heard.as_str(), words.starts_with("No entregado")), (content, false), "call {skip} {effect:?}")
+        }
+        heard => {
+            assert!(heard.is_empty() && words.starts_with(UNCONFIRMED), "call {skip} {effect:?}: {heard:?} {words}")
+        }
+    }
+    // What they answer comes into the conversation the agent began.
+    caro.writes("sí, gracias").await.unwrap();
+    shop.world.work().await.unwrap();
+    let last = shop.world.chatwoot.messages(conversation).pop().unwrap();
+    assert_eq!(last.content, "sí, gracias", "call {skip} {effect:?}");
+}
+
+#[tokio::test]
+async fn a_conversation_an_agent_begins_is_whole_wherever_aws_is_lost() {
+    let effects = [Effect::DropAfter, proxy_page(500)];
+    let cases = (0..18).flat_map(|skip| effects.clone().map(|effect| aws_is_lost_at_the_beginning(skip, effect)));
     futures_util::future::join_all(cases).await;
 }
 

@@ -5,7 +5,10 @@ use std::time::Duration;
 use testkit_chatwoot::FileMode;
 use testkit_meta::Bubble;
 
-use crate::shop::{Shop, file, refuses};
+use crate::{
+    cast::{always, answer},
+    shop::{Shop, file, refuses},
+};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const MIB: usize = 1024 * 1024;
@@ -14,7 +17,10 @@ const MIB: usize = 1024 * 1024;
 const SPEECH: &[u8] = include_bytes!("../../../../shared/testkit/media/speech.mp3");
 
 /// As the dashboard names its recordings.
-const RECORDING: &str = "0b9d8a4e-3c51-4f0e-9a5b-2f1f0c6f7a11.mp3";
+const RECORDING: &str = "3fa91c0e4b7d.mp3";
+
+/// A callback with one.
+const RECORDED: &str = include_str!("../../../../events/chatwoot/07_audio_attachment.json");
 
 impl Shop {
     /// Sofía sends a file; what Ana gets.
@@ -86,7 +92,8 @@ async fn what_is_too_large_or_empty_never_reaches_meta() {
     let shop = Shop::open().await;
     // A fault that is never met shows that nobody called.
     shop.meta_will_at("/media", refuses(500, 1), 1);
-    for (bytes, words) in [(vec![0; 100 * MIB + 1], "pesa más de 100 MB"), (Vec::new(), "no se pudo leer el archivo")]
+    for (bytes, words) in
+        [(vec![0; 100 * MIB + 1], "pesa más de 100 MB"), (Vec::new(), "el archivo está vacío (0 bytes)")]
     {
         let files = vec![file("todo.zip", "application/zip", &bytes)];
         let message = shop.sofia.sends_files(shop.conversation, None, files).await;
@@ -109,10 +116,16 @@ async fn a_type_meta_does_not_take_is_offered_once_more_as_any_file() {
 #[tokio::test]
 async fn a_recording_of_the_dashboard_arrives_as_a_voice_note() {
     let shop = Shop::open().await;
-    let got = shop.sends(RECORDING, "audio/mpeg", SPEECH).await;
-    assert_eq!((got.kind.as_str(), got.mime.as_deref()), ("voice", Some("audio/ogg")));
-    let note = got.bytes.unwrap();
-    assert!(note.starts_with(b"OggS") && note.len() < SPEECH.len(), "{} bytes", note.len());
+    let callback: serde_json::Value = serde_json::from_str(RECORDED).unwrap();
+    let file = &callback["attachments"][0];
+    let url = file["data_url"].as_str().unwrap().split('?').next().unwrap();
+    let name = url.rsplit('/').next().unwrap();
+    for (name, mime) in [(name, file["content_type"].as_str().unwrap()), (RECORDING, "audio/mp3")] {
+        let got = shop.sends(name, mime, SPEECH).await;
+        assert_eq!((got.kind.as_str(), got.mime.as_deref()), ("voice", Some("audio/ogg")), "{name}");
+        let note = got.bytes.unwrap();
+        assert!(note.starts_with(b"OggS") && note.len() < SPEECH.len(), "{} bytes", note.len());
+    }
     // An mp3 that somebody attached stays one, and so does a recording that cannot be read.
     for (name, bytes) in [("nota.mp3", SPEECH), (RECORDING, &b"no mp3 at all"[..])] {
         let got = shop.sends(name, "audio/mpeg", bytes).await;
@@ -185,7 +198,8 @@ async fn a_file_that_is_announced_is_waited_for_a_quarter_of_an_hour_and_what_fo
             shop.later(MINUTE).await;
         }
         assert_eq!((shop.ana.heard().len(), shop.mark(message).as_str()), (0, "sent"));
-        assert!(shop.notes().is_empty(), "WhatsApp is not to blame");
+        let notes = shop.notes();
+        assert!(notes.len() == 1 && notes[0].starts_with("Chatwoot todavía no entrega el archivo"), "{notes:?}");
         if in_time {
             shop.world.chatwoot.serve_files(FileMode::Normal);
         }
@@ -195,13 +209,88 @@ async fn a_file_that_is_announced_is_waited_for_a_quarter_of_an_hour_and_what_fo
                 (shop.ana.heard(), shop.mark(message).as_str()),
                 (vec!["mira".into(), String::new(), "¿qué le parece?".into()], "sent")
             );
+            let notes = shop.notes();
+            assert!(notes.len() == 2 && notes[1].starts_with("El archivo que faltaba ya salió"), "{notes:?}");
             continue;
         }
         assert!(shop.mark(message).contains("no se pudo leer el archivo en Chatwoot"), "{}", shop.mark(message));
-        assert_eq!(shop.ana.heard(), ["¿qué le parece?"]);
+        assert_eq!((shop.ana.heard(), shop.notes().len()), (vec!["¿qué le parece?".to_owned()], 1));
         // Attached again, or there by now: Retry sends it.
         shop.world.chatwoot.serve_files(FileMode::Normal);
         shop.retries(message).await;
         assert_eq!((shop.ana.heard().len(), shop.mark(message).as_str()), (3, "sent"));
     }
+}
+
+/// What keeps a file from being read.
+#[derive(Clone, Copy)]
+enum Kept {
+    /// The storage answers so.
+    By(u16),
+    /// So does Chatwoot itself.
+    ByChatwoot(u16),
+    As(FileMode),
+}
+
+/// Sofía sends a file that is kept back; after five minutes she has heard of it, once.
+async fn kept_back(kept: Kept) -> (Shop, i64) {
+    let shop = Shop::open().await;
+    let chatwoot = &shop.world.chatwoot;
+    match kept {
+        Kept::By(status) => chatwoot.faults().add(always("GET", "/active_storage/disk/", answer(status))),
+        Kept::ByChatwoot(status) => chatwoot.faults().add(always("GET", "/active_storage/blobs/", answer(status))),
+        Kept::As(mode) => chatwoot.serve_files(mode),
+    }
+    let files = vec![file("moto.pdf", "application/pdf", b"%PDF")];
+    let message = shop.sofia.sends_files(shop.conversation, None, files).await;
+    shop.world.work().await.unwrap();
+    shop.later(4 * MINUTE).await;
+    assert!(shop.notes().is_empty());
+    for _ in 0..2 {
+        shop.later(MINUTE).await;
+    }
+    let notes = shop.notes();
+    assert!(notes.len() == 1 && notes[0].starts_with("Chatwoot todavía no entrega el archivo"), "{notes:?}");
+    assert_eq!(shop.mark(message), "sent");
+    (shop, message)
+}
+
+#[tokio::test]
+async fn however_a_file_is_kept_back_the_agent_hears_of_it_after_five_minutes_and_it_goes_out_late() {
+    for kept in [
+        Kept::By(403),
+        Kept::ByChatwoot(401),
+        Kept::As(FileMode::NoAddress),
+        Kept::As(FileMode::Expired),
+        Kept::As(FileMode::WrongLength),
+        Kept::By(503),
+    ] {
+        let (shop, message) = Box::pin(kept_back(kept)).await;
+        shop.world.chatwoot.faults().clear();
+        shop.world.chatwoot.serve_files(FileMode::Normal);
+        shop.later(8 * MINUTE).await;
+        assert_eq!((shop.ana.heard().len(), shop.mark(message).as_str(), shop.notes().len()), (1, "sent", 2));
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_there_holds_others_up_for_a_quarter_of_an_hour_and_a_sick_storage_for_one() {
+    for (kept, minutes) in [(Kept::By(403), 9), (Kept::As(FileMode::NoAddress), 9), (Kept::By(503), 54)] {
+        let (shop, message) = Box::pin(kept_back(kept)).await;
+        shop.later((minutes - 1) * MINUTE).await;
+        assert_eq!(shop.mark(message), "sent");
+        shop.later(MINUTE).await;
+        shop.later(15 * MINUTE).await;
+        assert!(shop.mark(message).contains("no se pudo leer el archivo en Chatwoot"), "{}", shop.mark(message));
+        assert_eq!((shop.ana.heard().len(), shop.notes().len()), (0, 1));
+    }
+}
+
+#[tokio::test]
+async fn a_slow_storage_only_takes_longer() {
+    let shop = Shop::open().await;
+    shop.world.chatwoot.serve_files(FileMode::Slow(Duration::from_millis(50)));
+    let got = shop.sends("moto.pdf", "application/pdf", b"%PDF-1.7 y lo que sigue").await;
+    assert!(got.bytes.as_deref() == Some(&b"%PDF-1.7 y lo que sigue"[..]));
+    assert!(shop.notes().is_empty());
 }

@@ -6,7 +6,10 @@ use testkit::COEXISTENCE_CHANNEL;
 use testkit_chatwoot::Limits;
 use testkit_wire::Effect;
 
-use crate::shop::{Shop, file};
+use crate::{
+    cast::goes_by,
+    shop::{Shop, file, refuses},
+};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -108,6 +111,21 @@ async fn the_window_closes_a_day_after_the_customers_own_time_to_the_second() {
     assert_eq!(shop.mark(open), "sent");
     assert_eq!(shop.mark(closed), "No entregado: pasaron más de 24 h desde su último mensaje; usa una plantilla.");
     assert_eq!(shop.world.meta.requests().len(), 1, "Meta is not even asked");
+}
+
+#[tokio::test]
+async fn a_quote_behind_a_message_that_waits_is_not_forgotten() {
+    let shop = Shop::open().await;
+    let question = shop.world.chatwoot.messages(shop.conversation)[0].id;
+    shop.meta_will(refuses(503, 131_016), 2);
+    shop.sofia.replies(shop.conversation, "uno").await;
+    shop.sofia.quotes(shop.conversation, question, "dos").await;
+    shop.world.work().await.unwrap();
+    assert!(shop.ana.heard().is_empty());
+    goes_by(&shop.world, 2 * MINUTE, 10 * SECOND).await;
+    let sent: Vec<_> = shop.world.meta.requests().into_iter().filter(|request| request.status == 200).collect();
+    let quoted: Vec<bool> = sent.iter().map(|request| request.body["context"].is_object()).collect();
+    assert_eq!((shop.ana.heard(), quoted), (vec!["uno".to_owned(), "dos".to_owned()], vec![false, true]));
 }
 
 #[tokio::test]
@@ -230,9 +248,9 @@ async fn a_file_that_cannot_be_read_or_that_meta_does_not_take_is_refused_in_wor
     };
     assert!(sends("moto.zip", "application/zip", &heavy).await.contains("pesa más de 100 MB"));
     // Both ways of offering it are refused.
-    shop.meta_will_at("/media", crate::shop::refuses(400, 100), 2);
+    shop.meta_will_at("/media", refuses(400, 100), 2);
     assert!(sends("moto.gif", "image/gif", b"GIF89a").await.contains("WhatsApp no aceptó el archivo"));
-    assert!(sends("vacio.pdf", "application/pdf", b"").await.contains("no se pudo leer el archivo en Chatwoot"));
+    assert!(sends("vacio.pdf", "application/pdf", b"").await.contains("el archivo está vacío"));
     shop.world.chatwoot.serve_files(testkit_chatwoot::FileMode::Missing);
     assert!(sends("moto.pdf", "application/pdf", b"%PDF").await.contains("no se pudo leer el archivo en Chatwoot"));
     assert!(shop.ana.heard().is_empty());

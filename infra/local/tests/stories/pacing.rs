@@ -84,6 +84,34 @@ async fn a_number_sends_no_more_in_a_second_than_it_may() {
 }
 
 #[tokio::test]
+async fn where_one_second_of_the_clock_ends_a_number_sends_no_more_either() {
+    let shop = Shop::open().await;
+    let mut conversations = Vec::new();
+    let mut customers = Vec::new();
+    for number in 0..40 {
+        let (name, phone) = (format!("Cliente {number:02}"), format!("52155555502{number:02}"));
+        let customer = shop.world.meta.customer(&name, &phone).at(COEXISTENCE_CHANNEL);
+        customer.writes("hola").await.unwrap();
+        shop.world.work().await.unwrap();
+        conversations.push(shop.world.conversation(&name).unwrap());
+        customers.push(customer);
+    }
+    shop.world.pass(Duration::from_millis(950));
+    for step in conversations.chunks(20) {
+        for conversation in step {
+            shop.sofia.replies(*conversation, "Buenas").await;
+        }
+        shop.world.work().await.unwrap();
+        shop.world.pass(Duration::from_millis(60));
+    }
+    let heard = || customers.iter().filter(|customer| customer.heard() == ["Buenas"]).count();
+    assert_eq!(heard(), 20);
+    goes_by(&shop.world, 3 * SECOND, SECOND / 4).await;
+    assert_eq!(heard(), 40);
+    nothing_was_refused(&shop);
+}
+
+#[tokio::test]
 async fn a_person_meta_counts_more_for_is_left_alone_for_a_while() {
     let shop = Shop::open().await;
     shop.meta_will(refuses(400, 131_056), 1);

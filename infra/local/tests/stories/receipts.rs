@@ -246,3 +246,75 @@ async fn a_callback_without_an_account_is_the_channels_and_another_inboxs_is_nob
     assert_eq!((post(14).await, shop.marks()), (200, 1));
     assert!(shop.world.clock.now() > Timestamp::default());
 }
+
+#[tokio::test]
+async fn resolving_a_conversation_nobody_wrote_in_makes_no_customer() {
+    let shop = Shop::open().await;
+    let contact = shop.sofia.adds_contact("Carolina", Some("+525555550166")).await;
+    shop.world.chatwoot.callbacks().lose(2);
+    let (conversation, _) = shop.sofia.starts_conversation(contact, 14, "hola").await;
+    shop.world.work().await.unwrap();
+    let before = crate::erasure::items(&shop.world).await.len();
+    shop.sofia.resolves(conversation).await;
+    shop.world.work().await.unwrap();
+    assert_eq!(crate::erasure::items(&shop.world).await.len(), before);
+}
+
+#[tokio::test]
+async fn one_numbers_trouble_silences_no_other_and_what_resolving_asked_for_is_made_up_for() {
+    for effect in [Effect::HangBefore, Effect::DropBefore, proxy_page(502), refuses(400, 130_429)] {
+        let shop = Shop::open().await;
+        let beto = shop.world.meta.customer("Beto", "5215555550129").at(COEXISTENCE_CHANNEL);
+        beto.writes("hola, taller").await.unwrap();
+        shop.world.work().await.unwrap();
+        shop.world.meta.faults().add(at(&format!("/{CHANNEL}/messages"), effect.clone(), Some(1)));
+        shop.sofia.resolves(shop.conversation).await;
+        shop.world.work().await.unwrap();
+        assert!(shop.ana.ticked().is_empty(), "{effect:?}");
+
+        shop.sofia.replies(shop.world.conversation("Beto").unwrap(), "Dígame").await;
+        shop.world.work().await.unwrap();
+        assert_eq!(beto.ticked(), ["hola, taller"], "{effect:?}");
+
+        shop.sofia.resolves(shop.conversation).await;
+        shop.reconciles().await;
+        assert!(shop.ana.ticked().is_empty(), "none of this number's is tried for a minute: {effect:?}");
+        for _ in 0..3 {
+            shop.later(5 * MINUTE).await;
+            shop.reconciles().await;
+            assert_eq!(shop.ana.ticked(), ["hola"], "{effect:?}");
+        }
+        let ours = shop.world.meta.marks().into_iter().filter(|mark| mark.status == 200).count();
+        assert_eq!(ours, 2, "one each: {effect:?}");
+    }
+}
+
+#[tokio::test]
+async fn ticks_do_not_wait_for_another_conversations_messages() {
+    let shop = Shop::open().await;
+    let beto = shop.world.meta.customer("Beto", "5215555550199");
+    beto.writes("buenas").await.unwrap();
+    shop.world.work().await.unwrap();
+    let slow = Effect::Slow { millis: 5_000 };
+    let mut fault = at("/messages", slow, Some(1));
+    fault.method = Some("GET".to_owned());
+    fault.path = format!("/conversations/{}/messages", shop.world.conversation("Beto").unwrap());
+    shop.world.chatwoot.faults().add(fault);
+    shop.sofia.replies(shop.conversation, "Buenas, Ana").await;
+    shop.sofia.replies(shop.world.conversation("Beto").unwrap(), "Buenas, Beto").await;
+    shop.world.calm().await;
+    let batch = shop.world.send_once();
+    let ticked = async {
+        while shop.ana.ticked().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::pin!(batch);
+    tokio::select! {
+        biased;
+        _ = &mut batch => panic!("the batch is over before anything is ticked"),
+        () = ticked => assert!(beto.heard().is_empty()),
+    }
+    batch.await.unwrap();
+    assert_eq!((beto.heard(), beto.ticked()), (vec!["Buenas, Beto".to_owned()], vec!["buenas".to_owned()]));
+}

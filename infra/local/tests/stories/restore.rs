@@ -8,8 +8,8 @@ use store::{Belongings, Restore};
 use testkit::World;
 
 use crate::{
-    cast::{HOUR, MINUTE, ana, goes_by, post_all_again, table},
-    erasure::{done, is_done, items, operator_asks, two_customers},
+    cast::{HOUR, MINUTE, always, ana, ana_wrote, answer, goes_by, post_all_again, table},
+    erasure::{done, is_done, items, operator_asks, state, two_customers},
 };
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -77,4 +77,74 @@ async fn a_restored_table_is_erased_again_before_traffic_and_keeps_its_receipts(
     ana(&world).writes("hola").await.unwrap();
     world.work().await.unwrap();
     assert_eq!(world.agent_reads("Ana"), ["Ana: hola"]);
+}
+
+#[tokio::test]
+async fn a_request_that_was_open_is_open_after_a_restore_and_done_only_when_chatwoot_is_clear() {
+    let world = World::start().await.unwrap();
+    two_customers(&world).await;
+    let yesterday = backup(&world).await;
+    world.pass(DAY);
+    world.chatwoot.faults().add(always("DELETE", "/", answer(503)));
+    let code = operator_asks(&world, json!({ "phone": "+5215555550123" })).await;
+    goes_by(&world, HOUR, 15 * MINUTE).await;
+    assert_eq!(state(&world, &code).await["state"], "waiting");
+
+    let kept = restore(&world).export().await.unwrap();
+    let text = json!(kept).to_string();
+    assert!(!text.contains("5550123") && !text.contains("MX.") && !text.contains("wamid"), "{text}");
+    put_back(&world, yesterday).await;
+    for _ in 0..2 {
+        let applied = restore(&world).apply(&kept, false).await.unwrap();
+        // Her items lead to what is still in Chatwoot.
+        assert_eq!((applied.requests, applied.customers, applied.items), (1, 0, 0));
+    }
+    assert!(items(&world).await.iter().any(|item| item.contains("5550123")));
+    assert_eq!(world.retention().await.unwrap().open, 1);
+    goes_by(&world, HOUR, 15 * MINUTE).await;
+    assert!(!is_done(&world, &code).await && world.conversation("Ana").is_ok());
+    world.chatwoot.faults().clear();
+    goes_by(&world, HOUR, 15 * MINUTE).await;
+    assert!(is_done(&world, &code).await, "{}", state(&world, &code).await);
+    assert!(world.conversation("Ana").is_err() && world.conversation("Berta").is_ok());
+    assert!(!items(&world).await.iter().any(|item| item.contains("5550123")));
+    let receipt = world.operator(json!({ "receipt": code })).await.unwrap();
+    let found = |place: usize| receipt["receipt"]["places"][place]["found"].as_u64().unwrap();
+    assert!(found(3) == 2 && found(4) > 10, "{receipt}");
+}
+
+#[tokio::test]
+async fn somebody_the_restored_table_never_knew_is_named_once_more_and_not_taken_for_erased() {
+    let world = World::start().await.unwrap();
+    let yesterday = backup(&world).await;
+    ana_wrote(&world).await;
+    world.chatwoot.faults().add(always("DELETE", "/", answer(503)));
+    let code = operator_asks(&world, json!({ "phone": "+5215555550123" })).await;
+    goes_by(&world, HOUR, 15 * MINUTE).await;
+    let kept = restore(&world).export().await.unwrap();
+    put_back(&world, yesterday).await;
+    restore(&world).apply(&kept, false).await.unwrap();
+    world.chatwoot.faults().clear();
+    goes_by(&world, 2 * HOUR, 15 * MINUTE).await;
+    world.retention().await.unwrap();
+    goes_by(&world, HOUR, 15 * MINUTE).await;
+    assert_eq!(state(&world, &code).await["state"], "waiting");
+    assert_eq!(operator_asks(&world, json!({ "phone": "+5215555550123" })).await, code);
+    goes_by(&world, HOUR, 15 * MINUTE).await;
+    assert!(is_done(&world, &code).await, "{}", state(&world, &code).await);
+    assert!(world.conversation("Ana").is_err());
+}
+
+#[tokio::test]
+async fn an_open_request_whose_target_is_gone_is_never_called_done() {
+    let world = World::start().await.unwrap();
+    ana_wrote(&world).await;
+    let code = operator_asks(&world, json!({ "phone": "+5215555550123" })).await;
+    let aws = platform::aws::Aws::from_env(&mut world.stage.operator()).unwrap();
+    let key = [("pk", format!("erasure#{code}")), ("sk", "target".to_owned())];
+    let key = key.map(|(name, value)| (name.to_owned(), aws_sdk_dynamodb::types::AttributeValue::S(value)));
+    let delete = aws.dynamodb.delete_item().table_name(world.stage.table().unwrap());
+    delete.set_key(Some(key.into())).send().await.unwrap();
+    goes_by(&world, HOUR, 15 * MINUTE).await;
+    assert!(!is_done(&world, &code).await && world.conversation("Ana").is_ok());
 }

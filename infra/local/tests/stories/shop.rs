@@ -72,7 +72,7 @@ impl Shop {
         messages.filter(|message| message.private).map(|message| message.content).collect()
     }
 
-    /// Graph answers again. The old listener closes in its own task; until then its port is taken.
+    /// Graph answers again.
     pub(crate) fn meta_is_back(&self) {
         self.world.meta.server().accept().unwrap();
     }

@@ -23,7 +23,7 @@ pub(crate) fn body(text: &str) -> Value {
     json!({ "type": "BODY", "text": text, "example": { "body_text": [["x", "y"]] } })
 }
 
-fn follow_up() -> Value {
+pub(crate) fn follow_up() -> Value {
     template("seguimiento", "UTILITY", &json!([body("Hola {{1}}, ¿pudiste ver la cotización de la {{2}}?")]))
 }
 
@@ -70,7 +70,7 @@ impl Shop {
         message
     }
 
-    fn sent_templates(&self) -> Vec<Value> {
+    pub(crate) fn sent_templates(&self) -> Vec<Value> {
         let requests = self.world.meta.requests().into_iter();
         requests
             .filter(|request| request.status == 200 && request.body["type"] == "template")
@@ -79,15 +79,15 @@ impl Shop {
     }
 }
 
-fn params(name: &str, processed: &Value) -> Value {
+pub(crate) fn params(name: &str, processed: &Value) -> Value {
     json!({ "name": name, "category": "UTILITY", "language": "es_MX", "processed_params": processed })
 }
 
-fn ana() -> Value {
+pub(crate) fn ana() -> Value {
     json!({ "body": { "1": "Ana", "2": "RX 150" } })
 }
 
-const CONTENT: &str = "Hola Ana, ¿pudiste ver la cotización de la RX 150?";
+pub(crate) const CONTENT: &str = "Hola Ana, ¿pudiste ver la cotización de la RX 150?";
 
 #[tokio::test]
 async fn agents_are_offered_what_meta_approved_and_nothing_else_of_the_inbox_is_touched() {
@@ -255,6 +255,23 @@ async fn what_does_not_fit_the_template_is_said_before_meta_is_asked() {
     let message = shop.sofia.picks_template(shop.conversation, english, CONTENT).await;
     shop.world.work().await.unwrap();
     assert!(shop.mark(message).contains("en ese idioma"), "{}", shop.mark(message));
+    assert!(shop.world.meta.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_header_file_that_cannot_be_read_and_a_code_have_words_of_their_own() {
+    let shop = Shop::open().await;
+    let picture = template("foto", "UTILITY", &json!([{ "type": "HEADER", "format": "IMAGE" }, body("Hola")]));
+    let code =
+        json!([body("Su código es {{1}}"), { "type": "BUTTONS", "buttons": [{ "type": "OTP", "text": "Copiar" }] }]);
+    shop.offers(vec![picture, template("codigo", "AUTHENTICATION", &code)]).await;
+    let message = shop.picks("codigo", &json!({ "body": { "1": "1234" } }), "Su código es 1234").await;
+    assert!(shop.mark(message).contains("códigos de verificación"), "{}", shop.mark(message));
+    let address = format!("{}/rails/active_storage/blobs/redirect/none/moto.png", shop.world.chatwoot.url());
+    let processed = json!({ "header": { "media_url": address, "media_type": "image" } });
+    let message = shop.picks("foto", &processed, "Hola").await;
+    goes_by(&shop.world, 40 * MINUTE, 5 * MINUTE).await;
+    assert!(shop.mark(message).contains("el archivo del encabezado"), "{}", shop.mark(message));
     assert!(shop.world.meta.requests().is_empty());
 }
 

@@ -45,7 +45,7 @@ pub const TABLE: [Row; 3] = [
     Row {
         command: Command::Template,
         names: ["plantilla", "template"],
-        arguments: ["nombre [valor | valor…]", "name [value | value…]"],
+        arguments: ["nombre[:idioma] [valor | valor…]", "name[:language] [value | value…]"],
         does: [
             "envía una plantilla aprobada; los valores, en su orden y separados por |",
             "sends an approved template; its values in their order, with | between them",
@@ -66,14 +66,15 @@ pub struct Called {
 }
 
 impl Called {
-    /// Reads a note, in Markdown as Chatwoot's editor writes it. A note is a command if it begins with `/` and a word of letters;
-    /// a slash anywhere else, or a path, is none.
+    /// Reads a note, in Markdown as Chatwoot's editor writes it. A note is a command if it begins with `/` and a word, whatever
+    /// stands in that; a slash anywhere else, or a path, is none. A mark at the word's end is none of its.
     pub fn parse(note: &str) -> Option<Self> {
         let note = unescaped(note.trim());
         let called = note.strip_prefix('/')?;
         let end = called.find(char::is_whitespace).unwrap_or(called.len());
         let (name, rest) = called.split_at(end);
-        if name.is_empty() || !name.chars().all(char::is_alphabetic) {
+        let name = name.trim_end_matches(|c: char| c != '/' && !c.is_alphanumeric());
+        if name.is_empty() || name.contains('/') {
             return None;
         }
         let lower = name.to_lowercase();
@@ -114,7 +115,7 @@ pub fn help(locale: Locale) -> String {
 
 /// The answer to a command that does not exist.
 pub fn unknown(locale: Locale, name: &str) -> String {
-    let name: String = name.chars().take(40).collect();
+    let name: String = name.chars().filter(|c| *c != '`').take(40).collect();
     let lead = match locale {
         Locale::Es => format!("No hay ningún comando `/{name}`."),
         Locale::En => format!("There is no command `/{name}`."),
@@ -137,7 +138,14 @@ mod tests {
         assert_eq!(called("/status"), Some((Some(Command::State), String::new())));
         assert_eq!(called("/ayuda por favor").unwrap().0, Some(Command::Help));
         assert_eq!(called("/borra todo"), Some((None, "todo".to_owned())));
-        for no in ["", "/", "/ mañana", "//", "hola /estado", "/etc/hosts", "5/6", "/24", "¿/ayuda?", "`/ayuda`"] {
+        assert_eq!(called("/Estado."), Some((Some(Command::State), String::new())));
+        assert_eq!(called("/ayuda! por favor"), Some((Some(Command::Help), "por favor".to_owned())));
+        for unknown in ["/plantilla2", "/mi\\_comando", "/borrar-datos", "/24h", "/24", "/borra,"] {
+            assert_eq!(called(unknown), Some((None, String::new())), "{unknown}");
+        }
+        for no in
+            ["", "/", "/ mañana", "//", "hola /estado", "/etc/hosts", "/etc/", "5/6", "/!", "¿/ayuda?", "`/ayuda`"]
+        {
             assert_eq!(called(no), None, "{no}");
         }
     }

@@ -39,8 +39,14 @@ pub struct PlaceReceipt {
     pub place: Place,
     /// How many things were found.
     pub found: u64,
-    /// How many of them are gone: all, or there would be no receipt.
+    /// How many of them are gone: all that are not `left`, or there would be no receipt.
     pub erased: u64,
+    /// How many had to be left where they are.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub left: u64,
+    /// Why, and how that ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_because: Option<String>,
     /// When a look after that found nothing.
     pub verified_at: Timestamp,
     /// How it was erased.
@@ -65,16 +71,19 @@ impl Receipt {
     /// The receipt of a request that is done; nothing of any other.
     pub fn of(erasure: &Erasure) -> Option<Self> {
         let State::Done { at } = erasure.state else { return None };
+        let left = |place: &Place| erasure.left.get(place).copied().unwrap_or_default();
         let places = erasure.cleared.iter().map(|(place, cleared)| PlaceReceipt {
             place: *place,
             found: cleared.found,
-            erased: cleared.found,
+            erased: cleared.found.saturating_sub(left(place)),
+            left: left(place),
+            left_because: Some(place.left_because().to_owned()).filter(|_| left(place) > 0),
             verified_at: cleared.at,
             method: place.method().to_owned(),
             verification: place.verification().to_owned(),
         });
         Some(Self {
-            version: 1,
+            version: 2,
             code: erasure.code.clone(),
             door: erasure.door,
             asked_at: erasure.asked_at,
@@ -94,18 +103,41 @@ impl Receipt {
     }
 }
 
+/// What a look at a receipt says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Checked {
+    /// This very key signed this very receipt.
+    Genuine,
+    /// This key never signed it, or it was changed since.
+    Forged,
+    /// Another version of the key is said to have signed it: this one cannot tell.
+    OtherKey,
+}
+
 impl Signed {
-    /// Whether this very key signed this very receipt.
-    pub fn is_genuine(&self, key: &SubjectKey) -> bool {
-        let Ok(bytes) = serde_json::to_vec(&self.receipt) else { return false };
-        self.key == key.receipt_key_version() && key.is_receipt_tag(&bytes, &self.signature)
+    /// Whether it is as it was signed.
+    pub fn check(&self, key: &SubjectKey) -> Checked {
+        if self.key != key.receipt_key_version() {
+            return Checked::OtherKey;
+        }
+        match serde_json::to_vec(&self.receipt) {
+            Ok(bytes) if key.is_receipt_tag(&bytes, &self.signature) => Checked::Genuine,
+            _ => Checked::Forged,
+        }
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks like this")]
+fn is_none(count: &u64) -> bool {
+    *count == 0
+}
+
 /// What a receipt cannot speak for.
-const OUTSIDE: [&str; 4] = [
+const OUTSIDE: [&str; 5] = [
     "copies that Meta keeps of messages it carried (WhatsApp's own retention)",
     "the customer's phone and the phone app in the shop",
+    "what the person wrote in WhatsApp groups, which stands in the groups' conversations in Chatwoot among what others wrote",
     "backups, audit log, search index and sent e-mails of the Chatwoot installation",
     "point-in-time recovery of the table, which ends within pitr_days; a restore erases again before traffic",
 ];
@@ -120,7 +152,9 @@ impl Place {
     fn method(self) -> &'static str {
         match self {
             Self::InboundQueue => "dropped by the consumer, whatever was sent up to the request",
-            Self::OutboundQueue => "hints without content, which end in nothing",
+            Self::OutboundQueue => {
+                "hints, which end in nothing and are not counted; they carry no words but what was picked in a template"
+            }
             Self::DeadLetters => "deleted one by one, from every dead-letter queue",
             Self::Chatwoot => "conversations deleted with their messages and files, then the contacts",
             Self::Table => "all items of all aliases deleted, expired ones among them",
@@ -129,15 +163,28 @@ impl Place {
         }
     }
 
+    fn left_because(self) -> &'static str {
+        match self {
+            Self::Chatwoot => {
+                "contacts that an agent merged with another customer's: kept for that one, without this person's number, ids and \
+                 profile name; what the agent typed there is for the agent to look at"
+            }
+            Self::MetaMedia | Self::MetaContactBook => {
+                "out of reach: the number is no longer connected, or Meta refuses its token for good; Meta drops files after 30 days"
+            }
+            Self::InboundQueue | Self::OutboundQueue | Self::DeadLetters | Self::Table => "out of reach",
+        }
+    }
+
     fn verification(self) -> &'static str {
         match self {
             Self::InboundQueue | Self::OutboundQueue => {
-                "a mark put behind everything in each of the person's message groups came out"
+                "a mark put behind everything in each message group of the person and of their messages' statuses came out"
             }
-            Self::DeadLetters => "a second pass over all of them found none",
-            Self::Chatwoot => "each conversation, contact and source id answers 404",
+            Self::DeadLetters => "a pass over as many letters as each queue counts found none",
+            Self::Chatwoot => "each conversation and contact, but those left, answers 404",
             Self::Table => "consistent reads of every key, and the index, find none",
-            Self::MetaMedia => "each id is unknown to Meta",
+            Self::MetaMedia => "each id, but those left, is unknown to Meta",
             Self::MetaContactBook => "Meta's answer",
         }
     }
@@ -153,7 +200,7 @@ mod tests {
     fn signed() -> Signed {
         let promise = Promise { deletion_days: 30, warn_days: vec![], confirm_hours: 24 };
         let mut erasure =
-            Erasure::open(ConfirmationCode::new("c"), Door::Operator, NOON, &promise).begin(NOON).unwrap();
+            Erasure::open(ConfirmationCode::new("c"), Door::Operator, NOON, NOON, &promise).begin(NOON).unwrap();
         assert_eq!(Receipt::of(&erasure), None);
         for place in Place::ALL {
             erasure.note(place, 3);
@@ -167,11 +214,11 @@ mod tests {
         let key = SubjectKey::new("k".into());
         let text = serde_json::to_string_pretty(&signed()).unwrap();
         let read: Signed = serde_json::from_str(&text).unwrap();
-        assert!(read.is_genuine(&key));
-        assert!(!read.is_genuine(&SubjectKey::new("other".into())));
+        assert_eq!(read.check(&key), Checked::Genuine);
+        assert_eq!(read.check(&SubjectKey::new("other".into())), Checked::OtherKey);
         for (from, to) in [("\"found\": 3", "\"found\": 0"), ("operator", "agent"), ("\"c\"", "\"d\"")] {
             let forged: Signed = serde_json::from_str(&text.replacen(from, to, 1)).unwrap();
-            assert!(!forged.is_genuine(&key), "{from}");
+            assert_eq!(forged.check(&key), Checked::Forged, "{from}");
         }
         assert!(serde_json::from_str::<Signed>(&text.replacen("\"version\"", "\"extra\": 1, \"version\"", 1)).is_err());
         assert_eq!(signed().receipt.places.len(), Place::ALL.len());

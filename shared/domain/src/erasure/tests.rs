@@ -9,7 +9,7 @@ fn promise() -> Promise {
 }
 
 fn open(door: Door) -> Erasure {
-    Erasure::open(ConfirmationCode::new("c"), door, NOON, &promise())
+    Erasure::open(ConfirmationCode::new("c"), door, NOON, NOON, &promise())
 }
 
 fn cleared(mut erasure: Erasure, now: Timestamp) -> Erasure {
@@ -83,8 +83,12 @@ proptest! {
                 prop_assert_eq!(erasure.next_place(), None);
                 prop_assert!(erasure.confirmed_at.is_some());
             }
+            // Late is late, wherever it stands, and the daily look writes it down.
             if now >= erasure.due_at && !erasure.clone().at(now).is_closed() {
-                prop_assert!(erasure.clone().at(now).breached_at.is_some());
+                prop_assert_eq!(erasure.shown(now), Some(Shown::Failed));
+                let mut looked_at = erasure.clone();
+                looked_at.note_breach(now);
+                prop_assert!(looked_at.breached_at.is_some());
             }
             prop_assert!(before.breached_at.is_none() || erasure.breached_at == before.breached_at);
             let written = serde_json::to_string(&erasure).unwrap();
@@ -121,6 +125,16 @@ fn a_place_is_waited_for_29_days_and_after_30_it_is_a_breach_that_stays_one() {
     assert_eq!((failed.shown(later), failed.days_left(later)), (Some(Shown::Failed), 0));
     let done = cleared(failed, later).finish(later).unwrap();
     assert_eq!((done.breached_at, done.shown(later)), (Some(NOON + DAY * 30), Some(Shown::Done)));
+}
+
+#[test]
+fn the_time_to_confirm_begins_with_the_question_and_the_promise_with_the_request() {
+    let late = NOON + DAY * 2;
+    let asked = Erasure::open(ConfirmationCode::new("c"), Door::Customer, NOON, late, &promise());
+    assert_eq!((asked.state, asked.due_at), (State::Received { until: late + DAY }, NOON + DAY * 30));
+    let again = late + Duration::from_secs(3600);
+    assert_eq!(asked.question(again, &promise()).state, State::Received { until: again + DAY });
+    assert_eq!(open(Door::Agent).question(again, &promise()), open(Door::Agent));
 }
 
 #[test]

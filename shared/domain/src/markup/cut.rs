@@ -99,8 +99,8 @@ const CODE: u8 = 8;
 const BLOCK: u8 = 16;
 const QUOTE: u8 = 32;
 
-/// How a text for WhatsApp looks: its letters without blanks, each with the styles it is shown in. A text cut well looks as it
-/// did.
+/// How a text for WhatsApp looks: its letters without blanks, but for those a line of code begins with, each with the styles it
+/// is shown in. A text cut well looks as it did.
 pub fn looks(text: &str) -> Vec<(char, u8)> {
     let mut out = Vec::new();
     for placed in whatsapp::parse(text).0 {
@@ -113,7 +113,13 @@ pub fn looks(text: &str) -> Vec<(char, u8)> {
                 solid(&mark, 0, &mut out);
                 letters(spans, 0, &mut out);
             }
-            Block::Code(code) | Block::Drawn(code) => solid(code, BLOCK, &mut out),
+            Block::Code(code) | Block::Drawn(code) => {
+                for line in code.split('\n').filter(|line| !line.trim().is_empty()) {
+                    let indent = &line[..line.len() - line.trim_start().len()];
+                    out.extend(indent.chars().map(|c| (c, BLOCK)));
+                    solid(line, BLOCK, &mut out);
+                }
+            }
         }
     }
     out

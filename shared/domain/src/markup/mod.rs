@@ -7,6 +7,7 @@
 mod compare;
 mod cut;
 mod escape;
+mod literals;
 mod markdown;
 mod read;
 mod url;
@@ -43,7 +44,7 @@ pub fn literal_line(text: &str) -> String {
 
 /// Markdown, as Chatwoot's editor writes it, as a text for WhatsApp.
 pub fn to_whatsapp(markdown: &str) -> String {
-    whatsapp::compose(&read::parse(markdown))
+    whatsapp::compose(&read::parse_meant(markdown))
 }
 
 pub use cut::{Open, looks, open_at};

@@ -2,18 +2,27 @@
 
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
-use super::{Block, DEEPEST, Document, Placed, Span, Style, ends_in_hard_break, push_text, url, with_plain_line_ends};
+use super::{
+    Block, DEEPEST, Document, Placed, Span, Style, ends_in_hard_break, literals, push_text, url, with_plain_line_ends,
+};
 
-/// Around the number of an address that is kept from the parser: nothing in an address is a mark. Neither occurs in any text.
-const HIDDEN: (char, char) = ('\u{fdd0}', '\u{fdd1}');
+/// What is read beside plain Markdown.
+pub(super) const OPTIONS: Options = Options::ENABLE_STRIKETHROUGH.union(Options::ENABLE_TABLES);
 
-/// Reads Markdown.
+/// Reads Markdown as it is rendered.
 pub(super) fn parse(markdown: &str) -> Document {
-    let markdown = without_open_breaks(&with_plain_line_ends(markdown));
-    let (source, urls) = hide_urls(&markdown);
-    let options = Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TABLES;
-    let mut reader = Reader::new(&source, &urls);
-    let mut events = Parser::new_ext(&source, options).into_offset_iter();
+    read(&with_plain_line_ends(markdown), false)
+}
+
+/// Reads Markdown as whoever wrote it in the composer meant it, who knows of no link definitions and no underlined headings.
+pub(super) fn parse_meant(markdown: &str) -> Document {
+    read(&literals::with_definitions_shown(with_plain_line_ends(markdown)), true)
+}
+
+fn read(markdown: &str, meant: bool) -> Document {
+    let (source, urls) = url::hidden(markdown);
+    let mut reader = Reader::new(&source, &urls, meant);
+    let mut events = Parser::new_ext(&source, OPTIONS).into_offset_iter();
     while let Some((event, range)) = events.next() {
         // A table has no counterpart; its source says as much.
         if let Event::Start(Tag::Table(_)) = event {
@@ -34,46 +43,12 @@ pub(super) fn parse(markdown: &str) -> Document {
     reader.finish()
 }
 
-/// A hard line end before an empty line breaks nothing; its backslash would be shown.
-fn without_open_breaks(markdown: &str) -> String {
-    let mut lines = markdown.split('\n').peekable();
-    let mut out = String::with_capacity(markdown.len());
-    while let Some(line) = lines.next() {
-        let open = lines.peek().is_some_and(|next| next.trim().is_empty()) && ends_in_hard_break(line);
-        out.push_str(if open { &line[..line.len() - 1] } else { line });
-        if lines.peek().is_some() {
-            out.push('\n');
-        }
-    }
-    out
-}
-
-fn hide_urls(text: &str) -> (String, Vec<String>) {
-    let (mut out, mut urls, mut at) = (String::new(), Vec::new(), 0);
-    if text.contains(HIDDEN.0) {
-        return (text.to_owned(), urls);
-    }
-    while let Some(c) = text[at..].chars().next() {
-        // In a link the address is the parser's.
-        let bare = !text[..at].ends_with('<') && !text[..at].ends_with("](");
-        if let Some(found) = url::at(text, at).filter(|_| bare && url::may_start(c)) {
-            out.push(HIDDEN.0);
-            out.push_str(&urls.len().to_string());
-            out.push(HIDDEN.1);
-            urls.push(found.to_owned());
-            at += found.len();
-        } else {
-            out.push(c);
-            at += c.len_utf8();
-        }
-    }
-    (out, urls)
-}
-
 /// What the parser tells, put together.
 struct Reader<'s> {
     source: &'s str,
     urls: &'s [String],
+    /// Whether it is read as it was meant, not as it is rendered.
+    meant: bool,
     blocks: Vec<Placed>,
     /// Spans being read; above the first, those of a style, a link or a picture.
     open: Vec<(Option<Opened>, Vec<Span>)>,
@@ -81,11 +56,13 @@ struct Reader<'s> {
     ended: usize,
     began: Option<usize>,
     reached: usize,
-    lists: Vec<Option<u64>>,
+    lists: usize,
     /// The list item whose first line is still to come.
     item: Option<(Option<u64>, usize)>,
     quotes: usize,
     code: Option<String>,
+    /// Whether the line being read is underlined, which makes it a heading for Markdown alone.
+    underlined: bool,
 }
 
 enum Opened {
@@ -97,27 +74,33 @@ enum Opened {
 }
 
 impl<'s> Reader<'s> {
-    fn new(source: &'s str, urls: &'s [String]) -> Self {
+    fn new(source: &'s str, urls: &'s [String], meant: bool) -> Self {
         Self {
             source,
             urls,
+            meant,
             blocks: Vec::new(),
             open: vec![(None, Vec::new())],
             ended: 0,
             began: None,
             reached: 0,
-            lists: Vec::new(),
+            lists: 0,
             item: None,
             quotes: 0,
             code: None,
+            underlined: false,
         }
     }
 
     fn event(&mut self, event: Event<'_>, range: std::ops::Range<usize>) {
         match event {
             Event::Start(tag) => self.start(tag, range.start),
-            Event::End(tag) => self.end(tag, range.end),
+            Event::End(tag) => self.end(tag, range),
             Event::Text(text) if self.code.is_some() => self.code.get_or_insert_default().push_str(&text),
+            Event::Text(text) if self.is_open_break(range.end) => {
+                self.reach(&range);
+                self.words(&text[..text.len() - 1]);
+            }
             Event::Text(text)
             | Event::Html(text)
             | Event::InlineHtml(text)
@@ -141,6 +124,12 @@ impl<'s> Reader<'s> {
         }
     }
 
+    /// Whether words end in a hard line end that breaks nothing, since a block ends there: its backslash would be shown.
+    fn is_open_break(&self, end: usize) -> bool {
+        let (before, after) = self.source.split_at_checked(end).unwrap_or_default();
+        after.starts_with('\n') && ends_in_hard_break(before)
+    }
+
     fn start(&mut self, tag: Tag<'_>, at: usize) {
         let opened = match tag {
             Tag::Paragraph | Tag::HtmlBlock => {
@@ -149,31 +138,39 @@ impl<'s> Reader<'s> {
             }
             Tag::Heading { .. } => {
                 self.began.get_or_insert(at);
+                self.underlined = self.meant && !self.source[at..].trim_start().starts_with('#');
+                if self.underlined {
+                    return;
+                }
                 Opened::Style(Style::Bold)
             }
             Tag::BlockQuote(_) => {
                 self.leaf();
+                self.mark_alone();
                 self.quotes += 1;
                 return;
             }
             Tag::CodeBlock(_) => {
                 self.leaf();
+                self.mark_alone();
                 self.began = Some(at);
                 self.code = Some(String::new());
                 return;
             }
-            Tag::List(first) => {
+            Tag::List(_) => {
                 self.leaf();
-                self.lists.push(first);
+                self.mark_alone();
+                self.lists += 1;
                 return;
             }
             Tag::Item => {
                 self.leaf();
-                self.item = Some((self.lists.last().copied().flatten(), self.lists.len().saturating_sub(1)));
-                if let Some(Some(number)) = self.lists.last_mut() {
-                    *number += 1;
-                }
+                // As it is written: Markdown would count on from the first.
+                let marked = self.source[at..].trim_start();
+                let digits = marked.len() - marked.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+                self.item = Some((marked[..digits].parse().ok(), self.lists.saturating_sub(1)));
                 self.began = Some(at);
+                self.reached = at + (self.source.len() - at - marked.len()) + digits + 1;
                 return;
             }
             Tag::Emphasis => Opened::Style(Style::Italic),
@@ -188,23 +185,36 @@ impl<'s> Reader<'s> {
         self.open.push((Some(if deep { Opened::Nothing } else { opened }), Vec::new()));
     }
 
-    fn end(&mut self, tag: TagEnd, at: usize) {
+    fn end(&mut self, tag: TagEnd, range: std::ops::Range<usize>) {
+        let at = range.end;
         match tag {
-            TagEnd::Paragraph | TagEnd::HtmlBlock | TagEnd::Item => self.leaf(),
+            TagEnd::Paragraph | TagEnd::HtmlBlock => self.leaf(),
+            TagEnd::Item => {
+                self.leaf();
+                self.mark_alone();
+            }
             TagEnd::BlockQuote(_) => {
                 self.leaf();
                 self.quotes = self.quotes.saturating_sub(1);
             }
             TagEnd::List(_) => {
                 self.leaf();
-                self.lists.pop();
+                self.lists = self.lists.saturating_sub(1);
             }
             TagEnd::CodeBlock => {
                 let code = self.code.take().unwrap_or_default();
                 let code = self.with_urls(code.strip_suffix('\n').unwrap_or(&code));
                 self.reached = self.source[..at].trim_end().len();
-                self.item = None;
                 self.place(Block::Code(code));
+            }
+            TagEnd::Heading(_) if self.underlined => {
+                self.underlined = false;
+                let heading = self.source[range].trim_end();
+                let line = &heading[heading.trim_end_matches(['-', '=']).len()..];
+                self.reached = at - (self.source[..at].len() - self.source[..at].trim_end().len());
+                self.push(Span::Break);
+                self.words(line);
+                self.leaf();
             }
             TagEnd::Heading(_) => {
                 self.close();
@@ -224,16 +234,29 @@ impl<'s> Reader<'s> {
             Opened::Style(style) if !spans.is_empty() => self.push(Span::Styled(style, spans)),
             Opened::Link(to) => {
                 let shown = plain(&spans);
-                let same = to == shown || to.strip_prefix("mailto:").is_some_and(|mail| mail == shown);
                 self.extend(spans);
-                if !same && !to.is_empty() {
-                    self.words(" (");
-                    self.push(Span::Url(to));
-                    self.words(")");
-                }
+                self.address(url::shown(&to), &shown);
             }
-            Opened::Picture(to) if !to.is_empty() => self.push(Span::Url(to)),
+            Opened::Picture(to) => {
+                let shown = plain(&spans);
+                self.extend(spans);
+                self.address(Some(&url::without_size(&to)), &shown);
+            }
             _ => self.extend(spans),
+        }
+    }
+
+    /// Writes an address out behind the words it is the address of, unless it says the same.
+    fn address(&mut self, address: Option<&str>, words: &str) {
+        match address {
+            Some(address) if address.is_empty() || address == words => {}
+            Some(address) if words.trim().is_empty() => self.push(Span::Url(address.to_owned())),
+            Some(address) => {
+                self.words(" (");
+                self.push(Span::Url(address.to_owned()));
+                self.words(")");
+            }
+            None => {}
         }
     }
 
@@ -248,11 +271,25 @@ impl<'s> Reader<'s> {
             return;
         }
         let block = match self.item.take() {
+            Some((number, depth)) if self.quotes > 0 => {
+                // WhatsApp has no list inside a quote: the marks are words there.
+                let mark = number.map_or_else(|| "- ".to_owned(), |number| format!("{number}. "));
+                let mut words = vec![Span::Text("  ".repeat(depth) + &mark)];
+                extend(&mut words, spans);
+                Block::Quote(words)
+            }
             _ if self.quotes > 0 => Block::Quote(spans),
             Some((number, depth)) => Block::Item { number, depth, spans },
             None => Block::Paragraph(spans),
         };
         self.place(block);
+    }
+
+    /// An item that has no words of its own still has its mark.
+    fn mark_alone(&mut self) {
+        if let Some((number, depth)) = self.item.take() {
+            self.place(Block::Item { number, depth, spans: Vec::new() });
+        }
     }
 
     fn place(&mut self, block: Block) {
@@ -266,10 +303,10 @@ impl<'s> Reader<'s> {
     /// A block that is its own source.
     fn as_it_stands(&mut self, range: std::ops::Range<usize>) {
         self.leaf();
+        self.mark_alone();
         self.began.get_or_insert(range.start);
         let source = self.source.get(range.clone()).unwrap_or_default().trim_end();
         self.reached = range.start + source.len();
-        self.item = None;
         self.place(Block::Drawn(self.with_urls(source)));
     }
 
@@ -285,12 +322,8 @@ impl<'s> Reader<'s> {
     }
 
     fn extend(&mut self, more: Vec<Span>) {
-        for span in more {
-            match (span, self.open.last_mut()) {
-                (Span::Text(text), Some((_, spans))) => push_text(spans, &text),
-                (span, Some((_, spans))) => spans.push(span),
-                (_, None) => {}
-            }
+        if let Some((_, spans)) = self.open.last_mut() {
+            extend(spans, more);
         }
     }
 
@@ -300,11 +333,11 @@ impl<'s> Reader<'s> {
             if at > 0 {
                 self.push(Span::Break);
             }
-            let mut pieces = line.split(HIDDEN.0);
+            let mut pieces = line.split(url::HIDDEN.0);
             let first = pieces.next().unwrap_or_default();
             let mut spans = vec![Span::Text(first.to_owned())];
             for piece in pieces {
-                let (number, rest) = piece.split_once(HIDDEN.1).unwrap_or(("", piece));
+                let (number, rest) = piece.split_once(url::HIDDEN.1).unwrap_or(("", piece));
                 let url = number.parse::<usize>().ok().and_then(|at| self.urls.get(at));
                 spans.extend(url.cloned().map(Span::Url));
                 spans.push(Span::Text(rest.to_owned()));
@@ -314,10 +347,10 @@ impl<'s> Reader<'s> {
     }
 
     fn with_urls(&self, text: &str) -> String {
-        let mut pieces = text.split(HIDDEN.0);
+        let mut pieces = text.split(url::HIDDEN.0);
         let mut out = pieces.next().unwrap_or_default().to_owned();
         for piece in pieces {
-            let (number, rest) = piece.split_once(HIDDEN.1).unwrap_or(("", piece));
+            let (number, rest) = piece.split_once(url::HIDDEN.1).unwrap_or(("", piece));
             out.extend(number.parse::<usize>().ok().and_then(|at| self.urls.get(at)).map(String::as_str));
             out.push_str(rest);
         }
@@ -327,6 +360,15 @@ impl<'s> Reader<'s> {
     fn finish(mut self) -> Document {
         self.leaf();
         Document(self.blocks)
+    }
+}
+
+fn extend(spans: &mut Vec<Span>, more: Vec<Span>) {
+    for span in more {
+        match span {
+            Span::Text(text) => push_text(spans, &text),
+            other => spans.push(other),
+        }
     }
 }
 

@@ -32,6 +32,8 @@ fn what_only_looks_like_a_mark_is_shown_as_it_is() {
         ("[x](y)", "\\[x\\](y)"),
         ("![x](y)", "\\!\\[x\\](y)"),
         ("texto\n---", "texto\n\\---"),
+        ("[a]: b", "\\[a\\]: b"),
+        ("uno\\\n- dos", "uno\\\\\n- dos"),
         ("a | b\n--|--\nc | d", "a \\| b\n\\--\\|--\nc \\| d"),
         ("c:\\_ruta\\ y \\*", "c:\\\\\\_ruta\\ y \\\\\\*"),
         ("(c) 2026, 5 +-1", "\\(c) 2026, 5 \\+-1"),
@@ -87,6 +89,68 @@ fn an_agents_text_comes_out_of_chatwoots_editor_as_it_was_meant() {
 }
 
 #[test]
+fn a_hard_line_end_is_never_read_as_a_backslash() {
+    for (markdown, whatsapp) in [
+        ("Motos:\\\n- roja\\\n- azul", "Motos:\n- roja\n- azul"),
+        ("Motos:\\\n1. roja\n2. azul\\\n", "Motos:\n1. roja\n2. azul"),
+        ("Dijiste:\\\n> sí\\\n\nbien", "Dijiste:\n> sí\n\nbien"),
+        ("Usa:\\\n```\ncd C:\\\n\nls\n```", "Usa:\n```\ncd C:\\\n\nls\n```"),
+        ("uno\\\n***\ndos", "uno\n***\ndos"),
+        ("# Oferta\\\nhoy", "*Oferta*\nhoy"),
+        ("Hola\\\n\\\n- roja", "Hola\n- roja"),
+        ("C:\\\\\n- roja", "C:\\\n- roja"),
+        ("**Motos:**\\\n- roja", "*Motos:*\n- roja"),
+    ] {
+        assert_eq!(to_whatsapp(markdown), whatsapp, "{markdown:?}");
+    }
+}
+
+#[test]
+fn what_markdown_would_keep_for_itself_is_read() {
+    for (markdown, whatsapp) in [
+        ("Precio de contado\n------\n$25,000", "Precio de contado\n------\n$25,000"),
+        ("Total\\\n===", "Total\n==="),
+        ("> uno\n> ---\n\ndos", "> uno\n> ---\n\ndos"),
+        ("1. INE\n3. Comprobante", "1. INE\n3. Comprobante"),
+        ("2. INE\n2. Comprobante", "2. INE\n2. Comprobante"),
+        ("> - roja\n> - azul", "> - roja\n> - azul"),
+        ("> 1. **roja**\n> 4. azul", "> 1. *roja*\n> 4. azul"),
+        ("1. ```\n   ls\n   ```\n2. listo", "1.\n```\nls\n```\n2. listo"),
+        ("-\n- dos", "-\n- dos"),
+        ("[Ubicación]: https://maps.example/x", "[Ubicación]: https://maps.example/x"),
+        (
+            "Abrimos a las 9\n\n[Ubicación]: https://maps.example/x",
+            "Abrimos a las 9\n\n[Ubicación]: https://maps.example/x",
+        ),
+        ("[a]: b\n[a]: c\n- [d]: e", "[a]: b\n[a]: c\n- [d]: e"),
+        ("```\n[a]: b\n```", "```\n[a]: b\n```"),
+        ("[x](https://y.mx): hola", "x (https://y.mx): hola"),
+    ] {
+        assert_eq!(to_whatsapp(markdown), whatsapp, "{markdown:?}");
+    }
+}
+
+#[test]
+fn an_address_nobody_outside_can_use_is_not_shown() {
+    for (markdown, whatsapp) in [
+        ("Le atiende [@Sofía](mention://user/21/Sof%C3%ADa)", "Le atiende @Sofía"),
+        ("[la ficha](HTTPS://x.mx)", "la ficha (HTTPS://x.mx)"),
+        ("[la ficha](x.mx:80/f)", "la ficha (x.mx:80/f)"),
+        ("[Ventas](mailto:a@x.mx), [llame](tel:+5255)", "Ventas (a@x.mx), llame (+5255)"),
+        ("<a@x.mx> [a@x.mx](mailto:a@x.mx)", "a@x.mx a@x.mx"),
+        ("![Logo](https://x.mx/l.png?cw_image_height=24px)", "Logo (https://x.mx/l.png)"),
+        ("![](https://x.mx/l.png?a=1&cw_image_height=24px)", "https://x.mx/l.png?a=1"),
+    ] {
+        assert_eq!(to_whatsapp(markdown), whatsapp, "{markdown:?}");
+    }
+}
+
+#[test]
+fn whatsapps_own_marks_in_the_composer_are_marks() {
+    assert_eq!(to_whatsapp("\\*Oferta\\* de \\_hoy\\_, 5\\*3\\*2"), "*Oferta* de _hoy_, 5*3*2");
+}
+
+#[test]
 fn only_an_address_with_a_scheme_has_a_preview() {
     assert!(has_link("mira https://lmotos.mx/250z, hoy") && has_link("*HTTP://x.mx*"));
     assert!(
@@ -133,6 +197,8 @@ fn marked() -> impl Strategy<Value = String> {
         "# ",
         "\\",
         "[x](y)",
+        "[x]: y",
+        "\\\n",
         "<b>",
         "https://x.mx/a_b*c",
         "&amp;",
@@ -175,5 +241,12 @@ proptest! {
         prop_assert_eq!(solid(&to_whatsapp(&literal(&text))), solid(&text));
         let _ = to_whatsapp(&text);
         let _ = to_markdown(&text);
+    }
+
+    /// What opens a block of code may name its language, which nobody reads.
+    #[test]
+    fn no_letter_an_agent_writes_is_lost(text in marked().prop_map(|text| text.replace("```", "").replace("&amp;", ""))) {
+        let letters = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).collect::<String>();
+        prop_assert_eq!(letters(&to_whatsapp(&text)), letters(&text), "{:?}", text);
     }
 }

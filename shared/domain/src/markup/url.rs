@@ -1,5 +1,8 @@
 //! Addresses in a running text, as chat programs find them.
 
+/// Around the number of an address that is kept from the parser: nothing in an address is a mark. Neither occurs in any text.
+pub(super) const HIDDEN: (char, char) = ('\u{fdd0}', '\u{fdd1}');
+
 /// The address that begins at `at`, if one does.
 pub(super) fn at(text: &str, at: usize) -> Option<&str> {
     let rest = &text[at..];
@@ -30,4 +33,45 @@ pub(super) fn at(text: &str, at: usize) -> Option<&str> {
 /// Whether an address could begin with this character.
 pub(super) fn may_start(c: char) -> bool {
     matches!(c, 'h' | 'H' | 'w' | 'W')
+}
+
+/// A text with a number for each of its addresses, and these.
+pub(super) fn hidden(text: &str) -> (String, Vec<String>) {
+    let (mut out, mut urls, mut at) = (String::new(), Vec::new(), 0);
+    if text.contains(HIDDEN.0) {
+        return (text.to_owned(), urls);
+    }
+    while let Some(c) = text[at..].chars().next() {
+        // In a link the address is the parser's.
+        let bare = may_start(c) && !text[..at].ends_with('<') && !text[..at].ends_with("](");
+        if bare && let Some(found) = self::at(text, at) {
+            out.push(HIDDEN.0);
+            out.push_str(&urls.len().to_string());
+            out.push(HIDDEN.1);
+            urls.push(found.to_owned());
+            at += found.len();
+        } else {
+            out.push(c);
+            at += c.len_utf8();
+        }
+    }
+    (out, urls)
+}
+
+/// The address of a link as people read it; nothing if it leads somewhere inside Chatwoot, as that of a mention does.
+pub(super) fn shown(to: &str) -> Option<&str> {
+    let Some((scheme, rest)) = to.split_once(':') else { return Some(to) };
+    match scheme.to_ascii_lowercase().as_str() {
+        "http" | "https" => Some(to),
+        "mailto" | "tel" => Some(rest),
+        // A host with its port has no scheme.
+        scheme => scheme.contains(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '+' | '-')).then_some(to),
+    }
+}
+
+/// The address of a picture without the size in which Chatwoot shows it.
+pub(super) fn without_size(to: &str) -> String {
+    let Some((path, query)) = to.split_once('?') else { return to.to_owned() };
+    let kept: Vec<&str> = query.split('&').filter(|pair| !pair.starts_with("cw_image_height=")).collect();
+    if kept.is_empty() { path.to_owned() } else { format!("{path}?{}", kept.join("&")) }
 }

@@ -240,7 +240,9 @@ pub(super) fn compose(document: &Document) -> String {
             }
             Block::Item { number, depth, spans } => {
                 let mark = number.map_or_else(|| "- ".to_owned(), |number| format!("{number}. "));
-                out.extend(["  ".repeat(*depth), mark, lines(spans).join("\n")]);
+                let words = lines(spans).join("\n");
+                let mark = if words.is_empty() { mark.trim_end() } else { &mark };
+                out.extend(["  ".repeat(*depth).as_str(), mark, &words]);
             }
             Block::Code(code) => out.extend([FENCE, "\n", code, "\n", FENCE]),
             Block::Drawn(source) => out.push_str(source),

@@ -12,6 +12,8 @@ const HEADER: usize = 60;
 const CODE: usize = 15;
 /// The longest end of a button's address.
 const ADDRESS: usize = 2000;
+/// What comes back from a button may be as long as a reply button's id.
+const PAYLOAD: usize = 256;
 /// So many blanks in a row are none any more.
 const BLANKS: &str = "     ";
 
@@ -77,7 +79,8 @@ impl Template {
             Standing::Closed => return Err(Fault::Closed),
         }
         if self.beyond_us {
-            return Err(Fault::BeyondUs);
+            let sign_in = self.category == Category::Authentication;
+            return Err(if sign_in { Fault::SignIn } else { Fault::BeyondUs });
         }
         let header = match &self.header {
             Some(Header::Text(text)) if !text.names().is_empty() => {
@@ -99,7 +102,7 @@ impl Template {
                 Button::Url(text) if !text.names().is_empty() => FilledButton::Url(needed(ADDRESS)?),
                 Button::CopyCode => FilledButton::CopyCode(needed(CODE)?),
                 Button::QuickReply => match value {
-                    Some(value) => FilledButton::QuickReply(value.to_owned()),
+                    Some(value) => FilledButton::QuickReply(checked(value, PAYLOAD)?),
                     None => continue,
                 },
                 Button::Flow => FilledButton::Flow,
@@ -169,7 +172,7 @@ fn filled(text: &Text, values: &BTreeMap<String, String>, most: usize) -> Result
 }
 
 fn checked(value: &str, most: usize) -> Result<String, Fault> {
-    if value.contains(['\n', '\r', '\t']) || value.contains(BLANKS) {
+    if value.contains(['\n', '\r', '\t', '\u{2028}', '\u{2029}']) || value.contains(BLANKS) {
         return Err(Fault::Blanks);
     }
     if value.chars().count() > most {
@@ -234,11 +237,15 @@ mod tests {
         assert_eq!(with(|template, _| template.standing = Standing::Paused), Fault::Paused);
         assert_eq!(with(|template, _| template.standing = Standing::Closed), Fault::Closed);
         assert_eq!(with(|template, _| template.beyond_us = true), Fault::BeyondUs);
+        let sign_in = |template: &mut Template, _: &mut Picked| {
+            (template.beyond_us, template.category) = (true, Category::Authentication);
+        };
+        assert_eq!(with(sign_in), Fault::SignIn);
         assert_eq!(with(|template, _| template.header = Some(Header::File(MediaKind::Image))), Fault::NoFile);
         assert_eq!(with(|_, picked| picked.body.clear()), Fault::NoValue);
         assert_eq!(with(|_, picked| _ = picked.body.insert("1".into(), "  ".into())), Fault::NoValue);
         assert_eq!(with(|_, picked| picked.buttons.clear()), Fault::NoButton);
-        for blanks in ["a\nb", "a\tb", "a     b"] {
+        for blanks in ["a\nb", "a\tb", "a     b", "a\u{2028}b", "a\u{2029}b"] {
             let mut picked = good.clone();
             picked.body.insert("1".into(), blanks.into());
             assert_eq!(template().fill(&picked), Err(Fault::Blanks), "{blanks:?}");
@@ -246,5 +253,7 @@ mod tests {
         assert_eq!(with(|_, picked| _ = picked.body.insert("1".into(), "x".repeat(1020))), Fault::TooLong);
         assert_eq!(with(|_, picked| _ = picked.header.insert("1".into(), "x".repeat(56))), Fault::TooLong);
         assert_eq!(with(|_, picked| picked.buttons[2] = Some("x".repeat(16))), Fault::TooLong);
+        assert_eq!(with(|_, picked| picked.buttons[0] = Some("x".repeat(257))), Fault::TooLong);
+        assert_eq!(with(|_, picked| picked.buttons[0] = Some("a\nb".into())), Fault::Blanks);
     }
 }

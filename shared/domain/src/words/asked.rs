@@ -26,6 +26,10 @@ pub enum Asked {
         /// How many there are.
         wanted: usize,
     },
+    /// Meta does not tell now which there are.
+    NotNow,
+    /// Meta does not let the bridge see which there are.
+    Forbidden,
 }
 
 /// More names than this are no help.
@@ -42,6 +46,18 @@ impl Asked {
                 }
             },
             Self::Unknown { name, names } => unknown(name, names, locale),
+            Self::NotNow => pick(
+                locale,
+                "WhatsApp no dice ahora qué plantillas hay; no se envió nada. Escribe el comando otra vez en unos minutos.",
+                "WhatsApp does not tell right now which templates there are; nothing was sent. Write the command again in a few minutes.",
+            )
+            .to_owned(),
+            Self::Forbidden => pick(
+                locale,
+                "WhatsApp no deja ver las plantillas de este número: se perdió el permiso. No se envió nada; avisa al operador.",
+                "WhatsApp does not let this number's templates be seen: the permission was lost. Nothing was sent; tell the operator.",
+            )
+            .to_owned(),
             Self::Values { name, body, wanted } => {
                 let lead = match (locale, wanted) {
                     (Locale::Es, 0) => {
@@ -68,8 +84,10 @@ impl Asked {
 fn unknown(name: &str, names: &[String], locale: Locale) -> String {
     let name: String = name.chars().filter(|c| *c != '`').take(60).collect();
     let lead = match (locale, name.is_empty()) {
-        (Locale::Es, true) => "Escribe el nombre de la plantilla: `/plantilla nombre [valor | valor…]`.".to_owned(),
-        (Locale::En, true) => "Write the template's name: `/template name [value | value…]`.".to_owned(),
+        (Locale::Es, true) => {
+            "Escribe el nombre de la plantilla: `/plantilla nombre[:idioma] [valor | valor…]`.".to_owned()
+        }
+        (Locale::En, true) => "Write the template's name: `/template name[:language] [value | value…]`.".to_owned(),
         (Locale::Es, false) => format!("No hay una plantilla aprobada `{name}`."),
         (Locale::En, false) => format!("There is no approved template `{name}`."),
     };

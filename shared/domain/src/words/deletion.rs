@@ -112,6 +112,11 @@ pub enum Notice<'a> {
     },
     /// They do not.
     Kept,
+    /// They do, but too late: the request does not exist any more.
+    Lapsed {
+        /// Hours in which they might have said so.
+        hours: u32,
+    },
 }
 
 impl Notice<'_> {
@@ -135,6 +140,12 @@ impl Notice<'_> {
             ),
             (Self::Question { hours, code }, Locale::En) => format!(
                 "We have received your request to erase your data. If you confirm, this conversation and everything we keep about you will be erased. To confirm, answer: YES ERASE. To leave things as they are, answer: NO ERASE. You have {hours} h. Code: {code}"
+            ),
+            (Self::Lapsed { hours }, Locale::Es) => format!(
+                "No borramos nada: la solicitud ya no estaba abierta, porque se confirma en {hours} h. Si quieres que borremos tus datos, escribe de nuevo: BORRAR MIS DATOS."
+            ),
+            (Self::Lapsed { hours }, Locale::En) => format!(
+                "Nothing was erased: the request was not open any more, since it has to be confirmed within {hours} h. If you want us to erase your data, write again: DELETE MY DATA."
             ),
             (Self::Kept, _) => {
                 pick(locale, "De acuerdo, no borramos nada.", "All right, nothing will be erased.").to_owned()

@@ -36,8 +36,19 @@ pub struct Told {
     pub written_at: Timestamp,
     /// How it begins.
     pub begins: String,
-    /// What became of it; nothing if the bridge has not seen it.
-    pub outgoing: Option<Outgoing>,
+    /// What became of it.
+    pub fate: Fate,
+}
+
+/// What became of an agent's message.
+#[derive(Clone, Debug)]
+pub enum Fate {
+    /// The bridge has it in hand, or had.
+    Seen(Outgoing),
+    /// The bridge has not seen it yet.
+    Unseen,
+    /// It is from before the bridge looked after the conversation, and not the bridge's to send.
+    NotOurs,
 }
 
 impl Report {
@@ -117,8 +128,17 @@ impl Report {
 
 impl Told {
     fn standing(&self, locale: Locale) -> String {
-        let Some(outgoing) = &self.outgoing else {
-            return pick(locale, "todavía no sale.", "not sent yet.").to_owned();
+        let outgoing = match &self.fate {
+            Fate::Seen(outgoing) => outgoing,
+            Fate::Unseen => return pick(locale, "todavía no sale.", "not sent yet.").to_owned(),
+            Fate::NotOurs => {
+                return pick(
+                    locale,
+                    "es de antes de conectar esta conversación; no sale por aquí.",
+                    "from before this conversation was connected; it is not sent from here.",
+                )
+                .to_owned();
+            }
         };
         let (es, en) = match outgoing.outcome() {
             Outcome::Out(Mark::Delivered) => ("entregado.", "delivered."),
@@ -191,7 +211,7 @@ mod tests {
         Told {
             written_at: NOON - Duration::from_secs(60 * minutes),
             begins: begins.to_owned(),
-            outgoing: Some(outgoing),
+            fate: Fate::Seen(outgoing),
         }
     }
 
@@ -212,6 +232,14 @@ mod tests {
                 Trouble::WindowClosed.say(Locale::Es)
             )
         );
+    }
+
+    #[test]
+    fn what_is_from_before_the_bridge_is_not_promised() {
+        let told = |fate| Told { fate, ..told(3, "hola", Part::Planned) };
+        let said = report(Window::default(), vec![told(Fate::NotOurs), told(Fate::Unseen)]).say(Locale::Es);
+        assert!(said.contains("«hola»: es de antes de conectar esta conversación; no sale por aquí."), "{said}");
+        assert!(said.contains("«hola»: todavía no sale."), "{said}");
     }
 
     #[test]

@@ -20,8 +20,12 @@ impl Fault {
                 "Not delivered: this template is not approved on WhatsApp; use another one and tell the operator.",
             ),
             Self::BeyondUs => (
-                "No entregado: esta plantilla lleva partes que no se pueden rellenar desde Chatwoot (carrusel, catálogo, ubicación u oferta); usa otra.",
-                "Not delivered: this template has parts that cannot be filled in from Chatwoot (a carousel, catalog, place or offer); use another one.",
+                "No entregado: esta plantilla lleva partes que no se pueden rellenar desde Chatwoot, como un carrusel, un catálogo, una ubicación o una oferta; usa otra.",
+                "Not delivered: this template has parts that cannot be filled in from Chatwoot, like a carousel, catalog, place or offer; use another one.",
+            ),
+            Self::SignIn => (
+                "No entregado: es una plantilla de códigos de verificación, que no se envían desde Chatwoot; usa otra.",
+                "Not delivered: this is a template for verification codes, which are not sent from Chatwoot; use another one.",
             ),
             Self::NoValue => (
                 "No entregado: falta un valor de la plantilla. Elígela otra vez y rellena todos; si el selector no pide el del título, usa la nota /plantilla.",
@@ -47,6 +51,10 @@ impl Fault {
                 "No entregado: el archivo del encabezado no es del tipo que pide la plantilla (imagen JPG o PNG, video MP4 o documento), o pesa demasiado; elígela otra vez con otro archivo.",
                 "Not delivered: the header's file is not of the kind the template wants (JPG or PNG picture, MP4 video or document), or is too large; choose it again with another file.",
             ),
+            Self::FileUnreadable => (
+                "No entregado: no se pudo leer en Chatwoot el archivo del encabezado; elige la plantilla otra vez con otra dirección.",
+                "Not delivered: the header's file could not be read from Chatwoot; choose the template again with another address.",
+            ),
             Self::NoButton => (
                 "No entregado: falta el valor de un botón de la plantilla; elígela otra vez y rellénalo.",
                 "Not delivered: the value of one of the template's buttons is missing; choose it again and fill it in.",
@@ -54,6 +62,10 @@ impl Fault {
             Self::Lost => (
                 "No entregado: Chatwoot no transmitió los valores de la plantilla; elígela otra vez.",
                 "Not delivered: Chatwoot did not pass the template's values on; choose it again.",
+            ),
+            Self::Unlisted => (
+                "No entregado: WhatsApp no deja que el puente consulte las plantillas de este número; avisa al administrador.",
+                "Not delivered: WhatsApp does not let the bridge look up this number's templates; tell the administrator.",
             ),
             Self::OptedOut => (
                 "No entregado: el cliente pidió no recibir promociones; escríbele cuando él lo haga o usa una plantilla de servicio.",

@@ -113,6 +113,9 @@ async fn files_can_be_missing_slow_too_short_or_expired() {
     assert!(response.bytes().await.is_err());
     rig.chatwoot.serve_files(FileMode::Slow(Duration::from_millis(20)));
     assert_eq!(fetch(&rig, &behind).await.text, "12345678");
+    rig.chatwoot.serve_files(FileMode::NoAddress);
+    let listed = rig.get(&format!("/conversations/{conversation}/messages")).await.json();
+    assert_eq!(listed["payload"][0]["attachments"][0]["data_url"], "");
 }
 
 #[tokio::test]

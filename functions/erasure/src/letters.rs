@@ -1,0 +1,83 @@
+//! A dead letter as it lies in its queue: what it says, which piece of what it is, and since when it is there.
+
+use std::time::Duration;
+
+use aws_sdk_sqs::{
+    operation::send_message::builders::SendMessageInputBuilder,
+    types::{Message, MessageAttributeValue, MessageSystemAttributeName},
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use domain::Timestamp;
+use queue::QueueError;
+use uuid::Uuid;
+
+/// Before the group of a letter that was put in again.
+const KEPT: &str = "kept#";
+
+/// Groups of one letter.
+const OF_ONE: [&str; 2] = [KEPT, "unreadable#"];
+
+/// As long as the queue keeps a letter (`queue_days` of `infra/policy.toml`). One put in again must not begin that time anew.
+const DAYS: Duration = Duration::from_secs(14 * 86_400);
+
+/// What a letter says, whatever it was set aside in: pieces in any order, base64.
+pub(crate) fn text(pieces: &[Message]) -> String {
+    let mut in_order: Vec<&Message> = pieces.iter().collect();
+    in_order.sort_by_key(|piece| part(piece).map(|(at, _)| at));
+    let raw: String = in_order.iter().map(|piece| piece.body().unwrap_or_default()).collect();
+    let is_base64 = in_order.iter().any(|piece| attribute(piece, "encoding") == Some("base64"));
+    let decoded = is_base64.then(|| STANDARD.decode(&raw).ok()).flatten();
+    decoded.map_or(raw, |bytes| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Of which letter this is a piece, and how many there are; nothing if it is whole.
+pub(crate) fn piece(letter: &Message) -> Option<(String, usize)> {
+    let (_, of) = part(letter)?;
+    // Older ones have no name, and share their group.
+    let name = attribute(letter, "letter").or_else(|| attribute(letter, "group")).unwrap_or_else(|| group(letter));
+    Some((name.to_owned(), of))
+}
+
+fn part(letter: &Message) -> Option<(usize, usize)> {
+    let (at, of) = attribute(letter, "part")?.split_once('/')?;
+    Some((at.parse().ok()?, of.parse().ok()?))
+}
+
+/// Whether nothing of others stands behind it in its group.
+pub(crate) fn stands_alone(letter: &Message) -> bool {
+    OF_ONE.iter().any(|prefix| group(letter).starts_with(prefix))
+}
+
+/// Whether it was put in again, and its days are over.
+pub(crate) fn is_overdue(letter: &Message, now: Timestamp) -> bool {
+    let since = attribute(letter, "since").and_then(|since| since.parse().ok()).map(Timestamp::from_millis);
+    since.is_some_and(|since| now.since(since) >= DAYS)
+}
+
+/// The same letter in a group of its own, to be put in again.
+pub(crate) fn alone(letter: &Message) -> Result<SendMessageInputBuilder, QueueError> {
+    let sent = letter.attributes().and_then(|all| all.get(&MessageSystemAttributeName::SentTimestamp));
+    let mut attributes = letter.message_attributes().cloned().unwrap_or_default();
+    for (name, value) in [("since", sent.map_or("0", String::as_str)), ("group", group(letter))] {
+        if !attributes.contains_key(name) && !value.is_empty() {
+            let value = MessageAttributeValue::builder().data_type("String").string_value(value).build()?;
+            attributes.insert(name.to_owned(), value);
+        }
+    }
+    Ok(SendMessageInputBuilder::default()
+        .message_group_id(format!("{KEPT}{}", Uuid::new_v4()))
+        .message_deduplication_id(Uuid::new_v4().to_string())
+        .message_body(letter.body().unwrap_or_default())
+        .set_message_attributes(Some(attributes)))
+}
+
+/// The group it stands in.
+pub(crate) fn group(letter: &Message) -> &str {
+    let attributes = letter.attributes();
+    attributes.and_then(|all| all.get(&MessageSystemAttributeName::MessageGroupId)).map_or("", String::as_str)
+}
+
+/// What was written beside it.
+pub(crate) fn attribute<'l>(letter: &'l Message, name: &str) -> Option<&'l str> {
+    letter.message_attributes()?.get(name)?.string_value()
+}

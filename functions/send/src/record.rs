@@ -1,0 +1,104 @@
+//! What becomes of a part is written down: before the call, and after it.
+
+use bridge::{BridgeError, remove_echo};
+use domain::{Author, Delivery, Outgoing, Part, Wamid};
+use store::{Entry, Link};
+use whatsapp::graph::Accepted;
+
+use crate::{Send, dispatch::With};
+
+impl Send {
+    /// Meta has the part. A status may have said so first, or may be waiting.
+    pub(crate) async fn accepted(
+        &self,
+        with: &With<'_>,
+        mut entry: Entry,
+        at: usize,
+        attempt: u32,
+        accepted: Accepted,
+    ) -> Result<Entry, BridgeError> {
+        let link = with.customer.map(|customer| Link {
+            wamid: accepted.wamid.clone(),
+            customer: customer.clone(),
+            account: entry.account,
+            conversation: entry.conversation,
+            message: entry.message,
+            author: Author::Business,
+            part: Some((at, attempt)),
+            early: None,
+        });
+        if let Err(error) =
+            remove_echo(&self.clients, with.chatwoot, with.channel, &accepted.wamid, entry.message).await
+        {
+            tracing::warn!(%error, "an echo of what was sent may stand beside it");
+        }
+        for _ in 0..8 {
+            let mut outgoing = entry.outgoing.clone();
+            outgoing.parts[at] = outgoing.parts[at].reported(Some(attempt), &accepted.wamid, Delivery::Accepted);
+            let link = link.as_ref().map(|link| (&self.clients.links, link));
+            match self.clients.outbox.save_linked(entry.with(outgoing), link).await? {
+                Ok(saved) => return self.with_early_status(saved, at, attempt, &accepted.wamid).await,
+                Err(theirs) => entry = theirs,
+            }
+        }
+        Err(store::StoreError::Contended.into())
+    }
+
+    async fn with_early_status(
+        &self,
+        entry: Entry,
+        at: usize,
+        attempt: u32,
+        wamid: &Wamid,
+    ) -> Result<Entry, BridgeError> {
+        let Some(early) = self.clients.links.early(wamid).await? else { return Ok(entry) };
+        let apply = |outgoing: &Outgoing| outgoing.reported(at, Some(attempt), wamid, early);
+        let changed = self.clients.outbox.change(entry.account, entry.conversation, entry.message, apply).await?;
+        Ok(changed.unwrap_or(entry))
+    }
+
+    /// Writes down that a part is being sent, if it still stands as it was seen. Otherwise somebody else sent it, or is about
+    /// to, and it must not be sent here.
+    pub(crate) async fn begin(
+        &self,
+        entry: &mut Entry,
+        at: usize,
+        seen: &Part,
+        attempt: u32,
+    ) -> Result<bool, BridgeError> {
+        for _ in 0..8 {
+            let mut outgoing = entry.outgoing.clone();
+            outgoing.parts[at] = Part::Sending { attempt, since: seen.waiting_since() };
+            match self.clients.outbox.save(entry.clone().with(outgoing)).await? {
+                Ok(saved) => {
+                    *entry = saved;
+                    return Ok(true);
+                }
+                Err(theirs) => *entry = theirs,
+            }
+            if entry.outgoing.parts.get(at) != Some(seen) {
+                return Ok(false);
+            }
+        }
+        Err(store::StoreError::Contended.into())
+    }
+
+    /// Writes a part down. What a status said meanwhile stands.
+    pub(crate) async fn put(&self, entry: &mut Entry, at: usize, part: Part) -> Result<(), BridgeError> {
+        for _ in 0..8 {
+            let mut outgoing = entry.outgoing.clone();
+            outgoing.parts[at] = part.clone();
+            match self.clients.outbox.save(entry.clone().with(outgoing)).await? {
+                Ok(saved) => {
+                    *entry = saved;
+                    return Ok(());
+                }
+                Err(theirs) => *entry = theirs,
+            }
+            if matches!(entry.outgoing.parts[at], Part::Accepted { .. }) {
+                return Ok(());
+            }
+        }
+        Err(store::StoreError::Contended.into())
+    }
+}

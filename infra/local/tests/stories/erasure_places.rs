@@ -1,0 +1,127 @@
+//! What is somebody else's stays, what is hidden is found, and what is out of reach is called that.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use testkit::{CHANNEL, World};
+
+use crate::{
+    cast::{HOUR, MINUTE, always, ana_wrote, answer, berta, goes_by},
+    erasure::{done, is_done, items, operator_asks, state, two_customers},
+    identity::answers,
+    shop::refuses,
+};
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+async fn receipt(world: &World, code: &str) -> Value {
+    world.operator(json!({ "receipt": code })).await.unwrap()["receipt"].clone()
+}
+
+/// A place in a receipt.
+fn place<'r>(receipt: &'r Value, name: &str) -> &'r Value {
+    receipt["places"].as_array().unwrap().iter().find(|place| place["place"] == name).unwrap()
+}
+
+#[tokio::test]
+async fn whoever_shares_a_merged_contact_keeps_their_conversation() {
+    for ana_is_kept in [true, false] {
+        let world = World::start().await.unwrap();
+        ana_wrote(&world).await;
+        let berta = berta(&world);
+        berta.writes("buenas").await.unwrap();
+        world.work().await.unwrap();
+        let (hers, theirs) = (world.conversation("Ana").unwrap(), world.conversation("Berta").unwrap());
+        let contacts = world.chatwoot.contacts();
+        let (base, other) = if ana_is_kept { (0, 1) } else { (1, 0) };
+        world.chatwoot.agent("Sofía").merges(contacts[base].id, contacts[other].id).await;
+        world.work().await.unwrap();
+        let before: Vec<String> = items(&world).await.into_iter().filter(|item| item.contains("5550124")).collect();
+        assert!(!before.is_empty());
+
+        let code = operator_asks(&world, json!({ "phone": "+5215555550123" })).await;
+        done(&world, &code).await;
+        let rows: Vec<i64> = world.chatwoot.conversations().into_iter().map(|row| row.id).collect();
+        assert_eq!(rows, [theirs], "{hers} goes, kept {ana_is_kept}");
+        let after = items(&world).await;
+        assert!(before.iter().all(|item| after.contains(item)), "{ana_is_kept}");
+        assert!(!after.iter().any(|item| item.contains("5550123")));
+        let kept = world.chatwoot.contacts().pop().unwrap();
+        let shown = format!("{kept:?}");
+        assert!(!shown.contains("5550123") && !shown.contains("Ana"), "{shown}");
+        assert_eq!(place(&receipt(&world, &code).await, "chatwoot")["left"], 1);
+        // She writes and is answered as before.
+        berta.writes("¿y la moto?").await.unwrap();
+        world.work().await.unwrap();
+        answers(&world, theirs, "Aquí está").await;
+        assert_eq!(berta.heard().pop().unwrap(), "Aquí está");
+        assert_eq!(world.chatwoot.conversations().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn more_conversations_than_chatwoot_shows_go_all_the_same_and_are_counted() {
+    let world = World::start().await.unwrap();
+    ana_wrote(&world).await;
+    let contact = world.chatwoot.contacts()[0].id;
+    world.chatwoot.lock_to_single_conversation(14, false);
+    // The bridge never hears of these.
+    world.chatwoot.set_callback_url(14, &format!("http://127.0.0.1:9/callbacks/chatwoot/{CHANNEL}"));
+    let agent = world.chatwoot.agent("Sofía");
+    for number in 0..44 {
+        agent.starts_conversation(contact, 14, &format!("aviso {number}")).await;
+    }
+    assert_eq!(world.chatwoot.conversations().len(), 45);
+    let code = operator_asks(&world, json!({ "phone": "+5215555550123" })).await;
+    done(&world, &code).await;
+    assert_eq!((world.chatwoot.conversations().len(), world.chatwoot.contacts().len()), (0, 0));
+    assert_eq!(place(&receipt(&world, &code).await, "chatwoot")["found"], 46);
+}
+
+#[tokio::test]
+async fn what_a_refused_token_keeps_out_of_reach_is_called_that_and_an_outage_is_waited_for() {
+    for (effect, forever) in [(refuses(401, 190), true), (answer(503), false)] {
+        let world = World::start().await.unwrap();
+        two_customers(&world).await;
+        world.meta.faults().add(always("DELETE", "/", effect));
+        let code = operator_asks(&world, json!({ "phone": "+5215555550123" })).await;
+        goes_by(&world, HOUR, 15 * MINUTE).await;
+        assert_eq!(state(&world, &code).await["state"], "waiting");
+        for _ in 0..8 {
+            world.later(DAY).await.unwrap();
+            world.retention().await.unwrap();
+            world.work().await.unwrap();
+        }
+        assert_eq!(is_done(&world, &code).await, forever);
+        world.meta.faults().clear();
+        goes_by(&world, HOUR, 15 * MINUTE).await;
+        let receipt = receipt(&world, &code).await;
+        let (media, book) = (place(&receipt, "meta_media"), place(&receipt, "meta_contact_book"));
+        if forever {
+            assert_eq!((&media["erased"], &media["left"], &book["left"]), (&json!(0), &media["found"], &json!(1)));
+            assert!(media["left_because"].as_str().unwrap().contains("30 days"));
+        } else {
+            assert_eq!(
+                (&media["erased"], &media["left"], &book["left"]),
+                (&media["found"], &json!(null), &json!(null))
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_outlived_the_table_s_memory_of_somebody_is_found_by_what_chatwoot_shows() {
+    let world = World::start().await.unwrap();
+    let (_, conversation) = ana_wrote(&world).await;
+    goes_by(&world, 23 * HOUR, HOUR).await;
+    answers(&world, conversation, "¿sigue interesada?").await;
+    world.pass(364 * DAY + 13 * HOUR);
+    world.retention().await.unwrap();
+    let left = |items: &[String], what: &str| items.iter().filter(|item| item.contains(what)).count();
+    let before = items(&world).await;
+    assert!(left(&before, "alias#") == 0 && left(&before, "wamid.") > 0, "{before:?}");
+    let code = operator_asks(&world, json!({ "phone": "+5215555550123" })).await;
+    done(&world, &code).await;
+    let after = items(&world).await;
+    assert_eq!((left(&after, "wamid."), left(&after, "5550123")), (0, 0), "{after:?}");
+}
