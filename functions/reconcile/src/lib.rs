@@ -51,7 +51,8 @@ pub struct Reconcile {
 pub async fn run(clock: SharedClock) -> Result<(), Error> {
     let reconcile = &Reconcile::from_env(Environment::process(), clock).await?;
     reconcile.clients.warm_up(&reconcile.inbound).await;
-    lambda_runtime::run(service_fn(async |_: LambdaEvent<Value>| Ok::<_, Error>(reconcile.handle().await?))).await
+    lambda_runtime::run(service_fn(async |_: LambdaEvent<Value>| Ok::<_, Error>(Box::pin(reconcile.handle()).await?)))
+        .await
 }
 
 impl Reconcile {

@@ -332,7 +332,8 @@ pub fn document(text: &str, costs: &[Cost]) -> anyhow::Result<String> {
     put(&text, (EXAMPLES, EXAMPLES_END), &examples(costs)?).context("docs/cost.md has no place for the examples")
 }
 
-fn put(text: &str, (begin, end): (&str, &str), new: &str) -> Option<String> {
+/// The text with something new between these two marks; nothing if they are not there.
+pub(crate) fn put(text: &str, (begin, end): (&str, &str), new: &str) -> Option<String> {
     let (before, rest) = text.split_once(begin)?;
     let (_, after) = rest.split_once(end)?;
     Some(format!("{before}{begin}{new}{end}{after}"))

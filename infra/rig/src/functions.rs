@@ -45,11 +45,12 @@ pub fn binaries(usual: Profile) -> anyhow::Result<PathBuf> {
         // Tests run in the folder of their crate.
         return Ok(top().join(folder));
     }
-    build(match std::env::var("RIG_PROFILE").as_deref() {
-        Ok("dev") => Profile::Dev,
-        Ok("release") => Profile::Release,
-        Ok(other) => bail!("RIG_PROFILE is dev or release, not {other}"),
-        Err(_) => usual,
+    let wished = std::env::var_os("RIG_PROFILE");
+    build(match wished.as_deref().map(|wished| wished.to_str()) {
+        None => usual,
+        Some(Some("dev")) => Profile::Dev,
+        Some(Some("release")) => Profile::Release,
+        Some(other) => bail!("RIG_PROFILE is dev or release, not {}", other.unwrap_or("that")),
     })
 }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Write as _, fs, path::PathBuf};
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
-use crate::{functions, instructions::Instructions};
+use crate::{cost, functions, instructions::Instructions};
 
 /// How far from its figure a count may be, in percent: above is a loss, and below is a gain to write down, or something that is not
 /// measured any more.
@@ -33,7 +33,7 @@ pub fn accepted() -> anyhow::Result<Counts> {
     figures.into_iter().map(read).collect()
 }
 
-/// Makes these the figures of the repository.
+/// Makes these the figures of the repository, and of its document.
 pub fn accept(counts: &Counts) -> anyhow::Result<()> {
     let figures: BTreeMap<&str, Value> = counts
         .iter()
@@ -43,7 +43,18 @@ pub fn accept(counts: &Counts) -> anyhow::Result<()> {
             (name.as_str(), figure)
         })
         .collect();
-    Ok(fs::write(file(), serde_json::to_string_pretty(&figures)? + "\n")?)
+    fs::write(file(), serde_json::to_string_pretty(&figures)? + "\n")?;
+    let path = functions::top().join(DOCUMENT);
+    Ok(fs::write(&path, document(&fs::read_to_string(&path)?, counts)?)?)
+}
+
+const DOCUMENT: &str = "docs/performance.md";
+const BEGIN: &str = "<!-- counted: cargo run -p rig -- guard --accept -->\n";
+const END: &str = "<!-- counted: end -->";
+
+/// The document with these figures in the place of those it had.
+fn document(text: &str, counts: &Counts) -> anyhow::Result<String> {
+    cost::put(text, (BEGIN, END), &table(counts)).context("docs/performance.md has no place for the table")
 }
 
 /// What is not as it is accepted, one line each. A function without figures is not, and neither are figures without a function.
@@ -137,5 +148,12 @@ mod tests {
     fn every_function_has_its_figures() {
         let names: Vec<String> = accepted().unwrap().into_keys().collect();
         assert_eq!(names, functions::names().unwrap(), "run: cargo run -p rig -- guard --accept");
+    }
+
+    #[test]
+    fn the_document_tells_the_figures() {
+        let text = fs::read_to_string(functions::top().join(DOCUMENT)).unwrap();
+        let now = document(&text, &accepted().unwrap()).unwrap();
+        assert!(now == text, "docs/performance.md is old; run: cargo run -p rig -- guard --accept");
     }
 }
