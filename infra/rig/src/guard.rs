@@ -91,6 +91,13 @@ pub fn differences(accepted: &Counts, counted: &Counts) -> Vec<String> {
     lines
 }
 
+/// Whether there is nothing to tell of this function.
+pub fn is_as_accepted(name: &str, counted: Instructions) -> anyhow::Result<bool> {
+    let mut accepted = accepted()?;
+    accepted.retain(|known, _| known == name);
+    Ok(differences(&accepted, &Counts::from([(name.to_owned(), counted)])).is_empty())
+}
+
 /// All counts as a table, in millions.
 pub fn table(counts: &Counts) -> String {
     let mut table = "| function | start | of that alone | first call | warm call | calls out |\n\

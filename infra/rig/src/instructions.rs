@@ -42,18 +42,18 @@ pub async fn count(function: &str, binary: &Path, keep: Option<&Path>) -> anyhow
     let run = |calls| run(function, binary, calls, keep);
     let (start, _) = run(0).await?;
     let (first, _) = run(1).await?;
-    let (settled, before) = run(SETTLED).await?;
+    let (settled, _) = run(SETTLED).await?;
     let (all, calls) = run(SETTLED + WARM).await?;
     Ok(Instructions {
         start,
         alone: alone(function, binary, keep).await?,
         first: first.saturating_sub(start),
         warm: all.saturating_sub(settled) / WARM as u64,
-        calls: (calls - before) as u64,
+        calls: calls as u64,
     })
 }
 
-/// All instructions of a process that is ended after so many calls, and how many calls out it made in them.
+/// All instructions of a process that is ended after so many calls, and how many calls out it made in those that were warm.
 async fn run(function: &str, binary: &Path, calls: usize, keep: Option<&Path>) -> anyhow::Result<(u64, usize)> {
     let folder = tempfile::tempdir()?;
     let out = keep.unwrap_or(folder.path()).join(format!("{function}-{calls}.callgrind"));
@@ -63,13 +63,14 @@ async fn run(function: &str, binary: &Path, calls: usize, keep: Option<&Path>) -
         ground.launch(function, &counted(&out, binary).each_ref().map(String::as_str), Stdio::null()).await?;
     let mut scenario = Scenario::of(function)?;
     let mut calls_out = 0;
-    for _ in 0..calls {
+    for at in 0..calls {
         let event = scenario.next(&ground).await?;
         ground.calls();
         let outcome = process.call(event).await?;
         let answer = outcome.answer.map_err(|report| anyhow::anyhow!("{}", String::from_utf8_lossy(&report)))?;
         process.ready().await?;
-        calls_out += ground.calls().len();
+        let out = ground.calls().len();
+        calls_out += if at < SETTLED { 0 } else { out };
         scenario.settle(&ground, &answer).await?;
     }
     process.terminate().await?;

@@ -47,7 +47,7 @@ async fn a_private_chatwoot_is_believed_by_its_own_authority() {
     let mut variables = ground.variables("forward").unwrap();
     variables.insert("CHATWOOT_URL".to_owned(), tls.url());
     variables.insert("SSL_CERT_FILE".to_owned(), tls.authority().display().to_string());
-    let event = Scenario::of("forward").unwrap().next(&ground).await.unwrap();
+    let event = Scenario::newcomers().next(&ground).await.unwrap();
 
     let without = answer("forward", &variables, &event).await.unwrap();
     assert_eq!(without["batchItemFailures"].as_array().map(Vec::len), Some(1), "{without}");
