@@ -227,7 +227,8 @@ fn what_stays_after_an_erasure_stays_for_the_days_of_the_policy() {
 
     let promise = domain::erasure::Promise { deletion_days: 30, warn_days: vec![], confirm_hours: 24 };
     let (now, code) = (domain::Timestamp::from_secs(0), domain::ConfirmationCode::new("c"));
-    let mut erasure = domain::Erasure::open(code, domain::erasure::Door::Operator, now, now, &promise).begin(now).unwrap();
+    let mut erasure =
+        domain::Erasure::open(code, domain::erasure::Door::Operator, now, now, &promise).begin(now).unwrap();
     for place in domain::erasure::Place::ALL {
         erasure = erasure.clear(place, now).unwrap();
     }

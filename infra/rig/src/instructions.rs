@@ -39,7 +39,7 @@ const NOWHERE: &str = "http://[";
 
 /// Counts for the binary of a function. In `keep`, callgrind's files stay for `callgrind_annotate`: the start alone, and with calls.
 pub async fn count(function: &str, binary: &Path, keep: Option<&Path>) -> anyhow::Result<Instructions> {
-    let run = |calls| run(function, binary, calls, keep);
+    let run = |calls| Box::pin(run(function, binary, calls, keep));
     let (start, _) = run(0).await?;
     let (first, _) = run(1).await?;
     let (settled, _) = run(SETTLED).await?;

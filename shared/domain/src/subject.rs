@@ -44,7 +44,7 @@ impl fmt::Debug for SubjectKey {
 
 impl SubjectKey {
     /// Takes the key as it stands in the app's secret.
-    #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
+    #[expect(clippy::expect_used, clippy::missing_panics_doc, reason = "HMAC takes a key of any length")]
     pub fn new(key: SecretString) -> Self {
         let keyed = Hmac::new_from_slice(key.expose_secret().as_bytes()).expect("HMAC takes any key length");
         Self { keyed }

@@ -63,11 +63,11 @@ pub struct World {
     pub meta: Meta,
     /// The sales team's side.
     pub chatwoot: Chatwoot,
-    forward: Forward,
-    send: Send,
-    reconcile: Reconcile,
-    eraser: Eraser,
-    retention: Retention,
+    forward: Box<Forward>,
+    send: Box<Send>,
+    reconcile: Box<Reconcile>,
+    eraser: Box<Eraser>,
+    retention: Box<Retention>,
     front: Arc<Server>,
     doors: Arc<Doors>,
 }
@@ -125,11 +125,11 @@ impl World {
         };
         let environment = |function| stage.environment(function).map(|env| env.with("LOCALE", language));
         Ok(Self {
-            forward: Box::pin(Forward::from_env(environment("forward")?, shared.clone())).await?,
-            send: Box::pin(Send::from_env(environment("send")?, shared.clone())).await?,
-            reconcile: Box::pin(Reconcile::from_env(stage.environment("reconcile")?, shared.clone())).await?,
-            eraser: Box::pin(Eraser::from_env(environment("erasure")?, shared.clone())).await?,
-            retention: Box::pin(Retention::from_env(environment("retention")?, shared)).await?,
+            forward: Box::new(Box::pin(Forward::from_env(environment("forward")?, shared.clone())).await?),
+            send: Box::new(Box::pin(Send::from_env(environment("send")?, shared.clone())).await?),
+            reconcile: Box::new(Box::pin(Reconcile::from_env(stage.environment("reconcile")?, shared.clone())).await?),
+            eraser: Box::new(Box::pin(Eraser::from_env(environment("erasure")?, shared.clone())).await?),
+            retention: Box::new(Box::pin(Retention::from_env(environment("retention")?, shared)).await?),
             clock,
             stage,
             meta,

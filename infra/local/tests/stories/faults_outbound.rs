@@ -218,10 +218,10 @@ async fn aws_is_lost_at_the_beginning(skip: u32, effect: Effect) {
     let words = messages[1].external_error.clone().unwrap_or_default();
     match caro.heard().as_slice() {
         [heard] => {
-            assert_eq!((heard.as_str(), words.starts_with("No entregado")), (content, false), "call {skip} {effect:?}")
+            assert_eq!((heard.as_str(), words.starts_with("No entregado")), (content, false), "call {skip} {effect:?}");
         }
         heard => {
-            assert!(heard.is_empty() && words.starts_with(UNCONFIRMED), "call {skip} {effect:?}: {heard:?} {words}")
+            assert!(heard.is_empty() && words.starts_with(UNCONFIRMED), "call {skip} {effect:?}: {heard:?} {words}");
         }
     }
     // What they answer comes into the conversation the agent began.
