@@ -26,6 +26,23 @@ pub(super) fn with_definitions_shown(markdown: String) -> String {
     out
 }
 
+/// A line that begins with three tildes opens a block of code, and what else it says is taken for a language. The composer writes
+/// blocks with backticks; tildes are somebody's ornament.
+pub(super) fn with_tildes_shown(mut markdown: String) -> String {
+    let is_block = |event: &Event<'_>| matches!(event, Event::Start(Tag::CodeBlock(_)));
+    let mut from = 0;
+    while markdown[from..].contains("~~~") {
+        let mut events = Parser::new_ext(&markdown, OPTIONS).into_offset_iter();
+        let blocks = events.by_ref().filter(|(event, _)| is_block(event)).map(|(_, range)| range.start);
+        let Some(at) = blocks.filter(|at| *at >= from).find(|at| markdown[*at..].starts_with('~')) else { break };
+        let rest = markdown[at..].trim_start_matches('~');
+        let tildes = markdown.len() - at - rest.len();
+        markdown.replace_range(at..at + tildes, &"\\~".repeat(tildes));
+        from = at + 2 * tildes;
+    }
+    markdown
+}
+
 /// Whether a text begins as `[label]:`; a label may go over several lines.
 fn is_definition(text: &str) -> bool {
     let Some(label) = text.strip_prefix('[') else { return false };

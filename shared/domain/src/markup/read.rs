@@ -16,7 +16,8 @@ pub(super) fn parse(markdown: &str) -> Document {
 
 /// Reads Markdown as whoever wrote it in the composer meant it, who knows of no link definitions and no underlined headings.
 pub(super) fn parse_meant(markdown: &str) -> Document {
-    read(&literals::with_definitions_shown(with_plain_line_ends(markdown)), true)
+    let markdown = literals::with_tildes_shown(with_plain_line_ends(markdown));
+    read(&literals::with_definitions_shown(markdown), true)
 }
 
 fn read(markdown: &str, meant: bool) -> Document {

@@ -110,6 +110,8 @@ fn what_markdown_would_keep_for_itself_is_read() {
     for (markdown, whatsapp) in [
         ("Precio de contado\n------\n$25,000", "Precio de contado\n------\n$25,000"),
         ("Total\\\n===", "Total\n==="),
+        ("~~~ Promoción ~~~\nhoy", "~~~ Promoción ~~~\nhoy"),
+        ("~~~a", "~~~a"),
         ("> uno\n> ---\n\ndos", "> uno\n> ---\n\ndos"),
         ("1. INE\n3. Comprobante", "1. INE\n3. Comprobante"),
         ("2. INE\n2. Comprobante", "2. INE\n2. Comprobante"),
