@@ -201,16 +201,18 @@ impl Deletion {
 
     /// Opens a request, or finds the same one; either way somebody is woken to see to it.
     pub(crate) async fn ask(&self, door: Door, target: Target) -> Result<ConfirmationCode, Trouble> {
-        let asked = self.requests().await?.ask(door, target, self.clock.now()).await?;
-        let erasure = asked.entry.erasure;
+        let requests = self.requests().await?;
+        let asked = requests.ask(door, target, self.clock.now()).await?;
+        let erasure = &asked.entry.erasure;
         if asked.is_new {
             self.metrics.count(Metric::ErasureAsked);
             tracing::info!(erasure = %erasure.code, door = ?door, "an erasure was asked for");
         }
         if !erasure.is_closed() {
-            self.queue.send(bridge::wake(&erasure, Uuid::new_v4())?).await?;
+            self.queue.send(bridge::wake(erasure, Uuid::new_v4())?).await?;
+            requests.bar(&asked.entry).await?;
         }
-        Ok(erasure.code)
+        Ok(asked.entry.erasure.code)
     }
 }
 

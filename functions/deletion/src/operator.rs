@@ -74,12 +74,12 @@ impl Deletion {
 
     async fn receipt(&self, code: &ConfirmationCode) -> Result<Value, Error> {
         let erasures = Erasures::new(self.table.clone());
+        let entry = erasures.get(code).await?;
+        let receipt = entry.and_then(|entry| Receipt::of(&entry.erasure)).ok_or(Refused::NoReceipt)?;
         if let Some(signed) = erasures.receipt(code).await? {
             return Ok(serde_json::to_value(signed)?);
         }
         // One that was done before receipts were kept.
-        let entry = erasures.get(code).await?;
-        let receipt = entry.and_then(|entry| Receipt::of(&entry.erasure)).ok_or(Refused::NoReceipt)?;
         Ok(serde_json::to_value(receipt.sign(&self.key().await?)?)?)
     }
 }

@@ -20,7 +20,7 @@ impl Eraser {
         for account in accounts {
             let chatwoot = self.clients.chatwoot(account).await?;
             let activity = bridge::activity(&chatwoot, &now, quiet_since).await?;
-            if activity.kept || activity.last.is_some_and(|last| last > quiet_since) {
+            if activity.kept || activity.unclear || activity.last.is_some_and(|last| last > quiet_since) {
                 return Ok(Came::Wanted);
             }
         }

@@ -210,6 +210,9 @@ impl Eraser {
             let came = self.clear(place, &mut entry, &mut target).await;
             let now = self.clients.clock.now();
             if matches!(came, Ok(Came::Wanted)) {
+                // If this run ends here, the next one buries them again first.
+                target.probed_at = None;
+                self.clients.erasures.set_target(&code, &target).await?;
                 self.unbury(&entry, &target).await?;
             }
             let next = match &came {
@@ -308,7 +311,7 @@ impl Eraser {
     async fn seal(&self, entry: &mut ErasureEntry, target: &mut Target) -> Result<bool, BridgeError> {
         let learnt = self.clients.erasures.learnt(&entry.erasure.code).await?;
         let first = !target.gathered;
-        if first || !learnt.is_subset(&target.aliases) {
+        if first || (entry.erasure.holds_back() && !learnt.is_subset(&target.aliases)) {
             target.aliases.extend(learnt);
             self.belongings.gather(target).await?;
             if target.is_unnamed() {

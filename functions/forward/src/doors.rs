@@ -89,8 +89,8 @@ impl Forward {
 
     /// A request is certain: from now on nothing newer goes with what is erased, and somebody sees to it.
     async fn begin(&self, entry: &ErasureEntry) -> Result<(), BridgeError> {
-        self.requests.bar(entry).await?;
-        self.wake(entry).await
+        self.wake(entry).await?;
+        Ok(self.requests.bar(entry).await?)
     }
 
     /// Whatever became of an earlier letter: a second one does no harm, and none is a day's delay.
@@ -196,7 +196,7 @@ impl Forward {
             self.metrics.count(Metric::ErasureAsked);
             tracing::info!(erasure = %asked.entry.erasure.code, door = ?Door::Chatwoot, "an erasure was asked for");
         }
-        self.wake(&asked.entry).await?;
+        self.begin(&asked.entry).await?;
         Ok(!asked.entry.erasure.is_closed())
     }
 }

@@ -250,7 +250,11 @@ impl Retention {
         if asked.is_new {
             tracing::info!(erasure = %erasure.code, door = ?door, "an erasure was asked for");
             self.metrics.count(Metric::ErasureAsked);
+        }
+        if !erasure.is_closed() {
+            // Whoever asked before may have died here.
             self.erasures.send(bridge::wake(erasure, Uuid::new_v4())?).await?;
+            self.requests.bar(&asked.entry).await?;
         }
         Ok(asked)
     }

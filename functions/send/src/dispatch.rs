@@ -176,9 +176,7 @@ impl Send {
                     trouble => trouble,
                 };
                 self.put(entry, at, fail(trouble)).await?;
-                if part.without_file_since().is_some() {
-                    self.waited_in_vain(with, turn).await?;
-                }
+                self.waited_in_vain(with, turn).await?;
                 return Ok(Looked::UpToDate);
             }
         };
@@ -189,6 +187,7 @@ impl Send {
         // A file takes its time.
         if let Some(trouble) = refusal(with, &part, None, &entry.outgoing, self.clients.clock.now()) {
             self.put(entry, at, fail(trouble)).await?;
+            self.waited_in_vain(with, turn).await?;
             return Ok(Looked::UpToDate);
         }
         let attempt = part.attempt() + 1;
@@ -223,6 +222,7 @@ impl Send {
                     return self.hold_back(with, turn, entry, at, hold).await;
                 }
                 self.put(entry, at, Part::Failed { attempt, trouble }).await?;
+                self.waited_in_vain(with, turn).await?;
                 Ok(Looked::UpToDate)
             }
             Called::Uncertain => {

@@ -267,6 +267,10 @@ impl Send {
             Some(hint) if clock != Some(at) && needed.as_ref().is_some_and(|needed| !is_kept(hint, needed)) => {
                 Verdict::Done
             }
+            // Let go with the others, what was picked in a template would be lost.
+            Some(hint) if needed.is_none() && hint.template.is_some() && verdict == Verdict::Done => {
+                Verdict::Retry { after: Some(HELD) }
+            }
             Some(_) => verdict,
             // Its turn comes when what stands before it is gone.
             None if barrier::is_probe(record) => Verdict::Retry { after: Some(Duration::ZERO) },

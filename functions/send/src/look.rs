@@ -184,7 +184,8 @@ impl Send {
             *entry = changed.unwrap_or_else(|| entry.clone());
         }
         let unquoted = entry.outgoing.quote.is_none() && entry.outgoing.is_untried();
-        if unquoted && entry.outgoing.next_part().is_some() && row.message.quotes() != (None, None) {
+        let may_go = entry.is_new() || entry.outgoing.next_part().is_some();
+        if unquoted && may_go && row.message.quotes() != (None, None) {
             entry.outgoing.quote = self.quote(with, &row.message).await?;
         }
         if entry.is_new() && entry.outgoing.next_part().is_none() {
@@ -209,7 +210,12 @@ impl Send {
         if !task.suspect || entry.outgoing.next_part().is_none() {
             return self.drive(with, turn, &row.message, picked.as_ref(), entry).await;
         }
+        let sorted = entry.outgoing.nature;
         self.begin_suspect(entry).await?;
+        if entry.outgoing.nature != sorted {
+            // Somebody else wrote it down as something else.
+            return Ok(Looked::Soon { after: Duration::from_secs(1) });
+        }
         let looked = self.drive(with, turn, &row.message, picked.as_ref(), entry).await;
         self.acquit(entry).await?;
         looked

@@ -66,6 +66,7 @@ impl Send {
         seen: &Part,
         attempt: u32,
     ) -> Result<bool, BridgeError> {
+        let (nature, parts) = (entry.outgoing.nature, entry.outgoing.parts.len());
         for _ in 0..8 {
             let mut outgoing = entry.outgoing.clone();
             outgoing.parts[at] = Part::Sending { attempt, since: seen.waiting_since() };
@@ -76,7 +77,8 @@ impl Send {
                 }
                 Err(theirs) => *entry = theirs,
             }
-            if entry.outgoing.parts.get(at) != Some(seen) {
+            let same = (nature, parts) == (entry.outgoing.nature, entry.outgoing.parts.len());
+            if !same || entry.outgoing.parts.get(at) != Some(seen) {
                 return Ok(false);
             }
         }

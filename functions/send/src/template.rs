@@ -36,6 +36,9 @@ const FRESH: Duration = Duration::from_secs(60);
 /// A callback that comes after another's takes no longer than this; later it is lost.
 const CALLBACK: Duration = Duration::from_secs(60);
 
+/// How long it is looked for without a pause where more hints may stand behind those in hand.
+const AT_ONCE: Duration = Duration::from_secs(5);
+
 /// When to look for it again.
 const SOON: Duration = Duration::from_secs(2);
 
@@ -86,7 +89,7 @@ impl Send {
         let asked = now.since(entry.outgoing.asked_at);
         if task.batch.full && age.min(asked) < CALLBACK {
             // Its callback may stand in the queue behind these.
-            return Ok(Sort::Later(Duration::ZERO));
+            return Ok(Sort::Later(if age.min(asked) < AT_ONCE { Duration::ZERO } else { SOON }));
         }
         let is_template = entry.outgoing.nature == Nature::Template;
         match self.still_shown(with, message.id).await? {

@@ -169,11 +169,11 @@ impl Outgoing {
         });
         match given_up {
             _ if !self.is_untried() => self,
-            Some(Trouble::SeenTooLate) => {
-                let parts = vec![Part::Failed { attempt: 0, trouble: Trouble::SeenTooLate }];
+            Some(Trouble::Template { fault: Fault::Lost }) if young => self.as_template(),
+            Some(trouble) if !young || trouble == Trouble::SeenTooLate => {
+                let parts = vec![Part::Failed { attempt: 0, trouble }];
                 Self { nature: Nature::Template, parts, ..self }
             }
-            Some(Trouble::Template { fault: Fault::Lost }) if young => self.as_template(),
             _ if self.nature == Nature::Template => self,
             _ => self.as_template(),
         }
@@ -393,6 +393,26 @@ mod tests {
     fn a_message_is_as_far_as_its_slowest_part() {
         let message = message(vec![accepted("a", Delivery::Read), accepted("b", Delivery::Delivered)], Mark::Sent);
         assert_eq!(message.outcome(), Outcome::Out(Mark::Delivered));
+    }
+
+    #[test]
+    fn what_is_known_to_be_a_template_goes_out_by_itself_only_while_it_is_young_and_untried() {
+        let failed = |attempt, trouble| message(vec![Part::Failed { attempt, trouble }, Part::Planned], Mark::Failed);
+        let lost = Trouble::Template { fault: Fault::Lost };
+        for (before, young, goes) in [
+            (message(vec![Part::Planned, Part::Planned], Mark::Sent), false, true),
+            (failed(0, lost), true, true),
+            (failed(0, lost), false, false),
+            (failed(0, Trouble::WindowClosed), true, true),
+            (failed(0, Trouble::WindowClosed), false, false),
+            (failed(0, Trouble::SeenTooLate), true, false),
+            (failed(1, Trouble::WindowClosed), true, false),
+        ] {
+            let after = before.clone().picked(young);
+            assert_eq!(after.next_part().is_some(), goes, "{before:?} {young}");
+            assert_eq!(after.nature == Nature::Template, before.is_untried(), "{before:?} {young}");
+            assert!(!before.is_untried() || after.parts.len() == 1, "{before:?} {young}");
+        }
     }
 
     #[test]

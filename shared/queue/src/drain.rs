@@ -206,7 +206,7 @@ impl Drain {
 
     /// Hides a held group for `wait`, the last record first: the first one must not be overtaken.
     async fn hold(&self, held: &[Record], wait: Duration) {
-        let seconds = i32::try_from(wait.as_secs()).unwrap_or(900).max(i32::from(wait.subsec_millis() > 0));
+        let seconds = i32::try_from(wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).unwrap_or(900);
         let mut entries = Vec::new();
         for (at, record) in held.iter().enumerate().rev() {
             let entry = ChangeMessageVisibilityBatchRequestEntry::builder()

@@ -73,14 +73,6 @@ pub struct Found {
     pub heard: Option<Heard>,
 }
 
-#[derive(Serialize)]
-struct Row<'a> {
-    #[serde(flatten)]
-    conversation: &'a Conversation,
-    active_at: i64,
-    expires_at: i64,
-}
-
 /// The conversations.
 #[derive(Clone, Debug)]
 pub struct Conversations {
@@ -132,10 +124,26 @@ impl Conversations {
         Err(StoreError::Contended)
     }
 
-    /// Writes a conversation that an agent began, or an older one the bridge meets for the first time.
+    /// Writes a conversation that an agent began, or an older one the bridge meets for the first time. What somebody else wrote
+    /// of it meanwhile stays.
     pub async fn adopt(&self, conversation: &Conversation) -> Result<(), StoreError> {
-        let row = Row { conversation, active_at: self.table.now().as_millis(), expires_at: self.table.kept_until() };
-        self.table.put(&key(conversation.account, conversation.conversation), &row).await
+        let mut update = "SET channel = :channel, account = :account, conversation = :id, active_at = :now, \
+                          known_since = :since, expires_at = :end"
+            .to_owned();
+        let mut values = Item::from([
+            (":channel".to_owned(), text(conversation.channel.as_str())),
+            (":account".to_owned(), integer(conversation.account.0)),
+            (":id".to_owned(), integer(conversation.conversation.0)),
+            (":now".to_owned(), integer(self.table.now().as_millis())),
+            (":since".to_owned(), integer(conversation.known_since.as_millis())),
+            (":end".to_owned(), integer(self.table.kept_until())),
+        ]);
+        if let Some(customer) = &conversation.customer {
+            update.push_str(", customer = :customer");
+            values.insert(":customer".to_owned(), text(customer.as_str()));
+        }
+        let key = key(conversation.account, conversation.conversation);
+        self.table.update(Change { key, update, condition: None, values }, ReturnValue::None).await.map(|_| ())
     }
 
     /// Records that a look which began at `looked_at` went through, and what it found. If a message was reopened

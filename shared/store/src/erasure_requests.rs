@@ -63,7 +63,6 @@ impl ErasureRequests {
                 }
                 let entry = self.made_certain(before, door).await?;
                 self.name_again(&entry, &target).await?;
-                self.bar(&entry).await?;
                 return Ok(Asked { entry, is_new: false });
             }
             let mut erasure = Erasure::open(ConfirmationCode::mint(), door, asked_at, self.table.now(), &self.promise);
@@ -72,7 +71,6 @@ impl ErasureRequests {
                 erasure.confirmed_at = Some(quiet_since);
             }
             if let Some(entry) = self.erasures.open(&erasure, &pointed, &target).await? {
-                self.bar(&entry).await?;
                 return Ok(Asked { entry, is_new: true });
             }
         }
@@ -91,8 +89,8 @@ impl ErasureRequests {
     }
 
     /// Bars everything that is known of whom a request is about, as soon as it is certain: what they write from then on waits until
-    /// it is done, and nothing newer goes with what is erased. Where this is not done, it is when the erasure begins, and then what
-    /// was written before that is erased as well.
+    /// it is done, and nothing newer goes with what is erased. To be done once somebody was woken: what is barred does not come this
+    /// way again. Where it is not done, it is when the erasure begins, and then what was written before that is erased as well.
     pub async fn bar(&self, entry: &ErasureEntry) -> Result<(), StoreError> {
         let erasure = &entry.erasure;
         if !matches!(erasure.state, State::Confirmed { .. }) || erasure.door == Door::Retention {
@@ -101,7 +99,16 @@ impl ErasureRequests {
         let target = self.erasures.target(&erasure.code).await?;
         let Some(mut target) = target.filter(|target| !target.barred) else { return Ok(()) };
         self.belongings.gather(&mut target).await?;
-        self.tombstones.bury_all(erasure, &target, true).await?;
+        let mut certain = erasure.clone();
+        if erasure.door != Door::Chatwoot {
+            // What came in until now stands with what is erased. Whoever is back after their contact was deleted is not meant.
+            certain.confirmed_at = Some(self.table.now());
+            if self.erasures.save(entry, certain.clone()).await?.is_err() {
+                // Somebody has begun, and bars them.
+                return Ok(());
+            }
+        }
+        self.tombstones.bury_all(&certain, &target, true).await?;
         self.erasures.set_barred(&erasure.code).await
     }
 

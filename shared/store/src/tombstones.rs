@@ -157,7 +157,7 @@ impl Tombstones {
                 return Ok(Barred::Erased(tombstone.code.clone()));
             }
             // What was buried in passing may be sealed for longer than its erasure takes.
-            if tombstone.sealed && self.is_underway(&tombstone.code).await? {
+            if tombstone.sealed && self.is_underway(&tombstone.code, account).await? {
                 return Ok(Barred::NotYet(tombstone.code.clone()));
             }
             if alias.kind != Kind::Phone {
@@ -167,8 +167,13 @@ impl Tombstones {
         Ok(Barred::No)
     }
 
-    async fn is_underway(&self, code: &ConfirmationCode) -> Result<bool, StoreError> {
-        Ok(self.erasures.get(code).await?.is_some_and(|entry| entry.erasure.holds_back()))
+    /// Whether an erasure that means this account, too, is not over.
+    async fn is_underway(&self, code: &ConfirmationCode, account: AccountId) -> Result<bool, StoreError> {
+        if !self.erasures.get(code).await?.is_some_and(|entry| entry.erasure.holds_back()) {
+            return Ok(false);
+        }
+        let target = self.erasures.target(code).await?;
+        Ok(target.and_then(|target| target.only).is_none_or(|only| only == account))
     }
 
     /// Whether a customer's own id is buried: a conversation of theirs may outlive them for a while.

@@ -129,6 +129,20 @@ async fn a_quote_behind_a_message_that_waits_is_not_forgotten() {
 }
 
 #[tokio::test]
+async fn a_quote_that_was_seen_too_late_is_there_when_the_agent_retries() {
+    let shop = Shop::open().await;
+    let question = shop.world.chatwoot.messages(shop.conversation)[0].id;
+    shop.world.chatwoot.callbacks().lose(1);
+    let message = shop.sofia.quotes(shop.conversation, question, "sí").await;
+    shop.later(70 * MINUTE).await;
+    shop.reconciles().await;
+    assert!(shop.mark(message).starts_with("No entregado"), "{}", shop.mark(message));
+    shop.retries(message).await;
+    let sent = shop.world.meta.requests().pop().unwrap();
+    assert_eq!((shop.ana.heard(), sent.body["context"].is_object()), (vec!["sí".to_owned()], true));
+}
+
+#[tokio::test]
 async fn to_somebody_who_never_wrote_nothing_is_sent() {
     let shop = Shop::open().await;
     let beto = shop.world.meta.customer("Beto", "5215555550199").at(COEXISTENCE_CHANNEL);
