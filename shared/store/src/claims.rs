@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::{ReturnValue, TransactWriteItem};
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, TransactWriteItem};
 use domain::{Subject, Timestamp};
 use serde::Serialize;
 
@@ -119,7 +119,7 @@ impl Claims {
                     let until = Timestamp::from_millis(number(&before, "leased_until").unwrap_or_default());
                     return Ok(Claim::Busy { for_at_most: until.since(now) });
                 }
-                Written::Refused(Some(before)) if before.get("holder") == Some(&text(holder)) => {
+                Written::Refused(Some(before)) if is_known(&before, holder) => {
                     return Ok(Claim::Finished);
                 }
                 Written::Refused(_) => return Ok(Claim::Done),
@@ -286,14 +286,26 @@ pub(crate) fn changed(table: &Table, held: &Held, line: &Line, left: Left) -> Re
     })
 }
 
+/// Whether this very task settled the item, or was counted as a repeat of it.
+fn is_known(claim: &Item, holder: &str) -> bool {
+    let repeats = claim.get("repeated_by").and_then(|repeats| repeats.as_ss().ok());
+    claim.get("holder") == Some(&text(holder)) || repeats.is_some_and(|repeats| repeats.iter().any(|one| one == holder))
+}
+
 /// That a task which is a repeat of a settled item is counted; once for each task.
 pub(crate) fn repeated(table: &Table, item: &Subject, holder: &str) -> Result<TransactWriteItem, StoreError> {
     table.transact_update(Change {
         key: key(item),
-        update: "SET holder = :holder".to_owned(),
+        // Beside one another: a repeat and what it repeats may both come again and again.
+        update: "ADD repeated_by :repeat".to_owned(),
         condition: Some(
-            "(attribute_exists(done_at) OR attribute_exists(laid_down_at)) AND holder <> :holder".to_owned(),
+            "(attribute_exists(done_at) OR attribute_exists(laid_down_at)) AND holder <> :holder \
+             AND NOT contains(repeated_by, :holder)"
+                .to_owned(),
         ),
-        values: Item::from([(":holder".to_owned(), text(holder))]),
+        values: Item::from([
+            (":holder".to_owned(), text(holder)),
+            (":repeat".to_owned(), AttributeValue::Ss(vec![holder.to_owned()])),
+        ]),
     })
 }

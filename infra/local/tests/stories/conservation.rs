@@ -257,3 +257,31 @@ proptest! {
         runtime.block_on(everything_is_accounted_for(bodies));
     }
 }
+
+/// An item and its repeat in one body, both handled by one who dies before the queue hears of it: both come again, and again.
+#[tokio::test]
+async fn an_item_and_its_repeat_are_counted_once_each_however_often_they_come() {
+    use Item::{File, OddEntry, OddMessage, OddStatus, Status, Words};
+    let words = |customer, number, channel| Words { customer, number, channel };
+    let file = |customer, number| File { customer, number };
+    let status = |number, word| Status { number, word };
+    let dies = vec![
+        file(1, 42),
+        OddEntry(2),
+        file(1, 42),
+        words(2, 26, 2),
+        OddMessage(2),
+        file(1, 43),
+        words(1, 36, 2),
+        status(4, 2),
+        file(2, 43),
+        OddStatus(3),
+        words(1, 21, 1),
+        status(8, 3),
+        file(2, 40),
+        words(3, 0, 1),
+        words(0, 18, 0),
+    ];
+    let bodies = vec![(vec![file(1, 40)], false, Trouble::MetaIsDown), (dies, false, Trouble::ForwardDies)];
+    Box::pin(everything_is_accounted_for(bodies)).await;
+}
