@@ -28,8 +28,8 @@ impl Retention {
                 Err(error) => run.keep(Err(error)),
             }
         }
-        let from = self.belongings.mark(SWEEP).await?;
-        let (threads, mut next) = self.belongings.threads(from.clone(), A_DAY).await?;
+        let from = self.sweeps.mark(SWEEP).await?;
+        let (threads, mut next) = self.sweeps.threads(from.clone(), A_DAY).await?;
         let mut last = from;
         let (mut gone, mut looked): (Vec<CustomerId>, usize) = (Vec::new(), 0);
         for (customer, number, contact) in threads {
@@ -62,7 +62,7 @@ impl Retention {
             let asked = self.ask(Door::Chatwoot, target, self.clients.clock.now()).await?;
             run.report.gone += u64::from(asked.is_new);
         }
-        Ok(self.belongings.set_mark(SWEEP, next.as_ref()).await?)
+        Ok(self.sweeps.set_mark(SWEEP, next.as_ref()).await?)
     }
 }
 

@@ -71,7 +71,7 @@ impl Retention {
             return Ok(());
         }
         let counted = format!("asked#{}", channel.phone_number_id);
-        let asked = self.belongings.mark(&counted).await?.filter(|(day, _)| *day == now.day().to_string());
+        let asked = self.sweeps.mark(&counted).await?.filter(|(day, _)| *day == now.day().to_string());
         let asked = asked.and_then(|(_, count)| count.parse().ok()).unwrap_or_default();
         let mut at = At { chatwoot, channel, holds, since: now - self.kept_for, asked };
         for list in [List::Quiet, List::All] {
@@ -85,7 +85,7 @@ impl Retention {
         let mark = format!("{list:?}#{}", at.channel.phone_number_id);
         let total = self.total(list, at, run).await?;
         let last = total.div_ceil(PAGE).max(1);
-        let marked = if run.dry { None } else { self.belongings.mark(&mark).await? };
+        let marked = if run.dry { None } else { self.sweeps.mark(&mark).await? };
         let from = marked.and_then(|(page, _)| page.parse().ok()).unwrap_or(last).clamp(1, last);
         let (mut failures, mut left) = (0, total);
         for page in (1..=from).rev().chain((from + 1..=last).rev()) {
@@ -94,7 +94,7 @@ impl Retention {
                     tracing::warn!(conversations = left, "there is no time left for the rest of a list");
                     run.unjudged(left.into());
                 }
-                return Ok(self.belongings.set_mark(&mark, Some(&(page.to_string(), String::new()))).await?);
+                return Ok(self.sweeps.set_mark(&mark, Some(&(page.to_string(), String::new()))).await?);
             }
             match at.page(list, page).await {
                 Ok(listed) => {
@@ -115,7 +115,7 @@ impl Retention {
             }
         }
         if !run.dry {
-            self.belongings.set_mark(&mark, None).await?;
+            self.sweeps.set_mark(&mark, None).await?;
         }
         Ok(())
     }
@@ -221,7 +221,7 @@ impl Retention {
             at.asked += 1;
             let counted = format!("asked#{}", at.channel.phone_number_id);
             let today = (now.day().to_string(), at.asked.to_string());
-            self.belongings.set_mark(&counted, Some(&today)).await?;
+            self.sweeps.set_mark(&counted, Some(&today)).await?;
         } else if asked.entry.erasure.is_closed() {
             // What was done was not enough.
             run.report.overdue += 1;

@@ -19,7 +19,7 @@ use platform::{Environment, Metric, Metrics};
 use queue::{Letter, Queue};
 use serde::Serialize;
 use serde_json::Value;
-use store::{Asked, Belongings, ErasureRequests, Target};
+use store::{Asked, Belongings, ErasureRequests, Sweeps, Target};
 use uuid::Uuid;
 
 use crate::run::Run;
@@ -39,6 +39,7 @@ pub struct Retention {
     clients: Clients,
     requests: ErasureRequests,
     belongings: Belongings,
+    sweeps: Sweeps,
     erasures: Queue,
     kept_for: Duration,
     metrics: Metrics,
@@ -108,6 +109,7 @@ impl Retention {
         Ok(Self {
             requests: ErasureRequests::new(clients.table.clone(), clients.key.clone(), promise),
             belongings: Belongings::new(clients.table.clone(), clients.key.clone()),
+            sweeps: Sweeps::new(clients.table.clone()),
             erasures: Queue::new(clients.sqs.clone(), erasures),
             kept_for: Duration::from_secs(days * 86_400),
             metrics: Metrics::new("retention", stage),
@@ -165,7 +167,7 @@ impl Retention {
         }
         let holds = self.holds(&channels, run).await;
         // The one at which time was over yesterday comes first today.
-        let first = self.belongings.mark(ROUND).await.ok().flatten();
+        let first = self.sweeps.mark(ROUND).await.ok().flatten();
         let at = first.and_then(|(id, _)| channels.iter().position(|channel| channel.phone_number_id.as_str() == id));
         channels.rotate_left(at.unwrap_or_default());
         for (at, channel) in channels.iter().enumerate() {
@@ -174,7 +176,7 @@ impl Retention {
                 tracing::warn!(channels = left, "there is no time left for the rest of the channels");
                 run.unjudged(left as u64);
                 let mark = (channel.phone_number_id.to_string(), String::new());
-                let marked = self.belongings.set_mark(ROUND, Some(&mark)).await;
+                let marked = self.sweeps.set_mark(ROUND, Some(&mark)).await;
                 return run.keep(marked.map_err(BridgeError::from));
             }
             let looked = self.channel(channel, &holds, run).await;
@@ -184,7 +186,7 @@ impl Retention {
             run.keep(looked);
         }
         if !run.dry {
-            let marked = self.belongings.set_mark(ROUND, None).await;
+            let marked = self.sweeps.set_mark(ROUND, None).await;
             run.keep(marked.map_err(BridgeError::from));
         }
     }

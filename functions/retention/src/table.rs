@@ -11,14 +11,14 @@ impl Retention {
     /// Page by page, from where the last run had to stop. What somebody writes anew meanwhile lives.
     pub(crate) async fn purge(&self, run: &mut Run) -> Result<(), BridgeError> {
         let until = run.share(2);
-        let mut from = if run.dry { None } else { self.belongings.mark(SWEEP).await? };
+        let mut from = if run.dry { None } else { self.sweeps.mark(SWEEP).await? };
         loop {
-            let page = self.belongings.overdue(from).await?;
+            let page = self.sweeps.overdue(from).await?;
             let mut left = page.endless;
             if run.dry {
                 left += page.expired.len() as u64;
             } else {
-                self.belongings.bury(&page.expired).await?;
+                self.sweeps.bury(&page.expired).await?;
                 run.report.purged += page.expired.len() as u64;
             }
             run.report.expired += left;
@@ -36,6 +36,6 @@ impl Retention {
             // What nobody looked at is not known to be clean.
             run.unjudged(1);
         }
-        Ok(self.belongings.set_mark(SWEEP, from.as_ref()).await?)
+        Ok(self.sweeps.set_mark(SWEEP, from.as_ref()).await?)
     }
 }

@@ -1,25 +1,21 @@
 //! Everything in the table that belongs to a person, found by all they are known by, and deleted. Here nothing is filtered by its
 //! end: what is expired and not yet removed is there all the same.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use aws_sdk_dynamodb::types::{DeleteRequest, WriteRequest};
 use domain::{
-    AccountId, Address, ContactId, ConversationId, CustomerId, Identity, MediaId, PhoneNumberId, Subject, SubjectKey,
-    Timestamp, task::NO_NUMBER,
+    AccountId, Address, ConversationId, CustomerId, Identity, MediaId, PhoneNumberId, Subject, SubjectKey, Timestamp,
+    task::NO_NUMBER,
 };
-use serde::Serialize;
 use serde_dynamo::aws_sdk_dynamodb_1::from_item;
 
 use crate::{
     Channels, StoreError, Table, Target, Thread,
     alias_writes::{AliasRow, customer_key},
-    channels, conversations,
+    conversations,
     early::EarlyStatuses,
-    table::{Item, Key, integer, number, text},
+    table::{Item, Key, number, text},
 };
 
 /// DynamoDB deletes so many at once.
@@ -27,27 +23,6 @@ const AT_ONCE: usize = 25;
 
 /// An alias, and up to which time it was theirs.
 type Known = BTreeMap<Subject, Option<Timestamp>>;
-
-/// A sweep that has not gone on for so long begins anew.
-const MARKED: Duration = Duration::from_secs(3 * 86_400);
-
-#[derive(Serialize)]
-struct Mark<'a> {
-    at_pk: &'a str,
-    at_sk: &'a str,
-    expires_at: i64,
-}
-
-/// What a page of the table has that is no more to be kept.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Overdue {
-    /// The keys of items past their end.
-    pub expired: Vec<(String, String)>,
-    /// How many items would never end. There are none but channels.
-    pub endless: u64,
-    /// Where to go on.
-    pub next: Option<(String, String)>,
-}
 
 /// The belongings.
 #[derive(Clone, Debug)]
@@ -315,91 +290,6 @@ impl Belongings {
         Ok(self.table.item(&customer_key(&customer)).await?.is_some())
     }
 
-    /// A page of the table, as far as it is no more to be kept: TTL may be days late, and nothing may be later than that.
-    pub async fn overdue(&self, from: Option<(String, String)>) -> Result<Overdue, StoreError> {
-        let page = self
-            .table
-            .client
-            .scan()
-            .table_name(&self.table.name)
-            .filter_expression("expires_at <= :now OR attribute_not_exists(expires_at)")
-            .expression_attribute_values(":now", integer(self.table.now().as_secs()))
-            .projection_expression("pk, sk, expires_at")
-            .set_exclusive_start_key(from.map(|(pk, sk)| Key::new(pk, sk).item()))
-            .send()
-            .await
-            .map_err(StoreError::call)?;
-        let (expired, endless): (Vec<Item>, Vec<Item>) =
-            page.items.unwrap_or_default().into_iter().partition(|item| item.contains_key("expires_at"));
-        // Channels stay until they are offboarded.
-        let endless = endless.iter().filter_map(pair).filter(|(pk, _)| pk != channels::PARTITION).count();
-        Ok(Overdue {
-            expired: expired.iter().filter_map(pair).collect(),
-            endless: endless as u64,
-            next: page.last_evaluated_key.as_ref().and_then(pair),
-        })
-    }
-
-    /// Deletes items that are past their end, if they still are: one that was written anew since it was read stays.
-    pub async fn bury(&self, keys: &[(String, String)]) -> Result<(), StoreError> {
-        for some in keys.chunks(AT_ONCE) {
-            let buried = some.iter().map(async |(pk, sk)| self.table.bury(&Key::new(pk, sk)).await);
-            futures_util::future::try_join_all(buried).await?;
-        }
-        Ok(())
-    }
-
-    /// Some of the threads that have a contact in Chatwoot, and where to go on: customer, channel, contact.
-    pub async fn threads(
-        &self,
-        from: Option<(String, String)>,
-        most: usize,
-    ) -> Result<(Vec<(CustomerId, PhoneNumberId, ContactId)>, Option<(String, String)>), StoreError> {
-        let mut start = from.map(|(pk, sk)| Key::new(pk, sk).item());
-        let mut threads = Vec::new();
-        loop {
-            let page = self
-                .table
-                .client
-                .scan()
-                .table_name(&self.table.name)
-                .filter_expression("begins_with(pk, :customers) AND attribute_exists(contact)")
-                .expression_attribute_values(":customers", text("customer#"))
-                .set_exclusive_start_key(start)
-                .send()
-                .await
-                .map_err(StoreError::call)?;
-            for item in page.items.unwrap_or_default().into_iter().filter(|item| self.table.is_alive(item)) {
-                let Some((pk, sk)) = pair(&item) else { continue };
-                let ids = pk.strip_prefix("customer#").zip(sk.strip_prefix("channel#"));
-                if let (Some((customer, channel)), Some(contact)) = (ids, number(&item, "contact")) {
-                    threads.push((CustomerId::new(customer), PhoneNumberId::new(channel), ContactId(contact)));
-                }
-            }
-            start = page.last_evaluated_key;
-            if start.is_none() || threads.len() >= most {
-                return Ok((threads, start.as_ref().and_then(pair)));
-            }
-        }
-    }
-
-    /// Where a sweep goes on that did not come to its end.
-    pub async fn mark(&self, sweep: &str) -> Result<Option<(String, String)>, StoreError> {
-        let item = self.table.item(&Key::new("sweep", sweep)).await?;
-        Ok(item.and_then(|item| {
-            let at = |name: &str| Some(item.get(name)?.as_s().ok()?.clone());
-            Some((at("at_pk")?, at("at_sk")?))
-        }))
-    }
-
-    /// Sets it, or takes it away.
-    pub async fn set_mark(&self, sweep: &str, at: Option<&(String, String)>) -> Result<(), StoreError> {
-        let key = Key::new("sweep", sweep);
-        let Some((pk, sk)) = at else { return self.table.delete(&key).await };
-        let expires_at = (self.table.now() + MARKED).as_secs();
-        self.table.put(&key, &Mark { at_pk: pk, at_sk: sk, expires_at }).await
-    }
-
     /// A customer's own partition, and what the index knows.
     async fn keys_of(&self, customer: &CustomerId) -> Result<Vec<Key>, StoreError> {
         let mut keys: BTreeSet<(String, String)> =
@@ -457,6 +347,6 @@ impl Belongings {
     }
 }
 
-fn pair(item: &Item) -> Option<(String, String)> {
+pub(crate) fn pair(item: &Item) -> Option<(String, String)> {
     Some((item.get("pk")?.as_s().ok()?.clone(), item.get("sk")?.as_s().ok()?.clone()))
 }

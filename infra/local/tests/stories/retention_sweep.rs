@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use domain::{AccountId, Channel, Clock as _, Identity, PhoneNumberId, SubjectKey, WaId};
 use serde_json::{Value, json};
-use store::{Belongings, Channels, Customers, Table};
+use store::{Channels, Customers, Sweeps, Table};
 use testkit::{ACCOUNT, CHANNEL, COEXISTENCE_CHANNEL, World};
 use testkit_meta::Customer;
 
@@ -46,8 +46,8 @@ fn key() -> SubjectKey {
     SubjectKey::new("subject-key-of-the-stories".to_owned().into())
 }
 
-fn belongings(world: &World) -> Belongings {
-    Belongings::new(table(world), key())
+fn sweeps(world: &World) -> Sweeps {
+    Sweeps::new(table(world))
 }
 
 fn today(world: &World) -> String {
@@ -98,7 +98,7 @@ async fn no_more_than_so_many_are_asked_for_a_day_however_often_the_run_comes() 
     let world = World::start().await.unwrap();
     two_a_year_ago(&world).await;
     let mark = (today(&world), "499".to_owned());
-    belongings(&world).set_mark(&format!("asked#{CHANNEL}"), Some(&mark)).await.unwrap();
+    sweeps(&world).set_mark(&format!("asked#{CHANNEL}"), Some(&mark)).await.unwrap();
     let report = world.retention().await.unwrap();
     assert_eq!((report.asked, report.overdue), (1, 1));
     let again = world.retention().await.unwrap();
@@ -122,10 +122,10 @@ async fn a_sweep_goes_on_at_its_mark_and_comes_round_to_what_lies_before_it() {
     let world = World::start().await.unwrap();
     many_a_year_ago(&world, 27).await;
     let mark = ("1".to_owned(), String::new());
-    belongings(&world).set_mark(&format!("Quiet#{CHANNEL}"), Some(&mark)).await.unwrap();
+    sweeps(&world).set_mark(&format!("Quiet#{CHANNEL}"), Some(&mark)).await.unwrap();
     let report = world.retention().await.unwrap();
     assert_eq!((report.asked, report.overdue), (27, 0));
-    assert_eq!(belongings(&world).mark(&format!("Quiet#{CHANNEL}")).await.unwrap(), None);
+    assert_eq!(sweeps(&world).mark(&format!("Quiet#{CHANNEL}")).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -153,13 +153,13 @@ async fn too_many_contacts_gone_are_counted_and_the_sweep_goes_on() {
     let agent = world.chatwoot.agent("Sofía");
     let contacts = world.chatwoot.contacts();
     let mark = ("customer#".to_owned(), "channel#".to_owned());
-    belongings(&world).set_mark("contacts", Some(&mark)).await.unwrap();
+    sweeps(&world).set_mark("contacts", Some(&mark)).await.unwrap();
     for contact in contacts {
         agent.deletes_contact(contact.id).await;
     }
     let report = world.retention().await.unwrap();
     assert_eq!((report.gone, report.overdue), (0, 21));
-    assert_eq!(belongings(&world).mark("contacts").await.unwrap(), None, "it is not stuck there");
+    assert_eq!(sweeps(&world).mark("contacts").await.unwrap(), None, "it is not stuck there");
 }
 
 #[tokio::test]
@@ -288,8 +288,8 @@ async fn what_is_written_anew_between_the_look_and_the_purge_lives() {
     ana(&world).writes("hola").await.unwrap();
     world.work().await.unwrap();
     world.pass(YEAR + DAY);
-    let belongings = belongings(&world);
-    let expired = belongings.overdue(None).await.unwrap().expired;
+    let sweeps = sweeps(&world);
+    let expired = sweeps.overdue(None).await.unwrap().expired;
     ana(&world).writes("hola otra vez").await.unwrap();
     world.work().await.unwrap();
     let is = |item: &String, (pk, sk): &(String, String)| item.ends_with(&format!("pk=S({pk:?}) sk=S({sk:?})"));
@@ -299,7 +299,7 @@ async fn what_is_written_anew_between_the_look_and_the_purge_lives() {
         items.into_iter().filter(lives).filter(|item| expired.iter().any(|key| is(item, key))).collect::<Vec<_>>()
     };
     let before = written_anew(items(&world).await);
-    belongings.bury(&expired).await.unwrap();
+    sweeps.bury(&expired).await.unwrap();
     assert!(before.iter().any(|item| item.contains("alias#")), "{before:?}");
     assert_eq!(written_anew(items(&world).await), before);
 }

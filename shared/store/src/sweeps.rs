@@ -1,0 +1,135 @@
+//! The table gone through page by page, from where the last run stopped.
+
+use std::time::Duration;
+
+use domain::{ContactId, CustomerId, PhoneNumberId};
+use serde::Serialize;
+
+use crate::{
+    StoreError, Table,
+    belongings::pair,
+    channels,
+    table::{Item, Key, integer, number, text},
+};
+
+/// A sweep that has not gone on for so long begins anew.
+const MARKED: Duration = Duration::from_secs(3 * 86_400);
+
+#[derive(Serialize)]
+struct Mark<'a> {
+    at_pk: &'a str,
+    at_sk: &'a str,
+    expires_at: i64,
+}
+
+/// How many items are deleted side by side.
+const AT_ONCE: usize = 25;
+
+/// What a page of the table has that is no more to be kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overdue {
+    /// The keys of items past their end.
+    pub expired: Vec<(String, String)>,
+    /// How many items would never end. There are none but channels.
+    pub endless: u64,
+    /// Where to go on.
+    pub next: Option<(String, String)>,
+}
+
+/// The sweeps.
+#[derive(Clone, Debug)]
+pub struct Sweeps {
+    table: Table,
+}
+
+impl Sweeps {
+    /// Those over this table.
+    pub fn new(table: Table) -> Self {
+        Self { table }
+    }
+
+    /// A page of the table, as far as it is no more to be kept: TTL may be days late, and nothing may be later than that.
+    pub async fn overdue(&self, from: Option<(String, String)>) -> Result<Overdue, StoreError> {
+        let page = self
+            .table
+            .client
+            .scan()
+            .table_name(&self.table.name)
+            .filter_expression("expires_at <= :now OR attribute_not_exists(expires_at)")
+            .expression_attribute_values(":now", integer(self.table.now().as_secs()))
+            .projection_expression("pk, sk, expires_at")
+            .set_exclusive_start_key(from.map(|(pk, sk)| Key::new(pk, sk).item()))
+            .send()
+            .await
+            .map_err(StoreError::call)?;
+        let (expired, endless): (Vec<Item>, Vec<Item>) =
+            page.items.unwrap_or_default().into_iter().partition(|item| item.contains_key("expires_at"));
+        // Channels stay until they are offboarded.
+        let endless = endless.iter().filter_map(pair).filter(|(pk, _)| pk != channels::PARTITION).count();
+        Ok(Overdue {
+            expired: expired.iter().filter_map(pair).collect(),
+            endless: endless as u64,
+            next: page.last_evaluated_key.as_ref().and_then(pair),
+        })
+    }
+
+    /// Deletes items that are past their end, if they still are: one that was written anew since it was read stays.
+    pub async fn bury(&self, keys: &[(String, String)]) -> Result<(), StoreError> {
+        for some in keys.chunks(AT_ONCE) {
+            let buried = some.iter().map(async |(pk, sk)| self.table.bury(&Key::new(pk, sk)).await);
+            futures_util::future::try_join_all(buried).await?;
+        }
+        Ok(())
+    }
+
+    /// Some of the threads that have a contact in Chatwoot, and where to go on: customer, channel, contact.
+    pub async fn threads(
+        &self,
+        from: Option<(String, String)>,
+        most: usize,
+    ) -> Result<(Vec<(CustomerId, PhoneNumberId, ContactId)>, Option<(String, String)>), StoreError> {
+        let mut start = from.map(|(pk, sk)| Key::new(pk, sk).item());
+        let mut threads = Vec::new();
+        loop {
+            let page = self
+                .table
+                .client
+                .scan()
+                .table_name(&self.table.name)
+                .filter_expression("begins_with(pk, :customers) AND attribute_exists(contact)")
+                .expression_attribute_values(":customers", text("customer#"))
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .map_err(StoreError::call)?;
+            for item in page.items.unwrap_or_default().into_iter().filter(|item| self.table.is_alive(item)) {
+                let Some((pk, sk)) = pair(&item) else { continue };
+                let ids = pk.strip_prefix("customer#").zip(sk.strip_prefix("channel#"));
+                if let (Some((customer, channel)), Some(contact)) = (ids, number(&item, "contact")) {
+                    threads.push((CustomerId::new(customer), PhoneNumberId::new(channel), ContactId(contact)));
+                }
+            }
+            start = page.last_evaluated_key;
+            if start.is_none() || threads.len() >= most {
+                return Ok((threads, start.as_ref().and_then(pair)));
+            }
+        }
+    }
+
+    /// Where a sweep goes on that did not come to its end.
+    pub async fn mark(&self, sweep: &str) -> Result<Option<(String, String)>, StoreError> {
+        let item = self.table.item(&Key::new("sweep", sweep)).await?;
+        Ok(item.and_then(|item| {
+            let at = |name: &str| Some(item.get(name)?.as_s().ok()?.clone());
+            Some((at("at_pk")?, at("at_sk")?))
+        }))
+    }
+
+    /// Sets it, or takes it away.
+    pub async fn set_mark(&self, sweep: &str, at: Option<&(String, String)>) -> Result<(), StoreError> {
+        let key = Key::new("sweep", sweep);
+        let Some((pk, sk)) = at else { return self.table.delete(&key).await };
+        let expires_at = (self.table.now() + MARKED).as_secs();
+        self.table.put(&key, &Mark { at_pk: pk, at_sk: sk, expires_at }).await
+    }
+}
