@@ -14,6 +14,7 @@ mod revoke;
 mod status;
 mod upkeep;
 mod who;
+mod writing;
 
 use std::time::Duration;
 

@@ -3,67 +3,16 @@
 //! Graph knows no idempotency key. What keeps a message from going out twice is here: a part is `Sending` in the table
 //! before the call, and a part found `Sending` by somebody else is `Uncertain`, never sent again by itself.
 
+mod part;
+mod reference;
+
 use serde::{Deserialize, Serialize};
 
+pub use self::{
+    part::{Awaited, Part},
+    reference::Reference,
+};
 use crate::{Delivery, Timestamp, Wamid, template::Fault, words::Trouble};
-
-/// What a part waits for; each has its own time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Awaited {
-    /// That Meta takes it.
-    #[default]
-    Meta,
-    /// That Chatwoot gives its file out.
-    File,
-}
-
-/// The fate of one part.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
-pub enum Part {
-    /// Nothing was tried yet.
-    Planned,
-    /// The call is being made, or was made by somebody who did not live to tell.
-    Sending {
-        /// Counts the calls; stands in the reference, so that a status names the very call.
-        attempt: u32,
-        /// When an earlier call failed first, if one did.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        since: Option<Timestamp>,
-    },
-    /// Certainly not sent; will be tried again by itself.
-    Waiting {
-        /// The call that failed.
-        attempt: u32,
-        /// When it failed first.
-        since: Timestamp,
-        /// What it waits for.
-        #[serde(default)]
-        awaited: Awaited,
-    },
-    /// Meta has it.
-    Accepted {
-        /// The call that did it.
-        attempt: u32,
-        /// Meta's id.
-        wamid: Wamid,
-        /// How far it came.
-        delivery: Delivery,
-    },
-    /// Certainly not sent, and not tried again unless the agent asks.
-    Failed {
-        /// The last call; 0 if there was none.
-        attempt: u32,
-        /// Why.
-        trouble: Trouble,
-    },
-    /// It may have been sent. Settled by a status that carries our reference, or by the agent.
-    Uncertain {
-        /// The call nobody heard back from.
-        attempt: u32,
-    },
-}
 
 /// What the agent sees on the message in Chatwoot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -249,130 +198,6 @@ impl Outgoing {
     }
 }
 
-impl Part {
-    /// The number of the last call, 0 if there was none.
-    pub fn attempt(&self) -> u32 {
-        match self {
-            Self::Planned => 0,
-            Self::Sending { attempt, .. }
-            | Self::Waiting { attempt, .. }
-            | Self::Accepted { attempt, .. }
-            | Self::Failed { attempt, .. }
-            | Self::Uncertain { attempt } => *attempt,
-        }
-    }
-
-    /// Meta's id, once it has the part.
-    pub fn wamid(&self) -> Option<&Wamid> {
-        match self {
-            Self::Accepted { wamid, .. } => Some(wamid),
-            _ => None,
-        }
-    }
-
-    /// When sending it failed first, if it did and is being tried again.
-    pub fn waiting_since(&self) -> Option<Timestamp> {
-        match self {
-            Self::Waiting { since, .. } => Some(*since),
-            Self::Sending { since, .. } => *since,
-            _ => None,
-        }
-    }
-
-    /// Since when it has waited for its file alone.
-    pub fn without_file_since(&self) -> Option<Timestamp> {
-        match self {
-            Self::Waiting { since, awaited: Awaited::File, .. } => Some(*since),
-            _ => None,
-        }
-    }
-
-    /// A status of call number `attempt` arrived for this part, naming `wamid`.
-    ///
-    /// It proves that Meta has the part, whatever we believed. The failure of a call that was or is being repeated, and any news
-    /// of a call whose successor Meta has, changes nothing; but what reached the customer did, even by a call before the one
-    /// that failed.
-    #[must_use]
-    pub fn reported(&self, attempt: Option<u32>, wamid: &Wamid, reported: Delivery) -> Self {
-        let failed = matches!(reported, Delivery::Failed { .. });
-        match self {
-            Self::Accepted { attempt: current, wamid: known, delivery } if known == wamid => {
-                Self::Accepted { attempt: *current, wamid: known.clone(), delivery: delivery.merge(reported) }
-            }
-            Self::Accepted { delivery: Delivery::Failed { .. }, .. } if !failed => self.taken(attempt, wamid, reported),
-            Self::Accepted { .. } => self.clone(),
-            Self::Planned | Self::Waiting { .. } if failed => self.clone(),
-            Self::Sending { .. } | Self::Uncertain { .. } | Self::Failed { .. }
-                if failed && attempt.is_some_and(|of| of < self.attempt()) =>
-            {
-                self.clone()
-            }
-            _ => self.taken(attempt, wamid, reported),
-        }
-    }
-
-    fn taken(&self, attempt: Option<u32>, wamid: &Wamid, reported: Delivery) -> Self {
-        Self::Accepted {
-            attempt: attempt.unwrap_or_default().max(self.attempt()),
-            wamid: wamid.clone(),
-            delivery: Delivery::Accepted.merge(reported),
-        }
-    }
-
-    fn trouble(&self) -> Option<Trouble> {
-        match self {
-            Self::Failed { trouble, .. } => Some(*trouble),
-            Self::Uncertain { .. } => Some(Trouble::Unconfirmed),
-            Self::Accepted { delivery: Delivery::Failed { code }, .. } => Some(Trouble::Refused { code: *code }),
-            Self::Planned | Self::Sending { .. } | Self::Waiting { .. } | Self::Accepted { .. } => None,
-        }
-    }
-
-    fn mark(&self) -> Mark {
-        match self {
-            Self::Accepted { delivery: Delivery::Delivered, .. } => Mark::Delivered,
-            Self::Accepted { delivery: Delivery::Read | Delivery::Played, .. } => Mark::Read,
-            _ => Mark::Sent,
-        }
-    }
-}
-
-/// What we write into `biz_opaque_callback_data`: Meta echoes it in every status of the message, and so names a call
-/// whose answer we never saw.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reference {
-    /// The Chatwoot account.
-    pub account: crate::AccountId,
-    /// The conversation in it.
-    pub conversation: crate::ConversationId,
-    /// The agent's message.
-    pub message: crate::MessageId,
-    /// The part of it, from 0.
-    pub part: usize,
-    /// The call for that part, from 1.
-    pub attempt: u32,
-}
-
-impl Reference {
-    /// As text; at most 512 characters are allowed.
-    pub fn compose(&self) -> String {
-        format!("lm1:{}:{}:{}:{}:{}", self.account, self.conversation, self.message, self.part, self.attempt)
-    }
-
-    /// Reads one of ours; anything else is somebody else's.
-    pub fn parse(text: &str) -> Option<Self> {
-        let mut fields = text.strip_prefix("lm1:")?.split(':');
-        let reference = Self {
-            account: crate::AccountId(fields.next()?.parse().ok()?),
-            conversation: crate::ConversationId(fields.next()?.parse().ok()?),
-            message: crate::MessageId(fields.next()?.parse().ok()?),
-            part: fields.next()?.parse().ok()?,
-            attempt: fields.next()?.parse().ok()?,
-        };
-        fields.next().is_none().then_some(reference)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -470,19 +295,5 @@ mod tests {
         let failed = accepted("new", Delivery::Failed { code: 131_026 });
         assert_eq!(failed.reported(Some(1), &Wamid::new("old"), Delivery::Delivered).mark(), Mark::Delivered);
         assert_eq!(failed.reported(Some(1), &Wamid::new("old"), Delivery::Failed { code: 1 }), failed);
-    }
-
-    #[test]
-    fn a_reference_reads_back_and_others_are_not_ours() {
-        let reference = Reference {
-            account: crate::AccountId(3),
-            conversation: crate::ConversationId(482),
-            message: crate::MessageId(90_210),
-            part: 1,
-            attempt: 2,
-        };
-        assert_eq!(Reference::parse(&reference.compose()), Some(reference));
-        assert_eq!(Reference::parse("cw:acct=1;msg=88412"), None);
-        assert_eq!(Reference::parse("lm1:3:482:90210:1:2:9"), None);
     }
 }

@@ -1,0 +1,297 @@
+//! How a message is written into its conversation: words, file or a line in its place, and how it is found there again.
+
+use std::time::Duration;
+
+use bridge::BridgeError;
+use chatwoot::{
+    Attachment, Chatwoot, ChatwootError, NewMessage,
+    listing::Listed,
+    render::{self, Rendered},
+};
+use domain::{
+    Author, Channel, ConversationId, CustomerId, Message, MessageId, Timestamp, Wamid, message::Media, vcard,
+    words::Line,
+};
+use queue::Record;
+use serde_json::json;
+use store::{FIRST_GAP, Link, MissingFile, is_at_meta};
+use tokio::time::Instant;
+use whatsapp::graph::file_timeout;
+
+use crate::{Before, Forward, upkeep};
+
+/// A file that fails as fast as this is asked for a second time before a line stands for it.
+const AT_ONCE: Duration = Duration::from_secs(5);
+
+/// How often the work on a message may end without a word before it goes without its file.
+const CRASHES_WITH_FILE: i64 = 3;
+
+/// How often a file may break off on its way into Chatwoot, or be refused there, before the agent gets the message without it.
+const REFUSED: i64 = 3;
+
+/// A type longer than this is none.
+const LONGEST_TYPE: usize = 100;
+
+/// A message cannot have been written before its task was; this much is for the clocks.
+const CLOCKS: Duration = Duration::from_secs(600);
+
+/// A message that stands in Chatwoot.
+pub(crate) struct Written {
+    pub(crate) id: MessageId,
+    /// When an earlier attempt wrote it.
+    pub(crate) stood_since: Option<Timestamp>,
+    /// The file for which only a line stands, and which is still to come.
+    pub(crate) missing: Option<Media>,
+}
+
+impl Written {
+    fn now(id: MessageId, missing: Option<Media>) -> Self {
+        Self { id, stood_since: None, missing }
+    }
+}
+
+/// What came of a message's file.
+enum Filed {
+    /// It stands in Chatwoot, in this message.
+    There(MessageId),
+    /// Meta did not give it out whole. Certainly nothing stands in Chatwoot.
+    NotFetched,
+    /// Chatwoot did not take it. A line has to stand for it.
+    NotTaken(Line),
+}
+
+impl Forward {
+    #[expect(clippy::too_many_arguments, reason = "all that a message is written with")]
+    pub(crate) async fn write(
+        &self,
+        record: &Record,
+        message: &Message,
+        channel: &Channel,
+        customer: &CustomerId,
+        chatwoot: &Chatwoot,
+        conversation: ConversationId,
+        before: &Before,
+    ) -> Result<Written, BridgeError> {
+        let source = source_id(message);
+        let mut rendered = render::render(message, self.clients.locale);
+        if before.perhaps_done
+            && let Some(found) = self.written(record, message, chatwoot, conversation).await?
+        {
+            let is_missing = found.files().is_empty() && !found.is_deleted() && !render::is_new_caption(message);
+            let missing = rendered.file.filter(|_| is_missing && self.may_come(message));
+            return Ok(Written { id: found.id, stood_since: found.created_at(), missing: missing.cloned() });
+        }
+        let quoted = self.quoted(rendered.quote, conversation).await?;
+        if quoted.is_some() && render::is_new_caption(message) {
+            // The file stands in the message it quotes.
+            rendered.file = None;
+        }
+        let lost_quote = rendered.quote.is_some() && quoted.is_none();
+        let text = |text: &str| {
+            if lost_quote { render::with_lost_quote(message, text, self.clients.locale) } else { text.to_owned() }
+        };
+        let new = |content| NewMessage {
+            content,
+            incoming: message.author == Author::Customer && !rendered.note,
+            private: rendered.note,
+            source_id: Some(&source),
+            attributes: attributes(message, &rendered, quoted),
+            ..NewMessage::default()
+        };
+        let content = text(&rendered.text);
+        let Some(file) = rendered.file else {
+            let id = self.write_words(before, chatwoot, conversation, &rendered, &new, &content).await?;
+            return Ok(Written::now(id, None));
+        };
+        // Written down before it is fetched, so that it is found at Meta whatever becomes of this.
+        self.clients.media.received(customer, &channel.phone_number_id, &file.id).await?;
+        let filed = if before.crashes < CRASHES_WITH_FILE && before.refusals < REFUSED {
+            let began = Instant::now();
+            match self.write_file(file, channel, chatwoot, conversation, new(&content)).await? {
+                Filed::NotFetched if began.elapsed() < AT_ONCE => {
+                    self.write_file(file, channel, chatwoot, conversation, new(&content)).await?
+                }
+                filed => filed,
+            }
+        } else {
+            Filed::NotTaken(Line::MediaLater(file.kind))
+        };
+        let line = match filed {
+            Filed::There(id) => return Ok(Written::now(id, None)),
+            Filed::NotFetched => Line::MediaLater(file.kind),
+            Filed::NotTaken(line) => line,
+        };
+        // What is too large for Chatwoot cannot come later.
+        let later = self.may_come(message) && !matches!(line, Line::MediaTooLarge(_));
+        let line = if later { line } else { last_word(line) };
+        let content = text(&render::instead_of_file(&rendered, line, self.clients.locale));
+        let id = chatwoot.create_message(conversation, new(&content)).await?;
+        Ok(Written::now(id, later.then(|| file.clone())))
+    }
+
+    /// Whether a file that is missing may still come: Meta has it, and the message has an id under which it could be kept.
+    fn may_come(&self, message: &Message) -> bool {
+        message.id.is_some() && is_at_meta(message.sent_at, self.clients.clock.now())
+    }
+
+    /// A message without a file of the customer's; its cards may be one of ours.
+    async fn write_words<'n>(
+        &self,
+        before: &Before,
+        chatwoot: &Chatwoot,
+        conversation: ConversationId,
+        rendered: &Rendered<'_>,
+        new: &impl Fn(&'n str) -> NewMessage<'n>,
+        content: &'n str,
+    ) -> Result<MessageId, BridgeError> {
+        if !rendered.cards.is_empty() && before.refusals < REFUSED {
+            let file = NewMessage { attachment: Some(card_file(rendered)), ..new(content) };
+            match chatwoot.create_message(conversation, file).await {
+                // The cards are in the text as well.
+                Err(ChatwootError::Refused(413)) => {}
+                made => return Ok(made?),
+            }
+        }
+        Ok(chatwoot.create_message(conversation, new(content)).await?)
+    }
+
+    /// The message in a conversation, if an earlier attempt wrote it there.
+    pub(crate) async fn written(
+        &self,
+        record: &Record,
+        message: &Message,
+        chatwoot: &Chatwoot,
+        conversation: ConversationId,
+    ) -> Result<Option<Listed>, BridgeError> {
+        self.listed(record, message, chatwoot, conversation, &source_id(message)).await
+    }
+
+    pub(crate) async fn listed(
+        &self,
+        record: &Record,
+        message: &Message,
+        chatwoot: &Chatwoot,
+        conversation: ConversationId,
+        source: &str,
+    ) -> Result<Option<Listed>, BridgeError> {
+        // The first attempt may be older than this task: a repeat of Meta's, or put back from the dead letters.
+        let since = record.sent_at.min(message.sent_at) - CLOCKS;
+        let listed = chatwoot.messages(conversation, None, since).await?;
+        Ok(listed.into_iter().find(|listed| listed.source_id.as_deref() == Some(source)))
+    }
+
+    /// The message with its file, or what the agent reads instead. Meta's trouble with a file never holds its message up.
+    async fn write_file(
+        &self,
+        file: &Media,
+        channel: &Channel,
+        chatwoot: &Chatwoot,
+        conversation: ConversationId,
+        mut new: NewMessage<'_>,
+    ) -> Result<Filed, BridgeError> {
+        let fetched = match self.fetch(channel, file).await {
+            Ok(fetched) => fetched,
+            Err(BridgeError::Graph(error)) => {
+                tracing::warn!(%error, "a customer's file cannot be fetched");
+                return Ok(Filed::NotFetched);
+            }
+            Err(error) => return Err(error),
+        };
+        new.attachment = Some(fetched.attachment);
+        let error = match chatwoot.create_message(conversation, new).await {
+            Ok(id) => return Ok(Filed::There(id)),
+            Err(error) => error,
+        };
+        let filed = match error {
+            _ if fetched.broken.is_set() => Filed::NotFetched,
+            // Too large for the proxy before Chatwoot.
+            ChatwootError::Refused(413) => Filed::NotTaken(Line::MediaTooLarge(file.kind)),
+            // Not to Chatwoot's liking, or it takes nothing just now; then the line in words fails as well.
+            ChatwootError::Refused(_) => Filed::NotTaken(Line::MediaRefused(file.kind)),
+            // It may have been written all the same: only the next attempt, which looks first, may do anything about it. It is
+            // counted as a refusal, since something on the way may cut large uploads off.
+            ChatwootError::NoAnswer(source) => return Err(ChatwootError::CutOff(source).into()),
+            // So is what goes wrong inside of Chatwoot with this file (§3.1: it also ends what takes 15 s), if it is well else.
+            ChatwootError::Unwell(500..) if chatwoot.party(conversation).await.is_ok() => {
+                return Err(ChatwootError::CutOff(None).into());
+            }
+            error => return Err(error.into()),
+        };
+        tracing::warn!("a customer's file does not get through");
+        Ok(filed)
+    }
+
+    /// The Chatwoot message a quote points to, if it stands in this conversation.
+    async fn quoted(
+        &self,
+        quote: Option<&Wamid>,
+        conversation: ConversationId,
+    ) -> Result<Option<MessageId>, BridgeError> {
+        let Some(wamid) = quote else { return Ok(None) };
+        let link = self.clients.links.get(wamid).await?;
+        Ok(link.filter(|link| link.conversation == conversation).map(|link| link.message))
+    }
+
+    /// What is kept of a file that is still to come.
+    pub(crate) fn missing(&self, record: &Record, message: &Message, link: &Link, file: &Media) -> MissingFile {
+        let now = self.clients.clock.now();
+        MissingFile {
+            number: message.channel.clone(),
+            item: message.item.clone(),
+            wamid: link.wamid.clone(),
+            customer: link.customer.clone(),
+            account: link.account,
+            conversation: link.conversation,
+            placeholder: link.message,
+            author: message.author,
+            group: record.group.clone(),
+            media: file.id.clone(),
+            kind: file.kind,
+            mime_type: file.mime_type.clone().filter(|mime_type| mime_type.len() <= LONGEST_TYPE),
+            sent_at: message.sent_at.min(now),
+            tries: 1,
+            next_at: now + FIRST_GAP,
+        }
+    }
+}
+
+/// What a line says when there is no later.
+fn last_word(line: Line) -> Line {
+    match line {
+        Line::MediaLater(kind) => Line::MediaMissing(kind),
+        Line::MediaRefused(kind) => Line::MediaNotTaken(kind),
+        other => other,
+    }
+}
+
+/// Under which id Chatwoot keeps it: Meta's, or our own for what Meta gives none.
+fn source_id(message: &Message) -> String {
+    message.id.as_ref().map_or_else(|| format!("lmotos:{}", message.item), |id| id.as_str().to_owned())
+}
+
+fn attributes(message: &Message, rendered: &Rendered<'_>, quoted: Option<MessageId>) -> serde_json::Value {
+    let mut attributes = serde_json::Map::new();
+    attributes.insert("external_created_at".to_owned(), json!(Timestamp::as_secs(message.sent_at)));
+    if let Some(quoted) = quoted {
+        attributes.insert("in_reply_to".to_owned(), json!(quoted));
+    }
+    if let Some(referral) = &message.referral {
+        attributes.insert("referral".to_owned(), upkeep::mark(referral));
+    }
+    if message.author == Author::Business && !rendered.note {
+        attributes.insert("external_echo".to_owned(), json!(true));
+    }
+    attributes.into()
+}
+
+fn card_file(rendered: &Rendered<'_>) -> Attachment {
+    let file = vcard::compose(rendered.cards);
+    let size = file.len() as u64;
+    Attachment {
+        filename: vcard::file_name(rendered.cards),
+        mime_type: "text/vcard".to_owned(),
+        size: Some(size),
+        body: file.into(),
+        limit: file_timeout(size),
+    }
+}
