@@ -113,11 +113,11 @@ pub(crate) async fn retention(stack: &Stack, chatwoot_url: &str, yes: bool) -> a
     Ok(Told::new(serde_json::to_value(&report)?, words.join("\n")))
 }
 
-/// The last two characters of something personal, and how long it is.
+/// Something personal without all but its last two characters, and without those as well where they are a good part of it.
 fn masked(value: &str) -> String {
     let length = value.chars().count();
-    let tail: String = value.chars().skip(length.saturating_sub(2)).collect();
-    format!("{}{tail}", "•".repeat(length.saturating_sub(2)))
+    let shown = if length < 7 { 0 } else { 2 };
+    value.chars().enumerate().map(|(at, letter)| if at + shown < length { '•' } else { letter }).collect()
 }
 
 #[cfg(test)]
@@ -127,6 +127,6 @@ mod tests {
     #[test]
     fn what_is_personal_is_masked() {
         assert_eq!(masked("+5215555550123"), "••••••••••••23");
-        assert_eq!(masked("ñ"), "ñ");
+        assert_eq!(masked("ñandú"), "•••••");
     }
 }
