@@ -265,9 +265,14 @@ impl Customer {
         self.phone().into_iter().filter(own).map(|bubble| bubble.text).collect()
     }
 
+    /// What of it the business sent.
+    pub fn received(&self) -> Vec<Bubble> {
+        self.phone().into_iter().filter(|bubble| bubble.from_business).collect()
+    }
+
     /// The texts the business sent, as the phone shows them.
     pub fn heard(&self) -> Vec<String> {
-        self.phone().into_iter().filter(|bubble| bubble.from_business).map(|bubble| bubble.text).collect()
+        self.received().into_iter().map(|bubble| bubble.text).collect()
     }
 
     pub(crate) async fn hears_from_the_phone_app(&self, text: &str) -> anyhow::Result<String> {

@@ -115,7 +115,7 @@ async fn an_agent_answers(stage: &Stage, customer: &Customer, name: &str) {
     stage.meta.faults().add(fault("POST", "/media", envelope(400, 131_053)));
     agent.sends_files(conversation, None, vec![file]).await;
     stage.hurry().await;
-    for bubble in customer.phone().into_iter().filter(|bubble| bubble.from_business) {
+    for bubble in customer.received() {
         customer.status(&bubble.wamid, "failed", Some(json!([{ "code": 131_026, "title": "ErrorCanario" }]))).await;
         customer.status(&bubble.wamid, "read", None).await;
     }

@@ -48,7 +48,7 @@ async fn acquaint(sides: &Sides, runner: &Runner, customer: &Customer, name: &st
     agent.replies(conversation, words).await;
     agent.sends_files(conversation, Some(words), vec![(file, "application/pdf".to_owned(), words.into())]).await;
     settle(sides, runner).await;
-    for bubble in customer.phone().into_iter().filter(|bubble| bubble.from_business) {
+    for bubble in customer.received() {
         customer.status(&bubble.wamid, "read", None).await;
     }
     settle(sides, runner).await;

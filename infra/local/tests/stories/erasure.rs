@@ -91,7 +91,7 @@ async fn acquaint(world: &World, customer: &Customer, name: &str) {
     agent.replies(conversation, "buenas").await;
     agent.sends_files(conversation, None, vec![file("a.pdf", "application/pdf", b"pdf")]).await;
     world.work().await.unwrap();
-    for bubble in customer.phone().into_iter().filter(|bubble| bubble.from_business) {
+    for bubble in customer.received() {
         customer.status(&bubble.wamid, "read", None).await;
     }
     world.work().await.unwrap();

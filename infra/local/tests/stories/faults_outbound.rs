@@ -87,7 +87,7 @@ async fn whatever_chatwoot_does_while_a_file_is_read_it_goes_out_whole_and_once_
             let message = shop.sofia.sends_files(shop.conversation, None, files).await;
             shop.world.work().await.unwrap();
             shop.waits(5).await;
-            let got: Vec<_> = shop.ana.phone().into_iter().skip(1).map(|bubble| bubble.bytes.unwrap()).collect();
+            let got: Vec<_> = shop.ana.received().into_iter().map(|bubble| bubble.bytes.unwrap()).collect();
             match shop.mark(message).as_str() {
                 "sent" => assert_eq!(got, [&b"%PDF"[..]], "{path} {effect:?}"),
                 words => {

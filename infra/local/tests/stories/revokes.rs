@@ -93,7 +93,7 @@ async fn what_the_shop_deletes_on_its_phone_is_deleted_unless_more_of_it_stands(
     agent.replies(conversation, "32,000").await;
     agent.sends_files(conversation, None, vec![file("a.pdf", PDF, b"a"), file("b.pdf", PDF, b"b")]).await;
     world.work().await.unwrap();
-    let sent: Vec<_> = ana(&world).phone().into_iter().filter(|bubble| bubble.from_business).collect();
+    let sent: Vec<_> = ana(&world).received();
     for (at, bubble) in [&sent[0], &sent[2]].into_iter().enumerate() {
         let item = json!({"from": "525555550100", "to": "5215555550123", "id": format!("wamid.r{at}"), "timestamp": "1795190400",
             "type": "revoke", "revoke": {"original_message_id": bubble.wamid}});

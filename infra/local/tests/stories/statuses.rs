@@ -169,7 +169,7 @@ async fn a_message_of_several_parts_is_as_far_as_its_slowest() {
     let files = vec![file("a.pdf"), file("b.pdf"), file("c.pdf")];
     let id = sofia.sends_files(conversation, None, files).await;
     world.work().await.unwrap();
-    let parts: Vec<_> = ana.phone().into_iter().filter(|bubble| bubble.from_business).map(|b| b.wamid).collect();
+    let parts: Vec<_> = ana.received().into_iter().map(|b| b.wamid).collect();
     assert_eq!(parts.len(), 3);
     let steps = [
         (2, "read", "sent"),
