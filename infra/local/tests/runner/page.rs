@@ -119,18 +119,27 @@ fn find(name: &str) -> Option<String> {
     env::split_paths(&path).map(|folder| folder.join(name)).find(|path| path.is_file())?.to_str().map(str::to_owned)
 }
 
+/// A driver that listens, what it says, and where. It looks for a port before it takes it, and two that start at once may find the
+/// same; the later one ends and is started anew.
+fn drive(program: &str) -> (Child, impl Iterator<Item = std::io::Result<String>> + Send + use<>, String) {
+    for _ in 0..5 {
+        let mut driver =
+            Command::new(program).arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+        let said =
+            lines.find_map(|line| line.unwrap().split_once("successfully on port ").map(|(_, port)| port.to_owned()));
+        if let Some(port) = said {
+            return (driver, lines, port.trim_end_matches('.').to_owned());
+        }
+        driver.wait().unwrap();
+    }
+    panic!("no driver starts");
+}
+
 impl Browser {
     fn start(driver: &str, chromium: &str) -> Self {
         let profile = tempfile::tempdir().unwrap();
-        let mut driver =
-            Command::new(driver).arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
-        let port = loop {
-            let line = lines.next().unwrap().unwrap();
-            if let Some((_, port)) = line.split_once("successfully on port ") {
-                break port.trim_end_matches('.').to_owned();
-            }
-        };
+        let (driver, lines, port) = drive(driver);
         // The driver stops when nobody reads what it says.
         std::thread::spawn(move || lines.for_each(drop));
         let arguments = [
