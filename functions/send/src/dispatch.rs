@@ -101,8 +101,12 @@ impl Send {
         let Some(at) = entry.outgoing.next_part() else { return Ok(()) };
         tracing::error!("a message that stops the function each time is given up");
         self.metrics.count(Metric::Poisoned);
-        let attempt = entry.outgoing.parts[at].attempt();
-        self.put(entry, at, Part::Failed { attempt, trouble: Trouble::Unworkable }).await
+        let given_up = match entry.outgoing.parts[at] {
+            // It died with the call in hand.
+            Part::Sending { attempt, .. } => Part::Uncertain { attempt },
+            ref part => Part::Failed { attempt: part.attempt(), trouble: Trouble::Unworkable },
+        };
+        self.put(entry, at, given_up).await
     }
 
     /// Tells the agent what became of a message. A status may come in while that is being told; then there is more to tell.
@@ -154,7 +158,7 @@ impl Send {
         if with.until.saturating_duration_since(Instant::now()) < least_left(piece) {
             return Ok(Looked::OutOfTime);
         }
-        if let Some(after) = self.pace(with, turn).await? {
+        if let Some(after) = self.pace(turn) {
             return Ok(Looked::Soon { after });
         }
         let mut token = self.clients.token(with.channel).await?;
@@ -180,15 +184,17 @@ impl Send {
                 return Ok(Looked::UpToDate);
             }
         };
-        if let (Piece::File { id, .. }, Some(customer)) = (&piece, with.customer) {
-            // So that it is found at Meta when the customer wants to be forgotten.
-            self.clients.media.uploaded(customer, &with.channel.phone_number_id, id).await?;
+        if let Piece::File { id, .. } = &piece {
+            self.note_upload(with, id).await?;
         }
-        // A file takes its time.
+        // A file takes its time: what follows is asked as late as can be.
         if let Some(trouble) = refusal(with, &part, None, &entry.outgoing, self.clients.clock.now()) {
             self.put(entry, at, fail(trouble)).await?;
             self.waited_in_vain(with, turn).await?;
             return Ok(Looked::UpToDate);
+        }
+        if let Some(after) = self.place(with).await? {
+            return Ok(Looked::Soon { after });
         }
         let attempt = part.attempt() + 1;
         let Some(body) = body(with, entry, at, attempt, &piece) else {

@@ -32,6 +32,9 @@ use tokio::time::Instant;
 /// How often Chatwoot may refuse what a look asks of it before the hint is let go; `reconcile` gives new ones.
 const REFUSALS: u32 = 12;
 
+/// How long at the least: receives may have been spent on waiting for one's turn.
+const REFUSED_FOR: Duration = Duration::from_secs(1800);
+
 /// How long a template's hint stays out of the way while its number cannot send: the hint that tells of the end stands behind it.
 const HELD: Duration = Duration::from_secs(300);
 
@@ -249,14 +252,14 @@ impl Send {
         };
         let verdict = match looked {
             Ok(Looked::Held) if needed.as_ref().is_some_and(|needed| !needed.is_empty()) => {
-                Verdict::Retry { after: Some(backoff(first.receives, &first.id).min(HELD)) }
+                Verdict::Retry { after: Some(self.pause(first).min(HELD)) }
             }
             Ok(Looked::UpToDate | Looked::Held) => Verdict::Done,
             Ok(Looked::OutOfTime) => Verdict::Retry { after: Some(Duration::ZERO) },
             Ok(Looked::Soon { after }) => Verdict::Retry { after: Some(after) },
             Ok(Looked::Waits { after, at_most }) => {
                 // What Meta asks for is the least; a limit that lasts is not asked again at that pace for hours.
-                let pace = after.unwrap_or_default().max(backoff(first.receives, &first.id));
+                let pace = after.unwrap_or_default().max(self.pause(first));
                 Verdict::Retry { after: Some(at_most.map_or(pace, |most| pace.min(most))) }
             }
             Err(error) => self.failed(first, &task.hint, &error).await,
@@ -279,17 +282,25 @@ impl Send {
         parsed.iter().zip(&records).enumerate().map(of).collect()
     }
 
+    /// How long to wait before the next try: twice as long each time. Waiting for one's turn counts as a receive, too, so that a hint
+    /// never waits longer than it is old.
+    fn pause(&self, record: &Record) -> Duration {
+        let age = self.clients.clock.now().since(record.sent_at);
+        backoff(record.receives, &record.id).min(age.max(Duration::from_secs(1)))
+    }
+
     /// A hint is never worth a dead letter: the conversation is watched, and gets new ones for a day.
     async fn failed(&self, record: &Record, hint: &Hint, error: &BridgeError) -> Verdict {
-        let pace = backoff(record.receives, &record.id);
+        let pace = self.pause(record);
+        let refused_for = self.clients.clock.now().since(record.sent_at);
         match error.class() {
             Class::Transient { after } => {
                 tracing::warn!(%error, receives = record.receives, "a conversation has to wait");
                 Verdict::Retry { after: Some(after.unwrap_or_default().max(pace)) }
             }
-            Class::Permanent | Class::Uncertain if record.receives < REFUSALS => {
+            Class::Permanent | Class::Uncertain if record.receives < REFUSALS || refused_for < REFUSED_FOR => {
                 tracing::warn!(%error, receives = record.receives, "Chatwoot refuses; the conversation has to wait");
-                Verdict::Retry { after: None }
+                Verdict::Retry { after: Some(pace) }
             }
             Class::Permanent | Class::Uncertain => {
                 if let Err(error) = self.clients.rounds.watch(&hint.channel, hint.account, hint.conversation).await {

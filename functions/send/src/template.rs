@@ -10,14 +10,14 @@ use std::{
 use bridge::BridgeError;
 use chatwoot::{ChatwootError, listing::Listed};
 use domain::{
-    Channel, Class, Classify as _, MessageId, Timestamp,
+    Channel, Class, Classify as _, MediaId, MessageId, Timestamp,
     message::MediaKind,
     outgoing::Nature,
     template::{Category, Fault, Filled, FilledHeader, Picked, Template},
     words::Trouble,
 };
 use secrecy::SecretString;
-use store::Entry;
+use store::{Entry, StoreError};
 use whatsapp::{
     GraphError,
     compose::Piece,
@@ -27,7 +27,7 @@ use whatsapp::{
 use crate::{
     Send, Task,
     dispatch::With,
-    upload::{NotUploaded, upload_as},
+    upload::{NotUploaded, upload_address},
 };
 
 /// How long a template is used as Meta described it.
@@ -249,12 +249,22 @@ impl Send {
             let public = url.starts_with("https://") || url.starts_with("http://");
             return if public { Ok(Some(File::Linked { url: url.clone(), name })) } else { Err(wrong) };
         }
-        match upload_as(&self.clients, with.chatwoot, with.channel, token, url).await? {
-            Piece::File { kind: found, id, filename, .. } if found == *kind || *kind == MediaKind::Document => {
-                Ok(Some(File::Uploaded { id, name: name.clone().or(filename) }))
-            }
-            _ => Err(wrong),
+        let uploaded = upload_address(&self.clients, with.chatwoot, with.channel, token, url).await?;
+        let Piece::File { kind: found, id, filename, .. } = uploaded else { return Err(wrong) };
+        self.note_upload(with, &id).await.map_err(|error| {
+            tracing::warn!(%error, "an upload could not be noted; the template waits");
+            NotUploaded::NotNow { after: None }
+        })?;
+        if found != *kind && *kind != MediaKind::Document {
+            return Err(wrong);
         }
+        Ok(Some(File::Uploaded { id, name: name.clone().or(filename) }))
+    }
+
+    /// So that a file is found at Meta when the customer wants to be forgotten.
+    pub(crate) async fn note_upload(&self, with: &With<'_>, id: &MediaId) -> Result<(), StoreError> {
+        let Some(customer) = with.customer else { return Ok(()) };
+        self.clients.media.uploaded(customer, &with.channel.phone_number_id, id).await
     }
 }
 

@@ -45,17 +45,23 @@ impl Turn {
 }
 
 impl Send {
-    /// How long the next message has to wait for its place: at first in what this person may get, then in what the number may
-    /// send.
-    pub(crate) async fn pace(&self, with: &With<'_>, turn: &Turn) -> Result<Option<Duration>, BridgeError> {
-        let mut wait = turn.pair.wait(self.clients.clock.now());
+    /// How long the next message has to wait for its place in what this person may get.
+    pub(crate) fn pace(&self, turn: &Turn) -> Option<Duration> {
+        let wait = turn.pair.wait(self.clients.clock.now());
+        self.paced(wait)
+    }
+
+    /// How long it has to wait for its place in what the number may send. A place that is given is taken.
+    pub(crate) async fn place(&self, with: &With<'_>) -> Result<Option<Duration>, BridgeError> {
+        let wait = self.clients.paces.wait(&with.channel.phone_number_id, with.channel.mode.per_second()).await?;
+        Ok(self.paced(wait))
+    }
+
+    fn paced(&self, wait: Duration) -> Option<Duration> {
         if wait.is_zero() {
-            wait = self.clients.paces.wait(&with.channel.phone_number_id, with.channel.mode.per_second()).await?;
-        }
-        if wait.is_zero() {
-            return Ok(None);
+            return None;
         }
         self.metrics.count(Metric::Paced);
-        Ok(Some(wait))
+        Some(wait)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -15,6 +15,7 @@ use domain::{Channel, Class, Classify as _, message::MediaKind, vcard, words::Tr
 use futures_util::{StreamExt as _, TryStreamExt as _, stream, stream::BoxStream};
 use reqwest::{Body, header};
 use secrecy::SecretString;
+use tokio::sync::Semaphore;
 use whatsapp::{
     compose::{CARDS, Piece},
     graph::{Upload, file_timeout},
@@ -22,6 +23,9 @@ use whatsapp::{
 };
 
 use crate::voice;
+
+/// One recording is coded at a time: several would take the processor and the memory from one another until none is done in time.
+static CODING: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(1)));
 
 /// The largest file that is read as cards of people; a photo in it makes it larger, and a document.
 const CARD_FILE: u64 = 64 * 1024;
@@ -121,7 +125,7 @@ pub(crate) async fn upload(
 }
 
 /// The same with a file that belongs to no message.
-pub(crate) async fn upload_as(
+pub(crate) async fn upload_address(
     clients: &Clients,
     chatwoot: &Chatwoot,
     channel: &Channel,
@@ -227,12 +231,18 @@ async fn post(
 
 /// A recording as a voice note; as it is, if it cannot be made one.
 async fn spoken(opened: Opened) -> Result<Opened, NotUploaded> {
+    // Kept until the work is over, also where nobody waits for it any more.
+    let turn = CODING.clone().acquire_owned().await;
     let name = opened.name.clone();
     let mime_type = opened.mime_type.clone();
     let mp3 = whole(opened.bytes).await?;
     let coded = mp3.clone();
     // It takes the processor for seconds, and other conversations go on meanwhile.
-    let note = tokio::task::spawn_blocking(move || voice::note(&coded)).await.ok().flatten();
+    let coding = move || {
+        let _turn = turn;
+        voice::note(&coded)
+    };
+    let note = tokio::task::spawn_blocking(coding).await.ok().flatten();
     if let Some(note) = note {
         return Ok(in_hand(name.replace(".mp3", ".ogg"), "audio/ogg".to_owned(), note.into()));
     }

@@ -245,3 +245,32 @@ async fn what_kills_send_every_time_fails_in_words_and_its_conversation_goes_on(
     assert!(stands(bad).external_error.as_deref().unwrap_or_default().contains("no pudo procesar"), "{messages:?}");
     assert_ne!(stands(good).status, "failed");
 }
+
+#[tokio::test]
+async fn what_is_given_up_with_its_call_in_hand_is_unconfirmed_and_not_failed() {
+    let mut in_hand = 0;
+    for n in (30..90).step_by(3) {
+        let world = World::start().await.unwrap();
+        let (customer, name) = nth(&world, n);
+        customer.writes("hola").await.unwrap();
+        world.work().await.unwrap();
+        let conversation = world.conversation(&name).unwrap();
+        let files = vec![file("moto.png", "image/png", PICTURE)];
+        let message = world.chatwoot.agent("Sofía").sends_files(conversation, None, files).await;
+        world.calm().await;
+        for awaits in [24, 24, 24, n] {
+            world.send_killed(awaits).await.unwrap();
+            world.pass(HIDDEN);
+        }
+        let heard = customer.received().len();
+        for _ in 0..3 {
+            world.later(HIDDEN).await.unwrap();
+        }
+        let mark = world.chatwoot.messages(conversation).into_iter().find(|one| one.id == message).unwrap();
+        assert_eq!(customer.received().len(), heard, "{n}: nothing is sent by itself again");
+        let words = mark.external_error.unwrap_or_default();
+        assert!(heard == 0 || mark.status != "failed" || words.starts_with(UNCONFIRMED), "{n}: {words}");
+        in_hand += usize::from(words.starts_with(UNCONFIRMED));
+    }
+    assert!(in_hand > 0, "none died in its call");
+}

@@ -9,7 +9,8 @@ use crate::{
     cast::{HOUR, MINUTE, always, ana_wrote, answer, berta, goes_by},
     erasure::{done, is_done, items, operator_asks, state, two_customers},
     identity::answers,
-    shop::refuses,
+    shop::{Shop, file, refuses},
+    templates::{body, params, template},
 };
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -109,19 +110,48 @@ async fn what_a_refused_token_keeps_out_of_reach_is_called_that_and_an_outage_is
     }
 }
 
+fn left(items: &[String], what: &str) -> usize {
+    items.iter().filter(|item| item.contains(what)).count()
+}
+
+/// What Ana was known by is past its end and deleted, and links of hers are not.
+pub(crate) async fn outlived(world: &World) {
+    let (_, conversation) = ana_wrote(world).await;
+    goes_by(world, 23 * HOUR, HOUR).await;
+    answers(world, conversation, "¿sigue interesada?").await;
+    world.pass(364 * DAY + 13 * HOUR);
+    world.retention().await.unwrap();
+    let before = items(world).await;
+    assert!(left(&before, "alias#") == 0 && left(&before, "wamid.") > 0, "{before:?}");
+}
+
 #[tokio::test]
 async fn what_outlived_the_table_s_memory_of_somebody_is_found_by_what_chatwoot_shows() {
     let world = World::start().await.unwrap();
-    let (_, conversation) = ana_wrote(&world).await;
-    goes_by(&world, 23 * HOUR, HOUR).await;
-    answers(&world, conversation, "¿sigue interesada?").await;
-    world.pass(364 * DAY + 13 * HOUR);
-    world.retention().await.unwrap();
-    let left = |items: &[String], what: &str| items.iter().filter(|item| item.contains(what)).count();
-    let before = items(&world).await;
-    assert!(left(&before, "alias#") == 0 && left(&before, "wamid.") > 0, "{before:?}");
+    outlived(&world).await;
     let code = operator_asks(&world, json!({ "phone": "+5215555550123" })).await;
     done(&world, &code).await;
     let after = items(&world).await;
     assert_eq!((left(&after, "wamid."), left(&after, "5550123")), (0, 0), "{after:?}");
+}
+
+#[tokio::test]
+async fn a_template_s_file_is_erased_at_meta_like_any_other() {
+    let shop = Shop::open().await;
+    let picture = json!([{ "type": "HEADER", "format": "DOCUMENT" }, body("Le mando su cotización.")]);
+    shop.offers(vec![template("cotizacion", "UTILITY", &picture)]).await;
+    let files = vec![file("cotizacion Ana.pdf", "application/pdf", b"%PDF Ana")];
+    shop.sofia.sends_files(shop.conversation, None, files).await;
+    shop.world.work().await.unwrap();
+    let held = shop.world.meta.media_held();
+    let path = format!("/conversations/{}/messages", shop.conversation);
+    let listed = shop.reads_chatwoot(&path).await;
+    let address = listed["payload"].as_array().unwrap().last().unwrap()["attachments"][0]["data_url"].clone();
+    let picked = json!({ "header": { "media_url": address, "media_type": "document" } });
+    shop.sofia.picks_template(shop.conversation, params("cotizacion", &picked), "Le mando su cotización.").await;
+    shop.world.work().await.unwrap();
+    assert_eq!((shop.sent_templates().len(), shop.world.meta.media_held()), (1, held + 1));
+    let code = operator_asks(&shop.world, json!({ "phone": "+5215555550123" })).await;
+    done(&shop.world, &code).await;
+    assert_eq!(shop.world.meta.media_held(), 0);
 }

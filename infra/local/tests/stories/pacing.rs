@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use testkit::COEXISTENCE_CHANNEL;
-use testkit_wire::Effect;
+use testkit_wire::{Effect, Fault};
 
 use crate::{
     cast::{MINUTE, goes_by},
-    shop::{Shop, refuses},
+    shop::{Shop, at, proxy_page, refuses},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -40,6 +40,23 @@ async fn sixty_answers_in_a_row_arrive_in_order_and_none_is_refused() {
     assert_eq!(shop.ana.heard(), said);
     nothing_was_refused(&shop);
     assert!(shop.notes().is_empty(), "nothing is wrong: {:?}", shop.notes());
+}
+
+#[tokio::test]
+async fn trouble_behind_a_long_wait_for_one_s_turn_is_waited_out_as_any_other() {
+    let shop = Shop::open().await;
+    let said: Vec<String> = (1..=60).map(|number| format!("respuesta {number}")).collect();
+    for text in &said {
+        shop.sofia.replies(shop.conversation, text).await;
+    }
+    shop.world.work().await.unwrap();
+    goes_by(&shop.world, MINUTE, SECOND).await;
+    let before = shop.ana.heard().len();
+    assert!((50..58).contains(&before), "{before}");
+    let path = format!("/conversations/{}/messages", shop.conversation);
+    shop.world.chatwoot.faults().add(Fault { method: Some("GET".to_owned()), ..at(&path, proxy_page(503), Some(1)) });
+    goes_by(&shop.world, 3 * MINUTE, SECOND).await;
+    assert_eq!(shop.ana.heard(), said, "one answer of 503 costs no quarter of an hour");
 }
 
 #[tokio::test]

@@ -35,7 +35,7 @@ impl Shop {
     }
 
     /// What Chatwoot's API answers an administrator.
-    async fn reads_chatwoot(&self, path: &str) -> Value {
+    pub(crate) async fn reads_chatwoot(&self, path: &str) -> Value {
         self.asks_chatwoot("GET", path, String::new()).await
     }
 
