@@ -39,6 +39,7 @@ impl Eraser {
         let channels = self.clients.channels.all().await?;
         let mut accounts: BTreeSet<AccountId> = channels.iter().map(|channel| channel.account).collect();
         accounts.retain(|account| target.only.is_none_or(|only| only == *account));
+        let (aliases, conversations) = (target.aliases.clone(), target.conversations.clone());
         // What was deleted at once shows in the second pass, and what was not in the third of a later run.
         for _ in 0..3 {
             let mut all = 0;
@@ -57,12 +58,24 @@ impl Eraser {
                 pending |= !self.delete(&chatwoot, &found).await?;
             }
             if all == 0 {
-                return Ok(Came::Clear);
+                let more = target.aliases != aliases || target.conversations != conversations;
+                return if more { self.look_into_queues_again(entry, target).await } else { Ok(Came::Clear) };
             }
             if pending {
                 break;
             }
         }
+        if target.aliases != aliases || target.conversations != conversations {
+            return self.look_into_queues_again(entry, target).await;
+        }
+        Ok(Came::Later)
+    }
+
+    /// Something of what Chatwoot has shown may wait in a group in which no mark was put.
+    async fn look_into_queues_again(&self, entry: &mut ErasureEntry, target: &mut Target) -> Result<Came, BridgeError> {
+        target.probed_at = None;
+        self.clients.erasures.set_target(&entry.erasure.code, target).await?;
+        *entry = self.save(entry, entry.erasure.clone().reopened()).await?;
         Ok(Came::Later)
     }
 

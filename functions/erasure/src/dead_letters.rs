@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, Message, MessageSystemAttributeName};
 use bridge::BridgeError;
-use domain::{Identity, InboundTask, OutboundTask, Subject, erasure::Place, mention};
+use domain::{AccountId, ConversationId, Identity, InboundTask, Subject, erasure::Place, mention};
 use queue::{DeadLetters, Queue, QueueError};
+use serde::Deserialize;
 use store::{ErasureEntry, Target};
 
 use crate::{Came, Eraser, letters};
@@ -58,6 +59,13 @@ impl Look {
         }
         self.pieces.retain(|_, pieces| !pieces.is_empty());
     }
+}
+
+/// Where a task of `send` belongs.
+#[derive(Deserialize)]
+struct Whereabouts {
+    account: AccountId,
+    conversation: ConversationId,
 }
 
 impl Eraser {
@@ -291,13 +299,9 @@ impl Eraser {
             Ok(InboundTask::StatusV1(status)) => return Some(is(&status.customer)),
             _ => {}
         }
-        let place = match serde_json::from_str::<OutboundTask>(text).ok()? {
-            OutboundTask::HintV1(hint) => (hint.account, hint.conversation),
-            OutboundTask::TypingV1(typing) => (typing.account, typing.conversation),
-            OutboundTask::CommandV1(command) => (command.account, command.conversation),
-            OutboundTask::ProbeV1(_) => return None,
-        };
-        Some(target.conversations.iter().any(|(account, conversation, _)| (*account, *conversation) == place))
+        // Whatever its version: a hint says where, and not who.
+        let Whereabouts { account, conversation } = serde_json::from_str(text).ok()?;
+        Some(target.conversations.iter().any(|(of, id, _)| (*of, *id) == (account, conversation)))
     }
 
     fn is_named(&self, text: &str, target: &Target) -> bool {

@@ -307,6 +307,13 @@ impl Erasure {
         Ok(Self { state, ..self }.at(now))
     }
 
+    /// There is more of the person than was known when the queues were looked into: they are looked into once more.
+    #[must_use]
+    pub fn reopened(mut self) -> Self {
+        self.cleared.retain(|place, _| *place > Place::DeadLetters);
+        self
+    }
+
     /// The table was put back to an earlier day: no place is known to be clear any more.
     #[must_use]
     pub fn restored(self) -> Self {

@@ -130,7 +130,9 @@ async fn after_an_erasure_no_byte_of_the_person_is_anywhere_and_the_other_is_unt
         put(&runner, "inbound-dead", "unreadable", &format!("no json of {phone} {words}"));
         let task = json!({ "task": "message_v9", "item": "i", "customer": { "phone": phone }, "text": words });
         put(&runner, "inbound.fifo", &format!("{CHANNEL}#old"), &task.to_string());
-        let task = json!({ "task": "hint_v9", "phone": phone, "text": words });
+        // A hint says where, and not who.
+        let (task, conversation) = ("hint_v9", if phone == GONE { conversation } else { 999 });
+        let task = json!({ "task": task, "account": 3, "conversation": conversation, "picked": words });
         put(&runner, "outbound.fifo", &format!("{CHANNEL}#9"), &task.to_string());
     }
     // Behind more of others in one group than a queue shows of it, and in pieces.

@@ -79,8 +79,8 @@ impl Receipt {
             left: left(place),
             left_because: Some(place.left_because().to_owned()).filter(|_| left(place) > 0),
             verified_at: cleared.at,
-            method: place.method().to_owned(),
-            verification: place.verification().to_owned(),
+            method: place.method(erasure.door).to_owned(),
+            verification: place.verification(erasure.door).to_owned(),
         });
         Some(Self {
             version: 2,
@@ -149,8 +149,11 @@ const KEPT: [&str; 2] = [
 ];
 
 impl Place {
-    fn method(self) -> &'static str {
+    fn method(self, door: Door) -> &'static str {
         match self {
+            Self::DeadLetters if door == Door::Retention => {
+                "not looked through: nothing in them is old enough for anybody's time to be over"
+            }
             Self::InboundQueue => "dropped by the consumer, whatever was sent up to the request",
             Self::OutboundQueue => {
                 "hints, which end in nothing and are not counted; they carry no words but what was picked in a template"
@@ -176,8 +179,11 @@ impl Place {
         }
     }
 
-    fn verification(self) -> &'static str {
+    fn verification(self, door: Door) -> &'static str {
         match self {
+            Self::DeadLetters if door == Door::Retention => {
+                "that the person had not been active since was looked at once more before anything was erased"
+            }
             Self::InboundQueue | Self::OutboundQueue => {
                 "a mark put behind everything in each message group of the person and of their messages' statuses came out"
             }
@@ -198,15 +204,26 @@ mod tests {
     const NOON: Timestamp = Timestamp::from_secs(1_795_190_400);
 
     fn signed() -> Signed {
+        receipt(Door::Operator).sign(&SubjectKey::new("k".into())).unwrap()
+    }
+
+    fn receipt(door: Door) -> Receipt {
         let promise = Promise { deletion_days: 30, warn_days: vec![], confirm_hours: 24 };
-        let mut erasure =
-            Erasure::open(ConfirmationCode::new("c"), Door::Operator, NOON, NOON, &promise).begin(NOON).unwrap();
+        let mut erasure = Erasure::open(ConfirmationCode::new("c"), door, NOON, NOON, &promise).begin(NOON).unwrap();
         assert_eq!(Receipt::of(&erasure), None);
         for place in Place::ALL {
             erasure.note(place, 3);
             erasure = erasure.clear(place, NOON).unwrap();
         }
-        Receipt::of(&erasure.finish(NOON).unwrap()).unwrap().sign(&SubjectKey::new("k".into())).unwrap()
+        Receipt::of(&erasure.finish(NOON).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_receipt_says_of_no_place_that_it_was_looked_through_when_it_was_not() {
+        let dead_letters = |door| receipt(door).places.into_iter().find(|one| one.place == Place::DeadLetters).unwrap();
+        assert!(dead_letters(Door::Retention).method.starts_with("not looked through"));
+        assert!(!dead_letters(Door::Retention).verification.contains("letters"));
+        assert!(dead_letters(Door::Operator).method.starts_with("deleted"));
     }
 
     #[test]
