@@ -1,6 +1,7 @@
 //! `GET` and `POST /webhooks/meta`: Meta's handshake, and its webhooks into the inbound queue, durable before acknowledged.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
@@ -159,15 +160,14 @@ impl Webhook {
             // The same bytes would come again for a week.
             // A group of its own: in one that all share, the first ten would hide the others from whoever looks for a person.
             let group = format!("unreadable#{}", Uuid::new_v4());
-            let reason = if self.names_somebody_erased(body.bytes(), &key).await? {
+            let reason = if let Some(rest) = self.without_anybody_erased(body.bytes(), &key).await? {
+                self.dead_letters.put(&group, &rest, UNREADABLE).await?;
+                self.metrics.count(Metric::Poisoned);
+                tracing::error!(bytes = rest.len(), "a signed webhook cannot be read; it is in the dead letters");
+                UNREADABLE
+            } else {
                 tracing::info!("a signed webhook that cannot be read names somebody erased; it is dropped");
                 ERASED
-            } else {
-                self.dead_letters.put(&group, body.bytes(), UNREADABLE).await?;
-                self.metrics.count(Metric::Poisoned);
-                let bytes = body.bytes().len();
-                tracing::error!(bytes, "a signed webhook cannot be read; it is in the dead letters");
-                UNREADABLE
             };
             // Whose it is nobody knows.
             let nobody = key.subject_of_all(Kind::Item, ["unreadable"]);
@@ -216,10 +216,20 @@ impl Webhook {
         Ok(empty(200))
     }
 
-    /// Whether a body nobody can read names a person who was erased. When it was written it does not say.
-    async fn names_somebody_erased(&self, body: &[u8], key: &SubjectKey) -> Result<bool, StoreError> {
-        let named = mention::mentioned(&String::from_utf8_lossy(body), key);
-        Ok(!Tombstones::new(self.table.clone(), key.clone()).among(&named).await?.is_empty())
+    /// A body nobody can read, without what names a person who was erased. When it was written it does not say.
+    async fn without_anybody_erased<'b>(
+        &self,
+        body: &'b [u8],
+        key: &SubjectKey,
+    ) -> Result<Option<Cow<'b, [u8]>>, StoreError> {
+        let text = String::from_utf8_lossy(body);
+        let named = mention::mentioned(&text, key);
+        let erased = Tombstones::new(self.table.clone(), key.clone()).among(&named).await?;
+        if erased.is_empty() {
+            return Ok(Some(body.into()));
+        }
+        let theirs = |text: &str| mention::mentioned(text, key).iter().any(|one| erased.contains_key(one));
+        Ok(mention::without(&text, &theirs).map(|rest| rest.into_bytes().into()))
     }
 
     /// The body of a letter that goes into the dead letters, without what is about somebody erased: `forward`, which turns such things

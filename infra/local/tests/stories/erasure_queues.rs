@@ -233,6 +233,13 @@ async fn what_nobody_could_read_does_not_come_back_past_the_barrier() {
     let letters = dead(&world);
     assert_eq!(letters.len(), rest + 1);
     assert!(letters.iter().all(|letter| !letter.contains("secreto") && !letter.contains(ANA)), "{letters:?}");
+    // What it says of others is not lost with it.
+    let both = json!({ "object": "?", "of": [{ "from": ANA, "text": "secreto" }, { "from": "5215555550124", "text": "hola" }] });
+    assert_eq!(world.meta.post(both.to_string().as_bytes()).await.unwrap(), 200);
+    world.work().await.unwrap();
+    let last = dead(&world).pop().unwrap();
+    assert!(last.contains("hola") && !last.contains("secreto"), "{last}");
+    let rest = rest + 1;
     // A newer one, of whatever length, is a letter like any other.
     world.pass(MINUTE);
     ana.writes(&"x".repeat(1_200_000)).await.unwrap();
