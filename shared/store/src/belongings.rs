@@ -28,7 +28,7 @@ type Known = BTreeMap<Subject, Option<Timestamp>>;
 #[derive(Clone, Debug)]
 pub struct Belongings {
     table: Table,
-    key: SubjectKey,
+    pub(crate) key: SubjectKey,
 }
 
 impl Belongings {
@@ -97,7 +97,7 @@ impl Belongings {
     }
 
     /// The Chatwoot accounts there are.
-    pub(crate) async fn accounts(&self) -> Result<BTreeSet<AccountId>, StoreError> {
+    async fn accounts(&self) -> Result<BTreeSet<AccountId>, StoreError> {
         let channels = Channels::new(self.table.clone()).all().await?;
         Ok(channels.iter().map(|channel| channel.account).collect())
     }

@@ -1,18 +1,18 @@
 //! What of the ledger has to outlive a restore. A table put back to an earlier day brings back whom was erased since; the requests
 //! and the tombstones, taken from the table as it was, erase them again before any traffic.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use aws_sdk_dynamodb::types::TimeToLiveStatus;
-use domain::Subject;
+use domain::{CustomerId, Subject, Timestamp};
 use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
 use serde_json::Value;
 
 use crate::{
-    Belongings, StoreError, Table, Target, Tombstone,
-    alias_writes::AliasRow,
+    Belongings, StoreError, Table, Target, Tombstone, Tombstones,
+    belongings::pair,
     erasures::{Pointer, Row, TargetRow, beside, opened},
-    table::{Item, Key, text, with_key},
+    table::{Item, Key, number, text, with_key},
 };
 
 /// What a restored table was brought up to date with.
@@ -33,12 +33,13 @@ pub struct Reapplied {
 pub struct Restore {
     table: Table,
     belongings: Belongings,
+    tombstones: Tombstones,
 }
 
 impl Restore {
     /// Of this table.
     pub fn new(table: Table, belongings: Belongings) -> Self {
-        Self { table, belongings }
+        Self { tombstones: Tombstones::new(table.clone(), belongings.key.clone()), table, belongings }
     }
 
     /// Whether the table deletes what is past its end; one that was restored does not until it is told to.
@@ -73,42 +74,32 @@ impl Restore {
         items.into_iter().filter(wanted).map(kept).collect()
     }
 
-    /// Writes them into this table, and deletes again whoever they say is erased. With `dry` it only counts.
+    /// Deletes again whoever they say is erased, and writes them into this table. With `dry` it only counts.
     pub async fn apply(&self, exported: &[Value], dry: bool) -> Result<Reapplied, StoreError> {
-        let mut applied = Reapplied::default();
-        let mut erased: BTreeSet<domain::CustomerId> = BTreeSet::new();
-        let open: BTreeSet<&str> = exported.iter().filter(|value| is_open(value)).filter_map(code).collect();
+        let mut living = Vec::with_capacity(exported.len());
         for value in exported {
             let item: Item = to_item(value)?;
-            let key = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
-            let (pk, sk) = (key("pk"), key("sk"));
-            if !self.table.is_alive(&item) {
-                continue;
-            }
-            match sk.as_str() {
-                "tombstone" => {
-                    applied.tombstones += 1;
-                    let subject = Subject::new(pk.trim_start_matches("tombstone#"));
-                    let tombstone: Tombstone = from_item(item.clone())?;
-                    // What an open request is about leads to what is still in Chatwoot: it goes when that is gone.
-                    if !open.contains(tombstone.code.as_str()) {
-                        erased.extend(self.risen(&subject, &tombstone).await?);
-                    }
-                }
-                "ledger" => applied.requests += 1,
-                _ => {}
-            }
-            if !dry {
-                self.put_back(&pk, &sk, value).await?;
+            if let Some((pk, sk)) = pair(&item).filter(|_| self.table.is_alive(&item)) {
+                living.push((pk, sk, value));
             }
         }
-        applied.customers = erased.len() as u64;
-        let mut target = Target { customers: erased, ..Target::default() };
+        let mut target = self.risen(&self.buried(&living)?).await?;
+        let mut applied = Reapplied {
+            requests: living.iter().filter(|(_, sk, _)| sk == "ledger").count() as u64,
+            tombstones: living.iter().filter(|(_, sk, _)| sk == "tombstone").count() as u64,
+            customers: target.customers.len() as u64,
+            items: 0,
+        };
         self.belongings.gather(&mut target).await?;
         let keys = self.belongings.keys(&target).await?;
         applied.items = keys.len() as u64;
-        if !dry {
-            self.belongings.delete(&keys).await?;
+        if dry {
+            return Ok(applied);
+        }
+        // First, so that a run that was ended in between finds the same people again.
+        self.belongings.delete(&keys).await?;
+        for (pk, sk, value) in living {
+            self.put_back(&pk, &sk, value).await?;
         }
         Ok(applied)
     }
@@ -132,21 +123,81 @@ impl Restore {
         }
     }
 
-    /// The customers a buried hash leads to again: those who were known by it before they were erased.
-    async fn risen(&self, subject: &Subject, tombstone: &Tombstone) -> Result<Vec<domain::CustomerId>, StoreError> {
-        let mut found = Vec::new();
-        for account in self.belongings.accounts().await? {
-            let key = Key::new(format!("alias#{account}#{subject}"), "alias");
-            let row: Option<AliasRow> = self.table.get(&key).await?;
-            found.extend(row.filter(|row| row.since <= tombstone.erased_at).map(|row| row.customer));
+    /// Whom the requests that are done have buried. What an open one is about leads to what is still in Chatwoot: it goes when
+    /// that is gone.
+    fn buried(&self, living: &[(String, String, &Value)]) -> Result<Buried, StoreError> {
+        let values = || living.iter().map(|(_, _, value)| *value);
+        let done: BTreeSet<&str> = values().filter(|value| is_done(value)).filter_map(code).collect();
+        let by_time: BTreeSet<&str> = values().filter(|value| value["door"] == "retention").filter_map(code).collect();
+        let mut buried = Buried::default();
+        for (pk, sk, value) in living {
+            let Some(subject) = pk.strip_prefix("tombstone#").filter(|_| sk == "tombstone").map(Subject::new) else {
+                continue;
+            };
+            let tombstone: Tombstone = from_item(to_item(*value)?)?;
+            if !done.contains(tombstone.code.as_str()) {
+                continue;
+            }
+            // Time was over in one dealer's Chatwoot; what somebody is known by leads to other dealers' customers, too.
+            if !by_time.contains(tombstone.code.as_str()) {
+                buried.known_by.insert(subject.clone(), tombstone.erased_at);
+            }
+            buried.all.insert(subject);
         }
-        Ok(found)
+        Ok(buried)
+    }
+
+    /// Who of the buried is in this table, past their end or not: by their own id, which may stand on nothing but a link any
+    /// more, and by what they were known by before they were erased.
+    async fn risen(&self, buried: &Buried) -> Result<Target, StoreError> {
+        let (mut target, mut seen, mut start) = (Target::default(), HashSet::new(), None);
+        loop {
+            let page = self
+                .table
+                .client
+                .scan()
+                .table_name(&self.table.name)
+                .consistent_read(true)
+                .filter_expression("begins_with(pk, :customers) OR attribute_exists(customer)")
+                .expression_attribute_values(":customers", text("customer#"))
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .map_err(StoreError::call)?;
+            for item in page.items.unwrap_or_default() {
+                let string = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).map(String::as_str);
+                let (pk, named) = (string("pk").unwrap_or_default(), string("customer"));
+                let Some(customer) = pk.strip_prefix("customer#").or(named).map(CustomerId::new) else { continue };
+                let alias = pk.strip_prefix("alias#").and_then(|rest| rest.rsplit('#').next()).map(Subject::new);
+                let erased_at = alias.and_then(|alias| buried.known_by.get(&alias));
+                let since = Timestamp::from_millis(number(&item, "since").unwrap_or_default());
+                let by_alias = erased_at.is_some_and(|erased_at| since <= *erased_at);
+                // Most items name somebody who was looked at already.
+                let is_first = seen.insert(customer.clone());
+                if by_alias || is_first && buried.all.contains(&self.tombstones.customer_subject(&customer)) {
+                    target.customers.insert(customer);
+                }
+            }
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                return Ok(target);
+            }
+        }
     }
 }
 
-/// Whether it is a request that is open.
-fn is_open(value: &Value) -> bool {
-    value["sk"] == "ledger" && !matches!(value["state"]["state"].as_str(), Some("done" | "withdrawn"))
+/// Whom the requests that are done have buried.
+#[derive(Debug, Default)]
+struct Buried {
+    /// The hashes of their own ids, and of what they were known by.
+    all: BTreeSet<Subject>,
+    /// Until when what they were known by was theirs.
+    known_by: BTreeMap<Subject, Timestamp>,
+}
+
+/// Whether it is a request that is done.
+fn is_done(value: &Value) -> bool {
+    value["sk"] == "ledger" && value["state"]["state"] == "done"
 }
 
 fn code(value: &Value) -> Option<&str> {

@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use domain::SubjectKey;
+use domain::{AccountId, SubjectKey};
 use serde_json::json;
 use store::{Belongings, Restore};
-use testkit::World;
+use testkit::{ACCOUNT, World};
 
 use crate::{
     cast::{HOUR, MINUTE, always, ana, ana_wrote, answer, goes_by, post_all_again, table},
     erasure::{done, is_done, items, operator_asks, state, two_customers},
+    erasure_places::outlived,
+    retention_sweep::{hers, wrote_to_another_dealer},
 };
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -77,6 +79,45 @@ async fn a_restored_table_is_erased_again_before_traffic_and_keeps_its_receipts(
     ana(&world).writes("hola").await.unwrap();
     world.work().await.unwrap();
     assert_eq!(world.agent_reads("Ana"), ["Ana: hola"]);
+}
+
+#[tokio::test]
+async fn what_nobody_is_known_by_any_more_is_erased_again_as_well() {
+    let world = World::start().await.unwrap();
+    outlived(&world).await;
+    let yesterday = backup(&world).await;
+    world.pass(6 * HOUR);
+    let code = operator_asks(&world, json!({ "phone": "+5215555550123" })).await;
+    done(&world, &code).await;
+    let kept = restore(&world).export().await.unwrap();
+    put_back(&world, yesterday).await;
+    assert!(items(&world).await.iter().any(|item| item.contains("wamid.")));
+    let applied = restore(&world).apply(&kept, false).await.unwrap();
+    assert!(applied.customers == 1 && applied.items > 0, "{applied:?}");
+    assert!(!items(&world).await.iter().any(|item| item.contains("wamid.") || item.contains("5550123")));
+    let again = restore(&world).apply(&kept, false).await.unwrap();
+    assert_eq!((again.customers, again.items), (0, 0));
+}
+
+#[tokio::test]
+async fn time_that_was_over_at_one_dealer_is_not_over_at_another_after_a_restore() {
+    let world = World::start().await.unwrap();
+    wrote_to_another_dealer(&world).await;
+    world.pass(MINUTE);
+    ana(&world).writes("hola").await.unwrap();
+    world.work().await.unwrap();
+    world.pass(200 * DAY);
+    let (customers, theirs) = wrote_to_another_dealer(&world).await;
+    world.pass(166 * DAY);
+    let yesterday = backup(&world).await;
+    assert!(world.retention().await.is_err(), "the other account is told to be in trouble");
+    goes_by(&world, 5 * MINUTE, MINUTE).await;
+    let kept = restore(&world).export().await.unwrap();
+    put_back(&world, yesterday).await;
+    let applied = restore(&world).apply(&kept, false).await.unwrap();
+    assert_eq!((applied.requests, applied.customers), (1, 1));
+    assert_eq!(customers.find(AccountId(9), &hers()).await.unwrap(), Some(theirs));
+    assert_eq!(customers.find(AccountId(ACCOUNT), &hers()).await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use domain::{AccountId, Channel, Clock as _, Identity, PhoneNumberId, SubjectKey, WaId};
+use domain::{AccountId, Channel, Clock as _, CustomerId, Identity, PhoneNumberId, SubjectKey, WaId};
 use serde_json::{Value, json};
 use store::{Channels, Customers, Sweeps, Table};
 use testkit::{ACCOUNT, CHANNEL, COEXISTENCE_CHANNEL, World};
@@ -318,13 +318,8 @@ async fn the_proof_tells_what_is_there_after_its_time_in_chatwoot_and_the_table(
     assert_eq!((proof.due.len(), proof.expired, proof.unjudged, proof.overdue), (0, 0, 0, 0));
 }
 
-#[tokio::test]
-async fn one_dealer_s_time_is_not_another_s() {
-    let world = World::start().await.unwrap();
-    ana(&world).writes("hola").await.unwrap();
-    world.work().await.unwrap();
-    world.pass(YEAR + DAY);
-    // The second dealer has an account of its own, which does not answer, and the same person wrote there just now.
+/// The second dealer has an account of its own, which does not answer, and the same person wrote there just now.
+pub(crate) async fn wrote_to_another_dealer(world: &World) -> (Customers, CustomerId) {
     let aws = platform::aws::Aws::from_env(&mut world.stage.operator()).unwrap();
     let clock: domain::SharedClock = std::sync::Arc::new(world.clock.clone());
     let table = Table::new(aws.dynamodb, world.stage.table().unwrap().to_owned(), clock, YEAR);
@@ -332,18 +327,30 @@ async fn one_dealer_s_time_is_not_another_s() {
     let first = channels.all().await.unwrap().remove(0);
     let number = PhoneNumberId::new("999");
     channels.put(&Channel { phone_number_id: number.clone(), account: AccountId(9), ..first }).await.unwrap();
-    let customers = Customers::new(table.clone(), key());
-    let phone = WaId::new("5215555550123");
-    let identity = Identity { phone: Some(phone), ..Identity::default() };
-    let theirs = customers.identify(AccountId(9), &identity, world.clock.now()).await.unwrap();
-    customers.touch(&theirs, &number, &identity, Some(world.clock.now()), None).await.unwrap();
+    let customers = Customers::new(table, key());
+    let theirs = customers.identify(AccountId(9), &hers(), world.clock.now()).await.unwrap();
+    customers.touch(&theirs, &number, &hers(), Some(world.clock.now()), None).await.unwrap();
+    (customers, theirs)
+}
 
+/// Ana, by her phone.
+pub(crate) fn hers() -> Identity {
+    Identity { phone: Some(WaId::new("5215555550123")), ..Identity::default() }
+}
+
+#[tokio::test]
+async fn one_dealer_s_time_is_not_another_s() {
+    let world = World::start().await.unwrap();
+    ana(&world).writes("hola").await.unwrap();
+    world.work().await.unwrap();
+    world.pass(YEAR + DAY);
+    let (customers, theirs) = wrote_to_another_dealer(&world).await;
     assert!(world.retention().await.is_err(), "the other account is told to be in trouble");
     goes_by(&world, 5 * MINUTE, MINUTE).await;
     assert!(world.conversation("Ana").is_err());
-    assert_eq!(customers.find(AccountId(9), &identity).await.unwrap(), Some(theirs.clone()));
-    assert!(customers.thread(&theirs, &number).await.unwrap().is_some());
-    assert_eq!(customers.find(AccountId(ACCOUNT), &identity).await.unwrap(), None);
-    let open = store::Erasures::new(table).all_open().await.unwrap();
+    assert_eq!(customers.find(AccountId(9), &hers()).await.unwrap(), Some(theirs.clone()));
+    assert!(customers.thread(&theirs, &PhoneNumberId::new("999")).await.unwrap().is_some());
+    assert_eq!(customers.find(AccountId(ACCOUNT), &hers()).await.unwrap(), None);
+    let open = store::Erasures::new(table(&world)).all_open().await.unwrap();
     assert!(open.is_empty(), "nobody waits for the other account");
 }
