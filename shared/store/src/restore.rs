@@ -83,7 +83,7 @@ impl Restore {
                 living.push((pk, sk, value));
             }
         }
-        let mut target = self.risen(&self.buried(&living)?).await?;
+        let mut target = self.risen(&Self::buried(&living)?).await?;
         let mut applied = Reapplied {
             requests: living.iter().filter(|(_, sk, _)| sk == "ledger").count() as u64,
             tombstones: living.iter().filter(|(_, sk, _)| sk == "tombstone").count() as u64,
@@ -125,7 +125,7 @@ impl Restore {
 
     /// Whom the requests that are done have buried. What an open one is about leads to what is still in Chatwoot: it goes when
     /// that is gone.
-    fn buried(&self, living: &[(String, String, &Value)]) -> Result<Buried, StoreError> {
+    fn buried(living: &[(String, String, &Value)]) -> Result<Buried, StoreError> {
         let values = || living.iter().map(|(_, _, value)| *value);
         let done: BTreeSet<&str> = values().filter(|value| is_done(value)).filter_map(code).collect();
         let by_time: BTreeSet<&str> = values().filter(|value| value["door"] == "retention").filter_map(code).collect();
