@@ -23,12 +23,14 @@ struct About {
     message: MessageId,
     part: usize,
     attempt: Option<u32>,
+    /// The message as it stands, if it was read already.
+    entry: Option<Entry>,
 }
 
 /// What a status is about.
 enum Found {
     /// A part of an agent's message.
-    Part(About),
+    Part(Box<About>),
     /// A message that shows no ticks: written on the phone, or the customer's own.
     Whole,
     /// Nothing we know, yet.
@@ -87,9 +89,10 @@ impl Forward {
     async fn about(&self, status: &StatusUpdate, account: AccountId) -> Result<Found, BridgeError> {
         let reference = status.reference.as_deref().and_then(Reference::parse).filter(|r| r.account == account);
         if let Some(Reference { account, conversation, message, part, attempt }) = reference
-            && self.clients.outbox.get(account, conversation, message).await?.is_some()
+            && let Some(entry) = self.clients.outbox.get(account, conversation, message).await?
         {
-            return Ok(Found::Part(About { account, conversation, message, part, attempt: Some(attempt) }));
+            let (attempt, entry) = (Some(attempt), Some(entry));
+            return Ok(Found::Part(Box::new(About { account, conversation, message, part, attempt, entry })));
         }
         let link = match self.clients.links.met(&status.id, status.delivery).await? {
             Met::Known(link) => link,
@@ -97,7 +100,7 @@ impl Forward {
         };
         let Some((part, attempt)) = link.part else { return Ok(Found::Whole) };
         let Link { account, conversation, message, .. } = *link;
-        Ok(Found::Part(About { account, conversation, message, part, attempt: Some(attempt) }))
+        Ok(Found::Part(Box::new(About { account, conversation, message, part, attempt: Some(attempt), entry: None })))
     }
 
     /// Moves the part forward and tells the agent.
@@ -131,7 +134,10 @@ impl Forward {
         chatwoot: &Chatwoot,
     ) -> Result<Option<(Entry, bool)>, BridgeError> {
         let outbox = &self.clients.outbox;
-        let mut entry = outbox.get(about.account, about.conversation, about.message).await?;
+        let mut entry = match &about.entry {
+            Some(entry) => Some(entry.clone()),
+            None => outbox.get(about.account, about.conversation, about.message).await?,
+        };
         for _ in 0..8 {
             let Some(current) = entry else { return Ok(None) };
             let Some(part) = current.outgoing.parts.get(about.part) else { return Ok(None) };

@@ -46,8 +46,8 @@ impl Reconcile {
         let (Some((at, attempt)), Some(early)) = (link.part, link.early) else { return Ok(()) };
         let (account, conversation, message) = (link.account, link.conversation, link.message);
         let reported = |outgoing: &Outgoing| outgoing.reported(at, Some(attempt), &link.wamid, early);
-        let changed = self.clients.outbox.change(account, conversation, message, reported).await?;
-        let Some(entry) = changed else { return Ok(()) };
+        let Some(entry) = self.clients.outbox.get(account, conversation, message).await? else { return Ok(()) };
+        let entry = self.clients.outbox.change(&entry, reported).await?;
         let chatwoot = self.clients.chatwoot(account).await?;
         tell_news(&self.clients, &chatwoot, &channel.phone_number_id, &entry).await?;
         if entry.outgoing.next_part().is_some() {

@@ -323,6 +323,7 @@ impl Send {
             return;
         };
         let sent_to = address.identity();
+        let known = sent_to.aliases(&self.clients.key);
         let identity = Identity {
             user_id: accepted.user_id.clone().or(sent_to.user_id),
             wa_id: accepted.wa_id.clone().filter(|_| sent_to.phone.is_some()),
@@ -330,6 +331,10 @@ impl Send {
             group: sent_to.group,
             parent: None,
         };
+        // Their own address led to them a moment ago.
+        if identity.aliases(&self.clients.key) == known {
+            return;
+        }
         let now = self.clients.clock.now();
         if let Err(error) = self.clients.customers.learn(with.channel.account, customer, &identity, now).await {
             tracing::warn!(%error, "what Meta tells of a recipient was not noted; the next status tells it again");

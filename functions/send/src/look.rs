@@ -180,8 +180,7 @@ impl Send {
             let retried = |outgoing: &Outgoing| {
                 outgoing.is_retried(true, listed_at).then(|| outgoing.clone().retried(self.clients.clock.now()))
             };
-            let changed = self.clients.outbox.change(entry.account, entry.conversation, entry.message, retried).await?;
-            *entry = changed.unwrap_or_else(|| entry.clone());
+            *entry = self.clients.outbox.change(entry, retried).await?;
         }
         let unquoted = entry.outgoing.quote.is_none() && entry.outgoing.is_untried();
         let may_go = entry.is_new() || entry.outgoing.next_part().is_some();
@@ -239,10 +238,7 @@ impl Send {
 
     async fn acquit(&self, entry: &mut Entry) -> Result<(), BridgeError> {
         let alive = |outgoing: &Outgoing| (outgoing.deaths > 0).then(|| Outgoing { deaths: 0, ..outgoing.clone() });
-        let changed = self.clients.outbox.change(entry.account, entry.conversation, entry.message, alive).await?;
-        if let Some(changed) = changed {
-            *entry = changed;
-        }
+        *entry = self.clients.outbox.change(entry, alive).await?;
         Ok(())
     }
 

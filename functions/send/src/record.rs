@@ -53,8 +53,7 @@ impl Send {
     ) -> Result<Entry, BridgeError> {
         let Some(early) = self.clients.links.early(wamid).await? else { return Ok(entry) };
         let apply = |outgoing: &Outgoing| outgoing.reported(at, Some(attempt), wamid, early);
-        let changed = self.clients.outbox.change(entry.account, entry.conversation, entry.message, apply).await?;
-        Ok(changed.unwrap_or(entry))
+        Ok(self.clients.outbox.change(&entry, apply).await?)
     }
 
     /// Writes down that a part is being sent, if it still stands as it was seen. Otherwise somebody else sent it, or is about

@@ -58,10 +58,23 @@ impl Customers {
         at: Timestamp,
     ) -> Result<CustomerId, StoreError> {
         let aliases = identity.aliases(&self.key);
+        let known = self.look_up(account, &aliases).await?;
+        self.identify_from(account, &aliases, known, at).await
+    }
+
+    /// The same, where the aliases were looked up already: each write holds only if they still stand as they were read.
+    async fn identify_from(
+        &self,
+        account: AccountId,
+        aliases: &[Alias],
+        mut known: Known,
+        at: Timestamp,
+    ) -> Result<CustomerId, StoreError> {
         for _ in 0..TRIES {
-            if let Some(customer) = self.try_identify(account, &aliases, at).await? {
+            if let Some(customer) = self.try_identify(account, aliases, &known, at).await? {
                 return Ok(customer);
             }
+            known = self.look_up(account, aliases).await?;
         }
         Err(StoreError::Contended)
     }
@@ -104,16 +117,16 @@ impl Customers {
         identity: &Identity,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut aliases = identity.aliases(&self.key);
-        if identity.group.is_some() || aliases.is_empty() {
+        let all = identity.aliases(&self.key);
+        if identity.group.is_some() || all.is_empty() {
             return Ok(());
         }
-        let known = self.look_up(account, &aliases).await?;
+        let known = self.look_up(account, &all).await?;
         // It may be of something that was sent before the number was given up, and makes it nobody's again.
-        aliases.retain(|alias| !known.is_given_up(alias));
+        let aliases: Vec<Alias> = all.iter().filter(|alias| !known.is_given_up(alias)).cloned().collect();
         let (ids, phones) = parted(&aliases);
         if !ids.is_empty() && !phones.is_empty() {
-            return self.identify(account, identity, at).await.map(|_| ());
+            return self.identify_from(account, &all, known, at).await.map(|_| ());
         }
         // One kind alone says nothing about anybody else: it only fills what is free.
         let free: Vec<&Alias> = aliases.iter().filter(|alias| known.row(alias).is_none()).collect();
@@ -137,9 +150,9 @@ impl Customers {
         &self,
         account: AccountId,
         aliases: &[Alias],
+        known: &Known,
         at: Timestamp,
     ) -> Result<Option<CustomerId>, StoreError> {
-        let known = self.look_up(account, aliases).await?;
         let (ids, phones) = parted(aliases);
         let phone = phones.first().copied();
         let mut growth = Growth::default();

@@ -5,7 +5,8 @@ use std::{collections::HashMap, time::Duration};
 use aws_sdk_dynamodb::{
     Client,
     operation::{
-        delete_item::DeleteItemError, transact_write_items::TransactWriteItemsError, update_item::UpdateItemError,
+        delete_item::DeleteItemError, put_item::PutItemError, transact_write_items::TransactWriteItemsError,
+        update_item::UpdateItemError,
     },
     types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure, Select, TransactWriteItem, Update},
 };
@@ -211,6 +212,26 @@ impl Table {
                 Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
                     Ok(Written::Refused(refused.item.clone()))
                 }
+                _ => Err(StoreError::call(error)),
+            },
+        }
+    }
+
+    /// Writes an item if the condition holds. `false` means that it did not, or that a transaction was in the way.
+    pub(crate) async fn put_if(&self, item: Item, condition: &str, values: Option<Item>) -> Result<bool, StoreError> {
+        let request = self
+            .client
+            .put_item()
+            .table_name(&self.name)
+            .set_item(Some(item))
+            .condition_expression(condition)
+            .set_expression_attribute_values(values);
+        match request.send().await {
+            Ok(_) => Ok(true),
+            Err(error) => match error.as_service_error() {
+                Some(
+                    PutItemError::ConditionalCheckFailedException(_) | PutItemError::TransactionConflictException(_),
+                ) => Ok(false),
                 _ => Err(StoreError::call(error)),
             },
         }
