@@ -169,8 +169,8 @@ impl Bench {
             return Ok(());
         }
         let mut counts = guard::Counts::new();
-        for name in functions::names()? {
-            let counted = Box::pin(instructions::count(&name, &self.folder.join(&name), None)).await?;
+        for (name, function) in functions::counted()? {
+            let counted = Box::pin(instructions::count(&name, &function, &self.folder, None)).await?;
             counts.insert(name, counted);
         }
         println!("{}", guard::table(&counts));

@@ -29,6 +29,17 @@ pub fn names() -> anyhow::Result<Vec<String>> {
     Ok(names)
 }
 
+/// A forged body has a goal of its own: it costs next to nothing, and nobody is called.
+const FORGED: &str = "webhook-forged";
+
+/// What instructions are counted of: every function, called as its story goes, and `webhook` once more with a forged body. Each with
+/// the function it is.
+pub fn counted() -> anyhow::Result<Vec<(String, String)>> {
+    let mut counted: Vec<_> = names()?.into_iter().map(|name| (name.clone(), name)).collect();
+    counted.push((FORGED.to_owned(), "webhook".to_owned()));
+    Ok(counted)
+}
+
 /// How the binaries are built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Profile {

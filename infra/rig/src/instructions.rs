@@ -37,16 +37,17 @@ pub fn available() -> bool {
 /// An address no client can even make a request for.
 const NOWHERE: &str = "http://[";
 
-/// Counts for the binary of a function. In `keep`, callgrind's files stay for `callgrind_annotate`: the start alone, and with calls.
-pub async fn count(function: &str, binary: &Path, keep: Option<&Path>) -> anyhow::Result<Instructions> {
-    let run = |calls| Box::pin(run(function, binary, calls, keep));
+/// Counts for a function whose binary is in this folder, called as the scenario `name` goes. In `keep`, callgrind's files stay for `callgrind_annotate`: the start alone, and with calls.
+pub async fn count(name: &str, function: &str, folder: &Path, keep: Option<&Path>) -> anyhow::Result<Instructions> {
+    let binary = &folder.join(function);
+    let run = |calls| Box::pin(run(name, function, binary, calls, keep));
     let (start, _) = run(0).await?;
     let (first, _) = run(1).await?;
     let (settled, _) = run(SETTLED).await?;
     let (all, calls) = run(SETTLED + WARM).await?;
     Ok(Instructions {
         start,
-        alone: alone(function, binary, keep).await?,
+        alone: alone(name, function, binary, keep).await?,
         first: first.saturating_sub(start),
         warm: all.saturating_sub(settled) / WARM as u64,
         calls: calls as u64,
@@ -54,14 +55,20 @@ pub async fn count(function: &str, binary: &Path, keep: Option<&Path>) -> anyhow
 }
 
 /// All instructions of a process that is ended after so many calls, and how many calls out it made in those that were warm.
-async fn run(function: &str, binary: &Path, calls: usize, keep: Option<&Path>) -> anyhow::Result<(u64, usize)> {
+async fn run(
+    name: &str,
+    function: &str,
+    binary: &Path,
+    calls: usize,
+    keep: Option<&Path>,
+) -> anyhow::Result<(u64, usize)> {
     let folder = tempfile::tempdir()?;
-    let out = keep.unwrap_or(folder.path()).join(format!("{function}-{calls}.callgrind"));
+    let out = keep.unwrap_or(folder.path()).join(format!("{name}-{calls}.callgrind"));
     let ground = Ground::start().await?;
     ground.record();
     let mut process =
         ground.launch(function, &counted(&out, binary).each_ref().map(String::as_str), Stdio::null()).await?;
-    let mut scenario = Scenario::of(function)?;
+    let mut scenario = Scenario::of(name)?;
     let mut calls_out = 0;
     for at in 0..calls {
         let event = scenario.next(&ground).await?;
@@ -78,9 +85,9 @@ async fn run(function: &str, binary: &Path, calls: usize, keep: Option<&Path>) -
 }
 
 /// All instructions of a start that reaches nobody.
-async fn alone(function: &str, binary: &Path, keep: Option<&Path>) -> anyhow::Result<u64> {
+async fn alone(name: &str, function: &str, binary: &Path, keep: Option<&Path>) -> anyhow::Result<u64> {
     let folder = tempfile::tempdir()?;
-    let out = keep.unwrap_or(folder.path()).join(format!("{function}-alone.callgrind"));
+    let out = keep.unwrap_or(folder.path()).join(format!("{name}-alone.callgrind"));
     let mut variables = Ground::start().await?.variables(function)?;
     variables.insert("AWS_ENDPOINT_URL".to_owned(), NOWHERE.to_owned());
     let program = counted(&out, binary);

@@ -61,18 +61,19 @@ async fn main() -> anyhow::Result<ExitCode> {
     };
     anyhow::ensure!(instructions::available(), "valgrind is needed: apt-get install valgrind");
     let folder = binaries.map_or_else(|| functions::binaries(Profile::Release), Ok)?;
-    let names = functions::names()?.into_iter().filter(|name| only.is_empty() || only.contains(name));
+    let wanted = functions::counted()?.into_iter().filter(|(name, _)| only.is_empty() || only.contains(name));
     let mut counts = Counts::new();
-    for name in names {
-        let mut counted = Box::pin(instructions::count(&name, &folder.join(&name), keep.as_deref())).await?;
+    for (name, function) in wanted {
+        let count = async || Box::pin(instructions::count(&name, &function, &folder, keep.as_deref())).await;
+        let mut counted = count().await?;
         // On a busy machine a start under valgrind may go on without its lines. That is another figure, and it does not last.
         for _ in 0..AGAIN {
             if accept || !only.is_empty() || guard::is_as_accepted(&name, counted)? {
                 break;
             }
-            counted = Box::pin(instructions::count(&name, &folder.join(&name), keep.as_deref())).await?;
+            counted = count().await?;
         }
-        counts.insert(name, counted);
+        counts.insert(name.clone(), counted);
     }
     println!("{}", guard::table(&counts));
     if accept {

@@ -70,7 +70,7 @@ impl Pipeline {
             waba_id: "109876543277777".to_owned(),
             display_phone_number: "525555550100".to_owned(),
             access_token: "access-token".to_owned(),
-            coexistence: true,
+            coexistence: false,
         };
         let meta = Meta::start(testkit_meta::Settings {
             listen,

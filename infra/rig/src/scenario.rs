@@ -46,7 +46,7 @@ enum Kind {
 }
 
 impl Scenario {
-    /// For this function; one that nobody told a story about gets the first of its events.
+    /// For this function; one that nobody told a story about gets the first of its events, and what is called like an event gets that.
     pub fn of(function: &str) -> anyhow::Result<Self> {
         Ok(Self::new(match function {
             "webhook" => Kind::Webhook(1),
