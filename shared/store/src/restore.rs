@@ -83,7 +83,7 @@ impl Restore {
                 living.push((pk, sk, value));
             }
         }
-        let mut target = self.risen(&self.buried(&living)?).await?;
+        let mut target = self.risen(&buried(&living)?).await?;
         let mut applied = Reapplied {
             requests: living.iter().filter(|(_, sk, _)| sk == "ledger").count() as u64,
             tombstones: living.iter().filter(|(_, sk, _)| sk == "tombstone").count() as u64,
@@ -121,30 +121,6 @@ impl Restore {
         } else {
             self.table.put(&opened(code), &Pointer { code: code.clone(), expires_at: row.expires_at }).await
         }
-    }
-
-    /// Whom the requests that are done have buried. What an open one is about leads to what is still in Chatwoot: it goes when
-    /// that is gone.
-    fn buried(&self, living: &[(String, String, &Value)]) -> Result<Buried, StoreError> {
-        let values = || living.iter().map(|(_, _, value)| *value);
-        let done: BTreeSet<&str> = values().filter(|value| is_done(value)).filter_map(code).collect();
-        let by_time: BTreeSet<&str> = values().filter(|value| value["door"] == "retention").filter_map(code).collect();
-        let mut buried = Buried::default();
-        for (pk, sk, value) in living {
-            let Some(subject) = pk.strip_prefix("tombstone#").filter(|_| sk == "tombstone").map(Subject::new) else {
-                continue;
-            };
-            let tombstone: Tombstone = from_item(to_item(*value)?)?;
-            if !done.contains(tombstone.code.as_str()) {
-                continue;
-            }
-            // Time was over in one dealer's Chatwoot; what somebody is known by leads to other dealers' customers, too.
-            if !by_time.contains(tombstone.code.as_str()) {
-                buried.known_by.insert(subject.clone(), tombstone.erased_at);
-            }
-            buried.all.insert(subject);
-        }
-        Ok(buried)
     }
 
     /// Who of the buried is in this table, past their end or not: by their own id, which may stand on nothing but a link any
@@ -193,6 +169,30 @@ struct Buried {
     all: BTreeSet<Subject>,
     /// Until when what they were known by was theirs.
     known_by: BTreeMap<Subject, Timestamp>,
+}
+
+/// Whom the requests that are done have buried. What an open one is about leads to what is still in Chatwoot: it goes when
+/// that is gone.
+fn buried(living: &[(String, String, &Value)]) -> Result<Buried, StoreError> {
+    let values = || living.iter().map(|(_, _, value)| *value);
+    let done: BTreeSet<&str> = values().filter(|value| is_done(value)).filter_map(code).collect();
+    let by_time: BTreeSet<&str> = values().filter(|value| value["door"] == "retention").filter_map(code).collect();
+    let mut buried = Buried::default();
+    for (pk, sk, value) in living {
+        let Some(subject) = pk.strip_prefix("tombstone#").filter(|_| sk == "tombstone").map(Subject::new) else {
+            continue;
+        };
+        let tombstone: Tombstone = from_item(to_item(*value)?)?;
+        if !done.contains(tombstone.code.as_str()) {
+            continue;
+        }
+        // Time was over in one dealer's Chatwoot; what somebody is known by leads to other dealers' customers, too.
+        if !by_time.contains(tombstone.code.as_str()) {
+            buried.known_by.insert(subject.clone(), tombstone.erased_at);
+        }
+        buried.all.insert(subject);
+    }
+    Ok(buried)
 }
 
 /// Whether it is a request that is done.
