@@ -62,6 +62,8 @@ pub struct Report {
     pub open: u64,
     /// Of these, past the promised days.
     pub breached: u64,
+    /// Warnings of open requests that came due.
+    pub warned: u64,
     /// What could not be judged: conversations without a contact or a time, pages and contacts Chatwoot does not show.
     pub unjudged: u64,
     /// What is overdue and neither held nor being erased, and what could not be judged: 0, or the run says why not.
@@ -121,6 +123,7 @@ impl Retention {
     pub async fn handle(&self, left: Duration) -> Result<Report, BridgeError> {
         let (report, trouble) = self.go(Run::new(self.clients.clock.clone(), left, false)).await;
         self.metrics.measure(Metric::ErasureOpen, report.open);
+        self.metrics.add(Metric::ErasureWarning, usize::try_from(report.warned).unwrap_or(usize::MAX));
         self.metrics.measure(Metric::Overdue, report.overdue);
         self.metrics.measure(Metric::RetentionHeld, report.due.iter().filter(|due| due.held).count() as u64);
         self.metrics.add(Metric::RetentionDue, report.due.iter().filter(|due| !due.held).count());
