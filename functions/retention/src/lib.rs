@@ -178,6 +178,9 @@ impl Retention {
                 let left = channels.len() - at;
                 tracing::warn!(channels = left, "there is no time left for the rest of the channels");
                 run.unjudged(left as u64);
+                if run.dry {
+                    return;
+                }
                 let mark = (channel.phone_number_id.to_string(), String::new());
                 let marked = self.sweeps.set_mark(ROUND, Some(&mark)).await;
                 return run.keep(marked.map_err(BridgeError::from));

@@ -24,7 +24,8 @@
 //! | dropped | `erasure#code` / `dropped` | how much on its way in was dropped for a request |
 //! | open erasure | `erasures` / code | that a request is not closed |
 //! | request | `request#hash` / `request` | under which code something was asked for |
-//! | sweep | `sweep` / its name | where a daily sweep goes on that did not come to its end, or how many it asked for today |
+//! | sweep | `sweep` / its name | where a daily sweep goes on that did not come to its end |
+//! | asked | `sweep` / `asked#channel#day` | how many people it asked for that day |
 //! | tombstone | `tombstone#hash` / `tombstone` | up to when what somebody sent is erased, and whether that is still underway |
 //! | round | `round#channel` / `round` | when `reconcile` last went through |
 
