@@ -99,15 +99,20 @@ impl Eraser {
     async fn sweep(&self, url: &str, target: &Target, found: &mut Found<'_>) -> Result<bool, BridgeError> {
         let mut look = Look::default();
         let swept = self.look_through(url, target, &mut look, found).await;
-        // The last first, or the first would be overtaken.
         let hiding = look.hiding.iter().filter_map(|letter| letter.receipt_handle.as_ref());
-        let receipts: Vec<&String> = look.receipts.iter().chain(hiding).rev().collect();
+        self.show(url, look.receipts.iter().chain(hiding)).await;
+        swept
+    }
+
+    /// Shows letters again that were only looked at.
+    async fn show<'r>(&self, url: &str, receipts: impl DoubleEndedIterator<Item = &'r String>) {
+        // The last first, or the first would be overtaken.
+        let receipts: Vec<&String> = receipts.rev().collect();
         for some in receipts.chunks(10) {
             if self.hide(url, some, 0).await.is_err() {
                 tracing::debug!("dead letters of somebody else show again by themselves");
             }
         }
-        swept
     }
 
     async fn look_through(
@@ -232,6 +237,34 @@ impl Eraser {
         Ok(())
     }
 
+    /// Drops what was put in again and is older by now than its queue would have kept it. Each such letter stands in a group of its
+    /// own, so that nothing hides it; what does not show today shows tomorrow.
+    pub(crate) async fn drop_overdue_letters(&self) -> Result<(), BridgeError> {
+        let now = self.clients.clock.now();
+        for url in &self.dead {
+            let (mut kept, mut dropped) = (Vec::new(), 0_usize);
+            while kept.len() < MOST {
+                let page = self.receive(url).await?;
+                if page.is_empty() {
+                    break;
+                }
+                for letter in page {
+                    if letters::is_overdue(&letter, now) {
+                        self.remove(url, &letter).await?;
+                        dropped += 1;
+                    } else {
+                        kept.extend(letter.receipt_handle);
+                    }
+                }
+            }
+            self.show(url, kept.iter()).await;
+            if dropped > 0 {
+                tracing::info!(letters = dropped, "dead letters that were put in again are past their days, and gone");
+            }
+        }
+        Ok(())
+    }
+
     async fn receive(&self, url: &str) -> Result<Vec<Message>, BridgeError> {
         let request = self
             .clients
@@ -279,7 +312,8 @@ impl Eraser {
         let Some(rest) = mention::without(text, &theirs) else { return Ok(()) };
         let reason = letters::attribute(letter, "reason").unwrap_or("unreadable_item");
         let dead_letters = DeadLetters::new(self.clients.sqs.clone(), url.to_owned());
-        Ok(dead_letters.put(letters::group(letter), rest.as_bytes(), reason).await?)
+        let beside = letters::beside(letter);
+        Ok(dead_letters.put_beside(&letters::own_group(), rest.as_bytes(), reason, &beside).await?)
     }
 
     /// Whether a letter is about the person: by whom it is, where that can be read, and by any mention, where not.

@@ -153,6 +153,10 @@ impl Retention {
         // First what needs nobody but the table.
         let purged = self.purge(&mut run).await;
         run.keep(purged);
+        if !run.dry {
+            let woken = self.wake_letters().await;
+            run.keep(woken);
+        }
         match self.clients.channels.all().await {
             Ok(channels) => self.chatwoot_side(channels, &mut run).await,
             Err(error) => {
@@ -249,6 +253,12 @@ impl Retention {
             self.erasures.send_all(letters).await?;
         }
         Ok(())
+    }
+
+    /// Has the dead letters looked through: what an erasure put in again has begun the queue's days anew.
+    async fn wake_letters(&self) -> Result<(), BridgeError> {
+        let task = ErasureTask::LettersV1;
+        Ok(self.erasures.send(Letter::new(task.group(), Uuid::new_v4().to_string(), &task)?).await?)
     }
 
     /// Opens a request and wakes somebody to see to it.
