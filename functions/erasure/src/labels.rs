@@ -24,6 +24,8 @@ impl Eraser {
         let chatwoot = self.clients.chatwoot(hint.account).await?;
         let Some(labels) = chatwoot.labels(hint.conversation).await? else { return Ok(()) };
         let Some(mut target) = bridge::whom(&self.clients, &chatwoot, hint).await? else { return Ok(()) };
+        // Whoever puts it there is this dealer's, and speaks for nobody else.
+        target.only = Some(hint.account);
         if is_on(&labels) {
             target.labels.insert((hint.account, hint.conversation));
             self.labeled(record, &chatwoot, hint, target).await

@@ -78,7 +78,8 @@ pub struct Target {
     /// How many items of theirs were deleted from the table so far.
     #[serde(default)]
     pub deleted: u64,
-    /// The one account the request is about: time is over in one dealer's Chatwoot, and not in another's.
+    /// The one account the request is about: what time, an agent, Chatwoot or the customer says of one dealer's account is not said
+    /// of another's. Without one it is about all, as Meta's and the operator's word is.
     #[serde(default)]
     pub only: Option<AccountId>,
     /// When somebody whose time is over was last active, as far as it was known when they were asked for.

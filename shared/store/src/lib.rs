@@ -23,10 +23,10 @@
 //! | probe | `erasure#code` / `probe#queue#group` | a mark that has not come out of a message group yet |
 //! | dropped | `erasure#code` / `dropped` | how much on its way in was dropped for a request |
 //! | open erasure | `erasures` / code | that a request is not closed |
-//! | request | `request#hash` / `request` | under which code something was asked for |
+//! | request | `request#hash` / `request` | under which code something was asked for; the hash of a request about one account is that account's |
 //! | sweep | `sweep` / its name | where a daily sweep goes on that did not come to its end |
 //! | asked | `sweep` / `asked#channel#day` | how many people it asked for that day |
-//! | tombstone | `tombstone#hash` / `tombstone` | up to when what somebody sent is erased, and whether that is still underway |
+//! | tombstone | `tombstone#hash` / `tombstone`, or `tombstone#account` for one account | up to when what somebody sent is erased, and whether that is still underway |
 //! | round | `round#channel` / `round` | when `reconcile` last went through |
 
 mod alias_writes;
