@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use domain::{
-    AccountId, ConfirmationCode, Erasure, Identity, Subject, SubjectKey, Timestamp,
+    AccountId, ConfirmationCode, Erasure, Subject, SubjectKey, Timestamp,
     erasure::{Door, Promise, State},
     subject::Kind,
 };
@@ -119,10 +119,10 @@ impl ErasureRequests {
             wide.phones.extend(target.phones.iter().cloned());
             wide.users.extend(target.users.iter().cloned());
             wide.customers.extend(target.customers.iter().cloned());
-            // Before the request itself: whoever begins reads it after having written that.
-            self.erasures.set_target(code, &wide).await?;
             let certain = entry.erasure.clone().confirm(self.table.now()).ok().filter(|_| is_certain(door));
-            if let Ok(entry) = self.erasures.save(&entry, certain.unwrap_or_else(|| entry.erasure.clone())).await? {
+            let certain = certain.unwrap_or_else(|| entry.erasure.clone());
+            // Somebody who writes in between has begun, or has withdrawn it.
+            if let Ok(entry) = self.erasures.save_about(&entry, certain, Some(&wide)).await? {
                 return Ok(Some(entry));
             }
         }
@@ -237,18 +237,4 @@ impl ErasureRequests {
 /// Whether the word of this door needs no confirmation.
 fn is_certain(door: Door) -> bool {
     !matches!(door, Door::Agent | Door::Customer | Door::Retention)
-}
-
-impl Target {
-    /// Whom an event names.
-    pub fn of(identity: &Identity) -> Self {
-        let phones = [&identity.phone, &identity.wa_id].into_iter().flatten().cloned().collect();
-        let users = [&identity.user_id, &identity.parent].into_iter().flatten().cloned().collect();
-        Self { phones, users, ..Self::default() }
-    }
-
-    /// Whether its names stayed behind in another table, and this one knows none.
-    pub fn is_unnamed(&self) -> bool {
-        self.nameless && self.phones.is_empty() && self.users.is_empty()
-    }
 }

@@ -2,11 +2,12 @@
 
 use domain::{
     AccountId, CustomerId, PhoneNumberId, SubjectKey, Timestamp,
-    erasure::{Door, Promise},
+    erasure::{Door, Promise, State},
 };
 use serde_json::json;
 use store::{Barred, Customers, ErasureRequests, Target, Tombstone, Tombstones};
 use testkit::{ACCOUNT, World};
+use testkit_wire::Fault;
 
 use crate::{
     cast::{HOUR, MINUTE, always, ana_wrote, answer, body, goes_by, post, table},
@@ -161,6 +162,35 @@ async fn the_operator_s_word_means_every_account_and_takes_a_label_s_request_alo
             assert_eq!(both.customers.find(account, &hers()).await.unwrap(), None, "{account}");
         }
     }
+}
+
+#[tokio::test]
+async fn whichever_call_fails_a_request_means_all_accounts_as_soon_as_the_operator_s_word_counts() {
+    let world = World::start().await.unwrap();
+    let (_, conversation) = ana_wrote(&world).await;
+    let both = Both::begin(&world).await;
+    world.chatwoot.agent("Sofía").labels(conversation, &["borrar-datos"]).await;
+    world.work().await.unwrap();
+    let code = domain::ConfirmationCode::new(code_in(&world.agent_reads("Ana").pop().unwrap()));
+    let erasures = store::Erasures::new(table(&world));
+    let mut widened = Vec::new();
+    for skip in 0.. {
+        world.stage.aws.faults().add(Fault { skip, ..always("POST", "/", answer(400)) });
+        let asked = world.operator(json!({ "phone": "+5215555550123" })).await;
+        world.stage.aws.faults().clear();
+        let entry = erasures.get(&code).await.unwrap().unwrap();
+        let target = erasures.target(&code).await.unwrap().unwrap();
+        let certain = matches!(entry.erasure.state, State::Confirmed { .. });
+        assert_eq!(target.only, Some(HERE).filter(|_| !certain), "{skip}");
+        widened.push(certain);
+        assert!(skip < 200, "{asked:?}");
+        if asked.is_ok() {
+            break;
+        }
+    }
+    assert!(!widened[0] && widened[widened.len() - 2], "it failed before and after: {widened:?}");
+    assert_eq!(is_gone(&world, both.wrote_at).await, [true, true]);
+    assert_eq!(erasures.all_open().await.unwrap().len(), 1);
 }
 
 #[tokio::test]
