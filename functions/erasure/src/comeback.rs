@@ -31,10 +31,10 @@ impl Eraser {
     pub(crate) async fn unbury(&self, entry: &ErasureEntry, target: &Target) -> Result<(), BridgeError> {
         let (code, tombstones) = (&entry.erasure.code, &self.clients.tombstones);
         for alias in &target.aliases {
-            tombstones.lift(alias, code).await?;
+            tombstones.lift(alias, code, target.only).await?;
         }
         for customer in &target.customers {
-            tombstones.lift(&tombstones.customer_subject(customer), code).await?;
+            tombstones.lift(&tombstones.customer_subject(customer), code, target.only).await?;
         }
         Ok(self.clients.erasures.forget_probes(code).await?)
     }

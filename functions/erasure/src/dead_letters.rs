@@ -23,6 +23,13 @@ const MOST: usize = 20_000;
 /// So many bytes of letters are held in memory at once.
 const HELD: usize = 32 * 1024 * 1024;
 
+/// Whom letters are looked through for.
+struct Wanted<'t> {
+    target: &'t Target,
+    /// The numbers of accounts that are not meant.
+    elsewhere: BTreeSet<String>,
+}
+
 /// What was about the person, in this pass and in the ledger.
 struct Found<'e> {
     entry: &'e mut ErasureEntry,
@@ -74,11 +81,15 @@ impl Eraser {
         entry: &mut ErasureEntry,
         target: &Target,
     ) -> Result<Came, BridgeError> {
+        let channels = if target.only.is_some() { self.clients.channels.all().await? } else { Vec::new() };
+        let elsewhere = channels.iter().filter(|channel| target.only != Some(channel.account));
+        let elsewhere = elsewhere.map(|channel| channel.phone_number_id.to_string()).collect();
+        let wanted = &Wanted { target, elsewhere };
         for _ in 0..2 {
             let mut found = Found { entry: &mut *entry, count: 0 };
             let (mut saw_all, mut trouble) = (true, None);
             for url in &self.dead {
-                match self.sweep(url, target, &mut found).await {
+                match self.sweep(url, wanted, &mut found).await {
                     Ok(all) => saw_all &= all,
                     Err(error) => {
                         trouble.get_or_insert(error);
@@ -96,24 +107,29 @@ impl Eraser {
     }
 
     /// Looks at a queue, takes out what is about the person, and counts that. Tells whether it saw every letter there is.
-    async fn sweep(&self, url: &str, target: &Target, found: &mut Found<'_>) -> Result<bool, BridgeError> {
+    async fn sweep(&self, url: &str, wanted: &Wanted<'_>, found: &mut Found<'_>) -> Result<bool, BridgeError> {
         let mut look = Look::default();
-        let swept = self.look_through(url, target, &mut look, found).await;
-        // The last first, or the first would be overtaken.
+        let swept = self.look_through(url, wanted, &mut look, found).await;
         let hiding = look.hiding.iter().filter_map(|letter| letter.receipt_handle.as_ref());
-        let receipts: Vec<&String> = look.receipts.iter().chain(hiding).rev().collect();
+        self.show(url, look.receipts.iter().chain(hiding)).await;
+        swept
+    }
+
+    /// Shows letters again that were only looked at.
+    async fn show<'r>(&self, url: &str, receipts: impl DoubleEndedIterator<Item = &'r String>) {
+        // The last first, or the first would be overtaken.
+        let receipts: Vec<&String> = receipts.rev().collect();
         for some in receipts.chunks(10) {
             if self.hide(url, some, 0).await.is_err() {
                 tracing::debug!("dead letters of somebody else show again by themselves");
             }
         }
-        swept
     }
 
     async fn look_through(
         &self,
         url: &str,
-        target: &Target,
+        wanted: &Wanted<'_>,
         look: &mut Look,
         found: &mut Found<'_>,
     ) -> Result<bool, BridgeError> {
@@ -123,13 +139,13 @@ impl Eraser {
             let nothing_shows = page.is_empty();
             look.received += page.len();
             for letter in page {
-                self.look_at(url, target, look, letter, found).await?;
+                self.look_at(url, wanted, look, letter, found).await?;
             }
             let saw_all = nothing_shows && queue.holds().await? == look.known.len() as u64;
             if saw_all || (nothing_shows && !look.may_hide_some()) {
                 // What is left of a cut letter once nothing can come any more is all there is of it.
                 for (_, pieces) in std::mem::take(&mut look.pieces) {
-                    self.decide(url, target, look, pieces, found).await?;
+                    self.decide(url, wanted, look, pieces, found).await?;
                 }
                 // Others may have letters in hand, and SQS counts within about a minute.
                 return Ok(saw_all);
@@ -146,7 +162,7 @@ impl Eraser {
     async fn look_at(
         &self,
         url: &str,
-        target: &Target,
+        wanted: &Wanted<'_>,
         look: &mut Look,
         letter: Message,
         found: &mut Found<'_>,
@@ -157,7 +173,7 @@ impl Eraser {
             return Ok(());
         }
         let Some((name, of)) = letters::piece(&letter) else {
-            return self.decide(url, target, look, vec![letter], found).await;
+            return self.decide(url, wanted, look, vec![letter], found).await;
         };
         look.bytes += letter.body().unwrap_or_default().len();
         let pieces = look.pieces.entry(name.clone()).or_default();
@@ -167,14 +183,14 @@ impl Eraser {
             return Ok(());
         }
         let pieces = look.pieces.remove(&name).unwrap_or_default();
-        self.decide(url, target, look, pieces, found).await
+        self.decide(url, wanted, look, pieces, found).await
     }
 
     /// Keeps a letter, in as many pieces as it is, or takes it out.
     async fn decide(
         &self,
         url: &str,
-        target: &Target,
+        wanted: &Wanted<'_>,
         look: &mut Look,
         pieces: Vec<Message>,
         found: &mut Found<'_>,
@@ -188,8 +204,8 @@ impl Eraser {
             }
             return Ok(());
         }
-        if self.is_about(&text, target) {
-            self.keep_the_rest(url, &pieces, &text, target).await?;
+        if self.is_about(&text, wanted) {
+            self.keep_the_rest(url, &pieces, &text, wanted).await?;
             // Written down first: what is gone could not be counted any more.
             let so_far = found.entry.erasure.found.get(&Place::DeadLetters).copied().unwrap_or_default();
             self.note(found.entry, Place::DeadLetters, usize::try_from(so_far + 1).unwrap_or(usize::MAX)).await?;
@@ -228,6 +244,34 @@ impl Eraser {
             let id = copy.map_err(QueueError::call)?.message_id.filter(|_| letters::piece(&letter).is_none());
             look.known.extend(id);
             self.remove(url, &letter).await?;
+        }
+        Ok(())
+    }
+
+    /// Drops what was put in again and is older by now than its queue would have kept it. Each such letter stands in a group of its
+    /// own, so that nothing hides it; what does not show today shows tomorrow.
+    pub(crate) async fn drop_overdue_letters(&self) -> Result<(), BridgeError> {
+        let now = self.clients.clock.now();
+        for url in &self.dead {
+            let (mut kept, mut dropped) = (Vec::new(), 0_usize);
+            while kept.len() < MOST {
+                let page = self.receive(url).await?;
+                if page.is_empty() {
+                    break;
+                }
+                for letter in page {
+                    if letters::is_overdue(&letter, now) {
+                        self.remove(url, &letter).await?;
+                        dropped += 1;
+                    } else {
+                        kept.extend(letter.receipt_handle);
+                    }
+                }
+            }
+            self.show(url, kept.iter()).await;
+            if dropped > 0 {
+                tracing::info!(letters = dropped, "dead letters that were put in again are past their days, and gone");
+            }
         }
         Ok(())
     }
@@ -272,27 +316,30 @@ impl Eraser {
         url: &str,
         pieces: &[Message],
         text: &str,
-        target: &Target,
+        wanted: &Wanted<'_>,
     ) -> Result<(), BridgeError> {
-        let (Some(letter), None) = (pieces.first(), self.of_one(text, target)) else { return Ok(()) };
-        let theirs = |text: &str| self.is_named(text, target);
+        let (Some(letter), None) = (pieces.first(), self.of_one(text, wanted)) else { return Ok(()) };
+        let theirs = |text: &str| self.is_named(text, wanted);
         let Some(rest) = mention::without(text, &theirs) else { return Ok(()) };
         let reason = letters::attribute(letter, "reason").unwrap_or("unreadable_item");
         let dead_letters = DeadLetters::new(self.clients.sqs.clone(), url.to_owned());
-        Ok(dead_letters.put(letters::group(letter), rest.as_bytes(), reason).await?)
+        let beside = letters::beside(letter);
+        Ok(dead_letters.put_beside(&letters::own_group(), rest.as_bytes(), reason, &beside).await?)
     }
 
     /// Whether a letter is about the person: by whom it is, where that can be read, and by any mention, where not.
-    fn is_about(&self, text: &str, target: &Target) -> bool {
-        self.of_one(text, target).unwrap_or_else(|| self.is_named(text, target))
+    fn is_about(&self, text: &str, wanted: &Wanted<'_>) -> bool {
+        self.of_one(text, wanted).unwrap_or_else(|| self.is_named(text, wanted))
     }
 
     /// Whether a task about one person is about this one; nothing if it is no such task.
-    fn of_one(&self, text: &str, target: &Target) -> Option<bool> {
+    fn of_one(&self, text: &str, Wanted { target, elsewhere }: &Wanted<'_>) -> Option<bool> {
         let is = |identity: &Identity| {
             identity.aliases(&self.clients.key).iter().any(|alias| target.aliases.contains(&alias.subject))
         };
         match serde_json::from_str::<InboundTask>(text) {
+            // Whoever was erased at one dealer may still be another's customer.
+            Ok(task) if elsewhere.contains(task.channel()) => return Some(false),
             Ok(InboundTask::MessageV1(message)) => {
                 return Some(is(&message.customer) || message.speaker().as_ref().is_some_and(is));
             }
@@ -304,7 +351,7 @@ impl Eraser {
         Some(target.conversations.iter().any(|(of, id, _)| (*of, *id) == (account, conversation)))
     }
 
-    fn is_named(&self, text: &str, target: &Target) -> bool {
+    fn is_named(&self, text: &str, Wanted { target, .. }: &Wanted<'_>) -> bool {
         let named: BTreeSet<Subject> = mention::mentioned(text, &self.clients.key);
         !named.is_disjoint(&target.aliases) || target.customers.iter().any(|customer| text.contains(customer.as_str()))
     }

@@ -13,7 +13,7 @@ use queue::Record;
 use store::{Claim, StoreError, Target};
 use uuid::Uuid;
 
-use crate::Eraser;
+use crate::{ELSEWHERE, Eraser};
 
 /// What an agent puts on a conversation.
 const LABEL: &str = bridge::ERASE;
@@ -24,6 +24,8 @@ impl Eraser {
         let chatwoot = self.clients.chatwoot(hint.account).await?;
         let Some(labels) = chatwoot.labels(hint.conversation).await? else { return Ok(()) };
         let Some(mut target) = bridge::whom(&self.clients, &chatwoot, hint).await? else { return Ok(()) };
+        // Whoever puts it there is this dealer's, and speaks for nobody else.
+        target.only = Some(hint.account);
         if is_on(&labels) {
             target.labels.insert((hint.account, hint.conversation));
             self.labeled(record, &chatwoot, hint, target).await
@@ -53,7 +55,9 @@ impl Eraser {
         if let Some(mut known) = self.clients.erasures.target(code).await?
             && known.labels.insert((hint.account, hint.conversation))
         {
-            self.clients.erasures.set_target(code, &known).await?;
+            // Whoever came in between may have said that it means all accounts.
+            let saved = self.clients.erasures.save_about(&asked.entry, erasure.clone(), Some(&known)).await?;
+            saved.map_err(|_| BridgeError::Busy(ELSEWHERE))?;
         }
         // Whoever asked may have died before the letter and the note: once more does no harm, and none is a day's delay.
         let claim = self.clients.key.subject_of_all(Kind::Item, ["labeled", code.as_str()]);

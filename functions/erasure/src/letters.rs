@@ -17,8 +17,8 @@ const KEPT: &str = "kept#";
 /// Groups of one letter.
 const OF_ONE: [&str; 2] = [KEPT, "unreadable#"];
 
-/// As long as the queue keeps a letter (`queue_days` of `infra/policy.toml`). One put in again must not begin that time anew.
-const DAYS: Duration = Duration::from_secs(14 * 86_400);
+/// As long as the queue keeps a letter. One put in again must not begin that time anew.
+const KEPT_FOR: Duration = Duration::from_secs(store::QUEUES_KEEP_DAYS.unsigned_abs() * 86_400);
 
 /// What a letter says, whatever it was set aside in: pieces in any order, base64.
 pub(crate) fn text(pieces: &[Message]) -> String {
@@ -51,24 +51,33 @@ pub(crate) fn stands_alone(letter: &Message) -> bool {
 /// Whether it was put in again, and its days are over.
 pub(crate) fn is_overdue(letter: &Message, now: Timestamp) -> bool {
     let since = attribute(letter, "since").and_then(|since| since.parse().ok()).map(Timestamp::from_millis);
-    since.is_some_and(|since| now.since(since) >= DAYS)
+    since.is_some_and(|since| now.since(since) >= KEPT_FOR)
 }
 
 /// The same letter in a group of its own, to be put in again.
 pub(crate) fn alone(letter: &Message) -> Result<SendMessageInputBuilder, QueueError> {
-    let sent = letter.attributes().and_then(|all| all.get(&MessageSystemAttributeName::SentTimestamp));
     let mut attributes = letter.message_attributes().cloned().unwrap_or_default();
-    for (name, value) in [("since", sent.map_or("0", String::as_str)), ("group", group(letter))] {
-        if !attributes.contains_key(name) && !value.is_empty() {
-            let value = MessageAttributeValue::builder().data_type("String").string_value(value).build()?;
-            attributes.insert(name.to_owned(), value);
-        }
+    for (name, value) in beside(letter).into_iter().filter(|(_, value)| !value.is_empty()) {
+        let value = MessageAttributeValue::builder().data_type("String").string_value(value).build()?;
+        attributes.insert(name.to_owned(), value);
     }
     Ok(SendMessageInputBuilder::default()
-        .message_group_id(format!("{KEPT}{}", Uuid::new_v4()))
+        .message_group_id(own_group())
         .message_deduplication_id(Uuid::new_v4().to_string())
         .message_body(letter.body().unwrap_or_default())
         .set_message_attributes(Some(attributes)))
+}
+
+/// What has to stand beside it wherever it is put in again: since when it is there, and where it stood first.
+pub(crate) fn beside(letter: &Message) -> [(&'static str, &str); 2] {
+    let sent = letter.attributes().and_then(|all| all.get(&MessageSystemAttributeName::SentTimestamp));
+    let since = attribute(letter, "since").unwrap_or_else(|| sent.map_or("0", String::as_str));
+    [("since", since), ("group", attribute(letter, "group").unwrap_or_else(|| group(letter)))]
+}
+
+/// A group for one letter, behind nobody.
+pub(crate) fn own_group() -> String {
+    format!("{KEPT}{}", Uuid::new_v4())
 }
 
 /// The group it stands in.

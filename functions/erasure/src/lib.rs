@@ -133,6 +133,7 @@ impl Eraser {
         let done = match &task {
             ErasureTask::RequestV1 { code } => self.request(&record, code).await,
             ErasureTask::LabelsV1(hint) => self.labels(&record, hint).await.map(|()| Verdict::Done),
+            ErasureTask::LettersV1 => self.drop_overdue_letters().await.map(|()| Verdict::Done),
         };
         done.unwrap_or_else(|error| {
             tracing::warn!(%error, receives = record.receives, "an erasure has to wait");

@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use bridge::BridgeError;
 use domain::{
-    ConfirmationCode, Identity, InboundTask, Message, Probe, StatusUpdate, Subject, Timestamp, mention,
+    AccountId, ConfirmationCode, Identity, InboundTask, Message, PhoneNumberId, Probe, StatusUpdate, Subject,
+    Timestamp, mention,
     task::{About, Notice},
 };
 use queue::{Record, Verdict};
@@ -72,10 +73,13 @@ impl Forward {
     }
 
     async fn bars(&self, channel: &str, customer: &Identity, at: Timestamp) -> Result<Barred, BridgeError> {
-        let Some(channel) = self.clients.channels.get(&domain::PhoneNumberId::new(channel)).await? else {
-            return Ok(Barred::No);
-        };
-        Ok(self.clients.tombstones.bars(channel.account, customer, at).await?)
+        let Some(account) = self.account_of(channel).await? else { return Ok(Barred::No) };
+        Ok(self.clients.tombstones.bars(account, customer, at).await?)
+    }
+
+    async fn account_of(&self, channel: &str) -> Result<Option<AccountId>, BridgeError> {
+        let channel = self.clients.channels.get(&PhoneNumberId::new(channel)).await?;
+        Ok(channel.map(|channel| channel.account))
     }
 
     /// A status tells of a message of ours, and may be newer than the erasure of it.
@@ -83,7 +87,9 @@ impl Forward {
         match self.bars(status.channel.as_str(), &status.customer, status.at).await? {
             Barred::No if self.clients.links.get(&status.id).await?.is_none() => {
                 let aliases = status.customer.aliases(&self.clients.key);
-                let buried = self.clients.tombstones.among(aliases.iter().map(|alias| &alias.subject)).await?;
+                let account = self.account_of(status.channel.as_str()).await?;
+                let aliases = aliases.iter().map(|alias| &alias.subject);
+                let buried = self.clients.tombstones.among(account, aliases).await?;
                 // Of a message nobody knows to somebody erased; if a newer one is meant, Meta's answer to the send tells as much.
                 let of_before = buried.into_values().find(|tombstone| {
                     status.reference.is_none() || status.at.since(tombstone.erased_at) == Duration::ZERO
@@ -116,7 +122,12 @@ impl Forward {
             return Ok(false);
         }
         let named: Vec<Subject> = mention::mentioned(&notice.raw, &self.clients.key).into_iter().collect();
-        let buried = self.clients.tombstones.among(&named).await?;
+        // Of an account nobody knows it is cut for the sake of whoever was erased in any.
+        let account = match &notice.channel {
+            Some(channel) => self.account_of(channel.as_str()).await?,
+            None => None,
+        };
+        let buried = self.clients.tombstones.among(account, &named).await?;
         let newer = |at: Timestamp| notice.at.is_some_and(|notice| notice.as_secs() > at.as_secs());
         // The phone app's history is old by nature, whenever it comes.
         let counts = |at: Timestamp| notice.field == "history" || !newer(at);

@@ -39,6 +39,8 @@ impl Forward {
         let Some(wish) = wish(body) else { return Ok(()) };
         let mut target = Target::of(&message.customer);
         target.customers.insert(customer.clone());
+        // What they say to one dealer another one has not heard.
+        target.only = Some(channel.account);
         if wish == Wish::Ask {
             let asked =
                 self.requests.ask(Door::Customer, target, message.sent_at.min(self.clients.clock.now())).await?;
@@ -189,7 +191,8 @@ impl Forward {
         }
         // An answer that everything is gone is no answer: the inbox itself has to be there.
         chatwoot.is_locked(channel.inbox).await?;
-        let target = Target { customers: [customer.clone()].into(), ..Target::default() };
+        let (customers, only) = ([customer.clone()].into(), Some(channel.account));
+        let target = Target { customers, only, ..Target::default() };
         let before = Timestamp::from_secs(message.sent_at.min(self.clients.clock.now()).as_secs() - 1);
         let asked = self.requests.ask(Door::Chatwoot, target, before).await?;
         if asked.is_new {

@@ -2,7 +2,6 @@
 //! fourteen days; this does not.
 
 use bridge::BridgeError;
-use domain::Timestamp;
 use platform::Metric;
 use store::ErasureEntry;
 use uuid::Uuid;
@@ -23,7 +22,7 @@ impl Retention {
         let now = self.clients.clock.now();
         let target = self.clients.erasures.target(&entry.erasure.code).await?.unwrap_or_default();
         run.open.extend(target.conversations.iter().map(|(account, id, _)| (*account, *id)));
-        let entry = if run.dry { entry } else { self.at(entry, now).await? };
+        let entry = if run.dry { entry } else { self.at(entry, run).await? };
         let erasure = &entry.erasure;
         if erasure.is_closed() {
             return Ok(());
@@ -46,21 +45,26 @@ impl Retention {
 
     /// The request as time has changed it, with the warnings that are due. What an agent's request becomes when its time to be
     /// withdrawn is over is for `erasure` to say, which asks for the label first.
-    async fn at(&self, entry: ErasureEntry, now: Timestamp) -> Result<ErasureEntry, BridgeError> {
+    async fn at(&self, entry: ErasureEntry, run: &mut Run) -> Result<ErasureEntry, BridgeError> {
+        let now = self.clients.clock.now();
         let mut erasure = entry.erasure.clone();
         let warned = erasure.warn(now, self.requests.promise());
         erasure = if erasure.is_underway() { erasure.at(now) } else { erasure };
         erasure.note_breach(now);
-        for day in warned {
-            self.metrics.count(Metric::ErasureWarning);
-            let left = erasure.days_left(now);
-            tracing::warn!(erasure = %erasure.code, state = ?erasure.state, day, days_left = left, "an erasure is still open");
-        }
         if erasure == entry.erasure {
             return Ok(entry);
         }
-        // Somebody who writes in between knows better; the warning comes tomorrow.
-        let (Ok(saved) | Err(saved)) = self.clients.erasures.save(&entry, erasure).await?;
+        let saved = match self.clients.erasures.save(&entry, erasure).await? {
+            Ok(saved) => saved,
+            // Somebody who writes in between knows better; the warning comes tomorrow.
+            Err(theirs) => return Ok(theirs),
+        };
+        // Only what is written down is told, or tomorrow tells it once more.
+        for day in warned {
+            run.report.warned += 1;
+            let (erasure, left) = (&saved.erasure, saved.erasure.days_left(now));
+            tracing::warn!(erasure = %erasure.code, state = ?erasure.state, day, days_left = left, "an erasure is still open");
+        }
         Ok(saved)
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bridge::BridgeError;
 use chatwoot::Chatwoot;
-use domain::{Channel, ContactId, CustomerId, PhoneNumberId, erasure::Door};
+use domain::{AccountId, Channel, ContactId, CustomerId, PhoneNumberId, erasure::Door};
 use store::Target;
 
 use crate::{Retention, run::Run};
@@ -31,7 +31,7 @@ impl Retention {
         let from = self.sweeps.mark(SWEEP).await?;
         let (threads, mut next) = self.sweeps.threads(from.clone(), A_DAY).await?;
         let mut last = from;
-        let (mut gone, mut looked): (Vec<CustomerId>, usize) = (Vec::new(), 0);
+        let (mut gone, mut looked): (Vec<(AccountId, CustomerId)>, usize) = (Vec::new(), 0);
         for (customer, number, contact) in threads {
             if self.clients.clock.now() >= until {
                 next = last;
@@ -40,7 +40,7 @@ impl Retention {
             last = Some((format!("customer#{customer}"), format!("channel#{number}")));
             let Some((channel, chatwoot)) = inboxes.get(&number) else { continue };
             match is_gone(chatwoot, channel, &customer, contact).await {
-                Ok(true) => gone.push(customer),
+                Ok(true) => gone.push((channel.account, customer)),
                 Ok(false) => {}
                 Err(error) => {
                     tracing::warn!(%error, account = %channel.account, contact = %contact, "a contact could not be looked at");
@@ -52,13 +52,13 @@ impl Retention {
         }
         if gone.len() >= SUSPICIOUS && gone.len() * 2 > looked {
             let count = gone.len();
-            let ids = gone.iter().map(CustomerId::as_str).collect::<Vec<_>>().join(" ");
+            let ids = gone.iter().map(|(_, customer)| customer.as_str()).collect::<Vec<_>>().join(" ");
             tracing::error!(gone = count, of = looked, customers = ids, "too many contacts are gone to believe it");
             run.report.overdue += count as u64;
             gone.clear();
         }
-        for customer in gone {
-            let target = Target { customers: [customer].into(), ..Target::default() };
+        for (account, customer) in gone {
+            let target = Target { customers: [customer].into(), only: Some(account), ..Target::default() };
             let asked = self.ask(Door::Chatwoot, target, self.clients.clock.now()).await?;
             run.report.gone += u64::from(asked.is_new);
         }

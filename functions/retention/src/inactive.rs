@@ -70,9 +70,7 @@ impl Retention {
             run.unjudged(1);
             return Ok(());
         }
-        let counted = format!("asked#{}", channel.phone_number_id);
-        let asked = self.sweeps.mark(&counted).await?.filter(|(day, _)| *day == now.day().to_string());
-        let asked = asked.and_then(|(_, count)| count.parse().ok()).unwrap_or_default();
+        let asked = self.sweeps.asked(&channel.phone_number_id, now.day()).await?;
         let mut at = At { chatwoot, channel, holds, since: now - self.kept_for, asked };
         for list in [List::Quiet, List::All] {
             self.walk(list, &mut at, run).await?;
@@ -93,6 +91,9 @@ impl Retention {
                 if list == List::Quiet {
                     tracing::warn!(conversations = left, "there is no time left for the rest of a list");
                     run.unjudged(left.into());
+                }
+                if run.dry {
+                    return Ok(());
                 }
                 return Ok(self.sweeps.set_mark(&mark, Some(&(page.to_string(), String::new()))).await?);
             }
@@ -218,10 +219,7 @@ impl Retention {
         let asked = self.ask(Door::Retention, target, now).await?;
         if asked.is_new {
             run.report.asked += 1;
-            at.asked += 1;
-            let counted = format!("asked#{}", at.channel.phone_number_id);
-            let today = (now.day().to_string(), at.asked.to_string());
-            self.sweeps.set_mark(&counted, Some(&today)).await?;
+            at.asked = self.sweeps.count_asked(&at.channel.phone_number_id, now.day()).await?;
         } else if asked.entry.erasure.is_closed() {
             // What was done was not enough.
             run.report.overdue += 1;

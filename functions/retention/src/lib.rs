@@ -62,6 +62,8 @@ pub struct Report {
     pub open: u64,
     /// Of these, past the promised days.
     pub breached: u64,
+    /// Warnings of open requests that came due.
+    pub warned: u64,
     /// What could not be judged: conversations without a contact or a time, pages and contacts Chatwoot does not show.
     pub unjudged: u64,
     /// What is overdue and neither held nor being erased, and what could not be judged: 0, or the run says why not.
@@ -121,6 +123,7 @@ impl Retention {
     pub async fn handle(&self, left: Duration) -> Result<Report, BridgeError> {
         let (report, trouble) = self.go(Run::new(self.clients.clock.clone(), left, false)).await;
         self.metrics.measure(Metric::ErasureOpen, report.open);
+        self.metrics.add(Metric::ErasureWarning, usize::try_from(report.warned).unwrap_or(usize::MAX));
         self.metrics.measure(Metric::Overdue, report.overdue);
         self.metrics.measure(Metric::RetentionHeld, report.due.iter().filter(|due| due.held).count() as u64);
         self.metrics.add(Metric::RetentionDue, report.due.iter().filter(|due| !due.held).count());
@@ -150,6 +153,10 @@ impl Retention {
         // First what needs nobody but the table.
         let purged = self.purge(&mut run).await;
         run.keep(purged);
+        if !run.dry {
+            let woken = self.wake_letters().await;
+            run.keep(woken);
+        }
         match self.clients.channels.all().await {
             Ok(channels) => self.chatwoot_side(channels, &mut run).await,
             Err(error) => {
@@ -175,6 +182,9 @@ impl Retention {
                 let left = channels.len() - at;
                 tracing::warn!(channels = left, "there is no time left for the rest of the channels");
                 run.unjudged(left as u64);
+                if run.dry {
+                    return;
+                }
                 let mark = (channel.phone_number_id.to_string(), String::new());
                 let marked = self.sweeps.set_mark(ROUND, Some(&mark)).await;
                 return run.keep(marked.map_err(BridgeError::from));
@@ -243,6 +253,12 @@ impl Retention {
             self.erasures.send_all(letters).await?;
         }
         Ok(())
+    }
+
+    /// Has the dead letters looked through: what an erasure put in again has begun the queue's days anew.
+    async fn wake_letters(&self) -> Result<(), BridgeError> {
+        let task = ErasureTask::LettersV1;
+        Ok(self.erasures.send(Letter::new(task.group(), Uuid::new_v4().to_string(), &task)?).await?)
     }
 
     /// Opens a request and wakes somebody to see to it.

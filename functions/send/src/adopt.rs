@@ -56,11 +56,11 @@ impl Send {
         let known = self.known(party).await?;
         let phone = party.contact.as_ref().and_then(|contact| Some((contact, contact.phone_number.as_deref()?)));
         let Some((contact, phone)) = phone.filter(|_| known.is_none()) else {
-            let erased = self.is_erased(known.as_ref(), party.contact.as_ref()).await?;
+            let erased = self.is_erased(channel.account, known.as_ref(), party.contact.as_ref()).await?;
             return Ok((known, erased));
         };
         let known = customers.find(channel.account, &by_phone(phone)).await?;
-        let erased = self.is_erased(known.as_ref(), Some(contact)).await?;
+        let erased = self.is_erased(channel.account, known.as_ref(), Some(contact)).await?;
         let bound = match &known {
             Some(known) => {
                 let thread = customers.thread(known, &channel.phone_number_id).await?;

@@ -2,7 +2,7 @@
 
 use bridge::BridgeError;
 use chatwoot::Contact;
-use domain::{CustomerId, Identity, OutboundTask, Probe, WaId};
+use domain::{AccountId, CustomerId, Identity, OutboundTask, Probe, WaId};
 use queue::{Record, Verdict};
 
 use crate::Send;
@@ -36,20 +36,22 @@ impl Send {
         Some(verdicts)
     }
 
-    /// Whether the customer of a conversation is being erased, or was, and has not written again since.
+    /// Whether the customer of a conversation is being erased there, or was, and has not written again since.
     pub(crate) async fn is_erased(
         &self,
+        account: AccountId,
         customer: Option<&CustomerId>,
         contact: Option<&Contact>,
     ) -> Result<bool, BridgeError> {
         let tombstones = &self.clients.tombstones;
         if let Some(customer) = customer {
-            return Ok(tombstones.of_customer(customer).await?.is_some());
+            return Ok(tombstones.of_customer(account, customer).await?.is_some());
         }
         let Some(phone) = contact.and_then(|contact| contact.phone_number.as_deref()) else { return Ok(false) };
         let phone = WaId::new(phone.trim_start_matches('+'));
         let aliases = Identity { phone: Some(phone), ..Identity::default() }.aliases(&self.clients.key);
-        Ok(!tombstones.among(aliases.iter().map(|alias| &alias.subject)).await?.is_empty())
+        let aliases = aliases.iter().map(|alias| &alias.subject);
+        Ok(!tombstones.among(Some(account), aliases).await?.is_empty())
     }
 }
 

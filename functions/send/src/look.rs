@@ -75,7 +75,7 @@ impl Send {
         let chatwoot = self.clients.chatwoot(channel.account).await?;
         let (conversation, erased) = match known {
             Some(known) if known.customer.is_some() => {
-                let erased = self.is_erased(known.customer.as_ref(), None).await?;
+                let erased = self.is_erased(channel.account, known.customer.as_ref(), None).await?;
                 (known, erased)
             }
             known => match self.adopt(task, &chatwoot, &channel, known).await? {

@@ -6,12 +6,12 @@ use std::{
     time::Duration,
 };
 
-use domain::{InboundTask, SharedClock, Subject, SubjectKey, mention, subject::Kind, task::NO_NUMBER};
+use domain::{InboundTask, PhoneNumberId, SharedClock, Subject, SubjectKey, mention, subject::Kind, task::NO_NUMBER};
 use lambda_http::{Body, Error, Request, RequestExt as _, Response, http::Method};
 use platform::{AppSecrets, ConfigError, Environment, Metric, Metrics, SecretError, Secrets, aws::Aws, warm_up};
 use queue::{DeadLetters, Letter, Queue, QueueError};
 use secrecy::{ExposeSecret as _, SecretString};
-use store::{Counters, Fate, StoreError, Table, Tombstones};
+use store::{Channels, Counters, Fate, StoreError, Table, Tombstones};
 use subtle::ConstantTimeEq as _;
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -224,7 +224,8 @@ impl Webhook {
     ) -> Result<Option<Cow<'b, [u8]>>, StoreError> {
         let text = String::from_utf8_lossy(body);
         let named = mention::mentioned(&text, key);
-        let erased = Tombstones::new(self.table.clone(), key.clone()).among(&named).await?;
+        // Nor whose number it came to: whoever was erased in any account is meant.
+        let erased = Tombstones::new(self.table.clone(), key.clone()).among(None, &named).await?;
         if erased.is_empty() {
             return Ok(Some(body.into()));
         }
@@ -259,7 +260,9 @@ impl Webhook {
             InboundTask::NoticeV1(notice) => notice.at.filter(|_| notice.field != "history"),
             InboundTask::FileV1(_) | InboundTask::ProbeV1(_) => None,
         };
-        let mut erased = Tombstones::new(self.table.clone(), key.clone()).among(&named).await?;
+        let channel = Channels::new(self.table.clone()).get(&PhoneNumberId::new(task.channel())).await?;
+        let account = channel.map(|channel| channel.account);
+        let mut erased = Tombstones::new(self.table.clone(), key.clone()).among(account, &named).await?;
         erased.retain(|_, tombstone| at.is_none_or(|at| at.as_secs() <= tombstone.erased_at.as_secs()));
         if erased.is_empty() {
             return Ok(Some(letter.body.clone()));

@@ -45,14 +45,17 @@ pub enum ErasureTask {
     },
     /// The labels of a conversation changed: an agent may have asked for an erasure, or withdrawn it.
     LabelsV1(Hint),
+    /// Drop the dead letters that an erasure put in again and whose days are over.
+    LettersV1,
 }
 
 impl ErasureTask {
-    /// The group in which it keeps its order: one request, or one conversation.
+    /// The group in which it keeps its order: one request, one conversation, or all dead letters.
     pub fn group(&self) -> String {
         match self {
             Self::RequestV1 { code } => code.as_str().to_owned(),
             Self::LabelsV1(hint) => format!("{}#{}", hint.account, hint.conversation),
+            Self::LettersV1 => "letters".to_owned(),
         }
     }
 }

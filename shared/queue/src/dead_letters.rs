@@ -27,6 +27,17 @@ impl DeadLetters {
 
     /// Sets a body aside.
     pub async fn put(&self, group: &str, body: &[u8], reason: &str) -> Result<(), QueueError> {
+        self.put_beside(group, body, reason, &[]).await
+    }
+
+    /// The same with further attributes; an empty one is left out.
+    pub async fn put_beside(
+        &self,
+        group: &str,
+        body: &[u8],
+        reason: &str,
+        beside: &[(&str, &str)],
+    ) -> Result<(), QueueError> {
         let (text, encoding) = match std::str::from_utf8(body) {
             Ok(text) if !text.is_empty() && text.chars().all(is_allowed) => (text.to_owned(), "text"),
             _ => (base64::engine::general_purpose::STANDARD.encode(body), "base64"),
@@ -48,6 +59,9 @@ impl DeadLetters {
             if of > 1 {
                 request = request.message_attributes("part", attribute(&format!("{}/{of}", at + 1))?);
                 request = request.message_attributes("letter", attribute(&letter)?);
+            }
+            for (name, value) in beside.iter().filter(|(_, value)| !value.is_empty()) {
+                request = request.message_attributes(*name, attribute(value)?);
             }
             request.send().await.map_err(QueueError::call)?;
         }

@@ -97,7 +97,7 @@ impl Belongings {
     }
 
     /// The Chatwoot accounts there are.
-    async fn accounts(&self) -> Result<BTreeSet<AccountId>, StoreError> {
+    pub(crate) async fn accounts(&self) -> Result<BTreeSet<AccountId>, StoreError> {
         let channels = Channels::new(self.table.clone()).all().await?;
         Ok(channels.iter().map(|channel| channel.account).collect())
     }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use domain::{
-    ConfirmationCode, Erasure, Identity, Subject, SubjectKey, Timestamp,
+    AccountId, ConfirmationCode, Erasure, Subject, SubjectKey, Timestamp,
     erasure::{Door, Promise, State},
     subject::Kind,
 };
@@ -53,16 +53,27 @@ impl ErasureRequests {
     /// is that one as well.
     pub async fn ask(&self, door: Door, target: Target, asked_at: Timestamp) -> Result<Asked, StoreError> {
         let (known, pointers) = self.pointers(&target).await?;
+        let own = self.within(target.only, &pointers);
         for _ in 0..TRIES {
-            let pointed = self.erasures.pointed(&pointers).await?;
-            if let Some(before) = self.erasures.foremost(&pointed).await?
-                && self.is_the_same(&before.erasure, door, known)
-            {
+            let pointed = self.erasures.pointed(&own).await?;
+            let mut before = self.erasures.foremost(&pointed).await?;
+            before = before.filter(|before| self.is_the_same(&before.erasure, door, known));
+            if target.only.is_some() && before.as_ref().is_none_or(|before| before.erasure.is_closed()) {
+                // One that means every account means this one, too.
+                let wider = self.erasures.foremost(&self.erasures.pointed(&pointers).await?).await?;
+                let wider = wider.filter(|wider| self.is_the_same(&wider.erasure, door, known));
+                before = wider.filter(|wider| before.is_none() || !wider.erasure.is_closed()).or(before);
+            }
+            if let Some(before) = before {
                 if !before.erasure.is_closed() {
                     self.erasures.point(&pointed, &before.erasure.code).await?;
                 }
                 let entry = self.made_certain(before, door).await?;
                 self.name_again(&entry, &target).await?;
+                return Ok(Asked { entry, is_new: false });
+            }
+            if let Some(entry) = self.widened(door, &target, &pointers).await? {
+                self.erasures.point(&pointed, &entry.erasure.code).await?;
                 return Ok(Asked { entry, is_new: false });
             }
             let mut erasure = Erasure::open(ConfirmationCode::mint(), door, asked_at, self.table.now(), &self.promise);
@@ -77,9 +88,50 @@ impl ErasureRequests {
         Err(StoreError::Contended)
     }
 
+    /// A request about one account that nobody has begun means all of them once somebody asks who means all. One that is underway
+    /// stays what it is, beside the new one; so does what only time asked for.
+    async fn widened(
+        &self,
+        door: Door,
+        target: &Target,
+        pointers: &BTreeSet<Subject>,
+    ) -> Result<Option<ErasureEntry>, StoreError> {
+        if target.only.is_some() || !target.administrators.is_empty() || door == Door::Retention {
+            return Ok(None);
+        }
+        for account in self.belongings.accounts().await? {
+            let pointed = self.erasures.pointed(&self.within(Some(account), pointers)).await?;
+            let Some(entry) = self.erasures.foremost(&pointed).await? else { continue };
+            let now = entry.erasure.clone().at(self.table.now());
+            if now.is_closed() || now.door == Door::Retention {
+                continue;
+            }
+            self.name_again(&entry, target).await?;
+            if !matches!(now.state, State::Received { .. } | State::Confirmed { .. }) {
+                continue;
+            }
+            let code = &entry.erasure.code;
+            let Some(theirs) = self.erasures.target(code).await? else { continue };
+            if theirs.only.is_none() {
+                return Ok(Some(self.made_certain(entry, door).await?));
+            }
+            let mut wide = Target { only: None, gathered: false, barred: false, ..theirs };
+            wide.phones.extend(target.phones.iter().cloned());
+            wide.users.extend(target.users.iter().cloned());
+            wide.customers.extend(target.customers.iter().cloned());
+            let certain = entry.erasure.clone().confirm(self.table.now()).ok().filter(|_| is_certain(door));
+            let certain = certain.unwrap_or_else(|| entry.erasure.clone());
+            // Somebody who writes in between has begun, or has withdrawn it.
+            if let Ok(entry) = self.erasures.save_about(&entry, certain, Some(&wide)).await? {
+                return Ok(Some(entry));
+            }
+        }
+        Ok(None)
+    }
+
     /// A request that could still be withdrawn cannot any more once somebody asks whose word needs no confirmation.
     async fn made_certain(&self, entry: ErasureEntry, door: Door) -> Result<ErasureEntry, StoreError> {
-        if matches!(door, Door::Agent | Door::Customer | Door::Retention) {
+        if !is_certain(door) {
             return Ok(entry);
         }
         let Ok(certain) = entry.erasure.clone().confirm(self.table.now()) else { return Ok(entry) };
@@ -127,7 +179,8 @@ impl ErasureRequests {
 
     /// The latest request about somebody.
     pub async fn known(&self, target: &Target) -> Result<Option<ErasureEntry>, StoreError> {
-        let (_, pointers) = self.pointers(target).await?;
+        let (_, mut pointers) = self.pointers(target).await?;
+        pointers.extend(self.within(target.only, &pointers));
         self.erasures.foremost(&self.erasures.pointed(&pointers).await?).await
     }
 
@@ -149,6 +202,13 @@ impl ErasureRequests {
         }
     }
 
+    /// The same for a request about one account, which another account's must not meet.
+    fn within(&self, only: Option<AccountId>, pointers: &BTreeSet<Subject>) -> BTreeSet<Subject> {
+        let Some(account) = only.map(|account| account.to_string()) else { return pointers.clone() };
+        let within = |pointer: &Subject| self.key.subject_of_all(Kind::Item, ["within", &account, pointer.as_str()]);
+        pointers.iter().map(within).collect()
+    }
+
     /// Under what a request about them is found again, and whether anything is known of them.
     async fn pointers(&self, target: &Target) -> Result<(bool, BTreeSet<Subject>), StoreError> {
         let mut found = target.clone();
@@ -161,7 +221,7 @@ impl ErasureRequests {
             |customer: &domain::CustomerId| self.key.subject_of_all(Kind::Item, ["customer", customer.as_str()]);
         pointers.extend(found.customers.iter().map(customer));
         pointers.extend(target.administrators.iter().cloned());
-        let contact = |(account, contact): &(domain::AccountId, domain::ContactId)| {
+        let contact = |(account, contact): &(AccountId, domain::ContactId)| {
             self.key.subject_of_all(Kind::Item, ["contact", &account.to_string(), &contact.to_string()])
         };
         pointers.extend(target.contacts.iter().map(contact));
@@ -174,16 +234,7 @@ impl ErasureRequests {
     }
 }
 
-impl Target {
-    /// Whom an event names.
-    pub fn of(identity: &Identity) -> Self {
-        let phones = [&identity.phone, &identity.wa_id].into_iter().flatten().cloned().collect();
-        let users = [&identity.user_id, &identity.parent].into_iter().flatten().cloned().collect();
-        Self { phones, users, ..Self::default() }
-    }
-
-    /// Whether its names stayed behind in another table, and this one knows none.
-    pub fn is_unnamed(&self) -> bool {
-        self.nameless && self.phones.is_empty() && self.users.is_empty()
-    }
+/// Whether the word of this door needs no confirmation.
+fn is_certain(door: Door) -> bool {
+    !matches!(door, Door::Agent | Door::Customer | Door::Retention)
 }

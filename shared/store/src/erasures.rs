@@ -8,14 +8,13 @@ use std::{
 
 use aws_sdk_dynamodb::types::{AttributeValue, Put, PutRequest, ReturnValue, TransactWriteItem, WriteRequest};
 use domain::{
-    AccountId, ConfirmationCode, ContactId, ConversationId, CustomerId, Erasure, MediaId, PhoneNumberId, Subject,
-    Timestamp, UserId, WaId,
+    ConfirmationCode, CustomerId, Erasure, Subject,
     erasure::{Signed, State},
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    StoreError, Table,
+    StoreError, Table, Target,
     table::{Change, Item, Key, integer, number, text, with_key},
 };
 
@@ -29,78 +28,6 @@ const TRIES: usize = 8;
 
 /// DynamoDB writes so many at once.
 const AT_ONCE: usize = 25;
-
-/// Whom a request is about, and what of theirs is where. Gathered once, before anything is erased.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Target {
-    /// Keyed hashes of everything they are known by.
-    #[serde(default)]
-    pub aliases: BTreeSet<Subject>,
-    /// Phones, as they were asked for or last used.
-    #[serde(default)]
-    pub phones: BTreeSet<WaId>,
-    /// User ids.
-    #[serde(default)]
-    pub users: BTreeSet<UserId>,
-    /// Our own ids of them.
-    #[serde(default)]
-    pub customers: BTreeSet<CustomerId>,
-    /// Keyed hashes of administrators' ids.
-    #[serde(default)]
-    pub administrators: BTreeSet<Subject>,
-    /// Their contacts in Chatwoot.
-    #[serde(default)]
-    pub contacts: BTreeSet<(AccountId, ContactId)>,
-    /// Their conversations in Chatwoot, with the number each belongs to.
-    #[serde(default)]
-    pub conversations: BTreeSet<(AccountId, ConversationId, PhoneNumberId)>,
-    /// Keyed hashes of their messages' ids; only while their early statuses are looked for.
-    #[serde(skip)]
-    pub messages: BTreeSet<Subject>,
-    /// Their files at Meta, with the number each came to or went from.
-    #[serde(default)]
-    pub media: BTreeSet<(PhoneNumberId, MediaId)>,
-    /// Aliases that were theirs up to a time only.
-    #[serde(default)]
-    pub given_up: BTreeMap<Subject, Timestamp>,
-    /// The conversations on which agents put the label.
-    #[serde(default)]
-    pub labels: BTreeSet<(AccountId, ConversationId)>,
-    /// Contacts of theirs that Chatwoot has shown so far: what the receipt counts.
-    #[serde(default)]
-    pub met_contacts: BTreeSet<(AccountId, ContactId)>,
-    /// The same of conversations.
-    #[serde(default)]
-    pub met_conversations: BTreeSet<(AccountId, ConversationId)>,
-    /// Contacts that are somebody else's as well, since an agent merged the two.
-    #[serde(default)]
-    pub shared: BTreeSet<(AccountId, ContactId)>,
-    /// How many items of theirs were deleted from the table so far.
-    #[serde(default)]
-    pub deleted: u64,
-    /// The one account the request is about: time is over in one dealer's Chatwoot, and not in another's.
-    #[serde(default)]
-    pub only: Option<AccountId>,
-    /// When somebody whose time is over was last active, as far as it was known when they were asked for.
-    #[serde(default)]
-    pub quiet_since: Option<Timestamp>,
-    /// When the table last saw them active; only while they are gathered.
-    #[serde(skip)]
-    pub active_at: Option<Timestamp>,
-    /// Whether the table was asked what belongs to them.
-    #[serde(default)]
-    pub gathered: bool,
-    /// Whether everything known of them was barred when the request became certain. If not, that is done when it begins.
-    #[serde(default)]
-    pub barred: bool,
-    /// Whether phones and user ids stayed behind when the ledger was taken out of a table. What the restored table knows brings
-    /// them back; if it knows nobody, whoever asked has to name them once more.
-    #[serde(default)]
-    pub nameless: bool,
-    /// When the marks were put into the queues.
-    #[serde(default)]
-    pub probed_at: Option<Timestamp>,
-}
 
 /// A request as it was read; a writer proves with it that nobody came between.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -247,6 +174,16 @@ impl Erasures {
 
     /// Writes a request as it now is. If somebody else wrote it since it was read, theirs comes back.
     pub async fn save(&self, entry: &Entry, erasure: Erasure) -> Result<Result<Entry, Entry>, StoreError> {
+        self.save_about(entry, erasure, None).await
+    }
+
+    /// The same, and whom it is about in the same write.
+    pub async fn save_about(
+        &self,
+        entry: &Entry,
+        erasure: Erasure,
+        target: Option<&Target>,
+    ) -> Result<Result<Entry, Entry>, StoreError> {
         let row = Row { erasure, stamp: stamp(), expires_at: (self.table.now() + KEPT).as_secs() };
         let key = ledger(&row.erasure.code);
         let put = Put::builder()
@@ -256,6 +193,12 @@ impl Erasures {
             .expression_attribute_values(":seen", text(&entry.stamp))
             .build()?;
         let mut writes = vec![TransactWriteItem::builder().put(put).build()];
+        if let Some(target) = target {
+            let about = TargetRow { target: target.clone(), expires_at: row.expires_at };
+            let about = with_key(&beside(&row.erasure.code), &about)?;
+            let put = Put::builder().table_name(&self.table.name).set_item(Some(about)).build()?;
+            writes.push(TransactWriteItem::builder().put(put).build());
+        }
         if row.erasure.is_closed() {
             for key in [opened(&row.erasure.code), beside(&row.erasure.code)] {
                 let delete = aws_sdk_dynamodb::types::Delete::builder()

@@ -23,9 +23,10 @@
 //! | probe | `erasure#code` / `probe#queue#group` | a mark that has not come out of a message group yet |
 //! | dropped | `erasure#code` / `dropped` | how much on its way in was dropped for a request |
 //! | open erasure | `erasures` / code | that a request is not closed |
-//! | request | `request#hash` / `request` | under which code something was asked for |
-//! | sweep | `sweep` / its name | where a daily sweep goes on that did not come to its end, or how many it asked for today |
-//! | tombstone | `tombstone#hash` / `tombstone` | up to when what somebody sent is erased, and whether that is still underway |
+//! | request | `request#hash` / `request` | under which code something was asked for; the hash of a request about one account is that account's |
+//! | sweep | `sweep` / its name | where a daily sweep goes on that did not come to its end |
+//! | asked | `sweep` / `asked#channel#day` | how many people it asked for that day |
+//! | tombstone | `tombstone#hash` / `tombstone`, or `tombstone#account` for one account | up to when what somebody sent is erased, and whether that is still underway |
 //! | round | `round#channel` / `round` | when `reconcile` last went through |
 
 mod alias_writes;
@@ -51,6 +52,7 @@ mod restore;
 mod rounds;
 mod sweeps;
 mod table;
+mod target;
 mod tombstones;
 mod traces;
 
@@ -62,7 +64,7 @@ pub use counters::{COUNTERS_KEEP_DAYS, Counters, Fate, QUEUES_KEEP_DAYS, Sheet};
 pub use customers::{Customers, Reach, Thread};
 pub use early::{EarlyStatus, EarlyStatuses};
 pub use erasure_requests::{Asked, ErasureRequests};
-pub use erasures::{Entry as ErasureEntry, Erasures, LEDGER_KEEPS_DAYS, Pointed, Target};
+pub use erasures::{Entry as ErasureEntry, Erasures, LEDGER_KEEPS_DAYS, Pointed};
 pub use error::StoreError;
 pub use files::{FIRST_GAP, MissingFile, MissingFiles, is_at_meta};
 pub use links::{Link, Links, Met};
@@ -74,5 +76,6 @@ pub use restore::{Reapplied, Restore};
 pub use rounds::Rounds;
 pub use sweeps::{Overdue, Sweeps};
 pub use table::Table;
+pub use target::Target;
 pub use tombstones::{Barred, TOMBSTONES_STAND_DAYS, Tombstone, Tombstones};
 pub use traces::{Trace, Traces};

@@ -4,15 +4,16 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use aws_sdk_dynamodb::types::TimeToLiveStatus;
-use domain::{CustomerId, Subject, Timestamp};
+use domain::{AccountId, CustomerId, Subject, Timestamp};
 use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
 use serde_json::Value;
 
 use crate::{
-    Belongings, StoreError, Table, Target, Tombstone, Tombstones,
+    Belongings, StoreError, Table, Target, Tombstones,
     belongings::pair,
     erasures::{Pointer, Row, TargetRow, beside, opened},
     table::{Item, Key, number, text, with_key},
+    tombstones,
 };
 
 /// What a restored table was brought up to date with.
@@ -59,8 +60,8 @@ impl Restore {
         let items = self.table.scan(kept, Item::from(values)).await?;
         let wanted = |item: &Item| {
             let sk = item.get("sk").and_then(|sk| sk.as_s().ok()).map_or("", String::as_str);
-            matches!(sk, "ledger" | "target" | "receipt" | "request" | "tombstone" | "dropped")
-                && self.table.is_alive(item)
+            let of_a_request = matches!(sk, "ledger" | "target" | "receipt" | "request" | "dropped");
+            (of_a_request || sk.starts_with("tombstone")) && self.table.is_alive(item)
         };
         let kept = |item: Item| -> Result<Value, StoreError> {
             if item.get("sk") != Some(&text("target")) {
@@ -83,10 +84,10 @@ impl Restore {
                 living.push((pk, sk, value));
             }
         }
-        let mut target = self.risen(&Self::buried(&living)?).await?;
+        let mut target = self.risen(&buried(&living)?).await?;
         let mut applied = Reapplied {
             requests: living.iter().filter(|(_, sk, _)| sk == "ledger").count() as u64,
-            tombstones: living.iter().filter(|(_, sk, _)| sk == "tombstone").count() as u64,
+            tombstones: living.iter().filter(|(_, sk, _)| sk.starts_with("tombstone")).count() as u64,
             customers: target.customers.len() as u64,
             items: 0,
         };
@@ -123,30 +124,6 @@ impl Restore {
         }
     }
 
-    /// Whom the requests that are done have buried. What an open one is about leads to what is still in Chatwoot: it goes when
-    /// that is gone.
-    fn buried(living: &[(String, String, &Value)]) -> Result<Buried, StoreError> {
-        let values = || living.iter().map(|(_, _, value)| *value);
-        let done: BTreeSet<&str> = values().filter(|value| is_done(value)).filter_map(code).collect();
-        let by_time: BTreeSet<&str> = values().filter(|value| value["door"] == "retention").filter_map(code).collect();
-        let mut buried = Buried::default();
-        for (pk, sk, value) in living {
-            let Some(subject) = pk.strip_prefix("tombstone#").filter(|_| sk == "tombstone").map(Subject::new) else {
-                continue;
-            };
-            let tombstone: Tombstone = from_item(to_item(*value)?)?;
-            if !done.contains(tombstone.code.as_str()) {
-                continue;
-            }
-            // Time was over in one dealer's Chatwoot; what somebody is known by leads to other dealers' customers, too.
-            if !by_time.contains(tombstone.code.as_str()) {
-                buried.known_by.insert(subject.clone(), tombstone.erased_at);
-            }
-            buried.all.insert(subject);
-        }
-        Ok(buried)
-    }
-
     /// Who of the buried is in this table, past their end or not: by their own id, which may stand on nothing but a link any
     /// more, and by what they were known by before they were erased.
     async fn risen(&self, buried: &Buried) -> Result<Target, StoreError> {
@@ -168,10 +145,12 @@ impl Restore {
                 let string = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).map(String::as_str);
                 let (pk, named) = (string("pk").unwrap_or_default(), string("customer"));
                 let Some(customer) = pk.strip_prefix("customer#").or(named).map(CustomerId::new) else { continue };
-                let alias = pk.strip_prefix("alias#").and_then(|rest| rest.rsplit('#').next()).map(Subject::new);
-                let erased_at = alias.and_then(|alias| buried.known_by.get(&alias));
+                let alias = pk.strip_prefix("alias#").and_then(|rest| rest.split_once('#'));
+                let alias =
+                    alias.and_then(|(account, hash)| Some((AccountId(account.parse().ok()?), Subject::new(hash))));
+                let erased_at = alias.and_then(|(account, alias)| buried.until(account, &alias));
                 let since = Timestamp::from_millis(number(&item, "since").unwrap_or_default());
-                let by_alias = erased_at.is_some_and(|erased_at| since <= *erased_at);
+                let by_alias = erased_at.is_some_and(|erased_at| since <= erased_at);
                 // Most items name somebody who was looked at already.
                 let is_first = seen.insert(customer.clone());
                 if by_alias || is_first && buried.all.contains(&self.tombstones.customer_subject(&customer)) {
@@ -191,8 +170,37 @@ impl Restore {
 struct Buried {
     /// The hashes of their own ids, and of what they were known by.
     all: BTreeSet<Subject>,
-    /// Until when what they were known by was theirs.
-    known_by: BTreeMap<Subject, Timestamp>,
+    /// Until when what they were known by was theirs, in one account or in all.
+    known_by: BTreeMap<(Subject, Option<AccountId>), Timestamp>,
+}
+
+impl Buried {
+    /// Until when an alias in an account was theirs.
+    fn until(&self, account: AccountId, alias: &Subject) -> Option<Timestamp> {
+        let until = |only| self.known_by.get(&(alias.clone(), only)).copied();
+        until(None).max(until(Some(account)))
+    }
+}
+
+/// Whom the requests that are done have buried. What an open one is about leads to what is still in Chatwoot: it goes when
+/// that is gone.
+fn buried(living: &[(String, String, &Value)]) -> Result<Buried, StoreError> {
+    let values = || living.iter().map(|(_, _, value)| *value);
+    let done: BTreeSet<&str> = values().filter(|value| is_done(value)).filter_map(code).collect();
+    let by_time: BTreeSet<&str> = values().filter(|value| value["door"] == "retention").filter_map(code).collect();
+    let mut buried = Buried::default();
+    for (_, _, value) in living {
+        let Some((subject, tombstone)) = tombstones::buried(&to_item(*value)?)? else { continue };
+        if !done.contains(tombstone.code.as_str()) {
+            continue;
+        }
+        // Before tombstones had an account, those of time stood for all; what somebody is known by leads to other dealers' customers.
+        if tombstone.only.is_some() || !by_time.contains(tombstone.code.as_str()) {
+            buried.known_by.insert((subject.clone(), tombstone.only), tombstone.erased_at);
+        }
+        buried.all.insert(subject);
+    }
+    Ok(buried)
 }
 
 /// Whether it is a request that is done.

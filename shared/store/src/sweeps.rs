@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::ReturnValue;
 use domain::{ContactId, CustomerId, PhoneNumberId};
 use serde::Serialize;
 
@@ -9,7 +10,7 @@ use crate::{
     StoreError, Table,
     belongings::pair,
     channels,
-    table::{Item, Key, integer, number, text},
+    table::{Change, Item, Key, Written, integer, number, text},
 };
 
 /// A sweep that has not gone on for so long begins anew.
@@ -116,6 +117,23 @@ impl Sweeps {
         }
     }
 
+    /// How many people were asked for in a channel on a day.
+    pub async fn asked(&self, channel: &PhoneNumberId, day: i64) -> Result<u64, StoreError> {
+        Ok(count(self.table.item(&asked(channel, day)).await?))
+    }
+
+    /// Somebody was asked for in a channel on a day; tells how many they are now, whoever else counts at the same time.
+    pub async fn count_asked(&self, channel: &PhoneNumberId, day: i64) -> Result<u64, StoreError> {
+        let values = Item::from([
+            (":one".to_owned(), integer(1)),
+            (":end".to_owned(), integer((self.table.now() + MARKED).as_secs())),
+        ]);
+        let update = "ADD asked :one SET expires_at = :end".to_owned();
+        let change = Change { key: asked(channel, day), update, condition: None, values };
+        let (Written::Done(item) | Written::Refused(item)) = self.table.update(change, ReturnValue::AllNew).await?;
+        Ok(count(item))
+    }
+
     /// Where a sweep goes on that did not come to its end.
     pub async fn mark(&self, sweep: &str) -> Result<Option<(String, String)>, StoreError> {
         let item = self.table.item(&Key::new("sweep", sweep)).await?;
@@ -132,4 +150,12 @@ impl Sweeps {
         let expires_at = (self.table.now() + MARKED).as_secs();
         self.table.put(&key, &Mark { at_pk: pk, at_sk: sk, expires_at }).await
     }
+}
+
+fn asked(channel: &PhoneNumberId, day: i64) -> Key {
+    Key::new("sweep", format!("asked#{channel}#{day}"))
+}
+
+fn count(item: Option<Item>) -> u64 {
+    item.and_then(|item| number(&item, "asked")).and_then(|count| count.try_into().ok()).unwrap_or_default()
 }

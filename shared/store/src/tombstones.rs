@@ -1,5 +1,8 @@
 //! Tombstones: keyed hashes of everything an erased person was known by, and up to which time. What was sent before does not
 //! come back, whichever way it comes; what is newer starts clean, and while the erasure is underway it waits.
+//!
+//! One for all accounts and one for each account may stand under the same hash. Neither knows of the other, and each is taken away by
+//! itself.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -7,6 +10,7 @@ use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnValue};
 use domain::{
     AccountId, Alias, ConfirmationCode, CustomerId, Erasure, Identity, Subject, SubjectKey, Timestamp, subject::Kind,
 };
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 use serde_dynamo::aws_sdk_dynamodb_1::from_item;
 
@@ -23,6 +27,9 @@ pub const TOMBSTONES_STAND_DAYS: u64 = 35;
 /// The same as a time.
 const KEPT: Duration = Duration::from_secs(TOMBSTONES_STAND_DAYS * 86_400);
 
+/// So many hashes are looked up side by side where nobody knows the account.
+const SIDE_BY_SIDE: usize = 16;
+
 /// What is buried under a hash.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tombstone {
@@ -33,6 +40,9 @@ pub struct Tombstone {
     /// Whether the erasure is still underway.
     #[serde(default)]
     pub sealed: bool,
+    /// The one account in which it bars; without one it bars in all. Stands in the key.
+    #[serde(skip)]
+    pub only: Option<AccountId>,
 }
 
 /// What a tombstone means for something that comes in.
@@ -63,7 +73,7 @@ impl Tombstones {
     /// Buries a hash, or what was buried there before more deeply: the later time counts.
     pub async fn bury(&self, subject: &Subject, tombstone: &Tombstone) -> Result<(), StoreError> {
         let change = Change {
-            key: key(subject),
+            key: key(subject, tombstone.only),
             update: "SET code = :code, erased_at = :at, sealed = :sealed, expires_at = :end".to_owned(),
             condition: Some("attribute_not_exists(pk) OR erased_at <= :at OR expires_at <= :now".to_owned()),
             values: Item::from([
@@ -78,45 +88,59 @@ impl Tombstones {
     }
 
     /// Takes a tombstone of an erasure away that did not come to be.
-    pub async fn lift(&self, subject: &Subject, code: &ConfirmationCode) -> Result<(), StoreError> {
-        self.table.delete_if(&key(subject), "code = :code", (":code", text(code.as_str()))).await
+    pub async fn lift(
+        &self,
+        subject: &Subject,
+        code: &ConfirmationCode,
+        only: Option<AccountId>,
+    ) -> Result<(), StoreError> {
+        self.table.delete_if(&key(subject, only), "code = :code", (":code", text(code.as_str()))).await
     }
 
     /// Buries everything that is known of whom a request is about.
     pub async fn bury_all(&self, erasure: &Erasure, target: &Target, sealed: bool) -> Result<(), StoreError> {
-        let confirmed_at = erasure.confirmed_at.unwrap_or(erasure.asked_at);
+        let (confirmed_at, only) = (erasure.confirmed_at.unwrap_or(erasure.asked_at), target.only);
         for alias in &target.aliases {
             let given_up = target.given_up.get(alias);
             // A phone they gave up is somebody else's since then.
             let erased_at = given_up.map_or(confirmed_at, |end| confirmed_at.min(*end));
             let sealed = sealed && given_up.is_none();
-            self.bury(alias, &Tombstone { code: erasure.code.clone(), erased_at, sealed }).await?;
+            self.bury(alias, &Tombstone { code: erasure.code.clone(), erased_at, sealed, only }).await?;
         }
         for customer in &target.customers {
-            let tombstone = Tombstone { code: erasure.code.clone(), erased_at: confirmed_at, sealed };
+            let tombstone = Tombstone { code: erasure.code.clone(), erased_at: confirmed_at, sealed, only };
             self.bury(&self.customer_subject(customer), &tombstone).await?;
         }
         Ok(())
     }
 
-    /// The tombstone of a hash.
-    pub async fn get(&self, subject: &Subject) -> Result<Option<Tombstone>, StoreError> {
-        self.table.get(&key(subject)).await
-    }
-
-    /// The tombstones among these hashes.
+    /// The tombstones among these hashes that bar in this account; where nobody knows which account it is, those of any. Of several
+    /// under one hash that which erased the most.
     pub async fn among<'s>(
         &self,
+        account: Option<AccountId>,
         subjects: impl IntoIterator<Item = &'s Subject>,
     ) -> Result<HashMap<Subject, Tombstone>, StoreError> {
-        let keys: Vec<Item> = subjects.into_iter().map(|subject| key(subject).item()).collect();
-        let mut found = HashMap::new();
-        for item in self.read(keys).await? {
-            if let Some(subject) = buried(&item) {
-                found.insert(subject, from_item(item)?);
+        let items = if let Some(account) = account {
+            self.read(subjects.into_iter().flat_map(|subject| keys(subject, account)).collect()).await?
+        } else {
+            let keys: Vec<Key> = subjects.into_iter().map(|subject| key(subject, None)).collect();
+            let found = keys.into_iter().map(|Key { pk, sk }| async move {
+                let last = format!("{sk}~");
+                self.table.items(&pk, &sk, &last).await
+            });
+            let found: Vec<Vec<Item>> = stream::iter(found).buffer_unordered(SIDE_BY_SIDE).try_collect().await?;
+            found.into_iter().flatten().collect()
+        };
+        let mut among: HashMap<Subject, Tombstone> = HashMap::new();
+        for item in items {
+            let Some((subject, tombstone)) = buried(&item)? else { continue };
+            match among.get(&subject) {
+                Some(known) if known.erased_at >= tombstone.erased_at => {}
+                _ => _ = among.insert(subject, tombstone),
             }
         }
-        Ok(found)
+        Ok(among)
     }
 
     /// Whether something about a person, sent at that time, may come in. A user id decides before a phone: a phone may have been
@@ -126,20 +150,18 @@ impl Tombstones {
         if aliases.is_empty() {
             return Ok(Barred::No);
         }
-        let keys = aliases.iter().flat_map(|alias| [key(&alias.subject).item(), alias_key(account, alias).item()]);
-        let (mut buried_here, mut living) = (HashMap::new(), Vec::new());
-        for item in self.read(keys.collect()).await? {
-            match buried(&item) {
-                Some(subject) => {
-                    let tombstone: Tombstone = from_item(item)?;
-                    buried_here.insert(subject, tombstone);
-                }
+        let mut wanted: Vec<Item> = aliases.iter().flat_map(|alias| keys(&alias.subject, account)).collect();
+        wanted.extend(aliases.iter().map(|alias| alias_key(account, alias).item()));
+        let (mut buried_here, mut living) = (HashMap::<Subject, Vec<Tombstone>>::new(), Vec::new());
+        for item in self.read(wanted).await? {
+            match buried(&item)? {
+                Some((subject, tombstone)) => buried_here.entry(subject).or_default().push(tombstone),
                 None => living.extend(item.get("pk").and_then(|pk| pk.as_s().ok()).cloned()),
             }
         }
         let lives = |alias: &Alias| living.contains(&alias_key(account, alias).pk);
         for alias in &aliases {
-            let Some(tombstone) = buried_here.get(&alias.subject) else {
+            let Some(tombstones) = buried_here.get(&alias.subject) else {
                 if alias.kind == Kind::User && lives(alias) {
                     // Somebody else has this phone now.
                     return Ok(Barred::No);
@@ -147,18 +169,24 @@ impl Tombstones {
                 continue;
             };
             // Meta tells whole seconds.
-            if at.as_secs() <= tombstone.erased_at.as_secs() {
+            let deep: Vec<&Tombstone> =
+                tombstones.iter().filter(|tombstone| at.as_secs() <= tombstone.erased_at.as_secs()).collect();
+            for tombstone in &deep {
                 for other in aliases.iter().filter(|other| !buried_here.contains_key(&other.subject) && !lives(other)) {
                     if tombstone.sealed {
                         self.erasures.learn(&tombstone.code, &other.subject).await?;
                     }
                     self.bury(&other.subject, tombstone).await?;
                 }
+            }
+            if let Some(tombstone) = deep.into_iter().max_by_key(|tombstone| tombstone.erased_at) {
                 return Ok(Barred::Erased(tombstone.code.clone()));
             }
-            // What was buried in passing may be sealed for longer than its erasure takes.
-            if tombstone.sealed && self.is_underway(&tombstone.code, account).await? {
-                return Ok(Barred::NotYet(tombstone.code.clone()));
+            for tombstone in tombstones.iter().filter(|tombstone| tombstone.sealed) {
+                // What was buried in passing may be sealed for longer than its erasure takes.
+                if self.is_underway(&tombstone.code, account).await? {
+                    return Ok(Barred::NotYet(tombstone.code.clone()));
+                }
             }
             if alias.kind != Kind::Phone {
                 return Ok(Barred::No);
@@ -177,8 +205,13 @@ impl Tombstones {
     }
 
     /// Whether a customer's own id is buried: a conversation of theirs may outlive them for a while.
-    pub async fn of_customer(&self, customer: &CustomerId) -> Result<Option<Tombstone>, StoreError> {
-        self.get(&self.customer_subject(customer)).await
+    pub async fn of_customer(
+        &self,
+        account: AccountId,
+        customer: &CustomerId,
+    ) -> Result<Option<Tombstone>, StoreError> {
+        let subject = self.customer_subject(customer);
+        Ok(self.among(Some(account), [&subject]).await?.remove(&subject))
     }
 
     /// The hash under which a customer's own id is buried.
@@ -205,10 +238,24 @@ impl Tombstones {
 
 const PREFIX: &str = "tombstone#";
 
-fn key(subject: &Subject) -> Key {
-    Key::new(format!("{PREFIX}{subject}"), "tombstone")
+/// The sort key of one for all accounts, and before the account of one for a single one.
+const KIND: &str = "tombstone";
+
+fn key(subject: &Subject, only: Option<AccountId>) -> Key {
+    let kind = only.map_or_else(|| KIND.to_owned(), |account| format!("{KIND}#{account}"));
+    Key::new(format!("{PREFIX}{subject}"), kind)
 }
 
-fn buried(item: &Item) -> Option<Subject> {
-    Some(Subject::new(item.get("pk")?.as_s().ok()?.strip_prefix(PREFIX)?))
+/// Where the tombstones of a hash stand that bar in an account.
+fn keys(subject: &Subject, account: AccountId) -> [Item; 2] {
+    [None, Some(account)].map(|only| key(subject, only).item())
+}
+
+/// A tombstone, and what is buried under it.
+pub(crate) fn buried(item: &Item) -> Result<Option<(Subject, Tombstone)>, StoreError> {
+    let part = |name: &str| item.get(name).and_then(|part| part.as_s().ok());
+    let subject = part("pk").and_then(|pk| pk.strip_prefix(PREFIX));
+    let Some((subject, kind)) = subject.zip(part("sk").and_then(|sk| sk.strip_prefix(KIND))) else { return Ok(None) };
+    let only = kind.strip_prefix('#').and_then(|account| account.parse().ok()).map(AccountId);
+    Ok(Some((Subject::new(subject), Tombstone { only, ..from_item(item.clone())? })))
 }

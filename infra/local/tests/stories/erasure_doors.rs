@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use domain::Clock as _;
+use domain::{Clock as _, SubjectKey, subject::Kind};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -242,6 +243,50 @@ async fn meta_s_request_is_about_the_administrator_and_no_customer() {
     assert_ne!(serde_json::from_str::<Value>(&body).unwrap()["confirmation_code"], json!(code));
     let stored = items(&world).await.join("\n");
     assert!(!stored.contains("218471"));
+}
+
+/// What a signup would leave of the administrator who did it.
+async fn signed_up(world: &World, user: &str, name: &str) {
+    let hash = SubjectKey::new("subject-key-of-the-stories".into()).subject(Kind::Administrator, user);
+    let aws = platform::aws::Aws::from_env(&mut world.stage.operator()).unwrap();
+    let text = |value: &str| AttributeValue::S(value.to_owned());
+    let end = (world.clock.now() + 365 * DAY).as_secs().to_string();
+    let put = aws.dynamodb.put_item().table_name(world.stage.table().unwrap());
+    let put = put.item("pk", text(&format!("administrator#{hash}"))).item("sk", text("profile"));
+    put.item("name", text(name)).item("expires_at", AttributeValue::N(end)).send().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_administrator_s_profile_is_found_erased_and_answered_with_a_page() {
+    let world = World::start().await.unwrap();
+    ana_wrote(&world).await;
+    for (user, name) in [("218471", "Rosa Admin"), ("218472", "Pedro Admin")] {
+        signed_up(&world, user, name).await;
+    }
+    let before = items(&world).await;
+    let payload = json!({ "algorithm": "HMAC-SHA256", "issued_at": world.clock.now().as_secs(), "user_id": "218471" });
+    let (status, body) = meta_posts(&world, &signed("app-secret-of-the-stories", &payload)).await;
+    assert_eq!(status, 200);
+    let answer: Value = serde_json::from_str(&body).unwrap();
+    let code = answer["confirmation_code"].as_str().unwrap();
+    // The address Meta shows to whoever asked.
+    let path = answer["url"].as_str().unwrap().strip_prefix("https://api.example.com").unwrap();
+    let page = async || call("GET", &world.url(), path, &[("accept", "text/html")], b"").await;
+    let (status, shown) = page().await;
+    assert!(status == 200 && shown.contains("Recibimos tu solicitud") && shown.contains(code), "{shown}");
+    done(&world, code).await;
+    let (status, shown) = page().await;
+    assert!(status == 200 && shown.contains("Tus datos fueron borrados"), "{shown}");
+    let after = items(&world).await;
+    let gone: Vec<&String> = before.iter().filter(|item| !after.contains(item)).collect();
+    assert!(matches!(gone[..], [one] if one.contains("Rosa Admin")), "{gone:?}");
+    let receipt = world.operator(json!({ "receipt": code })).await.unwrap();
+    let places = receipt["receipt"]["places"].as_array().unwrap().iter();
+    let found: Vec<(&str, u64)> = places
+        .map(|place| (place["place"].as_str().unwrap(), place["found"].as_u64().unwrap()))
+        .filter(|(_, found)| *found > 0)
+        .collect();
+    assert_eq!(found, [("table", 1)]);
 }
 
 #[tokio::test]

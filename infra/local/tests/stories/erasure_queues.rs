@@ -77,6 +77,36 @@ async fn dead_letters_behind_others_and_cut_ones_are_found_and_the_others_stay()
 }
 
 #[tokio::test]
+async fn a_letter_an_erasure_puts_in_again_is_kept_no_longer_for_it() {
+    let world = World::start().await.unwrap();
+    // More than a queue shows of a group, so that they have to be put in again; and one that tells of three people.
+    for at in 0..12 {
+        post(&world, &synced(&format!("52155555502{at:02}"), "")).await;
+    }
+    let three =
+        json!({ "object": "?", "of": [{ "from": ANA }, { "from": "5215555550124" }, { "from": "5215555550299" }] });
+    assert_eq!(world.meta.post(three.to_string().as_bytes()).await.unwrap(), 200);
+    world.work().await.unwrap();
+    // Each erasure puts in again what it keeps, and cuts one of the three out.
+    for (days, phone) in [(6, ANA), (6, "5215555550124")] {
+        world.pass(days * DAY);
+        let code = operator_asks(&world, json!({ "phone": phone })).await;
+        done(&world, &code).await;
+        assert!(dead(&world).iter().all(|letter| !letter.contains(phone)));
+    }
+    world.pass(47 * HOUR);
+    world.retention().await.unwrap();
+    world.work().await.unwrap();
+    let kept = dead(&world);
+    assert_eq!(kept.len(), 12 + 1, "{kept:?}");
+    assert!(kept.iter().any(|letter| letter.contains("5215555550299")));
+    world.pass(HOUR);
+    world.retention().await.unwrap();
+    world.work().await.unwrap();
+    assert_eq!(dead(&world), Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn what_the_person_writes_while_an_erasure_is_stuck_waits_and_is_not_given_up() {
     let world = World::start().await.unwrap();
     let (ana, _) = ana_wrote(&world).await;

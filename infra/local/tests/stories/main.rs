@@ -15,6 +15,7 @@ mod contacts;
 mod crashes;
 mod echoes;
 mod erasure;
+mod erasure_dealers;
 mod erasure_doors;
 mod erasure_ledger;
 mod erasure_places;

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use domain::{AccountId, SubjectKey};
+use domain::{
+    AccountId, SubjectKey,
+    erasure::{Door, Promise},
+};
 use serde_json::json;
-use store::{Belongings, Restore};
+use store::{Belongings, ErasureRequests, Restore, Target};
 use testkit::{ACCOUNT, World};
 
 use crate::{
@@ -16,9 +19,12 @@ use crate::{
 
 const DAY: Duration = Duration::from_secs(86_400);
 
+fn key() -> SubjectKey {
+    SubjectKey::new("subject-key-of-the-stories".into())
+}
+
 fn restore(world: &World) -> Restore {
-    let key = SubjectKey::new("subject-key-of-the-stories".into());
-    Restore::new(table(world), Belongings::new(table(world), key))
+    Restore::new(table(world), Belongings::new(table(world), key()))
 }
 
 /// The whole table, to be put back later.
@@ -100,26 +106,38 @@ async fn what_nobody_is_known_by_any_more_is_erased_again_as_well() {
 }
 
 #[tokio::test]
-async fn time_that_was_over_at_one_dealer_is_not_over_at_another_after_a_restore() {
-    let world = World::start().await.unwrap();
-    wrote_to_another_dealer(&world).await;
-    world.pass(MINUTE);
-    ana(&world).writes("hola").await.unwrap();
-    // It was worked late, so that the table still knows her when her time is over.
-    world.pass(2 * DAY);
-    world.work().await.unwrap();
-    world.pass(198 * DAY);
-    let (customers, theirs) = wrote_to_another_dealer(&world).await;
-    world.pass(166 * DAY);
-    let yesterday = backup(&world).await;
-    assert!(world.retention().await.is_err(), "the other account is told to be in trouble");
-    goes_by(&world, 5 * MINUTE, MINUTE).await;
-    let kept = restore(&world).export().await.unwrap();
-    put_back(&world, yesterday).await;
-    let applied = restore(&world).apply(&kept, false).await.unwrap();
-    assert_eq!((applied.requests, applied.customers), (1, 1));
-    assert_eq!(customers.find(AccountId(9), &hers()).await.unwrap(), Some(theirs));
-    assert_eq!(customers.find(AccountId(ACCOUNT), &hers()).await.unwrap(), None);
+async fn what_was_erased_at_one_dealer_is_not_erased_at_another_after_a_restore() {
+    for door in [Door::Retention, Door::Chatwoot] {
+        let world = World::start().await.unwrap();
+        ana(&world).writes("hola").await.unwrap();
+        world.work().await.unwrap();
+        let quiet_since = Some(table(&world).now()).filter(|_| door == Door::Retention);
+        let (customers, theirs) = wrote_to_another_dealer(&world).await;
+        world.pass(DAY);
+        let yesterday = backup(&world).await;
+        let hers_here = customers.find(AccountId(ACCOUNT), &hers()).await.unwrap();
+        let only = Some(AccountId(ACCOUNT));
+        let target = Target { only, quiet_since, customers: hers_here.into_iter().collect(), ..Target::default() };
+        let promise = Promise { deletion_days: 30, warn_days: vec![], confirm_hours: 24 };
+        let requests = ErasureRequests::new(table(&world), key(), promise);
+        let asked = requests.ask(door, target, table(&world).now()).await.unwrap();
+        assert!(world.retention().await.is_err(), "the other account is told to be in trouble");
+        goes_by(&world, 5 * MINUTE, MINUTE).await;
+        assert!(is_done(&world, asked.entry.erasure.code.as_str()).await, "{door:?}");
+        let kept = restore(&world).export().await.unwrap();
+        put_back(&world, yesterday).await;
+        let applied = restore(&world).apply(&kept, false).await.unwrap();
+        assert_eq!((applied.requests, applied.customers), (1, 1), "{door:?}");
+        assert_eq!(customers.find(AccountId(9), &hers()).await.unwrap(), Some(theirs));
+        assert_eq!(customers.find(AccountId(ACCOUNT), &hers()).await.unwrap(), None);
+        // And what bars her bars her here alone.
+        let graves = store::Tombstones::new(table(&world), key());
+        let first = table(&world).now() - 2 * DAY;
+        for (account, barred) in [(AccountId(ACCOUNT), true), (AccountId(9), false)] {
+            let bars = graves.bars(account, &hers(), first).await.unwrap();
+            assert_eq!(matches!(bars, store::Barred::Erased(_)), barred, "{door:?} {account}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -1,10 +1,14 @@
 //! Kept only as long as needed: whose time is over goes by itself, what a label keeps stays, and nothing overdue is left.
 
-use std::time::Duration;
+use std::{
+    io::{self, Write},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use serde_json::json;
 use testkit::World;
-use testkit_wire::Effect;
+use testkit_wire::{Effect, Fault};
 
 use crate::{
     cast::{HOUR, MINUTE, always, ana, answer, berta, goes_by},
@@ -12,6 +16,42 @@ use crate::{
 };
 
 const DAY: Duration = Duration::from_secs(86_400);
+
+/// What this thread logs.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(line)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What is logged as long as this lives.
+struct Logged(Log, #[expect(dead_code, reason = "logging ends with it")] tracing::subscriber::DefaultGuard);
+
+impl Logged {
+    /// The warnings that a request is open.
+    fn warnings(&self) -> Vec<String> {
+        let text = String::from_utf8(self.0.0.lock().unwrap().clone()).unwrap();
+        text.lines().filter(|line| line.contains("an erasure is still open")).map(str::to_owned).collect()
+    }
+
+    fn forget(&self) {
+        self.0.0.lock().unwrap().clear();
+    }
+}
+
+fn log() -> Logged {
+    let log = Log::default();
+    let writer = log.clone();
+    let lines = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).without_time().finish();
+    Logged(log, tracing::subscriber::set_default(lines))
+}
 
 /// Ana wrote 366 days ago, Berta yesterday.
 async fn a_year_later(world: &World) {
@@ -96,16 +136,42 @@ async fn an_open_request_is_warned_of_on_its_days_and_woken_every_day() {
     world.chatwoot.faults().add(always("DELETE", "/", answer(500)));
     let code = operator_asks(&world, json!({ "phone": "+5215555550123" })).await;
     world.work().await.unwrap();
+    let log = log();
     for day in 1..=29_u32 {
         world.pass(DAY);
         let report = world.retention().await.unwrap();
-        assert_eq!((report.open, report.breached), (1, 0), "{day}");
+        let due = u64::from([7, 20, 27].contains(&day));
+        assert_eq!((report.open, report.breached, report.warned), (1, 0, due), "{day}");
+        assert_eq!(world.retention().await.unwrap().warned, 0, "a second run of the day warns of nothing");
         // The queue forgot the letter long ago; the ledger did not.
         world.work().await.unwrap();
     }
+    for (day, left) in [(7, 23), (20, 10), (27, 3)] {
+        let lines = log.warnings().into_iter().filter(|line| line.contains(&format!("day={day} days_left={left}")));
+        assert_eq!(lines.count(), 1, "{day}");
+    }
+    assert_eq!(log.warnings().len(), 3);
     assert_eq!(state(&world, &code).await, json!({ "state": "waiting", "days_left": 1 }));
     world.chatwoot.faults().clear();
     world.later(HOUR).await.unwrap();
     goes_by(&world, 5 * MINUTE, MINUTE).await;
     assert_eq!(state(&world, &code).await["state"], "done");
+}
+
+#[tokio::test]
+async fn a_warning_comes_once_whichever_call_of_the_run_fails() {
+    let log = log();
+    for skip in 0..6 {
+        let world = World::start().await.unwrap();
+        operator_asks(&world, json!({ "phone": "+5215555550123" })).await;
+        world.pass(7 * DAY);
+        world.stage.aws.faults().add(Fault { skip, ..always("POST", "/", answer(400)) });
+        assert!(world.retention().await.is_err());
+        world.stage.aws.faults().clear();
+        let told = log.warnings().len();
+        let report = world.retention().await.unwrap();
+        assert_eq!(told + usize::try_from(report.warned).unwrap(), 1, "{skip}");
+        assert_eq!(log.warnings().len(), 1, "{skip}");
+        log.forget();
+    }
 }

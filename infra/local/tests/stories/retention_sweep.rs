@@ -4,13 +4,14 @@
 use std::time::Duration;
 
 use domain::{AccountId, Channel, Clock as _, CustomerId, Identity, PhoneNumberId, SubjectKey, WaId};
+use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 use store::{Channels, Customers, Sweeps, Table};
 use testkit::{ACCOUNT, CHANNEL, COEXISTENCE_CHANNEL, World};
 use testkit_meta::Customer;
 
 use crate::{
-    cast::{MINUTE, always, ana, answer, goes_by, table},
+    cast::{MINUTE, always, ana, answer, calls, goes_by, table},
     erasure::{items, operator_asks, state},
     shop::call,
 };
@@ -48,10 +49,6 @@ fn key() -> SubjectKey {
 
 fn sweeps(world: &World) -> Sweeps {
     Sweeps::new(table(world))
-}
-
-fn today(world: &World) -> String {
-    world.clock.now().day().to_string()
 }
 
 /// What the bridge's own administrator asks of Chatwoot.
@@ -97,8 +94,10 @@ async fn one_inbox_that_is_down_leaves_the_other_its_sweep() {
 async fn no_more_than_so_many_are_asked_for_a_day_however_often_the_run_comes() {
     let world = World::start().await.unwrap();
     two_a_year_ago(&world).await;
-    let mark = (today(&world), "499".to_owned());
-    sweeps(&world).set_mark(&format!("asked#{CHANNEL}"), Some(&mark)).await.unwrap();
+    let (sweeps, channel, today) = (sweeps(&world), PhoneNumberId::new(CHANNEL), world.clock.now().day());
+    // However many runs count side by side.
+    try_join_all((0..499).map(|_| sweeps.count_asked(&channel, today))).await.unwrap();
+    assert_eq!(sweeps.asked(&channel, today).await.unwrap(), 499);
     let report = world.retention().await.unwrap();
     assert_eq!((report.asked, report.overdue), (1, 1));
     let again = world.retention().await.unwrap();
@@ -126,6 +125,24 @@ async fn a_sweep_goes_on_at_its_mark_and_comes_round_to_what_lies_before_it() {
     let report = world.retention().await.unwrap();
     assert_eq!((report.asked, report.overdue), (27, 0));
     assert_eq!(sweeps(&world).mark(&format!("Quiet#{CHANNEL}")).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_dry_run_without_time_leaves_the_next_run_where_it_was() {
+    let world = World::start().await.unwrap();
+    many_a_year_ago(&world, 27).await;
+    let before = items(&world).await;
+    let looked_at = || calls(&world, "GET", "/conversations/");
+    let looked_at_before = looked_at();
+    let a_day_passes = async {
+        while looked_at() == looked_at_before {
+            tokio::task::yield_now().await;
+        }
+        world.clock.advance(2 * DAY);
+    };
+    let (report, ()) = tokio::join!(world.retention_dry_run(), a_day_passes);
+    assert!(report.unwrap().unjudged > 0, "it did not come to its end");
+    assert_eq!(items(&world).await, before, "it writes nothing");
 }
 
 #[tokio::test]

@@ -134,10 +134,11 @@ fn is_none(count: &u64) -> bool {
 }
 
 /// What a receipt cannot speak for.
-const OUTSIDE: [&str; 5] = [
+const OUTSIDE: [&str; 6] = [
     "copies that Meta keeps of messages it carried (WhatsApp's own retention)",
     "the customer's phone and the phone app in the shop",
     "what the person wrote in WhatsApp groups, which stands in the groups' conversations in Chatwoot among what others wrote",
+    "what other dealers on the same installation have of the person, where one of them was asked and nobody asked for all",
     "backups, audit log, search index and sent e-mails of the Chatwoot installation",
     "point-in-time recovery of the table, which ends within pitr_days; a restore erases again before traffic",
 ];
