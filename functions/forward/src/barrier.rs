@@ -10,7 +10,7 @@ use domain::{
     task::{About, Notice},
 };
 use queue::{Record, Verdict};
-use store::{Barred, Fate};
+use store::{Barred, Fate, Known};
 
 use crate::Forward;
 
@@ -26,6 +26,14 @@ const TOO_LONG: &str = "erasure_takes_too_long";
 /// The queue as the ledger calls it.
 const QUEUE: &str = "inbound";
 
+/// What the barrier says of a task.
+pub(crate) enum Gate {
+    /// It may come in; with what was read on the way of whom it is about.
+    Open(Option<Known>),
+    /// It is about somebody erased, and so is done.
+    Shut,
+}
+
 impl Forward {
     /// A mark of an erasure came out of its group: everything from before it is gone.
     pub(crate) async fn probe(&self, probe: &Probe) -> Verdict {
@@ -38,43 +46,57 @@ impl Forward {
         }
     }
 
-    /// Whether a task is about somebody erased, and so is done. One that is newer is an error that waits.
-    pub(crate) async fn is_erased(&self, record: &Record, task: &InboundTask) -> Result<bool, BridgeError> {
-        let barred = match task {
+    /// Whether a task may come in. One that is newer than an erasure underway is an error that waits.
+    pub(crate) async fn gate(&self, record: &Record, task: &InboundTask) -> Result<Gate, BridgeError> {
+        let (barred, known) = match task {
             InboundTask::MessageV1(message) => self.bars_message(message).await?,
             InboundTask::StatusV1(status) => self.bars_status(status).await?,
-            InboundTask::NoticeV1(notice) => return self.notice_is_erased(record, notice).await,
-            InboundTask::FileV1(_) | InboundTask::ProbeV1(_) => Barred::No,
+            InboundTask::NoticeV1(notice) => {
+                let is_erased = self.notice_is_erased(record, notice).await?;
+                return Ok(if is_erased { Gate::Shut } else { Gate::Open(None) });
+            }
+            InboundTask::FileV1(_) | InboundTask::ProbeV1(_) => (Barred::No, None),
         };
         match barred {
-            Barred::No => Ok(false),
-            Barred::Erased(code) => self.drop_erased(record, task, &code).await.map(|()| true),
+            Barred::No => return Ok(Gate::Open(known)),
+            Barred::Erased(code) => self.drop_erased(record, task, &code).await?,
             Barred::NotYet(code) => {
                 // What stood before this in its group is gone; the mark may stand behind it.
                 self.clients.erasures.probe_is_out(&code, QUEUE, &record.group).await?;
                 if self.clients.clock.now().since(record.sent_at) < PATIENCE {
                     return Err(BridgeError::Erasing);
                 }
-                let Some(before) = self.claim(record, task.channel(), task.item()).await? else { return Ok(true) };
-                self.lay_aside(record, task.channel(), Some(&before.held), TOO_LONG).await.map(|()| true)
+                let claimed = self.claim(record, task.channel(), task.item()).await?;
+                if let Some(before) = claimed {
+                    self.lay_aside(record, task.channel(), Some(&before.held), TOO_LONG).await?;
+                }
             }
         }
+        Ok(Gate::Shut)
     }
 
     /// In a group two are asked for: the group, and who spoke. What somebody erased says there anew makes no customer of them, and
     /// must not keep the group waiting.
-    async fn bars_message(&self, message: &Message) -> Result<Barred, BridgeError> {
-        let barred = self.bars(message.channel.as_str(), &message.customer, message.sent_at).await?;
-        let (Barred::No, Some(speaker)) = (&barred, message.speaker()) else { return Ok(barred) };
-        Ok(match self.bars(message.channel.as_str(), &speaker, message.sent_at).await? {
+    async fn bars_message(&self, message: &Message) -> Result<(Barred, Option<Known>), BridgeError> {
+        let (barred, known) = self.bars(message.channel.as_str(), &message.customer, message.sent_at).await?;
+        let (Barred::No, Some(speaker)) = (&barred, message.speaker()) else { return Ok((barred, known)) };
+        let (of_speaker, _) = self.bars(message.channel.as_str(), &speaker, message.sent_at).await?;
+        let barred = match of_speaker {
             erased @ Barred::Erased(_) => erased,
             Barred::No | Barred::NotYet(_) => Barred::No,
-        })
+        };
+        Ok((barred, known))
     }
 
-    async fn bars(&self, channel: &str, customer: &Identity, at: Timestamp) -> Result<Barred, BridgeError> {
-        let Some(account) = self.account_of(channel).await? else { return Ok(Barred::No) };
-        Ok(self.clients.tombstones.bars(account, customer, at).await?)
+    async fn bars(
+        &self,
+        channel: &str,
+        customer: &Identity,
+        at: Timestamp,
+    ) -> Result<(Barred, Option<Known>), BridgeError> {
+        let Some(account) = self.account_of(channel).await? else { return Ok((Barred::No, None)) };
+        let (barred, known) = self.clients.tombstones.bars(account, customer, at).await?;
+        Ok((barred, Some(known)))
     }
 
     async fn account_of(&self, channel: &str) -> Result<Option<AccountId>, BridgeError> {
@@ -83,8 +105,9 @@ impl Forward {
     }
 
     /// A status tells of a message of ours, and may be newer than the erasure of it.
-    async fn bars_status(&self, status: &StatusUpdate) -> Result<Barred, BridgeError> {
-        match self.bars(status.channel.as_str(), &status.customer, status.at).await? {
+    async fn bars_status(&self, status: &StatusUpdate) -> Result<(Barred, Option<Known>), BridgeError> {
+        let (barred, known) = self.bars(status.channel.as_str(), &status.customer, status.at).await?;
+        let barred = match barred {
             Barred::No if self.clients.links.get(&status.id).await?.is_none() => {
                 let aliases = status.customer.aliases(&self.clients.key);
                 let account = self.account_of(status.channel.as_str()).await?;
@@ -94,12 +117,13 @@ impl Forward {
                 let of_before = buried.into_values().find(|tombstone| {
                     status.reference.is_none() || status.at.since(tombstone.erased_at) == Duration::ZERO
                 });
-                Ok(of_before.map_or(Barred::No, |tombstone| Barred::Erased(tombstone.code)))
+                of_before.map_or(Barred::No, |tombstone| Barred::Erased(tombstone.code))
             }
             // A tick may be lost, and must not wait.
-            Barred::NotYet(code) => Ok(Barred::Erased(code)),
-            barred => Ok(barred),
-        }
+            Barred::NotYet(code) => Barred::Erased(code),
+            barred => barred,
+        };
+        Ok((barred, known))
     }
 
     async fn drop_erased(

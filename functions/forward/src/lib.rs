@@ -19,6 +19,7 @@ mod writing;
 use std::time::Duration;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
+use barrier::Gate;
 use bridge::{BridgeError, Clients, Settings, StartError};
 use chatwoot::ChatwootError;
 use domain::{Class, Classify as _, InboundTask, SharedClock, Subject, Timestamp, task::Unread};
@@ -141,12 +142,13 @@ impl Forward {
     }
 
     async fn task(&self, record: &Record, task: &InboundTask) -> Result<(), BridgeError> {
-        if Box::pin(self.is_erased(record, task)).await? {
-            return Ok(());
-        }
+        let known = match Box::pin(self.gate(record, task)).await? {
+            Gate::Open(known) => known,
+            Gate::Shut => return Ok(()),
+        };
         match task {
-            InboundTask::MessageV1(message) => self.message(record, message).await,
-            InboundTask::StatusV1(status) => self.status(record, status).await,
+            InboundTask::MessageV1(message) => self.message(record, message, known).await,
+            InboundTask::StatusV1(status) => self.status(record, status, known).await,
             InboundTask::NoticeV1(notice) => self.notice(record, notice).await,
             // These ask for themselves; nobody waits behind them.
             InboundTask::FileV1(_) | InboundTask::ProbeV1(_) => Ok(()),

@@ -5,12 +5,17 @@ use chatwoot::{Chatwoot, ChatwootError, NewMessage, render};
 use domain::{Author, Channel, Content, ConversationId, CustomerId, Message, message::Call, words::Line};
 use platform::Metric;
 use queue::Record;
-use store::{Fate, Link, MissingFile, Thread};
+use store::{Fate, Known, Link, MissingFile, Thread};
 
 use crate::{Before, Forward, upkeep::opens_window, writing::Written};
 
 impl Forward {
-    pub(crate) async fn message(&self, record: &Record, message: &Message) -> Result<(), BridgeError> {
+    pub(crate) async fn message(
+        &self,
+        record: &Record,
+        message: &Message,
+        known: Option<Known>,
+    ) -> Result<(), BridgeError> {
         let number = message.channel.as_str();
         let Some(before) = self.claim(record, number, &message.item).await? else { return Ok(()) };
         let Some(channel) = self.clients.channels.get(&message.channel).await? else {
@@ -31,7 +36,7 @@ impl Forward {
         {
             return Ok(());
         }
-        let (customer, message) = self.who(&channel, message).await?;
+        let (customer, message) = self.who(&channel, message, known).await?;
         let message = message.as_ref();
         if is_silent(message) {
             self.touch(message, &channel, &customer).await?;

@@ -9,7 +9,7 @@ use domain::{
 };
 use platform::Priced;
 use queue::{Letter, Record};
-use store::{Entry, Fate, Held, Link, Met};
+use store::{Entry, Fate, Held, Known, Link, Met};
 
 use crate::{Before, Forward};
 
@@ -38,7 +38,12 @@ enum Found {
 }
 
 impl Forward {
-    pub(crate) async fn status(&self, record: &Record, status: &StatusUpdate) -> Result<(), BridgeError> {
+    pub(crate) async fn status(
+        &self,
+        record: &Record,
+        status: &StatusUpdate,
+        seen: Option<Known>,
+    ) -> Result<(), BridgeError> {
         let channel = status.channel.as_str();
         let Some(before) = self.claim(record, channel, &status.item).await? else { return Ok(()) };
         let counters = &self.clients.counters;
@@ -47,7 +52,7 @@ impl Forward {
             return Ok(counters.close(channel, &before.held, Fate::Refused("unknown_channel")).await?);
         };
         let fate = match self.about(status, known.account).await? {
-            Found::Part(about) => self.apply(status, &known, &about, &before).await?,
+            Found::Part(about) => self.apply(status, &known, &about, &before, seen).await?,
             Found::Whole => Fate::Done,
             Found::Nothing => return self.wait_for_its_message(status, &before.held).await,
         };
@@ -110,13 +115,14 @@ impl Forward {
         channel: &Channel,
         about: &About,
         before: &Before,
+        seen: Option<Known>,
     ) -> Result<Fate, BridgeError> {
         let chatwoot = self.clients.chatwoot(about.account).await?;
         let moved = self.move_forward(status, channel, about, &chatwoot).await?;
         let Some((entry, news)) = moved else { return Ok(Fate::Refused(UNKNOWN)) };
         // An earlier attempt may have written the news down and got no further.
         if news || before.perhaps_done {
-            self.learn(status, &entry).await?;
+            self.learn(status, &entry, seen).await?;
         }
         tell_news(&self.clients, &chatwoot, &status.channel, &entry).await?;
         // Also when this is no news: whoever wrote the news down may not have lived to give the hint.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use bridge::BridgeError;
 use domain::{Channel, Content, CustomerId, Delivery, Identity, Message, StatusUpdate};
-use store::Entry;
+use store::{Entry, Known};
 
 use crate::Forward;
 
@@ -14,6 +14,7 @@ impl Forward {
         &self,
         channel: &Channel,
         message: &'m Message,
+        known: Option<Known>,
     ) -> Result<(CustomerId, Cow<'m, Message>), BridgeError> {
         let customers = &self.clients.customers;
         let (account, at) = (channel.account, message.sent_at);
@@ -22,17 +23,34 @@ impl Forward {
                 let customer = customers.moved(account, before, now, at).await?;
                 Ok((customer, Cow::Owned(Message { customer: renewed(before, now), ..message.clone() })))
             }
-            _ => Ok((customers.identify(account, &message.customer, at).await?, Cow::Borrowed(message))),
+            _ => {
+                let customer = match known {
+                    Some(known) if known.is_of(account) => customers.identify_known(known, at).await?,
+                    _ => customers.identify(account, &message.customer, at).await?,
+                };
+                Ok((customer, Cow::Borrowed(message)))
+            }
         }
     }
 
     /// A status of something we sent to this very customer names them by all their ids. One of a failure proves nothing.
-    pub(crate) async fn learn(&self, status: &StatusUpdate, entry: &Entry) -> Result<(), BridgeError> {
+    pub(crate) async fn learn(
+        &self,
+        status: &StatusUpdate,
+        entry: &Entry,
+        known: Option<Known>,
+    ) -> Result<(), BridgeError> {
         let Some(customer) = &entry.customer else { return Ok(()) };
         if status.customer.user().is_none() || matches!(status.delivery, Delivery::Failed { .. }) {
             return Ok(());
         }
-        Ok(self.clients.customers.learn(entry.account, customer, &status.customer, status.at).await?)
+        let customers = &self.clients.customers;
+        match known {
+            Some(known) if known.is_of(entry.account) => customers.learn_known(customer, known, status.at).await?,
+            // The number was another dealer's when this was sent.
+            _ => customers.learn(entry.account, customer, &status.customer, status.at).await?,
+        }
+        Ok(())
     }
 }
 

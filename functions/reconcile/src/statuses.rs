@@ -47,7 +47,7 @@ impl Reconcile {
         let (account, conversation, message) = (link.account, link.conversation, link.message);
         let reported = |outgoing: &Outgoing| outgoing.reported(at, Some(attempt), &link.wamid, early);
         let Some(entry) = self.clients.outbox.get(account, conversation, message).await? else { return Ok(()) };
-        let entry = self.clients.outbox.change(&entry, reported).await?;
+        let Some(entry) = self.clients.outbox.change(&entry, reported).await? else { return Ok(()) };
         let chatwoot = self.clients.chatwoot(account).await?;
         tell_news(&self.clients, &chatwoot, &channel.phone_number_id, &entry).await?;
         if entry.outgoing.next_part().is_some() {

@@ -180,7 +180,7 @@ impl Send {
             let retried = |outgoing: &Outgoing| {
                 outgoing.is_retried(true, listed_at).then(|| outgoing.clone().retried(self.clients.clock.now()))
             };
-            *entry = self.clients.outbox.change(entry, retried).await?;
+            *entry = self.clients.outbox.change(entry, retried).await?.unwrap_or_else(|| entry.clone());
         }
         let unquoted = entry.outgoing.quote.is_none() && entry.outgoing.is_untried();
         let may_go = entry.is_new() || entry.outgoing.next_part().is_some();
@@ -238,7 +238,9 @@ impl Send {
 
     async fn acquit(&self, entry: &mut Entry) -> Result<(), BridgeError> {
         let alive = |outgoing: &Outgoing| (outgoing.deaths > 0).then(|| Outgoing { deaths: 0, ..outgoing.clone() });
-        *entry = self.clients.outbox.change(entry, alive).await?;
+        if let Some(changed) = self.clients.outbox.change(entry, alive).await? {
+            *entry = changed;
+        }
         Ok(())
     }
 

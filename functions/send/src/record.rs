@@ -53,7 +53,7 @@ impl Send {
     ) -> Result<Entry, BridgeError> {
         let Some(early) = self.clients.links.early(wamid).await? else { return Ok(entry) };
         let apply = |outgoing: &Outgoing| outgoing.reported(at, Some(attempt), wamid, early);
-        Ok(self.clients.outbox.change(&entry, apply).await?)
+        Ok(self.clients.outbox.change(&entry, apply).await?.unwrap_or(entry))
     }
 
     /// Writes down that a part is being sent, if it still stands as it was seen. Otherwise somebody else sent it, or is about

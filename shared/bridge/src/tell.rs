@@ -45,7 +45,7 @@ pub async fn tell(clients: &Clients, chatwoot: &Chatwoot, entry: &Entry) -> Resu
     // Read after the answer: a listing begun later shows the mark, or what the agent did after it.
     let told_at = clients.clock.now();
     let shown = |outgoing: &Outgoing| Some(Outgoing { shown: mark, shown_at: told_at, ..outgoing.clone() });
-    Ok(Some(clients.outbox.change(entry, shown).await?))
+    Ok(clients.outbox.change(entry, shown).await?)
 }
 
 /// The same for news from Meta, which may come long after the message was done with: as long as the agent may press Retry, it is

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Put, TransactWriteItem};
 use domain::{AccountId, Alias, CustomerId, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -165,6 +165,32 @@ impl<'a> Writes<'a> {
     /// A user id showed itself with a phone that was given up namelessly; another will not do.
     pub(crate) fn name(&mut self, phone: &Alias, seen: &AliasRow) -> Result<(), StoreError> {
         self.put(phone, Some(seen), &AliasRow { nameless: false, ..seen.clone() })
+    }
+
+    /// The rest holds only if an alias still leads to whom it was read to lead to. One that is written says so itself.
+    pub(crate) fn still(&mut self, alias: &Alias, seen: &AliasRow) -> Result<(), StoreError> {
+        let key = alias_key(self.account, alias);
+        if self.touch(&key) {
+            let customer = Item::from([(":customer".to_owned(), text(seen.customer.as_str()))]);
+            self.check(&key, "customer = :customer", Some(customer))?;
+        }
+        Ok(())
+    }
+
+    /// The rest holds only if there still is such a customer.
+    pub(crate) fn exists(&mut self, customer: &CustomerId) -> Result<(), StoreError> {
+        self.check(&customer_key(customer), "attribute_exists(pk)", None)
+    }
+
+    fn check(&mut self, key: &Key, condition: &str, values: Option<Item>) -> Result<(), StoreError> {
+        let check = ConditionCheck::builder()
+            .table_name(&self.customers.table.name)
+            .set_key(Some(key.item()))
+            .condition_expression(condition)
+            .set_expression_attribute_values(values)
+            .build()?;
+        self.items.push(TransactWriteItem::builder().condition_check(check).build());
+        Ok(())
     }
 
     /// A row in place of what was `seen`, if that still stands.

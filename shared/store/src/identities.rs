@@ -22,12 +22,34 @@ const TRIES: usize = 6;
 /// Joins form chains only when people change numbers back and forth.
 const HOPS: usize = 8;
 
-/// What the table knows of the aliases in an event.
-pub(crate) struct Known(HashMap<String, AliasRow>);
+/// Somebody's aliases in an event, and what the table knows of them. Who has it need not read it again: a write by it holds only if
+/// what is written, and what leads to the customer, still stand as they were read.
+#[derive(Clone, Debug)]
+pub struct Known {
+    account: AccountId,
+    aliases: Vec<Alias>,
+    rows: HashMap<String, AliasRow>,
+}
 
 impl Known {
+    /// From the items of these aliases.
+    pub(crate) fn new(account: AccountId, aliases: &[Alias], items: Vec<Item>) -> Result<Self, StoreError> {
+        let mut rows = HashMap::new();
+        for item in items {
+            let subject =
+                item.get("pk").and_then(|pk| pk.as_s().ok()).and_then(|pk| pk.rsplit('#').next()).map(str::to_owned);
+            rows.insert(subject.unwrap_or_default(), from_item(item)?);
+        }
+        Ok(Self { account, aliases: aliases.to_vec(), rows })
+    }
+
+    /// Whether it was read for this account.
+    pub fn is_of(&self, account: AccountId) -> bool {
+        self.account == account
+    }
+
     pub(crate) fn row(&self, alias: &Alias) -> Option<&AliasRow> {
-        self.0.get(alias.subject.as_str())
+        self.rows.get(alias.subject.as_str())
     }
 
     /// What leads to somebody what was sent at that time.
@@ -57,24 +79,16 @@ impl Customers {
         identity: &Identity,
         at: Timestamp,
     ) -> Result<CustomerId, StoreError> {
-        let aliases = identity.aliases(&self.key);
-        let known = self.look_up(account, &aliases).await?;
-        self.identify_from(account, &aliases, known, at).await
+        self.identify_known(self.look_up(account, &identity.aliases(&self.key)).await?, at).await
     }
 
-    /// The same, where the aliases were looked up already: each write holds only if they still stand as they were read.
-    async fn identify_from(
-        &self,
-        account: AccountId,
-        aliases: &[Alias],
-        mut known: Known,
-        at: Timestamp,
-    ) -> Result<CustomerId, StoreError> {
+    /// The same, where the aliases were looked up already.
+    pub async fn identify_known(&self, mut known: Known, at: Timestamp) -> Result<CustomerId, StoreError> {
         for _ in 0..TRIES {
-            if let Some(customer) = self.try_identify(account, aliases, &known, at).await? {
+            if let Some(customer) = self.try_identify(&known, at).await? {
                 return Ok(customer);
             }
-            known = self.look_up(account, aliases).await?;
+            known = self.look_up(known.account, &known.aliases).await?;
         }
         Err(StoreError::Contended)
     }
@@ -117,16 +131,21 @@ impl Customers {
         identity: &Identity,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        let all = identity.aliases(&self.key);
-        if identity.group.is_some() || all.is_empty() {
+        let known = self.look_up(account, &identity.aliases(&self.key)).await?;
+        self.learn_known(customer, known, at).await
+    }
+
+    /// The same, where the aliases were looked up already.
+    pub async fn learn_known(&self, customer: &CustomerId, known: Known, at: Timestamp) -> Result<(), StoreError> {
+        let (account, all) = (known.account, &known.aliases);
+        if all.iter().any(|alias| alias.kind == Kind::Group) || all.is_empty() {
             return Ok(());
         }
-        let known = self.look_up(account, &all).await?;
         // It may be of something that was sent before the number was given up, and makes it nobody's again.
         let aliases: Vec<Alias> = all.iter().filter(|alias| !known.is_given_up(alias)).cloned().collect();
         let (ids, phones) = parted(&aliases);
         if !ids.is_empty() && !phones.is_empty() {
-            return self.identify_from(account, &all, known, at).await.map(|_| ());
+            return self.identify_known(known, at).await.map(|_| ());
         }
         // One kind alone says nothing about anybody else: it only fills what is free.
         let free: Vec<&Alias> = aliases.iter().filter(|alias| known.row(alias).is_none()).collect();
@@ -142,17 +161,15 @@ impl Customers {
         for alias in free {
             writes.attach(alias, None, customer)?;
         }
+        if ids.is_empty() && !writes.is_empty() {
+            writes.exists(customer)?;
+        }
         // Somebody else's write in between knows better.
         writes.commit().await.map(|_| ())
     }
 
-    async fn try_identify(
-        &self,
-        account: AccountId,
-        aliases: &[Alias],
-        known: &Known,
-        at: Timestamp,
-    ) -> Result<Option<CustomerId>, StoreError> {
+    async fn try_identify(&self, known: &Known, at: Timestamp) -> Result<Option<CustomerId>, StoreError> {
+        let (account, aliases) = (known.account, known.aliases.as_slice());
         let (ids, phones) = parted(aliases);
         let phone = phones.first().copied();
         let mut growth = Growth::default();
@@ -211,6 +228,11 @@ impl Customers {
             self.keep_alive(account, aliases, row).await?;
             return Ok(Some(customer));
         }
+        // Were they erased or joined since, what is written now would lead to nobody.
+        let leads = aliases.iter().find_map(|alias| Some((alias, known.at(alias, at)?)));
+        if let Some((alias, row)) = leads.filter(|(_, row)| row.customer == customer) {
+            writes.still(alias, row)?;
+        }
         if growth.is_any() {
             writes.grow(&customer, &growth)?;
         }
@@ -252,7 +274,7 @@ impl Customers {
 
     pub(crate) async fn look_up(&self, account: AccountId, aliases: &[Alias]) -> Result<Known, StoreError> {
         if aliases.is_empty() {
-            return Ok(Known(HashMap::new()));
+            return Known::new(account, aliases, Vec::new());
         }
         let keys = aliases.iter().map(|alias| alias_key(account, alias).item()).collect();
         let wanted = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build()?;
@@ -262,12 +284,6 @@ impl Customers {
             return Err(StoreError::Contended);
         }
         let items = answer.responses.unwrap_or_default().remove(&self.table.name).unwrap_or_default();
-        let mut found = HashMap::new();
-        for item in items.into_iter().filter(|item| self.table.is_alive(item)) {
-            let subject =
-                item.get("pk").and_then(|pk| pk.as_s().ok()).and_then(|pk| pk.rsplit('#').next()).map(str::to_owned);
-            found.insert(subject.unwrap_or_default(), from_item(item)?);
-        }
-        Ok(Known(found))
+        Known::new(account, aliases, items.into_iter().filter(|item| self.table.is_alive(item)).collect())
     }
 }

@@ -67,6 +67,7 @@ pub use erasure_requests::{Asked, ErasureRequests};
 pub use erasures::{Entry as ErasureEntry, Erasures, LEDGER_KEEPS_DAYS, Pointed};
 pub use error::StoreError;
 pub use files::{FIRST_GAP, MissingFile, MissingFiles, is_at_meta};
+pub use identities::Known;
 pub use links::{Link, Links, Met};
 pub use media::MediaAtMeta;
 pub use outbox::{Entry, Outbox};

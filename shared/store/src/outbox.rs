@@ -52,6 +52,16 @@ impl Entry {
     }
 }
 
+/// What became of a write.
+enum Saved {
+    /// It is done.
+    Done(Entry),
+    /// Somebody else wrote since the entry was read.
+    Theirs(Entry),
+    /// The entry was deleted since.
+    Gone,
+}
+
 #[derive(Serialize)]
 struct Row<'a> {
     #[serde(flatten)]
@@ -105,6 +115,14 @@ impl Outbox {
         entry: Entry,
         link: Option<(&Links, &Link)>,
     ) -> Result<Result<Entry, Entry>, StoreError> {
+        match self.write(entry, link).await? {
+            Saved::Done(entry) => Ok(Ok(entry)),
+            Saved::Theirs(entry) => Ok(Err(entry)),
+            Saved::Gone => Err(StoreError::Contended),
+        }
+    }
+
+    async fn write(&self, entry: Entry, link: Option<(&Links, &Link)>) -> Result<Saved, StoreError> {
         let written = Entry { stamp: CustomerId::mint().as_str().to_owned(), ..entry.clone() };
         let key = key(entry.account, entry.conversation, entry.message);
         let row = Row { entry: &written, expires_at: self.table.kept_until() };
@@ -129,12 +147,13 @@ impl Outbox {
                 }
             };
             if is_written {
-                return Ok(Ok(written));
+                return Ok(Saved::Done(written));
             }
             // Either somebody else was first, or our own write was repeated by the SDK and met itself.
             match self.get(entry.account, entry.conversation, entry.message).await? {
-                Some(current) if current.stamp == written.stamp => return Ok(Ok(written)),
-                Some(current) if current.stamp != entry.stamp => return Ok(Err(current)),
+                Some(current) if current.stamp == written.stamp => return Ok(Saved::Done(written)),
+                Some(current) if current.stamp != entry.stamp => return Ok(Saved::Theirs(current)),
+                None if !entry.is_new() => return Ok(Saved::Gone),
                 _ => {}
             }
         }
@@ -142,18 +161,19 @@ impl Outbox {
     }
 
     /// Changes an entry as it was read, or as somebody else wrote it since, and writes it. `change` returns nothing to leave it
-    /// as it is.
+    /// as it is; nothing comes back if there is no such entry any more.
     pub async fn change(
         &self,
         entry: &Entry,
         mut change: impl FnMut(&Outgoing) -> Option<Outgoing>,
-    ) -> Result<Entry, StoreError> {
+    ) -> Result<Option<Entry>, StoreError> {
         let mut entry = entry.clone();
         for _ in 0..8 {
-            let Some(outgoing) = change(&entry.outgoing) else { return Ok(entry) };
-            match self.save(entry.with(outgoing)).await? {
-                Ok(saved) => return Ok(saved),
-                Err(theirs) => entry = theirs,
+            let Some(outgoing) = change(&entry.outgoing) else { return Ok(Some(entry)) };
+            match self.write(entry.with(outgoing), None).await? {
+                Saved::Done(saved) => return Ok(Some(saved)),
+                Saved::Theirs(theirs) => entry = theirs,
+                Saved::Gone => return Ok(None),
             }
         }
         Err(StoreError::Contended)

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_dynamo::aws_sdk_dynamodb_1::from_item;
 
 use crate::{
-    Erasures, StoreError, Table, Target,
+    Erasures, Known, StoreError, Table, Target,
     alias_writes::alias_key,
     table::{Change, Item, Key, integer, text},
 };
@@ -144,11 +144,17 @@ impl Tombstones {
     }
 
     /// Whether something about a person, sent at that time, may come in. A user id decides before a phone: a phone may have been
-    /// given to somebody else since. What is barred by one of its ids bars the others, too.
-    pub async fn bars(&self, account: AccountId, identity: &Identity, at: Timestamp) -> Result<Barred, StoreError> {
+    /// given to somebody else since. What is barred by one of its ids bars the others, too. Comes with what was read of the aliases on
+    /// the way.
+    pub async fn bars(
+        &self,
+        account: AccountId,
+        identity: &Identity,
+        at: Timestamp,
+    ) -> Result<(Barred, Known), StoreError> {
         let aliases = identity.aliases(&self.key);
         if aliases.is_empty() {
-            return Ok(Barred::No);
+            return Ok((Barred::No, Known::new(account, &aliases, Vec::new())?));
         }
         let mut wanted: Vec<Item> = aliases.iter().flat_map(|alias| keys(&alias.subject, account)).collect();
         wanted.extend(aliases.iter().map(|alias| alias_key(account, alias).item()));
@@ -156,11 +162,24 @@ impl Tombstones {
         for item in self.read(wanted).await? {
             match buried(&item)? {
                 Some((subject, tombstone)) => buried_here.entry(subject).or_default().push(tombstone),
-                None => living.extend(item.get("pk").and_then(|pk| pk.as_s().ok()).cloned()),
+                None => living.push(item),
             }
         }
-        let lives = |alias: &Alias| living.contains(&alias_key(account, alias).pk);
-        for alias in &aliases {
+        let known = Known::new(account, &aliases, living)?;
+        let barred = self.barred(account, &aliases, &buried_here, &known, at).await?;
+        Ok((barred, known))
+    }
+
+    async fn barred(
+        &self,
+        account: AccountId,
+        aliases: &[Alias],
+        buried_here: &HashMap<Subject, Vec<Tombstone>>,
+        known: &Known,
+        at: Timestamp,
+    ) -> Result<Barred, StoreError> {
+        let lives = |alias: &Alias| known.row(alias).is_some();
+        for alias in aliases {
             let Some(tombstones) = buried_here.get(&alias.subject) else {
                 if alias.kind == Kind::User && lives(alias) {
                     // Somebody else has this phone now.

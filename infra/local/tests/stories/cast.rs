@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use domain::Clock as _;
+use domain::{Clock as _, SubjectKey};
 use serde_json::{Value, json};
 use store::{Counters, Table};
 use testkit::{CHANNEL, World};
@@ -107,6 +107,11 @@ pub(crate) async fn post_all_again(world: &World) {
     for delivery in world.meta.deliveries() {
         assert_eq!(world.meta.post(&delivery.body).await.unwrap(), 200);
     }
+}
+
+/// What its hashes are made under, as in `world.toml`.
+pub(crate) fn key() -> SubjectKey {
+    SubjectKey::new("subject-key-of-the-stories".into())
 }
 
 /// The bridge's table.

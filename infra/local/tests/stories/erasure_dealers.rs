@@ -1,7 +1,7 @@
 //! Several dealers on one installation: what is asked at one of them is not asked of another with the same customer.
 
 use domain::{
-    AccountId, CustomerId, PhoneNumberId, SubjectKey, Timestamp,
+    AccountId, CustomerId, PhoneNumberId, Timestamp,
     erasure::{Door, Promise, State},
 };
 use serde_json::json;
@@ -10,7 +10,7 @@ use testkit::{ACCOUNT, World};
 use testkit_wire::Fault;
 
 use crate::{
-    cast::{HOUR, MINUTE, always, ana_wrote, answer, body, goes_by, post, table},
+    cast::{HOUR, MINUTE, always, ana_wrote, answer, body, goes_by, key, post, table},
     erasure::{done, is_done, operator_asks},
     erasure_doors::code_in,
     retention_sweep::{hers, wrote_to_another_dealer},
@@ -20,10 +20,6 @@ use crate::{
 const OTHER: AccountId = AccountId(9);
 
 const HERE: AccountId = AccountId(ACCOUNT);
-
-fn key() -> SubjectKey {
-    SubjectKey::new("subject-key-of-the-stories".into())
-}
 
 fn tombstones(world: &World) -> Tombstones {
     Tombstones::new(table(world), key())
@@ -38,7 +34,7 @@ fn requests(world: &World) -> ErasureRequests {
 async fn is_gone(world: &World, at: Timestamp) -> [bool; 2] {
     let mut gone = [false; 2];
     for (gone, account) in gone.iter_mut().zip([HERE, OTHER]) {
-        *gone = matches!(tombstones(world).bars(account, &hers(), at).await.unwrap(), Barred::Erased(_));
+        *gone = matches!(tombstones(world).bars(account, &hers(), at).await.unwrap().0, Barred::Erased(_));
     }
     gone
 }

@@ -1,9 +1,14 @@
 //! Who is who: one person stays one through new numbers, new ids and hidden phones, and two people never become one.
 
+use domain::{AccountId, Identity, UserId, WaId};
 use serde_json::{Value, json};
+use store::{Belongings, Target, Tombstones};
 use testkit::World;
 
-use crate::cast::{HOUR, MINUTE, ana, body, goes_by, post, text};
+use crate::{
+    cast::{HOUR, MINUTE, ana, body, goes_by, key, post, table, text},
+    retention_sweep::wrote_to_another_dealer,
+};
 
 pub(crate) const OLD: &str = "5215555550123";
 pub(crate) const NEW: &str = "5215555550199";
@@ -417,4 +422,22 @@ async fn the_window_and_the_address_follow_the_newest_message_whatever_the_order
     arrives(&world, &from(Some("525555550123"), Some(&ana.user_id()), "wamid.late", AT - 3600, "antes")).await;
     answers(&world, conversation, "sí").await;
     assert_eq!(last_to(&world), OLD);
+}
+
+#[tokio::test]
+async fn what_was_read_of_somebody_before_they_were_erased_leads_nobody_to_them_after() {
+    let world = World::start().await.unwrap();
+    let (customers, _) = wrote_to_another_dealer(&world).await;
+    let (account, at) = (AccountId(9), table(&world).now());
+    let by_id = Identity { user_id: Some(UserId::new("MX.777")), ..Identity::default() };
+    let both = Identity { phone: Some(WaId::new("5215555550777")), ..by_id.clone() };
+    let before = customers.identify(account, &by_id, at).await.unwrap();
+    let (_, known) = Tombstones::new(table(&world), key()).bars(account, &both, at).await.unwrap();
+    let mut target = Target { only: Some(account), customers: [before.clone()].into(), ..Target::default() };
+    let belongings = Belongings::new(table(&world), key());
+    belongings.gather(&mut target).await.unwrap();
+    belongings.delete(&belongings.keys(&target).await.unwrap()).await.unwrap();
+    let after = customers.identify_known(known, at).await.unwrap();
+    assert_ne!(after, before);
+    assert_eq!(customers.find(account, &both).await.unwrap(), Some(after));
 }

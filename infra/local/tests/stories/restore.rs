@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::{
-    AccountId, SubjectKey,
+    AccountId,
     erasure::{Door, Promise},
 };
 use serde_json::json;
@@ -11,17 +11,13 @@ use store::{Belongings, ErasureRequests, Restore, Target};
 use testkit::{ACCOUNT, World};
 
 use crate::{
-    cast::{HOUR, MINUTE, always, ana, ana_wrote, answer, goes_by, post_all_again, table},
+    cast::{HOUR, MINUTE, always, ana, ana_wrote, answer, goes_by, key, post_all_again, table},
     erasure::{done, is_done, items, operator_asks, state, two_customers},
     erasure_places::outlived,
     retention_sweep::{hers, wrote_to_another_dealer},
 };
 
 const DAY: Duration = Duration::from_secs(86_400);
-
-fn key() -> SubjectKey {
-    SubjectKey::new("subject-key-of-the-stories".into())
-}
 
 fn restore(world: &World) -> Restore {
     Restore::new(table(world), Belongings::new(table(world), key()))
@@ -134,7 +130,7 @@ async fn what_was_erased_at_one_dealer_is_not_erased_at_another_after_a_restore(
         let graves = store::Tombstones::new(table(&world), key());
         let first = table(&world).now() - 2 * DAY;
         for (account, barred) in [(AccountId(ACCOUNT), true), (AccountId(9), false)] {
-            let bars = graves.bars(account, &hers(), first).await.unwrap();
+            let (bars, _) = graves.bars(account, &hers(), first).await.unwrap();
             assert_eq!(matches!(bars, store::Barred::Erased(_)), barred, "{door:?} {account}");
         }
     }

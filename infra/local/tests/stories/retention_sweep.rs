@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use domain::{AccountId, Channel, Clock as _, CustomerId, Identity, PhoneNumberId, SubjectKey, WaId};
+use domain::{AccountId, Channel, Clock as _, CustomerId, Identity, PhoneNumberId, WaId};
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 use store::{Channels, Customers, Sweeps, Table};
@@ -11,7 +11,7 @@ use testkit::{ACCOUNT, CHANNEL, COEXISTENCE_CHANNEL, World};
 use testkit_meta::Customer;
 
 use crate::{
-    cast::{MINUTE, always, ana, answer, calls, goes_by, table},
+    cast::{MINUTE, always, ana, answer, calls, goes_by, key, table},
     erasure::{items, operator_asks, state},
     shop::call,
 };
@@ -40,11 +40,6 @@ async fn many_a_year_ago(world: &World, count: u32) {
     }
     world.work().await.unwrap();
     world.pass(YEAR + DAY);
-}
-
-/// As in `world.toml`.
-fn key() -> SubjectKey {
-    SubjectKey::new("subject-key-of-the-stories".to_owned().into())
 }
 
 fn sweeps(world: &World) -> Sweeps {
