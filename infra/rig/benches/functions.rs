@@ -86,7 +86,7 @@ const PEER: &str = "Node 20: webhook";
 
 impl Bench {
     fn binary(&self, function: &str) -> String {
-        self.folder.join(function).display().to_string()
+        functions::binary(&self.folder, function).display().to_string()
     }
 
     /// Every function, `forward` once more for new customers, and the peer next to the function it is a peer of.

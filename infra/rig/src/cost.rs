@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, fmt::Write as _, fs, time::Duration};
 
 use anyhow::Context as _;
+use platform::aws::Aws;
 use serde_json::Value;
 use testkit::{CHANNEL, World};
 use testkit_meta::Customer;
@@ -28,6 +29,8 @@ mod price {
     pub(super) const LOG_KB: f64 = 0.50 / 1e6;
     /// One secret a month.
     pub(super) const SECRET: f64 = 0.40;
+    /// One request for a secret.
+    pub(super) const SECRET_READ: f64 = 0.05 / 1e4;
     /// One metric of our own a month.
     pub(super) const METRIC: f64 = 0.30;
 }
@@ -64,6 +67,8 @@ pub struct Cost {
     pub writes: usize,
     /// Read units.
     pub reads: usize,
+    /// Requests to Secrets Manager.
+    pub secrets: usize,
     /// Calls to DynamoDB, SQS and Secrets Manager.
     pub aws: usize,
     /// Calls to Chatwoot.
@@ -86,16 +91,20 @@ impl Cost {
             + seconds * MEMORY * price::GB_SECOND
             + count(self.sqs + 2 * self.batches) * price::SQS
             + count(self.writes) * price::WRITE
-            + count(self.reads) * price::READ)
+            + count(self.reads) * price::READ
+            + count(self.secrets) * price::SECRET_READ)
     }
 }
 
-/// Counts every kind.
+/// Between two messages of a dealer's: what is remembered for a while has to be read again.
+const APART: Duration = Duration::from_secs(600);
+
+/// Counts every kind, each some minutes after the one before.
 pub async fn all() -> anyhow::Result<Vec<Cost>> {
     let world = World::start().await?;
     let ana = world.meta.customer("Ana", "5215555550123");
     let sofia = world.chatwoot.agent("Sofía");
-    // Known to both sides, and everything in caches.
+    // Known to both sides.
     ana.writes("¡Hola!").await?;
     world.work().await?;
     let conversation = world.conversation("Ana")?;
@@ -105,36 +114,44 @@ pub async fn all() -> anyhow::Result<Vec<Cost>> {
     world.meta.server().calls().record();
     world.chatwoot.server().calls().record();
     world.front().calls().record();
+    let mut owned = owned(&world).await?;
     take(&world);
 
     let mut costs = Vec::new();
+    world.pass(APART);
     ana.writes("¿Tienen la 250?").await?;
-    costs.push(worked(&world, "a customer's text").await?);
+    costs.push(worked(&world, "a customer's text", &mut owned).await?);
+    world.pass(APART);
     ana.sends_file("image", vec![7; 200_000], "image/jpeg", None, None).await?;
-    costs.push(worked(&world, "a customer's photo").await?);
+    costs.push(worked(&world, "a customer's photo", &mut owned).await?);
     let (first, second) = (world.meta.customer("Luz", "5215555550124"), world.meta.customer("Eva", "5215555550125"));
+    world.pass(APART);
     first.writes("¡Hola!").await?;
-    costs.push(worked(&world, "a new customer's first text").await?);
+    costs.push(worked(&world, "a new customer's first text", &mut owned).await?);
     second.writes("¡Hola!").await?;
-    worked(&world, "").await?;
+    worked(&world, "", &mut owned).await?;
+    world.pass(APART);
     sofia.replies(conversation, "Sí, en azul y en negro").await;
-    costs.push(worked(&world, "an agent's answer").await?);
+    costs.push(worked(&world, "an agent's answer", &mut owned).await?);
     let file = ("ficha.pdf".to_owned(), "application/pdf".to_owned(), vec![7; 200_000]);
+    world.pass(APART);
     sofia.sends_files(conversation, Some("La ficha"), vec![file]).await;
-    costs.push(worked(&world, "an agent's text with a file").await?);
+    costs.push(worked(&world, "an agent's text with a file", &mut owned).await?);
     for (what, status) in [("status: sent", "sent"), ("status: delivered", "delivered"), ("status: read", "read")] {
+        world.pass(APART);
         report(&ana, status).await?;
-        costs.push(worked(&world, what).await?);
+        costs.push(worked(&world, what, &mut owned).await?);
     }
+    world.pass(APART);
     sofia.notes(conversation, "Llamar el lunes").await;
-    costs.push(worked(&world, "an agent's private note").await?);
+    costs.push(worked(&world, "an agent's private note", &mut owned).await?);
     // An hour later nobody is active any more.
     world.pass(Duration::from_secs(3_600));
     world.reconcile().await?;
-    worked(&world, "").await?;
+    worked(&world, "", &mut owned).await?;
     world.pass(Duration::from_secs(300));
     world.reconcile().await?;
-    let mut round = worked(&world, "a round of `reconcile`, two channels").await?;
+    let mut round = worked(&world, "a round of `reconcile`, two channels", &mut owned).await?;
     round.scheduled = 1;
     costs.push(round);
     Ok(costs)
@@ -149,7 +166,7 @@ async fn report(customer: &Customer, status: &str) -> anyhow::Result<()> {
 }
 
 /// Lets the bridge work, and counts what that took.
-async fn worked(world: &World, what: &'static str) -> anyhow::Result<Cost> {
+async fn worked(world: &World, what: &'static str, owned: &mut usize) -> anyhow::Result<Cost> {
     let mut cost = Cost { what, ..Cost::default() };
     loop {
         world.calm().await;
@@ -168,11 +185,28 @@ async fn worked(world: &World, what: &'static str) -> anyhow::Result<Cost> {
         if call.target.starts_with("AmazonSQS") {
             cost.sqs += 1;
         }
+        if call.target.starts_with("secretsmanager") {
+            cost.secrets += 1;
+        }
         let (writes, reads) = units(call);
         cost.writes += writes;
         cost.reads += reads;
     }
+    // Each item of somebody's stands in the index `customer`, once, whatever becomes of it.
+    let now = self::owned(world).await?;
+    cost.writes += now.saturating_sub(*owned);
+    *owned = now;
     Ok(cost)
+}
+
+/// Items in the table that belong to somebody.
+async fn owned(world: &World) -> anyhow::Result<usize> {
+    let aws = Aws::from_env(&mut world.stage.operator()).context("the AWS clients cannot be made")?;
+    let request = aws.dynamodb.scan().table_name(world.stage.table()?).filter_expression("attribute_exists(customer)");
+    let count = request.send().await?.count;
+    // This one is nobody's cost.
+    world.stage.aws.calls().take();
+    Ok(usize::try_from(count)?)
 }
 
 type Taken = (Vec<Call>, Vec<Call>, Vec<Call>, Vec<Call>);
@@ -186,12 +220,13 @@ fn take(world: &World) -> Taken {
     )
 }
 
-/// Write and read units of a call to DynamoDB. Every item here is below 1 KB, and each of the two indexes is written with the
-/// items that have its keys.
+/// Write and read units of a call to DynamoDB. Every item here is below 1 KB.
 fn units(call: &Call) -> (usize, usize) {
     let Some(operation) = call.target.strip_prefix("DynamoDB_20120810.") else { return (0, 0) };
     let body: Value = serde_json::from_slice(&call.body).unwrap_or_default();
     match operation {
+        // A conversation goes to another place in the index `activity`: it is taken out and put in.
+        "UpdateItem" if moves(&body) => (3, 0),
         "PutItem" | "UpdateItem" | "DeleteItem" => (1, 0),
         "TransactWriteItems" => (2 * body["TransactItems"].as_array().map_or(0, Vec::len), 0),
         "BatchGetItem" => {
@@ -202,21 +237,29 @@ fn units(call: &Call) -> (usize, usize) {
     }
 }
 
+/// Whether an update moves a conversation in the index of the last activity.
+fn moves(update: &Value) -> bool {
+    let starts = |value: &Value, with: &str| value.as_str().is_some_and(|text| text.contains(with));
+    starts(&update["Key"]["pk"]["S"], "conversation#") && starts(&update["UpdateExpression"], "active_at = :")
+}
+
 /// The table of the document.
 pub fn table(costs: &[Cost]) -> String {
-    let mut table = "| what happens | API | batches | SQS | writes | reads | Chatwoot | Graph | US$ a million |\n\
-                     | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n"
-        .to_owned();
+    let mut table =
+        "| what happens | API | batches | SQS | writes | reads | secrets | Chatwoot | Graph | US$ a million |\n\
+                     | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n"
+            .to_owned();
     for cost in costs {
         let _ = writeln!(
             table,
-            "| {} | {} | {} | {} | {} | {} | {} | {} | {:.1} |",
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {:.1} |",
             cost.what,
             cost.api,
             cost.batches + cost.scheduled,
             cost.sqs,
             cost.writes,
             cost.reads,
+            cost.secrets,
             cost.chatwoot,
             cost.graph,
             cost.micros()
@@ -233,6 +276,8 @@ mod dealer {
     pub(super) const ANSWERS: (u32, u32) = (2_500, 250);
     /// Rounds of `reconcile`: every five minutes.
     pub(super) const ROUNDS: u32 = 8_640;
+    /// What messages are charged as, each kind a metric: service, utility and marketing, as sent and as delivered.
+    pub(super) const PRICES: usize = 6;
 }
 
 /// Pollers that Lambda keeps at a queue's door, each asking every 20 seconds.
@@ -258,7 +303,7 @@ pub fn examples(costs: &[Cost]) -> anyhow::Result<String> {
     let answered = sum(&[(answers - files, answer), (files, file)]);
     let told = sum(&statuses.map(|micros| (answers, micros)));
     let rounds = sum(&[(dealer::ROUNDS, round)]);
-    let (queues, metrics) = (queues()?, metrics()?);
+    let (queues, metrics) = (queues()?, metrics()? + dealer::PRICES);
     #[expect(clippy::cast_precision_loss, reason = "far below")]
     let (receives, measured) = ((queues * POLLERS * RECEIVES) as f64 * price::SQS, metrics as f64 * price::METRIC);
     let secrets = 2.0 * price::SECRET;

@@ -65,6 +65,12 @@ pub fn binaries(usual: Profile) -> anyhow::Result<PathBuf> {
     })
 }
 
+/// The binary of a function in a folder of binaries: under its name, or as `infra/package` leaves it.
+pub fn binary(folder: &Path, function: &str) -> PathBuf {
+    let packaged = folder.join(function).join("bootstrap");
+    if packaged.is_file() { packaged } else { folder.join(function) }
+}
+
 /// Builds all functions, if anything changed, and answers the folder their binaries are in.
 pub fn build(profile: Profile) -> anyhow::Result<PathBuf> {
     let target = target()?;
@@ -110,4 +116,16 @@ fn target() -> anyhow::Result<PathBuf> {
         matches!(name, Some("debug" | "release"))
     });
     Ok(built.and_then(Path::parent).context("this program is not in a target folder")?.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `sam build` runs cargo at the top of the repository, for one binary and with the features of all default members.
+    #[test]
+    fn what_is_deployed_is_built_without_the_local_runner() {
+        let manifest = fs::read_to_string(top().join("Cargo.toml")).unwrap();
+        assert!(manifest.contains("\ndefault-members = [\"functions/*\"]\n"), "Cargo.toml names other default members");
+    }
 }

@@ -4,7 +4,7 @@ use std::{fs, path::Path, process::Stdio};
 
 use anyhow::Context as _;
 
-use crate::{Ground, Process, scenario::Scenario};
+use crate::{Ground, Process, functions, scenario::Scenario};
 
 /// Warm calls in a count.
 const WARM: usize = 10;
@@ -37,9 +37,11 @@ pub fn available() -> bool {
 /// An address no client can even make a request for.
 const NOWHERE: &str = "http://[";
 
-/// Counts for a function whose binary is in this folder, called as the scenario `name` goes. In `keep`, callgrind's files stay for `callgrind_annotate`: the start alone, and with calls.
+/// Counts for a function whose binary is in this folder, called as the scenario `name` goes.
+///
+/// In `keep`, callgrind's files stay for `callgrind_annotate`: the start alone, and with calls.
 pub async fn count(name: &str, function: &str, folder: &Path, keep: Option<&Path>) -> anyhow::Result<Instructions> {
-    let binary = &folder.join(function);
+    let binary = &functions::binary(folder, function);
     let run = |calls| Box::pin(run(name, function, binary, calls, keep));
     let (start, _) = run(0).await?;
     let (first, _) = run(1).await?;

@@ -39,7 +39,7 @@ enum What {
         /// A folder for callgrind's own files.
         #[arg(long)]
         keep: Option<PathBuf>,
-        /// Only these functions, without comparing.
+        /// Only these, without comparing. With `--accept` the figures of all others stay.
         only: Vec<String>,
     },
 }
@@ -61,7 +61,11 @@ async fn main() -> anyhow::Result<ExitCode> {
     };
     anyhow::ensure!(instructions::available(), "valgrind is needed: apt-get install valgrind");
     let folder = binaries.map_or_else(|| functions::binaries(Profile::Release), Ok)?;
-    let wanted = functions::counted()?.into_iter().filter(|(name, _)| only.is_empty() || only.contains(name));
+    let mut wanted = functions::counted()?;
+    for name in &only {
+        anyhow::ensure!(wanted.iter().any(|(known, _)| known == name), "there is no {name} to be counted");
+    }
+    wanted.retain(|(name, _)| only.is_empty() || only.contains(name));
     let mut counts = Counts::new();
     for (name, function) in wanted {
         let count = async || Box::pin(instructions::count(&name, &function, &folder, keep.as_deref())).await;
@@ -77,7 +81,9 @@ async fn main() -> anyhow::Result<ExitCode> {
     }
     println!("{}", guard::table(&counts));
     if accept {
-        guard::accept(&counts)?;
+        let mut all = if only.is_empty() { Counts::new() } else { guard::accepted()? };
+        all.append(&mut counts);
+        guard::accept(&all)?;
     } else if only.is_empty() {
         let differences = guard::differences(&guard::accepted()?, &counts);
         if !differences.is_empty() {

@@ -13,6 +13,9 @@ pub const NODE: &str = "/usr/bin/node";
 pub fn bundle() -> anyhow::Result<PathBuf> {
     let folder = top().join("infra/rig/peer");
     ensure!(PathBuf::from(NODE).exists(), "there is no {NODE}");
+    let told = Command::new(NODE).arg("--version").output().context("Node does not start")?.stdout;
+    let version = String::from_utf8_lossy(&told);
+    ensure!(version.starts_with("v20."), "the peer is Node 20, and {NODE} is {}", version.trim());
     let run = |arguments: &[&str]| -> anyhow::Result<()> {
         let done = Command::new("npm").current_dir(&folder).args(arguments).output().context("there is no npm")?;
         ensure!(done.status.success(), "npm {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));

@@ -60,7 +60,7 @@ impl Log {
 
 fn binary(function: &str) -> PathBuf {
     static BUILT: LazyLock<PathBuf> = LazyLock::new(|| functions::binaries(Profile::Dev).unwrap());
-    BUILT.join(function)
+    functions::binary(&BUILT, function)
 }
 
 async fn start(ground: &Ground, function: &str, log: Stdio) -> Process {

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 async fn answer(function: &str, variables: &BTreeMap<String, String>, event: &str) -> Option<Value> {
     static BUILT: LazyLock<PathBuf> = LazyLock::new(|| functions::binaries(Profile::Dev).unwrap());
-    let binary = BUILT.join(function);
+    let binary = functions::binary(&BUILT, function);
     let mut process = Process::start(&[binary.to_str().unwrap()], variables, Stdio::null()).await.ok()?;
     let answer = process.call(event.to_owned()).await.ok()?.answer.ok()?;
     serde_json::from_slice(&answer).ok()
