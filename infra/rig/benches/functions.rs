@@ -1,4 +1,4 @@
-//! The whole processes: `cargo bench -p rig --bench functions [-- start instructions share growth batch files long --delay=MS]`. Builds
+//! The whole processes: `cargo bench -p rig --bench functions [-- start instructions share growth batch files --delay=MS]`. Builds
 //! the functions as they are shipped, and prints tables; what needs a tool that is not here says so. With `--delay` every call to AWS,
 //! Meta and Chatwoot takes so many milliseconds longer in the parts `start`, `share` and `growth`.
 
@@ -26,13 +26,13 @@ const ROUNDS: usize = 3;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let asked: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let wanted = |part: &str| asked.iter().all(|asked| asked == "long") || asked.iter().any(|asked| asked == part);
+    let wanted = |part: &str| asked.is_empty() || asked.iter().any(|asked| asked == part);
     let delay = std::env::args().find_map(|argument| Some(argument.strip_prefix("--delay=")?.parse()));
     let bench = Bench {
         folder: functions::binaries(Profile::Release)?,
+        floor: functions::build_floor()?,
         peer: peer::bundle(),
         delay: delay.transpose()?.unwrap_or_default(),
-        long: asked.iter().any(|asked| asked == "long"),
     };
     if let Err(why) = &bench.peer {
         println!("**No peer**: {why:#}. Ratios to Node are left out.\n");
@@ -60,11 +60,11 @@ async fn main() -> anyhow::Result<()> {
 
 struct Bench {
     folder: PathBuf,
+    /// What Lambda's runtime needs for itself.
+    floor: PathBuf,
     peer: anyhow::Result<PathBuf>,
     /// What every call out takes longer, in milliseconds.
     delay: u64,
-    /// Also what takes many minutes.
-    long: bool,
 }
 
 /// What is measured, and with which events.
@@ -83,6 +83,9 @@ impl Subject {
 
 /// The peer, as it stands in the tables.
 const PEER: &str = "Node 20: webhook";
+
+/// The floor, as it stands in the tables.
+const FLOOR: &str = "floor: an echo";
 
 impl Bench {
     fn binary(&self, function: &str) -> String {
@@ -105,6 +108,7 @@ impl Bench {
                 subjects.push(Subject { newcomers: true, ..newcomers });
             }
         }
+        subjects.push(subject(FLOOR, "webhook", vec![self.floor.display().to_string()]));
         if let Ok(bundle) = &self.peer {
             subjects.push(subject(PEER, "webhook", vec![peer::NODE.to_owned(), bundle.display().to_string()]));
         }
@@ -117,7 +121,9 @@ impl Bench {
         for _ in 0..ROUNDS {
             for (subject, figures) in subjects.iter().zip(&mut all) {
                 let program: Vec<&str> = subject.program.iter().map(String::as_str).collect();
-                let plan = Plan { function: &subject.function, program: &program, ..plan.clone() };
+                // A number sends 80 in a row and then rests for a second, so that no more of `send` are called here.
+                let calls = if subject.function == "send" { plan.calls.min(50) } else { plan.calls };
+                let plan = Plan { function: &subject.function, program: &program, calls, ..plan.clone() };
                 let ground = Ground::start().await?;
                 figures.push(measure::run_on(&ground, &plan, &mut subject.scenario()?).await?);
             }
@@ -143,12 +149,13 @@ impl Bench {
             row(&subject.name, Path::new(file), &together(rounds))?;
         }
         let find = |name: &str| subjects.iter().position(|subject| subject.name == name).map(|at| &all[at]);
-        if let (Some(ours), Some(theirs)) = (find("webhook"), find(PEER)) {
+        for other in [PEER, FLOOR] {
+            let (Some(ours), Some(theirs)) = (find("webhook"), find(other)) else { continue };
             let part = |of: fn(&Figures) -> f64| {
                 middle(ours.iter().zip(theirs).map(|(ours, theirs)| of(ours) / of(theirs).max(f64::EPSILON)).collect())
             };
             println!(
-                "\n`webhook` as a part of Node's, the median of the rounds: start {:.3}, first call {:.3}, start and first {:.3}, warm p50 {:.3}, p99 {:.3}, cpu {:.3}, memory {:.3}\n",
+                "\n`webhook` as a part of {other}, the median of the rounds: start {:.3}, first call {:.3}, start and first {:.3}, warm p50 {:.3}, p99 {:.3}, cpu {:.3}, memory {:.3}\n",
                 part(|one| one.start.as_secs_f64()),
                 part(|one| one.first_beyond.as_secs_f64()),
                 part(|one| (one.start + one.first).as_secs_f64()),
@@ -210,22 +217,34 @@ impl Bench {
     /// Bodies from one message to five thousand; what stands in the queue and the table besides.
     async fn growth(&self) -> anyhow::Result<()> {
         println!("## Growth of `webhook` with the body, its messages of fifty customers\n");
-        println!("| messages | KiB | warm p50 beyond, ms | us a message | cpu, ms | peak, MiB |");
-        println!("| --- | --- | --- | --- | --- | --- |");
+        println!(
+            "| messages | KiB | warm p50 beyond, ms | as a part of Node's | cpu, ms | us of it a message | as a part of Node's | peak, MiB |"
+        );
+        println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
         let binary = self.binary("webhook");
         let program = [binary.as_str()];
+        let bundle = self.peer.as_ref().ok().map(|bundle| bundle.display().to_string());
         for messages in [1, 10, 100, 500, 1_000, 2_000, 5_000_u32] {
             let ground = Ground::start().await?;
             let mut scenario = Scenario::body_of(usize::try_from(messages)?);
             let bytes = scenario.next(&ground).await?.len();
             let plan = self.plan("webhook", &program, if messages > 100 { 5 } else { 30 });
             let one = measure::run_on(&ground, &plan, &mut scenario).await?;
+            let (mut time, mut cpu) = ("—".to_owned(), "—".to_owned());
+            if let Some(bundle) = &bundle {
+                let plan = Plan { program: &[peer::NODE, bundle], ..plan };
+                let ground = Ground::start().await?;
+                let theirs =
+                    measure::run_on(&ground, &plan, &mut Scenario::body_of(usize::try_from(messages)?)).await?;
+                time = format!("{:.2}", ratio(one.beyond.p50, theirs.beyond.p50));
+                cpu = format!("{:.2}", ratio(one.warm_cpu, theirs.warm_cpu));
+            }
             println!(
-                "| {messages} | {} | {} | {:.1} | {} | {:.1} |",
+                "| {messages} | {} | {} | {time} | {} | {:.1} | {cpu} | {:.1} |",
                 bytes / 1024,
                 ms(one.beyond.p50),
-                one.beyond.p50.as_secs_f64() * 1e6 / f64::from(messages),
                 ms(one.warm_cpu),
+                one.warm_cpu.as_secs_f64() * 1e6 / f64::from(messages),
                 kib(one.peak_kib) / 1024.0
             );
         }
@@ -234,10 +253,7 @@ impl Bench {
         println!("| --- | --- | --- | --- |");
         let binary = self.binary("forward");
         let program = [binary.as_str()];
-        let mut ways = vec![(0, 0), (10_000, 0), (100_000, 0), (0, 1_000), (0, 10_000)];
-        if self.long {
-            ways.push((1_000_000, 0));
-        }
+        let ways = [(0, 0), (10_000, 0), (100_000, 0), (1_000_000, 0), (0, 1_000), (0, 10_000)];
         for (items, queued) in ways {
             let ground = Ground::start().await?;
             ground.fill_table(items).await?;

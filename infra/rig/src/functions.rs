@@ -93,6 +93,13 @@ pub fn build(profile: Profile) -> anyhow::Result<PathBuf> {
     }))
 }
 
+/// Builds the floor under them as they are shipped, and answers its binary.
+pub fn build_floor() -> anyhow::Result<PathBuf> {
+    let target = target()?;
+    ensure!(cargo(&target).args(["--release", "--package", "floor"]).status()?.success(), "the floor cannot be built");
+    Ok(target.join("release/floor"))
+}
+
 /// Builds the local runner as functions are shipped, linked as a whole as they are, and answers its binary.
 pub fn build_runner() -> anyhow::Result<PathBuf> {
     let target = target()?;
