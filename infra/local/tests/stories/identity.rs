@@ -2,12 +2,14 @@
 
 use domain::{AccountId, Identity, UserId, WaId};
 use serde_json::{Value, json};
-use store::{Belongings, Target, Tombstones};
-use testkit::World;
+use store::{Belongings, Customers, Target, Tombstones};
+use testkit::{ACCOUNT, World};
+use testkit_wire::Effect;
 
 use crate::{
     cast::{HOUR, MINUTE, ana, body, goes_by, key, post, table, text},
     retention_sweep::wrote_to_another_dealer,
+    shop::at,
 };
 
 pub(crate) const OLD: &str = "5215555550123";
@@ -440,4 +442,26 @@ async fn what_was_read_of_somebody_before_they_were_erased_leads_nobody_to_them_
     let after = customers.identify_known(known, at).await.unwrap();
     assert_ne!(after, before);
     assert_eq!(customers.find(account, &both).await.unwrap(), Some(after));
+}
+
+#[tokio::test]
+async fn the_user_id_in_meta_s_answer_is_theirs_from_then_on() {
+    let world = World::start().await.unwrap();
+    post(&world, &from(Some(OLD), None, "wamid.1", AT, "hola")).await;
+    world.work().await.unwrap();
+    let conversation = world.conversation("Ana").unwrap();
+    let answer = json!({
+        "messaging_product": "whatsapp",
+        "contacts": [{ "input": OLD, "wa_id": OLD, "user_id": ANA }],
+        "messages": [{ "id": "wamid.2" }],
+    });
+    let effect = Effect::Answer { status: 200, content_type: "application/json".to_owned(), body: answer.to_string() };
+    world.meta.faults().add(at("/messages", effect, Some(1)));
+    answers(&world, conversation, "¿en qué le ayudo?").await;
+    let customers = Customers::new(table(&world), key());
+    let by_phone = Identity { phone: Some(WaId::new(OLD)), ..Identity::default() };
+    let by_id = Identity { user_id: Some(UserId::new(ANA)), ..Identity::default() };
+    let known = customers.find(AccountId(ACCOUNT), &by_phone).await.unwrap();
+    assert!(known.is_some());
+    assert_eq!(customers.find(AccountId(ACCOUNT), &by_id).await.unwrap(), known);
 }
