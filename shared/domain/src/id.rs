@@ -124,6 +124,14 @@ impl WaId {
         without("52", "1", 10).or_else(|| without("54", "9", 10)).or_else(|| brazil(&digits)).unwrap_or(digits)
     }
 
+    /// Whether both are spellings of one number. Those differ at the front, so that most others are told apart by their last digits.
+    pub fn are_same(one: &str, other: &str) -> bool {
+        let last = |id: &str| {
+            id.bytes().rev().filter(u8::is_ascii_digit).take(6).fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0'))
+        };
+        one == other || last(one) == last(other) && Self::new(one).canonical() == Self::new(other).canonical()
+    }
+
     /// All spellings of the number that are in use, this one first: an agent's contact may have another one.
     pub fn spellings(&self) -> Vec<Self> {
         let canonical = self.canonical();
@@ -169,6 +177,7 @@ mod tests {
             [("5215555550123", "525555550123"), ("5491155550145", "541155550145"), ("5511987654321", "551187654321")]
         {
             assert_eq!(WaId::new(one).canonical(), WaId::new(other).canonical());
+            assert!(WaId::are_same(one, other) && WaId::are_same(one, one));
         }
     }
 
@@ -189,5 +198,8 @@ mod tests {
         assert_eq!(WaId::new("551132345678").canonical(), "551132345678");
         assert_eq!(WaId::new("15215550123").canonical(), "15215550123");
         assert_eq!(WaId::new("573005550123").canonical(), "573005550123");
+        for other in ["525555550124", "573005550123", "5555550123"] {
+            assert!(!WaId::are_same("525555550123", other), "{other}");
+        }
     }
 }

@@ -62,7 +62,7 @@ impl Person {
         let said = |of: fn(&Contact) -> &Option<String>| contact.and_then(|contact| of(contact).clone());
         let wa_id = said(|contact| &contact.wa_id).map(WaId::new);
         let phone = self.phone.clone().map(WaId::new).or_else(|| wa_id.clone());
-        let other = |id: &WaId| phone.as_ref().is_some_and(|phone| phone.canonical() != id.canonical());
+        let other = |id: &WaId| phone.as_ref().is_some_and(|phone| !WaId::are_same(phone.as_str(), id.as_str()));
         Identity {
             user_id: self.user.clone().or_else(|| said(|contact| &contact.user_id)).map(UserId::new),
             parent: self.parent.clone().or_else(|| said(|contact| &contact.parent)).map(UserId::new),
@@ -92,9 +92,7 @@ impl Contact {
         match (&self.user_id, &person.user) {
             (Some(own), Some(theirs)) => own == theirs,
             _ => match (&self.wa_id, &person.phone) {
-                (Some(own), Some(theirs)) => {
-                    WaId::new(own.as_str()).canonical() == WaId::new(theirs.as_str()).canonical()
-                }
+                (Some(own), Some(theirs)) => WaId::are_same(own, theirs),
                 _ => false,
             },
         }
