@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
+use domain::{AccountId, Identity, UserId, WaId};
 use serde_json::{Value, json};
+use store::{Belongings, Target, Tombstones};
 use testkit::{CHANNEL, World};
 
 use crate::{
-    cast::{HOUR, MINUTE, always, ana_wrote, answer, berta, goes_by},
+    cast::{HOUR, MINUTE, always, ana_wrote, answer, berta, goes_by, key, table},
     erasure::{done, is_done, items, operator_asks, state, two_customers},
     identity::answers,
+    retention_sweep::wrote_to_another_dealer,
     shop::{Shop, file, refuses},
     templates::{body, params, template},
 };
@@ -154,4 +157,22 @@ async fn a_template_s_file_is_erased_at_meta_like_any_other() {
     let code = operator_asks(&shop.world, json!({ "phone": "+5215555550123" })).await;
     done(&shop.world, &code).await;
     assert_eq!(shop.world.meta.media_held(), 0);
+}
+
+#[tokio::test]
+async fn what_was_read_of_somebody_before_they_were_erased_leads_nobody_to_them_after() {
+    let world = World::start().await.unwrap();
+    let (customers, _) = wrote_to_another_dealer(&world).await;
+    let (account, at) = (AccountId(9), table(&world).now());
+    let by_id = Identity { user_id: Some(UserId::new("MX.777")), ..Identity::default() };
+    let both = Identity { phone: Some(WaId::new("5215555550777")), ..by_id.clone() };
+    let before = customers.identify(account, &by_id, at).await.unwrap();
+    let (_, known) = Tombstones::new(table(&world), key()).bars(account, &both, at).await.unwrap();
+    let mut target = Target { only: Some(account), customers: [before.clone()].into(), ..Target::default() };
+    let belongings = Belongings::new(table(&world), key());
+    belongings.gather(&mut target).await.unwrap();
+    belongings.delete(&belongings.keys(&target).await.unwrap()).await.unwrap();
+    let after = customers.identify_known(known, at).await.unwrap();
+    assert_ne!(after, before);
+    assert_eq!(customers.find(account, &both).await.unwrap(), Some(after));
 }

@@ -1,16 +1,9 @@
 //! Who is who: one person stays one through new numbers, new ids and hidden phones, and two people never become one.
 
-use domain::{AccountId, Identity, UserId, WaId};
 use serde_json::{Value, json};
-use store::{Belongings, Customers, Target, Tombstones};
-use testkit::{ACCOUNT, World};
-use testkit_wire::Effect;
+use testkit::World;
 
-use crate::{
-    cast::{HOUR, MINUTE, ana, body, goes_by, key, post, table, text},
-    retention_sweep::wrote_to_another_dealer,
-    shop::at,
-};
+use crate::cast::{HOUR, MINUTE, ana, body, goes_by, post, text};
 
 pub(crate) const OLD: &str = "5215555550123";
 pub(crate) const NEW: &str = "5215555550199";
@@ -310,44 +303,6 @@ async fn a_number_given_on_request_is_the_senders_and_a_shared_card_is_nobodys()
 }
 
 #[tokio::test]
-async fn what_meta_answers_and_reports_about_a_recipient_is_remembered() {
-    let world = World::start().await.unwrap();
-    // Known by phone alone; the status of the answer names the user id.
-    arrives(&world, &from(Some(OLD), None, "wamid.1", AT, "hola")).await;
-    let conversation = world.chatwoot.conversations()[0].id;
-    answers(&world, conversation, "sí").await;
-    let sent = world.meta.requests().pop().unwrap().wamid.unwrap();
-    let status = json!({"id": sent, "status": "delivered", "timestamp": (AT + 1).to_string(), "recipient_id": OLD,
-        "recipient_user_id": ANA});
-    arrives(&world, &body("messages", &json!({"statuses": [status]}))).await;
-    arrives(&world, &from(None, Some(ANA), "wamid.2", AT + 2, "¿y bien?")).await;
-    assert_eq!(conversations(&world), [["hola", "sí", "¿y bien?"]]);
-    // A status of something we never sent proves nothing.
-    let status = json!({"id": "wamid.foreign", "status": "read", "timestamp": (AT + 3).to_string(),
-        "recipient_id": NEW, "recipient_user_id": ANA});
-    arrives(&world, &body("messages", &json!({"statuses": [status]}))).await;
-    arrives(&world, &from(Some(NEW), None, "wamid.3", AT + 4, "soy otro")).await;
-    assert_eq!(conversations(&world).len(), 2);
-}
-
-#[tokio::test]
-async fn what_a_status_says_of_a_recipient_is_not_lost_while_chatwoot_is_down() {
-    let world = World::start().await.unwrap();
-    arrives(&world, &from(Some(OLD), None, "wamid.1", AT, "hola")).await;
-    answers(&world, world.chatwoot.conversations()[0].id, "sí").await;
-    let sent = world.meta.requests().pop().unwrap().wamid.unwrap();
-    let status = json!({"id": sent, "status": "delivered", "timestamp": (AT + 1).to_string(), "recipient_id": OLD,
-        "recipient_user_id": ANA});
-    world.chatwoot.server().refuse().await;
-    arrives(&world, &body("messages", &json!({"statuses": [status]}))).await;
-    assert_eq!(world.queued("inbound"), 1);
-    world.chatwoot.server().accept().unwrap();
-    goes_by(&world, HOUR, 5 * MINUTE).await;
-    arrives(&world, &from(None, Some(ANA), "wamid.2", AT + 2, "¿y bien?")).await;
-    assert_eq!(conversations(&world), [["hola", "sí", "¿y bien?"]]);
-}
-
-#[tokio::test]
 async fn national_spellings_of_a_number_are_one_customer() {
     for (one, other) in
         [("5511955550167", "551155550167"), ("5491155550145", "541155550145"), ("5215555550123", "525555550123")]
@@ -424,44 +379,4 @@ async fn the_window_and_the_address_follow_the_newest_message_whatever_the_order
     arrives(&world, &from(Some("525555550123"), Some(&ana.user_id()), "wamid.late", AT - 3600, "antes")).await;
     answers(&world, conversation, "sí").await;
     assert_eq!(last_to(&world), OLD);
-}
-
-#[tokio::test]
-async fn what_was_read_of_somebody_before_they_were_erased_leads_nobody_to_them_after() {
-    let world = World::start().await.unwrap();
-    let (customers, _) = wrote_to_another_dealer(&world).await;
-    let (account, at) = (AccountId(9), table(&world).now());
-    let by_id = Identity { user_id: Some(UserId::new("MX.777")), ..Identity::default() };
-    let both = Identity { phone: Some(WaId::new("5215555550777")), ..by_id.clone() };
-    let before = customers.identify(account, &by_id, at).await.unwrap();
-    let (_, known) = Tombstones::new(table(&world), key()).bars(account, &both, at).await.unwrap();
-    let mut target = Target { only: Some(account), customers: [before.clone()].into(), ..Target::default() };
-    let belongings = Belongings::new(table(&world), key());
-    belongings.gather(&mut target).await.unwrap();
-    belongings.delete(&belongings.keys(&target).await.unwrap()).await.unwrap();
-    let after = customers.identify_known(known, at).await.unwrap();
-    assert_ne!(after, before);
-    assert_eq!(customers.find(account, &both).await.unwrap(), Some(after));
-}
-
-#[tokio::test]
-async fn the_user_id_in_meta_s_answer_is_theirs_from_then_on() {
-    let world = World::start().await.unwrap();
-    post(&world, &from(Some(OLD), None, "wamid.1", AT, "hola")).await;
-    world.work().await.unwrap();
-    let conversation = world.conversation("Ana").unwrap();
-    let answer = json!({
-        "messaging_product": "whatsapp",
-        "contacts": [{ "input": OLD, "wa_id": OLD, "user_id": ANA }],
-        "messages": [{ "id": "wamid.2" }],
-    });
-    let effect = Effect::Answer { status: 200, content_type: "application/json".to_owned(), body: answer.to_string() };
-    world.meta.faults().add(at("/messages", effect, Some(1)));
-    answers(&world, conversation, "¿en qué le ayudo?").await;
-    let customers = Customers::new(table(&world), key());
-    let by_phone = Identity { phone: Some(WaId::new(OLD)), ..Identity::default() };
-    let by_id = Identity { user_id: Some(UserId::new(ANA)), ..Identity::default() };
-    let known = customers.find(AccountId(ACCOUNT), &by_phone).await.unwrap();
-    assert!(known.is_some());
-    assert_eq!(customers.find(AccountId(ACCOUNT), &by_id).await.unwrap(), known);
 }

@@ -25,6 +25,7 @@ mod faults_outbound;
 mod files;
 mod identity;
 mod identity_properties;
+mod identity_recipients;
 mod inbound;
 mod inbound_kinds;
 mod marks;
