@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, LazyLock,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -25,7 +25,7 @@ use whatsapp::{
 use crate::voice;
 
 /// One recording is coded at a time: several would take the processor and the memory from one another until none is done in time.
-static CODING: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(1)));
+static CODING: Semaphore = Semaphore::const_new(1);
 
 /// The largest file that is read as cards of people; a photo in it makes it larger, and a document.
 const CARD_FILE: u64 = 64 * 1024;
@@ -232,7 +232,7 @@ async fn post(
 /// A recording as a voice note; as it is, if it cannot be made one.
 async fn spoken(opened: Opened) -> Result<Opened, NotUploaded> {
     // Kept until the work is over, also where nobody waits for it any more.
-    let turn = CODING.clone().acquire_owned().await;
+    let turn = CODING.acquire().await;
     let name = opened.name.clone();
     let mime_type = opened.mime_type.clone();
     let mp3 = whole(opened.bytes).await?;
