@@ -14,6 +14,7 @@ use domain::{
 
 use crate::{
     StoreError, Table,
+    sort_keys::SortKeys,
     table::{Change, Item, Key, integer},
 };
 
@@ -123,7 +124,7 @@ impl Channels {
 
     /// Every channel.
     pub async fn all(&self) -> Result<Vec<Channel>, StoreError> {
-        self.table.range(PARTITION, "", "~").await
+        self.table.range(PARTITION, SortKeys::All).await
     }
 
     /// Binds a number to an inbox, or changes how.

@@ -15,6 +15,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use crate::{
     StoreError, Table,
     claims::{self, Held, Left, Line},
+    sort_keys::SortKeys,
     table::{Change, Item, Key, Transacted, integer},
 };
 
@@ -247,7 +248,8 @@ impl Counters {
     /// The sheets of a channel between two days, both included; only those on which something was counted.
     pub async fn sheets(&self, channel: &str, from: i64, to: i64) -> Result<BTreeMap<i64, Sheet>, StoreError> {
         // Days have five digits until the year 2243.
-        let rows = self.table.items(&partition(channel), &format!("{from}#"), &format!("{to}#~")).await?;
+        let rows =
+            self.table.items(&partition(channel), SortKeys::between(format!("{from}#"), format!("{to}#~"))?).await?;
         let mut sheets = BTreeMap::<i64, Sheet>::new();
         for row in rows {
             let day = row.get("sk").and_then(|sk| sk.as_s().ok()).and_then(|sk| sk.split('#').next()?.parse().ok());

@@ -10,6 +10,7 @@ use serde_dynamo::aws_sdk_dynamodb_1::from_item;
 
 use crate::{
     StoreError, Table,
+    sort_keys::SortKeys,
     table::{Change, Item, Key, Written, integer, number, text},
 };
 
@@ -206,7 +207,7 @@ impl Customers {
         at: Timestamp,
     ) -> Result<(), StoreError> {
         let pk = thread_key(customer, &PhoneNumberId::new("")).pk;
-        for item in self.table.items(&pk, "channel#", "channel#~").await? {
+        for item in self.table.items(&pk, SortKeys::prefix("channel#")).await? {
             let channel = item.get("sk").and_then(|sk| sk.as_s().ok()).and_then(|sk| sk.strip_prefix("channel#"));
             let channel = channel.map(PhoneNumberId::new);
             let thread: Thread = from_item(item)?;
@@ -283,7 +284,7 @@ impl Customers {
     /// Where a customer is reached who was heard on other numbers only. Nothing they did there opens a window here.
     async fn elsewhere(&self, account: AccountId, customer: &CustomerId) -> Result<Option<Thread>, StoreError> {
         let pk = thread_key(customer, &PhoneNumberId::new("")).pk;
-        let mut threads: Vec<Thread> = self.table.range(&pk, "channel#", "channel#~").await?;
+        let mut threads: Vec<Thread> = self.table.range(&pk, SortKeys::prefix("channel#")).await?;
         threads.sort_by_key(|thread| std::cmp::Reverse(thread.active_at));
         for known in threads {
             if let Some(address) = self.own(account, customer, &known).await? {

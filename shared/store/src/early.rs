@@ -6,7 +6,7 @@ use std::time::Duration;
 use domain::{PhoneNumberId, Subject, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{StoreError, Table, table::Key};
+use crate::{StoreError, Table, sort_keys::SortKeys, table::Key};
 
 /// How long a status waits for its message.
 pub(crate) const WAITS: Duration = Duration::from_secs(86_400);
@@ -56,7 +56,7 @@ impl EarlyStatuses {
 
     /// All that wait on a channel.
     pub async fn all(&self, channel: &PhoneNumberId) -> Result<Vec<EarlyStatus>, StoreError> {
-        let rows: Vec<Row> = self.table.range(&partition(channel), "", "~").await?;
+        let rows: Vec<Row> = self.table.range(&partition(channel), SortKeys::All).await?;
         Ok(rows.into_iter().map(|row| row.status).collect())
     }
 

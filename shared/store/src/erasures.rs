@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     StoreError, Table, Target,
+    sort_keys::SortKeys,
     table::{Change, Item, Key, integer, number, text, with_key},
 };
 
@@ -225,7 +226,7 @@ impl Erasures {
     /// All requests that are not closed.
     pub async fn all_open(&self) -> Result<Vec<Entry>, StoreError> {
         let mut entries = Vec::new();
-        for pointer in self.table.range::<Pointer>(OPEN, "", "~").await? {
+        for pointer in self.table.range::<Pointer>(OPEN, SortKeys::All).await? {
             entries.extend(self.get(&pointer.code).await?);
         }
         Ok(entries)
@@ -295,7 +296,7 @@ impl Erasures {
     /// The groups out of which no mark came yet.
     pub async fn awaited(&self, code: &ConfirmationCode, queue: &str) -> Result<Vec<String>, StoreError> {
         let prefix = format!("probe#{queue}#");
-        let items = self.table.items(&ledger(code).pk, &prefix, &format!("{prefix}~")).await?;
+        let items = self.table.items(&ledger(code).pk, SortKeys::prefix(&prefix)).await?;
         let group = |item: &Item| Some(item.get("sk")?.as_s().ok()?.strip_prefix(&prefix)?.to_owned());
         Ok(items.iter().filter_map(group).collect())
     }
@@ -325,7 +326,7 @@ impl Erasures {
 
     /// What the person turned out to be known by while the request is underway.
     pub async fn learnt(&self, code: &ConfirmationCode) -> Result<BTreeSet<Subject>, StoreError> {
-        let items = self.table.items(&ledger(code).pk, LEARNT, &format!("{LEARNT}~")).await?;
+        let items = self.table.items(&ledger(code).pk, SortKeys::prefix(LEARNT)).await?;
         let alias = |item: &Item| Some(Subject::new(item.get("sk")?.as_s().ok()?.strip_prefix(LEARNT)?));
         Ok(items.iter().filter_map(alias).collect())
     }
@@ -333,7 +334,7 @@ impl Erasures {
     /// No mark is awaited any more, and nothing to be learnt.
     pub async fn forget_probes(&self, code: &ConfirmationCode) -> Result<(), StoreError> {
         for prefix in ["probe#", LEARNT] {
-            for item in self.table.items(&ledger(code).pk, prefix, &format!("{prefix}~")).await? {
+            for item in self.table.items(&ledger(code).pk, SortKeys::prefix(prefix)).await? {
                 if let Some(sk) = item.get("sk").and_then(|sk| sk.as_s().ok()) {
                     self.table.delete(&Key::new(ledger(code).pk, sk)).await?;
                 }

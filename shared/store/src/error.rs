@@ -15,6 +15,9 @@ pub enum StoreError {
     /// An item without which another means nothing is gone. Somebody has to see to it; nothing is taken for granted meanwhile.
     #[error("an item that belongs to another is not there")]
     Missing,
+    /// A query with an empty bound, which DynamoDB refuses: a fault of ours.
+    #[error("a bound of a query is empty")]
+    Bound,
     /// An item is not what this version writes.
     #[error("an item of the table cannot be read")]
     Item(#[from] serde_dynamo::Error),
@@ -40,7 +43,7 @@ impl Classify for StoreError {
     fn class(&self) -> Class {
         match self {
             Self::Call(_) | Self::Contended | Self::Missing => Class::LATER,
-            Self::Item(_) | Self::Document(_) | Self::Request(_) => Class::Poison,
+            Self::Bound | Self::Item(_) | Self::Document(_) | Self::Request(_) => Class::Poison,
         }
     }
 }

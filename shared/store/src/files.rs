@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     StoreError, Table,
+    sort_keys::SortKeys,
     table::{Change, Item, Key, Written, integer, with_key},
 };
 
@@ -128,7 +129,7 @@ impl MissingFiles {
 
     /// All of a channel.
     pub async fn all(&self, number: &PhoneNumberId) -> Result<Vec<MissingFile>, StoreError> {
-        let rows: Vec<Row> = self.table.range(&partition(number), "", "~").await?;
+        let rows: Vec<Row> = self.table.range(&partition(number), SortKeys::All).await?;
         Ok(rows.into_iter().map(|row| row.file).collect())
     }
 

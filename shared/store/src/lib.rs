@@ -50,6 +50,7 @@ mod paces;
 mod profiles;
 mod restore;
 mod rounds;
+mod sort_keys;
 mod sweeps;
 mod table;
 mod target;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Link, Links, StoreError, Table, conversations,
+    sort_keys::SortKeys,
     table::{Item, Key, text, with_key},
 };
 
@@ -101,7 +102,7 @@ impl Outbox {
         let from = MessageId(after.map_or(0, |id| id.0.saturating_add(1)));
         let first = key(account, conversation, from);
         let last = key(account, conversation, MessageId(i64::MAX));
-        self.table.range(&first.pk, &first.sk, &last.sk).await
+        self.table.range(&first.pk, SortKeys::between(first.sk, last.sk)?).await
     }
 
     /// Writes an entry as it now is, unless somebody else wrote it since it was read: then theirs comes back.

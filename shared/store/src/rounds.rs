@@ -5,7 +5,7 @@ use std::time::Duration;
 use domain::{AccountId, ConversationId, PhoneNumberId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{StoreError, Table, table::Key};
+use crate::{StoreError, Table, sort_keys::SortKeys, table::Key};
 
 /// Chatwoot offers Retry for a day.
 const WATCHED: Duration = Duration::from_secs(25 * 3600);
@@ -49,7 +49,7 @@ impl Rounds {
 
     /// The conversations being looked after.
     pub async fn watched(&self, channel: &PhoneNumberId) -> Result<Vec<(AccountId, ConversationId)>, StoreError> {
-        let rows: Vec<Watch> = self.table.range(&format!("watch#{channel}"), "", "~").await?;
+        let rows: Vec<Watch> = self.table.range(&format!("watch#{channel}"), SortKeys::All).await?;
         Ok(rows.into_iter().map(|row| (row.account, row.conversation)).collect())
     }
 

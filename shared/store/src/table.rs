@@ -14,7 +14,7 @@ use domain::{SharedClock, Timestamp};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
 
-use crate::StoreError;
+use crate::{StoreError, sort_keys::SortKeys};
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
@@ -107,31 +107,24 @@ impl Table {
         number(item, "expires_at").is_none_or(|end| end > self.now().as_secs())
     }
 
-    /// All items of a partition whose sort key lies in `[from, to]`, in order.
-    pub(crate) async fn range<T: DeserializeOwned>(
-        &self,
-        pk: &str,
-        from: &str,
-        to: &str,
-    ) -> Result<Vec<T>, StoreError> {
-        let items = self.items(pk, from, to).await?;
+    /// Those items of a partition, in order of their sort keys.
+    pub(crate) async fn range<T: DeserializeOwned>(&self, pk: &str, wanted: SortKeys) -> Result<Vec<T>, StoreError> {
+        let items = self.items(pk, wanted).await?;
         items.into_iter().map(|item| from_item(item).map_err(StoreError::from)).collect()
     }
 
     /// The same, as they are.
-    pub(crate) async fn items(&self, pk: &str, from: &str, to: &str) -> Result<Vec<Item>, StoreError> {
-        let mut out = Vec::new();
-        let mut start = None;
+    pub(crate) async fn items(&self, pk: &str, wanted: SortKeys) -> Result<Vec<Item>, StoreError> {
+        let (condition, values) = wanted.condition(pk);
+        let (mut out, mut start) = (Vec::new(), None);
         loop {
             let page = self
                 .client
                 .query()
                 .table_name(&self.name)
                 .consistent_read(true)
-                .key_condition_expression("pk = :pk AND sk BETWEEN :from AND :to")
-                .expression_attribute_values(":pk", text(pk))
-                .expression_attribute_values(":from", text(from))
-                .expression_attribute_values(":to", text(to))
+                .key_condition_expression(condition)
+                .set_expression_attribute_values(Some(values.clone()))
                 .set_exclusive_start_key(start)
                 .send()
                 .await

@@ -17,6 +17,7 @@ use serde_dynamo::aws_sdk_dynamodb_1::from_item;
 use crate::{
     Erasures, Known, StoreError, Table, Target,
     alias_writes::alias_key,
+    sort_keys::SortKeys,
     table::{Change, Item, Key, integer, text},
 };
 
@@ -125,10 +126,8 @@ impl Tombstones {
             self.read(subjects.into_iter().flat_map(|subject| keys(subject, account)).collect()).await?
         } else {
             let keys: Vec<Key> = subjects.into_iter().map(|subject| key(subject, None)).collect();
-            let found = keys.into_iter().map(|Key { pk, sk }| async move {
-                let last = format!("{sk}~");
-                self.table.items(&pk, &sk, &last).await
-            });
+            let found =
+                keys.into_iter().map(|Key { pk, sk }| async move { self.table.items(&pk, SortKeys::prefix(sk)).await });
             let found: Vec<Vec<Item>> = stream::iter(found).buffer_unordered(SIDE_BY_SIDE).try_collect().await?;
             found.into_iter().flatten().collect()
         };

@@ -1,0 +1,70 @@
+//! Which items of a partition are meant, by their sort keys.
+
+use crate::{
+    StoreError,
+    table::{Item, text},
+};
+
+/// A piece of a sort key that is not empty: DynamoDB takes no empty string for a key attribute, in no condition either.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Bound(String);
+
+impl TryFrom<String> for Bound {
+    type Error = StoreError;
+
+    fn try_from(piece: String) -> Result<Self, StoreError> {
+        if piece.is_empty() { Err(StoreError::Bound) } else { Ok(Self(piece)) }
+    }
+}
+
+/// Some items of a partition, or all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SortKeys {
+    /// The whole partition.
+    All,
+    /// Those that begin with this.
+    Prefix(Bound),
+    /// Those from the first to the last of these, both included.
+    Between(Bound, Bound),
+}
+
+impl SortKeys {
+    /// Those that begin with this. Every key begins with nothing.
+    pub(crate) fn prefix(prefix: impl Into<String>) -> Self {
+        Bound::try_from(prefix.into()).map_or(Self::All, Self::Prefix)
+    }
+
+    /// Those from `first` to `last`, both included.
+    pub(crate) fn between(first: impl Into<String>, last: impl Into<String>) -> Result<Self, StoreError> {
+        Ok(Self::Between(first.into().try_into()?, last.into().try_into()?))
+    }
+
+    /// The key condition of a query, and its values.
+    pub(crate) fn condition(&self, pk: &str) -> (&'static str, Item) {
+        let value = |name: &str, value: &str| (name.to_owned(), text(value));
+        match self {
+            Self::All => ("pk = :pk", Item::from([value(":pk", pk)])),
+            Self::Prefix(Bound(prefix)) => {
+                ("pk = :pk AND begins_with(sk, :prefix)", Item::from([value(":pk", pk), value(":prefix", prefix)]))
+            }
+            Self::Between(Bound(first), Bound(last)) => (
+                "pk = :pk AND sk BETWEEN :first AND :last",
+                Item::from([value(":pk", pk), value(":first", first), value(":last", last)]),
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_partition_has_no_bound_and_no_bound_is_empty() {
+        assert_eq!(SortKeys::prefix(""), SortKeys::All);
+        assert_eq!(SortKeys::All.condition("p"), ("pk = :pk", Item::from([(":pk".to_owned(), text("p"))])));
+        for (first, last) in [("", "z"), ("a", ""), ("", "")] {
+            assert!(matches!(SortKeys::between(first, last), Err(StoreError::Bound)), "{first:?} to {last:?}");
+        }
+    }
+}
