@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::numbering;
+
 /// Declares a text id. A `public` one prints itself; a `private` one carries personal data and prints as `Name(…)`.
 macro_rules! id {
     ($(#[$doc:meta])* public $name:ident) => {
@@ -112,16 +114,9 @@ impl ConfirmationCode {
 
 impl WaId {
     /// The one spelling under which a number is looked up.
-    ///
-    /// Mexico's mobile `1` (521…), Argentina's `9` (549…) and Brazil's ninth digit come and go between Meta's own
-    /// messages; whatsapp-cloud-api.md §9 lists the contacts that others split over them.
     pub fn canonical(&self) -> String {
         let digits: String = self.0.chars().filter(char::is_ascii_digit).collect();
-        let without = |prefix: &str, extra: &str, rest: usize| {
-            let tail = digits.strip_prefix(prefix)?.strip_prefix(extra)?;
-            (tail.len() == rest).then(|| format!("{prefix}{tail}"))
-        };
-        without("52", "1", 10).or_else(|| without("54", "9", 10)).or_else(|| brazil(&digits)).unwrap_or(digits)
+        numbering::canonical(&digits).unwrap_or(digits)
     }
 
     /// Whether both are spellings of one number. Those differ at the front, so that most others are told apart by their last digits.
@@ -135,13 +130,9 @@ impl WaId {
     /// All spellings of the number that are in use, this one first: an agent's contact may have another one.
     pub fn spellings(&self) -> Vec<Self> {
         let canonical = self.canonical();
-        let with = |prefix: &str, extra: &str, at: usize, length: usize| {
-            let fits = canonical.starts_with(prefix) && canonical.len() == length;
-            fits.then(|| format!("{}{extra}{}", &canonical[..at], &canonical[at..]))
-        };
-        let longer = with("52", "1", 2, 12).or_else(|| with("54", "9", 2, 12)).or_else(|| with("55", "9", 4, 12));
+        let longer = numbering::longer(&canonical);
         let mut all = vec![self.clone()];
-        all.extend([Some(canonical.clone()), longer].into_iter().flatten().map(Self::new).filter(|one| one != self));
+        all.extend([Some(canonical), longer].into_iter().flatten().map(Self::new).filter(|one| one != self));
         all
     }
 
@@ -150,14 +141,6 @@ impl WaId {
         let digits: String = self.0.chars().filter(char::is_ascii_digit).collect();
         ((2..=15).contains(&digits.len()) && !digits.starts_with('0')).then(|| format!("+{digits}"))
     }
-}
-
-/// `55`, two digits of area, `9`, and eight digits: the `9` goes. A landline has eight digits and never had it.
-fn brazil(digits: &str) -> Option<String> {
-    let national = digits.strip_prefix("55")?;
-    let (area, local) = national.split_at_checked(2)?;
-    let mobile = local.strip_prefix('9')?;
-    (mobile.len() == 8).then(|| format!("55{area}{mobile}"))
 }
 
 #[cfg(test)]

@@ -141,8 +141,8 @@ mod tests {
         let rafael = Identity {
             user_id: Some(UserId::new("BR.1")),
             parent: Some(UserId::new("BR.ENT.1")),
-            phone: Some(WaId::new("5511955550167")),
-            wa_id: Some(WaId::new("551155550167")),
+            phone: Some(WaId::new("5511985550167")),
+            wa_id: Some(WaId::new("551185550167")),
             group: None,
         };
         let kinds: Vec<Kind> = rafael.aliases(&key).into_iter().map(|alias| alias.kind).collect();

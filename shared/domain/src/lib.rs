@@ -14,6 +14,7 @@ pub mod identity;
 pub mod markup;
 pub mod mention;
 pub mod message;
+mod numbering;
 pub mod outgoing;
 pub mod pacing;
 pub mod pricing;

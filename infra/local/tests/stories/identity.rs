@@ -305,7 +305,7 @@ async fn a_number_given_on_request_is_the_senders_and_a_shared_card_is_nobodys()
 #[tokio::test]
 async fn national_spellings_of_a_number_are_one_customer() {
     for (one, other) in
-        [("5511955550167", "551155550167"), ("5491155550145", "541155550145"), ("5215555550123", "525555550123")]
+        [("5511985550167", "551185550167"), ("5491155550145", "541155550145"), ("5215555550123", "525555550123")]
     {
         let world = World::start().await.unwrap();
         arrives(&world, &from(Some(one), None, "wamid.1", AT, "uno")).await;

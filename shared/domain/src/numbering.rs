@@ -1,0 +1,136 @@
+//! National spellings of one phone number, as the numbering plans allow them.
+//!
+//! Meta writes the same mobile with and without a digit behind the country code: whatsapp-cloud-api.md §9 lists the contacts that
+//! others split over it. A rule must not be wider than the plan, or two people become one:
+//!
+//! | country | the digit | belongs to |
+//! |---|---|---|
+//! | Mexico, 52 | `1` before ten digits | every number; the plan dropped it in 2019 |
+//! | Argentina, 54 | `9` before ten digits | mobiles; the ten digits are assigned once, to a mobile or to a landline |
+//! | Brazil, 55 | `9` before the last eight digits | mobiles whose eight digits begin with 6 to 9, which had no ninth digit until 2016 |
+//!
+//! A Brazilian landline begins with 2 to 5, and so may a newer mobile behind its `9`: `11 3234-5678` and `11 93234-5678` are two
+//! people. The tests hold the rules against the metadata of `libphonenumber`.
+
+/// The one spelling of a number in digits: without the digit that comes and goes.
+pub(crate) fn canonical(digits: &str) -> Option<String> {
+    let without = |country: &str, digit: &str, is_subscriber: fn(&str) -> bool| {
+        let rest = digits.strip_prefix(country)?.strip_prefix(digit)?;
+        is_subscriber(rest).then(|| format!("{country}{rest}"))
+    };
+    without("52", "1", is_mexican).or_else(|| without("54", "9", is_argentine)).or_else(|| {
+        let (area, local) = brazilian_area(digits)?;
+        let old = local.strip_prefix('9')?;
+        is_old_brazilian_mobile(old).then(|| format!("55{area}{old}"))
+    })
+}
+
+/// The longer spelling of a canonical number, if it has one.
+pub(crate) fn longer(canonical: &str) -> Option<String> {
+    let with = |country: &str, digit: &str, is_subscriber: fn(&str) -> bool| {
+        let rest = canonical.strip_prefix(country)?;
+        is_subscriber(rest).then(|| format!("{country}{digit}{rest}"))
+    };
+    with("52", "1", is_mexican).or_else(|| with("54", "9", is_argentine)).or_else(|| {
+        let (area, local) = brazilian_area(canonical)?;
+        is_old_brazilian_mobile(local).then(|| format!("55{area}9{local}"))
+    })
+}
+
+/// Ten digits; no area code begins with 0 or 1.
+fn is_mexican(national: &str) -> bool {
+    is_number(national, 10) && !national.starts_with(['0', '1'])
+}
+
+/// Ten digits; area codes are 11 or begin with 2, 3 or 6.
+fn is_argentine(national: &str) -> bool {
+    is_number(national, 10) && (national.starts_with("11") || national.starts_with(['2', '3', '6']))
+}
+
+/// The area code of a Brazilian number, which has no zero, and what follows.
+fn brazilian_area(digits: &str) -> Option<(&str, &str)> {
+    let (area, local) = digits.strip_prefix("55")?.split_at_checked(2)?;
+    area.bytes().all(|digit| matches!(digit, b'1'..=b'9')).then_some((area, local))
+}
+
+/// Eight digits of a mobile from before the ninth digit.
+fn is_old_brazilian_mobile(local: &str) -> bool {
+    is_number(local, 8) && local.starts_with(['6', '7', '8', '9'])
+}
+
+fn is_number(digits: &str, length: usize) -> bool {
+    digits.len() == length && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use phonenumber::{Type, metadata::DATABASE};
+    use proptest::prelude::*;
+
+    use crate::WaId;
+
+    fn kind(digits: &str) -> Option<Type> {
+        let number = phonenumber::parse(None, format!("+{digits}")).ok()?;
+        number.is_valid().then(|| number.number_type(&DATABASE))
+    }
+
+    #[test]
+    fn a_landline_and_the_mobile_with_its_digits_are_two_people() {
+        for (landline, mobile) in [("551132345678", "5511932345678"), ("552125551234", "5521925551234")] {
+            assert_eq!((kind(landline), kind(mobile)), (Some(Type::FixedLine), Some(Type::Mobile)));
+            assert!(!WaId::are_same(landline, mobile));
+            assert_eq!(WaId::new(landline).spellings(), [WaId::new(landline)]);
+            assert_eq!(WaId::new(mobile).spellings(), [WaId::new(mobile)]);
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_of_the_plan_has_one_spelling() {
+        for digits in [
+            "5210555550123",
+            "521055555012",
+            "5490115555014",
+            "5498155550145",
+            "5501987654321",
+            "55119876543210",
+            "52",
+            "55",
+            "551",
+            "",
+        ] {
+            assert_eq!(WaId::new(digits).spellings(), [WaId::new(digits)], "{digits}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+
+        /// Of two spellings at most one is a number of its own in the plan, or the plan assigns the digits once.
+        #[test]
+        fn no_rule_is_wider_than_the_plan(number in "52[0-9]{10,11}|54[0-9]{10,11}|55[0-9]{10,11}|(1|57|34|44)[0-9]{8,11}") {
+            let all = WaId::new(number.clone()).spellings();
+            for one in &all {
+                prop_assert_eq!(one.canonical(), all[0].canonical());
+                prop_assert_eq!(one.spellings().len(), all.len());
+            }
+            if let [one, other] = all.as_slice() {
+                let kinds = [kind(one.as_str()), kind(other.as_str())];
+                let country = &number[..2];
+                prop_assert!(["52", "54", "55"].contains(&country));
+                // Argentina's metadata cannot tell to which of the two a block is assigned.
+                if country != "54" {
+                    let both = kinds.iter().all(Option::is_some);
+                    prop_assert!(!both || !kinds.contains(&Some(Type::FixedLine)), "{:?} {:?}", all, kinds);
+                }
+            }
+        }
+
+        /// A mobile that Meta may write in two ways is found in both.
+        #[test]
+        fn no_rule_is_narrower_than_the_plan(number in "5219[0-9]{9}|5255[0-9]{8}|549(11|2[0-9]|3[0-9])[0-9]{8}|55[1-9][1-9]9[6-9][0-9]{7}") {
+            if kind(&number).is_some_and(|kind| matches!(kind, Type::Mobile | Type::FixedLineOrMobile)) {
+                prop_assert_eq!(WaId::new(number).spellings().len(), 2);
+            }
+        }
+    }
+}
