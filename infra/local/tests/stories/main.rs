@@ -30,6 +30,7 @@ mod inbound;
 mod inbound_kinds;
 mod marks;
 mod media;
+mod numbering;
 mod outbound;
 mod pacing;
 mod profiles;

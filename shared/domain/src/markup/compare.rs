@@ -12,8 +12,8 @@ pub(super) fn look(document: &Document) -> Vec<Block> {
         .map(|placed| match &placed.block {
             Block::Paragraph(inner) => Block::Paragraph(spans(inner)),
             Block::Quote(inner) => Block::Quote(spans(inner)),
-            Block::Item { number, depth, spans: inner } => {
-                Block::Item { number: *number, depth: *depth, spans: spans(inner) }
+            Block::Item { number, depth, spans: inner, .. } => {
+                Block::Item { number: *number, depth: *depth, spans: spans(inner), typed: None }
             }
             Block::Code(_) | Block::Drawn(_) => placed.block.clone(),
         })
@@ -25,7 +25,7 @@ fn merged(spans: &[Span]) -> Vec<Span> {
     for span in spans {
         match span {
             Span::Text(text) | Span::Url(text) => push_text(&mut out, &text.replace(['\u{a0}', '\t'], " ")),
-            Span::Styled(style, inner) => out.push(Span::Styled(*style, merged(inner))),
+            Span::Styled(style, _, inner) => out.push(Span::Styled(*style, "", merged(inner))),
             other => out.push(other.clone()),
         }
     }

@@ -130,9 +130,9 @@ fn letters(spans: &[Span], styles: u8, out: &mut Vec<(char, u8)>) {
         match span {
             Span::Text(text) | Span::Url(text) => solid(text, styles, out),
             Span::Code(code) => solid(code, styles | CODE, out),
-            Span::Styled(Style::Bold, inner) => letters(inner, styles | 1, out),
-            Span::Styled(Style::Italic, inner) => letters(inner, styles | 2, out),
-            Span::Styled(Style::Strike, inner) => letters(inner, styles | 4, out),
+            Span::Styled(Style::Bold, _, inner) => letters(inner, styles | 1, out),
+            Span::Styled(Style::Italic, _, inner) => letters(inner, styles | 2, out),
+            Span::Styled(Style::Strike, _, inner) => letters(inner, styles | 4, out),
             Span::Break => {}
         }
     }

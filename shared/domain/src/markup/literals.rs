@@ -43,6 +43,65 @@ pub(super) fn with_tildes_shown(mut markdown: String) -> String {
     markdown
 }
 
+/// Stand for a blank and a tab at the start of a line while Markdown is read. Neither occurs in any text.
+const BLANKS: [(char, char); 2] = [(' ', '\u{2007}'), ('\t', '\u{205f}')];
+
+/// Markdown takes blanks at the start of a line away, or makes code of the line; and it takes `>5` for a quote, which WhatsApp does
+/// not. What lies in a list or a block of code stays as it is.
+pub(super) fn with_line_starts_shown(markdown: &str) -> String {
+    let mut out = String::with_capacity(markdown.len() + 8);
+    let (mut in_list, mut in_code, mut in_quote) = (false, false, false);
+    let keeps_blanks = !BLANKS.iter().any(|(_, stand_in)| markdown.contains(*stand_in));
+    for line in markdown.split_inclusive('\n') {
+        let words = line.trim_start_matches([' ', '\t']);
+        let lead = &line[..line.len() - words.len()];
+        let is_fence = words.starts_with("```");
+        let is_first = out.trim().is_empty();
+        if in_code || is_fence || words.trim().is_empty() {
+            out.push_str(line);
+            // A fence that is closed on its own line opens nothing.
+            in_code ^= is_fence && (in_code || !words[3..].contains("```"));
+            continue;
+        }
+        in_list = starts_item(words) || in_list && !lead.is_empty();
+        if !in_list && !is_first && keeps_blanks && !words.starts_with(['#', '>', '|']) {
+            out.extend(
+                lead.chars().map(|c| BLANKS.iter().find(|(blank, _)| *blank == c).map_or(c, |(_, stand_in)| *stand_in)),
+            );
+        } else {
+            out.push_str(lead);
+        }
+        let quoted = words.strip_prefix('>');
+        let is_comparison =
+            quoted.is_some_and(|rest| !in_quote && !rest.starts_with([' ', '\t', '>', '\n']) && !rest.is_empty());
+        if is_comparison {
+            out.push('\\');
+        }
+        in_quote = quoted.is_some() && !is_comparison;
+        out.push_str(words);
+    }
+    out
+}
+
+/// A text for WhatsApp with its blanks at the start of lines again.
+pub(super) fn with_blanks(text: String) -> String {
+    let stand_in = |text: String, (blank, stand_in): (char, char)| {
+        if text.contains(stand_in) { text.replace(stand_in, &blank.to_string()) } else { text }
+    };
+    BLANKS.into_iter().fold(text, stand_in)
+}
+
+/// Whether a line begins an item of a list, or a quote, in which blanks tell how deep a line lies.
+fn starts_item(words: &str) -> bool {
+    let digits = words.len() - words.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let rest = match digits {
+        0 => words.strip_prefix(['-', '*', '+']),
+        1..=9 => words[digits..].strip_prefix(['.', ')']),
+        _ => None,
+    };
+    rest.is_some_and(|rest| rest.trim_end().is_empty() || rest.starts_with([' ', '\t']))
+}
+
 /// Whether a text begins as `[label]:`; a label may go over several lines.
 fn is_definition(text: &str) -> bool {
     let Some(label) = text.strip_prefix('[') else { return false };

@@ -72,7 +72,7 @@ fn shown(spans: &[Span]) -> Vec<Span> {
     let mut out = Vec::new();
     for span in spans {
         match span {
-            Span::Styled(style, inner) => {
+            Span::Styled(style, _, inner) => {
                 let mark = style.mark().to_string();
                 push_text(&mut out, &mark);
                 for span in shown(inner) {
@@ -154,7 +154,7 @@ fn inline(spans: &[Span], line_end: &str, caution: Caution, out: &mut String) {
                 let pad = if code.starts_with(['`', ' ']) || code.ends_with(['`', ' ']) { " " } else { "" };
                 out.extend([mark.as_str(), pad, code, pad, &mark]);
             }
-            Span::Styled(style, inner) => {
+            Span::Styled(style, _, inner) => {
                 let mark = match style {
                     Style::Bold => "**",
                     Style::Italic => "_",

@@ -11,6 +11,7 @@ mod literals;
 mod markdown;
 mod read;
 mod url;
+mod visible;
 mod whatsapp;
 
 /// More styles inside each other than this are no style any more; it also bounds recursion.
@@ -44,7 +45,7 @@ pub fn literal_line(text: &str) -> String {
 
 /// Markdown, as Chatwoot's editor writes it, as a text for WhatsApp.
 pub fn to_whatsapp(markdown: &str) -> String {
-    whatsapp::compose(&read::parse_meant(markdown))
+    literals::with_blanks(whatsapp::compose(&read::parse_meant(markdown)))
 }
 
 pub use cut::{Open, looks, open_at};
@@ -86,6 +87,8 @@ enum Block {
         number: Option<u64>,
         depth: usize,
         spans: Vec<Span>,
+        /// How its mark was typed, where WhatsApp would not show it as a list: `1)` or `+`.
+        typed: Option<String>,
     },
     Quote(Vec<Span>),
     Code(String),
@@ -99,7 +102,8 @@ enum Span {
     /// An address both sides make clickable by themselves; nothing in it is a mark.
     Url(String),
     Code(String),
-    Styled(Style, Vec<Span>),
+    /// A style with the mark it was typed with, which is empty where nobody typed one.
+    Styled(Style, &'static str, Vec<Span>),
     Break,
 }
 

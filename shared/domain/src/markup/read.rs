@@ -17,6 +17,7 @@ pub(super) fn parse(markdown: &str) -> Document {
 /// Reads Markdown as whoever wrote it in the composer meant it, who knows of no link definitions and no underlined headings.
 pub(super) fn parse_meant(markdown: &str) -> Document {
     let markdown = literals::with_tildes_shown(with_plain_line_ends(markdown));
+    let markdown = literals::with_line_starts_shown(&markdown);
     read(&literals::with_definitions_shown(markdown), true)
 }
 
@@ -59,15 +60,23 @@ struct Reader<'s> {
     reached: usize,
     lists: usize,
     /// The list item whose first line is still to come.
-    item: Option<(Option<u64>, usize)>,
+    item: Option<Mark>,
     quotes: usize,
     code: Option<String>,
     /// Whether the line being read is underlined, which makes it a heading for Markdown alone.
     underlined: bool,
 }
 
+/// The mark of a list item.
+struct Mark {
+    number: Option<u64>,
+    depth: usize,
+    typed: Option<String>,
+}
+
 enum Opened {
-    Style(Style),
+    /// With the mark it was typed with.
+    Style(Style, &'static str),
     Link(String),
     Picture(String),
     /// Nested deeper than anybody looks.
@@ -143,7 +152,7 @@ impl<'s> Reader<'s> {
                 if self.underlined {
                     return;
                 }
-                Opened::Style(Style::Bold)
+                Opened::Style(Style::Bold, "")
             }
             Tag::BlockQuote(_) => {
                 self.leaf();
@@ -169,20 +178,24 @@ impl<'s> Reader<'s> {
                 // As it is written: Markdown would count on from the first.
                 let marked = self.source[at..].trim_start();
                 let digits = marked.len() - marked.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-                self.item = Some((marked[..digits].parse().ok(), self.lists.saturating_sub(1)));
+                self.item = Some(Mark {
+                    number: marked[..digits].parse().ok(),
+                    depth: self.lists.saturating_sub(1),
+                    typed: self.meant.then(|| unlike_whatsapp(marked, digits)).flatten(),
+                });
                 self.began = Some(at);
                 self.reached = at + (self.source.len() - at - marked.len()) + digits + 1;
                 return;
             }
-            Tag::Emphasis => Opened::Style(Style::Italic),
-            Tag::Strong => Opened::Style(Style::Bold),
-            Tag::Strikethrough => Opened::Style(Style::Strike),
+            Tag::Emphasis => Opened::Style(Style::Italic, self.typed(at, &["*", "_"])),
+            Tag::Strong => Opened::Style(Style::Bold, self.typed(at, &["**", "__"])),
+            Tag::Strikethrough => Opened::Style(Style::Strike, self.typed(at, &["~~", "~"])),
             Tag::Link { dest_url, .. } => Opened::Link(self.with_urls(&dest_url)),
             Tag::Image { dest_url, .. } => Opened::Picture(self.with_urls(&dest_url)),
             _ => Opened::Nothing,
         };
         self.began.get_or_insert(at);
-        let deep = self.open.len() > DEEPEST && matches!(opened, Opened::Style(_));
+        let deep = self.open.len() > DEEPEST && matches!(opened, Opened::Style(..));
         self.open.push((Some(if deep { Opened::Nothing } else { opened }), Vec::new()));
     }
 
@@ -228,11 +241,16 @@ impl<'s> Reader<'s> {
         }
     }
 
+    /// Which of the marks stands at `at`.
+    fn typed(&self, at: usize, marks: &[&'static str]) -> &'static str {
+        marks.iter().find(|mark| self.source[at..].starts_with(**mark)).copied().unwrap_or_default()
+    }
+
     /// Ends a style, a link or a picture.
     fn close(&mut self) {
         let Some((Some(opened), spans)) = self.open.pop_if(|(opened, _)| opened.is_some()) else { return };
         match opened {
-            Opened::Style(style) if !spans.is_empty() => self.push(Span::Styled(style, spans)),
+            Opened::Style(style, typed) if !spans.is_empty() => self.push(Span::Styled(style, typed, spans)),
             Opened::Link(to) => {
                 let shown = plain(&spans);
                 self.extend(spans);
@@ -272,15 +290,16 @@ impl<'s> Reader<'s> {
             return;
         }
         let block = match self.item.take() {
-            Some((number, depth)) if self.quotes > 0 => {
+            Some(Mark { number, depth, typed }) if self.quotes > 0 => {
                 // WhatsApp has no list inside a quote: the marks are words there.
-                let mark = number.map_or_else(|| "- ".to_owned(), |number| format!("{number}. "));
+                let plain = || number.map_or_else(|| "- ".to_owned(), |number| format!("{number}. "));
+                let mark = typed.unwrap_or_else(plain);
                 let mut words = vec![Span::Text("  ".repeat(depth) + &mark)];
                 extend(&mut words, spans);
                 Block::Quote(words)
             }
             _ if self.quotes > 0 => Block::Quote(spans),
-            Some((number, depth)) => Block::Item { number, depth, spans },
+            Some(Mark { number, depth, typed }) => Block::Item { number, depth, spans, typed },
             None => Block::Paragraph(spans),
         };
         self.place(block);
@@ -288,8 +307,8 @@ impl<'s> Reader<'s> {
 
     /// An item that has no words of its own still has its mark.
     fn mark_alone(&mut self) {
-        if let Some((number, depth)) = self.item.take() {
-            self.place(Block::Item { number, depth, spans: Vec::new() });
+        if let Some(Mark { number, depth, typed }) = self.item.take() {
+            self.place(Block::Item { number, depth, spans: Vec::new(), typed });
         }
     }
 
@@ -364,6 +383,13 @@ impl<'s> Reader<'s> {
     }
 }
 
+/// The mark of a list item with the blanks behind it, if WhatsApp would not show it as one: `1)`, `01.`, `+`.
+fn unlike_whatsapp(item: &str, digits: usize) -> Option<String> {
+    let unlike = item.starts_with('+') || item[digits..].starts_with(')') || digits > 1 && item.starts_with('0');
+    let words = item[digits + 1..].trim_start_matches(' ');
+    unlike.then(|| item[..item.len() - words.len()].to_owned())
+}
+
 fn extend(spans: &mut Vec<Span>, more: Vec<Span>) {
     for span in more {
         match span {
@@ -376,7 +402,7 @@ fn extend(spans: &mut Vec<Span>, more: Vec<Span>) {
 fn plain(spans: &[Span]) -> String {
     let text = |span: &Span| match span {
         Span::Text(text) | Span::Url(text) | Span::Code(text) => text.clone(),
-        Span::Styled(_, inner) => plain(inner),
+        Span::Styled(_, _, inner) => plain(inner),
         Span::Break => " ".to_owned(),
     };
     spans.iter().map(text).collect()

@@ -70,10 +70,10 @@ fn an_agents_text_comes_out_of_chatwoots_editor_as_it_was_meant() {
         ("Hola\\\n\nadiós", "Hola\n\nadiós"),
         ("ruta C:\\\\\n\nadiós", "ruta C:\\\n\nadiós"),
         ("C:\\", "C:\\"),
-        ("**Precio:** *ya* __no__", "*Precio:* _ya_ *no*"),
+        ("**Precio:** *ya* __no__", "*Precio:* _ya_ __no__"),
         ("***todo***", "_*todo*_"),
         ("**dos\nlíneas**", "*dos*\n*líneas*"),
-        ("en**me**dio", "enmedio"),
+        ("en**me**dio", "en**me**dio"),
         ("** suelto **", "** suelto **"),
         ("## Oferta\n\ntexto", "*Oferta*\n\ntexto"),
         ("a\n\n- uno\n  - dos\n- tres", "a\n\n- uno\n  - dos\n- tres"),
@@ -83,6 +83,41 @@ fn an_agents_text_comes_out_of_chatwoots_editor_as_it_was_meant() {
         ("a | b\n--|--\nc | d", "a | b\n--|--\nc | d"),
         ("  hola  ", "hola"),
         ("", ""),
+    ] {
+        assert_eq!(to_whatsapp(markdown), whatsapp, "{markdown:?}");
+    }
+}
+
+#[test]
+fn what_whatsapp_would_not_show_as_a_style_goes_out_as_typed() {
+    for text in [
+        "llanta 120*70*17",
+        "2*3=6, 4*5=20",
+        "Marque *123*456#, luego *#06*12#",
+        "clave: aB*c_d*e~f~g",
+        "00020126*36br.gov***6304AB12\n00020126*36br.gov***6304CD34",
+        "00020126***6304AB12 y 00020126***6304CD34",
+        "def __init__(self): __x__",
+        "*Nota:*sin blanco, _así_no, ~~eso~~tampoco",
+        "a**b**c __d__e ***f***g",
+        "1) uno\n2) dos",
+        "01. enero\n02. febrero",
+        "$25,000\n+ IVA",
+        "+  dos blancos",
+        "Total:\n   $25,000\n\n     $3,000 más\n\tcon IVA",
+        "uno\n  dos, tres",
+        ">5 años\n>10 no",
+    ] {
+        assert_eq!(to_whatsapp(text), text);
+    }
+    for (markdown, whatsapp) in [
+        ("**Llanta 120*70*17**", "*Llanta 120*70*17*"),
+        ("120*70*17 y **negrita**, *cursiva*", "120*70*17 y *negrita*, _cursiva_"),
+        ("**uno **dos** tres**", "*uno dos tres*"),
+        ("x**dos\nlíneas**", "x**dos\nlíneas**"),
+        ("- uno\n  - dos\n\n  más", "- uno\n  - dos\n\nmás"),
+        ("1) **uno**\n   sigue", "1) *uno*\nsigue"),
+        ("> cita\n>sigue", "> cita\n> sigue"),
     ] {
         assert_eq!(to_whatsapp(markdown), whatsapp, "{markdown:?}");
     }
@@ -243,6 +278,21 @@ proptest! {
         prop_assert_eq!(solid(&to_whatsapp(&literal(&text))), solid(&text));
         let _ = to_whatsapp(&text);
         let _ = to_markdown(&text);
+    }
+
+    /// Marks within words are letters, and so is all that WhatsApp would not show as a style.
+    #[test]
+    fn no_character_of_a_text_without_styles_is_lost(text in "[a-z0-9*_~,. =#]{1,24}") {
+        let text = text.trim();
+        let starts_line = text.starts_with(['#', '*', '=', '.']) || text.trim_start_matches(|c: char| c.is_ascii_digit()).starts_with('.');
+        let styles = |text: &str| whatsapp::parse(text).0.iter().any(|placed| match &placed.block {
+            Block::Paragraph(spans) => spans.iter().any(|span| matches!(span, Span::Styled(..))),
+            _ => true,
+        });
+        let out = to_whatsapp(text);
+        if !starts_line && !styles(&out) {
+            prop_assert_eq!(&out, text);
+        }
     }
 
     /// What opens a block of code may name its language, which nobody reads.

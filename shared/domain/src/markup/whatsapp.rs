@@ -2,7 +2,7 @@
 //!
 //! A mark counts only at the edge of a word, with no space on its inner side, and within one line.
 
-use super::{Block, DEEPEST, Document, Placed, Span, Style, push_text, url, with_plain_line_ends};
+use super::{Block, DEEPEST, Document, Placed, Span, Style, push_text, url, visible, with_plain_line_ends};
 
 pub(super) const FENCE: &str = "```";
 
@@ -57,7 +57,7 @@ fn fenced(text: &str) -> Option<(&str, &str)> {
 
 fn block(whole: &str) -> Block {
     let line = whole.trim_start();
-    let item = |number, words: &str| Block::Item { number, depth: 0, spans: spans(words, 0, true) };
+    let item = |number, words: &str| Block::Item { number, depth: 0, spans: spans(words, 0, true), typed: None };
     let says = |words: &&str| words.starts_with(|c: char| !c.is_whitespace());
     if let Some(words) = line.strip_prefix("> ").filter(says) {
         return Block::Quote(spans(words, 0, true));
@@ -158,7 +158,7 @@ fn spans(line: &str, depth: usize, marks: bool) -> Vec<Span> {
         let style = Style::of(c).filter(|_| marks && depth < DEEPEST && !open_ended.contains(&c) && opens(line, at));
         if let Some(style) = style {
             if let Some(end) = closing(line, at, c) {
-                out.push(Span::Styled(style, spans(&line[at + 1..end], depth + 1, marks)));
+                out.push(Span::Styled(style, "", spans(&line[at + 1..end], depth + 1, marks)));
                 at = end + 1;
                 continue;
             }
@@ -238,8 +238,9 @@ pub(super) fn compose(document: &Document) -> String {
                 let quoted: Vec<_> = lines(spans).into_iter().map(|line| format!("> {line}")).collect();
                 out.push_str(&quoted.join("\n"));
             }
-            Block::Item { number, depth, spans } => {
-                let mark = number.map_or_else(|| "- ".to_owned(), |number| format!("{number}. "));
+            Block::Item { number, depth, spans, typed } => {
+                let plain = || number.map_or_else(|| "- ".to_owned(), |number| format!("{number}. "));
+                let mark = typed.clone().unwrap_or_else(plain);
                 let words = lines(spans).join("\n");
                 let mark = if words.is_empty() { mark.trim_end() } else { &mark };
                 out.extend(["  ".repeat(*depth).as_str(), mark, &words]);
@@ -252,7 +253,7 @@ pub(super) fn compose(document: &Document) -> String {
 }
 
 fn lines(spans: &[Span]) -> Vec<String> {
-    split(spans).iter().map(|line| words(line, &[])).collect()
+    split(&visible::styles(spans)).iter().map(|line| words(line)).collect()
 }
 
 /// Spans line by line; a style over several lines is put around each of them.
@@ -269,9 +270,9 @@ fn split(spans: &[Span]) -> Vec<Vec<Span>> {
     for span in spans {
         match span {
             Span::Break => add(Span::Text(String::new()), true),
-            Span::Styled(style, inner) => {
+            Span::Styled(style, typed, inner) => {
                 for (at, line) in split(inner).into_iter().enumerate() {
-                    add(Span::Styled(*style, line), at > 0);
+                    add(Span::Styled(*style, typed, line), at > 0);
                 }
             }
             other => add(other.clone(), false),
@@ -280,42 +281,30 @@ fn split(spans: &[Span]) -> Vec<Vec<Span>> {
     lines
 }
 
-/// One line. A style WhatsApp would not see, in the midst of a word, is left away.
-fn words(spans: &[Span], active: &[Style]) -> String {
-    let texts: Vec<String> = spans
-        .iter()
-        .map(|span| match span {
-            Span::Text(text) | Span::Url(text) => text.clone(),
-            Span::Code(code) if code.contains('`') => format!("{FENCE}{code}{FENCE}"),
-            Span::Code(code) => format!("`{code}`"),
-            Span::Styled(style, inner) => words(inner, &[active, &[*style]].concat()),
-            Span::Break => String::new(),
-        })
-        .collect();
+/// One line with its marks. Blanks stand outside of them.
+fn words(spans: &[Span]) -> String {
     let mut out = String::new();
-    for (at, (span, text)) in spans.iter().zip(&texts).enumerate() {
-        let Span::Styled(style, _) = span else {
-            out.push_str(text);
-            continue;
-        };
-        let inner = text.trim();
-        let (lead, trail) = text.split_at(text.len() - text.trim_start().len());
-        out.push_str(lead);
-        let trail = &trail[inner.len()..];
-        let following = spans[at + 1..].iter().zip(&texts[at + 1..]).find_map(|(span, text)| match span {
-            Span::Styled(style, _) => Some(style.mark()),
-            _ => text.chars().next(),
-        });
-        let after = trail.chars().next().or(following);
-        let word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == style.mark());
-        if inner.is_empty() || active.contains(style) || word(out.chars().next_back()) || word(after) {
-            out.push_str(inner);
-        } else {
-            out.extend([style.mark()]);
-            out.push_str(inner);
-            out.extend([style.mark()]);
+    for span in spans {
+        match span {
+            Span::Text(text) | Span::Url(text) => out.push_str(text),
+            Span::Code(code) if code.contains('`') => out.extend([FENCE, code, FENCE]),
+            Span::Code(code) => out.extend(["`", code, "`"]),
+            Span::Break => {}
+            Span::Styled(style, _, inner) => {
+                let inner = words(inner);
+                let (shown, mark) = (inner.trim(), style.mark());
+                if shown.is_empty() {
+                    out.push_str(&inner);
+                    continue;
+                }
+                let lead = inner.len() - inner.trim_start().len();
+                out.push_str(&inner[..lead]);
+                out.push(mark);
+                out.push_str(shown);
+                out.push(mark);
+                out.push_str(&inner[lead + shown.len()..]);
+            }
         }
-        out.push_str(trail);
     }
     out
 }
