@@ -52,9 +52,9 @@ impl Callback {
         let table = env.text("TABLE_NAME");
         let outbound = env.text("OUTBOUND_QUEUE_URL");
         let erasures = env.text("ERASURE_QUEUE_URL");
-        let stage = env.text("STAGE");
-        let (Some(aws), Some(table), Some(outbound), Some(erasures), Some(stage)) =
-            (aws, table, outbound, erasures, stage)
+        let stack = env.text("STACK_NAME");
+        let (Some(aws), Some(table), Some(outbound), Some(erasures), Some(stack)) =
+            (aws, table, outbound, erasures, stack)
         else {
             return Err(env.into_error());
         };
@@ -66,7 +66,7 @@ impl Callback {
             outbox: Outbox::new(table),
             outbound: Queue::new(aws.sqs.clone(), outbound),
             erasures: Queue::new(aws.sqs, erasures),
-            metrics: Metrics::new("callback", stage),
+            metrics: Metrics::new("callback", stack),
             clock,
         })
     }

@@ -75,11 +75,11 @@ impl Deletion {
         let app_secret = env.text("APP_SECRET");
         let queue = env.text("ERASURE_QUEUE_URL");
         let table = env.text("TABLE_NAME");
-        let stage = env.text("STAGE");
+        let stack = env.text("STACK_NAME");
         let locale = env.parsed::<Locale>("LOCALE");
         let promise = bridge::promise(&mut env);
-        let (Some(aws), Some(app_secret), Some(queue), Some(table), Some(stage), Some(locale), Some(promise)) =
-            (aws, app_secret, queue, table, stage, locale, promise)
+        let (Some(aws), Some(app_secret), Some(queue), Some(table), Some(stack), Some(locale), Some(promise)) =
+            (aws, app_secret, queue, table, stack, locale, promise)
         else {
             return Err(env.into_error());
         };
@@ -91,7 +91,7 @@ impl Deletion {
             // Nothing about a customer is written here; the ledger has times of its own.
             table: Table::new(aws.dynamodb, table, clock.clone(), std::time::Duration::ZERO),
             queue: Queue::new(aws.sqs, queue),
-            metrics: Metrics::new("deletion", stage),
+            metrics: Metrics::new("deletion", stack),
             clock,
         })
     }

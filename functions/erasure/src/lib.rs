@@ -81,7 +81,7 @@ impl Eraser {
             "OUTBOUND_DEAD_LETTERS_URL",
         ];
         let urls = names.map(|name| env.text(name));
-        let stage = env.text("STAGE");
+        let stack = env.text("STACK_NAME");
         let promise = bridge::promise(&mut env);
         let settings = Settings::read(&mut env);
         let [
@@ -95,7 +95,7 @@ impl Eraser {
         else {
             return Err(env.into_error().into());
         };
-        let (Some(stage), Some(promise), Some(settings)) = (stage, promise, settings) else {
+        let (Some(stack), Some(promise), Some(settings)) = (stack, promise, settings) else {
             return Err(env.into_error().into());
         };
         let clients = Clients::new(settings, clock).await?;
@@ -112,7 +112,7 @@ impl Eraser {
             inbound: queue(inbound),
             outbound: queue(outbound),
             dead: vec![dead_inbound, dead_outbound, dead_erasures],
-            metrics: Metrics::new("erasure", stage),
+            metrics: Metrics::new("erasure", stack),
             clients,
         })
     }

@@ -81,7 +81,7 @@ impl Forward {
         let dead_letters = env.text("INBOUND_DEAD_LETTERS_URL");
         let outbound = env.text("OUTBOUND_QUEUE_URL");
         let erasures = env.text("ERASURE_QUEUE_URL");
-        let stage = env.text("STAGE");
+        let stack = env.text("STACK_NAME");
         let promise = bridge::promise(&mut env);
         let settings = Settings::read(&mut env);
         let (
@@ -89,10 +89,10 @@ impl Forward {
             Some(dead_letters),
             Some(outbound),
             Some(erasures),
-            Some(stage),
+            Some(stack),
             Some(promise),
             Some(settings),
-        ) = (inbound, dead_letters, outbound, erasures, stage, promise, settings)
+        ) = (inbound, dead_letters, outbound, erasures, stack, promise, settings)
         else {
             return Err(env.into_error().into());
         };
@@ -106,7 +106,7 @@ impl Forward {
             outbound: Queue::new(sqs.clone(), outbound),
             erasures: Queue::new(sqs.clone(), erasures),
             requests: ErasureRequests::new(clients.table.clone(), clients.key.clone(), promise),
-            metrics: Metrics::new("forward", stage),
+            metrics: Metrics::new("forward", stack),
             locks: locks::Locks::default(),
             clients,
         })

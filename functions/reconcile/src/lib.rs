@@ -60,16 +60,16 @@ impl Reconcile {
     pub async fn from_env(mut env: Environment, clock: SharedClock) -> Result<Self, StartError> {
         let inbound = env.text("INBOUND_QUEUE_URL");
         let outbound = env.text("OUTBOUND_QUEUE_URL");
-        let stage = env.text("STAGE");
+        let stack = env.text("STACK_NAME");
         let settings = Settings::read(&mut env);
-        let (Some(inbound), Some(outbound), Some(stage), Some(settings)) = (inbound, outbound, stage, settings) else {
+        let (Some(inbound), Some(outbound), Some(stack), Some(settings)) = (inbound, outbound, stack, settings) else {
             return Err(env.into_error().into());
         };
         let clients = Clients::new(settings, clock).await?;
         Ok(Self {
             inbound: Queue::new(clients.sqs.clone(), inbound),
             outbound: Queue::new(clients.sqs.clone(), outbound),
-            metrics: Metrics::new("reconcile", stage),
+            metrics: Metrics::new("reconcile", stack),
             files_missing: AtomicU64::default(),
             clients,
         })

@@ -98,12 +98,12 @@ impl Retention {
     /// Reads the settings.
     pub async fn from_env(mut env: Environment, clock: SharedClock) -> Result<Self, StartError> {
         let erasures = env.text("ERASURE_QUEUE_URL");
-        let stage = env.text("STAGE");
+        let stack = env.text("STACK_NAME");
         let days = env.parsed::<u64>("RETENTION_DAYS");
         let promise = bridge::promise(&mut env);
         let settings = Settings::read(&mut env);
-        let (Some(erasures), Some(stage), Some(days), Some(promise), Some(settings)) =
-            (erasures, stage, days, promise, settings)
+        let (Some(erasures), Some(stack), Some(days), Some(promise), Some(settings)) =
+            (erasures, stack, days, promise, settings)
         else {
             return Err(env.into_error().into());
         };
@@ -114,7 +114,7 @@ impl Retention {
             sweeps: Sweeps::new(clients.table.clone()),
             erasures: Queue::new(clients.sqs.clone(), erasures),
             kept_for: Duration::from_secs(days * 86_400),
-            metrics: Metrics::new("retention", stage),
+            metrics: Metrics::new("retention", stack),
             clients,
         })
     }

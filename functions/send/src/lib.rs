@@ -130,10 +130,10 @@ impl Send {
     pub async fn from_env(mut env: Environment, clock: SharedClock) -> Result<Self, StartError> {
         let outbound = env.text("OUTBOUND_QUEUE_URL");
         let dead_letters = env.text("OUTBOUND_DEAD_LETTERS_URL");
-        let stage = env.text("STAGE");
+        let stack = env.text("STACK_NAME");
         let settings = Settings::read(&mut env);
-        let (Some(outbound), Some(dead_letters), Some(stage), Some(settings)) =
-            (outbound, dead_letters, stage, settings)
+        let (Some(outbound), Some(dead_letters), Some(stack), Some(settings)) =
+            (outbound, dead_letters, stack, settings)
         else {
             return Err(env.into_error().into());
         };
@@ -144,7 +144,7 @@ impl Send {
                 queue: Queue::new(sqs.clone(), outbound),
                 dead_letters: DeadLetters::new(sqs.clone(), dead_letters),
             },
-            metrics: Metrics::new("send", stage),
+            metrics: Metrics::new("send", stack),
             receipts_rest: Rests::default(),
             templates: template::Known::default(),
             clients,

@@ -72,9 +72,9 @@ impl Webhook {
         let inbound = env.text("INBOUND_QUEUE_URL");
         let dead_letters = env.text("INBOUND_DEAD_LETTERS_URL");
         let table = env.text("TABLE_NAME");
-        let stage = env.text("STAGE");
-        let (Some(aws), Some(app_secret), Some(inbound), Some(dead_letters), Some(table), Some(stage)) =
-            (aws, app_secret, inbound, dead_letters, table, stage)
+        let stack = env.text("STACK_NAME");
+        let (Some(aws), Some(app_secret), Some(inbound), Some(dead_letters), Some(table), Some(stack)) =
+            (aws, app_secret, inbound, dead_letters, table, stack)
         else {
             return Err(env.into_error());
         };
@@ -87,7 +87,7 @@ impl Webhook {
             dead_letters: DeadLetters::new(aws.sqs, dead_letters),
             counters: Counters::new(table.clone()),
             table,
-            metrics: Metrics::new("webhook", stage),
+            metrics: Metrics::new("webhook", stack),
             clock,
         })
     }

@@ -1,4 +1,4 @@
-//! The functions of a template (`!Ref`, `!GetAtt`, `!Sub`, `!FindInMap`, `!Join`), resolved to what the embedded AWS
+//! The functions of a template (`!Ref`, `!GetAtt`, `!Sub`, `!FindInMap`, `!Join`, `!If`), resolved to what the embedded AWS
 //! calls its resources.
 
 use std::collections::BTreeMap;
@@ -18,6 +18,7 @@ pub(crate) const STACK: &str = "lmotos";
 pub(crate) struct Resolver<'a> {
     pub(crate) resources: &'a Yaml,
     pub(crate) mappings: &'a Yaml,
+    pub(crate) conditions: &'a Yaml,
     pub(crate) parameters: BTreeMap<String, String>,
     /// Where the embedded AWS listens: queue URLs begin with it.
     pub(crate) aws_url: String,
@@ -42,7 +43,11 @@ impl Resolver<'_> {
                 let mut object = serde_json::Map::new();
                 for (key, item) in map {
                     let key = key.as_str().ok_or_else(|| anyhow!("a key is not a string"))?;
-                    object.insert(key.to_owned(), self.resolve(item).with_context(|| key.to_owned())?);
+                    let resolved = self.resolve(item).with_context(|| key.to_owned())?;
+                    // `AWS::NoValue` takes the property away.
+                    if item.is_null() || !resolved.is_null() {
+                        object.insert(key.to_owned(), resolved);
+                    }
                 }
                 object.into()
             }
@@ -55,6 +60,7 @@ impl Resolver<'_> {
 
     fn call(&self, function: &str, argument: &Yaml) -> anyhow::Result<Json> {
         match function {
+            "Ref" if argument.as_str() == Some("AWS::NoValue") => Ok(Json::Null),
             "Ref" => Ok(self.reference(text(argument)?)?.into()),
             "GetAtt" => {
                 let path = match argument {
@@ -75,6 +81,20 @@ impl Resolver<'_> {
                 }
                 self.resolve(found)
             }
+            "If" => {
+                let [condition, yes, no] = argument.as_sequence().map(Vec::as_slice).unwrap_or_default() else {
+                    bail!("!If wants a condition and two values");
+                };
+                self.resolve(if self.holds(text(condition)?)? { yes } else { no })
+            }
+            "Equals" => {
+                let both = self.resolve(argument)?;
+                Ok((plain(&both[0]) == plain(&both[1])).into())
+            }
+            "Not" => {
+                let inner = self.resolve(argument)?;
+                Ok((!inner[0].as_bool().context("!Not wants a condition")?).into())
+            }
             "Join" => {
                 let parts = self.resolve(argument)?;
                 let (Some(between), Some(items)) = (parts[0].as_str(), parts[1].as_array()) else {
@@ -84,6 +104,11 @@ impl Resolver<'_> {
             }
             other => bail!("the local runner does not know the function {other}"),
         }
+    }
+
+    fn holds(&self, condition: &str) -> anyhow::Result<bool> {
+        let found = self.conditions.get(condition).ok_or_else(|| anyhow!("there is no condition {condition}"))?;
+        self.resolve(found)?.as_bool().ok_or_else(|| anyhow!("{condition} is no condition"))
     }
 
     fn substitute(&self, pattern: &str) -> anyhow::Result<String> {
@@ -193,12 +218,14 @@ mod tests {
     fn resolve(expression: &str) -> anyhow::Result<Json> {
         let template: Yaml = serde_yaml_ng::from_str(
             "{Mappings: {Policy: {Days: {Logs: 30}}},
+              Conditions: {IsLocal: !Equals [!Ref Stage, local], IsNotLocal: !Not [!Equals [!Ref Stage, local]]},
               Resources: {Orders: {Type: 'AWS::SQS::Queue', Properties: {QueueName: !Sub '${AWS::StackName}-orders.fifo'}},
                           Items: {Type: 'AWS::DynamoDB::Table'}}}",
         )?;
         let resolver = Resolver {
             resources: &template["Resources"],
             mappings: &template["Mappings"],
+            conditions: &template["Conditions"],
             parameters: BTreeMap::from([("Stage".to_owned(), "local".to_owned())]),
             aws_url: "http://127.0.0.1:4566".into(),
             api_url: "http://127.0.0.1:8080".into(),
@@ -216,17 +243,24 @@ mod tests {
             ("!Ref Items", "lmotos-Items"),
             ("!Sub '${Stage}/${Orders.QueueName}/${!literal}'", "local/lmotos-orders.fifo/${literal}"),
             ("!Join ['-', [a, !Ref Stage]]", "a-local"),
+            ("!If [IsLocal, here, !Ref Nobody]", "here"),
+            ("!If [IsNotLocal, here, there]", "there"),
         ] {
             assert_eq!(resolve(expression).unwrap(), expected, "{expression}");
         }
         assert_eq!(resolve("!FindInMap [Policy, Days, Logs]").unwrap(), 30);
+        let without = resolve("{kept: 1, empty: null, gone: !If [IsLocal, !Ref 'AWS::NoValue', 2]}").unwrap();
+        assert_eq!(without, serde_json::json!({ "kept": 1, "empty": null }));
     }
 
     #[test]
     fn what_does_not_exist_is_named() {
-        for (expression, named) in
-            [("!Ref Nobody", "Nobody"), ("!FindInMap [Policy, Days, None]", "None"), ("!ImportValue x", "ImportValue")]
-        {
+        for (expression, named) in [
+            ("!Ref Nobody", "Nobody"),
+            ("!If [Never, a, b]", "Never"),
+            ("!FindInMap [Policy, Days, None]", "None"),
+            ("!ImportValue x", "ImportValue"),
+        ] {
             let refusal = resolve(expression).unwrap_err().to_string();
             assert!(refusal.contains(named), "{refusal}");
         }

@@ -54,7 +54,6 @@ impl Stage {
             aws_url: aws.url().to_owned(),
             api_url: "http://127.0.0.1".to_owned(),
             parameters: BTreeMap::from([
-                ("Stage".to_owned(), "test".to_owned()),
                 ("ChatwootUrl".to_owned(), chatwoot_url.to_owned()),
                 ("GraphUrl".to_owned(), meta_url.to_owned()),
             ]),

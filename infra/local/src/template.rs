@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context as _, anyhow, bail, ensure};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::{Value as Json, json};
 use serde_yaml_ng::Value as Yaml;
 
@@ -93,6 +93,7 @@ impl Template {
         let resolver = Resolver {
             resources: &yaml["Resources"],
             mappings: &yaml["Mappings"],
+            conditions: &yaml["Conditions"],
             parameters: parameters(&yaml, &surroundings.parameters)?,
             aws_url: surroundings.aws_url.clone(),
             api_url: surroundings.api_url.clone(),
@@ -238,7 +239,13 @@ struct Source {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct ScalingConfig {
+    #[serde(deserialize_with = "number")]
     maximum_concurrency: usize,
+}
+
+/// A number, also where it came by a parameter, which is text.
+fn number<'de, D: Deserializer<'de>>(given: D) -> Result<usize, D::Error> {
+    plain(&Json::deserialize(given)?).parse().map_err(D::Error::custom)
 }
 
 const fn three_seconds() -> u64 {
@@ -358,3 +365,7 @@ impl Table {
 #[cfg(test)]
 #[path = "template_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "template_deploy_tests.rs"]
+mod deploy_tests;

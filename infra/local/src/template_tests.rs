@@ -10,7 +10,6 @@ fn surroundings() -> Surroundings {
         aws_url: "http://127.0.0.1:4566".into(),
         api_url: "http://127.0.0.1:8080".into(),
         parameters: BTreeMap::from([
-            ("Stage".to_owned(), "local".to_owned()),
             ("ChatwootUrl".to_owned(), "http://127.0.0.1:3000".to_owned()),
             ("GraphUrl".to_owned(), "http://127.0.0.1:3001".to_owned()),
         ]),
@@ -87,7 +86,7 @@ fn globals_and_references_reach_the_environment() {
     let template = template();
     let environment = &template.function("forward").environment;
     for (name, value) in [
-        ("STAGE", "local"),
+        ("STACK_NAME", "lmotos"),
         ("TABLE_NAME", "lmotos-bridge"),
         ("APP_SECRET", "lmotos/app"),
         ("INBOUND_QUEUE_URL", "http://127.0.0.1:4566/000000000000/lmotos-inbound.fifo"),
@@ -256,13 +255,6 @@ fn the_pages_name_the_labels_and_words_that_count() {
 }
 
 #[test]
-fn a_failed_daily_run_is_not_run_again_at_once() {
-    let yaml: Yaml = serde_yaml_ng::from_str(TEXT).unwrap();
-    let retries = &yaml["Resources"]["Retention"]["Properties"]["EventInvokeConfig"]["MaximumRetryAttempts"];
-    assert_eq!(retries.as_i64(), Some(0));
-}
-
-#[test]
 fn the_template_says_what_the_policy_says() {
     let policy = policy();
     let template = template();
@@ -285,6 +277,7 @@ fn the_template_says_what_the_policy_says() {
     let resolver = Resolver {
         resources: &yaml["Resources"],
         mappings: &yaml["Mappings"],
+        conditions: &yaml["Conditions"],
         parameters: surroundings.parameters,
         aws_url: surroundings.aws_url,
         api_url: surroundings.api_url,

@@ -49,6 +49,8 @@ const LAST_ANSWERS: Duration = Duration::from_millis(500);
 /// How often expired items are deleted while nobody moves the clock, and how often that is thought of.
 const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 const LOOK: Duration = Duration::from_secs(10);
+/// Batches of a queue at once, as in an account of the usual size; the template's own default is for a new, small one.
+const USUAL_CONCURRENCY: &str = "10";
 /// Environments of a function that has no event source mapping.
 const MOST_FOR_THE_API: usize = 8;
 
@@ -135,7 +137,8 @@ impl World {
             aws_url: aws.url().to_owned(),
             api_url: api_url.clone(),
             parameters: BTreeMap::from([
-                ("Stage".to_owned(), "local".to_owned()),
+                ("ForwardConcurrency".to_owned(), USUAL_CONCURRENCY.to_owned()),
+                ("SendConcurrency".to_owned(), USUAL_CONCURRENCY.to_owned()),
                 ("ChatwootUrl".to_owned(), simulators.chatwoot_url.clone()),
                 ("GraphUrl".to_owned(), simulators.meta_url.clone()),
             ]),

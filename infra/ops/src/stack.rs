@@ -60,10 +60,10 @@ impl Stack {
         let queue = queue.send().await.context("erasure.fifo cannot be found")?.queue_url.unwrap_or_default();
         let warn_days = self.policy.warn_days.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         let process = Environment::process();
-        // What differs between stages is the operator's to say.
+        // What differs between stacks is the operator's to say.
         let or = |name: &str, usual: &str| process.optional(name).unwrap_or_else(|| usual.to_owned());
         let mut settings = vec![
-            ("STAGE", "ops".to_owned()),
+            ("STACK_NAME", self.name.clone()),
             ("TABLE_NAME", format!("{}-bridge", self.name)),
             ("APP_SECRET", format!("{}/app", self.name)),
             ("ERASURE_QUEUE_URL", queue),

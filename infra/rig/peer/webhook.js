@@ -7,7 +7,7 @@ import { DynamoDBClient, TransactWriteItemsCommand } from "@aws-sdk/client-dynam
 import { GetSecretValueCommand, SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
 import { SendMessageBatchCommand, SQSClient } from "@aws-sdk/client-sqs";
 
-const { APP_SECRET, INBOUND_QUEUE_URL, STAGE, TABLE_NAME, AWS_LAMBDA_RUNTIME_API } = process.env;
+const { APP_SECRET, INBOUND_QUEUE_URL, STACK_NAME, TABLE_NAME, AWS_LAMBDA_RUNTIME_API } = process.env;
 // The SDK takes a queue's own address for its endpoint; ours is the same with another path.
 const sqs = new SQSClient({ useQueueUrlAsEndpoint: false });
 const dynamodb = new DynamoDBClient({});
@@ -123,8 +123,8 @@ async function handle(event) {
   await enqueue(all);
   await count(all);
   console.error(JSON.stringify({
-    _aws: { Timestamp: Date.now(), CloudWatchMetrics: [{ Namespace: "Peer", Dimensions: [["Function", "Stage"]], Metrics: [{ Name: "Received", Unit: "Count" }] }] },
-    Function: "webhook", Stage: STAGE, Received: all.length,
+    _aws: { Timestamp: Date.now(), CloudWatchMetrics: [{ Namespace: "Peer", Dimensions: [["Function", "Stack"]], Metrics: [{ Name: "Received", Unit: "Count" }] }] },
+    Function: "webhook", Stack: STACK_NAME, Received: all.length,
   }));
   return empty(200);
 }

@@ -118,7 +118,7 @@ pub struct Priced {
 #[derive(Debug)]
 pub struct Metrics {
     function: &'static str,
-    stage: String,
+    stack: String,
     counts: [AtomicU64; ALL.len()],
     /// Told even if it is zero.
     measured: [AtomicBool; ALL.len()],
@@ -127,8 +127,8 @@ pub struct Metrics {
 
 impl Metrics {
     /// All zero.
-    pub fn new(function: &'static str, stage: String) -> Self {
-        Self { function, stage, counts: Default::default(), measured: Default::default(), priced: Mutex::default() }
+    pub fn new(function: &'static str, stack: String) -> Self {
+        Self { function, stack, counts: Default::default(), measured: Default::default(), priced: Mutex::default() }
     }
 
     /// Counts one.
@@ -167,11 +167,11 @@ impl Metrics {
                     "Timestamp": now.as_millis(),
                     "CloudWatchMetrics": [{
                         "Namespace": "LMotosBridge",
-                        "Dimensions": [["Function", "Stage", "Category", "Rate", "Status"]],
+                        "Dimensions": [["Function", "Stack", "Category", "Rate", "Status"]],
                         "Metrics": [{ "Name": "Priced", "Unit": "Count" }],
                     }],
                 },
-                "Function": self.function, "Stage": self.stage, "Priced": count, "Category": priced.category,
+                "Function": self.function, "Stack": self.stack, "Priced": count, "Category": priced.category,
                 "Rate": priced.rate, "Status": priced.status, "billable": priced.billable, "channel.id": priced.channel,
             })
         };
@@ -197,11 +197,11 @@ impl Metrics {
             "_aws".to_owned(),
             json!({
                 "Timestamp": now.as_millis(),
-                "CloudWatchMetrics": [{ "Namespace": "LMotosBridge", "Dimensions": [["Function", "Stage"]], "Metrics": names }],
+                "CloudWatchMetrics": [{ "Namespace": "LMotosBridge", "Dimensions": [["Function", "Stack"]], "Metrics": names }],
             }),
         );
         line.insert("Function".to_owned(), json!(self.function));
-        line.insert("Stage".to_owned(), json!(self.stage));
+        line.insert("Stack".to_owned(), json!(self.stack));
         line.extend(counted.into_iter().map(|(name, count)| (name, json!(count))));
         Some(Value::Object(line))
     }

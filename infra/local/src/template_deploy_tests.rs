@@ -1,0 +1,148 @@
+//! What a deployment of the template comes to: its first try, its end, its schedules, its concurrency, its price.
+
+use super::*;
+
+/// What a new account has.
+const SMALL_ACCOUNT: u64 = 10;
+
+/// US$ a million forged requests: the API 1.00, the invocation 0.20 with its two milliseconds, the line of metrics 0.15.
+const FORGED: f64 = 1.35;
+
+fn yaml() -> Yaml {
+    serde_yaml_ng::from_str(TEXT).unwrap()
+}
+
+fn properties<'a>(yaml: &'a Yaml, id: &str) -> &'a Yaml {
+    &yaml["Resources"][id]["Properties"]
+}
+
+fn default_of(parameter: &str) -> u64 {
+    yaml()["Parameters"][parameter]["Default"].as_u64().unwrap()
+}
+
+fn template(given: &[(&str, &str)]) -> Template {
+    let parameters = [("ChatwootUrl", "http://127.0.0.1:3000"), ("GraphUrl", "http://127.0.0.1:3001")];
+    let parameters = parameters.iter().chain(given).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let (aws_url, api_url) = ("http://127.0.0.1:4566".to_owned(), "http://127.0.0.1:8080".to_owned());
+    Template::read(&Surroundings { aws_url, api_url, parameters: parameters.collect() }).unwrap()
+}
+
+#[test]
+fn a_warning_of_the_import_does_not_end_the_deploy() {
+    let routes = template(&[]).functions.into_iter().flat_map(|function| function.routes);
+    // SAM writes their parameters without a schema, and the import warns of each.
+    assert!(routes.into_iter().any(|route| route.path.contains('{')));
+    let yaml = yaml();
+    let api = properties(&yaml, "Api");
+    assert_ne!(api["FailOnWarnings"].as_bool(), Some(true));
+    assert!(api["DefinitionBody"].is_null(), "the routes stand with their functions");
+}
+
+#[test]
+fn what_cannot_be_had_again_outlives_the_stack_but_not_a_first_deploy_that_failed() {
+    let yaml = yaml();
+    for (id, resource) in yaml["Resources"].as_mapping().unwrap() {
+        let kept = ["AWS::DynamoDB::Table", "AWS::SecretsManager::Secret"];
+        if kept.contains(&resource["Type"].as_str().unwrap()) {
+            assert_eq!(resource["DeletionPolicy"].as_str(), Some("RetainExceptOnCreate"), "{id:?}");
+            assert_eq!(resource["UpdateReplacePolicy"].as_str(), Some("Retain"), "{id:?}");
+        }
+    }
+}
+
+#[test]
+fn the_rounds_of_a_schedule_do_not_overlap() {
+    let yaml = yaml();
+    let mut seen = 0;
+    for (id, resource) in yaml["Resources"].as_mapping().unwrap() {
+        let properties = &resource["Properties"];
+        for (_, event) in properties["Events"].as_mapping().into_iter().flatten() {
+            if event["Type"].as_str() != Some("Schedule") {
+                continue;
+            }
+            let Rate(every) = Rate::parse(event["Properties"]["Schedule"].as_str().unwrap()).unwrap();
+            let invoke = &properties["EventInvokeConfig"];
+            assert_eq!(invoke["MaximumRetryAttempts"].as_u64(), Some(0), "{id:?}: a failed run is run again");
+            let waits = [invoke, &event["Properties"]["RetryPolicy"]];
+            let late: u64 = waits.map(|wait| wait["MaximumEventAgeInSeconds"].as_u64().unwrap()).iter().sum();
+            let over = properties["Timeout"].as_u64().unwrap() + late;
+            assert!(over <= every.as_secs(), "{id:?}: a late run lasts until {over} s, the next begins at {every:?}");
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 2);
+}
+
+#[test]
+fn in_a_small_account_there_is_always_room_for_the_front() {
+    let template_of_defaults = template(&[]);
+    let polled: usize = template_of_defaults
+        .functions
+        .iter()
+        .flat_map(|function| &function.mappings)
+        .map(|mapping| mapping.maximum_concurrency)
+        .sum();
+    let schedules = template_of_defaults.functions.iter().map(|function| function.schedules.len()).sum::<usize>();
+    assert!(polled + schedules + 2 <= usize::try_from(SMALL_ACCOUNT).unwrap(), "{polled} and {schedules} at once");
+    let larger = template(&[("ForwardConcurrency", "40"), ("SendConcurrency", "30")]);
+    let of = |name: &str| larger.functions.iter().find(|one| one.name == name).unwrap().mappings[0].maximum_concurrency;
+    assert_eq!((of("forward"), of("send"), of("erasure")), (40, 30, 2));
+}
+
+#[test]
+fn concurrency_is_reserved_only_where_it_is_asked_for() {
+    let yaml = yaml();
+    let reserved = |asked: &str, id: &str| {
+        let parameters = BTreeMap::from([("ReservedConcurrency".to_owned(), asked.to_owned())]);
+        let resolver = Resolver {
+            resources: &yaml["Resources"],
+            mappings: &yaml["Mappings"],
+            conditions: &yaml["Conditions"],
+            parameters,
+            aws_url: String::new(),
+            api_url: String::new(),
+        };
+        let given = &properties(&yaml, id)["ReservedConcurrentExecutions"];
+        plain(&resolver.resolve(given).unwrap())
+    };
+    assert_eq!(default_of("ReservedConcurrency"), 0);
+    for id in ["Webhook", "Callback", "Reconcile", "Retention"] {
+        assert_eq!(reserved("0", id), "null", "{id}");
+    }
+    assert_eq!(["Webhook", "Callback", "Reconcile", "Retention"].map(|id| reserved("20", id)), ["20", "20", "1", "1"]);
+}
+
+#[test]
+fn what_is_forged_all_day_costs_what_the_documentation_says() {
+    let yaml = yaml();
+    let api = properties(&yaml, "Api");
+    let usual = &api["DefaultRouteSettings"]["ThrottlingRateLimit"];
+    let Yaml::Tagged(by) = usual else { panic!("the busy routes take what the operator says: {usual:?}") };
+    let usual = default_of(by.value.as_str().unwrap());
+    let routes = template(&[]).functions.into_iter().flat_map(|function| function.routes);
+    let keys: Vec<String> = routes.map(|route| format!("{} {}", route.method, route.path)).collect();
+    for (key, _) in api["RouteSettings"].as_mapping().unwrap() {
+        assert!(keys.iter().any(|known| known == key.as_str().unwrap()), "{key:?} is no route");
+    }
+    let of = |key: &String| api["RouteSettings"][key.as_str()]["ThrottlingRateLimit"].as_u64().unwrap_or(usual);
+    let a_second: u64 = keys.iter().map(of).sum();
+    let a_day = f64::from(u32::try_from(a_second).unwrap()) * 86_400.0 / 1e6 * FORGED;
+    let told = include_str!("../../../docs/cost.md");
+    for words in [format!("{a_second} requests a second"), format!("{a_day:.0} US$ a day")] {
+        assert!(told.contains(&words), "{words}");
+    }
+    assert!(a_day < 15.0, "{a_day}");
+}
+
+#[test]
+fn the_documentation_names_every_parameter_with_its_default() {
+    let told = include_str!("../../../docs/configuration.md");
+    let (_, section) = told.split_once("## Parameters of the template").unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    for (name, declared) in yaml()["Parameters"].as_mapping().unwrap() {
+        let name = name.as_str().unwrap();
+        let line = section.lines().find(|line| line.starts_with(&format!("| `{name}`"))).unwrap_or_default();
+        let default = declared["Default"].as_u64().map(|number| format!("| {number} |")).unwrap_or_default();
+        assert!(!line.is_empty() && line.contains(&default), "{name}: {line}");
+    }
+}
