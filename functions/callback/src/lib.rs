@@ -4,15 +4,23 @@
 mod niceties;
 
 use chatwoot::{
-    Authentic, CallbackSecret,
+    Authentic, CallbackSecret, PathSecret,
     callback::{self, Labels, Look, Meaning},
 };
-use domain::{Channel, ErasureTask, Hint, OutboundTask, PhoneNumberId, SharedClock};
+use domain::{Channel, ErasureTask, Hint, OutboundTask, SharedClock};
 use lambda_http::{Body, Error, Request, RequestExt as _, Response};
 use platform::{ChannelSecrets, ConfigError, Environment, Metric, Metrics, SecretError, Secrets, aws::Aws, warm_up};
 use queue::{Letter, Queue, QueueError};
+use secrecy::SecretString;
 use store::{Channels, Outbox, StoreError, Table};
 use uuid::Uuid;
+
+/// What Chatwoot signs a callback with, and over which time.
+const SIGNATURE: &str = "x-chatwoot-signature";
+const TIMESTAMP: &str = "x-chatwoot-timestamp";
+
+/// The largest callback, as of every body that comes in. Chatwoot's own are far smaller: a message has at most 150,000 characters.
+const LIMIT: usize = 4 * 1024 * 1024;
 
 /// The function's settings and clients.
 #[derive(Debug)]
@@ -97,13 +105,15 @@ impl Callback {
     }
 
     async fn receive(&self, request: &Request) -> Result<u16, Trouble> {
+        let body: &[u8] = request.body();
+        if body.len() > LIMIT {
+            return Ok(413);
+        }
         let parameters = request.path_parameters();
         let Some(id) = parameters.first("phone_number_id") else { return Ok(404) };
-        let Some(channel) = self.channels.get(&PhoneNumberId::new(id)).await? else { return Ok(404) };
-        let body: &[u8] = request.body();
-        let Some(authentic) = self.authenticate(request, &channel, parameters.first("secret"), body).await? else {
-            return Ok(401);
-        };
+        let Some(channel) = self.channels.at_the_door(id).await? else { return Ok(404) };
+        let Some(proof) = Proof::of(request, parameters.first("secret")) else { return Ok(401) };
+        let Some(authentic) = self.authenticate(&proof, &channel, body).await? else { return Ok(401) };
         let look = match callback::read(authentic) {
             Err(callback::Unreadable) => return Ok(400),
             Ok(Meaning::Nothing(why)) => {
@@ -134,31 +144,19 @@ impl Callback {
         Ok(200)
     }
 
-    /// A signature must be right where there is one. Without one (Chatwoot before 4.13) the path must carry the secret.
     async fn authenticate<'b>(
         &self,
-        request: &Request,
+        proof: &Proof<'_>,
         channel: &Channel,
-        path_secret: Option<&str>,
         body: &'b [u8],
     ) -> Result<Option<Authentic<'b>>, Trouble> {
-        let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
-        let proof = match (header("x-chatwoot-signature"), header("x-chatwoot-timestamp"), path_secret) {
-            (Some(signature), Some(timestamp), _) => Proof::Signed { timestamp, signature },
-            (None, _, Some(secret)) => Proof::Path { secret },
-            _ => return Ok(None),
-        };
         let now = self.clock.now();
-        let check = |secrets: &ChannelSecrets| {
-            let all = [Some(&secrets.callback_secret), secrets.callback_secret_previous.as_ref()];
-            all.into_iter().flatten().find_map(|secret| proof.check(&CallbackSecret::new(secret.clone()), body, now))
-        };
         let known = self.secrets.get::<ChannelSecrets>(&channel.secret).await?;
-        if let Some(authentic) = check(&known) {
+        if let Some(authentic) = proof.check(&known, body, now) {
             return Ok(Some(authentic));
         }
         let renewed = self.secrets.get_again::<ChannelSecrets>(&channel.secret).await.ok().flatten();
-        Ok(renewed.as_ref().and_then(check))
+        Ok(renewed.and_then(|renewed| proof.check(&renewed, body, now)))
     }
 
     /// A change of a message that is out, or not yet marked failed, is our own mark coming back: no agent can retry it.
@@ -199,11 +197,34 @@ enum Proof<'r> {
     Path { secret: &'r str },
 }
 
-impl Proof<'_> {
-    fn check<'b>(&self, secret: &CallbackSecret, body: &'b [u8], now: domain::Timestamp) -> Option<Authentic<'b>> {
+impl<'r> Proof<'r> {
+    /// A signature must be right where there is one, however it is spelled. Only where there is none at all (Chatwoot before 4.13)
+    /// may the path carry a secret.
+    fn of(request: &'r Request, path_secret: Option<&'r str>) -> Option<Self> {
+        let signs = |name: &str| name.contains("signature") || name.replace('_', "-") == TIMESTAMP;
+        if request.headers().keys().any(|name| signs(name.as_str())) {
+            let (signature, timestamp) = (only(request, SIGNATURE)?, only(request, TIMESTAMP)?);
+            return Some(Self::Signed { timestamp, signature });
+        }
+        path_secret.filter(|secret| !secret.is_empty()).map(|secret| Self::Path { secret })
+    }
+
+    fn check<'b>(&self, secrets: &ChannelSecrets, body: &'b [u8], now: domain::Timestamp) -> Option<Authentic<'b>> {
         match self {
-            Self::Signed { timestamp, signature } => secret.verify(timestamp, signature, body, now),
-            Self::Path { secret: given } => secret.verify_path(given, body),
+            Self::Signed { timestamp, signature } => {
+                let all = [Some(&secrets.callback_secret), secrets.callback_secret_previous.as_ref()];
+                let verify =
+                    |secret: &SecretString| CallbackSecret::new(secret.clone()).verify(timestamp, signature, body, now);
+                all.into_iter().flatten().find_map(verify)
+            }
+            Self::Path { secret } => PathSecret::new(secrets.path_secret()?.clone()).verify(secret, body),
         }
     }
+}
+
+/// The one value of a header.
+fn only<'r>(request: &'r Request, name: &str) -> Option<&'r str> {
+    let mut values = request.headers().get_all(name).iter();
+    let value = values.next()?.to_str().ok()?;
+    values.next().is_none().then_some(value)
 }

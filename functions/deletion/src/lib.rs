@@ -186,8 +186,8 @@ impl Deletion {
 
     fn is_too_old(&self, asked: &SignedRequest) -> bool {
         let now = self.clock.now();
-        let old = |at: domain::Timestamp| now.since(at) > GOOD_FOR || at.since(now) > AHEAD;
-        asked.expires.is_some_and(|end| end <= now) || asked.issued_at.is_some_and(old)
+        let old = now.since(asked.issued_at) > GOOD_FOR || asked.issued_at.since(now) > AHEAD;
+        asked.expires.is_some_and(|end| end <= now) || old
     }
 
     pub(crate) async fn requests(&self) -> Result<ErasureRequests, Trouble> {
@@ -224,6 +224,7 @@ fn keys(secrets: &AppSecrets) -> Vec<AppSecret> {
         .collect()
 }
 
-fn is_code(text: &str) -> bool {
+/// Whether a text may be the code of a request: what is none is not looked up.
+pub(crate) fn is_code(text: &str) -> bool {
     text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use store::{Erasures, Target};
 
-use crate::Deletion;
+use crate::{Deletion, is_code};
 
 /// What the operator wants.
 #[derive(Debug, Deserialize)]
@@ -73,6 +73,9 @@ impl Deletion {
     }
 
     async fn receipt(&self, code: &ConfirmationCode) -> Result<Value, Error> {
+        if !is_code(code.as_str()) {
+            return Err(Refused::NoReceipt.into());
+        }
         let erasures = Erasures::new(self.table.clone());
         let entry = erasures.get(code).await?;
         let receipt = entry.and_then(|entry| Receipt::of(&entry.erasure)).ok_or(Refused::NoReceipt)?;

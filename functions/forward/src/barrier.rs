@@ -145,6 +145,10 @@ impl Forward {
         if !matches!(notice.about, About::UnknownField | About::Unreadable) {
             return Ok(false);
         }
+        // It may name thousands, as a phone app's history does: nobody is looked up where nobody was erased.
+        if !self.clients.tombstones.stand().await? {
+            return Ok(false);
+        }
         let named: Vec<Subject> = mention::mentioned(&notice.raw, &self.clients.key).into_iter().collect();
         // Of an account nobody knows it is cut for the sake of whoever was erased in any.
         let account = match &notice.channel {

@@ -11,7 +11,7 @@ use lambda_http::{Body, Error, Request, RequestExt as _, Response, http::Method}
 use platform::{AppSecrets, ConfigError, Environment, Metric, Metrics, SecretError, Secrets, aws::Aws, warm_up};
 use queue::{DeadLetters, Letter, Queue, QueueError};
 use secrecy::{ExposeSecret as _, SecretString};
-use store::{Channels, Counters, Fate, StoreError, Table, Tombstones};
+use store::{Channels, Counters, Fate, StoreError, TAKEN_UP_TO, Table, Tombstones};
 use subtle::ConstantTimeEq as _;
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -31,6 +31,9 @@ const TOO_LARGE: &str = "too_large_for_the_queue";
 
 /// Why an item of somebody erased is turned away.
 const ERASED: &str = "erased";
+
+/// Why an item is turned away that may be a repeat of what nobody remembers.
+const TOO_OLD: &str = "too_old";
 
 /// The function's settings and clients.
 #[derive(Debug)]
@@ -178,8 +181,14 @@ impl Webhook {
         let mut letters = Vec::with_capacity(tasks.len());
         let mut received: BTreeMap<&str, Vec<&Subject>> = BTreeMap::new();
         let mut too_large = Vec::new();
+        let mut too_old: BTreeMap<&str, Vec<&Subject>> = BTreeMap::new();
+        let now = self.clock.now();
         let receipt = Uuid::new_v4().simple();
         for (at, task) in tasks.iter().enumerate() {
+            if task.at.is_some_and(|at| now.since(at) > TAKEN_UP_TO) {
+                too_old.entry(task.task.channel()).or_default().push(task.task.item());
+                continue;
+            }
             // Each receipt is a letter of its own: a repeat is a claim's to find out, so that it is counted.
             let letter = Letter::new(task.group.as_str(), format!("{receipt}-{at}"), &task.task)?;
             if letter.fits() {
@@ -202,8 +211,15 @@ impl Webhook {
             tracing::error!(bytes = body.len(), "an item is too large for the queue; it is in the dead letters");
             turned_away.push((task, TOO_LARGE));
         }
+        if !too_old.is_empty() {
+            let items: usize = too_old.values().map(Vec::len).sum();
+            tracing::warn!(items, "items that are older than what is remembered of handled ones are refused");
+        }
         // After the queue has everything: what Meta is not told to be stored is not received.
         self.counted(async {
+            for (channel, items) in too_old {
+                self.counters.count_all(channel, &items, Fate::Refused(TOO_OLD)).await?;
+            }
             for (channel, items) in received {
                 self.counters.receive(channel, &items).await?;
             }
@@ -222,10 +238,14 @@ impl Webhook {
         body: &'b [u8],
         key: &SubjectKey,
     ) -> Result<Option<Cow<'b, [u8]>>, StoreError> {
+        let tombstones = Tombstones::new(self.table.clone(), key.clone());
+        if !tombstones.stand().await? {
+            return Ok(Some(body.into()));
+        }
         let text = String::from_utf8_lossy(body);
         let named = mention::mentioned(&text, key);
         // Nor whose number it came to: whoever was erased in any account is meant.
-        let erased = Tombstones::new(self.table.clone(), key.clone()).among(None, &named).await?;
+        let erased = tombstones.among(None, &named).await?;
         if erased.is_empty() {
             return Ok(Some(body.into()));
         }
@@ -241,6 +261,10 @@ impl Webhook {
         task: &InboundTask,
         key: &SubjectKey,
     ) -> Result<Option<String>, StoreError> {
+        let tombstones = Tombstones::new(self.table.clone(), key.clone());
+        if !tombstones.stand().await? {
+            return Ok(Some(letter.body.clone()));
+        }
         let named: BTreeSet<Subject> = match task {
             InboundTask::MessageV1(message) => {
                 let persons = std::iter::once(message.customer.clone()).chain(message.speaker());
@@ -262,7 +286,7 @@ impl Webhook {
         };
         let channel = Channels::new(self.table.clone()).get(&PhoneNumberId::new(task.channel())).await?;
         let account = channel.map(|channel| channel.account);
-        let mut erased = Tombstones::new(self.table.clone(), key.clone()).among(account, &named).await?;
+        let mut erased = tombstones.among(account, &named).await?;
         erased.retain(|_, tombstone| at.is_none_or(|at| at.as_secs() <= tombstone.erased_at.as_secs()));
         if erased.is_empty() {
             return Ok(Some(letter.body.clone()));

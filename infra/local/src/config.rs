@@ -44,6 +44,7 @@ pub(crate) struct Channel {
     pub(crate) inbox_id: i64,
     pub(crate) callback_secret: String,
     pub(crate) callback_secret_previous: Option<String>,
+    pub(crate) callback_path_secret: Option<String>,
     #[serde(default)]
     pub(crate) coexistence: bool,
     #[serde(default = "yes")]
@@ -94,6 +95,15 @@ impl Config {
             ]);
             ensure!(numbers.insert(&channel.phone_number_id), "channel[{at}].phone_number_id: used twice");
             ensure!(inboxes.insert(channel.inbox_id), "channel[{at}].inbox_id: used twice");
+            let signs = [Some(&channel.callback_secret), channel.callback_secret_previous.as_ref()];
+            let path = channel.callback_path_secret.as_ref();
+            ensure!(
+                path.is_none() || !signs.contains(&path),
+                "channel[{at}].callback_path_secret: what signs must not stand in a path"
+            );
+            if let Some(path) = path {
+                required.push((format!("channel[{at}].callback_path_secret"), path));
+            }
         }
         for (key, value) in required {
             ensure!(!value.trim().is_empty(), "{key}: must not be empty");
@@ -121,6 +131,7 @@ impl Channel {
     pub(crate) fn secret(&self) -> Value {
         let mut secret = object(json!({ "access_token": self.access_token, "callback_secret": self.callback_secret }));
         set(&mut secret, "callback_secret_previous", self.callback_secret_previous.as_ref());
+        set(&mut secret, "callback_path_secret", self.callback_path_secret.as_ref());
         secret.into()
     }
 }
@@ -173,6 +184,19 @@ mod tests {
         let demo = include_str!("demo.toml");
         let twice = format!("{demo}{}", demo.split_at(demo.find("[[channel]]").unwrap()).1);
         assert_eq!(refusal(&twice), "channel[1].phone_number_id: used twice");
+    }
+
+    #[test]
+    fn what_signs_is_no_path_secret() {
+        let path = |secret: &str| {
+            include_str!("demo.toml")
+                .replace("[[channel]]", &format!("[[channel]]\ncallback_path_secret = \"{secret}\""))
+        };
+        let refused = "channel[0].callback_path_secret: what signs must not stand in a path";
+        assert_eq!(refusal(&path("demo-callback-secret")), refused);
+        assert_eq!(refusal(&path("")), "channel[0].callback_path_secret: must not be empty");
+        let config = Config::parse(&path("another")).unwrap();
+        assert_eq!(config.channels[0].secret()["callback_path_secret"], "another");
     }
 
     #[test]

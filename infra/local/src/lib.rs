@@ -17,6 +17,7 @@ mod file_clock;
 mod front;
 mod functions;
 mod gateway;
+mod guard;
 mod intrinsics;
 mod options;
 mod poller;

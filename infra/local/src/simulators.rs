@@ -9,8 +9,13 @@ use serde_json::Value;
 use testkit_chatwoot::{Chatwoot, Inbox};
 use testkit_meta::{Meta, Number, Statuses};
 use testkit_wire::MovableClock;
+use url::Url;
 
-use crate::{config::Config, options::Options};
+use crate::{
+    config::{Channel, Config},
+    guard,
+    options::Options,
+};
 
 /// From when on the ids of a Chatwoot that is started again and again are counted, one for each hundredth of a second.
 const IDS_BEGIN: Timestamp = Timestamp::from_secs(1_767_225_600);
@@ -75,6 +80,11 @@ impl Simulators {
         router
     }
 
+    /// Whether both sides are on this machine, simulated or not.
+    pub(crate) fn are_here(&self) -> bool {
+        guard::leads_here(&self.meta_url) && guard::leads_here(&self.chatwoot_url)
+    }
+
     /// Whether both sides are simulated, so that a person can play both.
     pub(crate) fn both(&self) -> bool {
         self.meta.is_some() && self.chatwoot.is_some()
@@ -109,11 +119,22 @@ async fn start_meta(config: &Config, clock: SharedClock, api_url: &str) -> anyho
     Ok(meta)
 }
 
+/// Where Chatwoot posts; a channel with a secret for the path has it there, as an operator of an older Chatwoot would write it.
+fn callback_url(api_url: &str, channel: &Channel) -> String {
+    let door = format!("{api_url}/callbacks/chatwoot/{}", channel.phone_number_id);
+    let with_secret = channel.callback_path_secret.as_ref().and_then(|secret| {
+        let mut url = Url::parse(&door).ok()?;
+        url.path_segments_mut().ok()?.push(secret);
+        Some(url.into())
+    });
+    with_secret.unwrap_or(door)
+}
+
 async fn start_chatwoot(config: &Config, clock: SharedClock, api_url: &str) -> anyhow::Result<Chatwoot> {
     let inboxes = config.channels.iter().map(|channel| Inbox {
         id: channel.inbox_id,
         name: format!("WhatsApp {}", channel.display_phone_number),
-        webhook_url: format!("{api_url}/callbacks/chatwoot/{}", channel.phone_number_id),
+        webhook_url: callback_url(api_url, channel),
         secret: channel.callback_secret.clone(),
         lock_to_single_conversation: true,
     });

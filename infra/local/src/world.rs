@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use axum::serve::ListenerExt as _;
+use axum::{Router, serve::ListenerExt as _};
 use domain::Clock as _;
 use futures_util::future::join_all;
 use tempfile::TempDir;
@@ -75,6 +75,8 @@ struct World {
     simulators: Simulators,
     template: Template,
     api_url: String,
+    /// Where the control routes are, if not beside the API.
+    control_url: Option<String>,
     stop: Stop,
     work: JoinSet<()>,
     _home: Home,
@@ -178,19 +180,20 @@ impl World {
             schedules,
             moving: tokio::sync::Mutex::default(),
         };
-        let router = front::router(&simulators, Arc::new(gateway), Arc::new(control));
-        let listener = listener.tap_io(|stream| {
-            let _ = stream.set_nodelay(true);
-        });
-        let mut until = stopped;
-        work.spawn(async move {
-            let service = router.into_make_service_with_connect_info::<SocketAddr>();
-            let served = axum::serve(listener, service).with_graceful_shutdown(async move { until.wait().await }).await;
-            if let Err(error) = served {
-                tracing::error!(%error, "the API ended");
-            }
-        });
-        Ok(Self { aws, functions, runtime_api, simulators, template, api_url, stop, work, _home: home })
+        let api = front::api(Arc::new(gateway));
+        let control = front::control(&simulators, Arc::new(control));
+        // Whoever bridges real ones opens the API to the world; what moves the clock must not stand there.
+        let control_url = if simulators.are_here() {
+            work.spawn(serve(listener, control.merge(api), stopped));
+            None
+        } else {
+            let beside = TcpListener::bind(any_port).await.context("cannot listen for the control routes")?;
+            let url = format!("http://{}", beside.local_addr()?);
+            work.spawn(serve(beside, control, stopped.clone()));
+            work.spawn(serve(listener, api, stopped));
+            Some(url)
+        };
+        Ok(Self { aws, functions, runtime_api, simulators, template, api_url, control_url, stop, work, _home: home })
     }
 
     /// The lines of the contract, the last of which says that everything is ready.
@@ -202,6 +205,9 @@ impl World {
         writeln!(out, "queues {}", names(self.template.queues.iter().map(|queue| queue.name.as_str()).collect()))?;
         writeln!(out, "meta {}", self.simulators.meta_url)?;
         writeln!(out, "chatwoot {}", self.simulators.chatwoot_url)?;
+        if let Some(control) = &self.control_url {
+            writeln!(out, "control {control}")?;
+        }
         writeln!(out, "ready {}", self.api_url)?;
         out.flush()
     }
@@ -229,6 +235,18 @@ impl World {
 
     async fn work_over(&mut self) {
         while self.work.join_next().await.is_some() {}
+    }
+}
+
+/// Answers on a port until the end.
+async fn serve(listener: TcpListener, router: Router, mut until: Stopped) {
+    let listener = listener.tap_io(|stream| {
+        let _ = stream.set_nodelay(true);
+    });
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let served = axum::serve(listener, service).with_graceful_shutdown(async move { until.wait().await }).await;
+    if let Err(error) = served {
+        tracing::error!(%error, "a port is answered no longer");
     }
 }
 

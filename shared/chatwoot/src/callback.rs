@@ -239,12 +239,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::CallbackSecret;
+    use crate::PathSecret;
 
     const EVENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../events/chatwoot");
 
     fn meaning(body: &[u8]) -> Result<Meaning, Unreadable> {
-        read(CallbackSecret::new("s".into()).verify_path("s", body).unwrap())
+        read(PathSecret::new("s".into()).verify("s", body).unwrap())
     }
 
     #[test]

@@ -23,4 +23,4 @@ pub use contacts::{Contact, ContactChange, NewContact, contact_name};
 pub use conversations::{Party, attribute};
 pub use error::ChatwootError;
 pub use messages::{Attachment, NewMessage};
-pub use signature::{Authentic, CallbackSecret};
+pub use signature::{Authentic, CallbackSecret, PathSecret};

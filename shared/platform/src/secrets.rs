@@ -17,6 +17,9 @@ const FRESH: Duration = Duration::from_secs(300);
 /// A failed check looks again at once, but a flood of forgeries must not become a flood of calls.
 const REFETCH_EVERY: Duration = Duration::from_secs(5);
 
+/// A secret that could not be had is not asked for again before this.
+const FAILED_FOR: Duration = Duration::from_secs(2);
+
 /// How many secrets are worth fetching before they are needed.
 const AT_HAND: usize = 4;
 
@@ -50,6 +53,18 @@ pub struct ChannelSecrets {
     /// Signed them until the last rotation.
     #[serde(default, deserialize_with = "if_any")]
     pub callback_secret_previous: Option<SecretString>,
+    /// Stands in the path of callbacks that are not signed. Without it those are refused.
+    #[serde(default, deserialize_with = "if_any")]
+    pub callback_path_secret: Option<SecretString>,
+}
+
+impl ChannelSecrets {
+    /// What lets a callback without a signature in. What signs must not stand in a path, so it opens nothing there.
+    pub fn path_secret(&self) -> Option<&SecretString> {
+        let signs = [Some(&self.callback_secret), self.callback_secret_previous.as_ref()];
+        let same = |secret: &SecretString, other: &SecretString| secret.expose_secret() == other.expose_secret();
+        self.callback_path_secret.as_ref().filter(|path| !signs.into_iter().flatten().any(|one| same(path, one)))
+    }
 }
 
 /// An empty secret is none: whoever signs with nothing must not get in.
@@ -63,7 +78,7 @@ fn some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretString, D::E
 }
 
 /// A secret that cannot be had.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
     /// There is none of that name.
     #[error("no such secret")]
@@ -84,11 +99,21 @@ pub struct Secrets {
     cache: Mutex<HashMap<String, Cached>>,
 }
 
-#[derive(Clone, Debug)]
+/// What is known of a name. Names come from settings and channels, never from a request, so there are few.
+#[derive(Clone, Debug, Default)]
 struct Cached {
-    text: SecretString,
-    fetched_at: Timestamp,
+    /// The text, and when it was fetched.
+    text: Option<(SecretString, Timestamp)>,
+    /// When a failed check last asked again.
     refetched_at: Option<Timestamp>,
+    /// The last attempt failed: why, and when.
+    failed: Option<(SecretError, Timestamp)>,
+}
+
+impl Cached {
+    fn failed(&self, now: Timestamp) -> Option<SecretError> {
+        self.failed.filter(|(_, at)| now.since(*at) < FAILED_FOR).map(|(error, _)| error)
+    }
 }
 
 impl Secrets {
@@ -101,27 +126,33 @@ impl Secrets {
     pub async fn get<T: DeserializeOwned>(&self, name: &str) -> Result<T, SecretError> {
         let now = self.clock.now();
         let cached = self.cached(name);
-        if let Some(cached) = cached.as_ref().filter(|cached| now.since(cached.fetched_at) < FRESH) {
-            return parse(&cached.text);
+        if let Some((text, fetched_at)) = &cached.text
+            && now.since(*fetched_at) < FRESH
+            && let Ok(read) = parse(text)
+        {
+            return Ok(read);
         }
-        match (self.fetch(name).await, cached) {
-            (Err(SecretError::Unavailable), Some(stale)) => {
+        let fetched = match cached.failed(now) {
+            Some(error) => Err(error),
+            None => self.fetch_and_keep::<T>(name, false).await,
+        };
+        match (fetched, cached.text) {
+            (Err(SecretError::Unavailable), Some((stale, _))) => {
                 tracing::warn!("Secrets Manager did not answer; the secret in hand is used on");
-                parse(&stale.text)
+                parse(&stale)
             }
-            (fetched, _) => parse(&self.keep(name, fetched?, None)),
+            (fetched, _) => fetched,
         }
     }
 
     /// The secret again, after a check with the one in hand failed; nothing if it was looked up just now.
     pub async fn get_again<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, SecretError> {
         let now = self.clock.now();
-        let refetched_at = self.cached(name).and_then(|cached| cached.refetched_at);
-        if refetched_at.is_some_and(|at| now.since(at) < REFETCH_EVERY) {
+        let cached = self.cached(name);
+        if cached.refetched_at.is_some_and(|at| now.since(at) < REFETCH_EVERY) || cached.failed(now).is_some() {
             return Ok(None);
         }
-        let fetched = self.fetch(name).await?;
-        parse(&self.keep(name, fetched, Some(now))).map(Some)
+        self.fetch_and_keep(name, true).await.map(Some)
     }
 
     /// Fetches secrets before anybody needs them, side by side, the first few of them: as many as an ordinary dealer has. What cannot
@@ -129,7 +160,7 @@ impl Secrets {
     pub async fn prepare(&self, names: impl IntoIterator<Item = &str>) {
         let fetches = names.into_iter().take(AT_HAND).map(async |name| {
             if let Ok(text) = self.fetch(name).await {
-                self.keep(name, text, None);
+                self.change(name, |cached| cached.text = Some((text, self.clock.now())));
             }
         });
         join_all(fetches).await;
@@ -145,15 +176,27 @@ impl Secrets {
         answer.secret_string.map(SecretString::from).ok_or(SecretError::Unreadable)
     }
 
-    fn cached(&self, name: &str) -> Option<Cached> {
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    /// Fetches a secret. That it cannot be had, or cannot be read, is remembered for a moment as well.
+    async fn fetch_and_keep<T: DeserializeOwned>(&self, name: &str, again: bool) -> Result<T, SecretError> {
+        if again {
+            // Before the answer is here: others who ask meanwhile do not ask, too.
+            self.change(name, |cached| cached.refetched_at = Some(self.clock.now()));
+        }
+        let fetched = self.fetch(name).await.and_then(|text| Ok((parse::<T>(&text)?, text)));
+        let now = self.clock.now();
+        self.change(name, |cached| match &fetched {
+            Ok((_, text)) => (cached.text, cached.failed) = (Some((text.clone(), now)), None),
+            Err(error) => cached.failed = Some((*error, now)),
+        });
+        fetched.map(|(read, _)| read)
     }
 
-    fn keep(&self, name: &str, text: SecretString, refetched_at: Option<Timestamp>) -> SecretString {
-        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        let refetched_at = refetched_at.or_else(|| cache.get(name).and_then(|cached| cached.refetched_at));
-        cache.insert(name.to_owned(), Cached { text: text.clone(), fetched_at: self.clock.now(), refetched_at });
-        text
+    fn cached(&self, name: &str) -> Cached {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned().unwrap_or_default()
+    }
+
+    fn change(&self, name: &str, change: impl FnOnce(&mut Cached)) {
+        change(self.cache.lock().unwrap_or_else(PoisonError::into_inner).entry(name.to_owned()).or_default());
     }
 }
 
@@ -178,5 +221,21 @@ mod tests {
         assert!(channel("c", "null").unwrap().callback_secret_previous.is_none());
         assert!(channel("c", r#""p""#).unwrap().callback_secret_previous.is_some());
         assert!(channel("", "null").is_err());
+    }
+
+    #[test]
+    fn what_signs_opens_no_path() {
+        let path = |previous: &str, path: &str| {
+            let json = format!(
+                r#"{{"access_token":"a","callback_secret":"c","callback_secret_previous":"{previous}","callback_path_secret":{path}}}"#
+            );
+            let secrets = parse::<ChannelSecrets>(&SecretString::from(json)).unwrap();
+            secrets.path_secret().map(|secret| secret.expose_secret().to_owned())
+        };
+        assert_eq!(path("", "null"), None);
+        assert_eq!(path("", r#""""#), None);
+        assert_eq!(path("", r#""c""#), None);
+        assert_eq!(path("b", r#""b""#), None);
+        assert_eq!(path("b", r#""p""#).as_deref(), Some("p"));
     }
 }

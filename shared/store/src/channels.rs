@@ -24,11 +24,21 @@ pub(crate) const PARTITION: &str = "channel";
 /// How long a channel is used without looking again.
 const FRESH: Duration = Duration::from_secs(60);
 
+/// How long a number that is none of ours is not looked up again for whoever asks at a door.
+const UNKNOWN_FOR: Duration = Duration::from_secs(10);
+
+/// So many of those are remembered; requests choose them, and must not fill the memory.
+const UNKNOWN_MOST: usize = 1024;
+
+/// The longest id. Meta's have up to seventeen digits.
+const LONGEST_ID: usize = 32;
+
 /// Channels by phone number id, remembered for a minute.
 #[derive(Clone, Debug)]
 pub struct Channels {
     table: Table,
     cache: Arc<Mutex<HashMap<PhoneNumberId, Seen>>>,
+    unknown: Arc<Mutex<HashMap<PhoneNumberId, Timestamp>>>,
 }
 
 #[derive(Clone, Debug)]
@@ -40,7 +50,32 @@ struct Seen {
 impl Channels {
     /// Channels of this table.
     pub fn new(table: Table) -> Self {
-        Self { table, cache: Arc::default() }
+        Self { table, cache: Arc::default(), unknown: Arc::default() }
+    }
+
+    /// The channel that an unproven request names. What is no id of Meta's is none, and what was none just now is not looked up
+    /// again: whoever guesses costs no read each time.
+    pub async fn at_the_door(&self, named: &str) -> Result<Option<Arc<Channel>>, StoreError> {
+        if !is_id(named) {
+            return Ok(None);
+        }
+        let (id, now) = (PhoneNumberId::new(named), self.table.now());
+        let is_fresh = |at: &Timestamp| now.since(*at) < UNKNOWN_FOR;
+        if self.unknown.lock().unwrap_or_else(PoisonError::into_inner).get(&id).is_some_and(is_fresh) {
+            return Ok(None);
+        }
+        let found = self.get(&id).await?;
+        if found.is_none() {
+            let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
+            if unknown.len() >= UNKNOWN_MOST {
+                unknown.retain(|_, at| is_fresh(at));
+            }
+            if unknown.len() >= UNKNOWN_MOST {
+                unknown.clear();
+            }
+            unknown.insert(id, now);
+        }
+        Ok(found)
     }
 
     /// The channel of a number, if it is one of ours.
@@ -131,6 +166,11 @@ impl Channels {
     pub async fn put(&self, channel: &Channel) -> Result<(), StoreError> {
         self.table.put(&key(&channel.phone_number_id), channel).await
     }
+}
+
+/// Whether a text looks like an id of Meta's: digits, and not too many.
+fn is_id(text: &str) -> bool {
+    (1..=LONGEST_ID).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn key(id: &PhoneNumberId) -> Key {

@@ -16,8 +16,15 @@ use crate::{
 /// Longer than any function runs.
 const LEASE: Duration = Duration::from_secs(300);
 
-/// Days for which a claim is kept (`claim_days` of the policy): twice Meta's seven, and one for the clocks.
-pub const CLAIMS_KEEP_DAYS: u64 = 15;
+/// Days after which an item is not taken any more: nobody would know whether it was handled. Twice Meta's seven, and one.
+const TAKEN_DAYS: u64 = 15;
+
+/// Days for which a claim is kept (`claim_days` of the policy): as long as its item may be taken, and one for an item whose clock is
+/// ahead of ours.
+pub const CLAIMS_KEEP_DAYS: u64 = TAKEN_DAYS + 1;
+
+/// How old an item may be that is taken. What is older may be a repeat whose claim is gone.
+pub const TAKEN_UP_TO: Duration = Duration::from_secs(TAKEN_DAYS * 86_400);
 
 /// The same as a time.
 const KEPT: Duration = Duration::from_secs(CLAIMS_KEEP_DAYS * 86_400);

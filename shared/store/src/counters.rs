@@ -156,8 +156,15 @@ impl Counters {
 
     /// Counts an item that has no claim: received, and its fate.
     pub async fn count(&self, channel: &str, item: &Subject, fate: Fate) -> Result<(), StoreError> {
-        let columns = [("received".to_owned(), 1), (fate.column(), 1)];
-        self.table.update(self.row(&self.today(channel), item, &columns), ReturnValue::None).await.map(|_| ())
+        self.count_all(channel, &[item], fate).await
+    }
+
+    /// The same for several of one fate, in one write.
+    pub async fn count_all(&self, channel: &str, items: &[&Subject], fate: Fate) -> Result<(), StoreError> {
+        let Some(first) = items.first() else { return Ok(()) };
+        let count = i64::try_from(items.len()).unwrap_or_default();
+        let columns = [("received".to_owned(), count), (fate.column(), count)];
+        self.table.update(self.row(&self.today(channel), first, &columns), ReturnValue::None).await.map(|_| ())
     }
 
     /// Counts a task that repeats a done item. The same `holder` counts once.

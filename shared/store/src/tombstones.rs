@@ -71,6 +71,22 @@ impl Tombstones {
         Self { erasures: Erasures::new(table.clone()), table, key }
     }
 
+    /// Whether there may be any. Where nobody was erased, nothing has to be looked up for what names many.
+    pub async fn stand(&self) -> Result<bool, StoreError> {
+        Ok(self.table.item(&standing()).await?.is_some_and(|item| self.table.is_alive(&item)))
+    }
+
+    /// Before the first of them stands, whoever asks hears of it.
+    async fn will_stand(&self) -> Result<(), StoreError> {
+        let change = Change {
+            key: standing(),
+            update: "SET expires_at = :end".to_owned(),
+            condition: None,
+            values: Item::from([(":end".to_owned(), integer((self.table.now() + KEPT).as_secs()))]),
+        };
+        self.table.update(change, ReturnValue::None).await.map(|_| ())
+    }
+
     /// Buries a hash, or what was buried there before more deeply: the later time counts.
     pub async fn bury(&self, subject: &Subject, tombstone: &Tombstone) -> Result<(), StoreError> {
         let change = Change {
@@ -100,6 +116,7 @@ impl Tombstones {
 
     /// Buries everything that is known of whom a request is about.
     pub async fn bury_all(&self, erasure: &Erasure, target: &Target, sealed: bool) -> Result<(), StoreError> {
+        self.will_stand().await?;
         let (confirmed_at, only) = (erasure.confirmed_at.unwrap_or(erasure.asked_at), target.only);
         for alias in &target.aliases {
             let given_up = target.given_up.get(alias);
@@ -194,6 +211,7 @@ impl Tombstones {
                     if tombstone.sealed {
                         self.erasures.learn(&tombstone.code, &other.subject).await?;
                     }
+                    self.will_stand().await?;
                     self.bury(&other.subject, tombstone).await?;
                 }
             }
@@ -258,6 +276,11 @@ const PREFIX: &str = "tombstone#";
 
 /// The sort key of one for all accounts, and before the account of one for a single one.
 const KIND: &str = "tombstone";
+
+/// What says that there may be tombstones at all; as long-lived as the last of them.
+fn standing() -> Key {
+    Key::new(format!("{PREFIX}any"), "standing")
+}
 
 fn key(subject: &Subject, only: Option<AccountId>) -> Key {
     let kind = only.map_or_else(|| KIND.to_owned(), |account| format!("{KIND}#{account}"));

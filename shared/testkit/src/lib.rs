@@ -5,4 +5,4 @@
 mod stop_after;
 mod world;
 
-pub use world::{ACCOUNT, CALLBACK_SECRET, CHANNEL, COEXISTENCE_CHANNEL, World};
+pub use world::{ACCOUNT, CALLBACK_SECRET, CHANNEL, COEXISTENCE_CHANNEL, PATH_SECRET, World};

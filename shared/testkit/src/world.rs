@@ -37,6 +37,9 @@ pub const ACCOUNT: i64 = 3;
 /// What signs the callbacks of [`CHANNEL`].
 pub const CALLBACK_SECRET: &str = "Zk3rQ9tVwXy7LmN2pBcD4fGh";
 
+/// What stands in the path of callbacks that are not signed.
+pub const PATH_SECRET: &str = "in-the-path-of-an-older-chatwoot";
+
 const CONFIG: &str = include_str!("world.toml");
 const APP_SECRET: &str = "app-secret-of-the-stories";
 const TOKEN: &str = "token-of-the-administrator";

@@ -18,8 +18,8 @@ const ALGORITHM: &str = "HMAC-SHA256";
 pub struct SignedRequest {
     /// The app-scoped id of a Facebook user: the administrator who did the signup, never a customer.
     pub user_id: String,
-    /// When it was asked.
-    pub issued_at: Option<Timestamp>,
+    /// When it was asked. One that does not say so could be shown again for ever.
+    pub issued_at: Timestamp,
     /// When it ends to be good, where it says so.
     pub expires: Option<Timestamp>,
 }
@@ -27,7 +27,7 @@ pub struct SignedRequest {
 /// Why a request is turned away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotSigned {
-    /// It has no two parts in base64url, or no JSON with a user in it.
+    /// It has no two parts in base64url, or no JSON with a user and whole seconds in it.
     #[error("the request cannot be read")]
     Unreadable,
     /// Its signature, or its algorithm, is not Meta's.
@@ -39,9 +39,14 @@ pub enum NotSigned {
 struct Payload {
     algorithm: Option<String>,
     user_id: Option<Id>,
-    issued_at: Option<serde_json::Number>,
-    expires: Option<serde_json::Number>,
+    issued_at: Option<i64>,
+    /// Absent and 0 say that it does not end.
+    #[serde(default)]
+    expires: Option<i64>,
 }
+
+/// The longest id of a user; Meta's have up to seventeen digits.
+const LONGEST_ID: usize = 64;
 
 /// A text everywhere in Meta's documentation; a number in older apps.
 #[derive(Deserialize)]
@@ -67,11 +72,12 @@ impl SignedRequest {
             Id::Text(id) => id,
             Id::Number(id) => id.to_string(),
         };
-        if user_id.is_empty() {
+        if user_id.is_empty() || user_id.len() > LONGEST_ID {
             return Err(NotSigned::Unreadable);
         }
-        let time = |number: Option<serde_json::Number>| number?.as_i64().filter(|at| *at > 0).map(Timestamp::from_secs);
-        Ok(Self { user_id, issued_at: time(payload.issued_at), expires: time(payload.expires) })
+        let issued_at = payload.issued_at.filter(|at| *at > 0).ok_or(NotSigned::Unreadable)?;
+        let expires = payload.expires.filter(|at| *at != 0).map(Timestamp::from_secs);
+        Ok(Self { user_id, issued_at: Timestamp::from_secs(issued_at), expires })
     }
 }
 
@@ -101,12 +107,12 @@ mod tests {
     #[test]
     fn meta_s_own_is_read_under_either_secret() {
         let payload = r#"{"algorithm":"HMAC-SHA256","issued_at":1795190400,"user_id":"218471"}"#;
-        let issued_at = Some(Timestamp::from_secs(1_795_190_400));
+        let issued_at = Timestamp::from_secs(1_795_190_400);
         for secret in ["new", "old"] {
             let expected = SignedRequest { user_id: "218471".into(), issued_at, expires: None };
             assert_eq!(read(&request(secret, payload)), Ok(expected));
         }
-        let number = r#"{"algorithm":"HMAC-SHA256","expires":0,"user_id":218471}"#;
+        let number = r#"{"algorithm":"HMAC-SHA256","expires":0,"issued_at":1795190400,"user_id":218471}"#;
         assert_eq!(read(&request("new", number)).unwrap().user_id, "218471");
     }
 
@@ -128,8 +134,33 @@ mod tests {
         for text in ["", "abc", "ñ.ñ"] {
             assert_eq!(read(text), Err(NotSigned::Unreadable), "{text}");
         }
-        for payload in ["[]", "{", r#"{"algorithm":"HMAC-SHA256"}"#, r#"{"algorithm":"HMAC-SHA256","user_id":""}"#] {
-            assert_eq!(read(&request("new", payload)), Err(NotSigned::Unreadable), "{payload}");
+        let signed = |members: &str| format!(r#"{{"algorithm":"HMAC-SHA256"{members}}}"#);
+        let users = ["", r#","user_id":"""#, r#","user_id":null"#, r#","user_id":1.5"#, r#","user_id":["1"]"#];
+        let users = users.map(|user| signed(&format!(r#","issued_at":1795190400{user}"#)));
+        let long = signed(&format!(r#","issued_at":1795190400,"user_id":"{}""#, "1".repeat(3_000)));
+        for payload in ["[]".to_owned(), "{".to_owned(), long].into_iter().chain(users) {
+            assert_eq!(read(&request("new", &payload)), Err(NotSigned::Unreadable), "{payload}");
         }
+    }
+
+    /// Without one it would be good for ever.
+    #[test]
+    fn a_request_without_whole_seconds_is_turned_away() {
+        let with = |times: &str| {
+            let payload = format!(r#"{{"algorithm":"HMAC-SHA256","user_id":"1"{times}}}"#);
+            read(&request("new", &payload))
+        };
+        for issued_at in
+            ["null", "0", "-5", "1795190400.5", "1795190400.0", "\"1795190400\"", "true", "[]", "{}", "1e99"]
+        {
+            assert_eq!(with(&format!(r#","issued_at":{issued_at}"#)), Err(NotSigned::Unreadable), "{issued_at}");
+        }
+        assert_eq!(with(""), Err(NotSigned::Unreadable));
+        for expires in ["\"0\"", "1795190400.5", "[]", "{}", "false"] {
+            let times = format!(r#","issued_at":1795190400,"expires":{expires}"#);
+            assert_eq!(with(&times), Err(NotSigned::Unreadable), "{expires}");
+        }
+        let over = with(r#","issued_at":1795190400,"expires":-1"#).unwrap();
+        assert_eq!(over.expires, Some(Timestamp::from_secs(-1)), "it is over");
     }
 }

@@ -26,6 +26,9 @@ pub struct Grouped {
     pub group: String,
     /// What to do.
     pub task: InboundTask,
+    /// When it came about, where Meta says so in a way that can be: what is older than the memory of what was handled is not new.
+    /// What the phone app tells of its past has no such time.
+    pub at: Option<Timestamp>,
 }
 
 /// The body is no JSON object with an `object` and entries; a repeat would bring the same bytes.
@@ -35,6 +38,18 @@ pub struct Unreadable;
 
 /// No clock is further ahead than this. A later time, such as one in milliseconds, would make every event after it a stale one.
 const AHEAD: Duration = Duration::from_secs(86_400);
+
+/// Before this there was no WhatsApp: a smaller number is no time.
+const FIRST: Timestamp = Timestamp::from_secs(1_230_768_000);
+
+/// A number beyond this is no seconds, but milliseconds.
+const MILLIS: i64 = 100_000_000_000;
+
+/// The fields under which a phone app tells of its past, which is old by nature.
+const PAST: [&str; 2] = ["history", "smb_app_state_sync"];
+
+/// The longest id of a number, an account or the like that is taken for one.
+const LONGEST_ID: usize = 64;
 
 /// Splits a body into tasks. `received_at` stands in where an item has no time of its own, or one that cannot be.
 pub fn parse(body: Verified<'_>, key: &SubjectKey, received_at: Timestamp) -> Result<Vec<Grouped>, Unreadable> {
@@ -292,7 +307,8 @@ impl Splitter<'_> {
             content,
         };
         let task = InboundTask::MessageV1(Box::new(message));
-        self.tasks.push(Grouped { group: self.group(channel.as_str(), subject.as_str()), task });
+        let at = self.own_time(fields).or(change.entry.at);
+        self.tasks.push(Grouped { group: self.group(channel.as_str(), subject.as_str()), task, at });
     }
 
     fn status(&mut self, change: &Change<'_>, raw: &RawValue) {
@@ -327,18 +343,24 @@ impl Splitter<'_> {
             reference: fields.text("biz_opaque_callback_data"),
             pricing: fields.object("pricing").map(|pricing| read_pricing(&pricing)),
         });
-        self.tasks.push(Grouped { group: self.group(channel.as_str(), subject.as_str()), task });
+        let at = self.own_time(fields).or(change.entry.at);
+        self.tasks.push(Grouped { group: self.group(channel.as_str(), subject.as_str()), task, at });
     }
 
     /// When an item came about.
     fn time(&self, fields: &Fields<'_>) -> Timestamp {
-        fields.number("timestamp").and_then(|secs| self.plausible(secs)).unwrap_or(self.received_at)
+        self.own_time(fields).unwrap_or(self.received_at)
+    }
+
+    /// The same, where the item says so.
+    fn own_time(&self, fields: &Fields<'_>) -> Option<Timestamp> {
+        fields.number("timestamp").and_then(|number| self.plausible(number))
     }
 
     /// A time that can be.
-    fn plausible(&self, secs: i64) -> Option<Timestamp> {
-        let at = Some(secs).filter(|secs| *secs > 0).map(Timestamp::from_secs);
-        at.filter(|at| *at <= self.received_at + AHEAD)
+    fn plausible(&self, number: i64) -> Option<Timestamp> {
+        let at = if number < MILLIS { Timestamp::from_secs(number) } else { Timestamp::from_millis(number) };
+        Some(at).filter(|at| (FIRST..=self.received_at + AHEAD).contains(at))
     }
 
     fn item_notice(&mut self, change: &Change<'_>, about: About, raw: &RawValue) {
@@ -356,7 +378,8 @@ impl Splitter<'_> {
         let waba = (!entry.waba.is_empty()).then(|| WabaId::new(&entry.waba));
         let raw = raw.get().to_owned();
         let notice = Notice { item, channel, field: field.to_owned(), about, raw, waba, at: entry.at };
-        self.tasks.push(Grouped { group, task: InboundTask::NoticeV1(notice) });
+        let at = entry.at.filter(|_| !PAST.contains(&field));
+        self.tasks.push(Grouped { group, task: InboundTask::NoticeV1(notice), at });
     }
 
     /// A group's name, within what SQS takes; an id that is none of Meta's is hashed.
@@ -376,7 +399,10 @@ fn is_end_of_call(content: &Content) -> bool {
 }
 
 fn channel(value: &Fields<'_>) -> Option<PhoneNumberId> {
-    value.object("metadata")?.text("phone_number_id").map(PhoneNumberId::new)
+    let id = value.object("metadata")?.text("phone_number_id")?;
+    // It becomes part of keys, which have an end.
+    let plain = id.len() <= LONGEST_ID && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    plain.then(|| PhoneNumberId::new(id))
 }
 
 fn delivery(status: &Fields<'_>) -> Option<Delivery> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::{Runner, eventually, function_processes};
+use crate::support::{Runner, eventually, exchange, function_processes};
 
 #[test]
 fn it_says_where_everything_is_and_ends_when_told() {
@@ -82,6 +82,67 @@ fn with_real_servers_it_has_no_simulators() {
     assert_eq!(runner.get("/_local/meta/customers").status, 404);
     assert_eq!(runner.get("/_local/chatwoot/conversations").status, 404);
     assert_eq!(runner.get("/").status, 200);
+}
+
+/// Whatever asks like a page of somebody else's, through a name made to lead here, or through a tunnel.
+const FOREIGN: [(&str, &str); 8] = [
+    ("host", "evil.example"),
+    ("host", "localhost.evil.example:80"),
+    ("origin", "http://evil.example"),
+    ("origin", "null"),
+    ("x-forwarded-for", "203.0.113.9"),
+    ("x-real-ip", "203.0.113.9"),
+    ("forwarded", "for=203.0.113.9"),
+    ("via", "1.1 tunnel"),
+];
+
+#[test]
+fn the_control_routes_answer_this_machine_only() {
+    let runner = Runner::start(&[]);
+    let base = runner.said("ready");
+    let moved = r#"{"advance_seconds":0}"#;
+    for path in ["/", "/_local/queues", "/_local/chatwoot/conversations", "/_local/nobody"] {
+        assert!([200, 404].contains(&exchange(base, "GET", path, &[], "").status), "{path}");
+        for header in FOREIGN {
+            assert_eq!(exchange(base, "GET", path, &[header], "").status, 403, "{path} {header:?}");
+        }
+    }
+    for header in FOREIGN {
+        assert_eq!(exchange(base, "POST", "/_local/clock", &[header], moved).status, 403, "{header:?}");
+    }
+    for header in [("origin", base), ("host", "localhost:1"), ("host", "127.9.9.9"), ("host", "[::1]:8080")] {
+        assert_eq!(exchange(base, "POST", "/_local/clock", &[header], moved).status, 200, "{header:?}");
+    }
+    // Meta comes through a tunnel, and by a name.
+    for header in FOREIGN {
+        assert_eq!(exchange(base, "POST", "/webhooks/meta", &[header], "{}").status, 401, "{header:?}");
+    }
+}
+
+#[test]
+fn beside_the_real_ones_the_control_routes_have_a_port_of_their_own() {
+    for (meta, chatwoot) in [
+        ("https://graph.example.com", "http://127.0.0.1:9"),
+        ("http://localhost:9", "http://chatwoot.example.com:9"),
+        ("http://127.0.0.1@graph.example.com", "http://[::1]:9"),
+    ] {
+        let runner = Runner::start(&["--meta-url", meta, "--chatwoot-url", chatwoot]);
+        let names: Vec<&str> = runner.lines.iter().map(|line| line.split(' ').next().unwrap()).collect();
+        assert_eq!(names, ["aws", "table", "queues", "meta", "chatwoot", "control", "ready"]);
+        let (gateway, control) = (runner.said("ready"), runner.said("control"));
+        assert!(control.starts_with("http://127.0.0.1:") && control != gateway);
+        for path in ["/", "/_local/queues", "/_local/nobody"] {
+            assert_eq!(exchange(gateway, "GET", path, &[], "").status, 404, "{path}");
+        }
+        assert_eq!(exchange(gateway, "POST", "/_local/clock", &[], r#"{"advance_seconds":60}"#).status, 404);
+        assert_eq!(exchange(gateway, "POST", "/webhooks/meta", &[], "{}").status, 401);
+        assert_eq!(exchange(control, "GET", "/", &[], "").status, 200);
+        assert_eq!(exchange(control, "GET", "/_local/queues", &[], "").status, 200);
+        assert_eq!(exchange(control, "POST", "/webhooks/meta", &[], "{}").status, 404);
+        for header in FOREIGN {
+            assert_eq!(exchange(control, "GET", "/_local/queues", &[header], "").status, 403, "{header:?}");
+        }
+    }
 }
 
 #[test]

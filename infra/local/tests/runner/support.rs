@@ -138,7 +138,10 @@ pub(crate) fn exchange(base: &str, method: &str, path: &str, headers: &[(&str, &
     let host = base.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(host).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-    let headers = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect::<Vec<_>>().concat();
+    // Whoever leads a name here asks for another host than they are connected to.
+    let host = headers.iter().find_map(|(name, value)| (*name == "host").then_some(*value)).unwrap_or(host);
+    let headers = headers.iter().filter(|(name, _)| *name != "host");
+    let headers = headers.map(|(name, value)| format!("{name}: {value}\r\n")).collect::<Vec<_>>().concat();
     let length = body.len();
     write!(
         stream,

@@ -13,7 +13,7 @@ use axum::{
     http::{HeaderMap, StatusCode},
 };
 use serde_json::json;
-use testkit::{CALLBACK_SECRET, CHANNEL, COEXISTENCE_CHANNEL};
+use testkit::{CALLBACK_SECRET, CHANNEL, COEXISTENCE_CHANNEL, PATH_SECRET};
 use testkit_chatwoot::Duplicate;
 use testkit_wire::{Effect, Fault, Faults, Server};
 
@@ -188,7 +188,7 @@ async fn only_what_is_signed_right_and_fresh_is_taken() {
     assert_eq!(deliver(&shop, CHANNEL, "delivery", &letter).await, 401, "no signature");
     assert_eq!(deliver(&shop, CHANNEL, "signature", &letter).await, 401, "no time");
     assert_eq!(
-        deliver(&shop, &format!("{CHANNEL}/{CALLBACK_SECRET}"), "", &forged).await,
+        deliver(&shop, &format!("{CHANNEL}/{PATH_SECRET}"), "", &forged).await,
         401,
         "a forged signature counts"
     );
@@ -205,7 +205,7 @@ async fn only_what_is_signed_right_and_fresh_is_taken() {
 #[tokio::test]
 async fn what_is_no_callback_is_refused_and_other_inboxes_change_nothing() {
     let shop = Shop::open().await;
-    let path = format!("/callbacks/chatwoot/{CHANNEL}/{CALLBACK_SECRET}");
+    let path = format!("/callbacks/chatwoot/{CHANNEL}/{PATH_SECRET}");
     for body in ["", "{", "[]", "{}", "null"] {
         assert_eq!(post(&shop.world.url(), &path, &[], body.as_bytes()).await, 400, "{body}");
     }
@@ -227,12 +227,120 @@ async fn an_older_chatwoot_does_not_sign_and_shows_the_secret_in_the_path() {
     let shop = Shop::open().await;
     shop.world.chatwoot.callbacks().like_older_versions(true);
     let door = format!("{}/callbacks/chatwoot/{CHANNEL}", shop.world.url());
-    for (url, heard) in [(door.clone(), 0), (format!("{door}/wrong"), 0), (format!("{door}/{CALLBACK_SECRET}"), 3)] {
-        shop.world.chatwoot.set_callback_url(14, &url);
+    // What signs is no path secret: paths stand in logs.
+    let doors =
+        ["", "/wrong", &format!("/{CALLBACK_SECRET}"), &format!("/{PATH_SECRET}")].map(|end| format!("{door}{end}"));
+    for (url, heard) in doors.iter().zip([0, 0, 0, 4]) {
+        shop.world.chatwoot.set_callback_url(14, url);
         shop.says("Buenas").await;
-        // The third callback brings the other two along.
-        assert_eq!(shop.ana.heard().len(), heard);
+        // The last callback brings the others along.
+        assert_eq!(shop.ana.heard().len(), heard, "{url}");
     }
+}
+
+#[tokio::test]
+async fn a_channel_takes_no_unsigned_callback_unless_it_has_a_secret_for_the_path() {
+    let shop = Shop::open().await;
+    let post_to = async |path: &str| post(&shop.world.url(), &format!("/callbacks/chatwoot/{path}"), &[], b"{}").await;
+    for secret in ["secret-of-the-workshop", "", "%20", PATH_SECRET, "null"] {
+        let status = post_to(&format!("{COEXISTENCE_CHANNEL}/{secret}")).await;
+        assert!([401, 404].contains(&status), "{secret}: {status}");
+    }
+    assert_eq!(post_to(&format!("{CHANNEL}/{PATH_SECRET}")).await, 400, "it is in, and cannot be read");
+    // One that is the same as what signs opens nothing.
+    let name = shop.world.stage.channel_secret(CHANNEL).unwrap();
+    let value = json!({ "access_token": "t", "callback_secret": "same", "callback_path_secret": "same" });
+    shop.world.stage.aws.put_secret(&name, &value.to_string());
+    shop.world.pass(10 * MINUTE);
+    assert_eq!(post_to(&format!("{CHANNEL}/same")).await, 401);
+    assert_eq!(post_to(&format!("{CHANNEL}/{PATH_SECRET}")).await, 401);
+}
+
+#[tokio::test]
+async fn the_secret_in_the_path_counts_beside_no_signature_of_any_kind() {
+    let shop = Shop::open().await;
+    let path = format!("/callbacks/chatwoot/{CHANNEL}/{PATH_SECRET}");
+    let signatures: [&[(&str, &str)]; 9] = [
+        &[("X-Chatwoot-Signature", "")],
+        &[("X-CHATWOOT-SIGNATURE", "sha256=00")],
+        &[("x-chatwoot-signature", "sha256=00"), ("x-chatwoot-signature", "sha256=00")],
+        &[("X_Chatwoot_Signature", "sha256=00")],
+        &[("X-Hub-Signature-256", "sha256=00")],
+        &[("X-Signature", "")],
+        &[("Signature-Input", "")],
+        &[("X-Chatwoot-Timestamp", "1795190400")],
+        &[("X-Chatwoot-Signature", "sha256=00"), ("X-Chatwoot-Timestamp", "1795190400")],
+    ];
+    for headers in signatures {
+        assert_eq!(post(&shop.world.url(), &path, headers, b"{}").await, 401, "{headers:?}");
+    }
+    assert_eq!(post(&shop.world.url(), &path, &[], b"{}").await, 400, "it is in, and cannot be read");
+}
+
+#[tokio::test]
+async fn who_guesses_at_the_door_costs_no_read_each_time() {
+    let shop = Shop::open().await;
+    shop.world.stage.aws.calls().record();
+    let knock = async |path: &str, status: u16| {
+        assert_eq!(
+            post(&shop.world.url(), &format!("/callbacks/chatwoot/{path}"), &[], b"{}").await,
+            status,
+            "{path:.40}"
+        );
+        shop.world.stage.aws.calls().take().len()
+    };
+    let digits = "9".repeat(3_000);
+    for odd in [digits.as_str(), &"9".repeat(33), "abc", "12a", "%20", "-1", "+1", "%00", "channel", "١٢٣"] {
+        assert_eq!(knock(odd, 404).await, 0, "{odd:.40}");
+        assert_eq!(knock(&format!("{odd}/{PATH_SECRET}"), 404).await, 0, "{odd:.40}");
+    }
+    assert_eq!(knock("999", 404).await, 1);
+    for _ in 0..5 {
+        assert_eq!(knock("999", 404).await, 0, "it was looked up just now");
+    }
+    shop.world.pass(MINUTE);
+    assert_eq!(knock("999", 404).await, 1, "it may be ours by now");
+    // Whatever stands in the path behind one of ours.
+    assert_eq!(post(&shop.world.url(), &format!("/callbacks/chatwoot/{CHANNEL}/{digits}"), &[], b"{}").await, 401);
+}
+
+#[tokio::test]
+async fn a_secret_that_cannot_be_had_is_not_asked_for_at_each_knock() {
+    let shop = Shop::open().await;
+    let reads = || {
+        let calls = shop.world.stage.aws.calls().take();
+        calls.iter().filter(|call| call.target.contains("GetSecretValue")).count()
+    };
+    let knock = async || post(&shop.world.url(), &format!("/callbacks/chatwoot/{CHANNEL}/guessed"), &[], b"{}").await;
+    let broken = |text: &str| {
+        let name = shop.world.stage.channel_secret(CHANNEL).unwrap();
+        shop.world.stage.aws.put_secret(&name, text);
+        shop.world.pass(10 * MINUTE);
+    };
+    shop.world.stage.aws.calls().record();
+    broken("no JSON");
+    assert_eq!(knock().await, 500);
+    assert_eq!(reads(), 1);
+    for _ in 0..5 {
+        assert_eq!((knock().await, reads()), (500, 0));
+    }
+    // Mended, it is used within seconds.
+    broken(&json!({ "access_token": "t", "callback_secret": "c" }).to_string());
+    assert_eq!((knock().await, reads() <= 2), (401, true));
+    for _ in 0..5 {
+        assert_eq!((knock().await, reads()), (401, 0), "a failed check looks again once in a while only");
+    }
+}
+
+#[tokio::test]
+async fn a_callback_beyond_the_limit_is_refused_before_any_work() {
+    let shop = Shop::open().await;
+    shop.world.stage.aws.calls().record();
+    let beyond = vec![b' '; 4 * 1024 * 1024 + 1];
+    for path in [CHANNEL.to_owned(), format!("{CHANNEL}/{PATH_SECRET}"), "999".to_owned()] {
+        assert_eq!(post(&shop.world.url(), &format!("/callbacks/chatwoot/{path}"), &[], &beyond).await, 413);
+    }
+    assert!(shop.world.stage.aws.calls().take().is_empty());
 }
 
 #[tokio::test]

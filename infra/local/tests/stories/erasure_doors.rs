@@ -308,6 +308,13 @@ async fn what_is_forged_or_expired_or_no_request_is_turned_away_with_an_empty_bo
         (signed(secret, &with("expires", json!(now - 1))), 401),
         (signed(secret, &with("issued_at", json!(now - 40 * 86_400))), 401),
         (signed(secret, &with("user_id", json!(null))), 400),
+        // Without whole seconds it could be shown again for ever.
+        (signed(secret, &with("issued_at", json!(null))), 400),
+        (signed(secret, &with("issued_at", json!(now.to_string()))), 400),
+        (signed(secret, &with("issued_at", json!(1_795_190_400.5))), 400),
+        (signed(secret, &with("issued_at", json!(0))), 400),
+        (signed(secret, &with("issued_at", json!(now * 1_000))), 401),
+        (signed(secret, &json!({ "algorithm": "HMAC-SHA256", "user_id": "1" })), 400),
         ("signed_request=abc".to_owned(), 400),
         ("nothing=1".to_owned(), 400),
         (String::new(), 400),

@@ -31,6 +31,7 @@ mod inbound_kinds;
 mod marks;
 mod media;
 mod numbering;
+mod old;
 mod outbound;
 mod pacing;
 mod profiles;

@@ -235,7 +235,7 @@ async fn a_callback_without_an_account_is_the_channels_and_another_inboxs_is_nob
     let post = async |inbox: i64| {
         let body = serde_json::json!({ "event": "conversation_typing_on", "is_private": false,
             "user": { "id": 1, "type": "user" }, "conversation": { "id": shop.conversation, "inbox_id": inbox } });
-        let secret = testkit::CALLBACK_SECRET;
+        let secret = testkit::PATH_SECRET;
         let path = format!("/callbacks/chatwoot/{CHANNEL}/{secret}");
         let json = [("content-type", "application/json")];
         let status = crate::shop::post(&shop.world.url(), &path, &json, body.to_string().as_bytes()).await;

@@ -146,7 +146,7 @@ const OUTSIDE: [&str; 6] = [
 /// What stays in the table.
 const KEPT: [&str; 2] = [
     "keyed hashes of the person's ids with the time of erasure, for 35 days, so that late repeats do not bring the person back",
-    "keyed hashes of handled items, for 15 days, and counts without persons",
+    "keyed hashes of handled items, for 16 days, and counts without persons",
 ];
 
 impl Place {
