@@ -33,7 +33,8 @@ impl Forward {
         conversation: ConversationId,
     ) -> Result<(), BridgeError> {
         let Content::Text { body, .. } = &message.content else { return Ok(()) };
-        if message.author != Author::Customer || message.customer.group.is_some() {
+        // While Meta's own agent has the chat nothing is said in it; agents read the wish in their note.
+        if message.author != Author::Customer || message.customer.group.is_some() || message.standby {
             return Ok(());
         }
         let Some(wish) = wish(body) else { return Ok(()) };

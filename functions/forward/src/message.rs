@@ -2,12 +2,19 @@
 
 use bridge::BridgeError;
 use chatwoot::{Chatwoot, ChatwootError, NewMessage, render};
-use domain::{Author, Channel, Content, ConversationId, CustomerId, Message, message::Call, words::Line};
+use domain::{Author, Channel, Content, ConversationId, CustomerId, Message, Wamid, message::Call, words::Line};
 use platform::Metric;
 use queue::Record;
 use store::{Fate, Known, Link, MissingFile, Thread};
 
-use crate::{Before, Forward, upkeep::opens_window, writing::Written};
+use crate::{
+    Before, Forward,
+    upkeep::opens_window,
+    writing::{Written, source_id},
+};
+
+/// The fate of news of somebody the business never heard of.
+const NEVER_WROTE: &str = "never_wrote";
 
 impl Forward {
     pub(crate) async fn message(
@@ -36,8 +43,14 @@ impl Forward {
         {
             return Ok(());
         }
-        let (customer, message) = self.who(&channel, message, known).await?;
+        let Some((customer, message)) = self.who(&channel, message, known).await? else {
+            return Ok(self.clients.counters.close(number, &before.held, Fate::Refused(NEVER_WROTE)).await?);
+        };
         let message = message.as_ref();
+        if message.is_about_customer() && !self.is_heard(&customer, &message.channel).await? {
+            // What it tells is noted; there is no chat to tell it in.
+            return Ok(self.clients.counters.close(number, &before.held, Fate::Done).await?);
+        }
         if is_silent(message) {
             self.touch(message, &channel, &customer).await?;
             return Ok(self.clients.counters.close(number, &before.held, Fate::Done).await?);
@@ -46,16 +59,19 @@ impl Forward {
         let revoked = self.is_revoked(message).await?;
         let blanked = revoked.then(|| render::blank(message));
         let shown = blanked.as_ref().unwrap_or(message);
-        let (conversation, written, thread) =
-            self.place_and_write(record, shown, &channel, &customer, &chatwoot, &before).await?;
+        let placed = self.place_and_write(record, shown, &channel, &customer, &chatwoot, &before).await?;
+        let Some((conversation, written, thread)) = placed else {
+            self.note_wish(message, &customer).await?;
+            return Ok(self.clients.counters.close(number, &before.held, Fate::Done).await?);
+        };
         let revoked = self.follow(message, &customer, conversation, written.id).await? || revoked;
         self.keep_up(message, &customer, &thread, &chatwoot, conversation, written.stood_since).await?;
         if !revoked {
             // Seldom more than a look at the text, and large: it must not weigh on every message.
             Box::pin(self.wish(record, message, &channel, &customer, &chatwoot, conversation)).await?;
         }
-        let link = message.id.as_ref().map(|wamid| Link {
-            wamid: wamid.clone(),
+        let link = link_id(message).map(|wamid| Link {
+            wamid,
             customer,
             account: channel.account,
             conversation,
@@ -96,7 +112,11 @@ impl Forward {
         let number = &channel.phone_number_id;
         let said_at =
             written_at.or_else(|| matches!(message.content, Content::Moved { .. }).then_some(message.sent_at));
-        Ok(self.clients.customers.touch(customer, number, &message.customer, written_at, said_at).await?)
+        let thread = self.clients.customers.touch(customer, number, &message.customer, written_at, said_at).await?;
+        if message.standby && message.author == Author::Customer {
+            self.clients.customers.overheard(customer, number, message.sent_at).await?;
+        }
+        Ok(thread)
     }
 
     /// What the bridge sent itself must not come back as an echo.
@@ -123,7 +143,7 @@ impl Forward {
         customer: &CustomerId,
         chatwoot: &Chatwoot,
         before: &Before,
-    ) -> Result<(ConversationId, Written, Thread), BridgeError> {
+    ) -> Result<Option<(ConversationId, Written, Thread)>, BridgeError> {
         let customers = &self.clients.customers;
         let mut thread = self.touch(message, channel, customer).await?;
         if message.referral.is_some() && opens_window(message) {
@@ -131,9 +151,10 @@ impl Forward {
         }
         let mut gone_before = false;
         loop {
-            let conversation = self.conversation(record, chatwoot, channel, customer, &thread, message, before).await?;
+            let place = self.conversation(record, chatwoot, channel, customer, &thread, message, before).await?;
+            let Some(conversation) = place else { return Ok(None) };
             match self.write(record, message, channel, customer, chatwoot, conversation, before).await {
-                Ok(written) => return Ok((conversation, written, thread)),
+                Ok(written) => return Ok(Some((conversation, written, thread))),
                 // An agent deleted the conversation or the contact: a new one is found or made, once.
                 Err(BridgeError::Chatwoot(ChatwootError::Gone)) if !gone_before => {
                     if Box::pin(self.was_deleted(message, channel, customer, &thread, chatwoot)).await? {
@@ -168,6 +189,12 @@ impl Forward {
         }
         Ok(())
     }
+}
+
+/// Under what a message is linked: Meta's id, or for a file of a form our own, so that what is kept of it is found.
+fn link_id(message: &Message) -> Option<Wamid> {
+    let file = message.part_of.is_some().then(|| Wamid::new(source_id(message)));
+    message.id.clone().or(file)
 }
 
 /// A call that rings is nothing to read yet; what becomes of it is.

@@ -25,6 +25,8 @@ impl Forward {
                 );
                 Fate::Refused("unknown_status")
             }
+            About::OtherStatus => Fate::Refused("not_about_a_message"),
+            About::OwnNote => Fate::Refused("note_to_oneself"),
             About::UnknownField => return self.bury(record, channel, Some(&before.held), "unknown_field").await,
             About::Unreadable => return self.bury(record, channel, Some(&before.held), "unreadable_item").await,
         };

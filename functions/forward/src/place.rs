@@ -2,7 +2,9 @@
 
 use bridge::BridgeError;
 use chatwoot::{Chatwoot, ChatwootError, Contact, NewContact, contact_name};
-use domain::{Channel, ContactId, ConversationId, CustomerId, Identity, Message, WaId, subject::Kind, words::Line};
+use domain::{
+    Channel, ContactId, ConversationId, CustomerId, Identity, Message, PhoneNumberId, WaId, subject::Kind, words::Line,
+};
 use queue::Record;
 use serde_json::json;
 use store::{Claim, Thread};
@@ -10,7 +12,7 @@ use store::{Claim, Thread};
 use crate::{Before, Forward, upkeep::begins_conversation};
 
 impl Forward {
-    /// The conversation of a customer on a channel.
+    /// The conversation of a customer on a channel. News of the customer opens none: then there is none where none was found.
     #[expect(clippy::too_many_arguments, reason = "all that a message is written with")]
     pub(crate) async fn conversation(
         &self,
@@ -21,11 +23,11 @@ impl Forward {
         thread: &Thread,
         message: &Message,
         before: &Before,
-    ) -> Result<ConversationId, BridgeError> {
+    ) -> Result<Option<ConversationId>, BridgeError> {
         let mut over = None;
         if let Some(conversation) = thread.conversation {
             if !self.is_over(record, chatwoot, channel, conversation, message, before).await? {
-                return Ok(conversation);
+                return Ok(Some(conversation));
             }
             over = Some(conversation);
         }
@@ -75,16 +77,19 @@ impl Forward {
         customer: &CustomerId,
         message: &Message,
         over: Option<ConversationId>,
-    ) -> Result<ConversationId, BridgeError> {
+    ) -> Result<Option<ConversationId>, BridgeError> {
         // Another task may have found it while this one waited for the claim.
         let thread = self.clients.customers.thread(customer, &channel.phone_number_id).await?;
         if let Some(conversation) = thread.and_then(|thread| thread.conversation).filter(|id| Some(*id) != over) {
-            return Ok(conversation);
+            return Ok(Some(conversation));
         }
         if over.is_none()
             && let Some(conversation) = self.inherited(chatwoot, channel, customer).await?
         {
-            return Ok(conversation);
+            return Ok(Some(conversation));
+        }
+        if message.is_about_customer() {
+            return Ok(None);
         }
         let (contact, made) = self.contact(chatwoot, channel, customer, message).await?;
         let open = over.is_some();
@@ -98,7 +103,21 @@ impl Forward {
             let profile = self.profile_hash(message);
             self.clients.profiles.seen(customer, &channel.phone_number_id, &profile).await?;
         }
-        Ok(conversation)
+        Ok(Some(conversation))
+    }
+
+    /// Whether the customer, or who turned out to be them, was ever heard on a number.
+    pub(crate) async fn is_heard(&self, customer: &CustomerId, number: &PhoneNumberId) -> Result<bool, BridgeError> {
+        let customers = &self.clients.customers;
+        if customers.thread(customer, number).await?.is_some() {
+            return Ok(true);
+        }
+        for joined in customers.joined(customer).await? {
+            if customers.thread(&joined, number).await?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The conversation of somebody who turned out to be this customer.

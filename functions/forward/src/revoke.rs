@@ -52,8 +52,7 @@ impl Forward {
     /// Whether a message, or the one it changes, was taken back before it came.
     pub(crate) async fn is_revoked(&self, message: &Message) -> Result<bool, BridgeError> {
         let own = message.id.as_ref();
-        let original = edited(message);
-        for wamid in own.into_iter().chain(original) {
+        for wamid in own.into_iter().chain(followed(message)) {
             if self.clients.traces.get(wamid).await?.revoked {
                 return Ok(true);
             }
@@ -61,7 +60,7 @@ impl Forward {
         Ok(false)
     }
 
-    /// Lets an edit share the fate of the message it changes. Tells whether that was taken back already.
+    /// Lets an edit share the fate of the message it changes, and a form's file that of the form. Tells whether that was taken back already.
     pub(crate) async fn follow(
         &self,
         message: &Message,
@@ -69,14 +68,15 @@ impl Forward {
         conversation: ConversationId,
         id: MessageId,
     ) -> Result<bool, BridgeError> {
-        let Some(original) = edited(message) else { return Ok(false) };
+        let Some(original) = followed(message) else { return Ok(false) };
         Ok(self.clients.traces.follow(original, customer, conversation, id).await?.revoked)
     }
 }
 
-fn edited(message: &Message) -> Option<&Wamid> {
+/// The message whose fate a message shares.
+fn followed(message: &Message) -> Option<&Wamid> {
     match &message.content {
         Content::Edit { original, .. } => Some(original),
-        _ => None,
+        _ => message.part_of.as_ref(),
     }
 }

@@ -32,9 +32,7 @@ impl Forward {
         conversation: ConversationId,
         stood_since: Option<Timestamp>,
     ) -> Result<(), BridgeError> {
-        if let Some(marketing) = wish(&message.content) {
-            self.clients.profiles.wish(customer, marketing, message.sent_at).await?;
-        }
+        self.note_wish(message, customer).await?;
         let profile = self.new_profile(message, customer, thread).await?;
         let renews = message.customer.group.is_none() && tells_a_number(message);
         if profile.is_none() && message.referral.is_none() && !renews {
@@ -57,6 +55,14 @@ impl Forward {
         }
         if let Some(profile) = profile {
             self.clients.profiles.seen(customer, &message.channel, &profile).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the customer wants marketing, if the message says so.
+    pub(crate) async fn note_wish(&self, message: &Message, customer: &CustomerId) -> Result<(), BridgeError> {
+        if let Some(marketing) = wish(&message.content) {
+            self.clients.profiles.wish(customer, marketing, message.sent_at).await?;
         }
         Ok(())
     }
@@ -183,7 +189,7 @@ fn is_stopgap(message: &Message, name: &str) -> bool {
     let same_phone = message.customer.phone.as_ref().is_some_and(|phone| digits(phone.as_str()) == digits(name));
     let nameless = [Locale::Es, Locale::En].iter().any(|locale| Line::Nameless.say(*locale) == name);
     let username = message.username.as_deref() == Some(name.trim_start_matches('@'));
-    name.trim().is_empty() || (is_phone && same_phone) || nameless || username
+    !name.chars().any(domain::name::shows) || (is_phone && same_phone) || nameless || username
 }
 
 /// A conversation's attributes with the advert's; those of an older advert go.
@@ -223,6 +229,7 @@ pub(crate) fn mark(referral: &Referral) -> Value {
         ("image_url", &referral.picture),
         ("video_url", &referral.video),
         ("ctwa_clid", &referral.click),
+        ("welcome_message", &referral.welcome),
     ];
     members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), json!(value.as_ref()?)))).collect()
 }
@@ -231,8 +238,13 @@ pub(crate) fn mark(referral: &Referral) -> Value {
 /// messages, or about the customer, does not.
 pub(crate) fn opens_window(message: &Message) -> bool {
     message.author == Author::Customer
+        && !message.standby
         && match &message.content {
-            Content::Preference { .. } | Content::Moved { .. } | Content::Revoke { .. } | Content::Edit { .. } => false,
+            Content::Preference { .. }
+            | Content::Moved { .. }
+            | Content::Handover { .. }
+            | Content::Revoke { .. }
+            | Content::Edit { .. } => false,
             Content::Call { event, .. } => event.starts_with("connect") || event.starts_with("permission"),
             _ => true,
         }

@@ -9,26 +9,31 @@ use store::{Entry, Known};
 use crate::Forward;
 
 impl Forward {
-    /// The customer, and the message as it reads with what is known of them now.
+    /// The customer, and the message as it reads with what is known of them now. News of somebody unknown makes nobody a customer;
+    /// only that a number or an id changed is remembered, as hashes: Meta may tell it before an older message.
     pub(crate) async fn who<'m>(
         &self,
         channel: &Channel,
         message: &'m Message,
         known: Option<Known>,
-    ) -> Result<(CustomerId, Cow<'m, Message>), BridgeError> {
+    ) -> Result<Option<(CustomerId, Cow<'m, Message>)>, BridgeError> {
         let customers = &self.clients.customers;
         let (account, at) = (channel.account, message.sent_at);
         match &message.content {
             Content::Moved { before, now, .. } if !now.is_empty() => {
                 let customer = customers.moved(account, before, now, at).await?;
-                Ok((customer, Cow::Owned(Message { customer: renewed(before, now), ..message.clone() })))
+                Ok(Some((customer, Cow::Owned(Message { customer: renewed(before, now), ..message.clone() }))))
+            }
+            _ if message.is_about_customer() => {
+                let customer = customers.find(account, &message.customer).await?;
+                Ok(customer.map(|customer| (customer, Cow::Borrowed(message))))
             }
             _ => {
                 let customer = match known {
                     Some(known) if known.is_of(account) => customers.identify_known(known, at).await?,
                     _ => customers.identify(account, &message.customer, at).await?,
                 };
-                Ok((customer, Cow::Borrowed(message)))
+                Ok(Some((customer, Cow::Borrowed(message))))
             }
         }
     }

@@ -9,7 +9,7 @@ use chatwoot::{
     render::{self, Rendered},
 };
 use domain::{
-    Author, Channel, ConversationId, CustomerId, Message, MessageId, Timestamp, Wamid, message::Media, vcard,
+    Author, Channel, Content, ConversationId, CustomerId, Message, MessageId, Timestamp, Wamid, message::Media, vcard,
     words::Line,
 };
 use queue::Record;
@@ -93,7 +93,8 @@ impl Forward {
         let new = |content| NewMessage {
             content,
             incoming: message.author == Author::Customer && !rendered.note,
-            private: rendered.note,
+            private: rendered.note && !rendered.line,
+            line: rendered.line,
             source_id: Some(&source),
             attributes: attributes(message, &rendered, quoted),
             ..NewMessage::default()
@@ -131,7 +132,8 @@ impl Forward {
 
     /// Whether a file that is missing may still come: Meta has it, and the message has an id under which it could be kept.
     fn may_come(&self, message: &Message) -> bool {
-        message.id.is_some() && is_at_meta(message.sent_at, self.clients.clock.now())
+        let has_id = message.id.is_some() || message.part_of.is_some();
+        has_id && is_at_meta(message.sent_at, self.clients.clock.now())
     }
 
     /// A message without a file of the customer's; its cards may be one of ours.
@@ -152,7 +154,14 @@ impl Forward {
                 made => return Ok(made?),
             }
         }
-        Ok(chatwoot.create_message(conversation, new(content)).await?)
+        match chatwoot.create_message(conversation, new(content)).await {
+            // A Chatwoot that takes no lines of the system takes notes.
+            Err(ChatwootError::Refused(_)) if rendered.line => {
+                let note = NewMessage { line: false, private: true, ..new(content) };
+                Ok(chatwoot.create_message(conversation, note).await?)
+            }
+            made => Ok(made?),
+        }
     }
 
     /// The message in a conversation, if an earlier attempt wrote it there.
@@ -238,7 +247,8 @@ impl Forward {
         MissingFile {
             number: message.channel.clone(),
             item: message.item.clone(),
-            wamid: link.wamid.clone(),
+            // A form's file goes when the form is taken back.
+            wamid: message.part_of.clone().unwrap_or_else(|| link.wamid.clone()),
             customer: link.customer.clone(),
             account: link.account,
             conversation: link.conversation,
@@ -265,7 +275,7 @@ fn last_word(line: Line) -> Line {
 }
 
 /// Under which id Chatwoot keeps it: Meta's, or our own for what Meta gives none.
-fn source_id(message: &Message) -> String {
+pub(crate) fn source_id(message: &Message) -> String {
     message.id.as_ref().map_or_else(|| format!("lmotos:{}", message.item), |id| id.as_str().to_owned())
 }
 
@@ -281,7 +291,22 @@ fn attributes(message: &Message, rendered: &Rendered<'_>, quoted: Option<Message
     if message.author == Author::Business && !rendered.note {
         attributes.insert("external_echo".to_owned(), json!(true));
     }
+    if message.standby {
+        attributes.insert("standby".to_owned(), json!(true));
+    }
+    attributes.extend(ids(&message.content));
     attributes.into()
+}
+
+/// What the business's systems know a choice, a form, a cart by; no agent reads it in the words.
+fn ids(content: &Content) -> Option<(String, serde_json::Value)> {
+    let (name, id) = match content {
+        Content::Choice { id, .. } => ("choice_id", id),
+        Content::Form { id, .. } => ("flow_token", id),
+        Content::Order { catalog, .. } => ("catalog_id", catalog),
+        _ => return None,
+    };
+    id.as_ref().map(|id| (name.to_owned(), json!(id)))
 }
 
 fn card_file(rendered: &Rendered<'_>) -> Attachment {

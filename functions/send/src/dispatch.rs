@@ -298,7 +298,7 @@ impl Send {
             Class::Transient { after } => Called::NotNow { after },
             Class::Uncertain => Called::Uncertain,
             Class::Permanent | Class::Poison => {
-                Called::Never(Trouble::Refused { code: error.0.code().unwrap_or(NO_CODE) })
+                Called::Never(Trouble::Refused { code: error.0.code().unwrap_or(NO_CODE), clue: error.0.clue() })
             }
         }
     }
@@ -385,6 +385,7 @@ fn refusal(with: &With<'_>, part: &Part, hold: Option<Hold>, outgoing: &Outgoing
     };
     if outgoing.nature != Nature::Template && !thread.window.is_open(now) {
         return Some(match thread.window.start() {
+            None if thread.overheard_at.is_some() => Trouble::Standby,
             None => Trouble::NeverWrote,
             // It was in time; the number was not.
             Some(_) if hold.is_some() && thread.window.is_open(asked_at) => Trouble::ChannelDown,

@@ -85,7 +85,11 @@ impl Due {
             answer.is_some_and(|answer| heard.message < answer) || resolved_at.is_some_and(|at| heard.at <= at)
         };
         let listed = rows.iter().rev().filter_map(|row| heard(&row.message));
-        let last = listed.chain(with.conversation.heard.clone()).find(seen);
+        let mut all = listed.chain(with.conversation.heard.clone()).peekable();
+        if all.peek().is_some_and(|newest| newest.standby) {
+            return;
+        }
+        let last = all.filter(|heard| !heard.standby).find(seen);
         let Some(last) = last.filter(|last| with.conversation.ticked < Some(last.message)) else { return };
         let tick = Tick {
             channel: with.channel.clone(),
@@ -100,9 +104,13 @@ impl Due {
     }
 }
 
-/// What the customer said with a message, if Meta has an id of it.
+/// What the customer said with a message, if Meta has an id of it. While Meta's own agent has the chat the bridge only listens: no
+/// tick and no typing, also of what was said before.
 pub(crate) fn heard(message: &Listed) -> Option<Heard> {
-    Some(Heard { message: message.id, wamid: message.heard()?, at: message.created_at()? })
+    let overheard = message.overheard();
+    let standby = overheard.is_some();
+    let wamid = message.heard().or(overheard)?;
+    Some(Heard { message: message.id, wamid, at: message.created_at()?, standby })
 }
 
 impl Send {
@@ -161,7 +169,9 @@ impl Send {
         }
         let last = listed.iter().rev().find_map(heard).or(conversation.heard.clone());
         // Where nothing may be written any more, nothing is about to come.
-        let Some(last) = last.filter(|last| now.since(last.at) < window::OPEN_FOR) else { return Ok(()) };
+        let Some(last) = last.filter(|last| now.since(last.at) < window::OPEN_FOR && !last.standby) else {
+            return Ok(());
+        };
         self.mark_read(&channel, &conversation, last.message, &last.wamid, true).await;
         Ok(())
     }

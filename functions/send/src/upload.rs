@@ -58,8 +58,8 @@ impl NotUploaded {
     pub(crate) fn trouble(&self) -> Trouble {
         match self {
             Self::Never(trouble) => *trouble,
-            Self::WrongType { code } => Trouble::Refused { code: *code },
-            Self::Unauthorized => Trouble::Refused { code: 190 },
+            Self::WrongType { code } => Trouble::refused(*code),
+            Self::Unauthorized => Trouble::refused(190),
             Self::Missing | Self::Unwell | Self::NotNow { .. } => Trouble::FileUnreadable,
         }
     }
@@ -219,7 +219,7 @@ async fn post(
         Err(error) if error.class() == Class::Permanent => Err(match error.code() {
             // Of an upload, "invalid parameter" means the file itself; the agent is told what to do about that.
             None | Some(100 | 131_053) => NotUploaded::WrongType { code: 131_053 },
-            Some(code) => NotUploaded::Never(Trouble::Refused { code }),
+            Some(code) => NotUploaded::Never(Trouble::Refused { code, clue: error.clue() }),
         }),
         Err(error) => {
             tracing::warn!(%error, "a file could not be uploaded; it is tried again");

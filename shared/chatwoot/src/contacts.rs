@@ -1,6 +1,6 @@
 //! Contacts (§3.2).
 
-use domain::{ContactId, CustomerId, InboxId};
+use domain::{ContactId, CustomerId, InboxId, name};
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -154,7 +154,7 @@ impl Chatwoot {
     }
 }
 
-/// A text that fits into a contact's name.
+/// A text that fits into a contact's name; empty if it shows nothing.
 pub fn contact_name(text: &str) -> String {
-    text::clean(text, NAME_LIMIT)
+    name::clean(text).map(|name| text::clean(&name, NAME_LIMIT)).unwrap_or_default()
 }

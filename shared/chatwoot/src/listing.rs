@@ -67,6 +67,8 @@ struct Attributes {
     automation_rule_id: serde_json::Value,
     #[serde(default, deserialize_with = "lenient")]
     lmotos_command: Option<MessageId>,
+    #[serde(default, deserialize_with = "lenient")]
+    standby: serde_json::Value,
 }
 
 /// A file of a message.
@@ -180,6 +182,12 @@ impl Listed {
     pub fn heard(&self) -> Option<Wamid> {
         let wamid = self.source_id.as_deref().filter(|id| id.starts_with("wamid."))?;
         (self.kind() == Kind::Incoming && !self.private).then(|| Wamid::new(wamid))
+    }
+
+    /// Meta's id of what was said while Meta's own agent had the chat.
+    pub fn overheard(&self) -> Option<Wamid> {
+        let wamid = self.source_id.as_deref().filter(|id| id.starts_with("wamid."))?;
+        (self.private && is_set(&self.content_attributes.standby)).then(|| Wamid::new(wamid))
     }
 
     /// Whether the bridge wrote it at the command of this note.

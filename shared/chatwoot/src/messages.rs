@@ -21,6 +21,8 @@ pub struct NewMessage<'a> {
     pub incoming: bool,
     /// Whether it is a note among agents.
     pub private: bool,
+    /// Whether it is a grey line of the system: no note, and not what the list of conversations shows.
+    pub line: bool,
     /// Our id of it, by which it is found again.
     pub source_id: Option<&'a str>,
     /// Quote and the like.
@@ -57,7 +59,11 @@ impl Chatwoot {
         struct Made {
             id: MessageId,
         }
-        let kind = if message.incoming { "incoming" } else { "outgoing" };
+        let kind = match message.incoming {
+            _ if message.line => "activity",
+            true => "incoming",
+            false => "outgoing",
+        };
         let request = self.request(Method::POST, &["conversations", &conversation.to_string(), "messages"]);
         let request = match message.attachment {
             None => {

@@ -25,6 +25,8 @@ pub struct Rendered<'m> {
     /// Whether it is for the agents only: something about the customer, not by the customer. It must not look as if the
     /// customer had written: Chatwoot would open the reply window of its own.
     pub note: bool,
+    /// Whether it is a line of the system, which hides nobody's words in the list of conversations.
+    pub line: bool,
 }
 
 /// Puts a message into words.
@@ -32,12 +34,11 @@ pub fn render(message: &Message, locale: Locale) -> Rendered<'_> {
     let mut rendered = kinds::content(message, &message.content, locale);
     rendered.quote = rendered.quote.or(message.reply_to.as_ref());
     let mut text = std::mem::take(&mut rendered.text);
-    if rendered.file.is_none() && text.chars().all(is_invisible) {
+    if rendered.file.is_none() && text.chars().all(domain::name::is_invisible) {
         text = Inbound::Blank.say(locale);
     }
     if let Some(product) = &message.product {
-        let (id, catalog) = (plain(&product.id), product.catalog.as_deref().map(plain));
-        text = join(&Inbound::Product { id: &id, catalog: catalog.as_deref() }.say(locale), &text);
+        text = join(&Inbound::Product(&plain(&product.id)).say(locale), &text);
     }
     if message.forwarded {
         text = join(&Inbound::Forwarded { often: message.forwarded_often }.say(locale), &text);
@@ -47,6 +48,10 @@ pub fn render(message: &Message, locale: Locale) -> Rendered<'_> {
     }
     if message.customer.group.is_some() && !rendered.note {
         text = spoken(message, &text);
+    }
+    if message.standby && !rendered.note {
+        text = join(&Inbound::Standby(message.author).say(locale), &text);
+        rendered.note = true;
     }
     if message.author == Author::Business || rendered.note {
         text = without_liquid(&text);
@@ -94,18 +99,6 @@ fn spoken(message: &Message, text: &str) -> String {
         }
         text => format!("{speaker}: {text}"),
     }
-}
-
-/// Spaces, and what has no form of its own: Chatwoot would show an empty message.
-fn is_invisible(c: char) -> bool {
-    c.is_whitespace()
-        || c.is_control()
-        || matches!(
-            c,
-            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180e}'
-                | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
-                | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{e0000}'..='\u{e0fff}'
-        )
 }
 
 /// Words in which nothing is a mark, within a line.

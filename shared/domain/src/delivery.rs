@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Identity, PhoneNumberId, Pricing, Subject, Timestamp, Wamid};
+use crate::{Clue, Identity, PhoneNumberId, Pricing, Subject, Timestamp, Wamid};
 
 /// How far a message came. The order of the variants is the order of the facts: a later one replaces an earlier one,
 /// never the other way round, so that statuses may come in any order, twice, or too early.
@@ -19,6 +19,9 @@ pub enum Delivery {
     Failed {
         /// Meta's error code; [`crate::NO_CODE`] if it gave none.
         code: i64,
+        /// What else it told of it.
+        #[serde(default, skip_serializing_if = "Clue::is_empty")]
+        clue: Clue,
     },
     /// It is on the customer's phone: two ticks.
     Delivered,
@@ -29,6 +32,11 @@ pub enum Delivery {
 }
 
 impl Delivery {
+    /// Meta gave up with this code, and told nothing else.
+    pub fn failed(code: i64) -> Self {
+        Self::Failed { code, clue: Clue::default() }
+    }
+
     /// The further of the two.
     #[must_use]
     pub fn merge(self, other: Self) -> Self {
@@ -69,7 +77,7 @@ mod tests {
         prop_oneof![
             Just(Delivery::Accepted),
             Just(Delivery::Sent),
-            (0..3i64).prop_map(|code| Delivery::Failed { code: 131_047 + code }),
+            (0..3i64).prop_map(|code| Delivery::failed(131_047 + code)),
             Just(Delivery::Delivered),
             Just(Delivery::Read),
             Just(Delivery::Played),
@@ -97,7 +105,7 @@ mod tests {
 
     #[test]
     fn what_was_delivered_did_not_fail() {
-        let failed = Delivery::Failed { code: 131_026 };
+        let failed = Delivery::failed(131_026);
         assert_eq!(Delivery::Sent.merge(failed), failed);
         assert_eq!(failed.merge(Delivery::Delivered), Delivery::Delivered);
         assert_eq!(Delivery::Read.merge(failed), Delivery::Read);

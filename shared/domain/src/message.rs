@@ -54,11 +54,22 @@ pub struct Message {
     /// In a group: the phone of who spoke.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub speaker: Option<WaId>,
+    /// The message this is a file of, where one brings several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part_of: Option<Wamid>,
+    /// Whether Meta's own agent has the chat: the bridge looks on and does nothing in it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub standby: bool,
     /// What it says.
     pub content: Content,
 }
 
 impl Message {
+    /// Whether it is no message but news of the person. That alone makes nobody a customer, and opens no conversation.
+    pub fn is_about_customer(&self) -> bool {
+        matches!(self.content, Content::Moved { .. } | Content::Preference { .. } | Content::Handover { .. })
+    }
+
     /// In a group: who spoke there, as a person of their own.
     pub fn speaker(&self) -> Option<Identity> {
         self.customer.group.as_ref()?;
@@ -87,6 +98,8 @@ pub struct Referral {
     pub video: Option<String>,
     /// The click, by which Meta counts what came of it.
     pub click: Option<String>,
+    /// What it greeted the customer with.
+    pub welcome: Option<String>,
 }
 
 /// A product of a catalog.
@@ -134,8 +147,14 @@ pub enum Content {
     },
     /// A filled form.
     Form {
-        /// Name and value of each field, in order.
-        fields: Vec<(String, String)>,
+        /// What it is called, where it says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        title: Option<String>,
+        /// What WhatsApp shows of it in the chat.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        body: Option<String>,
+        /// Name and answer of each field, in order.
+        fields: Vec<(String, Answer)>,
         /// The token the business gave the form.
         #[serde(default)]
         id: Option<String>,
@@ -180,6 +199,11 @@ pub enum Content {
         #[serde(default, skip_serializing_if = "Identity::is_empty")]
         now: Box<Identity>,
     },
+    /// Meta's own agent and the business passed the chat between them.
+    Handover {
+        /// Whether the business has it now; absent where Meta does not say.
+        to_business: Option<bool>,
+    },
     /// A call.
     Call {
         /// `connect`, `terminate` or a state of the call, in Meta's word.
@@ -205,6 +229,27 @@ pub enum Content {
         /// What the customer typed, where that can be told all the same.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         words: Option<String>,
+    },
+}
+
+/// What somebody answered in a field of a form.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// Words or a number.
+    Text(String),
+    /// Yes or no.
+    Flag(bool),
+    /// Several of them.
+    List(Vec<Answer>),
+    /// Answers within an answer.
+    Group(Vec<(String, Answer)>),
+    /// A photo or a document.
+    File {
+        /// Its name.
+        name: Option<String>,
+        /// Whether it comes as a message of its own; Meta gives some forms' files to the form's server alone.
+        comes: bool,
     },
 }
 

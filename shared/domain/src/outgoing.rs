@@ -279,7 +279,7 @@ mod tests {
 
     #[test]
     fn the_failure_of_a_call_that_is_being_repeated_changes_nothing() {
-        let failed = Delivery::Failed { code: 131_026 };
+        let failed = Delivery::failed(131_026);
         let waiting = Part::Waiting { attempt: 1, since: NOW, awaited: Awaited::Meta };
         assert_eq!(waiting.reported(Some(1), &Wamid::new("old"), failed), waiting);
         let sending = Part::Sending { attempt: 2, since: None };
@@ -292,8 +292,8 @@ mod tests {
 
     #[test]
     fn what_reached_the_customer_did_whatever_failed_after_it() {
-        let failed = accepted("new", Delivery::Failed { code: 131_026 });
+        let failed = accepted("new", Delivery::failed(131_026));
         assert_eq!(failed.reported(Some(1), &Wamid::new("old"), Delivery::Delivered).mark(), Mark::Delivered);
-        assert_eq!(failed.reported(Some(1), &Wamid::new("old"), Delivery::Failed { code: 1 }), failed);
+        assert_eq!(failed.reported(Some(1), &Wamid::new("old"), Delivery::failed(1)), failed);
     }
 }

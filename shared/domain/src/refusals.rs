@@ -1,7 +1,11 @@
 //! Meta's error codes in words (whatsapp-cloud-api.md §4.6): what happened, and what the agent should do next. Codes that call
 //! for the same step share a sentence; the test below holds the whole table.
 
+mod clue;
+
 use crate::Locale;
+
+pub use clue::{Clue, Parameter};
 
 /// What a code amounts to for whoever has to do something about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -12,6 +16,8 @@ enum Refusal {
     MetaUnwell,
     /// The bridge sent something wrong.
     OurFault,
+    /// The bridge left something out.
+    Incomplete,
     /// The number or the object behind it is not there.
     NotThere,
     /// Too much at once.
@@ -68,7 +74,8 @@ impl Refusal {
         match code {
             0 | 3 | 10 | 190 | 200..=299 | 131_005 => Self::Disconnected,
             1 | 2 | 131_000 | 131_016 | 131_057 | 133_004 | 2_494_100 => Self::MetaUnwell,
-            100 | 131_008 | 131_009 => Self::OurFault,
+            100 | 131_009 => Self::OurFault,
+            131_008 => Self::Incomplete,
             33 => Self::NotThere,
             4 | 80_007 | 130_429 | 131_056 => Self::TooFast,
             368 => Self::Blocked,
@@ -118,6 +125,58 @@ impl Refusal {
         }
     }
 
+    /// The same where Meta names the parameter or what an address answered.
+    fn exact(self, clue: Clue, locale: Locale) -> Option<String> {
+        if let (Self::File | Self::InboundFile, Some(status)) = (self, clue.http) {
+            return Some(match locale {
+                Locale::Es => format!(
+                    "WhatsApp no pudo descargar el archivo: su dirección respondió {status}; comprueba que el enlace se abra sin contraseña, o adjunta el archivo mismo."
+                ),
+                Locale::En => format!(
+                    "WhatsApp could not download the file: its address answered {status}; make sure that the link opens without a password, or attach the file itself."
+                ),
+            });
+        }
+        let parameter = clue.parameter?;
+        let name = parameter.as_str();
+        let what = |locale| match (parameter.words(), locale) {
+            (Some((es, _)), Locale::Es) => format!("{es} ({name})"),
+            (Some((_, en)), Locale::En) => format!("{en} ({name})"),
+            (None, Locale::Es) => format!("el campo «{name}»"),
+            (None, Locale::En) => format!("the field «{name}»"),
+        };
+        let what = what(locale);
+        Some(match (self, locale) {
+            (Self::OurFault, Locale::Es) => {
+                format!("WhatsApp no aceptó {what}; corrígelo y envíalo otra vez. Avisa al operador si se repite.")
+            }
+            (Self::OurFault, Locale::En) => {
+                format!(
+                    "WhatsApp did not take {what}; correct it and send it again. Tell the operator if it happens again."
+                )
+            }
+            (Self::Incomplete, Locale::Es) => {
+                format!("falta {what}; complétalo y envíalo otra vez. Avisa al operador si se repite.")
+            }
+            (Self::Incomplete, Locale::En) => {
+                format!("{what} is missing; fill it in and send it again. Tell the operator if it happens again.")
+            }
+            (Self::TemplateParameters, Locale::Es) => format!(
+                "los datos de la plantilla no encajan: {what}; revísalo (sin saltos de línea) y envíala otra vez."
+            ),
+            (Self::TemplateParameters, Locale::En) => {
+                format!("the template's values do not fit: {what}; check it (no line breaks) and send it again.")
+            }
+            (Self::TemplateTooLong, Locale::Es) => {
+                format!("el texto de la plantilla queda demasiado largo en {what}; acórtalo y envíala otra vez.")
+            }
+            (Self::TemplateTooLong, Locale::En) => {
+                format!("the filled-in template is too long in {what}; make it shorter and send it again.")
+            }
+            _ => return None,
+        })
+    }
+
     /// What happened, and the next step, in Spanish and in English.
     fn words(self) -> (&'static str, &'static str) {
         match self {
@@ -132,6 +191,10 @@ impl Refusal {
             Self::OurFault => (
                 "WhatsApp no entendió el mensaje del puente; prueba a escribirlo de otra forma y avisa al operador.",
                 "WhatsApp did not understand the bridge's message; try to write it another way and tell the operator.",
+            ),
+            Self::Incomplete => (
+                "a WhatsApp le faltó un dato del mensaje; prueba a escribirlo de otra forma y avisa al operador.",
+                "WhatsApp lacked a part of the message; try to write it another way and tell the operator.",
             ),
             Self::NotThere => (
                 "WhatsApp no reconoce el número del negocio o el archivo; avisa al operador.",
@@ -325,8 +388,14 @@ impl Refusal {
 pub const NO_CODE: i64 = -1;
 
 /// Why a message is not with the customer, and what to do; a code nobody knows is shown, for the operator.
-pub(crate) fn say(code: i64, locale: Locale) -> String {
+pub(crate) fn say(code: i64, clue: Clue, locale: Locale) -> String {
     let refusal = Refusal::of(code);
+    if let Some(exact) = refusal.exact(clue, locale) {
+        return match locale {
+            Locale::Es => format!("No entregado: {exact}"),
+            Locale::En => format!("Not delivered: {exact}"),
+        };
+    }
     let (es, en) = refusal.words();
     match (refusal, locale) {
         (Refusal::Unknown, Locale::Es) if code == NO_CODE => {
@@ -348,97 +417,4 @@ pub(crate) fn say(code: i64, locale: Locale) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
-
-    use super::*;
-
-    /// The table, line by line; codes of one line, or of lines that call for the same step, share a sentence.
-    const TABLE: &[(&[i64], Refusal)] = &[
-        (&[0, 3, 10, 190, 200, 210, 299, 131_005], Refusal::Disconnected),
-        (&[1, 2, 131_000, 131_016, 131_057, 133_004, 2_494_100], Refusal::MetaUnwell),
-        (&[100, 131_008, 131_009], Refusal::OurFault),
-        (&[33], Refusal::NotThere),
-        (&[4, 80_007, 130_429, 131_056], Refusal::TooFast),
-        (&[368], Refusal::Blocked),
-        (&[613, 138_013, 131_044, 138_000, 138_018], Refusal::Calls),
-        (&[130_472], Refusal::MarketingExperiment),
-        (&[130_497], Refusal::Country),
-        (&[131_020, 131_041, 131_059, 131_201, 131_215], Refusal::Group),
-        (&[131_021], Refusal::OwnNumber),
-        (&[131_026], Refusal::Undeliverable),
-        (&[131_030], Refusal::NotAllowed),
-        (&[131_031], Refusal::Locked),
-        (&[131_037], Refusal::DisplayName),
-        (&[131_042], Refusal::Payment),
-        (&[131_045, 133_010], Refusal::Unregistered),
-        (&[131_047], Refusal::Window),
-        (&[131_048], Refusal::Spam),
-        (&[131_049], Refusal::Marketing),
-        (&[131_050], Refusal::Stopped),
-        (&[131_051], Refusal::Kind),
-        (&[131_052], Refusal::InboundFile),
-        (&[131_053], Refusal::File),
-        (&[131_055], Refusal::Method),
-        (&[131_060], Refusal::InboundUnavailable),
-        (&[131_062], Refusal::PhoneNeeded),
-        (&[131_063], Refusal::MarketingOff),
-        (&[131_064], Refusal::Classification),
-        (&[132_000, 132_008, 132_012, 132_018, 135_000], Refusal::TemplateParameters),
-        (&[132_001], Refusal::TemplateMissing),
-        (&[132_005], Refusal::TemplateTooLong),
-        (&[132_007], Refusal::TemplatePolicy),
-        (&[132_015, 132_016], Refusal::TemplatePaused),
-        (&[132_068, 132_069, 139_000, 139_004], Refusal::Flow),
-        (&[133_000], Refusal::Deregistration),
-        (&[133_005], Refusal::Pin),
-        (&[133_006], Refusal::Verify),
-        (&[133_008, 133_009], Refusal::PinTooOften),
-        (&[133_015], Refusal::RecentlyDeleted),
-        (&[133_016], Refusal::RegisterLimit),
-        (&[134_011], Refusal::PaymentTerms),
-        (&[137_000], Refusal::IdentityChanged),
-        (&[139_100, 139_103], Refusal::BlockList),
-        (&[147_001, 147_005], Refusal::Username),
-        (&[2_388_001, 2_388_999], Refusal::Management),
-        (&[2_593_107, 2_593_108], Refusal::Sync),
-        (&[2_593_109], Refusal::HistoryDeclined),
-    ];
-
-    #[test]
-    fn every_code_of_the_table_has_its_own_or_a_shared_sentence() {
-        let mut by_sentence = BTreeMap::<String, BTreeSet<Refusal>>::new();
-        for (codes, refusal) in TABLE {
-            for code in *codes {
-                assert_eq!(Refusal::of(*code), *refusal, "{code}");
-                for locale in [Locale::Es, Locale::En] {
-                    by_sentence.entry(say(*code, locale)).or_default().insert(*refusal);
-                }
-            }
-        }
-        assert_eq!(by_sentence.len(), 2 * TABLE.len());
-        assert!(by_sentence.values().all(|refusals| refusals.len() == 1), "{by_sentence:?}");
-    }
-
-    #[test]
-    fn every_sentence_says_what_happened_and_what_to_do_next() {
-        // What happened, then the step: after a semicolon, or in a sentence of its own.
-        for (codes, _) in TABLE {
-            for locale in [Locale::Es, Locale::En] {
-                let said = say(codes[0], locale);
-                let (_, words) = said.split_once(": ").unwrap();
-                let steps: Vec<&str> = words.split(['.', ';']).filter(|part| !part.trim().is_empty()).collect();
-                assert!(steps.len() >= 2, "{said}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_code_nobody_knows_is_shown() {
-        assert!(!say(NO_CODE, Locale::Es).contains("código"));
-        for code in [-2, 7, 131_998, 999_999] {
-            assert!(say(code, Locale::Es).contains(&format!("código {code}")));
-            assert!(say(code, Locale::En).contains(&format!("code {code}")));
-        }
-    }
-}
+mod tests;

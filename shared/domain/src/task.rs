@@ -156,6 +156,10 @@ pub enum About {
     Ignored,
     /// A status with a word we do not know: it tells nothing about a message.
     UnknownStatus,
+    /// A status of a payment or of something else that is no message.
+    OtherStatus,
+    /// What the business wrote to its own number, or was said of it.
+    OwnNote,
     /// A field we do not know, or do not handle: kept in the dead letters.
     UnknownField,
     /// An item whose shape tells nothing: no person, no message.
@@ -275,7 +279,7 @@ mod tests {
     fn what_an_older_version_queued_is_still_read() {
         let contents = [
             r#"{"kind":"choice","title":"Sí","id":null}"#,
-            r#"{"kind":"form","fields":[["a","b"]]}"#,
+            r#"{"kind":"form","fields":[["a",{"text":"b"}]]}"#,
             r#"{"kind":"order","text":null,"lines":[]}"#,
             r#"{"kind":"moved","what":"user_changed_number"}"#,
             r#"{"kind":"call","event":"terminate COMPLETED"}"#,

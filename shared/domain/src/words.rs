@@ -1,17 +1,20 @@
 //! Every sentence a person reads, in one place, in the locale of `infra/policy.toml`.
 
 mod hold;
+mod money;
 mod template;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{message::MediaKind, refusals, template::Fault};
+use crate::{Clue, message::MediaKind, refusals, template::Fault};
 
 pub mod asked;
 pub mod deletion;
 pub mod inbound;
 pub mod outbound;
 pub mod report;
+
+pub use money::money;
 
 /// The language of the agents.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +64,8 @@ pub enum Trouble {
     WindowClosedFree,
     /// The customer never wrote, so there is no window.
     NeverWrote,
+    /// The customer wrote to Meta's own agent only, who has the chat.
+    Standby,
     /// We saw the message more than an hour after it was written.
     SeenTooLate,
     /// Nobody knows whether it was sent.
@@ -69,6 +74,9 @@ pub enum Trouble {
     Refused {
         /// Meta's error code.
         code: i64,
+        /// What else it told of it.
+        #[serde(default, skip_serializing_if = "Clue::is_empty")]
+        clue: Clue,
     },
     /// Meta was out of reach for too long.
     Unreachable,
@@ -99,6 +107,11 @@ pub enum Trouble {
 }
 
 impl Trouble {
+    /// Meta refused it with this code, and told nothing else.
+    pub fn refused(code: i64) -> Self {
+        Self::Refused { code, clue: Clue::default() }
+    }
+
     /// What happened and what to do, for the agent.
     pub fn say(self, locale: Locale) -> String {
         let (es, en) = match self {
@@ -113,6 +126,10 @@ impl Trouble {
             Self::NeverWrote => (
                 "No entregado: esta persona aún no ha escrito por WhatsApp; usa una plantilla para empezar.",
                 "Not delivered: this person has not written on WhatsApp yet; start with a template.",
+            ),
+            Self::Standby => (
+                "No entregado: este chat lo atiende el agente de Meta y el cliente aún no ha escrito al equipo; espera a que les pase el chat, o usa una plantilla para tomarlo.",
+                "Not delivered: Meta's agent has this chat and the customer has not written to the team yet; wait until it passes the chat on, or take it with a template.",
             ),
             Self::SeenTooLate => (
                 "No entregado: el mensaje llegó al puente con más de una hora de retraso; si aún vale, pulsa Reintentar.",
@@ -163,7 +180,7 @@ impl Trouble {
                 "Not delivered: this person asked that their data be erased; they can only be answered once they write again.",
             ),
             Self::Template { fault } => return fault.say(locale).to_owned(),
-            Self::Refused { code } => return refusals::say(code, locale),
+            Self::Refused { code, clue } => return refusals::say(code, clue, locale),
         };
         pick(locale, es, en).to_owned()
     }
@@ -316,6 +333,15 @@ impl Line {
     }
 }
 
+/// The answer to a question of a form.
+pub fn yes_or_no(yes: bool, locale: Locale) -> &'static str {
+    match (yes, locale) {
+        (true, Locale::Es) => "sí",
+        (true, Locale::En) => "yes",
+        (false, _) => "no",
+    }
+}
+
 impl MediaKind {
     /// What to call a file of this kind.
     pub fn say(self, locale: Locale) -> &'static str {
@@ -345,10 +371,10 @@ mod tests {
     #[test]
     fn the_agent_reads_what_to_do_next() {
         assert_eq!(
-            Trouble::Refused { code: 131_047 }.say(Locale::Es),
+            Trouble::refused(131_047).say(Locale::Es),
             "No entregado: pasaron más de 24 h desde su último mensaje; usa una plantilla."
         );
-        assert!(Trouble::Refused { code: 999_999 }.say(Locale::Es).contains("999999"));
+        assert!(Trouble::refused(999_999).say(Locale::Es).contains("999999"));
         assert_eq!(
             Trouble::Unreachable.say_partly(Locale::En, 2, 3),
             "2 of 3 parts went out. Not delivered: WhatsApp was not available in time; press Retry."

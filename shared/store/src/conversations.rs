@@ -60,6 +60,9 @@ pub struct Heard {
     pub wamid: Wamid,
     /// When it was written.
     pub at: Timestamp,
+    /// Whether Meta's own agent had the chat: then it is not ours to tick.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub standby: bool,
 }
 
 /// What a complete look found.

@@ -35,6 +35,9 @@ pub struct Thread {
     /// When they were answered after that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub advert_answered_at: Option<Timestamp>,
+    /// When they were last heard while Meta's own agent had the chat.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overheard_at: Option<Timestamp>,
     /// When anything last happened.
     pub active_at: Timestamp,
     /// The contact in Chatwoot.
@@ -188,6 +191,22 @@ impl Customers {
         self.table.update(change, ReturnValue::None).await.map(|_| ())
     }
 
+    /// The customer was heard while Meta's own agent had the chat.
+    pub async fn overheard(
+        &self,
+        customer: &CustomerId,
+        channel: &PhoneNumberId,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let change = Change {
+            key: thread_key(customer, channel),
+            update: "SET overheard_at = :at".to_owned(),
+            condition: Some("attribute_exists(pk)".to_owned()),
+            values: Item::from([(":at".to_owned(), integer(at.min(self.table.now()).as_millis()))]),
+        };
+        self.table.update(change, ReturnValue::None).await.map(|_| ())
+    }
+
     /// The business answered a customer whom an advert had brought.
     pub async fn advert_answered(&self, customer: &CustomerId, channel: &PhoneNumberId) -> Result<(), StoreError> {
         let change = Change {
@@ -293,6 +312,7 @@ impl Customers {
                     window: Window::default(),
                     advert_at: None,
                     advert_answered_at: None,
+                    overheard_at: None,
                     contact: None,
                     conversation: None,
                     ..known

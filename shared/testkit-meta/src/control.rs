@@ -23,6 +23,7 @@ impl Meta {
             .route("/customers", get(customers).post(meet))
             .route("/customers/{wa_id}/chat", get(chat))
             .route("/customers/{wa_id}/text", post(text))
+            .route("/customers/{wa_id}/message", post(message))
             .route("/customers/{wa_id}/file", post(file).layer(DefaultBodyLimit::disable()))
             .route("/customers/{wa_id}/tap", post(tap))
             .route("/customers/{wa_id}/read", post(read))
@@ -33,6 +34,7 @@ impl Meta {
             .route("/faults", get(faults).post(add_fault).delete(clear_faults))
             .route("/network", post(network))
             .route("/redeliver", post(redeliver))
+            .route("/webhook", post(webhook))
             .route("/settings", post(set))
             .with_state(self.clone())
     }
@@ -108,6 +110,12 @@ async fn text(Shared(meta): Shared<Meta>, Path(id): Path<String>, Json(body): Js
         Some(wamid) => customer.replies_to(wamid, &body.text).await,
         None => customer.writes(&body.text).await,
     })
+}
+
+/// A message of any type, as Meta writes it: `type` and the object named like it.
+async fn message(Shared(meta): Shared<Meta>, Path(id): Path<String>, Json(message): Json<Value>) -> Response {
+    let Some(customer) = meta.known(&id) else { return stranger() };
+    sent(customer.sends(message).await)
 }
 
 /// What is tapped under which message.
@@ -270,6 +278,14 @@ async fn set(Shared(meta): Shared<Meta>, Json(switches): Json<Switches>) -> Stat
 
 async fn redeliver(Shared(meta): Shared<Meta>) -> Response {
     told(meta.redeliver().await)
+}
+
+/// Any body, signed and posted once; answers what the webhook answered.
+async fn webhook(Shared(meta): Shared<Meta>, body: Bytes) -> Response {
+    match meta.post(&body).await {
+        Ok(status) => Json(json!({"status": status})).into_response(),
+        Err(error) => refusal(StatusCode::BAD_GATEWAY, &format!("{error:#}")),
+    }
 }
 
 /// The message exists either way; where the webhook was refused, 502 says so and `redeliver` makes it good.

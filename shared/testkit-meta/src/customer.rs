@@ -1,6 +1,8 @@
 //! Somebody who writes to the business, reads, and looks at the phone.
 
+mod forms;
 mod preferences;
+mod standby;
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,6 +10,8 @@ use anyhow::Context as _;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use serde_json::{Value, json};
+
+pub use forms::Upload;
 
 use crate::{
     Bubble, bubble,

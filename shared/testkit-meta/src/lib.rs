@@ -27,7 +27,7 @@ mod wire;
 mod world;
 
 pub use bubble::{Bubble, Tappable};
-pub use customer::Customer;
+pub use customer::{Customer, Upload};
 pub use meta::Meta;
 pub use postman::{Attempt, Delivery};
 pub use settings::{Number, Rules, Settings, Statuses};

@@ -1,6 +1,6 @@
 //! Address cards (§2.2): every member optional, in each card.
 
-use domain::message::Card;
+use domain::{message::Card, name, vcard};
 use serde_json::{Value, json};
 
 use crate::fields::Fields;
@@ -13,7 +13,8 @@ const VCARD_LIMIT: usize = 100_000;
 pub(crate) fn read(message: &Fields<'_>) -> Vec<Card> {
     let requested = is_request(message);
     let mut left = VCARD_LIMIT;
-    let mut cards: Vec<Card> = message.objects("contacts").iter().map(|fields| card(fields, requested)).collect();
+    let mut cards: Vec<Card> =
+        message.objects("contacts").iter().flat_map(|fields| with_vcard(card(fields, requested))).collect();
     for card in &mut cards {
         let size = card.vcard.as_ref().map_or(0, String::len);
         if size > left {
@@ -51,6 +52,33 @@ pub(crate) fn compose(card: &Card) -> Value {
     object
 }
 
+/// What a card does not say itself its vCard may; one that says nothing is all the cards in it.
+fn with_vcard(card: Card) -> Vec<Card> {
+    let Some(own) = card.vcard.as_deref().filter(|own| own.len() <= VCARD_LIMIT) else { return vec![card] };
+    let mut inside = vcard::parse(own);
+    for one in &mut inside {
+        one.name = one.name.take().and_then(|name| name::clean(&name));
+    }
+    let says_nothing = Card { vcard: None, requested: false, ..card.clone() } == Card::default();
+    if says_nothing && inside.len() > 1 {
+        return inside.into_iter().map(|one| Card { requested: card.requested, ..one }).collect();
+    }
+    let Some(inside) = inside.into_iter().next() else { return vec![card] };
+    let list = |own: Vec<String>, other| if own.is_empty() { other } else { own };
+    vec![Card {
+        name: card.name.or(inside.name),
+        phones: list(card.phones, inside.phones),
+        emails: list(card.emails, inside.emails),
+        company: card.company.or(inside.company),
+        title: card.title.or(inside.title),
+        addresses: list(card.addresses, inside.addresses),
+        urls: list(card.urls, inside.urls),
+        birthday: card.birthday.or(inside.birthday),
+        vcard: card.vcard,
+        requested: card.requested,
+    }]
+}
+
 fn is_date(text: &str) -> bool {
     text.len() == 10
         && text.bytes().enumerate().all(|(at, b)| if matches!(at, 4 | 7) { b == b'-' } else { b.is_ascii_digit() })
@@ -63,10 +91,9 @@ fn is_request(fields: &Fields<'_>) -> bool {
 
 fn card(card: &Fields<'_>, requested: bool) -> Card {
     let name = card.object("name").and_then(|name| {
-        name.text("formatted_name").or_else(|| {
-            let parts = ["prefix", "first_name", "middle_name", "last_name", "suffix"].map(|part| name.text(part));
-            joined(parts, " ")
-        })
+        let seen = |part: &str| name.text(part).and_then(|text| name::clean(&text));
+        seen("formatted_name")
+            .or_else(|| joined(["prefix", "first_name", "middle_name", "last_name", "suffix"].map(seen), " "))
     });
     let org = card.object("org");
     let org = |name| org.as_ref().and_then(|org: &Fields<'_>| org.text(name));
@@ -130,6 +157,24 @@ mod tests {
         assert_eq!(cards(&again), std::slice::from_ref(card));
         let odd = Card { birthday: Some("31/01".into()), name: None, phones: vec!["1".into()], ..card.clone() };
         assert_eq!((compose(&odd).get("birthday"), &compose(&odd)["name"]["formatted_name"]), (None, &json!("Motos")));
+    }
+
+    #[test]
+    fn a_card_that_is_only_a_vcard_is_read() {
+        let vcard = |text: &str| serde_json::json!({ "contacts": [{ "vcard": text }] }).to_string();
+        let read =
+            cards(&vcard("BEGIN:VCARD\nVERSION:3.0\nN:Gil;Eva;;;\nFN:Eva Gil\nTEL;waid=52155:+52 1 55\nEND:VCARD"));
+        assert_eq!((read[0].name.as_deref(), &read[0].phones[..]), (Some("Eva Gil"), &["+52 1 55".to_owned()][..]));
+        assert!(read[0].vcard.is_some());
+        let two = "BEGIN:VCARD\nFN:Eva\nEND:VCARD\nBEGIN:VCARD\nFN:Ana\nEND:VCARD";
+        let names: Vec<_> = cards(&vcard(two)).into_iter().filter_map(|card| card.name).collect();
+        assert_eq!(names, ["Eva", "Ana"]);
+        // What the card says itself stays, and what shows nothing says nothing.
+        let both = r#"{"contacts":[{"name":{"formatted_name":"\u3164"},"phones":[{"phone":"1"}],
+            "vcard":"BEGIN:VCARD\nFN:Eva\nTEL:2\nEND:VCARD"}]}"#;
+        let read = cards(both);
+        assert_eq!((read[0].name.as_deref(), &read[0].phones[..]), (Some("Eva"), &["1".to_owned()][..]));
+        assert_eq!(cards(&vcard("hola"))[0].name, None);
     }
 
     #[test]

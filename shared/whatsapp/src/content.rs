@@ -10,7 +10,7 @@ use domain::{
 use crate::{
     cards,
     fields::{self, Fields},
-    moved,
+    form, moved,
 };
 
 /// Reads what `message` says (§2.2).
@@ -145,6 +145,7 @@ pub(crate) fn referral(message: &Fields<'_>) -> Option<Referral> {
         picture: referral.text("image_url").or_else(|| referral.text("thumbnail_url")),
         video: referral.text("video_url"),
         click: referral.text("ctwa_clid"),
+        welcome: referral.text("welcome_message").or_else(|| referral.object("welcome_message")?.text("text")),
     };
     (read != Referral::default()).then_some(read)
 }
@@ -164,33 +165,13 @@ fn interactive(object: &Fields<'_>) -> Option<Content> {
             let description = reply.text("description");
             Some(Content::Choice { title: reply.text("title").or_else(|| id.clone())?, id, description })
         }
-        "nfm_reply" => Some(form(&object.object("nfm_reply")?)),
+        "nfm_reply" => Some(form::read(&object.object("nfm_reply")?)),
         "call_permission_reply" => {
             let answer = object.object(&kind)?.text("response").unwrap_or_default();
             Some(Content::Call { event: format!("permission {answer}"), seconds: None })
         }
         _ => None,
     }
-}
-
-/// A form's answers are a JSON string inside JSON; among them stands the token the business gave the form.
-fn form(reply: &Fields<'_>) -> Content {
-    let Some(json) = reply.text("response_json") else { return Content::Form { fields: Vec::new(), id: None } };
-    let Ok(answers) = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&json) else {
-        return Content::Form { fields: vec![(String::new(), json)], id: None };
-    };
-    let text = |value: serde_json::Value| match value {
-        serde_json::Value::String(text) => text,
-        other => other.to_string(),
-    };
-    let (mut fields, mut id) = (Vec::new(), None);
-    for (name, value) in answers {
-        match name.as_str() {
-            "flow_token" => id = Some(text(value)).filter(|id| !id.is_empty()),
-            _ => fields.push((name, text(value))),
-        }
-    }
-    Content::Form { fields, id }
 }
 
 fn order(object: &Fields<'_>) -> Content {

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use domain::{Class, Classify};
+use domain::{Class, Classify, Clue};
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::usage;
 
@@ -33,6 +34,8 @@ pub enum GraphError {
         transient: bool,
         /// When calls may be made again, where Meta said so.
         regained: Option<Duration>,
+        /// What else Meta tells of it, for the agent's eyes.
+        clue: Clue,
     },
     /// The file's bytes are not those the webhook named, or stopped coming.
     #[error("the file arrived damaged")]
@@ -44,6 +47,9 @@ pub enum GraphError {
 
 /// Too many messages to one person (§4.4).
 pub const PAIR_LIMIT: i64 = 131_056;
+
+/// An object that is not there, or not visible to the token.
+const NOT_THERE: i64 = 33;
 
 /// Codes for which Meta advises to try again (§4.6).
 const RETRIED: [i64; 10] = [2, 4, 80_007, 130_429, 131_000, 131_016, PAIR_LIMIT, 131_057, 133_004, 133_015];
@@ -67,6 +73,14 @@ impl GraphError {
         match self {
             Self::Refused { code, .. } => Some(*code),
             _ => None,
+        }
+    }
+
+    /// What Meta told beside the code.
+    pub fn clue(&self) -> Clue {
+        match self {
+            Self::Refused { clue, .. } => *clue,
+            _ => Clue::default(),
         }
     }
 
@@ -102,14 +116,30 @@ impl GraphError {
             code: i64,
             #[serde(default)]
             is_transient: Option<bool>,
+            #[serde(default)]
+            error_subcode: Value,
+            #[serde(default)]
+            error_data: Value,
+            #[serde(default)]
+            message: Value,
         }
         match serde_json::from_slice::<Envelope>(body) {
             Ok(Envelope { error }) => {
-                Self::Refused { code: error.code, status, transient: error.is_transient.unwrap_or_default(), regained }
+                // "Not there" is a kind of "invalid parameter" (§4.6), and another thing to do.
+                let not_there = error.code == 100 && error.error_subcode == NOT_THERE;
+                let code = if not_there { NOT_THERE } else { error.code };
+                let clue = clue(&[&error.error_data["details"], &error.error_data, &error.message]);
+                Self::Refused { code, status, transient: error.is_transient.unwrap_or_default(), regained, clue }
             }
             Err(_) => Self::NoAnswer { status: Some(status), source: None },
         }
     }
+}
+
+/// The first of Meta's texts that tells something.
+fn clue(texts: &[&Value]) -> Clue {
+    let clues = texts.iter().filter_map(|text| text.as_str()).map(Clue::read);
+    clues.into_iter().find(|clue| !clue.is_empty()).unwrap_or_default()
 }
 
 /// Meta writes codes as numbers; a text that is one is read as well.
@@ -132,7 +162,7 @@ impl Classify for GraphError {
         match self {
             Self::Unreachable(_) | Self::NoAnswer { .. } => Class::LATER,
             Self::Checksum | Self::Missing(_) => Class::Permanent,
-            Self::Refused { code, status, transient, regained } => {
+            Self::Refused { code, status, transient, regained, .. } => {
                 // A token that is refused is an outage until the operator mends it: no file is given up for it.
                 let passes = self.is_unauthorized()
                     || *transient
@@ -191,6 +221,20 @@ mod tests {
         for (status, body, class) in cases {
             assert_eq!(refused(status, body).class(), class, "{body}");
         }
+    }
+
+    #[test]
+    fn meta_names_the_parameter_in_several_places() {
+        for body in [
+            r#"{"error":{"code":131009,"message":"(#131009) Parameter value is not valid","error_data":{"details":"text.body"}}}"#,
+            r#"{"error":{"code":100,"error_data":"Param text['body'] must be a string"}}"#,
+            r#"{"error":{"code":"100","message":"(#100) Invalid parameter: text.body","error_data":7,"error_subcode":null}}"#,
+        ] {
+            let clue = refused(400, body).0.clue();
+            assert_eq!(clue.parameter.as_ref().map(domain::Parameter::as_str), Some("text.body"), "{body}");
+        }
+        let gone = r#"{"error":{"code":100,"error_subcode":33,"message":"Object with ID '1' does not exist"}}"#;
+        assert_eq!(refused(400, gone).0.code(), Some(33));
     }
 
     #[test]

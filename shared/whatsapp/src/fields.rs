@@ -19,6 +19,14 @@ impl<'a> Fields<'a> {
         serde_json::from_str(raw.get()).ok().map(Self)
     }
 
+    /// With the members of `other` that are missing here.
+    pub(crate) fn or(mut self, other: Self) -> Self {
+        for (name, raw) in other.0 {
+            self.0.entry(name).or_insert(raw);
+        }
+        self
+    }
+
     pub(crate) fn raw(&self, name: &str) -> Option<&'a RawValue> {
         self.0.get(name).copied().filter(|raw| raw.get() != "null")
     }

@@ -9,6 +9,7 @@ mod content;
 mod erasing;
 mod error;
 mod fields;
+mod form;
 pub mod graph;
 pub mod interactive;
 pub mod media;

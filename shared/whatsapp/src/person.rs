@@ -1,6 +1,6 @@
 //! Whom an item is about: what it says itself, completed from `contacts[]` (§3.3).
 
-use domain::{GroupId, Identity, UserId, WaId};
+use domain::{GroupId, Identity, UserId, WaId, name};
 
 use crate::fields::Fields;
 
@@ -27,9 +27,16 @@ pub(crate) struct Person {
 impl Person {
     /// Whoever is on that side, `from` or `to`.
     pub(crate) fn read(fields: &Fields<'_>, side: &str) -> Self {
+        let user = fields.text(&format!("{side}_user_id"));
+        // As whoever sent it addressed it: by phone, or by user id.
+        let recipient = fields.text("recipient").filter(|_| side == "to" && !fields.has("to") && user.is_none());
+        let (phone, id) = match recipient {
+            Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => (Some(digits), None),
+            id => (None, id),
+        };
         Self {
-            phone: fields.text(side),
-            user: fields.text(&format!("{side}_user_id")),
+            phone: fields.text(side).or(phone),
+            user: user.or(id),
             parent: fields.text(&format!("{side}_parent_user_id")),
             ..Self::default()
         }
@@ -81,10 +88,8 @@ impl Contact {
             user_id: fields.text("user_id"),
             parent: fields.text("parent_user_id"),
             wa_id: fields.text("wa_id"),
-            name: text("name"),
-            username: text("username")
-                .map(|name| name.trim_start_matches('@').to_owned())
-                .filter(|name| !name.is_empty()),
+            name: text("name").and_then(|name| name::clean(&name)),
+            username: text("username").and_then(|name| name::clean(name.trim_start_matches('@'))),
         }
     }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use domain::{
-    Author, Content, Delivery, InboundTask, Message, NO_CODE, PhoneNumberId, Pricing, StatusUpdate, Subject,
-    SubjectKey, Timestamp, WaId, WabaId, Wamid,
+    Author, Content, Delivery, InboundTask, Message, PhoneNumberId, Pricing, StatusUpdate, Subject, SubjectKey,
+    Timestamp, WaId, WabaId, Wamid,
     message::Call,
     pricing::{Category, Rate},
     subject::Kind,
@@ -15,9 +15,14 @@ use serde_json::value::RawValue;
 use crate::{
     Verified, content,
     fields::Fields,
+    form::{self, FormFile},
     moved,
     person::{Contact, Person},
 };
+
+mod news;
+
+use news::{failure, own_number};
 
 /// A task and the group in which it keeps its order.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,14 +74,22 @@ pub fn parse(body: Verified<'_>, key: &SubjectKey, received_at: Timestamp) -> Re
 }
 
 /// The fields whose values are messages, statuses and the like. `message_echoes` is what Meta's own automation wrote.
-const CONVERSATION_FIELDS: [&str; 7] =
-    ["messages", "smb_message_echoes", "message_echoes", "calls", "user_preferences", "standby", "user_id_update"];
+const CONVERSATION_FIELDS: [&str; 8] = [
+    "messages",
+    "smb_message_echoes",
+    "message_echoes",
+    "calls",
+    "user_preferences",
+    "standby",
+    "user_id_update",
+    "messaging_handovers",
+];
 
 /// The lists of items in the value of such a field.
 const LISTS: [&str; 3] = ["messages", "message_echoes", "statuses"];
 
 /// The fields that tell about an account, a number, a template or a group (§2.6): a line for the operator.
-const ACCOUNT_FIELDS: [&str; 24] = [
+const ACCOUNT_FIELDS: [&str; 23] = [
     "account_alerts",
     "account_review_update",
     "account_settings_update",
@@ -92,7 +105,6 @@ const ACCOUNT_FIELDS: [&str; 24] = [
     "message_template_components_update",
     "message_template_quality_update",
     "message_template_status_update",
-    "messaging_handovers",
     "partner_solutions",
     "payment_configuration_update",
     "phone_number_name_update",
@@ -114,7 +126,11 @@ struct Change<'a> {
     entry: Entry,
     field: String,
     channel: Option<PhoneNumberId>,
+    /// The business number as people read it.
+    number: Option<String>,
     contacts: Vec<Contact>,
+    /// Whether Meta's own agent has the chat.
+    standby: bool,
     about: About,
     raw: &'a RawValue,
 }
@@ -164,48 +180,70 @@ impl Splitter<'_> {
         let Some(value) = value else { return self.notice(entry, &field, None, About::Unreadable, raw) };
         let channel = channel(&value);
         // When Meta's own agent handles the thread, the usual value sits one level down.
-        let value = value.object("standby").unwrap_or(value);
+        let inner = value.objects("standby");
+        let contacts = inner.iter().chain([&value]).flat_map(|value| value.objects("contacts"));
         let change = Change {
             entry: entry.clone(),
+            standby: field == "standby" || !inner.is_empty(),
+            about: if field == "messaging_handovers" { About::Account } else { About::Unreadable },
             field,
             channel,
-            contacts: value.objects("contacts").iter().map(Contact::read).collect(),
-            about: About::Unreadable,
+            number: own_number(&value),
+            contacts: contacts.map(|contact| Contact::read(&contact)).collect(),
             raw,
         };
         let before = self.tasks.len();
-        for item in value.list("messages") {
-            self.message(&change, item, Author::Customer);
+        for value in inner.iter().chain([&value]) {
+            self.items(&change, value);
         }
-        for item in value.list("message_echoes") {
-            self.message(&change, item, Author::Business);
-        }
-        for item in value.list("statuses") {
-            // The states of a call come under the same name.
-            if change.field == "calls" { self.call_state(&change, item) } else { self.status(&change, item) }
-        }
-        for item in value.list("calls") {
-            self.call(&change, item);
-        }
-        for item in value.list("user_preferences") {
-            self.preference(&change, item);
-        }
-        for item in value.list("user_id_update") {
-            self.user_id_update(&change, item);
-        }
-        for item in value.list("errors") {
-            self.item_notice(&change, About::Account, item);
+        if change.field == "messaging_handovers" {
+            self.handover(&change, &value);
         }
         if self.tasks.len() == before {
             self.item_notice(&change, change.about, change.raw);
         }
     }
 
+    /// Every item in a value, each on its own.
+    fn items(&mut self, change: &Change<'_>, value: &Fields<'_>) {
+        for item in value.list("messages") {
+            self.message(change, item, Author::Customer);
+        }
+        for item in value.list("message_echoes") {
+            self.message(change, item, Author::Business);
+        }
+        for item in value.list("statuses") {
+            self.any_status(change, item);
+        }
+        for item in value.list("calls") {
+            self.call(change, item);
+        }
+        for item in value.list("user_preferences") {
+            self.preference(change, item);
+        }
+        for item in value.list("user_id_update") {
+            self.user_id_update(change, item);
+        }
+        for item in value.list("errors") {
+            self.item_notice(change, About::Account, item);
+        }
+    }
+
     fn message(&mut self, change: &Change<'_>, raw: &RawValue, author: Author) {
         let Some(fields) = Fields::read(raw) else { return self.item_notice(change, About::Unreadable, raw) };
-        let side = match author {
-            Author::Customer => "from",
-            Author::Business => "to",
+        // What Meta's own agent said sits one level down, as the call that sent it.
+        let said = fields.object("message").filter(|_| !fields.has("type"));
+        let fields = said.into_iter().fold(fields, Fields::or);
+        if fields.text("type").as_deref() == Some("request_welcome") {
+            // The customer opened the chat and said nothing; withdrawn since (§2.2).
+            return self.item_notice(change, About::Ignored, raw);
+        }
+        // What the business wrote is an echo under whatever name it comes.
+        let to_somebody = fields.has("to") || fields.has("to_user_id");
+        let own = to_somebody && change.is_own(fields.text("from").as_deref());
+        let (side, author) = match author {
+            Author::Customer if !own => ("from", author),
+            _ => ("to", Author::Business),
         };
         let content = content::read(&fields);
         let mut person = Person { group: fields.text("group_id"), ..Person::read(&fields, side) };
@@ -218,7 +256,37 @@ impl Splitter<'_> {
             _ => {}
         }
         let id = fields.text("id").map(Wamid::new);
+        let files = if matches!(content, Content::Form { .. }) { form::files(&fields) } else { Vec::new() };
         self.conversation_item(change, raw, &fields, author, person, id, content);
+        self.form_files(files);
+    }
+
+    /// The files of a form that was just read: each a message of its own behind it.
+    fn form_files(&mut self, files: Vec<FormFile>) {
+        if files.is_empty() {
+            return;
+        }
+        let Some(Grouped { group, task: InboundTask::MessageV1(form), at: sent }) = self.tasks.last().cloned() else {
+            return;
+        };
+        let Some(wamid) = form.id.clone() else { return };
+        for (at, FormFile { field, media }) in files.into_iter().enumerate() {
+            let place = at.to_string();
+            let parts = ["file", form.channel.as_str(), wamid.as_str(), media.id.as_str(), &place];
+            let file = Message {
+                item: self.item(parts),
+                id: None,
+                part_of: Some(wamid.clone()),
+                reply_to: Some(wamid.clone()),
+                forwarded: false,
+                forwarded_often: false,
+                referral: None,
+                product: None,
+                content: Content::Media { media, caption: Some(format!("📋 {field}")) },
+                ..(*form).clone()
+            };
+            self.tasks.push(Grouped { group: group.clone(), task: InboundTask::MessageV1(Box::new(file)), at: sent });
+        }
     }
 
     fn call(&mut self, change: &Change<'_>, raw: &RawValue) {
@@ -227,32 +295,6 @@ impl Splitter<'_> {
         let (side, author) = if inbound { ("from", Author::Customer) } else { ("to", Author::Business) };
         let person = Person::read(&fields, side);
         self.conversation_item(change, raw, &fields, author, person, None, content::call(&fields));
-    }
-
-    /// How a call of the business stands with the customer: it rings, is accepted or turned down.
-    fn call_state(&mut self, change: &Change<'_>, raw: &RawValue) {
-        let Some(fields) = Fields::read(raw) else { return self.item_notice(change, About::Unreadable, raw) };
-        let content = Content::Call { event: fields.text("status").unwrap_or_default(), seconds: None };
-        let (phone, user) = (fields.text("recipient_id"), fields.text("recipient_user_id"));
-        let person = Person { phone, user, ..Person::default() };
-        self.conversation_item(change, raw, &fields, Author::Business, person, None, content);
-    }
-
-    fn preference(&mut self, change: &Change<'_>, raw: &RawValue) {
-        let Some(fields) = Fields::read(raw) else { return self.item_notice(change, About::Unreadable, raw) };
-        let value = fields.text("value").unwrap_or_default();
-        let content = Content::Preference { value, category: fields.text("category") };
-        let (phone, user, parent) = (fields.text("wa_id"), fields.text("user_id"), fields.text("parent_user_id"));
-        let person = Person { phone, user, parent, ..Person::default() };
-        self.conversation_item(change, raw, &fields, Author::Customer, person, None, content);
-    }
-
-    fn user_id_update(&mut self, change: &Change<'_>, raw: &RawValue) {
-        let read = Fields::read(raw).and_then(|fields| moved::user_id_update(&fields).map(|content| (fields, content)));
-        let Some((fields, content)) = read else { return self.item_notice(change, About::Unreadable, raw) };
-        let Content::Moved { before, .. } = &content else { return };
-        let person = Person::default().or(before);
-        self.conversation_item(change, raw, &fields, Author::Customer, person, None, content);
     }
 
     #[expect(clippy::too_many_arguments, reason = "the parts of one message, gathered in its four callers")]
@@ -280,6 +322,9 @@ impl Splitter<'_> {
         let Some(subject) = customer.subject(self.key) else {
             return self.item_notice(change, About::Unreadable, raw);
         };
+        if change.is_own(customer.phone.as_ref().map(WaId::as_str)) {
+            return self.item_notice(change, About::OwnNote, raw);
+        }
         let call = fields.text("id").filter(|_| is_end_of_call(&content));
         let item = match (&id, call) {
             (Some(id), _) => self.item(["message", channel.as_str(), id.as_str()]),
@@ -304,6 +349,8 @@ impl Splitter<'_> {
             referral: content::referral(fields),
             product: context.as_ref().and_then(content::product),
             speaker: person.group.is_some().then(|| person.phone.clone().map(WaId::new)).flatten(),
+            part_of: None,
+            standby: change.standby,
             content,
         };
         let task = InboundTask::MessageV1(Box::new(message));
@@ -399,10 +446,10 @@ fn is_end_of_call(content: &Content) -> bool {
 }
 
 fn channel(value: &Fields<'_>) -> Option<PhoneNumberId> {
-    let id = value.object("metadata")?.text("phone_number_id")?;
     // It becomes part of keys, which have an end.
-    let plain = id.len() <= LONGEST_ID && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    plain.then(|| PhoneNumberId::new(id))
+    let plain = |id: &String| id.len() <= LONGEST_ID && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let named = |member: &str| value.object(member)?.text("phone_number_id").filter(plain);
+    named("metadata").or_else(|| named("recipient")).map(PhoneNumberId::new)
 }
 
 fn delivery(status: &Fields<'_>) -> Option<Delivery> {
@@ -411,10 +458,7 @@ fn delivery(status: &Fields<'_>) -> Option<Delivery> {
         "delivered" => Some(Delivery::Delivered),
         "read" => Some(Delivery::Read),
         "played" => Some(Delivery::Played),
-        "failed" => {
-            let code = status.objects("errors").iter().find_map(|error| error.number("code"));
-            Some(Delivery::Failed { code: code.unwrap_or(NO_CODE) })
-        }
+        "failed" => Some(failure(status)),
         _ => None,
     }
 }

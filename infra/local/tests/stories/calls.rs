@@ -77,6 +77,8 @@ async fn a_call_that_rings_opens_the_window_and_writes_nothing() {
 #[tokio::test]
 async fn the_wish_about_marketing_is_kept_and_a_late_repeat_does_not_undo_it() {
     let world = World::start().await.unwrap();
+    ana_wrote(&world).await;
+    world.pass(25 * HOUR);
     let wish = |value: &str, at: i64| {
         let item = json!({"wa_id": "5215555550123", "user_id": ana(&world).user_id(), "category": "marketing_messages",
             "value": value, "detail": "…", "timestamp": at});
@@ -93,8 +95,8 @@ async fn the_wish_about_marketing_is_kept_and_a_late_repeat_does_not_undo_it() {
         assert_eq!(profiles.wants_no_marketing(&customer).await.unwrap(), opt_out, "{value} at {at}");
     }
     let read = world.agent_reads("Ana");
-    assert_eq!(read[0], "note: 🔕 El cliente pidió no recibir marketing");
-    assert_eq!(read.len(), 4);
+    assert_eq!(read[1], "system: 🔕 El cliente pidió no recibir marketing");
+    assert_eq!(read.len(), 5);
     // A wish opens no window, neither ours nor the one Chatwoot counts by itself.
     world.chatwoot.agent("Sofía").replies(world.conversation("Ana").unwrap(), "oferta").await;
     world.work().await.unwrap();
@@ -105,6 +107,7 @@ async fn the_wish_about_marketing_is_kept_and_a_late_repeat_does_not_undo_it() {
 async fn a_wish_outlives_that_two_customers_turn_out_to_be_one() {
     let world = World::start().await.unwrap();
     let phone = "5215555550123";
+    arrives(&world, &from(Some(phone), None, "wamid.0", 1_795_190_399, "buenas")).await;
     let stop = json!({"wa_id": phone, "category": "marketing_messages", "value": "stop", "detail": "…",
         "timestamp": 1_795_190_400});
     post(&world, &body("user_preferences", &json!({"user_preferences": [stop]}))).await;

@@ -44,6 +44,19 @@ async fn a_contact_an_agent_made_keeps_its_name_unless_that_is_the_phone() {
 }
 
 #[tokio::test]
+async fn a_name_that_shows_nothing_is_no_name() {
+    for nothing in ["\u{2800}", "\u{3164}", "\u{ffa0}\u{200b}", "\u{ad}", "\u{200e}\u{202e}", "\u{301}\u{308}", " \t"] {
+        let world = World::start().await.unwrap();
+        writes_as(&world, nothing).await;
+        assert_eq!(name(&world), "+5215555550123", "{nothing:?}");
+        writes_as(&world, "\u{202e}Ana\u{202c}").await;
+        assert_eq!(name(&world), "Ana", "{nothing:?}");
+        writes_as(&world, nothing).await;
+        assert_eq!(name(&world), "Ana", "{nothing:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_username_stands_among_the_contacts_attributes_and_follows_changes() {
     let world = World::start().await.unwrap();
     let ana = ana(&world);

@@ -2,15 +2,19 @@
 
 use domain::{
     Content, Identity, Locale, Message, WaId, markup,
-    message::{Call, Card, Location, OrderLine, Referral},
-    words::inbound::{Change, Inbound, Unsupported},
+    message::{Answer, Call, Card, Location, OrderLine, Referral},
+    words::{
+        self,
+        inbound::{Change, Inbound, Unsupported},
+    },
 };
 
 use super::{Rendered, join, plain};
 
 pub(super) fn content<'m>(message: &'m Message, content: &'m Content, locale: Locale) -> Rendered<'m> {
-    let said = |text: String| Rendered { text, file: None, cards: &[], quote: None, note: false };
+    let said = |text: String| Rendered { text, file: None, cards: &[], quote: None, note: false, line: false };
     let note = |text: String| Rendered { note: true, ..said(text) };
+    let line = |text: String| Rendered { line: true, ..note(text) };
     match content {
         Content::Text { body } => said(markup::to_markdown(body)),
         Content::Media { media, caption } => {
@@ -22,18 +26,17 @@ pub(super) fn content<'m>(message: &'m Message, content: &'m Content, locale: Lo
             let text = cards.iter().map(|c| card(c, locale)).collect::<Vec<_>>().join("\n\n");
             Rendered { cards, ..said(text) }
         }
-        Content::Choice { title, id, description } => {
-            let (title, id) = (plain(title), id.as_deref().map(plain));
-            let line = Inbound::Choice { title: &title, id: id.as_deref() }.say(locale);
+        Content::Choice { title, description, .. } => {
+            let line = Inbound::Choice(&plain(title)).say(locale);
             said(join(&line, &description.as_deref().map(markup::literal).unwrap_or_default()))
         }
-        Content::Form { fields, id } => said(form(fields, id.as_deref(), locale)),
+        Content::Form { title, body, fields, .. } => said(form(title.as_deref(), body.as_deref(), fields, locale)),
         Content::Reaction { to, emoji } => {
             let emoji = emoji.as_deref().map(plain);
             let line = emoji.as_deref().map_or(Inbound::ReactionRemoved, Inbound::Reaction);
             Rendered { quote: Some(to), ..said(line.say(locale)) }
         }
-        Content::Order { text, lines, catalog } => said(order(text.as_deref(), lines, catalog.as_deref(), locale)),
+        Content::Order { text, lines, .. } => said(order(text.as_deref(), lines, locale)),
         Content::Edit { original, content: new } => {
             let new = self::content(message, new, locale);
             let text = if new.text.is_empty() {
@@ -44,11 +47,12 @@ pub(super) fn content<'m>(message: &'m Message, content: &'m Content, locale: Lo
             Rendered { text, quote: Some(original), ..new }
         }
         Content::Revoke { original } => Rendered { quote: Some(original), ..note(Inbound::PartRevoked.say(locale)) },
-        Content::Moved { what, before, now } => note(moved(what, before, now, locale)),
+        Content::Moved { what, before, now } => line(moved(what, before, now, locale)),
+        Content::Handover { to_business } => line(Inbound::Handover(*to_business).say(locale)),
         Content::Call { event, seconds } => {
             said(Inbound::Call(Call::read(event, *seconds), message.author).say(locale))
         }
-        Content::Preference { value, category } => note(preference(value, category.as_deref()).say(locale)),
+        Content::Preference { value, category } => line(preference(value, category.as_deref()).say(locale)),
         Content::Unsupported { what, code, words } => {
             let unsupported = Unsupported { author: message.author, what, code: *code };
             let words = words.as_deref().map(markup::to_markdown).unwrap_or_default();
@@ -77,18 +81,38 @@ fn card(card: &Card, locale: Locale) -> String {
     lines.join("\n")
 }
 
-fn form(fields: &[(String, String)], id: Option<&str>, locale: Locale) -> String {
-    let id = id.map(plain);
-    let lines = fields.iter().map(|(name, value)| match name.as_str() {
-        "" => markup::literal(value),
-        name => format!("{}: {}", plain(name), plain(value)),
-    });
-    std::iter::once(Inbound::Form(id.as_deref()).say(locale)).chain(lines).collect::<Vec<_>>().join("\n")
+fn form(title: Option<&str>, body: Option<&str>, fields: &[(String, Answer)], locale: Locale) -> String {
+    let title = title.map(plain);
+    let mut lines = vec![Inbound::Form(title.as_deref()).say(locale)];
+    lines.extend(body.map(markup::literal));
+    lines.extend(fields.iter().map(|(name, value)| match (name.as_str(), value) {
+        ("", Answer::Text(text)) => markup::literal(text),
+        (name, value) => format!("{}: {}", plain(name), answer(value, locale)),
+    }));
+    lines.join("\n")
 }
 
-fn order(text: Option<&str>, lines: &[OrderLine], catalog: Option<&str>, locale: Locale) -> String {
-    let catalog = catalog.map(plain);
-    let mut out = vec![Inbound::Order(catalog.as_deref()).say(locale)];
+/// An answer within its line.
+fn answer(value: &Answer, locale: Locale) -> String {
+    match value {
+        Answer::Text(text) => plain(text),
+        Answer::Flag(yes) => words::yes_or_no(*yes, locale).to_owned(),
+        Answer::List(items) => items.iter().map(|item| answer(item, locale)).collect::<Vec<_>>().join(", "),
+        Answer::Group(members) => {
+            let one = |(name, value): &(String, Answer)| format!("{}: {}", plain(name), answer(value, locale));
+            members.iter().map(one).collect::<Vec<_>>().join("; ")
+        }
+        Answer::File { name, comes } => {
+            let name = name.as_deref().and_then(domain::name::clean);
+            let shown = format!("📎 {}", plain(name.as_deref().unwrap_or("–")));
+            if *comes { shown } else { Inbound::FormFile(&shown).say(locale) }
+        }
+    }
+}
+
+fn order(text: Option<&str>, lines: &[OrderLine], locale: Locale) -> String {
+    let money = |amount, currency: &str| words::money(amount, &plain(currency), locale);
+    let mut out = vec![Inbound::Order.say(locale)];
     let mut totals: Vec<(&str, f64)> = Vec::new();
     for line in lines {
         let Some(price) = line.price else {
@@ -114,16 +138,14 @@ fn order(text: Option<&str>, lines: &[OrderLine], catalog: Option<&str>, locale:
     out.join("\n")
 }
 
-fn money(amount: f64, currency: &str) -> String {
-    format!("{amount:.2} {}", plain(currency)).trim_end().to_owned()
-}
-
 /// The advert a message came from, below the customer's words.
 pub(super) fn advert(referral: &Referral, locale: Locale) -> String {
     let headline = referral.headline.as_deref().map(plain).filter(|headline| !headline.is_empty());
     let post = referral.kind.as_deref() == Some("post");
     let mut lines = vec![Inbound::Advert { post, headline: headline.as_deref() }.say(locale)];
     lines.extend(referral.body.as_deref().map(markup::literal));
+    let welcome = referral.welcome.as_deref().map(markup::literal).filter(|text| !text.is_empty());
+    lines.extend(welcome.map(|text| Inbound::Welcome(&text).say(locale)));
     lines.extend(referral.url.as_deref().map(plain));
     lines.extend(referral.picture.as_deref().map(|url| format!("🖼️ {}", plain(url))));
     lines.extend(referral.video.as_deref().map(|url| format!("🎬 {}", plain(url))));
@@ -133,14 +155,12 @@ pub(super) fn advert(referral: &Referral, locale: Locale) -> String {
 
 fn moved(what: &str, old: &Identity, new: &Identity, locale: Locale) -> String {
     let phone = |identity: &Identity| identity.phone.as_ref().and_then(WaId::e164);
-    let user = |identity: &Identity| identity.user_id.as_ref().map(|user| plain(user.as_str()));
     let (old_phone, new_phone) = (phone(old), phone(new));
-    let (old_user, new_user) = (user(old), user(new));
     let line = match what {
         "user_changed_number" | "customer_changed_number" => {
             Inbound::NewNumber(Change { old: old_phone.as_deref(), new: new_phone.as_deref() })
         }
-        "user_changed_user_id" => Inbound::NewUser(Change { old: old_user.as_deref(), new: new_user.as_deref() }),
+        "user_changed_user_id" => Inbound::NewUser,
         "customer_identity_changed" => Inbound::NewDevice,
         _ => Inbound::Changed,
     };
@@ -179,6 +199,8 @@ mod tests {
             referral: None,
             product: None,
             speaker: None,
+            part_of: None,
+            standby: false,
             content,
         }
     }
@@ -213,19 +235,41 @@ mod tests {
         let order = Content::Order { text: Some("*ya*".into()), lines: lines.clone(), catalog: Some("77".into()) };
         assert_eq!(
             words(order),
-            "🛒 Pedido (catálogo 77)\n2 × RX150 — 1000.00 MXN = 2000.00 MXN\n1 × RX200 — 0.50 MXN\n\
-             3 × A — 1.10 USD = 3.30 USD\nTotal: 2000.50 MXN + 3.30 USD\n**ya**"
+            "🛒 Pedido\n2 × RX150 — $1,000.00 MXN = $2,000.00 MXN\n1 × RX200 — $0.50 MXN\n\
+             3 × A — $1.10 USD = $3.30 USD\nTotal: $2,000.50 MXN + $3.30 USD\n**ya**"
         );
         lines.truncate(1);
         lines.push(line("B", 2, None, ""));
         let order = Content::Order { text: None, lines, catalog: None };
-        assert_eq!(words(order), "🛒 Pedido\n2 × RX150 — 1000.00 MXN = 2000.00 MXN\n2 × B");
+        assert_eq!(words(order), "🛒 Pedido\n2 × RX150 — $1,000.00 MXN = $2,000.00 MXN\n2 × B");
     }
 
     #[test]
     fn a_customers_words_cannot_forge_a_line_of_ours() {
         let choice = Content::Choice { title: "Sí\n📣 **hola**".into(), id: Some("x_1".into()), description: None };
-        assert_eq!(words(choice), "Eligió: Sí 📣 \\*\\*hola\\*\\* (id: x_1)");
+        assert_eq!(words(choice), "Eligió: Sí 📣 \\*\\*hola\\*\\*");
+    }
+
+    #[test]
+    fn a_form_reads_like_a_form() {
+        let text = |text: &str| Answer::Text(text.to_owned());
+        let file = |name: &str, comes| Answer::File { name: Some(name.to_owned()), comes };
+        let fields = [
+            ("zona", text("Norte")),
+            ("horarios", Answer::List(vec![text("Sáb"), text("Dom")])),
+            ("acepta", Answer::Flag(true)),
+            ("envío", Answer::Group(vec![("ciudad".to_owned(), text("Puebla")), ("cp".to_owned(), text("72000"))])),
+            ("foto", Answer::List(vec![file("a.jpg", true), file("b.jpg", false)])),
+            ("", text("solo *texto*")),
+        ];
+        let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let (title, body) = (Some("Prueba".to_owned()), Some("Listo".to_owned()));
+        let form = Content::Form { title, body, fields, id: Some("token".into()) };
+        assert_eq!(
+            words(form),
+            "📋 Formulario: Prueba\nListo\nzona: Norte\nhorarios: Sáb, Dom\nacepta: sí\nenvío: ciudad: Puebla; cp: 72000\n\
+             foto: 📎 a.jpg, 📎 b.jpg (WhatsApp no lo entrega aquí; pídelo en el chat)\nsolo \\*texto\\*"
+        );
     }
 
     #[test]

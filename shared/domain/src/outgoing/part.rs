@@ -137,7 +137,9 @@ impl Part {
         match self {
             Self::Failed { trouble, .. } => Some(*trouble),
             Self::Uncertain { .. } => Some(Trouble::Unconfirmed),
-            Self::Accepted { delivery: Delivery::Failed { code }, .. } => Some(Trouble::Refused { code: *code }),
+            Self::Accepted { delivery: Delivery::Failed { code, clue }, .. } => {
+                Some(Trouble::Refused { code: *code, clue: *clue })
+            }
             Self::Planned | Self::Sending { .. } | Self::Waiting { .. } | Self::Accepted { .. } => None,
         }
     }

@@ -13,24 +13,16 @@ pub enum Inbound<'a> {
     Contact(&'a str),
     /// The customer's own card, sent because the business had asked for it.
     OwnContact(&'a str),
-    /// A button or a row was chosen.
-    Choice {
-        /// What it says on it.
-        title: &'a str,
-        /// The id the business gave it.
-        id: Option<&'a str>,
-    },
-    /// A form was filled in, with the token the business gave it.
+    /// A button or a row was chosen; what it says on it.
+    Choice(&'a str),
+    /// A form was filled in, and what it is called.
     Form(Option<&'a str>),
-    /// A question about a product of the catalog.
-    Product {
-        /// The shop's id of it.
-        id: &'a str,
-        /// The catalog.
-        catalog: Option<&'a str>,
-    },
-    /// A cart, and the catalog it was filled from.
-    Order(Option<&'a str>),
+    /// A file of a form that only the form's own server gets.
+    FormFile(&'a str),
+    /// A question about a product of the catalog, by the shop's own id of it.
+    Product(&'a str),
+    /// A cart.
+    Order,
     /// What a cart costs.
     Total(&'a str),
     /// A reaction.
@@ -60,11 +52,17 @@ pub enum Inbound<'a> {
     /// The customer has a new number.
     NewNumber(Change<'a>),
     /// The customer has a new user id.
-    NewUser(Change<'a>),
+    NewUser,
     /// The customer's security code changed.
     NewDevice,
     /// Something else about the customer changed.
     Changed,
+    /// Meta's own agent and the business passed the chat between them; whether the business has it now.
+    Handover(Option<bool>),
+    /// Over what is said while Meta's own agent has the chat, and who says it.
+    Standby(Author),
+    /// What the advert had greeted the customer with.
+    Welcome(&'a str),
     /// A call, and who called.
     Call(Call, Author),
     /// The customer wants no marketing.
@@ -109,20 +107,23 @@ impl Inbound<'_> {
                 let es = "👤 Compartió su propio contacto, como se lo pedimos: ";
                 return both(locale, (es, "👤 Shared their own contact, as we had asked: "), name);
             }
-            Self::Choice { title, id } => {
-                return format!("{} {title}{}", pick(locale, "Eligió:", "Chose:"), in_brackets("id: ", id));
+            Self::Choice(title) => return both(locale, ("Eligió: ", "Chose: "), title),
+            Self::Form(title) => {
+                let form = pick(locale, "📋 Formulario", "📋 Form");
+                return title.map_or_else(|| form.to_owned(), |title| format!("{form}: {title}"));
             }
-            Self::Form(id) => {
-                return format!("{}{}", pick(locale, "📋 Formulario", "📋 Form"), in_brackets("id: ", id));
+            Self::FormFile(name) => {
+                let why = pick(
+                    locale,
+                    "WhatsApp no lo entrega aquí; pídelo en el chat",
+                    "WhatsApp does not hand it over here; ask for it in the chat",
+                );
+                return format!("{name} ({why})");
             }
-            Self::Product { id, catalog } => {
-                let product = pick(locale, "🏷️ Pregunta por el producto", "🏷️ Asks about the product");
-                return format!("{product} {id}{}", in_brackets(catalog_word(locale), catalog));
+            Self::Product(id) => {
+                return both(locale, ("🏷️ Pregunta por el producto ", "🏷️ Asks about the product "), id);
             }
-            Self::Order(catalog) => {
-                let order = pick(locale, "🛒 Pedido", "🛒 Order");
-                return format!("{order}{}", in_brackets(catalog_word(locale), catalog));
-            }
+            Self::Order => ("🛒 Pedido", "🛒 Order"),
             Self::Total(total) => return format!("Total: {total}"),
             Self::Reaction(emoji) => return both(locale, ("Reaccionó con ", "Reacted with "), emoji),
             Self::ReactionRemoved => ("Quitó su reacción", "Took the reaction back"),
@@ -148,15 +149,31 @@ impl Inbound<'_> {
                 let (es, en) = ("ℹ️ El cliente cambió de número", "ℹ️ The customer changed number");
                 return change.say(pick(locale, es, en), locale);
             }
-            Self::NewUser(change) => {
-                let (es, en) = ("ℹ️ El cliente cambió de usuario de WhatsApp", "ℹ️ The customer changed WhatsApp user");
-                return change.say(pick(locale, es, en), locale);
-            }
+            Self::NewUser => ("ℹ️ El cliente cambió de usuario de WhatsApp", "ℹ️ The customer changed WhatsApp user"),
             Self::NewDevice => (
                 "ℹ️ Cambió el código de seguridad del cliente: reinstaló WhatsApp o cambió de teléfono",
                 "ℹ️ The customer's security code changed: WhatsApp was installed anew or on another phone",
             ),
             Self::Changed => ("ℹ️ El cliente cambió sus datos en WhatsApp", "ℹ️ The customer changed WhatsApp details"),
+            Self::Handover(Some(true)) => (
+                "🤖 El agente de Meta les pasó el chat: ahora responden ustedes",
+                "🤖 Meta's agent passed the chat to you: now you answer",
+            ),
+            Self::Handover(Some(false)) => (
+                "🤖 El agente de Meta tiene ahora el chat y responde él",
+                "🤖 Meta's agent has the chat now and answers in it",
+            ),
+            Self::Handover(None) => {
+                ("🤖 Cambió quién atiende este chat en WhatsApp", "🤖 Who looks after this chat on WhatsApp changed")
+            }
+            Self::Standby(Author::Customer) => (
+                "🤖 El cliente escribe al agente de Meta, que tiene el chat:",
+                "🤖 The customer writes to Meta's agent, who has the chat:",
+            ),
+            Self::Standby(Author::Business) => ("🤖 El agente de Meta responde:", "🤖 Meta's agent answers:"),
+            Self::Welcome(text) => {
+                return both(locale, ("💬 Saludo del anuncio: ", "💬 The advert's greeting: "), text);
+            }
             Self::Call(call, author) => return call_line(call, author, locale),
             Self::MarketingStopped => {
                 ("🔕 El cliente pidió no recibir marketing", "🔕 The customer asked for no marketing")
@@ -180,10 +197,6 @@ fn both(locale: Locale, words: (&'static str, &'static str), value: &str) -> Str
 
 fn in_brackets(word: &str, value: Option<&str>) -> String {
     value.map(|value| format!(" ({word}{value})")).unwrap_or_default()
-}
-
-fn catalog_word(locale: Locale) -> &'static str {
-    pick(locale, "catálogo ", "catalog ")
 }
 
 impl Change<'_> {
@@ -276,13 +289,10 @@ impl Unsupported<'_> {
                 ),
             ),
         };
-        // Meta's word helps where ours does not say more; the code helps the operator.
-        let word = (self.code != Some(131_052) && self.code != Some(131_060) && is_word(self.what))
-            .then(|| self.what.to_owned());
-        let code = self.code.map(|code| code.to_string());
-        let marks: Vec<String> = word.into_iter().chain(code).collect();
-        let marks = (!marks.is_empty()).then(|| marks.join(", "));
-        format!("{who} {what} {why}{}", in_brackets("", marks.as_deref()))
+        // Meta's word helps where ours says nothing.
+        let word = Some(self.what)
+            .filter(|what| self.code.is_none_or(|code| code == 131_051) && !is_named(what) && is_word(what));
+        format!("{who} {what} {why}{}", in_brackets("", word))
     }
 }
 
@@ -290,6 +300,11 @@ impl Unsupported<'_> {
 fn is_word(what: &str) -> bool {
     let plain = what.len() <= 40 && what.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     plain && !what.is_empty() && !matches!(what, "unsupported" | "unknown" | "errors")
+}
+
+/// Whether there is a word of ours for it.
+fn is_named(what: &str) -> bool {
+    kind(what, Locale::Es) != "un mensaje"
 }
 
 /// Meta's hints (whatsapp-cloud-api.md §2.2).
@@ -333,9 +348,10 @@ mod tests {
         for (what, code) in [("poll_creation", Some(131_051)), ("unsupported", Some(131_060)), ("video", Some(131_052))]
         {
             let line = unsupported(what, code);
-            assert!(line.contains("en el teléfono") && line.contains(&code.unwrap().to_string()), "{line}");
+            assert!(line.contains("en el teléfono") && !line.contains(&code.unwrap().to_string()), "{line}");
         }
         assert!(unsupported("poll_creation", Some(131_051)).contains("una encuesta"));
+        assert!(unsupported("hologram", None).ends_with(" (hologram)"));
         assert!(!unsupported("](https://x.mx)", None).contains("x.mx"));
     }
 

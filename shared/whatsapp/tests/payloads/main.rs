@@ -34,7 +34,7 @@ fn the_table_names_each_file_once_and_no_other() {
     let listed: Vec<&str> = expected::TABLE.iter().map(|(file, _)| *file).collect();
     let there: Vec<&str> = BODIES.keys().map(String::as_str).collect();
     assert_eq!(listed, there);
-    assert_eq!(there.len(), 149);
+    assert_eq!(there.len(), 165);
 }
 
 #[test]
@@ -85,7 +85,11 @@ fn line(task: &InboundTask) -> String {
             let state = match status.delivery {
                 Delivery::Accepted => "accepted".to_owned(),
                 Delivery::Sent => "sent".to_owned(),
-                Delivery::Failed { code } => format!("failed {code}"),
+                Delivery::Failed { code, clue } => {
+                    let parameter = clue.parameter.map(|parameter| format!(" {parameter:?}")).unwrap_or_default();
+                    let http = clue.http.map(|status| format!(" HTTP {status}")).unwrap_or_default();
+                    format!("failed {code}{parameter}{http}")
+                }
                 Delivery::Delivered => "delivered".to_owned(),
                 Delivery::Read => "read".to_owned(),
                 Delivery::Played => "played".to_owned(),
@@ -98,6 +102,8 @@ fn line(task: &InboundTask) -> String {
                 About::Account => "account",
                 About::Ignored => "ignored",
                 About::UnknownStatus => "unknown status",
+                About::OtherStatus => "other status",
+                About::OwnNote => "own note",
                 About::UnknownField => "unknown field",
                 About::Unreadable => "unreadable",
             };
@@ -122,7 +128,10 @@ fn message_line(message: &Message) -> String {
         ("often", message.forwarded_often),
         ("advert", message.referral.is_some()),
         ("product", message.product.is_some()),
+        ("welcome", message.referral.as_ref().is_some_and(|referral| referral.welcome.is_some())),
         ("speaker", message.speaker.is_some()),
+        ("part", message.part_of.is_some()),
+        ("standby", message.standby),
         ("no id", message.id.is_none()),
     ];
     for (mark, _) in marks.into_iter().filter(|(_, set)| *set) {
@@ -145,7 +154,10 @@ fn says(content: &Content) -> String {
         Content::Location(place) => format!("{} place", if place.name.is_some() { "named" } else { "bare" }),
         Content::Contacts { cards } => format!("{} cards", cards.len()),
         Content::Choice { id, .. } => format!("choice {}", id.as_deref().unwrap_or("without id")),
-        Content::Form { fields, id } => format!("form {} of {}", id.as_deref().unwrap_or("without id"), fields.len()),
+        Content::Form { fields, id, .. } => {
+            format!("form {} of {}", id.as_deref().unwrap_or("without id"), fields.len())
+        }
+        Content::Handover { to_business } => format!("handover to business {to_business:?}"),
         Content::Reaction { emoji, .. } => emoji.clone().unwrap_or_else(|| "reaction taken back".to_owned()),
         Content::Order { lines, .. } => format!("order of {}", lines.len()),
         Content::Edit { content, .. } => format!("edit to {}", says(content)),
