@@ -49,6 +49,7 @@ impl Forward {
         let message = message.as_ref();
         if message.is_about_customer() && !self.is_heard(&customer, &message.channel).await? {
             // What it tells is noted; there is no chat to tell it in.
+            self.note_wish(message, &customer).await?;
             return Ok(self.clients.counters.close(number, &before.held, Fate::Done).await?);
         }
         if is_silent(message) {
