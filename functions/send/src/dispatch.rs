@@ -193,9 +193,10 @@ impl Send {
             self.waited_in_vain(with, turn).await?;
             return Ok(Looked::UpToDate);
         }
-        if let Some(after) = self.place(with).await? {
-            return Ok(Looked::Soon { after });
-        }
+        let mut passage = match self.place(with).await? {
+            Ok(passage) => passage,
+            Err(after) => return Ok(Looked::Soon { after }),
+        };
         let attempt = part.attempt() + 1;
         let Some(body) = body(with, entry, at, attempt, &piece) else {
             self.put(entry, at, fail(Trouble::NoRecipient)).await?;
@@ -209,7 +210,13 @@ impl Send {
                 Looked::Waits { after: Some(ELSEWHERE), at_most: None }
             });
         }
+        passage.begin();
         let called = self.call(with, &body, &token).await;
+        if matches!(called, Called::Uncertain) {
+            drop(passage)
+        } else {
+            passage.end()
+        }
         let now = self.clients.clock.now();
         turn.sent(now);
         match called {

@@ -6,6 +6,7 @@ mod barrier;
 mod commands;
 mod dispatch;
 mod interactive;
+mod lane;
 mod look;
 mod place;
 mod plan;
@@ -51,6 +52,7 @@ pub struct Send {
     drain: Drain,
     metrics: Metrics,
     receipts_rest: Rests,
+    lanes: lane::Lanes,
     templates: template::Known,
 }
 
@@ -146,6 +148,7 @@ impl Send {
             },
             metrics: Metrics::new("send", stack),
             receipts_rest: Rests::default(),
+            lanes: lane::Lanes::default(),
             templates: template::Known::default(),
             clients,
         })

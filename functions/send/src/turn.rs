@@ -1,13 +1,12 @@
-//! A conversation's turn: what one look at it changes of what was read at its beginning, and how fast it may send.
+//! A conversation's turn: what one look at it changes of what was read at its beginning, and how fast its person may get more.
 
 use std::time::Duration;
 
-use bridge::BridgeError;
 use domain::{Timestamp, pacing::Pair};
 use platform::Metric;
 use tokio::time::Instant;
 
-use crate::{Send, Task, dispatch::With};
+use crate::{Send, Task};
 
 /// How long a conversation may go on sending while others of its batch are done: what is new in those has to wait for it.
 const LONGEST: Duration = Duration::from_secs(10);
@@ -48,16 +47,6 @@ impl Send {
     /// How long the next message has to wait for its place in what this person may get.
     pub(crate) fn pace(&self, turn: &Turn) -> Option<Duration> {
         let wait = turn.pair.wait(self.clients.clock.now());
-        self.paced(wait)
-    }
-
-    /// How long it has to wait for its place in what the number may send. A place that is given is taken.
-    pub(crate) async fn place(&self, with: &With<'_>) -> Result<Option<Duration>, BridgeError> {
-        let wait = self.clients.paces.wait(&with.channel.phone_number_id, with.channel.mode.per_second()).await?;
-        Ok(self.paced(wait))
-    }
-
-    fn paced(&self, wait: Duration) -> Option<Duration> {
         if wait.is_zero() {
             return None;
         }

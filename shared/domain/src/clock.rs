@@ -76,6 +76,11 @@ impl Sub<Duration> for Timestamp {
 pub trait Clock: fmt::Debug + Send + Sync {
     /// The current time.
     fn now(&self) -> Timestamp;
+
+    /// Lets time pass for somebody who waits, where it does not pass by itself. Tells whether it did.
+    fn pass(&self, _by: Duration) -> bool {
+        false
+    }
 }
 
 /// The clock as it is handed around.

@@ -6,9 +6,11 @@ pub mod http;
 pub mod metrics;
 pub mod secrets;
 pub mod telemetry;
+mod wait;
 mod warm;
 
 pub use config::{ConfigError, Environment};
 pub use metrics::{Metric, Metrics, Priced};
 pub use secrets::{AppSecrets, ChannelSecrets, SecretError, Secrets};
+pub use wait::wait_until;
 pub use warm::warm_up;

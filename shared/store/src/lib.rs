@@ -72,7 +72,7 @@ pub use identities::Known;
 pub use links::{Link, Links, Met};
 pub use media::MediaAtMeta;
 pub use outbox::{Entry, Outbox};
-pub use paces::Paces;
+pub use paces::{Paces, Slot};
 pub use profiles::Profiles;
 pub use restore::{Reapplied, Restore};
 pub use rounds::Rounds;

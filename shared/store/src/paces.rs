@@ -9,7 +9,7 @@ use std::{
 use aws_sdk_dynamodb::types::ReturnValue;
 use domain::{
     PhoneNumberId, Timestamp,
-    pacing::{Place, Run, SECOND},
+    pacing::{Pace, Place, micros, place_at},
 };
 
 use crate::{
@@ -17,15 +17,24 @@ use crate::{
     table::{Change, Item, Key, Written, integer, number},
 };
 
-/// How long a run is remembered; soon nobody asks for it any more.
+/// How long places are remembered; soon nobody asks for them any more.
 const KEPT: Duration = Duration::from_secs(3600);
 
-/// The numbers' runs.
+/// The numbers' places.
 #[derive(Clone, Debug)]
 pub struct Paces {
     table: Table,
-    /// As this process saw them last, to ask for the right thing at once.
-    seen: Arc<Mutex<HashMap<PhoneNumberId, Run>>>,
+    /// As this process saw them last, to ask for the right thing at once. They only move forward.
+    seen: Arc<Mutex<HashMap<PhoneNumberId, Pace>>>,
+}
+
+/// What one more message gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slot {
+    /// It may go out at this time, and nobody else.
+    At(Timestamp),
+    /// Too many wait already; it has to ask again.
+    NotBefore(Duration),
 }
 
 impl Paces {
@@ -34,59 +43,58 @@ impl Paces {
         Self { table, seen: Arc::default() }
     }
 
-    /// One more message wants to go out: how long it has to wait, where no second may hold more than `most`. One write, and another
-    /// one where somebody else was faster.
-    pub async fn wait(&self, channel: &PhoneNumberId, most: u64) -> Result<Duration, StoreError> {
-        let now = self.table.now();
-        let mut run = self.seen(|seen| seen.get(channel).copied()).unwrap_or_default();
+    /// A place for one more message, where no second may hold more than `most`. One write, and another one where somebody else was
+    /// faster. A place that is given is taken.
+    pub async fn take(&self, channel: &PhoneNumberId, most: u64) -> Result<Slot, StoreError> {
+        let interval = Pace::interval(most);
         for _ in 0..8 {
-            let place = run.place(most, now);
-            let (taken, item) = match self.table.update(change(channel, place, most, now), ReturnValue::AllNew).await? {
-                Written::Done(item) => (true, item),
-                Written::Refused(item) => (false, item),
-            };
-            run = item.as_ref().map(read).unwrap_or_default();
-            self.seen(|seen| seen.insert(channel.clone(), run));
+            let now = self.table.now();
+            let pace = self.seen(|seen| seen.get(channel).copied()).unwrap_or_default();
+            let place = pace.place(now);
+            if let Place::Waits { after } = place {
+                return Ok(Slot::NotBefore(after));
+            }
+            let (taken, item) =
+                match self.table.update(change(channel, place, interval, now), ReturnValue::AllNew).await? {
+                    Written::Done(item) => (true, item),
+                    Written::Refused(item) => (false, item),
+                };
+            let known = item.as_ref().map(read).unwrap_or_default();
+            self.seen(|seen| {
+                let pace = seen.entry(channel.clone()).or_default();
+                // An answer that was overtaken knows less; one after the places were forgotten begins anew.
+                if known.free_at > pace.free_at || !taken {
+                    *pace = known;
+                }
+            });
             if taken {
-                return Ok(if place == Place::Waits { run.wait(most, now) } else { Duration::ZERO });
+                return Ok(Slot::At(place_at(known.free_at - interval)));
             }
         }
         Err(StoreError::Contended)
     }
 
-    fn seen<T>(&self, with: impl FnOnce(&mut HashMap<PhoneNumberId, Run>) -> T) -> T {
+    fn seen<T>(&self, with: impl FnOnce(&mut HashMap<PhoneNumberId, Pace>) -> T) -> T {
         with(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 /// Takes a place, if it is still the one to take.
-fn change(channel: &PhoneNumberId, place: Place, most: u64, now: Timestamp) -> Change {
-    let (update, condition) = match place {
-        Place::Begins => {
-            ("SET expires_at = :end, sent_at = :now, wanted = :one", "attribute_not_exists(pk) OR sent_at <= :over")
-        }
-        Place::Joins => ("SET expires_at = :end, sent_at = :now ADD wanted :one", "sent_at > :over AND wanted < :most"),
-        Place::Waits => ("SET expires_at = :end ADD wanted :one", "sent_at > :over AND wanted >= :most"),
+fn change(channel: &PhoneNumberId, place: Place, interval: i64, now: Timestamp) -> Change {
+    let end = (now + KEPT).as_secs();
+    let mut values = Item::from([(":end".to_owned(), integer(end)), (":now".to_owned(), integer(micros(now)))]);
+    let (update, condition) = if place == Place::Begins {
+        values.insert(":next".to_owned(), integer(micros(now) + interval));
+        ("SET expires_at = :end, free_at = :next", "attribute_not_exists(free_at) OR free_at <= :now")
+    } else {
+        values.insert(":interval".to_owned(), integer(interval));
+        values.insert(":last".to_owned(), integer(micros(now + domain::pacing::SECOND)));
+        ("SET expires_at = :end ADD free_at :interval", "free_at > :now AND free_at <= :last")
     };
-    let mut values = Item::from([
-        (":end".to_owned(), integer((now + KEPT).as_secs())),
-        (":one".to_owned(), integer(1)),
-        (":over".to_owned(), integer((now - SECOND).as_millis())),
-    ]);
-    // DynamoDB refuses values that nothing asks for.
-    if place != Place::Waits {
-        values.insert(":now".to_owned(), integer(now.as_millis()));
-    }
-    if place != Place::Begins {
-        values.insert(":most".to_owned(), integer(most.try_into().unwrap_or(i64::MAX)));
-    }
     let key = Key::new(format!("pace#{channel}"), "run");
     Change { key, update: update.to_owned(), condition: Some(condition.to_owned()), values }
 }
 
-fn read(item: &Item) -> Run {
-    Run {
-        sent_at: number(item, "sent_at").map(Timestamp::from_millis).unwrap_or_default(),
-        wanted: number(item, "wanted").and_then(|wanted| wanted.try_into().ok()).unwrap_or_default(),
-    }
+fn read(item: &Item) -> Pace {
+    Pace { free_at: number(item, "free_at").unwrap_or_default() }
 }

@@ -45,4 +45,12 @@ impl Clock for MovableClock {
     fn now(&self) -> Timestamp {
         self.frozen_at.unwrap_or_else(|| SystemClock.now()) + self.offset()
     }
+
+    /// Whoever waits on a clock that stands still moves it: a story waits for nothing.
+    fn pass(&self, by: Duration) -> bool {
+        if self.frozen_at.is_some() {
+            self.advance(by);
+        }
+        self.frozen_at.is_some()
+    }
 }

@@ -1,0 +1,24 @@
+//! Waiting, by the clock that is handed around.
+
+use std::time::Duration;
+
+use domain::{Clock, Timestamp};
+use tokio::time::sleep;
+
+/// How often a clock that runs is looked at: somebody may move it.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Waits until a time of this clock.
+pub async fn wait_until(clock: &dyn Clock, at: Timestamp) {
+    loop {
+        let left = at.since(clock.now());
+        if left.is_zero() {
+            return;
+        }
+        if clock.pass(left) {
+            tokio::task::yield_now().await;
+        } else {
+            sleep(left.min(LOOK)).await;
+        }
+    }
+}
