@@ -213,9 +213,9 @@ impl Send {
         passage.begin();
         let called = self.call(with, &body, &token).await;
         if matches!(called, Called::Uncertain) {
-            drop(passage)
+            drop(passage);
         } else {
-            passage.end()
+            passage.end();
         }
         let now = self.clients.clock.now();
         turn.sent(now);
