@@ -6,12 +6,10 @@ use std::time::Duration;
 use bridge::{BridgeError, tell};
 use chatwoot::{Chatwoot, listing::Listed};
 use domain::{
-    Channel, Class, Classify as _, CustomerId, Identity, NO_CODE, Outgoing, Part, Reference, Timestamp, Wamid,
-    channel::Hold,
+    Channel, Class, Classify as _, CustomerId, Identity, NO_CODE, Part, Reference, Timestamp, Wamid,
     outgoing::Nature,
     pacing::Pair,
     template::{Fault, Picked},
-    window::Advert,
     words::{Line, Trouble},
 };
 use platform::Metric;
@@ -27,19 +25,20 @@ use whatsapp::{
 
 use crate::{
     Looked, Send,
-    plan::{self, plan},
+    bounds::{CALL, has_file, hold, is_given_up, least_left, refusal, without_file},
+    plan::{self, plan_of},
     turn::Turn,
     upload::{NotUploaded, upload},
 };
-
-/// How long what was certainly not sent is tried again.
-const TRIED_FOR: Duration = Duration::from_secs(24 * 3600);
 
 /// How long a file that Chatwoot announced may be missing.
 pub(crate) const FILE_MISSING: Duration = Duration::from_secs(900);
 
 /// How long Chatwoot's storage may be unwell.
 const FILE_UNWELL: Duration = Duration::from_secs(3600);
+
+/// When a part comes again for which too little time was left.
+const PUT_BACK: Duration = Duration::from_secs(5);
 
 /// When to look again at a part that somebody else is sending.
 const ELSEWHERE: Duration = Duration::from_secs(30);
@@ -110,9 +109,15 @@ impl Send {
     }
 
     /// Tells the agent what became of a message. A status may come in while that is being told; then there is more to tell.
-    pub(crate) async fn show(&self, with: &With<'_>, entry: &mut Entry) -> Result<(), BridgeError> {
+    pub(crate) async fn show(
+        &self,
+        with: &With<'_>,
+        message: &Listed,
+        entry: &mut Entry,
+    ) -> Result<(), BridgeError> {
         for _ in 0..4 {
-            match tell(&self.clients, with.chatwoot, entry).await? {
+            let named = |at| plan::file_name(message, &entry.outgoing, self.clients.locale, at);
+            match tell(&self.clients, with.chatwoot, entry, named).await? {
                 Some(told) => *entry = told,
                 None => break,
             }
@@ -135,7 +140,7 @@ impl Send {
         let template = entry.outgoing.nature == Nature::Template;
         let hold = hold(with, template, now);
         let pieces = match picked {
-            _ if !template => plan(message, self.clients.locale),
+            _ if !template => plan_of(message, &entry.outgoing, self.clients.locale),
             Some(picked) => vec![plan::Piece::Template(picked)],
             None => Vec::new(),
         };
@@ -155,22 +160,34 @@ impl Send {
         if turn.is_over() {
             return Ok(Looked::OutOfTime);
         }
-        if with.until.saturating_duration_since(Instant::now()) < least_left(piece) {
-            return Ok(Looked::OutOfTime);
+        if with.until.saturating_duration_since(Instant::now()) < least_left(piece, turn.is_again()) {
+            if turn.has_sent() {
+                return Ok(Looked::OutOfTime);
+            }
+            // At once it would be the same again, if what came before it takes as long each time.
+            tracing::warn!(channel.id = %with.channel.phone_number_id, "too little time is left for a part; it is put back");
+            return Ok(Looked::Waits { after: Some(PUT_BACK), at_most: None });
         }
         if let Some(after) = self.pace(turn) {
             return Ok(Looked::Soon { after });
         }
         let mut token = self.clients.token(with.channel).await?;
         // What comes after still has to fit into the invocation.
-        let limit = with.until.checked_sub(least_left(&plan::Piece::Text(String::new()))).unwrap_or(with.until);
+        let limit = with.until.checked_sub(CALL).unwrap_or(with.until);
         let ready = timeout_at(limit, self.ready(with, message, piece, &mut token)).await;
-        let piece = match ready.unwrap_or(Err(NotUploaded::NotNow { after: None })) {
+        let ready = ready.unwrap_or_else(|_| {
+            tracing::warn!(channel.id = %with.channel.phone_number_id, "a file did not get to Meta within the time that was left");
+            Err(if has_file(piece) { NotUploaded::Slow } else { NotUploaded::NotNow { after: None } })
+        });
+        let words_apart = matches!(piece, plan::Piece::File { caption: Some(_), .. });
+        // What is not there for one file of a message has had its time for the next as well.
+        let waited = if is_given_up(&entry.outgoing) { FILE_UNWELL } else { without_file(&part, now) };
+        let piece = match ready {
             Ok(piece) => piece,
-            Err(NotUploaded::Missing) if without_file(&part, now) < FILE_MISSING => {
+            Err(NotUploaded::Missing) if waited < FILE_MISSING => {
                 return self.wait_for_file(with, turn, entry, at).await;
             }
-            Err(NotUploaded::Unwell) if without_file(&part, now) < FILE_UNWELL => {
+            Err(NotUploaded::Unwell | NotUploaded::Slow) if waited < FILE_UNWELL => {
                 return self.wait_for_file(with, turn, entry, at).await;
             }
             Err(NotUploaded::NotNow { after }) => return self.wait(with, turn, entry, at, after).await,
@@ -179,7 +196,7 @@ impl Send {
                     Trouble::FileUnreadable if template => Trouble::Template { fault: Fault::FileUnreadable },
                     trouble => trouble,
                 };
-                self.put(entry, at, fail(trouble)).await?;
+                self.put_with(entry, at, fail(trouble), words_apart && trouble.is_of_file()).await?;
                 self.waited_in_vain(with, turn).await?;
                 return Ok(Looked::UpToDate);
             }
@@ -234,7 +251,8 @@ impl Send {
                 if let Some(hold) = self.held_meanwhile(with).await? {
                     return self.hold_back(with, turn, entry, at, hold).await;
                 }
-                self.put(entry, at, Part::Failed { attempt, trouble }).await?;
+                let words_apart = words_apart && trouble.is_of_file();
+                self.put_with(entry, at, Part::Failed { attempt, trouble }, words_apart).await?;
                 self.waited_in_vain(with, turn).await?;
                 Ok(Looked::UpToDate)
             }
@@ -368,57 +386,4 @@ fn body(with: &With<'_>, entry: &Entry, at: usize, attempt: u32, piece: &Piece) 
     let (account, conversation, message) = (entry.account, entry.conversation, entry.message);
     let reference = Reference { account, conversation, message, part: at, attempt };
     Some(compose::message(to, piece, quote, &reference))
-}
-
-/// Why a part has to wait for its number, if it has to. A template outside the window begins something.
-fn hold(with: &With<'_>, template: bool, now: Timestamp) -> Option<Hold> {
-    let open = with.thread.is_some_and(|thread| thread.window.is_open(now));
-    if template && !open { with.channel.hold_begun(now) } else { with.channel.hold(now) }
-}
-
-/// Why a part must not be sent, if so.
-fn refusal(with: &With<'_>, part: &Part, hold: Option<Hold>, outgoing: &Outgoing, now: Timestamp) -> Option<Trouble> {
-    let asked_at = outgoing.asked_at;
-    if with.erased {
-        return Some(Trouble::Erased);
-    }
-    if with.customer.is_none() {
-        return Some(Trouble::NoRecipient);
-    }
-    // Somebody known from elsewhere has no address here until they write here.
-    let Some(thread) = with.thread.filter(|thread| thread.address.is_some()) else {
-        let template = outgoing.nature == Nature::Template;
-        return Some(if template { Trouble::NoRecipient } else { Trouble::NeverWrote });
-    };
-    if outgoing.nature != Nature::Template && !thread.window.is_open(now) {
-        return Some(match thread.window.start() {
-            None if thread.overheard_at.is_some() => Trouble::Standby,
-            None => Trouble::NeverWrote,
-            // It was in time; the number was not.
-            Some(_) if hold.is_some() && thread.window.is_open(asked_at) => Trouble::ChannelDown,
-            Some(_) if is_free(thread, now) => Trouble::WindowClosedFree,
-            Some(_) => Trouble::WindowClosed,
-        });
-    }
-    let too_long = if hold.is_some() { Trouble::ChannelDown } else { Trouble::Unreachable };
-    let tried = matches!(part, Part::Waiting { .. } | Part::Planned) && now.since(asked_at) >= TRIED_FOR;
-    tried.then_some(too_long)
-}
-
-/// Whether Meta charges nothing now: an advert brought the customer, and they were answered in time.
-fn is_free(thread: &Thread, now: Timestamp) -> bool {
-    thread.advert().and_then(Advert::free_until).is_some_and(|until| now < until)
-}
-
-/// What a part may take of an invocation of 120 s: a file is fetched and uploaded first.
-fn least_left(piece: &plan::Piece<'_>) -> Duration {
-    match piece {
-        plan::Piece::Text(_) | plan::Piece::Menu(_) | plan::Piece::Location(_) => Duration::from_secs(25),
-        plan::Piece::File { .. } | plan::Piece::Template(Picked { file: Some(_), .. }) => Duration::from_secs(100),
-        plan::Piece::Template(_) => Duration::from_secs(35),
-    }
-}
-
-fn without_file(part: &Part, now: Timestamp) -> Duration {
-    part.without_file_since().map_or(Duration::ZERO, |since| now.since(since))
 }

@@ -3,6 +3,7 @@
 
 mod adopt;
 mod barrier;
+mod bounds;
 mod commands;
 mod dispatch;
 mod interactive;

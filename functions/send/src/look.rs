@@ -246,7 +246,7 @@ impl Send {
 
     async fn show_row(&self, with: &With<'_>, row: &mut Row, listed_at: Timestamp) -> Result<(), BridgeError> {
         let Some(entry) = row.entry.as_mut().filter(|_| row.message.is_for_customer()) else { return Ok(()) };
-        self.show(with, entry).await?;
+        self.show(with, &row.message, entry).await?;
         correct(self, with, &row.message, entry, listed_at).await
     }
 
@@ -306,18 +306,18 @@ async fn correct(
     listed_at: Timestamp,
 ) -> Result<(), BridgeError> {
     let marked_since = entry.outgoing.shown_at > listed_at;
-    let parts = entry.outgoing.parts.len();
+    let named = |at| plan::file_name(message, &entry.outgoing, send.clients.locale, at);
     let (wrong, shown) = match entry.outgoing.outcome() {
         Outcome::Underway => (false, Mark::Sent),
         Outcome::Out(_) => (true, Mark::Failed),
-        Outcome::Trouble { trouble, accepted } => {
-            let ours = trouble.say_partly(send.clients.locale, accepted, parts);
-            (message.error().is_some_and(|words| words != ours), Mark::Sent)
+        Outcome::Trouble { .. } => {
+            let ours = entry.outgoing.say(send.clients.locale, named);
+            (message.error().is_some_and(|words| ours.as_deref() != Some(words)), Mark::Sent)
         }
     };
     if message.is_failed() && wrong && !marked_since {
         let wrongly_shown = Outgoing { shown, ..entry.outgoing.clone() };
-        if let Some(told) = tell(&send.clients, with.chatwoot, &entry.clone().with(wrongly_shown)).await? {
+        if let Some(told) = tell(&send.clients, with.chatwoot, &entry.clone().with(wrongly_shown), named).await? {
             *entry = told;
         }
     }

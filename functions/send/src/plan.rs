@@ -1,15 +1,19 @@
 //! How an agent's message is cut into parts. The same message gives the same parts each time, so that the outbox can speak
 //! of "part 2".
 
-use chatwoot::listing::{File, Listed};
+use chatwoot::{
+    files,
+    listing::{File, Listed},
+};
 use domain::{
-    Locale, markup,
+    Locale, Outgoing, markup,
     message::Location,
     template::Picked,
     words::{Trouble, inbound::Inbound},
 };
 use whatsapp::{
     interactive::Menu,
+    names,
     split::{CAPTION_LIMIT, TEXT_LIMIT, length, split},
 };
 
@@ -60,6 +64,27 @@ pub(crate) fn plan(message: &Listed, locale: Locale) -> Vec<Piece<'_>> {
         pieces.push(Piece::File { file, caption });
     }
     pieces
+}
+
+/// The same of a message on its way: once the words under a file go out apart, they are the last part.
+pub(crate) fn plan_of<'m>(message: &'m Listed, outgoing: &Outgoing, locale: Locale) -> Vec<Piece<'m>> {
+    let mut pieces = plan(message, locale);
+    if outgoing.words_apart {
+        let words = pieces.iter_mut().find_map(|piece| match piece {
+            Piece::File { caption, .. } => caption.take(),
+            _ => None,
+        });
+        pieces.extend(words.map(Piece::Text));
+    }
+    pieces
+}
+
+/// What the file of a part is called.
+pub(crate) fn file_name(message: &Listed, outgoing: &Outgoing, locale: Locale, at: usize) -> Option<String> {
+    match plan_of(message, outgoing, locale).get(at)? {
+        Piece::File { file, .. } => names::safe(&files::name(file.data_url.as_deref()?)?),
+        _ => None,
+    }
 }
 
 /// Why a message has no parts.
@@ -137,6 +162,17 @@ mod tests {
         assert_eq!(shape("hola", &sound), ["text 4", "audio -"]);
         let image = json!([{ "file_type": "image", "data_url": "a" }]);
         assert_eq!(shape(&"x".repeat(2000), &image), ["text 2000", "image -"]);
+    }
+
+    #[test]
+    fn the_words_under_a_file_that_cannot_be_had_go_apart() {
+        let files = json!([{ "file_type": "audio", "data_url": "a" }, { "file_type": "image", "data_url": "http://c/b%20c.jpg" }]);
+        let message = message("hola", &files);
+        let outgoing = Outgoing::new(domain::Timestamp::from_secs(1), 2).with_words_apart();
+        let pieces = plan_of(&message, &outgoing, Locale::Es);
+        assert_eq!((pieces.len(), &pieces[2]), (3, &Piece::Text("hola".to_owned())));
+        assert!(matches!(&pieces[1], Piece::File { caption: None, .. }));
+        assert_eq!(file_name(&message, &outgoing, Locale::Es, 1).as_deref(), Some("b c.jpg"));
     }
 
     #[test]

@@ -86,9 +86,23 @@ impl Send {
 
     /// Writes a part down. What a status said meanwhile stands.
     pub(crate) async fn put(&self, entry: &mut Entry, at: usize, part: Part) -> Result<(), BridgeError> {
+        self.put_with(entry, at, part, false).await
+    }
+
+    /// The same; `words_apart` if it is a file that cannot be had, and the words under it go out without it.
+    pub(crate) async fn put_with(
+        &self,
+        entry: &mut Entry,
+        at: usize,
+        part: Part,
+        words_apart: bool,
+    ) -> Result<(), BridgeError> {
         for _ in 0..8 {
             let mut outgoing = entry.outgoing.clone();
             outgoing.parts[at] = part.clone();
+            if words_apart {
+                outgoing = outgoing.with_words_apart();
+            }
             match self.clients.outbox.save(entry.clone().with(outgoing)).await? {
                 Ok(saved) => {
                     *entry = saved;

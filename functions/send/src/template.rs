@@ -244,12 +244,15 @@ impl Send {
         let Some(FilledHeader::File { kind, url, name }) = &filled.header else { return Ok(None) };
         let wrong = NotUploaded::Never(Trouble::Template { fault: Fault::WrongFile });
         if !with.chatwoot.is_own(url) {
-            let named = || url.rsplit('/').next().and_then(|last| last.split(['?', '#']).next()).map(str::to_owned);
+            let named = || chatwoot::files::name(url).and_then(|name| whatsapp::names::safe(&name));
             let name = name.clone().or_else(named).filter(|name| !name.is_empty());
             let public = url.starts_with("https://") || url.starts_with("http://");
             return if public { Ok(Some(File::Linked { url: url.clone(), name })) } else { Err(wrong) };
         }
         let uploaded = upload_address(&self.clients, with.chatwoot, with.channel, token, url).await?;
+        if let (Piece::Link { url, filename, .. }, MediaKind::Document) = (&uploaded, kind) {
+            return Ok(Some(File::Linked { url: url.to_string(), name: name.clone().or(Some(filename.clone())) }));
+        }
         let Piece::File { kind: found, id, filename, .. } = uploaded else { return Err(wrong) };
         self.note_upload(with, &id).await.map_err(|error| {
             tracing::warn!(%error, "an upload could not be noted; the template waits");

@@ -18,6 +18,7 @@ pub(crate) struct Turn {
     /// When the agent was told that sending waits, if it still does.
     pub(crate) told_to_wait_at: Option<Timestamp>,
     sent: bool,
+    again: bool,
     ends: Option<Instant>,
 }
 
@@ -27,6 +28,7 @@ impl Turn {
             pair: conversation.pair,
             told_to_wait_at: conversation.told_to_wait_at,
             sent: false,
+            again: task.suspect,
             ends: task.batch.shared.then(|| Instant::now() + LONGEST),
         }
     }
@@ -34,6 +36,16 @@ impl Turn {
     /// Whether it is the turn of others. However slow everything is, each turn sends something.
     pub(crate) fn is_over(&self) -> bool {
         self.sent && self.ends.is_some_and(|ends| ends <= Instant::now())
+    }
+
+    /// Whether something went out in it.
+    pub(crate) fn has_sent(&self) -> bool {
+        self.sent
+    }
+
+    /// Whether an earlier one may have ended before its time.
+    pub(crate) fn is_again(&self) -> bool {
+        self.again
     }
 
     /// One more message went out, or may have.

@@ -1,4 +1,4 @@
-//! An agent's file from Chatwoot to Meta, streamed.
+//! An agent's file from Chatwoot to Meta: streamed, or fetched by Meta itself.
 
 use std::{
     sync::{
@@ -16,10 +16,12 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream, stream::BoxStream}
 use reqwest::{Body, header};
 use secrecy::SecretString;
 use tokio::sync::Semaphore;
+use url::Url;
 use whatsapp::{
     compose::{CARDS, Piece},
     graph::{Upload, file_timeout},
-    media,
+    media::{self, Way},
+    names,
 };
 
 use crate::voice;
@@ -40,10 +42,9 @@ pub(crate) enum NotUploaded {
     /// Chatwoot's storage does not give it out whole just now.
     Unwell,
     /// Meta does not take it under this type.
-    WrongType {
-        /// Meta's code for that.
-        code: i64,
-    },
+    WrongType,
+    /// It did not get there within the time there was.
+    Slow,
     /// Meta cannot take it now.
     NotNow {
         /// Not before this, if Meta said so.
@@ -58,7 +59,8 @@ impl NotUploaded {
     pub(crate) fn trouble(&self) -> Trouble {
         match self {
             Self::Never(trouble) => *trouble,
-            Self::WrongType { code } => Trouble::refused(*code),
+            Self::WrongType => Trouble::FileRefused,
+            Self::Slow => Trouble::FileSlow,
             Self::Unauthorized => Trouble::refused(190),
             Self::Missing | Self::Unwell | Self::NotNow { .. } => Trouble::FileUnreadable,
         }
@@ -76,6 +78,8 @@ pub(crate) fn is_cards(file: &File) -> bool {
 struct Opened {
     name: String,
     mime_type: String,
+    /// Where its bytes come from, for a few minutes; nothing once they are others.
+    address: Option<Url>,
     size: u64,
     /// Its first bytes, which also stand in `bytes`.
     head: Bytes,
@@ -103,25 +107,40 @@ pub(crate) async fn upload(
     if caption.is_none() && voice::is_recording(&opened.name, &opened.mime_type) && opened.size <= voice::LONGEST {
         opened = spoken(opened).await?;
     }
-    let (name, size) = (opened.name.clone(), opened.size);
-    let kind = match media::outgoing_kind(&opened.mime_type, size, &opened.head) {
-        // Words must not get lost because a file turns out to be a sound.
-        kind if caption.is_some() && !media::takes_caption(kind) => MediaKind::Document,
-        kind => kind,
-    };
-    let types = match kind {
-        MediaKind::Document => media::upload_types(&opened.mime_type, size),
-        _ => vec![opened.mime_type.clone()],
-    };
-    let mut left = types.into_iter();
-    while let Some(mime_type) = left.next() {
-        match post(clients, channel, token, opened, mime_type).await {
-            Ok(id) => return Ok(Piece::File { kind, id, caption: caption.map(str::to_owned), filename: Some(name) }),
-            Err(NotUploaded::WrongType { .. }) if left.len() > 0 => opened = open(chatwoot, file).await?,
-            Err(other) => return Err(other),
+    let name = names::fitting(&opened.name, &opened.mime_type);
+    let (mime_type, size, address) = (opened.mime_type.clone(), opened.size, opened.address.clone());
+    let ways = media::ways(&mime_type, size, &opened.head);
+    let caption = || caption.map(str::to_owned);
+    let (mut in_hand, mut refused) = (Some(opened), false);
+    for way in ways {
+        match way {
+            Way::Upload { mime_type, kind } => {
+                let opened = match in_hand.take() {
+                    Some(opened) => opened,
+                    None => open(chatwoot, file).await?,
+                };
+                // Words must not get lost because a file turns out to be a sound.
+                let wordless = caption().is_some() && !media::takes_caption(kind);
+                let kind = if wordless { MediaKind::Document } else { kind };
+                match post(clients, channel, token, opened, mime_type).await {
+                    Ok(id) => return Ok(Piece::File { kind, id, caption: caption(), filename: Some(name) }),
+                    Err(NotUploaded::WrongType) => refused = true,
+                    Err(other) => return Err(other),
+                }
+            }
+            Way::Link => {
+                if let Some(url) = address.clone().filter(|url| clients.graph.can_fetch(url)) {
+                    return Ok(Piece::Link { url, caption: caption(), filename: name });
+                }
+            }
         }
     }
-    Err(NotUploaded::Never(Trouble::FileUnreadable))
+    Err(if refused {
+        NotUploaded::WrongType
+    } else {
+        let heavy = media::too_heavy(&mime_type, size);
+        NotUploaded::Never(heavy.map_or(Trouble::FileKind, |kind| Trouble::FileHeavy { kind }))
+    })
 }
 
 /// The same with a file that belongs to no message.
@@ -156,9 +175,9 @@ async fn open(chatwoot: &Chatwoot, file: &File) -> Result<Opened, NotUploaded> {
     };
     let header = |name| response.headers().get(name).and_then(|value: &header::HeaderValue| value.to_str().ok());
     let size: Option<u64> = header(header::CONTENT_LENGTH).and_then(|size| size.parse().ok());
-    let name = files::name(url).and_then(|name| media::safe_name(&name));
-    let mime_type = file.content_type.as_deref().or_else(|| header(header::CONTENT_TYPE)).unwrap_or_default();
-    let mime_type = media::canonical(mime_type, name.as_deref().unwrap_or_default());
+    let name = files::name(url).and_then(|name| names::safe(&name));
+    let called = file.content_type.as_deref().or_else(|| header(header::CONTENT_TYPE)).unwrap_or_default().to_owned();
+    let address = Some(response.url().clone());
     let Some(size) = size.or(file.file_size) else { return Err(NotUploaded::Unwell) };
     if size > media::LIMIT {
         return Err(NotUploaded::Never(Trouble::FileTooLarge));
@@ -180,8 +199,9 @@ async fn open(chatwoot: &Chatwoot, file: &File) -> Result<Opened, NotUploaded> {
         tracing::warn!(%error, "an agent's file broke off at its very beginning");
         NotUploaded::Unwell
     })?;
-    let name = name.unwrap_or_else(|| format!("archivo.{}", media::ending(&mime_type)));
-    Ok(Opened { name, mime_type, size, head, bytes, broke_off })
+    let mime_type = media::judged(&called, name.as_deref().unwrap_or_default(), &head);
+    let name = name.unwrap_or_else(|| format!("archivo.{}", names::ending(&mime_type)));
+    Ok(Opened { name, mime_type, address, size, head, bytes, broke_off })
 }
 
 /// The beginning of a stream, and all of it.
@@ -207,7 +227,7 @@ async fn post(
     opened: Opened,
     mime_type: String,
 ) -> Result<domain::MediaId, NotUploaded> {
-    let filename = media::upload_name(&opened.name, &mime_type);
+    let filename = names::for_upload(&opened.name, &mime_type);
     let upload = Upload { filename, mime_type, size: opened.size, body: Body::wrap_stream(opened.bytes) };
     match clients.graph.upload(&channel.phone_number_id, token, upload).await {
         Ok(id) => Ok(id),
@@ -218,7 +238,7 @@ async fn post(
         Err(error) if error.is_unauthorized() => Err(NotUploaded::Unauthorized),
         Err(error) if error.class() == Class::Permanent => Err(match error.code() {
             // Of an upload, "invalid parameter" means the file itself; the agent is told what to do about that.
-            None | Some(100 | 131_053) => NotUploaded::WrongType { code: 131_053 },
+            None | Some(100 | 131_053) => NotUploaded::WrongType,
             Some(code) => NotUploaded::Never(Trouble::Refused { code, clue: error.clue() }),
         }),
         Err(error) => {
@@ -255,6 +275,7 @@ fn in_hand(name: String, mime_type: String, bytes: Bytes) -> Opened {
     Opened {
         name,
         mime_type,
+        address: None,
         size: bytes.len() as u64,
         head: bytes.slice(..media::HEAD.min(bytes.len())),
         bytes: stream::iter([Ok(bytes)]).boxed(),

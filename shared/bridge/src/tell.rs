@@ -12,16 +12,20 @@ use store::Entry;
 use crate::{BridgeError, Clients};
 
 /// Brings the mark on a message up to date with what became of it. Gives the entry back as it stands after that; nothing if
-/// there was nothing to tell.
-pub async fn tell(clients: &Clients, chatwoot: &Chatwoot, entry: &Entry) -> Result<Option<Entry>, BridgeError> {
+/// there was nothing to tell. `named` tells what the file of a part is called, where the message is at hand.
+pub async fn tell(
+    clients: &Clients,
+    chatwoot: &Chatwoot,
+    entry: &Entry,
+    named: impl Fn(usize) -> Option<String>,
+) -> Result<Option<Entry>, BridgeError> {
     let Some(outcome) = entry.outgoing.untold() else { return Ok(None) };
-    let parts = entry.outgoing.parts.len();
     let (mark, words) = match outcome {
         Outcome::Underway => return Ok(None),
         Outcome::Out(mark) => (mark, None),
-        Outcome::Trouble { trouble, accepted } => {
+        Outcome::Trouble { trouble, .. } => {
             let mark = if trouble == Trouble::Unconfirmed { Mark::Unconfirmed } else { Mark::Failed };
-            (mark, Some(trouble.say_partly(clients.locale, accepted, parts)))
+            (mark, entry.outgoing.say(clients.locale, named))
         }
     };
     match chatwoot.mark(entry.conversation, entry.message, word(mark), words.as_deref()).await {
@@ -60,7 +64,8 @@ pub async fn tell_news(
         clients.conversations.reopen(entry.account, entry.conversation, entry.message).await?;
         clients.rounds.watch(channel, entry.account, entry.conversation).await?;
     }
-    tell(clients, chatwoot, entry).await.map(|_| ())
+    // Names of files are put in by the next look, which has the message.
+    tell(clients, chatwoot, entry, |_| None).await.map(|_| ())
 }
 
 fn word(mark: Mark) -> &'static str {

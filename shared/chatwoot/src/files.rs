@@ -46,9 +46,15 @@ pub(crate) async fn open(
         }
         let to =
             response.headers().get(LOCATION).and_then(|to| to.to_str().ok()).ok_or(ChatwootError::NoAnswer(None))?;
-        url = url.join(to).map_err(|_| ChatwootError::Forbidden)?;
+        url = follow(&url, to)?;
     }
     Err(ChatwootError::Forbidden)
+}
+
+/// Where a redirect leads. What was asked for over TLS does not come without.
+fn follow(from: &Url, to: &str) -> Result<Url, ChatwootError> {
+    let to = from.join(to).map_err(|_| ChatwootError::Forbidden)?;
+    if from.scheme() == "https" && to.scheme() != "https" { Err(ChatwootError::Forbidden) } else { Ok(to) }
 }
 
 /// A written-out address does not pass the resolver, so it is judged here.
@@ -155,6 +161,17 @@ mod tests {
         }
         for outside in ["1.1.1.1", "157.240.1.1", "2a03:2880:f12f::1", "2606:4700::1111"] {
             assert!(is_public(outside.parse().unwrap()), "{outside}");
+        }
+    }
+
+    #[test]
+    fn a_redirect_never_leads_from_tls_to_plain_text() {
+        let follows = |from: &str, to| follow(&from.parse().unwrap(), to).is_ok();
+        assert!(follows("https://chat.example/a", "https://storage.example/b"));
+        assert!(follows("https://chat.example/a", "/b"));
+        assert!(follows("http://127.0.0.1:3000/a", "https://storage.example/b"));
+        for to in ["http://chat.example/a", "http://storage.example/b", "ftp://storage.example/b"] {
+            assert!(!follows("https://chat.example/a", to), "{to}");
         }
     }
 

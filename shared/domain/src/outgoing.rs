@@ -12,7 +12,7 @@ pub use self::{
     part::{Awaited, Part},
     reference::Reference,
 };
-use crate::{Delivery, Timestamp, Wamid, template::Fault, words::Trouble};
+use crate::{Delivery, Locale, Timestamp, Wamid, template::Fault, words::Trouble};
 
 /// What the agent sees on the message in Chatwoot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +59,9 @@ pub struct Outgoing {
     pub nature: Nature,
     /// Its parts, in the order they go out.
     pub parts: Vec<Part>,
+    /// Whether the words under a file are the last part, which goes out first: the file cannot be had.
+    #[serde(default)]
+    pub words_apart: bool,
     /// What Chatwoot was last told.
     pub shown: Mark,
     /// When that call had been answered. A listing from before this moment says nothing about the agent's wish.
@@ -90,6 +93,7 @@ impl Outgoing {
             deaths: 0,
             nature: Nature::Unsorted,
             parts: vec![Part::Planned; parts.max(1)],
+            words_apart: false,
             shown: Mark::Sent,
             shown_at: seen_at,
         }
@@ -105,6 +109,17 @@ impl Outgoing {
     pub fn as_template(mut self) -> Self {
         self.nature = Nature::Template;
         self.parts = vec![Part::Planned];
+        self.words_apart = false;
+        self
+    }
+
+    /// The same once the words under a file are a part of their own.
+    #[must_use]
+    pub fn with_words_apart(mut self) -> Self {
+        if !self.words_apart {
+            self.words_apart = true;
+            self.parts.push(Part::Planned);
+        }
         self
     }
 
@@ -121,7 +136,7 @@ impl Outgoing {
             Some(Trouble::Template { fault: Fault::Lost }) if young => self.as_template(),
             Some(trouble) if !young || trouble == Trouble::SeenTooLate => {
                 let parts = vec![Part::Failed { attempt: 0, trouble }];
-                Self { nature: Nature::Template, parts, ..self }
+                Self { nature: Nature::Template, parts, words_apart: false, ..self }
             }
             _ if self.nature == Nature::Template => self,
             _ => self.as_template(),
@@ -140,14 +155,40 @@ impl Outgoing {
     pub fn outcome(&self) -> Outcome {
         let is_out = |part: &&Part| matches!(part, Part::Accepted { .. }) && part.trouble().is_none();
         let accepted = self.parts.iter().filter(is_out).count();
-        let trouble = self.parts.iter().find_map(Part::trouble);
-        if let Some(trouble) = trouble {
-            return Outcome::Trouble { trouble, accepted };
-        }
-        if accepted < self.parts.len() {
-            return Outcome::Underway;
+        let mut troubles = self.parts.iter().filter_map(Part::trouble);
+        let first = troubles.clone().next();
+        // What is wrong with one file stops nothing else.
+        let stops = troubles.find(|trouble| !trouble.is_of_file());
+        let is_pending = stops.is_none() && self.parts.iter().any(Part::is_pending);
+        match stops.or(first) {
+            _ if is_pending => return Outcome::Underway,
+            Some(trouble) => return Outcome::Trouble { trouble, accepted },
+            None => {}
         }
         Outcome::Out(self.parts.iter().map(Part::mark).min_by_key(|mark| *mark as u8).unwrap_or(Mark::Sent))
+    }
+
+    /// What the agent reads if not all of it is out; `named` tells what the file of a part is called. Files that cannot be had are
+    /// named beside others.
+    pub fn say(&self, locale: Locale, named: impl Fn(usize) -> Option<String>) -> Option<String> {
+        let Outcome::Trouble { trouble, accepted } = self.outcome() else { return None };
+        let said = trouble.say_partly(locale, accepted, self.parts.len());
+        if !trouble.is_of_file() || self.parts.len() == 1 {
+            return Some(said);
+        }
+        let mut told: Vec<(Trouble, Vec<String>)> = Vec::new();
+        for (at, trouble) in self.parts.iter().enumerate().filter_map(|(at, part)| Some((at, part.trouble()?))) {
+            let name = named(at);
+            match told.iter_mut().find(|(known, _)| *known == trouble) {
+                Some((_, names)) => names.extend(name),
+                None => told.push((trouble, name.into_iter().collect())),
+            }
+        }
+        let sentences = told.iter().enumerate().map(|(at, (trouble, names))| {
+            let why = if at == 0 { said.clone() } else { trouble.say(locale) };
+            if names.is_empty() { why } else { format!("{why} ({})", names.join(", ")) }
+        });
+        Some(sentences.collect::<Vec<_>>().join(" "))
     }
 
     /// What the agent should see, if that differs from what is shown.
@@ -187,7 +228,10 @@ impl Outgoing {
     /// The first part that still has to go out.
     pub fn next_part(&self) -> Option<usize> {
         match self.outcome() {
-            Outcome::Underway => self.parts.iter().position(|part| !matches!(part, Part::Accepted { .. })),
+            Outcome::Underway if self.words_apart && self.parts.last().is_some_and(Part::is_pending) => {
+                Some(self.parts.len() - 1)
+            }
+            Outcome::Underway => self.parts.iter().position(Part::is_pending),
             Outcome::Out(_) | Outcome::Trouble { .. } => None,
         }
     }
@@ -211,7 +255,7 @@ mod tests {
     }
 
     fn message(parts: Vec<Part>, shown: Mark) -> Outgoing {
-        Outgoing { asked_at: NOW, quote: None, deaths: 0, nature: Nature::Plain, parts, shown, shown_at: NOW }
+        Outgoing { parts, shown, nature: Nature::Plain, ..Outgoing::new(NOW, 1) }
     }
 
     #[test]
@@ -248,6 +292,24 @@ mod tests {
         let retried = message.retried(NOW);
         assert_eq!(retried.next_part(), Some(1));
         assert_eq!(retried.parts[1].attempt(), 2);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_had_stops_nothing_and_is_named() {
+        let failed = Part::Failed { attempt: 0, trouble: Trouble::FileEmpty };
+        let message = message(vec![failed.clone(), Part::Planned], Mark::Sent);
+        assert_eq!((message.next_part(), message.untold()), (Some(1), None));
+        let mut apart = message.with_words_apart();
+        assert_eq!((apart.next_part(), apart.parts.len()), (Some(2), 3));
+        apart.parts[2] = accepted("a", Delivery::Sent);
+        assert_eq!(apart.next_part(), Some(1));
+        apart.parts[1] = failed;
+        assert_eq!(apart.next_part(), None);
+        let said = apart.say(Locale::Es, |at| Some(format!("{at}.zip"))).unwrap();
+        assert!(said.starts_with("Salieron 1 de 3 partes. ") && said.ends_with(" (0.zip, 1.zip)"), "{said}");
+        assert_eq!(apart.retried(NOW).next_part(), Some(0));
+        let stopped = self::message(vec![Part::Uncertain { attempt: 1 }, Part::Planned], Mark::Sent);
+        assert_eq!(stopped.next_part(), None);
     }
 
     #[test]

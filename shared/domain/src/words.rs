@@ -86,6 +86,17 @@ pub enum Trouble {
     FileTooLarge,
     /// A file has no bytes.
     FileEmpty,
+    /// WhatsApp takes no files of this type, and cannot fetch it from Chatwoot by itself.
+    FileKind,
+    /// A picture, film or sound is larger than WhatsApp takes of its kind, and WhatsApp cannot fetch it from Chatwoot by itself.
+    FileHeavy {
+        /// Its kind.
+        kind: MediaKind,
+    },
+    /// WhatsApp does not take this very file, though it takes others of its type.
+    FileRefused,
+    /// A file did not get from Chatwoot to WhatsApp within the time there is.
+    FileSlow,
     /// The message stops the bridge itself each time.
     Unworkable,
     /// There is neither text nor a file in it.
@@ -155,6 +166,34 @@ impl Trouble {
                 "No entregado: el archivo está vacío (0 bytes) y WhatsApp no lo acepta; revisa el original y adjunta uno con contenido.",
                 "Not delivered: the file is empty (0 bytes) and WhatsApp does not take it; look at the original and attach one that is not.",
             ),
+            Self::FileKind => (
+                "No entregado: WhatsApp no acepta archivos de este tipo; envíalo como PDF, Word, Excel, PowerPoint, texto, JPG, PNG, MP4 o MP3, o manda un enlace.",
+                "Not delivered: WhatsApp takes no files of this type; send it as PDF, Word, Excel, PowerPoint, text, JPG, PNG, MP4 or MP3, or send a link.",
+            ),
+            Self::FileHeavy { kind: MediaKind::Image } => (
+                "No entregado: la imagen pesa más de 5 MB, lo máximo en WhatsApp; envíala más ligera o dentro de un PDF.",
+                "Not delivered: the picture is larger than 5 MB, the most WhatsApp takes; send a smaller one, or put it into a PDF.",
+            ),
+            Self::FileHeavy { kind: MediaKind::Video } => (
+                "No entregado: el video pesa más de 16 MB, lo máximo en WhatsApp; recórtalo o manda un enlace.",
+                "Not delivered: the video is larger than 16 MB, the most WhatsApp takes; cut it or send a link.",
+            ),
+            Self::FileHeavy { kind: MediaKind::Sticker } => (
+                "No entregado: la imagen WEBP pesa más de 500 KB, lo máximo en WhatsApp; envíala como JPG.",
+                "Not delivered: the WEBP picture is larger than 500 KB, the most WhatsApp takes; send it as JPG.",
+            ),
+            Self::FileHeavy { .. } => (
+                "No entregado: el audio pesa más de 16 MB, lo máximo en WhatsApp; recórtalo o manda un enlace.",
+                "Not delivered: the recording is larger than 16 MB, the most WhatsApp takes; cut it or send a link.",
+            ),
+            Self::FileRefused => (
+                "No entregado: WhatsApp no aceptó este archivo; puede estar dañado o no ser de verdad del tipo que dice su nombre. Ábrelo, guárdalo otra vez y adjúntalo de nuevo.",
+                "Not delivered: WhatsApp did not take this file; it may be damaged, or not really of the type its name says. Open it, save it anew and attach it again.",
+            ),
+            Self::FileSlow => (
+                "No entregado: el archivo tardó demasiado en pasar de Chatwoot a WhatsApp; pulsa Reintentar, o envía uno más ligero o un enlace.",
+                "Not delivered: the file took too long from Chatwoot to WhatsApp; press Retry, or send a smaller one or a link.",
+            ),
             Self::Unworkable => (
                 "No entregado: el puente no pudo procesar este mensaje; envíalo de otra forma y avisa al operador.",
                 "Not delivered: the bridge could not handle this message; send it in another way and tell the operator.",
@@ -183,6 +222,21 @@ impl Trouble {
             Self::Refused { code, clue } => return refusals::say(code, clue, locale),
         };
         pick(locale, es, en).to_owned()
+    }
+
+    /// Whether it is about one file alone, so that nothing else of the message has to wait for it.
+    pub fn is_of_file(self) -> bool {
+        matches!(
+            self,
+            Self::FileUnreadable
+                | Self::FileTooLarge
+                | Self::FileEmpty
+                | Self::FileKind
+                | Self::FileHeavy { .. }
+                | Self::FileRefused
+                | Self::FileSlow
+                | Self::Refused { code: 131_052 | 131_053 }
+        )
     }
 
     /// The same, when some parts of the message did go out.

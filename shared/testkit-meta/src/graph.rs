@@ -3,6 +3,7 @@
 mod error;
 mod formats;
 mod interactive;
+mod links;
 mod media;
 mod messages;
 mod objects;
@@ -36,6 +37,11 @@ pub(crate) fn router(world: Arc<World>) -> Router {
         .method_not_allowed_fallback(unsupported)
         .fallback(unknown_path)
         .with_state(world)
+}
+
+/// Whether messages of this type are files.
+fn is_file(kind: &str) -> bool {
+    matches!(kind, "image" | "video" | "audio" | "document" | "sticker")
 }
 
 async fn unknown_path(uri: Uri) -> Response {

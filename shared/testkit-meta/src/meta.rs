@@ -30,7 +30,7 @@ impl Meta {
         let lines = settings.numbers.iter().map(|number| number.phone_number_id.clone());
         let postman = Postman::start(postman::client()?, settings.clock.clone(), settings.app_secret, lines);
         let state = State::new(settings.numbers, settings.statuses);
-        let world = Arc::new(World::new(settings.clock, postman, state));
+        let world = Arc::new(World::new(settings.clock, postman, postman::client()?, state));
         let faults = Faults::default();
         let server = Server::start(settings.listen, graph::router(Arc::clone(&world)), faults.clone()).await?;
         world.base_url.get_or_init(|| server.url());

@@ -17,15 +17,17 @@ pub(crate) struct World {
     pub(crate) clock: SharedClock,
     pub(crate) postman: Postman,
     pub(crate) base_url: OnceLock<String>,
+    /// Gets files from addresses in messages.
+    pub(crate) fetcher: reqwest::Client,
     state: Mutex<State>,
     /// Signs media URLs.
     url_key: String,
 }
 
 impl World {
-    pub(crate) fn new(clock: SharedClock, postman: Postman, state: State) -> Self {
+    pub(crate) fn new(clock: SharedClock, postman: Postman, fetcher: reqwest::Client, state: State) -> Self {
         let url_key = uuid::Uuid::new_v4().to_string();
-        Self { clock, postman, base_url: OnceLock::new(), state: Mutex::new(state), url_key }
+        Self { clock, postman, fetcher, base_url: OnceLock::new(), state: Mutex::new(state), url_key }
     }
 
     /// The state; never held across a wait.

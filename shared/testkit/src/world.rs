@@ -197,8 +197,13 @@ impl World {
 
     /// One batch through `send`; tells whether there was one.
     pub async fn send_once(&self) -> anyhow::Result<bool> {
+        self.send_within(INVOCATION).await
+    }
+
+    /// The same, with so much time left.
+    pub async fn send_within(&self, left: Duration) -> anyhow::Result<bool> {
         let Some(batch) = self.stage.batch("send").await? else { return Ok(false) };
-        let answer = Box::pin(self.send.handle(event(&batch)?, INVOCATION)).await;
+        let answer = Box::pin(self.send.handle(event(&batch)?, left)).await;
         self.stage.settle(&batch, &serde_json::to_value(answer)?);
         Ok(true)
     }

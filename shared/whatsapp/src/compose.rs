@@ -5,6 +5,7 @@ use domain::{
     message::{Card, Location, MediaKind},
 };
 use serde_json::{Value, json};
+use url::Url;
 
 use crate::{cards, interactive::Menu};
 
@@ -25,6 +26,15 @@ pub enum Piece {
         caption: Option<String>,
         /// Its name, shown for documents.
         filename: Option<String>,
+    },
+    /// A document that Meta fetches from an address by itself.
+    Link {
+        /// Where it lies, for a few minutes.
+        url: Url,
+        /// Words under it.
+        caption: Option<String>,
+        /// Its name.
+        filename: String,
     },
     /// A question with buttons or a list.
     Menu(Menu),
@@ -54,6 +64,13 @@ pub fn message(to: &Address, piece: &Piece, quote: Option<&Wamid>, reference: &R
                 object["filename"] = json!(filename);
             }
             (word(*kind), object)
+        }
+        Piece::Link { url, caption, filename } => {
+            let mut object = json!({ "link": url.as_str(), "filename": filename });
+            if let Some(caption) = caption {
+                object["caption"] = json!(caption);
+            }
+            (word(MediaKind::Document), object)
         }
         Piece::Menu(menu) => ("interactive", menu.compose()),
         Piece::Location(place) => ("location", location(place)),

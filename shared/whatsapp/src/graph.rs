@@ -11,7 +11,7 @@ use reqwest::{
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json, value::RawValue};
-use url::Url;
+use url::{Host, Url};
 
 use crate::{GraphError, SendError, content, fields::Fields, media, usage};
 
@@ -23,6 +23,9 @@ const NICETY: Duration = Duration::from_secs(2);
 
 /// Meta's file server may point elsewhere; more than this is a circle.
 const REDIRECTS: usize = 5;
+
+/// Names that lead nowhere from outside of a network.
+const INSIDE: [&str; 6] = [".local", ".localhost", ".internal", ".lan", ".home.arpa", ".corp"];
 
 /// Where the Graph API is.
 #[derive(Clone, Debug)]
@@ -158,6 +161,21 @@ impl Graph {
         Err(GraphError::NoAnswer { status: None, source: None })
     }
 
+    /// Whether Meta can fetch what lies at an address: over TLS under a public name, or on the machine that Graph itself is on.
+    pub fn can_fetch(&self, url: &Url) -> bool {
+        let here = |url: &Url| match url.host() {
+            Some(Host::Ipv4(ip)) => ip.is_loopback(),
+            Some(Host::Ipv6(ip)) => ip.is_loopback(),
+            Some(Host::Domain(name)) => name == "localhost",
+            None => false,
+        };
+        let public = url.domain().is_some_and(|name| {
+            let name = name.trim_end_matches('.');
+            name.contains('.') && !INSIDE.iter().any(|end| name.ends_with(end))
+        });
+        (url.scheme() == "https" && public) || (here(url) && here(&self.base))
+    }
+
     /// Uploads a file for sending; Meta keeps it 30 days.
     pub async fn upload(&self, of: &PhoneNumberId, token: &SecretString, file: Upload) -> Result<MediaId, GraphError> {
         #[derive(Deserialize)]
@@ -257,4 +275,33 @@ fn bearer(token: &SecretString) -> reqwest::header::HeaderValue {
         .unwrap_or_else(|_| reqwest::header::HeaderValue::from_static("Bearer"));
     value.set_sensitive(true);
     value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn can_fetch(graph: &str, url: &str) -> bool {
+        let client = Client::default;
+        Graph::new(client(), client(), graph.parse().unwrap(), "v25.0".to_owned()).can_fetch(&url.parse().unwrap())
+    }
+
+    #[test]
+    fn meta_fetches_what_lies_under_a_public_name_over_tls() {
+        let meta = "https://graph.facebook.com";
+        assert!(can_fetch(meta, "https://chat.lmotos.mx/a.zip"));
+        assert!(can_fetch(meta, "https://bucket.s3.amazonaws.com/a?X-Amz-Signature=1"));
+        for inside in [
+            "http://chat.lmotos.mx/a.zip",
+            "https://chatwoot/a.zip",
+            "https://chatwoot.internal/a.zip",
+            "https://10.0.0.7/a.zip",
+            "https://127.0.0.1/a.zip",
+            "https://localhost/a.zip",
+        ] {
+            assert!(!can_fetch(meta, inside), "{inside}");
+        }
+        assert!(can_fetch("http://127.0.0.1:9000", "http://127.0.0.1:3000/a.zip"));
+        assert!(!can_fetch("http://127.0.0.1:9000", "http://10.0.0.7/a.zip"));
+    }
 }

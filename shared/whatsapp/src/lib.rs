@@ -14,6 +14,7 @@ pub mod graph;
 pub mod interactive;
 pub mod media;
 mod moved;
+pub mod names;
 mod number;
 mod person;
 mod signature;

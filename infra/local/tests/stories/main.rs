@@ -23,6 +23,7 @@ mod erasure_queues;
 mod faults_inbound;
 mod faults_outbound;
 mod files;
+mod files_ways;
 mod forms;
 mod identity;
 mod identity_properties;

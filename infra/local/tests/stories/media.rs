@@ -327,3 +327,35 @@ async fn a_file_chatwoot_always_breaks_on_holds_nobody_up_for_long() {
     rounds(&world, 2 * HOUR, 5 * MINUTE).await;
     assert_eq!(files(&world), 1);
 }
+
+#[tokio::test]
+async fn a_wrong_checksum_in_the_webhook_costs_no_time_where_metas_own_is_right() {
+    let world = World::start().await.unwrap();
+    let (ana, _) = ana_wrote(&world).await;
+    ana.sends_file("image", b"a picture".to_vec(), "image/jpeg", None, None).await.unwrap();
+    let body = String::from_utf8(world.meta.deliveries().pop().unwrap().body.to_vec()).unwrap();
+    let mut value: serde_json::Value = serde_json::from_str(&body).unwrap();
+    let message = &mut value["entry"][0]["changes"][0]["value"]["messages"][0];
+    message["id"] = "wamid.HBgNNTIxNTU1NTU1MDEyMxUCABIYIEE=".into();
+    message["image"]["sha256"] = "A".repeat(43).into();
+    world.meta.post(value.to_string().as_bytes()).await.unwrap();
+    world.work().await.unwrap();
+    let seen = messages(&world);
+    assert_eq!((seen.len(), files(&world)), (3, 2), "{:?}", world.agent_reads("Ana"));
+}
+
+#[tokio::test]
+async fn a_customers_file_is_called_as_its_type_is() {
+    let world = World::start().await.unwrap();
+    let (ana, _) = ana_wrote(&world).await;
+    for (mime, name, expected) in [
+        ("audio/ogg; codecs=opus", "nota.opus", "nota.ogg"),
+        ("application/pdf", "recibo", "recibo.pdf"),
+        ("application/pdf", "cotizaci%C3%B3n%20final.pdf", "cotización final.pdf"),
+        ("application/xml", "factura.xml", "factura.xml"),
+    ] {
+        ana.sends_file("document", b"x".to_vec(), mime, Some(name), None).await.unwrap();
+        world.work().await.unwrap();
+        assert_eq!(messages(&world).pop().unwrap().attachments[0].filename, expected);
+    }
+}

@@ -133,6 +133,11 @@ impl Part {
         }
     }
 
+    /// Whether it still has to go out.
+    pub(super) fn is_pending(&self) -> bool {
+        matches!(self, Self::Planned | Self::Sending { .. } | Self::Waiting { .. })
+    }
+
     pub(super) fn trouble(&self) -> Option<Trouble> {
         match self {
             Self::Failed { trouble, .. } => Some(*trouble),

@@ -68,7 +68,7 @@ fn store(
     if formats::essence(&part) != formats::essence(&kind) {
         return Err(GraphError::parameter(format!("Param type is '{kind}', received file of type '{part}'.")));
     }
-    formats::check(&kind, &file.name, file.size)?;
+    formats::check(&kind, &file.name, &file.bytes, file.size)?;
     let gone_at = world.now() + UPLOAD_LIVES;
     Ok(world.keep(&number.phone_number_id, file.bytes, &kind, Some(&file.name), gone_at, true))
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{
     error::GraphError,
-    formats, ok, recipient,
+    formats, links::{self, Linked}, ok, recipient,
     recipient::Recipient,
     success,
     template::{self, Filled},
@@ -37,6 +37,8 @@ enum Accepted {
 enum Fate {
     Delivered,
     Failed(u32, &'static str, &'static str),
+    /// The file behind an address cannot be had, or is none for this kind of message.
+    Unfetched(String),
 }
 
 const NOT_REACHABLE: Fate = Fate::Failed(131_026, "Message undeliverable", "Message undeliverable.");
@@ -64,7 +66,8 @@ pub(super) async fn send(
     body: Bytes,
 ) -> Response {
     let parsed = serde_json::from_slice::<Value>(&body).unwrap_or_default();
-    let accepted = accept(&world, &version, &object, &headers, &parsed);
+    let linked = links::fetch(&world, &parsed).await;
+    let accepted = accept(&world, &version, &object, &headers, &parsed, linked);
     let to = parsed["to"].as_str().filter(|to| !to.is_empty()).or(parsed["recipient"].as_str());
     let mut request = Request {
         at: world.now(),
@@ -104,6 +107,7 @@ fn accept(
     object: &str,
     headers: &HeaderMap,
     body: &Value,
+    linked: Option<Result<Linked, String>>,
 ) -> Result<Accepted, GraphError> {
     super::version(version)?;
     let number = super::number(world, headers, "POST", object)?;
@@ -131,6 +135,11 @@ fn accept(
     let bad_media = media(&state, &number, file_kind, file, now)?;
     rates(&mut state, &number, &recipient, now)?;
 
+    let (linked, unfetched) = match linked {
+        Some(Ok(linked)) => (Some(linked), None),
+        Some(Err(details)) => (None, Some(details)),
+        None => (None, None),
+    };
     let open = |user_id: &String| state.window_is_open(&number.phone_number_id, user_id, now);
     let fate = match &recipient.user_id {
         None => NOT_REACHABLE,
@@ -141,7 +150,7 @@ fn accept(
         {
             MARKETING_STOPPED
         }
-        Some(_) => Fate::Delivered,
+        Some(_) => unfetched.map_or(Fate::Delivered, Fate::Unfetched),
     };
     let person = recipient.user_id.as_deref().and_then(|user_id| state.person(user_id));
     let peer = person.map_or_else(|| digits_of(&recipient.input), person::Person::peer);
@@ -164,7 +173,10 @@ fn accept(
     if let Some(user_id) = &recipient.user_id {
         state.types(&number.phone_number_id, user_id, None);
     }
-    let sent = written(&state, &number, recipient, kind, body, filled, &wamid, shown, now);
+    let mut sent = written(&state, &number, recipient, kind, body, filled, &wamid, shown, now);
+    if let Some(linked) = linked {
+        (sent.bubble.mime, sent.bubble.bytes) = (Some(linked.mime), Some(linked.bytes));
+    }
     state.messages.push(sent);
     Ok(Accepted::Message(answer, wamid, fate))
 }
@@ -178,6 +190,9 @@ fn settle(world: &World, wamid: &str, fate: &Fate) {
     match fate {
         Fate::Failed(code, title, details) => {
             world.status(wamid, "failed", Some(json!([status::error(*code, title, details)])));
+        }
+        Fate::Unfetched(details) => {
+            world.status(wamid, "failed", Some(json!([status::error(131_053, "Media upload error", details)])));
         }
         Fate::Delivered if world.state().statuses == Statuses::Automatic => {
             world.status(wamid, "sent", None);
@@ -223,8 +238,7 @@ fn media(
     object: &Value,
     now: domain::Timestamp,
 ) -> Result<bool, GraphError> {
-    let is_file = matches!(kind, "image" | "video" | "audio" | "document" | "sticker");
-    let Some(id) = object["id"].as_str().filter(|_| is_file) else { return Ok(false) };
+    let Some(id) = object["id"].as_str().filter(|_| super::is_file(kind)) else { return Ok(false) };
     let own = |media: &&Media| media.uploaded && media.number == number.phone_number_id && media.gone_at > now;
     let media = state.media.get(id).filter(own).ok_or_else(|| {
         GraphError::parameter(format!(

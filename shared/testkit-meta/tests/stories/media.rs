@@ -103,6 +103,12 @@ async fn types_and_sizes_are_checked_at_the_door_and_codecs_later() -> anyhow::R
     assert_eq!(code(&upload(&stage, vec![1], "audio/webm", "nota.webm").await?.1), 100);
     assert_eq!(code(&upload(&stage, megabytes(6), "image/png", "foto.png").await?.1), 131_053);
     assert_eq!(upload(&stage, megabytes(6), "application/pdf", "lista.pdf").await?.0, 200);
+    for (mime, name) in [("application/octet-stream", "x.bin"), ("application/zip", "x.zip"), ("text/csv", "x.csv")] {
+        let (_, refused) = upload(&stage, vec![1], mime, name).await?;
+        let said = refused["error"]["message"].as_str().unwrap_or_default();
+        assert!(code(&refused) == 100 && said.ends_with(&format!("Received file of type '{mime}'.")), "{said}");
+    }
+    assert_eq!(code(&upload(&stage, b"\x89PNG\r\n\x1a\n".to_vec(), "image/jpeg", "foto.jpg").await?.1), 100);
     let form = Form::new().text("messaging_product", "whatsapp").text("type", "image/png");
     let url = stage.graph(&format!("{NUMBER}/media"));
     assert_eq!(code(&answer(stage.http.post(url).bearer_auth(TOKEN).multipart(form)).await?.1), 100);
@@ -114,5 +120,23 @@ async fn types_and_sizes_are_checked_at_the_door_and_codecs_later() -> anyhow::R
     let body = json!({"messaging_product": "whatsapp", "to": ANA, "type": "image", "image": {"id": pdf}});
     assert_eq!(stage.send(body).await?.0, 200);
     assert_eq!(stage.statuses().await?, ["failed 131053", "failed 131053"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_document_behind_an_address_may_be_of_any_type_and_what_cannot_be_fetched_fails_later() -> anyhow::Result<()> {
+    let stage = Stage::open(Statuses::Automatic).await?;
+    let ana = stage.meta.customer("Ana", ANA);
+    ana.sends_file("document", b"PK\x03\x04".to_vec(), "application/zip", Some("x.zip"), None).await?;
+    let url = stage.values()?[0]["messages"][0]["document"]["url"].as_str().unwrap_or_default().to_owned();
+    let send = |kind: &str, url: &str| {
+        stage.send(json!({"messaging_product": "whatsapp", "to": ANA, "type": kind, kind: {"link": url}}))
+    };
+    // A file's server of Meta's own wants a token, which nobody gives along with an address.
+    assert_eq!(send("document", &url).await?.0, 200);
+    assert_eq!(stage.statuses().await?, ["failed 131053"]);
+    let page = stage.graph("nowhere");
+    assert_eq!(send("document", &page).await?.0, 200);
+    assert_eq!(stage.statuses().await?.last().map(String::as_str), Some("failed 131053"));
     Ok(())
 }
