@@ -143,11 +143,7 @@ mod tests {
 
     use super::*;
 
-    async fn through(
-        chunks: &[&'static [u8]],
-        size: impl Into<Option<u64>>,
-        expected: &[&str],
-    ) -> (Vec<u8>, bool) {
+    async fn through(chunks: &[&'static [u8]], size: impl Into<Option<u64>>, expected: &[&str]) -> (Vec<u8>, bool) {
         let broken = Broken::default();
         let chunks: Vec<Result<Bytes, io::Error>> = chunks.iter().map(|chunk| Ok(Bytes::from_static(chunk))).collect();
         let expected = expected.iter().map(|&digest| digest.to_owned()).collect();

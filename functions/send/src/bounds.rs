@@ -3,12 +3,7 @@
 use std::time::Duration;
 
 use domain::{
-    Outgoing, Part, Timestamp,
-    channel::Hold,
-    outgoing::Nature,
-    template::Picked,
-    window::Advert,
-    words::Trouble,
+    Outgoing, Part, Timestamp, channel::Hold, outgoing::Nature, template::Picked, window::Advert, words::Trouble,
 };
 use store::Thread;
 use whatsapp::{graph::file_timeout, media::LIMIT};
@@ -31,7 +26,13 @@ pub(crate) fn hold(with: &With<'_>, template: bool, now: Timestamp) -> Option<Ho
 }
 
 /// Why a part must not be sent, if so.
-pub(crate) fn refusal(with: &With<'_>, part: &Part, hold: Option<Hold>, outgoing: &Outgoing, now: Timestamp) -> Option<Trouble> {
+pub(crate) fn refusal(
+    with: &With<'_>,
+    part: &Part,
+    hold: Option<Hold>,
+    outgoing: &Outgoing,
+    now: Timestamp,
+) -> Option<Trouble> {
     let asked_at = outgoing.asked_at;
     if with.erased {
         return Some(Trouble::Erased);
@@ -84,9 +85,8 @@ pub(crate) fn has_file(piece: &plan::Piece<'_>) -> bool {
 
 /// Whether a file of a message was waited for in vain.
 pub(crate) fn is_given_up(outgoing: &Outgoing) -> bool {
-    let in_vain = |part: &Part| {
-        matches!(part, Part::Failed { trouble: Trouble::FileUnreadable | Trouble::FileSlow, .. })
-    };
+    let in_vain =
+        |part: &Part| matches!(part, Part::Failed { trouble: Trouble::FileUnreadable | Trouble::FileSlow, .. });
     outgoing.parts.iter().any(in_vain)
 }
 

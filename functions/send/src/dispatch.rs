@@ -109,12 +109,7 @@ impl Send {
     }
 
     /// Tells the agent what became of a message. A status may come in while that is being told; then there is more to tell.
-    pub(crate) async fn show(
-        &self,
-        with: &With<'_>,
-        message: &Listed,
-        entry: &mut Entry,
-    ) -> Result<(), BridgeError> {
+    pub(crate) async fn show(&self, with: &With<'_>, message: &Listed, entry: &mut Entry) -> Result<(), BridgeError> {
         for _ in 0..4 {
             let named = |at| plan::file_name(message, &entry.outgoing, self.clients.locale, at);
             match tell(&self.clients, with.chatwoot, entry, named).await? {

@@ -118,10 +118,8 @@ mod tests {
     #[test]
     fn a_recording_is_a_voice_note_that_lasts_as_long() {
         let note = note(SPEECH).unwrap();
-        let voice = whatsapp::media::Way::Upload {
-            mime_type: "audio/ogg".to_owned(),
-            kind: domain::message::MediaKind::Voice,
-        };
+        let voice =
+            whatsapp::media::Way::Upload { mime_type: "audio/ogg".to_owned(), kind: domain::message::MediaKind::Voice };
         assert_eq!(whatsapp::media::ways("audio/ogg", note.len() as u64, &note).first(), Some(&voice));
         assert!(note.len() < SPEECH.len(), "{} bytes", note.len());
         let mut reader = OggOpusReader::new(Cursor::new(note)).unwrap();

@@ -39,7 +39,7 @@ pub fn ways(mime_type: &str, size: u64, head: &[u8]) -> Vec<Way> {
         Some(limit) if size <= limit && (mime_type != TEXT || reads) => {
             ways.push(upload(mime_type, outgoing_kind(mime_type, head)));
         }
-        None if reads && size <= LIMIT && (is_text(mime_type) || names::is_any(mime_type)) => {
+        None if reads && size <= LIMIT && (is_text(mime_type) || mime_type == ANY) => {
             ways.push(upload(TEXT, MediaKind::Document));
         }
         _ => {}

@@ -1,6 +1,6 @@
 //! Names of files: safe to pass on, readable, and with an ending that fits the type.
 
-use crate::media::{ANY, essence, is_text};
+use crate::media::{essence, is_text};
 
 /// Types with their endings, the usual one first. Meta judges uploads by them, and phones choose what opens a file.
 const ENDINGS: [(&str, &[&str]); 38] = [
@@ -142,14 +142,10 @@ fn decoded(name: &str) -> String {
     read.filter(|read| !read.contains('\u{fffd}')).unwrap_or_else(|| name.to_owned())
 }
 
-/// What any file is called of which nobody says a type.
-pub(crate) fn is_any(mime_type: &str) -> bool {
-    mime_type.is_empty() || mime_type == ANY
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::ANY;
 
     const DOCX: &str = "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
 

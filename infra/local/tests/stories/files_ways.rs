@@ -158,7 +158,10 @@ async fn a_file_that_is_waited_for_in_vain_lets_the_others_go_out_behind_it() {
     assert!(mark.ends_with(" (b.pdf)"), "{mark}");
     shop.world.chatwoot.faults().clear();
     shop.retries(message).await;
-    assert_eq!((shop.got(), shop.mark(message).as_str()), (vec!["a.pdf".into(), "c.pdf".into(), "b.pdf".into()], "sent"));
+    assert_eq!(
+        (shop.got(), shop.mark(message).as_str()),
+        (vec!["a.pdf".into(), "c.pdf".into(), "b.pdf".into()], "sent")
+    );
 }
 
 #[tokio::test]

@@ -83,7 +83,7 @@ async fn files_arrive_byte_for_byte_with_name_and_type() {
             Some("mi recibo"),
             "recibo de nómina (oct).pdf",
         ),
-        ("document", 12, "text/plain", Some("../../etc/passwd"), None, "passwd"),
+        ("document", 12, "text/plain", Some("../../etc/passwd"), None, "passwd.txt"),
         ("document", 12, "application/x-unheard-of", None, None, "document.bin"),
     ];
     for (kind, size, mime, name, caption, _) in files {

@@ -132,7 +132,9 @@ fn refused(mime: &str) -> GraphError {
     GraphError::new(
         400,
         100,
-        format!("(#100) Param file must be a file with one of the following types: {types}. Received file of type '{mime}'."),
+        format!(
+            "(#100) Param file must be a file with one of the following types: {types}. Received file of type '{mime}'."
+        ),
     )
 }
 

@@ -12,7 +12,9 @@ use serde_json::{Value, json};
 
 use super::{
     error::GraphError,
-    formats, links::{self, Linked}, ok, recipient,
+    formats,
+    links::{self, Linked},
+    ok, recipient,
     recipient::Recipient,
     success,
     template::{self, Filled},

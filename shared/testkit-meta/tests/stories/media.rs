@@ -124,7 +124,8 @@ async fn types_and_sizes_are_checked_at_the_door_and_codecs_later() -> anyhow::R
 }
 
 #[tokio::test]
-async fn a_document_behind_an_address_may_be_of_any_type_and_what_cannot_be_fetched_fails_later() -> anyhow::Result<()> {
+async fn a_document_behind_an_address_may_be_of_any_type_and_what_cannot_be_fetched_fails_later() -> anyhow::Result<()>
+{
     let stage = Stage::open(Statuses::Automatic).await?;
     let ana = stage.meta.customer("Ana", ANA);
     ana.sends_file("document", b"PK\x03\x04".to_vec(), "application/zip", Some("x.zip"), None).await?;
