@@ -235,7 +235,7 @@ impl Trouble {
                 | Self::FileHeavy { .. }
                 | Self::FileRefused
                 | Self::FileSlow
-                | Self::Refused { code: 131_052 | 131_053 }
+                | Self::Refused { code: 131_052 | 131_053, .. }
         )
     }
 

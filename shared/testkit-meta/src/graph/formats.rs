@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn the_table_of_types_and_sizes_holds() {
-        let check = |mime, name, size| super::check(mime, name, b"x", size);
+        let check = |mime, name, size| check(mime, name, b"x", size);
         assert!(check("image/jpeg", "foto.jpg", 5 * MB).is_ok());
         assert!(check("image/jpeg", "foto.jpg", 5 * MB + 1).is_err());
         assert!(check("audio/ogg; codecs=opus", "nota.ogg", 16 * MB).is_ok());
