@@ -72,7 +72,11 @@ impl Eraser {
     }
 
     /// Something of what Chatwoot has shown may wait in a group in which no mark was put.
-    async fn look_into_queues_again(&self, entry: &mut ErasureEntry, target: &mut Target) -> Result<Came, BridgeError> {
+    pub(crate) async fn look_into_queues_again(
+        &self,
+        entry: &mut ErasureEntry,
+        target: &mut Target,
+    ) -> Result<Came, BridgeError> {
         target.probed_at = None;
         self.clients.erasures.set_target(&entry.erasure.code, target).await?;
         *entry = self.save(entry, entry.erasure.clone().reopened()).await?;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, Message, MessageSystemAttributeName};
 use bridge::BridgeError;
-use domain::{AccountId, ConversationId, Identity, InboundTask, Subject, erasure::Place, mention};
+use domain::{AccountId, ConversationId, Identity, InboundTask, Subject, Timestamp, erasure::Place, mention};
 use queue::{DeadLetters, Queue, QueueError};
 use serde::Deserialize;
 use store::{ErasureEntry, Target};
@@ -28,6 +28,8 @@ struct Wanted<'t> {
     target: &'t Target,
     /// The numbers of accounts that are not meant.
     elsewhere: BTreeSet<String>,
+    /// Letters since then are about somebody who has begun anew.
+    until: Option<Timestamp>,
 }
 
 /// What was about the person, in this pass and in the ledger.
@@ -80,11 +82,12 @@ impl Eraser {
         &self,
         entry: &mut ErasureEntry,
         target: &Target,
+        until: Option<Timestamp>,
     ) -> Result<Came, BridgeError> {
         let channels = if target.only.is_some() { self.clients.channels.all().await? } else { Vec::new() };
         let elsewhere = channels.iter().filter(|channel| target.only != Some(channel.account));
         let elsewhere = elsewhere.map(|channel| channel.phone_number_id.to_string()).collect();
-        let wanted = &Wanted { target, elsewhere };
+        let wanted = &Wanted { target, elsewhere, until };
         for _ in 0..2 {
             let mut found = Found { entry: &mut *entry, count: 0 };
             let (mut saw_all, mut trouble) = (true, None);
@@ -147,7 +150,7 @@ impl Eraser {
                 for (_, pieces) in std::mem::take(&mut look.pieces) {
                     self.decide(url, wanted, look, pieces, found).await?;
                 }
-                // Others may have letters in hand, and SQS counts within about a minute.
+                // Others may have letters in hand, and SQS counts late: what this look found is confirmed by another one.
                 return Ok(saw_all);
             }
             if nothing_shows || look.bytes > HELD {
@@ -204,7 +207,8 @@ impl Eraser {
             }
             return Ok(());
         }
-        if self.is_about(&text, wanted) {
+        let is_old = wanted.until.is_none_or(|until| pieces.iter().any(|piece| letters::since(piece) < until));
+        if is_old && self.is_about(&text, wanted) {
             self.keep_the_rest(url, &pieces, &text, wanted).await?;
             // Written down first: what is gone could not be counted any more.
             let so_far = found.entry.erasure.found.get(&Place::DeadLetters).copied().unwrap_or_default();
@@ -333,7 +337,7 @@ impl Eraser {
     }
 
     /// Whether a task about one person is about this one; nothing if it is no such task.
-    fn of_one(&self, text: &str, Wanted { target, elsewhere }: &Wanted<'_>) -> Option<bool> {
+    fn of_one(&self, text: &str, Wanted { target, elsewhere, .. }: &Wanted<'_>) -> Option<bool> {
         let is = |identity: &Identity| {
             identity.aliases(&self.clients.key).iter().any(|alias| target.aliases.contains(&alias.subject))
         };

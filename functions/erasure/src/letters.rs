@@ -68,6 +68,12 @@ pub(crate) fn alone(letter: &Message) -> Result<SendMessageInputBuilder, QueueEr
         .set_message_attributes(Some(attributes)))
 }
 
+/// Since when it is there, wherever it stood first. Of one that does not say, nothing is known to be new.
+pub(crate) fn since(letter: &Message) -> Timestamp {
+    let [(_, since), _] = beside(letter);
+    Timestamp::from_millis(since.parse().unwrap_or_default())
+}
+
 /// What has to stand beside it wherever it is put in again: since when it is there, and where it stood first.
 pub(crate) fn beside(letter: &Message) -> [(&'static str, &str); 2] {
     let sent = letter.attributes().and_then(|all| all.get(&MessageSystemAttributeName::SentTimestamp));

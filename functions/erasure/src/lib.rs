@@ -8,6 +8,7 @@ mod labels;
 mod letters;
 mod meta_side;
 mod queues;
+mod second_look;
 
 use std::time::Duration;
 
@@ -49,6 +50,8 @@ enum Came {
     Clear,
     /// Not yet.
     Later,
+    /// Not before then.
+    NotBefore(Timestamp),
     /// Somebody whose time was over is active again.
     Wanted,
 }
@@ -219,7 +222,7 @@ impl Eraser {
             let next = match &came {
                 Ok(Came::Wanted) => entry.erasure.clone().withdraw(now),
                 Ok(Came::Clear) => entry.erasure.clone().clear(place, now),
-                Ok(Came::Later) | Err(_) => entry.erasure.clone().wait(place, now),
+                Ok(Came::Later | Came::NotBefore(_)) | Err(_) => entry.erasure.clone().wait(place, now),
             };
             entry = self.save(&entry, next.unwrap_or_else(|InvalidTransition| entry.erasure.clone())).await?;
             match came {
@@ -235,7 +238,7 @@ impl Eraser {
                     tracing::warn!(%error, erasure = %code, place = place.word(), "a place does not take an erasure now");
                     return Ok(self.put_off(&entry.erasure));
                 }
-                Ok(Came::Later) => return Ok(self.put_off(&entry.erasure)),
+                Ok(Came::Later | Came::NotBefore(_)) => return Ok(self.put_off(&entry.erasure)),
                 Ok(Came::Wanted) => {
                     tracing::info!(erasure = %code, "whose time was over is active again");
                     return Ok(Verdict::Done);
@@ -243,6 +246,9 @@ impl Eraser {
             }
         }
         self.unseal(&entry.erasure, &target).await?;
+        if let Some(verdict) = self.look_again(&mut entry, &mut target).await? {
+            return Ok(verdict);
+        }
         self.clients.erasures.forget_probes(&code).await?;
         let now = self.clients.clock.now();
         let done = entry.erasure.clone().finish(now).unwrap_or_else(|InvalidTransition| entry.erasure.clone());
@@ -267,7 +273,7 @@ impl Eraser {
         match place {
             Place::InboundQueue | Place::OutboundQueue => self.queue_is_clear(place, entry).await,
             Place::DeadLetters if target.quiet_since.is_some() => self.is_still_over(target).await,
-            Place::DeadLetters => self.clear_dead_letters(entry, target).await,
+            Place::DeadLetters => self.clear_dead_letters(entry, target, None).await,
             Place::Chatwoot => self.clear_chatwoot(entry, target).await,
             Place::Table => self.clear_table(entry, target).await,
             Place::MetaMedia => self.clear_media(entry, target).await,
@@ -281,6 +287,9 @@ impl Eraser {
         self.note(entry, Place::Table, before.saturating_add(keys.len())).await?;
         if keys.is_empty() {
             return Ok(Came::Clear);
+        }
+        if self.is_more_by_now(target).await? {
+            return self.look_everywhere_again(entry, target).await;
         }
         self.belongings.delete(&keys).await?;
         target.deleted += keys.len() as u64;

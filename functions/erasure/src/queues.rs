@@ -41,7 +41,9 @@ impl Eraser {
         }
         let erasures = &self.clients.erasures;
         let inbound: Vec<String> = if target.probed_at.is_none() {
-            self.belongings.groups(target).await?.into_iter().collect()
+            let groups: Vec<String> = self.belongings.groups(target).await?.into_iter().collect();
+            target.probed_groups = groups.len();
+            groups
         } else {
             erasures.awaited(&erasure.code, word(Place::InboundQueue)).await?
         };

@@ -47,7 +47,7 @@ impl Reconcile {
             found.waiting += balance.waiting;
             overdue += waited;
         }
-        let lost = overdue.saturating_sub(held);
+        let lost = self.clients.rounds.missed(overdue.saturating_sub(held)).await?;
         if lost > 0 {
             found.difference += lost;
             tracing::error!(lost, "more items wait than the queue holds: see docs/runbook/balance.md");

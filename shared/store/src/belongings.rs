@@ -59,6 +59,18 @@ impl Belongings {
                 }
             }
         }
+        self.gather_customers(target, known).await?;
+        target.gathered = true;
+        Ok(())
+    }
+
+    /// Completes a gathered target once more, by its customers alone: an index shows late what was written shortly before. What
+    /// the person is known by may lead to somebody new by now.
+    pub async fn gather_late(&self, target: &mut Target) -> Result<(), StoreError> {
+        self.gather_customers(target, Known::new()).await
+    }
+
+    async fn gather_customers(&self, target: &mut Target, mut known: Known) -> Result<(), StoreError> {
         let mut open: Vec<CustomerId> = target.customers.iter().cloned().collect();
         let mut seen = HashSet::new();
         while let Some(customer) = open.pop() {
@@ -74,8 +86,20 @@ impl Belongings {
             }
             target.aliases.insert(alias);
         }
-        target.gathered = true;
         Ok(())
+    }
+
+    /// The keys of all items that name one of their customers. What else was theirs may be somebody's who has begun anew.
+    pub async fn late_keys(&self, target: &Target) -> Result<Vec<(String, String)>, StoreError> {
+        let mut keys = Vec::new();
+        for customer in &target.customers {
+            for key in self.keys_of(customer).await? {
+                if self.raw(&key).await?.is_some() {
+                    keys.push((key.pk, key.sk));
+                }
+            }
+        }
+        Ok(keys)
     }
 
     /// The same target without phones and user ids: by the hashes of them. What of it only held for one table is not in it.
@@ -91,6 +115,7 @@ impl Belongings {
             users: BTreeSet::new(),
             gathered: false,
             probed_at: None,
+            probed_groups: 0,
             deleted: 0,
             ..nameless
         }

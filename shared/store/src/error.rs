@@ -18,6 +18,9 @@ pub enum StoreError {
     /// A query with an empty bound, which DynamoDB refuses: a fault of ours.
     #[error("a bound of a query is empty")]
     Bound,
+    /// Something was to be written under a key that DynamoDB does not take: an id of outside is too long, or empty.
+    #[error("a key is empty or too long")]
+    Key,
     /// An item is not what this version writes.
     #[error("an item of the table cannot be read")]
     Item(#[from] serde_dynamo::Error),
@@ -43,7 +46,7 @@ impl Classify for StoreError {
     fn class(&self) -> Class {
         match self {
             Self::Call(_) | Self::Contended | Self::Missing => Class::LATER,
-            Self::Bound | Self::Item(_) | Self::Document(_) | Self::Request(_) => Class::Poison,
+            Self::Bound | Self::Key | Self::Item(_) | Self::Document(_) | Self::Request(_) => Class::Poison,
         }
     }
 }

@@ -28,6 +28,7 @@
 //! | asked | `sweep` / `asked#channel#day` | how many people it asked for that day |
 //! | tombstone | `tombstone#hash` / `tombstone`, or `tombstone#account` for one account | up to when what somebody sent is erased, and whether that is still underway |
 //! | round | `round#channel` / `round` | when `reconcile` last went through |
+//! | missed | `round` / `missed` | how many items the queue has lacked since when, while that is not certain yet |
 
 mod alias_writes;
 mod belongings;

@@ -23,6 +23,16 @@ struct Round {
     expires_at: i64,
 }
 
+/// How long items have to be missed, look after look: SQS counts within a minute or more, and a busy queue later.
+const MISSED_FOR: Duration = Duration::from_secs(600);
+
+#[derive(Deserialize, Serialize)]
+struct Missed {
+    since: Timestamp,
+    least: u64,
+    expires_at: i64,
+}
+
 /// The rounds of `reconcile`.
 #[derive(Clone, Debug)]
 pub struct Rounds {
@@ -62,6 +72,22 @@ impl Rounds {
     pub async fn went_through(&self, channel: &PhoneNumberId, began_at: Timestamp) -> Result<(), StoreError> {
         let expires_at = (self.table.now() + WATCHED).as_secs();
         self.table.put(&round(channel), &Round { began_at, expires_at }).await
+    }
+
+    /// So many items are missed by the look of now. Gives those that every look has missed for a while: no single one is to be
+    /// believed, since the queue's count is approximate and late.
+    pub async fn missed(&self, items: u64) -> Result<u64, StoreError> {
+        let (key, now) = (Key::new("round", "missed"), self.table.now());
+        let known = self.table.get::<Missed>(&key).await?;
+        if items == 0 {
+            if known.is_some() {
+                self.table.delete(&key).await?;
+            }
+            return Ok(0);
+        }
+        let (since, least) = known.map_or((now, items), |known| (known.since, known.least.min(items)));
+        self.table.put(&key, &Missed { since, least, expires_at: (now + WATCHED).as_secs() }).await?;
+        Ok(if now.since(since) >= MISSED_FOR { least } else { 0 })
     }
 }
 

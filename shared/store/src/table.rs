@@ -39,6 +39,11 @@ impl Key {
         Self { pk: pk.into(), sk: sk.into() }
     }
 
+    /// Whether DynamoDB takes it: no part may be empty, and each has its longest.
+    fn can_be(&self) -> bool {
+        (1..=2048).contains(&self.pk.len()) && (1..=1024).contains(&self.sk.len())
+    }
+
     pub(crate) fn item(&self) -> Item {
         Item::from([("pk".to_owned(), text(&self.pk)), ("sk".to_owned(), text(&self.sk))])
     }
@@ -98,6 +103,10 @@ impl Table {
 
     /// The same, as it is.
     pub(crate) async fn item(&self, key: &Key) -> Result<Option<Item>, StoreError> {
+        // Ids of outside are parts of keys. What no key can be is not there.
+        if !key.can_be() {
+            return Ok(None);
+        }
         let request = self.client.get_item().table_name(&self.name).set_key(Some(key.item())).consistent_read(true);
         let found = request.send().await.map_err(StoreError::call)?.item;
         Ok(found.filter(|item| self.is_alive(item)))
@@ -188,6 +197,9 @@ impl Table {
 
     /// Changes one item.
     pub(crate) async fn update(&self, change: Change, returned: ReturnValue) -> Result<Written, StoreError> {
+        if !change.key.can_be() {
+            return Err(StoreError::Key);
+        }
         let request = self
             .client
             .update_item()
@@ -258,6 +270,9 @@ impl Table {
     }
 
     pub(crate) fn transact_update(&self, change: Change) -> Result<TransactWriteItem, StoreError> {
+        if !change.key.can_be() {
+            return Err(StoreError::Key);
+        }
         let update = Update::builder()
             .table_name(&self.name)
             .set_key(Some(change.key.item()))
@@ -321,6 +336,9 @@ impl Table {
 }
 
 pub(crate) fn with_key(key: &Key, row: &impl Serialize) -> Result<Item, StoreError> {
+    if !key.can_be() {
+        return Err(StoreError::Key);
+    }
     let mut item: Item = to_item(row)?;
     item.extend(key.item());
     Ok(item)

@@ -79,6 +79,9 @@ pub struct Target {
     /// When the marks were put into the queues.
     #[serde(default)]
     pub probed_at: Option<Timestamp>,
+    /// How many groups of what comes in there were then.
+    #[serde(default)]
+    pub probed_groups: usize,
 }
 
 impl Target {

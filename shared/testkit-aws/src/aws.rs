@@ -12,6 +12,7 @@ use crate::{
     dynamo::Dynamo,
     error::ApiError,
     front::{self, Services},
+    lag::{Lag, Lagging},
     received::Received,
     secrets::Secrets,
     sqs::{self, Hold, Sqs},
@@ -45,8 +46,11 @@ impl Aws {
         if let Some(data) = &data {
             std::fs::create_dir_all(data).with_context(|| format!("cannot make {}", data.display()))?;
         }
-        let sqs = Sqs::open(clock.clone(), data.as_ref().map(|data| data.join("queues.journal")))?;
-        let dynamo = Dynamo::start(data.as_ref().map(|data| data.join("tables.sqlite"))).await?;
+        let lagging = Lagging::default();
+        let journal = data.as_ref().map(|data| data.join("queues.journal"));
+        let sqs = Sqs::open(clock.clone(), journal, lagging.clone())?;
+        let dynamo =
+            Dynamo::start(data.as_ref().map(|data| data.join("tables.sqlite")), clock.clone(), lagging).await?;
         let services =
             Arc::new(Services { sqs, dynamo, secrets: Secrets::new(clock.clone()), access: Access::default() });
         let faults = Faults::default();
@@ -69,6 +73,12 @@ impl Aws {
     /// What it was asked, once that is recorded.
     pub fn calls(&self) -> &Calls {
         self.server.calls()
+    }
+
+    /// From now on AWS is so far behind itself, by the clock: what counts, indexes and moves of dead letters may be on the real one.
+    pub fn lag(&self, lag: Lag) -> anyhow::Result<()> {
+        self.services.sqs.lag(lag);
+        self.services.dynamo.lag()
     }
 
     /// Makes a queue, or sets the attributes of the one that is there; answers its URL.

@@ -1,31 +1,43 @@
 //! DynamoDB: `dynoxide`, served on a loopback port of its own that only the front speaks to.
 //!
 //! Its router is private, and it is the router that checks requests as DynamoDB does; so calls are handed on over HTTP. What
-//! the owner does in process (make a table, sweep what is past its TTL) goes to the database directly.
+//! the owner does in process (make a table, sweep what is past its TTL) goes to the database directly. What `dynoxide` takes and
+//! DynamoDB does not is refused on the way.
+
+mod key_values;
+mod late_index;
 
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use anyhow::Context as _;
 use axum::{
     body::Body,
-    http::{Response, request::Parts},
+    http::{Response, StatusCode, header, request::Parts},
 };
 use bytes::Bytes;
-use domain::Timestamp;
+use domain::{Clock as _, Timestamp};
 use dynoxide::{
     AttributeValue, Database, DynoxideError, Item,
     actions::{delete_item::DeleteItemRequest, scan::ScanRequest},
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use testkit_wire::MovableClock;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time::timeout};
 
-use crate::{error::ApiError, proxy::Proxy};
+use self::late_index::{Key, LateIndexes};
+use crate::{
+    error::{ApiError, request_id},
+    lag::Lagging,
+    proxy::Proxy,
+};
+
+const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
 
 /// How long a call may go on after the end was asked for.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -36,6 +48,11 @@ pub(crate) struct Dynamo {
     proxy: Proxy,
     path: Option<PathBuf>,
     running: Mutex<Option<Running>>,
+    clock: MovableClock,
+    lagging: Lagging,
+    /// The calls by which the tables were made.
+    tables: Mutex<Vec<Value>>,
+    late: Mutex<Option<LateIndexes>>,
 }
 
 struct Running {
@@ -52,7 +69,7 @@ impl std::fmt::Debug for Running {
 
 impl Dynamo {
     /// Starts on the file at `path`, or in memory.
-    pub(crate) async fn start(path: Option<PathBuf>) -> anyhow::Result<Self> {
+    pub(crate) async fn start(path: Option<PathBuf>, clock: MovableClock, lagging: Lagging) -> anyhow::Result<Self> {
         let database = match &path {
             Some(path) => Database::new(utf8(path)?),
             None => Database::memory(),
@@ -65,15 +82,64 @@ impl Dynamo {
             // The sender's end means the same as its word.
             let _ = stopped.await;
         }));
-        Ok(Self { proxy, path, running: Mutex::new(Some(Running { database, stop, server })) })
+        let running = Mutex::new(Some(Running { database, stop, server }));
+        let (tables, late) = (Mutex::default(), Mutex::default());
+        Ok(Self { proxy, path, running, clock, lagging, tables, late })
     }
 
-    /// Hands a call on.
-    pub(crate) async fn forward(&self, parts: Parts, body: Bytes) -> Response<Body> {
-        match self.proxy.forward(parts, body).await {
-            Ok(response) => response,
-            Err(error) => ApiError::internal(format!("{error:#}")).response("application/x-amz-json-1.0"),
+    /// One API call.
+    pub(crate) async fn call(&self, operation: &str, parts: Parts, body: Bytes) -> Response<Body> {
+        if let Err(refused) = key_values::check(operation, &body) {
+            return refused.response(CONTENT_TYPE);
         }
+        match self.answer(operation, parts, body).await {
+            Ok(response) => response,
+            Err(error) => ApiError::internal(format!("{error:#}")).response(CONTENT_TYPE),
+        }
+    }
+
+    async fn answer(&self, operation: &str, parts: Parts, body: Bytes) -> anyhow::Result<Response<Body>> {
+        let response = self.proxy.forward(parts, body.clone()).await?;
+        if response.status() != StatusCode::OK {
+            return Ok(response);
+        }
+        if operation == "CreateTable" {
+            let request = serde_json::from_slice(&body)?;
+            self.tables().push(request);
+        }
+        let mut late = self.late();
+        let Some(late) = late.as_mut() else { return Ok(response) };
+        let request: Value = serde_json::from_slice(&body)?;
+        let now = self.clock.now();
+        if operation == "Query" && request["IndexName"].is_string() {
+            let found = late.query(request, now - self.lagging.get().indexes)?;
+            let response =
+                Response::builder().header(header::CONTENT_TYPE, CONTENT_TYPE).header("x-amzn-requestid", request_id());
+            return Ok(response.body(Body::from(found.to_string()))?);
+        }
+        let written = late.written(operation, &request);
+        late.note(&self.database()?, written, now)?;
+        Ok(response)
+    }
+
+    /// How far it is behind itself was changed.
+    pub(crate) fn lag(&self) -> anyhow::Result<()> {
+        let wanted = !self.lagging.get().indexes.is_zero();
+        let mut late = self.late();
+        match (&*late, wanted) {
+            (None, true) => *late = Some(LateIndexes::of(&self.database()?, &self.tables())?),
+            (Some(_), false) => *late = None,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn late(&self) -> MutexGuard<'_, Option<LateIndexes>> {
+        self.late.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tables(&self) -> MutexGuard<'_, Vec<Value>> {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes a table from a `CreateTable` body; one that is there is left as it is. A `TimeToLiveSpecification`, as a template
@@ -82,6 +148,7 @@ impl Dynamo {
         let database = self.database()?;
         let name = request["TableName"].clone();
         let time_to_live = request["TimeToLiveSpecification"].clone();
+        self.tables().push(request.clone());
         match database.create_table(read(request)?) {
             Ok(_) => {}
             Err(DynoxideError::ResourceInUseException(_)) => return Ok(()),
@@ -110,7 +177,11 @@ impl Dynamo {
             let schema = described["Table"]["KeySchema"].as_array().cloned().unwrap_or_default();
             let keys: Vec<String> =
                 schema.iter().filter_map(|key| key["AttributeName"].as_str().map(str::to_owned)).collect();
-            deleted += sweep_table(&database, &table, &attribute, &keys, now)?;
+            let gone = sweep_table(&database, &table, &attribute, &keys, now)?;
+            deleted += gone.len();
+            if let Some(late) = self.late().as_mut() {
+                late.note(&database, gone.into_iter().map(|key| (table.clone(), key)).collect(), now)?;
+            }
         }
         Ok(deleted)
     }
@@ -137,7 +208,7 @@ impl Dynamo {
         self.lock().as_ref().map(|running| running.database.clone()).context("the embedded AWS is closed")
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Running>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Running>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -148,10 +219,10 @@ fn sweep_table(
     attribute: &str,
     keys: &[String],
     now: Timestamp,
-) -> anyhow::Result<usize> {
+) -> anyhow::Result<Vec<Key>> {
     let names = HashMap::from([("#ttl".to_owned(), attribute.to_owned())]);
     let values = HashMap::from([(":now".to_owned(), AttributeValue::N(now.as_secs().to_string()))]);
-    let mut deleted = 0;
+    let mut deleted = Vec::new();
     let mut start = None;
     loop {
         let page = database
@@ -165,16 +236,17 @@ fn sweep_table(
             })
             .map_err(told)?;
         for item in page.items.unwrap_or_default() {
+            let key = key_of(item, keys);
             let gone = database.delete_item(DeleteItemRequest {
                 table_name: table.to_owned(),
-                key: key_of(item, keys),
+                key: key.clone(),
                 condition_expression: Some("#ttl <= :now".into()),
                 expression_attribute_names: Some(names.clone()),
                 expression_attribute_values: Some(values.clone()),
                 ..DeleteItemRequest::default()
             });
             match gone {
-                Ok(_) => deleted += 1,
+                Ok(_) => deleted.push(key),
                 // Its time was put off meanwhile.
                 Err(DynoxideError::ConditionalCheckFailedException(..)) => {}
                 Err(error) => return Err(told(error)),

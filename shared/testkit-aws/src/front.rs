@@ -58,7 +58,10 @@ async fn dispatch(State(services): State<Arc<Services>>, request: Request<Body>)
     match target.split_once('.') {
         Some(("AmazonSQS", operation)) => answer(services.sqs.call(operation, &body).await, JSON_1_0),
         Some(("secretsmanager", operation)) => answer(services.secrets.call(operation, &body), JSON_1_1),
-        Some(("DynamoDB_20120810" | "DynamoDBStreams_20120810", _)) => services.dynamo.forward(parts, body).await,
+        Some(("DynamoDB_20120810" | "DynamoDBStreams_20120810", operation)) => {
+            let operation = operation.to_owned();
+            services.dynamo.call(&operation, parts, body).await
+        }
         _ => ApiError::unknown_operation(target).response(JSON_1_0),
     }
 }

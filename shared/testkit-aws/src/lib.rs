@@ -11,12 +11,14 @@ mod dynamo;
 mod error;
 mod front;
 mod journal;
+mod lag;
 mod proxy;
 mod received;
 mod secrets;
 mod sqs;
 
 pub use aws::{Aws, Settings};
+pub use lag::Lag;
 pub use received::Received;
 pub use sqs::Hold;
 

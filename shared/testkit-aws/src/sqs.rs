@@ -4,6 +4,7 @@
 
 mod attributes;
 mod batch;
+mod counting;
 mod dump;
 mod fault;
 mod holding;
@@ -34,11 +35,16 @@ use tokio::sync::watch;
 pub use self::holding::Hold;
 pub(crate) use self::{attributes::arn, message::md5_of, receiving::Handed};
 use self::{
+    counting::Counting,
     holding::InHand,
     moving::MoveTask,
     store::{Change, Store},
 };
-use crate::{error::ApiError, front::input};
+use crate::{
+    error::ApiError,
+    front::input,
+    lag::{Lag, Lagging},
+};
 
 /// The service.
 #[derive(Debug)]
@@ -49,18 +55,22 @@ pub(crate) struct Sqs {
     changed: watch::Sender<()>,
     base: OnceLock<String>,
     moves: Mutex<Vec<MoveTask>>,
+    lagging: Lagging,
+    counting: Mutex<Counting>,
     pub(crate) in_hand: InHand,
 }
 
 impl Sqs {
     /// The queues of the journal at `path`, or none.
-    pub(crate) fn open(clock: MovableClock, path: Option<PathBuf>) -> anyhow::Result<Self> {
+    pub(crate) fn open(clock: MovableClock, path: Option<PathBuf>, lagging: Lagging) -> anyhow::Result<Self> {
         Ok(Self {
             store: Mutex::new(Store::open(path, clock.now())?),
             clock,
             changed: watch::Sender::default(),
             base: OnceLock::new(),
             moves: Mutex::default(),
+            lagging,
+            counting: Mutex::default(),
             in_hand: InHand::default(),
         })
     }
@@ -75,8 +85,20 @@ impl Sqs {
         self.moved(&mut self.lock())
     }
 
+    /// From now on it is so far behind itself.
+    pub(crate) fn lag(&self, lag: Lag) {
+        let store = self.lock();
+        self.counting().begin(&store, self.clock.now());
+        self.lagging.set(lag);
+    }
+
+    fn counting(&self) -> MutexGuard<'_, Counting> {
+        self.counting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn moved(&self, store: &mut Store) -> Result<(), ApiError> {
         let now = self.clock.now();
+        self.finish_moves(store, now)?;
         let names: Vec<String> = store.queues().map(|queue| queue.name.clone()).collect();
         for name in names {
             self.drop_overdue(store, &name, now)?;
@@ -124,7 +146,12 @@ impl Sqs {
     /// Makes the changes, and wakes waiting receives where that could help them.
     fn commit(&self, store: &mut Store, changes: Vec<Change>, now: Timestamp) -> Result<(), ApiError> {
         let helps = changes.iter().any(|change| !matches!(change, Change::Received { .. } | Change::Seen { .. }));
+        let lag = self.lagging.get().counts;
+        let changed = if lag.is_zero() { None } else { Some(counting::changed(&changes)) };
         store.commit(changes, now)?;
+        if let Some(changed) = changed {
+            self.counting().note(store, &changed, now, lag);
+        }
         if helps {
             self.changed.send_replace(());
         }

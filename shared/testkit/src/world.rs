@@ -18,6 +18,7 @@ use reconcile::{Balance, Reconcile};
 use retention::{Report, Retention};
 use send::Send;
 use serde_json::Value;
+use testkit_aws::Lag;
 use testkit_chatwoot::{Chatwoot, Inbox};
 use testkit_meta::{Meta, Number, Statuses};
 use testkit_wire::{Faults, MovableClock, Server};
@@ -75,6 +76,12 @@ pub struct World {
     doors: Arc<Doors>,
 }
 
+/// With `STALE_AWS` in the environment every story plays on an AWS that is behind itself.
+#[expect(clippy::disallowed_methods, reason = "stories have no configuration; this chooses the world they play in")]
+fn wanted_lag() -> Lag {
+    if std::env::var_os("STALE_AWS").is_some() { Lag::LONG } else { Lag::default() }
+}
+
 /// What stands behind the front door.
 struct Doors {
     stage: Arc<Stage>,
@@ -109,6 +116,7 @@ impl World {
         let meta = start_meta(shared.clone()).await?;
         let chatwoot = start_chatwoot(shared.clone()).await?;
         let stage = Arc::new(Stage::start(clock.clone(), CONFIG, &meta.url(), &chatwoot.url()).await?);
+        stage.aws.lag(wanted_lag())?;
         let doors = Doors {
             webhook: Webhook::from_env(stage.environment("webhook")?, shared.clone())?,
             callback: Callback::from_env(stage.environment("callback")?, shared.clone())?,
@@ -140,6 +148,11 @@ impl World {
             front,
             doors,
         })
+    }
+
+    /// From now on AWS is behind itself: counts, indexes and moves of dead letters come late.
+    pub fn lag(&self) -> anyhow::Result<()> {
+        self.stage.aws.lag(Lag::LONG)
     }
 
     /// Where the API answers.

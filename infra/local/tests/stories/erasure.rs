@@ -31,9 +31,9 @@ pub(crate) async fn is_done(world: &World, code: &str) -> bool {
     state(world, code).await == json!({ "state": "done", "days_left": 0 })
 }
 
-/// Works until the request is done, for at most some minutes.
+/// Works until the request is done, for at most twenty minutes.
 pub(crate) async fn done(world: &World, code: &str) {
-    for _ in 0..200 {
+    for _ in 0..600 {
         world.work().await.unwrap();
         if is_done(world, code).await {
             return;

@@ -48,6 +48,7 @@ mod revokes;
 mod rich;
 mod rules;
 mod shop;
+mod staleness;
 mod standby;
 mod statuses;
 mod template_values;

@@ -1,6 +1,6 @@
-//! `StartMessageMoveTask`: messages of a dead-letter queue begin a new life, at once, where they came from or elsewhere.
+//! `StartMessageMoveTask`: messages of a dead-letter queue begin a new life where they came from or elsewhere, at once or later.
 
-use std::sync::PoisonError;
+use std::sync::{MutexGuard, PoisonError};
 
 use domain::{Clock as _, Timestamp};
 use serde::Deserialize;
@@ -32,10 +32,13 @@ pub(super) struct List {
     max_results: Option<usize>,
 }
 
-/// A move that took place.
+/// A move that was asked for.
 #[derive(Clone, Debug)]
 pub(super) struct MoveTask {
     source_arn: String,
+    destination: Option<String>,
+    /// When it takes place; nothing once it did.
+    due: Option<Timestamp>,
     shown: Value,
 }
 
@@ -50,52 +53,71 @@ impl Sqs {
             return Err(fault::invalid("Source queue must be configured as a Dead Letter Queue."));
         }
         let destination = match &input.destination_arn {
-            Some(arn) => Some(destination(&store, source, arn)?),
+            Some(arn) => Some(destination(&store, source, arn)?.to_owned()),
             None => None,
         };
-        self.drop_overdue(&mut store, source, now)?;
-        let (changes, moved, left) = moves(&store, source, destination, now)?;
-        self.commit(&mut store, changes, now)?;
+        self.finish_moves(&mut store, now)?;
+        if self.moves().iter().any(|task| task.source_arn == source_arn && task.due.is_some()) {
+            return Err(fault::invalid(
+                "There is already a task running. Only one active task is allowed for a source queue arn at a given time.",
+            ));
+        }
         let handle = uuid::Uuid::new_v4().to_string();
         let mut shown = json!({
             "TaskHandle": handle,
-            "Status": if left == 0 { "COMPLETED" } else { "FAILED" },
+            "Status": "RUNNING",
             "SourceArn": source_arn,
-            "ApproximateNumberOfMessagesMoved": moved,
-            "ApproximateNumberOfMessagesToMove": moved + left,
+            "ApproximateNumberOfMessagesMoved": 0,
+            "ApproximateNumberOfMessagesToMove": store.queue(source)?.messages.len(),
             "StartedTimestamp": now.as_millis(),
         });
-        if left > 0 {
-            shown["FailureReason"] = json!("CouldNotDetermineMessageSource");
-        }
         if let Some(arn) = &input.destination_arn {
             shown["DestinationArn"] = json!(arn);
         }
         if let Some(rate) = input.max_number_of_messages_per_second {
             shown["MaxNumberOfMessagesPerSecond"] = json!(rate);
         }
-        let task = MoveTask { source_arn: source_arn.to_owned(), shown };
-        self.moves.lock().unwrap_or_else(PoisonError::into_inner).push(task);
+        let due = Some(now + self.lagging.get().moves);
+        self.moves().push(MoveTask { source_arn: source_arn.to_owned(), destination, due, shown });
+        self.finish_moves(&mut store, now)?;
         Ok(json!({"TaskHandle": handle}))
+    }
+
+    /// Makes the moves whose time has come.
+    pub(super) fn finish_moves(&self, store: &mut Store, now: Timestamp) -> Result<(), ApiError> {
+        for task in self.moves().iter_mut().filter(|task| task.due.is_some_and(|due| due <= now)) {
+            task.due = None;
+            let source = name_of_arn(&task.source_arn).ok_or_else(fault::no_resource)?;
+            self.drop_overdue(store, source, now)?;
+            let (changes, moved, left) = moves(store, source, task.destination.as_deref(), now)?;
+            self.commit(store, changes, now)?;
+            task.shown["Status"] = json!(if left == 0 { "COMPLETED" } else { "FAILED" });
+            task.shown["ApproximateNumberOfMessagesMoved"] = json!(moved);
+            task.shown["ApproximateNumberOfMessagesToMove"] = json!(moved + left);
+            if left > 0 {
+                task.shown["FailureReason"] = json!("CouldNotDetermineMessageSource");
+            }
+            // A task that is over has no handle any more: there is nothing left to cancel.
+            if let Some(fields) = task.shown.as_object_mut() {
+                fields.remove("TaskHandle");
+            }
+        }
+        Ok(())
+    }
+
+    fn moves(&self) -> MutexGuard<'_, Vec<MoveTask>> {
+        self.moves.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn list_message_move_tasks(&self, input: &List) -> Result<Value, ApiError> {
         let source_arn = input.source_arn.as_deref().ok_or_else(|| fault::missing("SourceArn"))?;
         let source = name_of_arn(source_arn).ok_or_else(fault::no_resource)?;
-        self.lock().queue(source).map_err(|_| fault::no_resource())?;
-        let tasks = self.moves.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut store = self.lock();
+        store.queue(source).map_err(|_| fault::no_resource())?;
+        self.finish_moves(&mut store, self.clock.now())?;
+        let tasks = self.moves();
         let of_source = tasks.iter().rev().filter(|task| task.source_arn == source_arn);
-        // A task that is over has no handle any more: there is nothing left to cancel.
-        let shown: Vec<Value> = of_source
-            .take(input.max_results.unwrap_or(1))
-            .map(|task| {
-                let mut shown = task.shown.clone();
-                if let Some(fields) = shown.as_object_mut() {
-                    fields.remove("TaskHandle");
-                }
-                shown
-            })
-            .collect();
+        let shown: Vec<Value> = of_source.take(input.max_results.unwrap_or(1)).map(|task| task.shown.clone()).collect();
         Ok(json!({"Results": shown}))
     }
 }

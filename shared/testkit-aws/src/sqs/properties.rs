@@ -10,7 +10,7 @@ use serde_json::json;
 use testkit_wire::MovableClock;
 
 use super::{Handed, Sqs};
-use crate::error::ApiError;
+use crate::{error::ApiError, lag::Lagging};
 
 const QUEUE: &str = "orders.fifo";
 const VISIBILITY: u64 = 30;
@@ -98,7 +98,8 @@ impl Model {
 }
 
 fn open(clock: &MovableClock, path: &Path) -> Result<Sqs, TestCaseError> {
-    Sqs::open(clock.clone(), Some(path.to_path_buf())).map_err(|error| TestCaseError::fail(format!("{error:#}")))
+    Sqs::open(clock.clone(), Some(path.to_path_buf()), Lagging::default())
+        .map_err(|error| TestCaseError::fail(format!("{error:#}")))
 }
 
 fn told(error: ApiError) -> TestCaseError {

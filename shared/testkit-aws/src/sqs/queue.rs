@@ -58,7 +58,7 @@ pub(crate) struct Pick {
 }
 
 /// How many messages are in which state.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) waiting: usize,
     pub(crate) delayed: usize,

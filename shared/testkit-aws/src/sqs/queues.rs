@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use domain::{Clock as _, Timestamp};
+use domain::Clock as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use super::{
     Sqs,
     attributes::{self, Attributes},
     fault, name_of, nothing,
-    queue::Queue,
+    queue::{Counts, Queue},
     store::{Change, Store},
 };
 use crate::error::ApiError;
@@ -168,8 +168,10 @@ impl Sqs {
         let name = name_of(input.queue_url.as_deref())?;
         let mut store = self.lock();
         let now = self.clock.now();
+        self.finish_moves(&mut store, now)?;
         self.drop_overdue(&mut store, name, now)?;
-        let all = described(store.queue(name)?, now);
+        let queue = store.queue(name)?;
+        let all = described(queue, self.counting().shown(queue, now, self.lagging.get().counts));
         let mut shown = BTreeMap::new();
         for wanted in &input.attribute_names {
             if wanted == "All" {
@@ -213,8 +215,7 @@ fn check(store: &Store, name: &str, attributes: BTreeMap<String, String>) -> Res
     Ok(attributes)
 }
 
-fn described(queue: &Queue, now: Timestamp) -> BTreeMap<String, String> {
-    let counts = queue.counts(now);
+fn described(queue: &Queue, counts: Counts) -> BTreeMap<String, String> {
     let mut all = queue.attributes.shown();
     for (name, value) in [
         ("QueueArn", attributes::arn(&queue.name)),

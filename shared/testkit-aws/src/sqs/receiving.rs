@@ -121,6 +121,7 @@ impl Sqs {
         visibility: Option<Duration>,
     ) -> Result<Shown, ApiError> {
         let now = self.clock.now();
+        self.finish_moves(store, now)?;
         self.drop_overdue(store, name, now)?;
         let queue = store.queue(name)?;
         let redrive = queue.attributes.redrive.as_ref().filter(|redrive| store.queue(&redrive.target).is_ok());

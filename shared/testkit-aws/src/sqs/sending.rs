@@ -57,6 +57,10 @@ impl Sqs {
         if bytes > fault::MAX_BYTES {
             return Err(fault::batch_too_long(bytes));
         }
+        // What is wrong with the parameters of one entry refuses the whole; what is wrong with its content, only that entry.
+        for entry in &input.entries {
+            check_parameters(store.queue(queue)?, entry, entry.message_body.as_deref().unwrap_or_default())?;
+        }
         let outcomes = input.entries.into_iter().map(|entry| self.send(&mut store, queue, entry));
         let outcomes: Vec<_> = outcomes.collect();
         Ok(batch::answer(ids.iter().map(String::as_str).zip(outcomes)))

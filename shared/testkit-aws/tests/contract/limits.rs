@@ -75,12 +75,18 @@ pub(crate) async fn one_mebibyte_is_taken_and_one_byte_more_is_not(stage: &Stage
 
 pub(crate) async fn a_bad_entry_does_not_sink_its_neighbours(stage: &Stage) {
     let queue = stage.fifo(&[]).await;
+    // A parameter that is missing or wrong refuses the whole.
     let bad = SendMessageBatchRequestEntry::builder().id("bad").message_body("no group").build().unwrap();
+    let refused = batch(stage, &queue, vec![entry("good", "a1"), bad]).await.unwrap_err();
+    assert_eq!(refused.code(), Some("MissingParameter"), "{refused:?}");
+    assert_eq!(stage.peek(&queue).await, [""; 0]);
+    // Content is a matter of each entry.
+    let bad = entry("bad", "\u{1}");
     let sent = batch(stage, &queue, vec![entry("good", "a1"), bad, entry("fine", "a2")]).await.unwrap();
     assert_eq!(sent.failed.len(), 1);
     assert_eq!(
         (sent.failed[0].id(), sent.failed[0].code(), sent.failed[0].sender_fault()),
-        ("bad", "MissingParameter", true)
+        ("bad", "InvalidMessageContents", true)
     );
     assert_eq!(bodies(&stage.receive(&queue, 10).await), ["a1", "a2"]);
 }

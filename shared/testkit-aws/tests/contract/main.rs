@@ -9,6 +9,7 @@ mod order;
 mod polling;
 mod queues;
 mod redrive;
+mod refusals;
 mod secrets;
 mod stage;
 mod table;
@@ -75,6 +76,10 @@ contract! {
         an_item_has_its_limit_and_a_batch_twenty_five,
         forty_at_once_lose_nothing,
         wrong_requests_are_refused;
+    refusals: no_key_and_no_bound_of_one_is_empty,
+        keys_items_and_values_have_their_limits,
+        batches_and_transactions_have_their_limits,
+        expressions_are_complete_and_name_no_reserved_word;
     secrets: a_new_value_makes_the_old_one_previous,
         the_same_token_puts_once,
         a_missing_secret_is_a_modelled_error,
