@@ -199,7 +199,13 @@ async fn what_vanished_from_the_queue_is_missed_the_day_after() {
         assert_eq!((world.queued("inbound"), difference().await), (0, 0));
         world.pass(5 * MINUTE);
     }
-    assert_eq!(difference().await, 1);
+    // Where counts are late, the first look knew nothing yet.
+    let mut told = difference().await;
+    for _ in 0..2 {
+        world.pass(5 * MINUTE);
+        told = told.max(difference().await);
+    }
+    assert_eq!(told, 1);
 }
 
 /// The only day on which anything was counted.
