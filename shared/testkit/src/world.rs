@@ -77,7 +77,6 @@ pub struct World {
 }
 
 /// With `STALE_AWS` in the environment every story plays on an AWS that is behind itself.
-#[expect(clippy::disallowed_methods, reason = "stories have no configuration; this chooses the world they play in")]
 fn wanted_lag() -> Lag {
     if std::env::var_os("STALE_AWS").is_some() { Lag::LONG } else { Lag::default() }
 }
