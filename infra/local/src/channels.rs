@@ -6,7 +6,6 @@ use anyhow::{Context as _, anyhow};
 use domain::{AccountId, Channel, InboxId, PhoneNumberId, SharedClock, Timestamp, WabaId, channel};
 use platform::{Environment, aws::Aws as Clients};
 use store::{Channels, Table};
-use testkit_aws::Aws;
 
 use crate::{
     balance::Balance,
@@ -17,8 +16,8 @@ use crate::{
 };
 
 /// Puts every channel. One that was bound like this before keeps its state, paused for instance.
-pub(crate) async fn put(aws: &Aws, template: &Template, config: &Config, clock: SharedClock) -> anyhow::Result<()> {
-    let channels = Channels::new(table(aws, template, clock.clone())?.1);
+pub(crate) async fn put(aws_url: &str, template: &Template, config: &Config, clock: SharedClock) -> anyhow::Result<()> {
+    let channels = Channels::new(table(aws_url, template, clock.clone())?.1);
     for wanted in &config.channels {
         let secret = resources::channel_secret(template, &wanted.phone_number_id)?;
         let mut channel = bound(wanted, config.chatwoot.account_id, secret);
@@ -36,13 +35,13 @@ pub(crate) async fn put(aws: &Aws, template: &Template, config: &Config, clock: 
 }
 
 /// The balance sheet of the table.
-pub(crate) fn balance(aws: &Aws, template: &Template, clock: SharedClock) -> anyhow::Result<Balance> {
-    let (clients, table, name) = table(aws, template, clock)?;
+pub(crate) fn balance(aws_url: &str, template: &Template, clock: SharedClock) -> anyhow::Result<Balance> {
+    let (clients, table, name) = table(aws_url, template, clock)?;
     Ok(Balance::new(clients, &table, &name))
 }
 
-fn table(aws: &Aws, template: &Template, clock: SharedClock) -> anyhow::Result<(Clients, Table, String)> {
-    let clients = clients(aws).context("the AWS clients cannot be made")?;
+fn table(aws_url: &str, template: &Template, clock: SharedClock) -> anyhow::Result<(Clients, Table, String)> {
+    let clients = clients(aws_url).context("the AWS clients cannot be made")?;
     let name = template.tables.first().ok_or_else(|| anyhow!("there is no table"))?.name.clone();
     // Channels stay until they are offboarded; the retention is for what belongs to customers.
     let table = Table::new(clients.dynamodb.clone(), name.clone(), clock, Duration::ZERO);
@@ -68,12 +67,12 @@ fn bound(wanted: &config::Channel, account: i64, secret: String) -> Channel {
 }
 
 /// The clients a function would have.
-pub(crate) fn clients(aws: &Aws) -> Option<Clients> {
+pub(crate) fn clients(aws_url: &str) -> Option<Clients> {
     let variables = [
         ("AWS_REGION", REGION),
         ("AWS_ACCESS_KEY_ID", ACCOUNT),
         ("AWS_SECRET_ACCESS_KEY", "local"),
-        ("AWS_ENDPOINT_URL", aws.url()),
+        ("AWS_ENDPOINT_URL", aws_url),
     ];
     Clients::from_env(&mut Environment::given(variables.map(|(name, value)| (name.to_owned(), value.to_owned()))))
 }

@@ -12,12 +12,12 @@ use axum::{
 use domain::Clock as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use testkit_aws::Aws;
 use testkit_wire::MovableClock;
 use tokio::sync::Mutex;
 
 use crate::{
     balance::Balance,
+    cloud::Cloud,
     environments::{Failure, Functions},
     file_clock,
     schedule::Schedules,
@@ -28,7 +28,7 @@ pub(crate) type Answer = (StatusCode, Json<Value>);
 /// What the routes work on.
 #[derive(Debug)]
 pub(crate) struct Control {
-    pub(crate) aws: Arc<Aws>,
+    pub(crate) cloud: Arc<Cloud>,
     pub(crate) balance: Balance,
     pub(crate) clock: MovableClock,
     pub(crate) clock_file: PathBuf,
@@ -70,9 +70,9 @@ impl Control {
         if !by.is_zero() {
             // The functions follow the file, everything else the clock itself.
             file_clock::write_offset(&self.clock_file, self.clock.offset().saturating_add(by))?;
-            self.aws.advance(by);
+            self.cloud.advance(by).await;
         }
-        self.aws.sweep_ttl()?;
+        self.cloud.sweep_ttl().await?;
         self.schedules.fire_due();
         Ok(())
     }
@@ -86,8 +86,11 @@ async fn run(State(control): State<Arc<Control>>, Path(name): Path<String>) -> A
     }
 }
 
-async fn queues(State(control): State<Arc<Control>>) -> Json<Value> {
-    Json(control.aws.dump_queues())
+async fn queues(State(control): State<Arc<Control>>) -> Answer {
+    match control.cloud.dump_queues() {
+        Some(dump) => (StatusCode::OK, Json(dump)),
+        None => refused(StatusCode::NOT_FOUND, "only the embedded AWS shows its queues without a receive"),
+    }
 }
 
 async fn balance(State(control): State<Arc<Control>>) -> Answer {

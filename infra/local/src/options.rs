@@ -27,6 +27,9 @@ pub(crate) struct Options {
     /// Base URL of Chatwoot; without it a simulator is started.
     #[arg(long, value_name = "URL", value_parser = base_url)]
     pub(crate) chatwoot_url: Option<String>,
+    /// Another emulator of AWS on which the template is deployed; without it one is embedded.
+    #[arg(long, value_name = "URL", value_parser = base_url, conflicts_with = "data")]
+    pub(crate) aws_url: Option<String>,
     /// Be this function instead.
     #[arg(long, hide = true)]
     pub(crate) function: Option<String>,

@@ -4,12 +4,13 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use testkit_aws::{Aws, Received};
+use testkit_aws::Received;
 use tokio::time::timeout;
 
 use crate::{
+    cloud::Cloud,
     environments::{Environments, Failure},
-    intrinsics::REGION,
+    intrinsics::{ACCOUNT, REGION},
     stop::Stopped,
     template::Mapping,
 };
@@ -26,8 +27,8 @@ pub(crate) fn concurrency(mapping: &Mapping) -> usize {
 }
 
 /// Works on one batch after another until it is told to stop; the batch in work is finished first.
-pub(crate) async fn poll(aws: Arc<Aws>, mapping: Mapping, function: Arc<Environments>, mut stopped: Stopped) {
-    let arn = aws.queue_arn(&mapping.queue);
+pub(crate) async fn poll(cloud: Arc<Cloud>, mapping: Mapping, function: Arc<Environments>, mut stopped: Stopped) {
+    let arn = format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{}", mapping.queue);
     let mut pause = FIRST_PAUSE;
     while !stopped.is_now() {
         // Messages taken while no process can be started would be invisible for as long as the visibility timeout.
@@ -38,7 +39,7 @@ pub(crate) async fn poll(aws: Arc<Aws>, mapping: Mapping, function: Arc<Environm
         let (batch, in_hand) = tokio::select! {
             biased;
             () = stopped.wait() => return,
-            taken = aws.take(&mapping.queue, mapping.batch_size, LONG_POLL) => taken,
+            taken = cloud.take(&mapping.queue, mapping.batch_size, LONG_POLL) => taken,
         };
         if batch.is_empty() {
             continue;
@@ -49,7 +50,9 @@ pub(crate) async fn poll(aws: Arc<Aws>, mapping: Mapping, function: Arc<Environm
                 tracing::warn!(queue = mapping.queue, messages = batch.len(), %failure, "a batch failed");
                 if matches!(failure, Failure::NotStarted | Failure::Stopping) {
                     // No function has them any more, so nothing has to be waited for.
-                    give_back(&aws, &mapping.queue, batch.iter().map(|message| message.receipt_handle.as_str()));
+                    for message in &batch {
+                        cloud.show(&mapping.queue, &message.receipt_handle).await;
+                    }
                 }
                 None
             }
@@ -63,16 +66,9 @@ pub(crate) async fn poll(aws: Arc<Aws>, mapping: Mapping, function: Arc<Environm
         };
         pause = FIRST_PAUSE;
         for message in done {
-            aws.delete(&mapping.queue, &message.receipt_handle);
+            cloud.delete(&mapping.queue, &message.receipt_handle).await;
         }
         drop(in_hand);
-    }
-}
-
-/// Shows messages again that no function works on.
-pub(crate) fn give_back<'a>(aws: &Aws, queue: &str, handles: impl IntoIterator<Item = &'a str>) {
-    for handle in handles {
-        aws.change_visibility(queue, handle, Duration::ZERO);
     }
 }
 

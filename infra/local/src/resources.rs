@@ -45,11 +45,19 @@ pub(crate) fn restrict(aws: &Aws, template: &Template) -> anyhow::Result<()> {
 
 /// Puts the secrets of `config` under the names the operator is told.
 pub(crate) fn put_secrets(aws: &Aws, template: &Template, config: &Config) -> anyhow::Result<()> {
-    aws.put_secret(output(template, "AppSecretName")?, &config.app_secret().to_string());
-    for channel in &config.channels {
-        aws.put_secret(&channel_secret(template, &channel.phone_number_id)?, &channel.secret().to_string());
+    for (name, value) in secrets(template, config)? {
+        aws.put_secret(&name, &value);
     }
     Ok(())
+}
+
+/// The secrets of `config` by their names.
+pub(crate) fn secrets(template: &Template, config: &Config) -> anyhow::Result<Vec<(String, String)>> {
+    let mut secrets = vec![(output(template, "AppSecretName")?.to_owned(), config.app_secret().to_string())];
+    for channel in &config.channels {
+        secrets.push((channel_secret(template, &channel.phone_number_id)?, channel.secret().to_string()));
+    }
+    Ok(secrets)
 }
 
 /// The name of a channel's secret.

@@ -61,9 +61,9 @@ impl Stage {
         resources::create(&aws, &template)?;
         resources::restrict(&aws, &template)?;
         resources::put_secrets(&aws, &template, &config)?;
-        channels::put(&aws, &template, &config, Arc::new(clock.clone())).await?;
+        channels::put(aws.url(), &template, &config, Arc::new(clock.clone())).await?;
         let routes = Routes::new(&template);
-        let balance = channels::balance(&aws, &template, Arc::new(clock.clone()))?;
+        let balance = channels::balance(aws.url(), &template, Arc::new(clock.clone()))?;
         Ok(Self { aws, balance, clock, template, routes })
     }
 

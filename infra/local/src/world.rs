@@ -26,10 +26,13 @@ use tokio::{
 
 use crate::{
     channels,
+    cloud::Cloud,
     config::Config,
     control::Control,
     environments::{Environments, Functions},
-    file_clock, front, functions,
+    file_clock,
+    foreign::Foreign,
+    front, functions,
     gateway::Gateway,
     options::Options,
     poller,
@@ -39,7 +42,7 @@ use crate::{
     schedule::Schedules,
     simulators::Simulators,
     stop::{self, Stop, Stopped},
-    template::{Function, Surroundings, Template},
+    template::{Function, Mapping, Surroundings, Template},
 };
 
 /// How long running invocations may go on after the runner was told to end.
@@ -69,7 +72,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
 
 /// The running whole.
 struct World {
-    aws: Arc<Aws>,
+    cloud: Arc<Cloud>,
     functions: Functions,
     runtime_api: Server,
     simulators: Simulators,
@@ -130,13 +133,20 @@ impl World {
         let api_url = format!("http://{}", listener.local_addr()?);
         let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
         let data = options.data.as_ref().map(|_| home.directory.clone());
-        let (aws, simulators) = tokio::try_join!(
-            Aws::start(testkit_aws::Settings { listen: any_port, clock: clock.clone(), data }),
-            Simulators::start(options, &config, &clock, &api_url),
-        )?;
-        let aws = Arc::new(aws);
+        let embedded = async {
+            match &options.aws_url {
+                Some(_) => Ok(None),
+                None => {
+                    Aws::start(testkit_aws::Settings { listen: any_port, clock: clock.clone(), data }).await.map(Some)
+                }
+            }
+        };
+        let simulators = Simulators::start(options, &config, &clock, &api_url);
+        let (embedded, simulators) = tokio::try_join!(embedded, simulators)?;
+        let aws_url = embedded.as_ref().map(|aws| aws.url().to_owned()).or_else(|| options.aws_url.clone());
+        let aws_url = aws_url.unwrap_or_default();
         let template = Template::read(&Surroundings {
-            aws_url: aws.url().to_owned(),
+            aws_url: aws_url.clone(),
             api_url: api_url.clone(),
             parameters: BTreeMap::from([
                 ("ForwardConcurrency".to_owned(), USUAL_CONCURRENCY.to_owned()),
@@ -145,34 +155,45 @@ impl World {
                 ("GraphUrl".to_owned(), simulators.meta_url.clone()),
             ]),
         })?;
-        resources::create(&aws, &template)?;
-        resources::restrict(&aws, &template)?;
-        resources::put_secrets(&aws, &template, &config)?;
-        channels::put(&aws, &template, &config, Arc::new(clock.clone()))
+        let cloud = if let Some(aws) = embedded {
+            resources::create(&aws, &template)?;
+            resources::restrict(&aws, &template)?;
+            resources::put_secrets(&aws, &template, &config)?;
+            Cloud::Embedded(aws)
+        } else {
+            Cloud::Foreign(Foreign::take_over(&aws_url, &template, &config, clock.clone()).await?)
+        };
+        channels::put(&aws_url, &template, &config, Arc::new(clock.clone()))
             .await
             .context("the channels could not be written into the table")?;
 
-        if options.data.is_some() {
-            recovery::take_up_work(&aws, &template, &clock).await?;
+        if let (Cloud::Embedded(aws), Some(_)) = (&cloud, &options.data) {
+            recovery::take_up_work(aws, &template, &clock).await?;
         }
+        let cloud = Arc::new(cloud);
 
-        let (functions, runtime_api) = start_functions(&template, &aws, &clock, clock_file.clone()).await?;
+        let (functions, runtime_api) = start_functions(&template, &aws_url, &clock, clock_file.clone()).await?;
         let schedules = Arc::new(Schedules::new(&template, functions.clone(), clock.clone(), home.used_before));
         let (stop, stopped) = stop::signal();
         let mut work = JoinSet::new();
         for (function, mapping) in template.functions.iter().flat_map(|f| f.mappings.iter().map(move |m| (f, m))) {
             let Some(environments) = functions.get(&function.name) else { continue };
-            for _ in 0..poller::concurrency(mapping) {
-                work.spawn(poller::poll(Arc::clone(&aws), mapping.clone(), Arc::clone(environments), stopped.clone()));
+            for _ in 0..pollers(&cloud, mapping) {
+                work.spawn(poller::poll(
+                    Arc::clone(&cloud),
+                    mapping.clone(),
+                    Arc::clone(environments),
+                    stopped.clone(),
+                ));
             }
         }
         work.spawn(Arc::clone(&schedules).keep(stopped.clone()));
-        work.spawn(sweep(Arc::clone(&aws), clock.clone(), stopped.clone()));
+        work.spawn(sweep(Arc::clone(&cloud), clock.clone(), stopped.clone()));
 
         let gateway = Gateway::new(Routes::new(&template), functions.clone(), Arc::new(clock.clone()));
-        let balance = channels::balance(&aws, &template, Arc::new(clock.clone()))?;
+        let balance = channels::balance(&aws_url, &template, Arc::new(clock.clone()))?;
         let control = Control {
-            aws: Arc::clone(&aws),
+            cloud: Arc::clone(&cloud),
             balance,
             clock,
             clock_file,
@@ -193,14 +214,14 @@ impl World {
             work.spawn(serve(listener, api, stopped));
             Some(url)
         };
-        Ok(Self { aws, functions, runtime_api, simulators, template, api_url, control_url, stop, work, _home: home })
+        Ok(Self { cloud, functions, runtime_api, simulators, template, api_url, control_url, stop, work, _home: home })
     }
 
     /// The lines of the contract, the last of which says that everything is ready.
     fn announce(&self) -> io::Result<()> {
         let names = |names: Vec<&str>| names.join(" ");
         let mut out = io::stdout().lock();
-        writeln!(out, "aws {}", self.aws.url())?;
+        writeln!(out, "aws {}", self.cloud.url())?;
         writeln!(out, "table {}", names(self.template.tables.iter().map(|table| table.name.as_str()).collect()))?;
         writeln!(out, "queues {}", names(self.template.queues.iter().map(|queue| queue.name.as_str()).collect()))?;
         writeln!(out, "meta {}", self.simulators.meta_url)?;
@@ -230,7 +251,7 @@ impl World {
         // Nobody waits for a function any more; what they had in hand is given back.
         let _ = timeout(LAST_ANSWERS, self.work_over()).await;
         self.runtime_api.close();
-        self.aws.close().await
+        self.cloud.close().await
     }
 
     async fn work_over(&mut self) {
@@ -251,14 +272,14 @@ async fn serve(listener: TcpListener, router: Router, mut until: Stopped) {
 }
 
 /// Deletes items past their time about once an hour, as AWS does within two days; moving the clock does it at once.
-async fn sweep(aws: Arc<Aws>, clock: MovableClock, mut stopped: Stopped) {
+async fn sweep(cloud: Arc<Cloud>, clock: MovableClock, mut stopped: Stopped) {
     let mut swept_at = clock.now();
     while timeout(LOOK, stopped.wait()).await.is_err() {
         if clock.now().since(swept_at) < SWEEP_EVERY {
             continue;
         }
         swept_at = clock.now();
-        if let Err(error) = aws.sweep_ttl() {
+        if let Err(error) = cloud.sweep_ttl().await {
             tracing::warn!(%error, "items past their time were not deleted");
         }
     }
@@ -266,7 +287,7 @@ async fn sweep(aws: Arc<Aws>, clock: MovableClock, mut stopped: Stopped) {
 
 async fn start_functions(
     template: &Template,
-    aws: &Aws,
+    aws_url: &str,
     clock: &MovableClock,
     clock_file: PathBuf,
 ) -> anyhow::Result<(Functions, Server)> {
@@ -275,7 +296,7 @@ async fn start_functions(
     let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
     let runtime_api =
         Server::start(any_port, crate::runtime_api::router(Arc::clone(&known)), Faults::default()).await?;
-    let ground = Ground { aws_url: aws.url().to_owned(), runtime_api: runtime_api.url(), clock_file };
+    let ground = Ground { aws_url: aws_url.to_owned(), runtime_api: runtime_api.url(), clock_file };
     let environments = template.functions.iter().map(|function| {
         ensure!(functions::NAMES.contains(&function.name.as_str()), "the function {} is not linked", function.name);
         let launcher = Launcher::new(function, &ground)?;
@@ -283,6 +304,11 @@ async fn start_functions(
     });
     let started = Functions::new(environments.collect::<anyhow::Result<Vec<_>>>()?);
     Ok((known.get_or_init(|| started).clone(), runtime_api))
+}
+
+/// One where a queue is not ours: not every emulator keeps two receives apart.
+fn pollers(cloud: &Cloud, mapping: &Mapping) -> usize {
+    if matches!(cloud, Cloud::Foreign(_)) { 1 } else { poller::concurrency(mapping) }
 }
 
 fn most(function: &Function) -> usize {

@@ -8,6 +8,7 @@
 mod access;
 mod aws;
 mod dynamo;
+pub mod emulator;
 mod error;
 mod front;
 mod journal;

@@ -5,6 +5,8 @@
 mod canary;
 mod canary_stage;
 mod contract;
+mod foreign;
+mod foreign_stack;
 mod forgotten;
 mod killed;
 mod large_files;

@@ -61,15 +61,16 @@ impl Runner {
 
     /// A call to the embedded AWS.
     pub(crate) fn aws(&self, target: &str, body: &Value) -> Answer {
+        // Any credentials will do, but there have to be some; others' emulators read the service there.
+        let service = if target.starts_with("AmazonSQS") { "sqs" } else { "dynamodb" };
+        let authorization = format!(
+            "AWS4-HMAC-SHA256 Credential=any/20261122/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=00"
+        );
         let headers = [
             ("x-amz-target", target),
             ("content-type", "application/x-amz-json-1.0"),
             ("x-amz-date", "20261122T000000Z"),
-            // Any credentials will do, but there have to be some.
-            (
-                "authorization",
-                "AWS4-HMAC-SHA256 Credential=any/20261122/us-east-1/any/aws4_request, SignedHeaders=host, Signature=00",
-            ),
+            ("authorization", &authorization),
         ];
         exchange(self.said("aws"), "POST", "/", &headers, &body.to_string())
     }
@@ -193,9 +194,14 @@ fn running(data: &Path) -> Vec<(String, u32)> {
 
 /// Waits for what another process is about to do, which no clock of ours can hasten.
 pub(crate) fn eventually(what: &str, holds: impl Fn() -> bool) {
+    eventually_within(Duration::from_secs(20), what, holds);
+}
+
+/// The same, where that takes longer.
+pub(crate) fn eventually_within(longest: Duration, what: &str, holds: impl Fn() -> bool) {
     let begun = Instant::now();
     while !holds() {
-        assert!(begun.elapsed() < Duration::from_secs(20), "{what} did not come about");
+        assert!(begun.elapsed() < longest, "{what} did not come about");
         thread::sleep(Duration::from_millis(10));
     }
 }

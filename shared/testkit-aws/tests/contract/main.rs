@@ -1,9 +1,12 @@
-//! What the bridge relies on in SQS, DynamoDB and Secrets Manager: one suite, run on the embedded AWS and, with credentials, on
-//! the real one (`cargo test -p testkit-aws -- --ignored`).
+//! What the bridge relies on in SQS, DynamoDB and Secrets Manager: one suite for every AWS.
+//!
+//! It runs on the embedded one, on two emulators of others and, with credentials, on the real one
+//! (`cargo test -p testkit-aws --test contract -- --ignored --test-threads 8`).
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod dedup;
+mod foreign;
 mod limits;
 mod order;
 mod polling;
@@ -15,7 +18,7 @@ mod stage;
 mod table;
 mod writes;
 
-/// Each check becomes two tests.
+/// Each check becomes two tests, and a part of those on the emulators of others.
 macro_rules! contract {
     ($($area:ident: $($check:ident),+;)+) => {
         mod embedded {
@@ -32,11 +35,35 @@ macro_rules! contract {
                 #[tokio::test]
                 #[ignore = "needs AWS credentials"]
                 async fn $check() {
-                    let stage = crate::stage::Stage::aws();
-                    crate::$area::$check(&stage).await;
+                    let stage = std::sync::Arc::new(crate::stage::Stage::aws());
+                    let checked = crate::foreign::alone(&stage, |stage| {
+                        Box::pin(async move { crate::$area::$check(&stage).await })
+                    });
+                    let checked = checked.await;
+                    // What a check made costs money, also where the check fails.
                     stage.clean_up().await;
+                    checked.unwrap();
                 }
             )+)+
+        }
+        mod others {
+            use testkit_aws::emulator::Make;
+
+            fn checks() -> Vec<(&'static str, crate::foreign::Check)> {
+                vec![$($(
+                    (stringify!($check), |stage| Box::pin(async move { crate::$area::$check(&stage).await })),
+                )+)+]
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn ministack() {
+                crate::foreign::run(Make::Ministack, checks()).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn moto() {
+                crate::foreign::run(Make::Moto, checks()).await;
+            }
         }
     };
 }

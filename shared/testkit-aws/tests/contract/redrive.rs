@@ -1,6 +1,6 @@
 //! The dead-letter queue, into it and back.
 
-use aws_sdk_sqs::types::QueueAttributeName::RedrivePolicy;
+use aws_sdk_sqs::types::{Message, QueueAttributeName::RedrivePolicy};
 
 use crate::stage::{Stage, bodies, said};
 
@@ -23,7 +23,7 @@ pub(crate) async fn a_message_received_too_often_goes_to_the_dead_letters_as_it_
     fail_once(stage, &queue).await;
     fail_once(stage, &queue).await;
     assert_eq!(bodies(&stage.receive(&queue, 1).await), ["follower"], "the group goes on without it");
-    let given_up = stage.receive(&dead, 10).await.remove(0);
+    let given_up = stage.until("a dead letter", async || stage.receive(&dead, 10).await.pop()).await;
     assert_eq!((given_up.body(), given_up.message_id()), (Some("poison"), Some(id.as_str())));
     assert_eq!(said(&given_up, "MessageGroupId"), "a");
     assert_eq!(said(&given_up, "MessageDeduplicationId"), "dedup");
@@ -43,10 +43,18 @@ pub(crate) async fn dead_letters_can_be_moved_back(stage: &Stage) {
     }
     let arn = stage.arn(&dead).await;
     stage.sqs.start_message_move_task().source_arn(&arn).send().await.unwrap();
-    let mut back = stage.receive(&queue, 10).await;
-    if back.len() < 2 {
-        stage.delete(&queue, &back[0]).await;
-        back.extend(stage.receive(&queue, 10).await);
+    // They are moved one by one, in their own time.
+    let mut back: Vec<Message> = Vec::new();
+    while back.len() < 2 {
+        let more = stage
+            .until("dead letters that came back", async || {
+                Some(stage.receive(&queue, 10).await).filter(|more| !more.is_empty())
+            })
+            .await;
+        for message in &more {
+            stage.delete(&queue, message).await;
+        }
+        back.extend(more);
     }
     assert_eq!(bodies(&back), ["a1", "a2"]);
     assert_eq!(said(&back[0], "ApproximateReceiveCount"), "1", "a new life");

@@ -73,6 +73,17 @@ impl Stage {
         Self::with(&access, Some((aws, clock)))
     }
 
+    /// An emulator of others, whose clock nobody moves.
+    pub(crate) fn at(url: &str) -> Self {
+        let access = Access {
+            region: testkit_aws::REGION.into(),
+            endpoint: Some(url.into()),
+            credentials: Credentials::new("anyone", "anything", None, None, "contract"),
+            http: Builder::new().build_http(),
+        };
+        Self::with(&access, None)
+    }
+
     /// The real one, from the SDK's usual variables.
     pub(crate) fn aws() -> Self {
         #[expect(clippy::disallowed_methods, reason = "the suite has no configuration but the SDK's own variables")]
@@ -114,6 +125,17 @@ impl Stage {
         }
     }
 
+    /// Waits for what AWS does in its own time: counts lag by a minute and more, moves and indexes by seconds.
+    pub(crate) async fn until<T>(&self, what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+        for _ in 0..180 {
+            if let Some(seen) = look().await {
+                return seen;
+            }
+            self.advance(Duration::from_secs(1)).await;
+        }
+        panic!("{what} did not come about within three minutes")
+    }
+
     /// Lets DynamoDB delete what is due; `false` where that may take days.
     pub(crate) fn sweep(&self) -> bool {
         self.embedded.as_ref().is_some_and(|(aws, _)| aws.sweep_ttl().is_ok())
@@ -146,6 +168,10 @@ impl Stage {
         let name = format!("contract-{}{suffix}", uuid::Uuid::new_v4());
         let made = self.sqs.create_queue().queue_name(name).set_attributes(Some(attributes)).send().await.unwrap();
         let url = made.queue_url.unwrap();
+        if self.embedded.is_none() {
+            // AWS wants a second before a new queue is used.
+            pause(Duration::from_secs(1)).await;
+        }
         self.made().queues.push(url.clone());
         url
     }
