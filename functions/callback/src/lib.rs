@@ -181,6 +181,7 @@ impl Callback {
             template: look.picked.is_some().then_some(look.message),
             picked: look.picked.clone().map(Box::new),
             message: Some(look.message),
+            survey: look.survey.clone(),
             resolved_at: None,
         });
         // Two hints are never one: the second may tell of a message that the first look came too early for.

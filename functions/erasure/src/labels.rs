@@ -1,7 +1,9 @@
 //! The agents' door: a label on a conversation asks for the erasure of whoever it is with; taken away in time, it was not meant.
 
-use bridge::BridgeError;
-use chatwoot::{Chatwoot, NewMessage};
+use std::time::Duration;
+
+use bridge::{BridgeError, brake};
+use chatwoot::{Chatwoot, ChatwootError, NewMessage, listing::Listed};
 use domain::{
     ConfirmationCode, ConversationId, Hint,
     erasure::{Door, State},
@@ -17,6 +19,14 @@ use crate::{ELSEWHERE, Eraser};
 
 /// What an agent puts on a conversation.
 const LABEL: &str = bridge::ERASE;
+
+/// Begins the source id of what is said about it.
+const SOURCE: &str = "lmotos:label:";
+
+/// So often a minute nobody changes his mind.
+const NOTICES: usize = 6;
+
+const MINUTE: Duration = Duration::from_secs(60);
 
 impl Eraser {
     /// Looks at the labels of a conversation: whoever said that they changed may have said it late.
@@ -64,7 +74,7 @@ impl Eraser {
         if let Claim::Won(held) | Claim::Retaken { held, .. } = self.clients.claims.take(&claim, &record.id).await? {
             self.erasures.send(bridge::wake(erasure, Uuid::new_v4())?).await?;
             let hours = self.requests.promise().confirm_hours;
-            self.say(chatwoot, hint.conversation, Notice::Labeled { hours, code: code.as_str() }).await?;
+            self.say(chatwoot, hint, Notice::Labeled { hours, code: code.as_str() }).await?;
             self.clients.claims.lay_down(&held).await?;
         }
         Ok(())
@@ -86,7 +96,7 @@ impl Eraser {
         };
         self.save(&entry, withdrawn).await?;
         tracing::info!(erasure = %entry.erasure.code, "an erasure was withdrawn");
-        self.say(chatwoot, hint.conversation, Notice::Unlabeled).await
+        self.say(chatwoot, hint, Notice::Unlabeled).await
     }
 
     /// Whether the label of a request is gone, from each conversation that had it.
@@ -102,15 +112,28 @@ impl Eraser {
         Ok(!target.labels.is_empty())
     }
 
-    async fn say(
-        &self,
-        chatwoot: &Chatwoot,
-        conversation: ConversationId,
-        notice: Notice<'_>,
-    ) -> Result<(), BridgeError> {
+    /// Whether rules put a label on and take it off again at what is said about it.
+    async fn is_too_much(&self, chatwoot: &Chatwoot, conversation: ConversationId) -> Result<bool, BridgeError> {
+        let since = self.clients.clock.now() - MINUTE;
+        let listed = match chatwoot.messages(conversation, None, since).await {
+            Err(ChatwootError::Gone) => return Ok(false),
+            listed => listed?,
+        };
+        let is_said = |one: &&Listed| {
+            one.source_id.as_deref().is_some_and(|id| id.starts_with(SOURCE))
+                && one.created_at().is_none_or(|at| at > since)
+        };
+        Ok(listed.iter().filter(is_said).count() >= NOTICES)
+    }
+
+    async fn say(&self, chatwoot: &Chatwoot, hint: &Hint, notice: Notice<'_>) -> Result<(), BridgeError> {
+        let conversation = hint.conversation;
+        if self.is_too_much(chatwoot, conversation).await? {
+            return brake(&self.clients, &self.metrics, chatwoot, hint.account, conversation).await;
+        }
         let content = notice.say(self.clients.locale);
-        // Found by its id in nobody's list of what was sent: a note is among agents.
-        let note = NewMessage { content: &content, private: true, ..NewMessage::default() };
+        let source = format!("{SOURCE}{}", Uuid::new_v4());
+        let note = NewMessage { content: &content, private: true, source_id: Some(&source), ..NewMessage::default() };
         match chatwoot.create_message(conversation, note).await {
             Ok(_) => Ok(()),
             // The request stands whether the agents read of it or not.

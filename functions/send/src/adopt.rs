@@ -34,6 +34,7 @@ impl Send {
             settled: None,
             looked_at: None,
             told_to_wait_at: None,
+            braked_at: None,
             pair: Pair::default(),
             seen: None,
             heard: None,

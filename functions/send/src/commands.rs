@@ -1,26 +1,33 @@
 //! Agents' commands: private notes that begin with `/`. Each is answered once, by a private note that bears its id; what an answer
 //! was lost of is found by that.
 
-use bridge::BridgeError;
-use chatwoot::{Chatwoot, ChatwootError, NewMessage, listing::Listed, template};
+use bridge::{BridgeError, brake};
+use chatwoot::{
+    Chatwoot, ChatwootError, NewMessage,
+    listing::{File, Listed},
+    template,
+};
 use domain::{
     Channel, Class, Classify as _, Hint, MessageId, OutboundTask, Timestamp, Written,
     command::{self, Command},
+    erasure::{Door, State},
     markup,
     template::{Picked, Template},
     window::Advert,
     words::{
         asked::Asked,
-        report::{Fate, Report, Told},
+        report::{Erasing, Fate, Report, Shown, Told},
     },
 };
 use queue::Letter;
 use serde_json::json;
-use store::{Conversation, Reach};
+use store::{Conversation, Reach, Target};
 
 use crate::{
     Send, Task,
+    brake::brakes,
     look::{LATE, Row},
+    upload::is_cards,
 };
 
 /// So many of the last messages are reported on.
@@ -70,6 +77,11 @@ impl Send {
             return Ok(());
         }
         let known = self.clients.conversations.get(hint.account, hint.conversation).await?;
+        if let Some(note) = note
+            && brakes(&chatwoot, note, hint.conversation).await?
+        {
+            return brake(&self.clients, &self.metrics, &chatwoot, hint.account, hint.conversation).await;
+        }
         let conversation = match known {
             Some(known) if known.customer.is_some() => known,
             known => match self.adopt(task, &chatwoot, &channel, known).await? {
@@ -160,6 +172,26 @@ impl Send {
         Ok(())
     }
 
+    /// Whether the customer's data is to be erased, and how far that is.
+    async fn erasing(
+        &self,
+        channel: &Channel,
+        conversation: &Conversation,
+        now: Timestamp,
+    ) -> Result<Option<Erasing>, BridgeError> {
+        let Some(customer) = &conversation.customer else { return Ok(None) };
+        let target = Target { customers: [customer.clone()].into(), only: Some(channel.account), ..Target::default() };
+        let Some(entry) = self.requests.open_about(&target).await? else { return Ok(None) };
+        let erasure = entry.erasure.at(now);
+        Ok(match (erasure.state, erasure.door) {
+            (State::Received { until }, Door::Customer) => Some(Erasing::Asked { until }),
+            (State::Received { until }, _) => Some(Erasing::Labeled { until }),
+            // Time alone asked for it: who is written to is let be.
+            (_, Door::Retention) => None,
+            _ => Some(Erasing::Certain),
+        })
+    }
+
     /// How a conversation stands: the window, the last messages, the number.
     async fn report(
         &self,
@@ -190,7 +222,8 @@ impl Send {
                 None if written_at < conversation.known_since - LATE => Fate::NotOurs,
                 None => Fate::Unseen,
             };
-            Told { written_at, begins: message.text().to_owned(), fate }
+            let files = message.files().iter().map(shown).collect();
+            Told { written_at, begins: message.text().to_owned(), files, fate }
         };
         let mut last: Vec<_> =
             listed.iter().rev().filter(|message| message.is_for_customer()).take(REPORTED).map(told).collect();
@@ -202,8 +235,25 @@ impl Send {
             reachable,
             number: channel.display_phone_number.clone(),
             hold: channel.hold(now),
+            erasure: self.erasing(channel, conversation, now).await?,
             last,
         })
+    }
+}
+
+/// What to call a file by.
+fn shown(file: &File) -> Shown {
+    let mime = file.content_type.as_deref().unwrap_or_default();
+    match file.file_type.as_deref().unwrap_or_default() {
+        _ if is_cards(file) => Shown::Card,
+        "image" => Shown::Picture,
+        "video" => Shown::Film,
+        "audio" => Shown::Sound,
+        "contact" => Shown::Card,
+        _ if mime.starts_with("image/") => Shown::Picture,
+        _ if mime.starts_with("video/") => Shown::Film,
+        _ if mime.starts_with("audio/") => Shown::Sound,
+        _ => Shown::Document,
     }
 }
 

@@ -4,8 +4,10 @@
 mod adopt;
 mod barrier;
 mod bounds;
+mod brake;
 mod commands;
 mod dispatch;
+mod held;
 mod interactive;
 mod lane;
 mod look;
@@ -23,12 +25,15 @@ use std::{collections::BTreeSet, time::Duration};
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use bridge::{BridgeError, Clients, Settings, StartError};
-use domain::{Class, Classify as _, Hint, MessageId, OutboundTask, SharedClock, Timestamp, template::Picked};
+use domain::{
+    Class, Classify as _, Hint, MessageId, OutboundTask, SharedClock, Timestamp, erasure::Promise, template::Picked,
+};
 use futures_util::future::join;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use platform::{Environment, Metric, Metrics};
 use queue::{DeadLetters, Drain, Queue, Record, Verdict, backoff};
 use receipts::{Due, Rests, due};
+use store::ErasureRequests;
 use tokio::time::Instant;
 
 /// How often Chatwoot may refuse what a look asks of it before the hint is let go; `reconcile` gives new ones.
@@ -55,6 +60,7 @@ pub struct Send {
     receipts_rest: Rests,
     lanes: lane::Lanes,
     templates: template::Known,
+    requests: ErasureRequests,
 }
 
 /// How one look at a conversation ended.
@@ -107,6 +113,8 @@ struct Task<'a> {
     only_resolves: bool,
     /// All messages that callbacks told of.
     messages: Vec<MessageId>,
+    /// Links of surveys that callbacks told of.
+    surveys: Vec<(MessageId, String)>,
     /// When the newest hint was given.
     hinted_at: Timestamp,
     batch: Batch,
@@ -151,6 +159,12 @@ impl Send {
             receipts_rest: Rests::default(),
             lanes: lane::Lanes::default(),
             templates: template::Known::default(),
+            // This function only reads requests; what is promised about them is not its to say.
+            requests: ErasureRequests::new(
+                clients.table.clone(),
+                clients.key.clone(),
+                Promise { deletion_days: 0, warn_days: Vec::new(), confirm_hours: 0 },
+            ),
             clients,
         })
     }
@@ -208,6 +222,7 @@ impl Send {
             picked: Vec::new(),
             only_resolves: false,
             messages: Vec::new(),
+            surveys: Vec::new(),
             hinted_at: record.sent_at,
             batch: Batch { shared: false, full: false, ..batch },
             suspect: record.receives >= SUSPECT,
@@ -238,6 +253,7 @@ impl Send {
             picked: parsed.iter().flatten().filter_map(|hint| Some((hint.template?, *hint.picked.clone()?))).collect(),
             only_resolves: parsed.iter().flatten().all(only_resolves),
             messages: parsed.iter().flatten().filter_map(|hint| hint.message).collect(),
+            surveys: parsed.iter().flatten().filter_map(|hint| Some((hint.message?, hint.survey.clone()?))).collect(),
             hinted_at: records.iter().map(|record| record.sent_at).max().unwrap_or_default(),
             hint,
             batch,

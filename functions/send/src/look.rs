@@ -11,13 +11,14 @@ use chatwoot::{Chatwoot, ChatwootError, listing::Listed};
 use domain::{
     Channel, Locale, MessageId, Outcome, Outgoing, Part, Timestamp,
     outgoing::{Mark, Nature},
+    template::Fault,
     words::Trouble,
 };
 use platform::Metric;
 use store::{Conversation, Entry, Found, Reach};
 
 use crate::{
-    Looked, Seen, Send, Task,
+    Looked, Seen, Send, Task, brake as brakes,
     dispatch::With,
     plan::{self, plan},
     receipts::heard,
@@ -100,6 +101,7 @@ impl Send {
             Err(ChatwootError::Gone) => return Ok(Seen::all()),
             listed => listed?,
         };
+        let listed = listed.into_iter().map(Listed::with_link).collect();
         // Read after the list: whatever the list shows of our own doing stands in the outbox by now.
         let mut rows = self.rows(task, conversation, listed, listed_at).await?;
         let mut customer = conversation.customer.as_ref();
@@ -121,9 +123,13 @@ impl Send {
             erased,
             until: task.batch.until,
         };
+        self.link_surveys(task, &with, &mut rows).await?;
         let mut turn = Turn::begin(task, conversation);
         let mut untold = None;
         for at in 0..rows.len() {
+            if brakes::is_one_too_many(&rows, at) {
+                self.brake_row(&with, &mut rows[at]).await?;
+            }
             let looked = self.row(task, &with, &mut turn, &mut rows[at], listed_at).await;
             if !matches!(looked, Ok(Looked::UpToDate)) {
                 task.due.note(task, &with, &rows, listed_at);
@@ -194,8 +200,13 @@ impl Send {
         }
         let picked = match self.sort(task, with, &row.message, entry).await? {
             Sort::Later(after) => return Ok(Looked::Soon { after }),
+            Sort::Untold => {
+                self.never(entry, Trouble::Template { fault: Fault::Untold }).await?;
+                None
+            }
             Sort::Plain => {
-                if entry.outgoing.nature == Nature::Unsorted {
+                // What is not sent now may turn out to be a template.
+                if entry.outgoing.nature == Nature::Unsorted && entry.outgoing.next_part().is_some() {
                     entry.outgoing.nature = Nature::Plain;
                 }
                 None
@@ -207,7 +218,9 @@ impl Send {
             }
         };
         if !task.suspect || entry.outgoing.next_part().is_none() {
-            return self.drive(with, turn, &row.message, picked.as_ref(), entry).await;
+            let looked = self.drive(with, turn, &row.message, picked.as_ref(), entry).await?;
+            self.asked_no_more(with, &row.message, entry).await?;
+            return Ok(looked);
         }
         let sorted = entry.outgoing.nature;
         self.begin_suspect(entry).await?;
@@ -217,6 +230,7 @@ impl Send {
         }
         let looked = self.drive(with, turn, &row.message, picked.as_ref(), entry).await;
         self.acquit(entry).await?;
+        self.asked_no_more(with, &row.message, entry).await?;
         looked
     }
 
@@ -349,7 +363,7 @@ fn told(task: &Task<'_>, message: &Listed, outgoing: Outgoing, now: Timestamp) -
         return outgoing.picked(is_young(message, now));
     }
     match outgoing.nature {
-        Nature::Unsorted if task.messages.contains(&message.id) => Outgoing { nature: Nature::Plain, ..outgoing },
+        Nature::Unsorted if task.messages.contains(&message.id) => outgoing.plain(is_young(message, now)),
         Nature::Unsorted | Nature::Plain | Nature::Template => outgoing,
     }
 }
@@ -370,7 +384,7 @@ fn first_sight(message: &Listed, task: &Task<'_>, locale: Locale, late: Duration
 
 impl Row {
     /// Whether something may have to be sent for it.
-    fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.message.is_for_customer() && self.entry.as_ref().is_some_and(|entry| !entry.outgoing.is_settled())
     }
 

@@ -6,7 +6,9 @@ use chatwoot::{
     listing::{File, Listed},
 };
 use domain::{
-    Locale, Outgoing, markup,
+    Locale, Outgoing,
+    command::Called,
+    markup,
     message::Location,
     template::Picked,
     words::{Trouble, inbound::Inbound},
@@ -44,7 +46,7 @@ pub(crate) enum Piece<'m> {
 
 /// The parts of a message, in the order they go out: words first, unless they fit under the first file that takes words.
 pub(crate) fn plan(message: &Listed, locale: Locale) -> Vec<Piece<'_>> {
-    if message.has_lost_items() {
+    if message.has_lost_items() || message.lacks_link() || is_command(message) {
         return Vec::new();
     }
     let files = message.files();
@@ -89,7 +91,17 @@ pub(crate) fn file_name(message: &Listed, outgoing: &Outgoing, locale: Locale, a
 
 /// Why a message has no parts.
 pub(crate) fn nothing(message: &Listed) -> Trouble {
-    if message.has_lost_items() { Trouble::ItemsLost } else { Trouble::Empty }
+    match () {
+        () if message.has_lost_items() => Trouble::ItemsLost,
+        () if message.lacks_link() => Trouble::LinkMissing,
+        () if is_command(message) => Trouble::Command,
+        () => Trouble::Empty,
+    }
+}
+
+/// Whether a message to the customer begins with a command: it was meant as a note. A name that is none is just words.
+fn is_command(message: &Listed) -> bool {
+    Called::parse(message.text()).is_some_and(|called| called.command.is_some())
 }
 
 /// What a message says without its files.
@@ -173,6 +185,14 @@ mod tests {
         assert_eq!((pieces.len(), &pieces[2]), (3, &Piece::Text("hola".to_owned())));
         assert!(matches!(&pieces[1], Piece::File { caption: None, .. }));
         assert_eq!(file_name(&message, &outgoing, Locale::Es, 1).as_deref(), Some("b c.jpg"));
+    }
+
+    #[test]
+    fn a_command_is_never_a_part() {
+        assert_eq!(shape("/estado", &json!([])), Vec::<String>::new());
+        assert_eq!(shape("/Plantilla saludo", &json!([{ "file_type": "image" }])), Vec::<String>::new());
+        assert_eq!(shape("/mañana", &json!([])).len() + shape("ver /estado", &json!([])).len(), 2);
+        assert_eq!(nothing(&message("/ayuda", &json!([]))), Trouble::Command);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use chatwoot::{ChatwootError, listing::Listed};
 use domain::{
     Channel, Class, Classify as _, MediaId, MessageId, Timestamp,
     message::MediaKind,
-    outgoing::Nature,
+    outgoing::{Mark, Nature, Outgoing},
     template::{Category, Fault, Filled, FilledHeader, Picked, Template},
     words::Trouble,
 };
@@ -33,20 +33,17 @@ use crate::{
 /// How long a template is used as Meta described it.
 const FRESH: Duration = Duration::from_secs(60);
 
+/// How long it is remembered that there is none.
+const NONE: Duration = Duration::from_secs(10);
+
 /// A callback that comes after another's takes no longer than this; later it is lost.
 const CALLBACK: Duration = Duration::from_secs(60);
 
 /// How long it is looked for without a pause where more hints may stand behind those in hand.
 const AT_ONCE: Duration = Duration::from_secs(5);
 
-/// When to look for it again.
-const SOON: Duration = Duration::from_secs(2);
-
-/// How long a message without a callback waits for Meta's list of templates; then it goes out as the words it is.
-const UNTOLD: Duration = Duration::from_secs(600);
-
-/// When to ask Meta for the list again.
-const NOT_SO_SOON: Duration = Duration::from_secs(20);
+/// When to look for it again. After this Chatwoot is asked.
+const SOON: Duration = Duration::from_secs(1);
 
 /// What a message turned out to be.
 pub(crate) enum Sort {
@@ -56,6 +53,8 @@ pub(crate) enum Sort {
     Template(Option<Picked>),
     /// Its callback may still tell.
     Later(Duration),
+    /// Nothing told in time what it is.
+    Untold,
 }
 
 /// Templates as Meta described them lately, by account and name.
@@ -69,14 +68,14 @@ struct Seen {
 }
 
 impl Send {
-    /// Whether a message is a template. The list does not say so; the conversation does for its last message. Another one without
-    /// a callback of its own is taken for a template only if it reads like one.
+    /// Whether a message is a template. The list does not say so; its callback does, and the conversation for its last message. It
+    /// is never guessed: what a template is written as may be anything.
     pub(crate) async fn sort(
         &self,
         task: &Task<'_>,
         with: &With<'_>,
         message: &Listed,
-        entry: &Entry,
+        entry: &mut Entry,
     ) -> Result<Sort, BridgeError> {
         if let Some((_, picked)) = task.picked.iter().find(|(id, _)| *id == message.id) {
             return Ok(Sort::Template(Some(picked.clone())));
@@ -85,38 +84,89 @@ impl Send {
             return Ok(Sort::Plain);
         }
         let now = self.clients.clock.now();
-        let age = message.created_at().map_or(CALLBACK, |at| now.since(at));
         let asked = now.since(entry.outgoing.asked_at);
-        if task.batch.full && age.min(asked) < CALLBACK {
+        if task.batch.full && asked < CALLBACK {
             // Its callback may stand in the queue behind these.
-            return Ok(Sort::Later(if age.min(asked) < AT_ONCE { Duration::ZERO } else { SOON }));
+            return Ok(Sort::Later(if asked < AT_ONCE { Duration::ZERO } else { SOON }));
         }
         let is_template = entry.outgoing.nature == Nature::Template;
         match self.still_shown(with, message.id).await? {
             Some(Some(picked)) => return Ok(Sort::Template(Some(picked))),
-            // What Retry told is on its way.
-            _ if is_template && asked < CALLBACK => return Ok(Sort::Later(SOON)),
-            _ if is_template => return Ok(Sort::Template(None)),
-            Some(None) => return Ok(Sort::Plain),
-            None if !with.channel.has_templates() => return Ok(Sort::Plain),
-            None => {}
+            Some(None) if !is_template => return Ok(Sort::Plain),
+            None if !is_template && !self.may_be_templates(with.channel).await? => return Ok(Sort::Plain),
+            Some(None) | None => {}
         }
-        let mut token = self.clients.token(with.channel).await?;
-        let templates = match self.described(with.channel, None, &mut token, FRESH).await {
-            Ok(templates) => templates,
+        if asked >= CALLBACK {
+            return Ok(if is_template { Sort::Template(None) } else { Sort::Untold });
+        }
+        if asked >= SOON {
+            self.ask_again(with, message, entry).await?;
+        }
+        // Mostly it stands in the queue behind this hint.
+        Ok(Sort::Later(if task.suspect { SOON } else { Duration::ZERO }))
+    }
+
+    /// Whether there are templates in a channel's account. What is remembered of the channel may be older than they are.
+    async fn may_be_templates(&self, channel: &Channel) -> Result<bool, BridgeError> {
+        if channel.has_templates() {
+            return Ok(true);
+        }
+        let (key, now) = ((channel.waba_id.to_string(), None), self.clients.clock.now());
+        if self.templates.lock().get(&key).is_some_and(|seen| seen.templates.is_empty() && now.since(seen.at) < NONE) {
+            return Ok(false);
+        }
+        let mut token = self.clients.token(channel).await?;
+        Ok(match self.described(channel, None, &mut token, FRESH).await {
+            Ok(templates) => !templates.is_empty(),
             Err(error) => {
                 tracing::warn!(%error, "a message without a callback may be a template, and Meta does not tell");
-                let waits = if matches!(error.class(), Class::Permanent | Class::Poison) { CALLBACK } else { UNTOLD };
-                return Ok(if asked < waits { Sort::Later(NOT_SO_SOON) } else { Sort::Plain });
+                true
             }
-        };
-        let like: Vec<_> = templates.iter().filter(|template| template.body.reads_like(message.text())).collect();
-        Ok(match like.as_slice() {
-            [] => Sort::Plain,
-            _ if age < CALLBACK => Sort::Later(SOON),
-            like if like.iter().any(|template| template.body.is_telling()) => Sort::Template(None),
-            _ => Sort::Plain,
         })
+    }
+
+    /// Has Chatwoot say what a message is: nothing but a callback does, and Chatwoot posts one for each mark that changes something.
+    /// The mark says so in words that are true as long as it stands; the answer takes it away.
+    async fn ask_again(&self, with: &With<'_>, message: &Listed, entry: &mut Entry) -> Result<(), BridgeError> {
+        if entry.outgoing.shown == Mark::Failed {
+            return Ok(());
+        }
+        let words = Fault::Untold.say(self.clients.locale);
+        match with.chatwoot.mark(with.conversation.conversation, message.id, "failed", Some(words)).await {
+            // It was taken back; the next look tells.
+            Ok(_) | Err(ChatwootError::Gone) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let told_at = self.clients.clock.now();
+        entry.outgoing = Outgoing { shown: Mark::Failed, shown_at: told_at, ..entry.outgoing.clone() };
+        let (Ok(known) | Err(known)) = self.clients.outbox.save(entry.clone()).await?;
+        *entry = known;
+        Ok(())
+    }
+
+    /// It is known what the message is, and it waits for something else: what stands on it is true no more.
+    pub(crate) async fn asked_no_more(
+        &self,
+        with: &With<'_>,
+        message: &Listed,
+        entry: &mut Entry,
+    ) -> Result<(), BridgeError> {
+        if entry.outgoing.shown != Mark::Failed || entry.outgoing.next_part().is_none() {
+            return Ok(());
+        }
+        match with.chatwoot.mark(with.conversation.conversation, message.id, "sent", None).await {
+            Ok(_) | Err(ChatwootError::Gone) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let told_at = self.clients.clock.now();
+        let shown = |outgoing: &Outgoing| {
+            let waits = outgoing.shown == Mark::Failed && outgoing.next_part().is_some();
+            waits.then(|| Outgoing { shown: Mark::Sent, shown_at: told_at, ..outgoing.clone() })
+        };
+        if let Some(changed) = self.clients.outbox.change(entry, shown).await? {
+            *entry = changed;
+        }
+        Ok(())
     }
 
     /// What was picked in a message, if it is the last of its conversation: Chatwoot shows that one whole.
@@ -139,7 +189,8 @@ impl Send {
         let key = (channel.waba_id.to_string(), name.map(str::to_owned));
         let now = self.clients.clock.now();
         let cached = self.templates.lock().get(&key).cloned();
-        if let Some(seen) = cached.as_ref().filter(|seen| now.since(seen.at) < fresh) {
+        // Where there was none, one may have been approved a moment ago.
+        if let Some(seen) = cached.as_ref().filter(|seen| !seen.templates.is_empty() && now.since(seen.at) < fresh) {
             return Ok(seen.templates.clone());
         }
         let mut listed = self.clients.graph.templates(&channel.waba_id, name, token).await;
@@ -150,14 +201,15 @@ impl Send {
             listed = self.clients.graph.templates(&channel.waba_id, name, token).await;
         }
         let listed = match (listed, cached) {
-            (Err(error), Some(seen)) if !error.is_unauthorized() => {
+            (Err(error), Some(seen)) if !error.is_unauthorized() && !seen.templates.is_empty() => {
                 tracing::warn!(%error, "Meta does not list its templates; they are taken as they were");
                 return Ok(seen.templates);
             }
             (listed, _) => listed?,
         };
         let templates: Vec<Template> = listed.into_iter().map(|listed| listed.template).collect();
-        if !templates.is_empty() {
+        // One that is missing is asked for again.
+        if !templates.is_empty() || name.is_none() {
             self.templates.lock().insert(key, Seen { at: now, templates: templates.clone() });
         }
         Ok(templates)

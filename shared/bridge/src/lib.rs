@@ -2,6 +2,7 @@
 //! agent is told what became of a message. Functions link it; no library crate does.
 
 mod activity;
+mod brake;
 mod clients;
 mod echo;
 mod error;
@@ -13,6 +14,7 @@ mod wake;
 mod whom;
 
 pub use activity::{Activity, ERASE, KEEP, activity};
+pub use brake::brake;
 pub use clients::{Clients, Settings, StartError};
 pub use echo::remove_echo;
 pub use error::BridgeError;

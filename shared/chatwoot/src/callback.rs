@@ -1,6 +1,10 @@
 //! A callback becomes a hint, or nothing. Its body may be stale, doubled, or late; it only says where to look.
 
-use domain::{AccountId, ConversationId, InboxId, MessageId, command::Called, template::Picked};
+use domain::{
+    AccountId, ConversationId, InboxId, Locale, MessageId,
+    command::Called,
+    template::{Fault, Picked},
+};
 use serde::Deserialize;
 
 use crate::{Authentic, template};
@@ -64,6 +68,8 @@ pub struct Look {
     pub changed: bool,
     /// What was picked, if the message is a template; the list does not say.
     pub picked: Option<Picked>,
+    /// The link, if the message is a survey; the list has none.
+    pub survey: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -79,6 +85,8 @@ struct Body {
     message_type: Option<String>,
     #[serde(default)]
     content: Option<String>,
+    #[serde(default)]
+    content_type: Option<String>,
     #[serde(default)]
     private: Option<bool>,
     source_id: Option<String>,
@@ -145,7 +153,10 @@ pub fn read(body: Authentic<'_>) -> Result<Meaning, Unreadable> {
         // Our own marks come back: a failure still has its error, ticks still have their status. A Retry has neither.
         let status = conversation.messages.iter().flatten().find(|last| last.id == Some(message));
         let status = status.and_then(|last| last.status.as_deref());
-        if attribute("external_error").is_some() || matches!(status, Some("delivered" | "read" | "failed")) {
+        let error = attribute("external_error");
+        // A message nobody knew the kind of is marked with these words, so that this very callback comes and tells.
+        let asked = error.and_then(serde_json::Value::as_str).is_some_and(asks_again);
+        if !asked && (error.is_some() || matches!(status, Some("delivered" | "read" | "failed"))) {
             return Ok(Meaning::Nothing("our own mark"));
         }
     }
@@ -157,8 +168,20 @@ pub fn read(body: Authentic<'_>) -> Result<Meaning, Unreadable> {
         message: MessageId(message),
         changed,
         picked: body.additional_attributes.as_ref().and_then(template::picked),
+        survey: body.content.as_deref().filter(|_| body.content_type.as_deref() == Some("input_csat")).and_then(survey),
     };
     Ok(if command { Meaning::Command(look) } else { Meaning::Look(look) })
+}
+
+/// The link behind a survey's words.
+fn survey(content: &str) -> Option<String> {
+    let link = content.split_whitespace().next_back().filter(|word| word.contains("/survey/responses/"))?;
+    link.starts_with("http").then(|| link.to_owned())
+}
+
+/// Whether these are the words by which the bridge asks what a message is.
+fn asks_again(words: &str) -> bool {
+    [Locale::Es, Locale::En].iter().any(|locale| Fault::Untold.say(*locale) == words)
 }
 
 /// What is told of a conversation as a whole (§2.5). A body that lacks what is needed is nothing: all of this are niceties.
@@ -314,6 +337,19 @@ mod tests {
         ] {
             assert!(matches!(nothing, Meaning::Nothing(_)), "{nothing:?}");
         }
+    }
+
+    #[test]
+    fn the_mark_that_asks_what_a_message_is_comes_back_with_the_answer() {
+        let marked = |error: &str| {
+            of(&json!({ "event": "message_updated", "id": 7, "account": { "id": 3 }, "inbox": { "id": 14 },
+                "message_type": "outgoing", "content": "x", "content_attributes": { "external_error": error },
+                "additional_attributes": { "template_params": { "name": "saludo" } },
+                "conversation": { "id": 482, "messages": [{ "id": 7, "status": "failed" }] } }))
+        };
+        let Meaning::Look(look) = marked(Fault::Untold.say(Locale::En)) else { panic!("no answer") };
+        assert_eq!(look.picked.map(|picked| picked.name).as_deref(), Some("saludo"));
+        assert!(matches!(marked(Fault::Lost.say(Locale::Es)), Meaning::Nothing(_)));
     }
 
     #[test]

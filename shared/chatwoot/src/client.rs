@@ -79,6 +79,15 @@ impl Chatwoot {
         if status.is_success() { Ok(()) } else { Err(ChatwootError::status(status)) }
     }
 
+    /// The address of a page that people see.
+    pub(crate) fn page(&self, path: &[&str]) -> String {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        url.into()
+    }
+
     pub(crate) fn url(&self, path: &[&str]) -> Url {
         let mut url = self.base.clone();
         let account = self.account.to_string();

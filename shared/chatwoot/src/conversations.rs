@@ -79,6 +79,19 @@ impl Chatwoot {
         Ok(row.attributes(message).map(template::picked))
     }
 
+    /// Where the customer answers a conversation's survey, as Chatwoot makes the link (§2.5); nothing if it is gone, or a version
+    /// does not say its id.
+    pub async fn survey_link(&self, conversation: ConversationId) -> Result<Option<String>, ChatwootError> {
+        #[derive(Deserialize)]
+        struct Row {
+            #[serde(default)]
+            uuid: Option<String>,
+        }
+        let request = self.request(Method::GET, &["conversations", &conversation.to_string()]);
+        let row: Option<Row> = found(self.json(request).await)?;
+        Ok(row.and_then(|row| row.uuid).map(|uuid| self.page(&["survey", "responses", &uuid])))
+    }
+
     /// One page of an inbox's conversations, the most recently active first, with when something last happened in each.
     pub async fn active(
         &self,

@@ -10,6 +10,7 @@ pub mod erasing;
 mod error;
 pub mod files;
 mod inboxes;
+mod links;
 pub mod listing;
 mod messages;
 pub mod render;

@@ -47,6 +47,14 @@ pub struct Listed {
     content_attributes: Attributes,
     #[serde(default, deserialize_with = "lenient")]
     attachments: Vec<File>,
+    #[serde(default, deserialize_with = "lenient")]
+    sender: Sender,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+struct Sender {
+    #[serde(default, rename = "type", deserialize_with = "lenient")]
+    kind: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -69,6 +77,9 @@ struct Attributes {
     lmotos_command: Option<MessageId>,
     #[serde(default, deserialize_with = "lenient")]
     standby: serde_json::Value,
+    /// What an integration keeps with it.
+    #[serde(default, deserialize_with = "lenient")]
+    data: serde_json::Value,
 }
 
 /// A file of a message.
@@ -178,6 +189,18 @@ impl Listed {
         self.is_for_customer() && self.kind() == Kind::Outgoing && !is_set(&self.content_attributes.automation_rule_id)
     }
 
+    /// Whether a rule or a bot wrote it, as far as Chatwoot says so: a macro, or an integration with a user's token, does not show.
+    pub fn is_automatic(&self) -> bool {
+        let bot = matches!(self.sender.kind.as_deref(), Some("agent_bot" | "captain_assistant"));
+        bot || is_set(&self.content_attributes.automation_rule_id)
+    }
+
+    /// Whether the bridge wrote it on its own account, and no customer through it.
+    pub fn is_bridges(&self) -> bool {
+        self.source_id.as_deref().is_some_and(|id| id.starts_with("lmotos:"))
+            || self.content_attributes.lmotos_command.is_some()
+    }
+
     /// Meta's id of what the customer wrote; nothing for whatever else stands on their side.
     pub fn heard(&self) -> Option<Wamid> {
         let wamid = self.source_id.as_deref().filter(|id| id.starts_with("wamid."))?;
@@ -205,6 +228,11 @@ impl Listed {
         let foreign = self.source_id.as_deref().is_some_and(|id| !id.is_empty());
         let asks = self.private && self.kind() == Kind::Outgoing && !foreign && !self.is_deleted();
         self.content.as_deref().filter(|_| asks).and_then(Called::parse)
+    }
+
+    /// What an integration keeps with it.
+    pub(crate) fn data(&self) -> &serde_json::Value {
+        &self.content_attributes.data
     }
 
     /// Whether the agent sees it as failed.
@@ -302,6 +330,25 @@ mod tests {
         for not in [json!({ "message_type": 3 }), json!({ "content_attributes": { "automation_rule_id": 4 } })] {
             assert!(!listed(not.clone()).is_answer() && listed(not).is_for_customer());
         }
+    }
+
+    #[test]
+    fn a_rule_or_a_bot_is_known_as_far_as_chatwoot_tells() {
+        for automatic in [
+            json!({ "content_attributes": { "automation_rule_id": 4 } }),
+            json!({ "sender": { "id": 1, "type": "agent_bot" } }),
+            json!({ "sender": { "type": "captain_assistant" } }),
+        ] {
+            assert!(listed(automatic.clone()).is_automatic(), "{automatic}");
+        }
+        for not in
+            [json!({}), json!({ "sender": { "type": "user" } }), json!({ "sender": null }), json!({ "sender": 7 })]
+        {
+            assert!(!listed(not.clone()).is_automatic(), "{not}");
+        }
+        assert!(listed(json!({ "source_id": "lmotos:wait:1" })).is_bridges());
+        assert!(listed(json!({ "content_attributes": { "lmotos_command": 6 } })).is_bridges());
+        assert!(!listed(json!({ "source_id": "wamid.X" })).is_bridges());
     }
 
     #[test]

@@ -123,10 +123,34 @@ impl Chatwoot {
         Ok(all)
     }
 
+    /// The messages before one, the oldest first, page by page until there are enough of them, or so many pages were read.
+    pub async fn before(
+        &self,
+        conversation: ConversationId,
+        message: MessageId,
+        pages: usize,
+        enough: impl Fn(&[Listed]) -> bool,
+    ) -> Result<Vec<Listed>, ChatwootError> {
+        let mut all: Vec<Listed> = Vec::new();
+        let mut before = message;
+        for _ in 0..pages {
+            let (page, _) = self.listed_page(conversation, "before", Some(before)).await?;
+            let oldest = page.iter().map(|listed| listed.id).min().filter(|oldest| *oldest < before);
+            all.extend(page.into_iter().filter(|listed| listed.id < message));
+            match oldest {
+                Some(oldest) if !enough(&all) => before = oldest,
+                _ => break,
+            }
+        }
+        all.sort_by_key(|listed| listed.id);
+        all.dedup_by_key(|listed| listed.id);
+        Ok(all)
+    }
+
     async fn newer(&self, conversation: ConversationId, mut after: MessageId) -> Result<Vec<Listed>, ChatwootError> {
         let mut all = Vec::new();
         loop {
-            let (page, length) = self.page(conversation, "after", Some(after)).await?;
+            let (page, length) = self.listed_page(conversation, "after", Some(after)).await?;
             let full = length >= PAGE;
             let newest = page.iter().map(|message| message.id).max();
             all.extend(page);
@@ -141,7 +165,7 @@ impl Chatwoot {
         let mut all: Vec<Listed> = Vec::new();
         let mut before = None;
         loop {
-            let (page, _) = self.page(conversation, "before", before).await?;
+            let (page, _) = self.listed_page(conversation, "before", before).await?;
             let oldest = page.iter().map(|message| message.id).min();
             let reached = page.iter().filter_map(Listed::created_at).any(|at| at < since);
             all.extend(page);
@@ -153,7 +177,7 @@ impl Chatwoot {
     }
 
     /// One page, and how many messages Chatwoot put on it.
-    async fn page(
+    async fn listed_page(
         &self,
         conversation: ConversationId,
         side: &str,

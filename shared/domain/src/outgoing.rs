@@ -133,7 +133,7 @@ impl Outgoing {
         });
         match given_up {
             _ if !self.is_untried() => self,
-            Some(Trouble::Template { fault: Fault::Lost }) if young => self.as_template(),
+            Some(Trouble::Template { fault: Fault::Lost | Fault::Untold }) if young => self.as_template(),
             Some(trouble) if !young || trouble == Trouble::SeenTooLate => {
                 let parts = vec![Part::Failed { attempt: 0, trouble }];
                 Self { nature: Nature::Template, parts, words_apart: false, ..self }
@@ -141,6 +141,18 @@ impl Outgoing {
             _ if self.nature == Nature::Template => self,
             _ => self.as_template(),
         }
+    }
+
+    /// The same once it is known to be words and files. What was given up because nobody knew is taken up again (`young`: not long
+    /// ago).
+    #[must_use]
+    pub fn plain(mut self, young: bool) -> Self {
+        let untold = Part::Failed { attempt: 0, trouble: Trouble::Template { fault: Fault::Untold } };
+        for part in self.parts.iter_mut().filter(|part| young && **part == untold) {
+            *part = Part::Planned;
+        }
+        self.nature = Nature::Plain;
+        self
     }
 
     /// The message once Meta has reported this about a part, if that changes anything.
@@ -270,6 +282,7 @@ mod tests {
         let lost = Trouble::Template { fault: Fault::Lost };
         for (before, young, goes) in [
             (message(vec![Part::Planned, Part::Planned], Mark::Sent), false, true),
+            (failed(0, Trouble::Template { fault: Fault::Untold }), true, true),
             (failed(0, lost), true, true),
             (failed(0, lost), false, false),
             (failed(0, Trouble::WindowClosed), true, true),
@@ -282,6 +295,14 @@ mod tests {
             assert_eq!(after.nature == Nature::Template, before.is_untried(), "{before:?} {young}");
             assert!(!before.is_untried() || after.parts.len() == 1, "{before:?} {young}");
         }
+    }
+
+    #[test]
+    fn what_is_known_to_be_words_after_all_goes_out_while_it_is_young() {
+        let untold = Part::Failed { attempt: 0, trouble: Trouble::Template { fault: Fault::Untold } };
+        let message = message(vec![untold, Part::Planned], Mark::Failed);
+        assert_eq!(message.clone().plain(true).next_part(), Some(0));
+        assert_eq!(message.plain(false).next_part(), None);
     }
 
     #[test]

@@ -245,6 +245,9 @@ pub struct Hint {
     /// The message a callback told of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<MessageId>,
+    /// The link of the survey it is. Only the callback says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub survey: Option<String>,
     /// When an agent resolved the conversation, if that is what happened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved_at: Option<Timestamp>,
@@ -253,7 +256,16 @@ pub struct Hint {
 impl Hint {
     /// To look at a conversation.
     pub fn look(channel: PhoneNumberId, account: AccountId, conversation: ConversationId) -> Self {
-        Self { channel, account, conversation, template: None, picked: None, message: None, resolved_at: None }
+        Self {
+            channel,
+            account,
+            conversation,
+            template: None,
+            picked: None,
+            message: None,
+            survey: None,
+            resolved_at: None,
+        }
     }
 }
 

@@ -140,6 +140,8 @@ pub enum Fault {
     /// What was picked is known no more: its callback was lost.
     #[default]
     Lost,
+    /// Nobody knows whether it is a template at all: Chatwoot is asked again.
+    Untold,
     /// It is marketing, and the customer wants none.
     OptedOut,
     /// Meta does not tell what templates there are.

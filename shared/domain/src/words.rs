@@ -115,6 +115,12 @@ pub enum Trouble {
     ChannelDown,
     /// The person asked that their data be erased.
     Erased,
+    /// It is a command, and those are notes.
+    Command,
+    /// A bot or a rule writes more than anybody can want.
+    Braked,
+    /// It is nothing without a link, and Chatwoot gives none: a survey, a video call.
+    LinkMissing,
 }
 
 impl Trouble {
@@ -218,6 +224,18 @@ impl Trouble {
                 "No entregado: esta persona pidió borrar sus datos; solo se le puede responder si vuelve a escribir.",
                 "Not delivered: this person asked that their data be erased; they can only be answered once they write again.",
             ),
+            Self::Command => (
+                "No entregado: es un comando del puente y el cliente no debe leerlo. Bórralo y escríbelo como nota privada.",
+                "Not delivered: this is a command of the bridge, not for the customer to read. Delete it and write it as a private note.",
+            ),
+            Self::Braked => (
+                "No entregado: un bot o una automatización escribe aquí sin parar y el puente lo frenó; avisa al operador. Si el mensaje hace falta, pulsa Reintentar.",
+                "Not delivered: a bot or a rule keeps writing here, and the bridge has braked it; tell the operator. If the message is needed, press Retry.",
+            ),
+            Self::LinkMissing => (
+                "No entregado: esta encuesta o videollamada de Chatwoot no sirve sin su enlace, y Chatwoot no lo da fuera de su chat web. Envía un enlace en un mensaje.",
+                "Not delivered: this survey or video call of Chatwoot is of no use without its link, which Chatwoot gives in its web chat only. Send a link in a message.",
+            ),
             Self::Template { fault } => return fault.say(locale).to_owned(),
             Self::Refused { code, clue } => return refusals::say(code, clue, locale),
         };
@@ -285,6 +303,8 @@ pub enum Line {
     FileCame,
     /// A contact nobody has named.
     Nameless,
+    /// A bot or a rule answers what the bridge writes, and the bridge answers it no more.
+    Braked,
 }
 
 impl Line {
@@ -380,6 +400,10 @@ impl Line {
             Self::FileCame => (
                 "El archivo que faltaba ya salió; lo que esperaba detrás está saliendo.",
                 "The file that was missing went out; what was waiting behind it is going out.",
+            ),
+            Self::Braked => (
+                "🛑 Una automatización, un bot o una macro repite lo mismo en esta conversación, y el puente dejó de obedecerle para que el cliente no reciba de más. Si fue una regla, le falta la condición \"Tipo de mensaje: entrante\"; avisa al operador. En un minuto puedes volver a usar los comandos.",
+                "🛑 A rule, a bot or a macro keeps doing the same in this conversation, and the bridge has stopped obeying it, so that the customer does not get too much. If it was a rule, it lacks the condition \"Message type: incoming\"; tell the operator. In a minute you can use commands again.",
             ),
             Self::Nameless => ("Cliente de WhatsApp", "WhatsApp customer"),
         };

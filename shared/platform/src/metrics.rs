@@ -40,6 +40,8 @@ pub enum Metric {
     ChannelUp,
     /// Parts that began to wait for a number that cannot send.
     Held,
+    /// Conversations in which something kept the bridge busy by itself.
+    Braked,
     /// Times that a message had to wait because more would have been too fast.
     Paced,
     /// Items of which the balance sheet does not know the fate.
@@ -66,7 +68,7 @@ pub enum Metric {
     Overdue,
 }
 
-const ALL: [Metric; 25] = [
+const ALL: [Metric; 26] = [
     Metric::Received,
     Metric::Forwarded,
     Metric::Duplicate,
@@ -80,6 +82,7 @@ const ALL: [Metric; 25] = [
     Metric::ChannelDown,
     Metric::ChannelUp,
     Metric::Held,
+    Metric::Braked,
     Metric::Paced,
     Metric::Difference,
     Metric::Waiting,

@@ -34,6 +34,9 @@ pub struct Conversation {
     /// When the agent was told that sending waits, if it still does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told_to_wait_at: Option<Timestamp>,
+    /// When the agents were last told that something keeps the bridge busy by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub braked_at: Option<Timestamp>,
     /// What was sent to this person lately.
     #[serde(default, rename = "paid_back_at")]
     pub pair: Pair,
@@ -226,6 +229,12 @@ impl Conversations {
     pub async fn told_to_wait(&self, conversation: &Conversation) -> Result<(), StoreError> {
         let values = Item::from([(":now".to_owned(), integer(self.table.now().as_millis()))]);
         self.change(conversation, "SET told_to_wait_at = :now".to_owned(), values).await
+    }
+
+    /// Records that the agents were told of something that keeps the bridge busy by itself.
+    pub async fn braked(&self, conversation: &Conversation) -> Result<(), StoreError> {
+        let values = Item::from([(":now".to_owned(), integer(self.table.now().as_millis()))]);
+        self.change(conversation, "SET braked_at = :now".to_owned(), values).await
     }
 
     /// Records up to which message blue ticks were asked for; none are owed any more.

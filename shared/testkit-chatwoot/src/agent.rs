@@ -54,6 +54,13 @@ impl Agent {
         done(self.write(conversation, writing))
     }
 
+    /// Runs a macro that writes these notes: they are the agent's own, as far as anybody can tell.
+    pub async fn runs_macro(&self, conversation: i64, notes: &[&str]) {
+        for note in notes {
+            self.notes(conversation, note).await;
+        }
+    }
+
     /// Replies to a certain message.
     pub async fn quotes(&self, conversation: i64, message: i64, text: &str) -> i64 {
         let writing = Writing { text: Some(text.to_owned()), quote: Some(message), ..Writing::default() };

@@ -39,6 +39,8 @@ impl Chatwoot {
             .route("/files/{id}", get(download))
             .route("/faults", get(faults).post(add_fault).delete(clear_faults))
             .route("/network", post(network))
+            .route("/rules", post(add_rule).delete(clear_rules))
+            .route("/robots", post(add_robot))
             .route("/callbacks", get(callbacks).post(set_callbacks))
             .route("/settings", post(set))
             .route("/token", post(new_token))
@@ -166,6 +168,21 @@ async fn download(State(chatwoot): State<Chatwoot>, Path(id): Path<i64>) -> Answ
     let blob = attachments.find(|attachment| attachment.id == id).and_then(|found| state.blobs.get(&found.blob));
     let blob = blob.ok_or_else(Refusal::empty_not_found)?;
     Ok(([(header::CONTENT_TYPE, blob.content_type.clone())], blob.bytes.clone()).into_response())
+}
+
+async fn add_rule(State(chatwoot): State<Chatwoot>, Json(rule): Json<crate::Rule>) -> StatusCode {
+    chatwoot.add_rule(rule);
+    StatusCode::NO_CONTENT
+}
+
+async fn add_robot(State(chatwoot): State<Chatwoot>, Json(robot): Json<crate::Robot>) -> StatusCode {
+    chatwoot.add_robot(robot);
+    StatusCode::NO_CONTENT
+}
+
+async fn clear_rules(State(chatwoot): State<Chatwoot>) -> StatusCode {
+    chatwoot.clear_automation();
+    StatusCode::NO_CONTENT
 }
 
 async fn faults(State(chatwoot): State<Chatwoot>) -> Json<Vec<Fault>> {

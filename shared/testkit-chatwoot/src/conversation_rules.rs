@@ -123,7 +123,7 @@ impl State {
             let text = format!("{} {}", user.name, self.language.say(spanish, english));
             self.leave_line(id, text)?;
         }
-        Ok(())
+        if status == ConversationStatus::Resolved { self.survey(id) } else { Ok(()) }
     }
 
     /// Replaces the labels; a line in the conversation says who added and who removed which, and counts as activity.

@@ -6,6 +6,7 @@
 mod agent;
 mod attachments;
 mod auth;
+mod automation;
 mod calendar;
 mod callbacks;
 mod chatwoot;
@@ -30,12 +31,14 @@ mod rich;
 mod rows;
 mod shared;
 mod state;
+mod survey;
 mod throttle;
 mod views;
 mod wire;
 
 pub use agent::{Agent, File};
 pub use attachments::FileMode;
+pub use automation::{Robot, Rule, RuleAction};
 pub use callbacks::{Callbacks, Duplicate, Post};
 pub use chatwoot::{Chatwoot, Inbox, Settings};
 pub use errors::Language;

@@ -97,6 +97,7 @@ impl State {
             MessageType::Outgoing if human => self.after_reply(&row)?,
             _ => {}
         }
+        self.react(id);
         Ok(id)
     }
 
@@ -265,7 +266,8 @@ impl State {
         if after.message_type != MessageType::Activity {
             self.tell_message("message_updated", &after);
         }
-        self.messages.insert(id, after);
+        self.messages.insert(id, after.clone());
+        self.answer(&after, true);
         Ok(())
     }
 

@@ -57,8 +57,7 @@ impl State {
             additional_attributes: message.additional_attributes.clone(),
             content_attributes: message.content_attributes.clone(),
             content_type: message.content_type.clone(),
-            // Hard breaks lose their backslash on the way out, and trailing newlines go.
-            content: message.content.as_ref().map(|text| text.replace("\\\n", "\n").trim_end_matches('\n').to_owned()),
+            content: self.told_content(message, conversation),
             conversation: self.conversation_data(conversation, older),
             created_at: iso(message.created_at),
             id: message.id,

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::{
     Language,
     attachments::FileMode,
+    automation::{Robot, Rule},
     callbacks::Callbacks,
     deletion::Doomed,
     errors::Refusal,
@@ -49,6 +50,10 @@ pub(crate) struct State {
     /// Retry as after 4.15.1: one update that removes the error alone.
     pub newer_retry: bool,
     pub callbacks: Callbacks,
+    /// Automation rules.
+    pub rules: Vec<Rule>,
+    /// Bots.
+    pub robots: Vec<Robot>,
     last_id: BTreeMap<&'static str, i64>,
 }
 
@@ -78,6 +83,8 @@ impl State {
             racing_contacts: 0,
             newer_retry: false,
             callbacks,
+            rules: Vec::new(),
+            robots: Vec::new(),
             // No two kinds of id start at the same number, so that a swapped pair shows.
             last_id: BTreeMap::from([
                 ("user", 20),

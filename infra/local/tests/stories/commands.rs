@@ -98,15 +98,43 @@ async fn help_and_what_does_not_exist_are_answered_with_the_list() {
 }
 
 #[tokio::test]
-async fn a_slash_elsewhere_or_for_the_customer_is_no_command() {
+async fn a_slash_elsewhere_is_no_command_and_one_for_the_customer_is_held_back() {
     let shop = Shop::open().await;
     for note in ["ver /estado", "24/7", "/ mañana", "/etc/hosts", "precio 5/6", "/!"] {
         shop.asks(note).await;
     }
-    shop.says("/estado").await;
+    for reply in ["/estado", "/Plantilla saludo Ana", "/help."] {
+        let message = shop.says(reply).await;
+        assert!(shop.mark(message).contains("escríbelo como nota privada"), "{}", shop.mark(message));
+        shop.retries(message).await;
+        assert!(shop.mark(message).contains("es un comando"), "{}", shop.mark(message));
+    }
+    for reply in ["/mañana", "24/7", "ver /estado"] {
+        shop.says(reply).await;
+    }
     shop.reconciles().await;
     assert!(shop.answers().is_empty());
-    assert_eq!(shop.ana.heard(), ["/estado"]);
+    assert_eq!(shop.ana.heard(), ["/mañana", "24/7", "ver /estado"]);
+}
+
+#[tokio::test]
+async fn state_says_what_a_message_without_words_was_and_tells_of_an_erasure() {
+    let shop = Shop::open().await;
+    let files = vec![crate::shop::file("moto.png", "image/png", b"\x89PNG moto")];
+    shop.sofia.sends_files(shop.conversation, None, files).await;
+    shop.world.work().await.unwrap();
+    shop.asks("/estado").await;
+    assert!(shop.answers()[0].contains("(una foto): enviado"), "{:?}", shop.answers());
+    assert!(!shop.answers()[0].contains("UTC") && !shop.answers()[0].contains("Borrado"), "{:?}", shop.answers());
+    shop.sofia.labels(shop.conversation, &["borrar-datos"]).await;
+    shop.world.work().await.unwrap();
+    shop.later(60 * MINUTE).await;
+    shop.asks("/estado").await;
+    assert!(shop.answers()[1].contains("`borrar-datos`; empieza en 23 h"), "{:?}", shop.answers());
+    shop.sofia.labels(shop.conversation, &[]).await;
+    shop.world.work().await.unwrap();
+    shop.asks("/estado").await;
+    assert!(!shop.answers()[2].contains("Borrado"), "{:?}", shop.answers());
 }
 
 #[tokio::test]

@@ -344,26 +344,6 @@ async fn a_template_whose_callback_was_lost_is_found_where_chatwoot_still_shows_
 }
 
 #[tokio::test]
-async fn a_template_whose_values_are_lost_is_never_sent_as_text() {
-    let shop = Shop::open().await;
-    shop.offers(vec![follow_up()]).await;
-    shop.world.chatwoot.callbacks().lose(1);
-    let message = shop.picks("seguimiento", &ana(), CONTENT).await;
-    // Something else is the conversation's last message by now.
-    let second = shop.says("¿La vio?").await;
-    for _ in 0..8 {
-        shop.later(10 * SECOND).await;
-    }
-    let lost = "No entregado: Chatwoot no transmitió los valores de la plantilla; elígela otra vez.";
-    assert_eq!((shop.mark(message).as_str(), shop.mark(second).as_str()), (lost, "sent"));
-    assert_eq!(shop.ana.heard(), ["¿La vio?"]);
-    // Retry brings a callback, and the callback the values.
-    shop.retries(message).await;
-    assert_eq!(shop.ana.heard(), ["¿La vio?", CONTENT]);
-    assert_eq!(shop.sent_templates().pop().unwrap()["name"], json!("seguimiento"));
-}
-
-#[tokio::test]
 async fn callbacks_that_swap_places_change_neither_the_order_nor_the_kind() {
     let shop = Shop::open().await;
     shop.offers(vec![follow_up()]).await;

@@ -40,9 +40,9 @@ impl Asked {
     pub fn say(&self, locale: Locale) -> String {
         match self {
             Self::Written { name } => match locale {
-                Locale::Es => format!("Plantilla `{name}`: está abajo como mensaje; sus marcas dicen si llegó."),
+                Locale::Es => format!("Plantilla `{name}`: está aquí arriba como mensaje; sus marcas dicen si llegó."),
                 Locale::En => {
-                    format!("Template `{name}`: it stands below as a message; its marks tell whether it arrived.")
+                    format!("Template `{name}`: it stands above this note as a message; its marks tell whether it arrived.")
                 }
             },
             Self::Unknown { name, names } => unknown(name, names, locale),

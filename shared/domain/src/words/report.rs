@@ -25,8 +25,42 @@ pub struct Report {
     pub number: String,
     /// Why messages wait, if they do.
     pub hold: Option<Hold>,
+    /// The erasure that is open about them, if there is one.
+    pub erasure: Option<Erasing>,
     /// The agents' last messages, the oldest first.
     pub last: Vec<Told>,
+}
+
+/// How far the erasure of somebody's data is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Erasing {
+    /// An agent asked by the label; taken away before then, nothing happens.
+    Labeled {
+        /// When it begins.
+        until: Timestamp,
+    },
+    /// The customer asked, and has not confirmed it.
+    Asked {
+        /// Until when they may.
+        until: Timestamp,
+    },
+    /// It is certain, or underway.
+    Certain,
+}
+
+/// A file of a message, as an agent would call it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// A picture.
+    Picture,
+    /// A film.
+    Film,
+    /// A recording or a piece of music.
+    Sound,
+    /// A card of a person.
+    Card,
+    /// Whatever else.
+    Document,
 }
 
 /// An agent's message.
@@ -36,6 +70,8 @@ pub struct Told {
     pub written_at: Timestamp,
     /// How it begins.
     pub begins: String,
+    /// Its files.
+    pub files: Vec<Shown>,
     /// What became of it.
     pub fate: Fate,
 }
@@ -71,6 +107,10 @@ impl Report {
             None => pick(locale, "conectado; envía con normalidad.", "connected; it sends normally.").to_owned(),
         };
         lines.extend([String::new(), format!("**{number}** {}: {state}", self.number)]);
+        if let Some(erasure) = self.erasure {
+            let data = pick(locale, "Borrado de datos", "Erasure of data");
+            lines.extend([String::new(), format!("**{data}**: {}", erasure.say(self.now, locale))]);
+        }
         lines.join("\n")
     }
 
@@ -95,8 +135,8 @@ impl Report {
         if self.window.is_open(self.now) {
             let left = span(closes.since(self.now), locale);
             return match locale {
-                Locale::Es => format!("abierta; se cierra en {left} ({} UTC).", clock(closes)),
-                Locale::En => format!("open; it closes in {left} ({} UTC).", clock(closes)),
+                Locale::Es => format!("abierta; se cierra en {left}."),
+                Locale::En => format!("open; it closes in {left}."),
             };
         }
         let ago = span(self.now.since(closes), locale);
@@ -121,7 +161,10 @@ impl Report {
             Locale::En => format!("{ago} ago"),
         };
         let begins = begins(&told.begins);
-        let quoted = if begins.is_empty() { String::new() } else { format!(" «{begins}»") };
+        let quoted = match begins.as_str() {
+            "" => shown(&told.files, locale).map(|files| format!(" ({files})")).unwrap_or_default(),
+            begins => format!(" «{begins}»"),
+        };
         format!("{ago}{quoted}: {}", told.standing(locale))
     }
 }
@@ -156,6 +199,65 @@ impl Told {
     }
 }
 
+impl Erasing {
+    /// The line, as Markdown.
+    fn say(self, now: Timestamp, locale: Locale) -> String {
+        match self {
+            Self::Labeled { until } => {
+                let left = span(until.since(now), locale);
+                match locale {
+                    Locale::Es => format!(
+                        "pedido con la etiqueta `borrar-datos`; empieza en {left}. Quita la etiqueta antes si no va."
+                    ),
+                    Locale::En => format!(
+                        "asked for by the label `borrar-datos`; it begins in {left}. Take the label away before that if it is not meant."
+                    ),
+                }
+            }
+            Self::Asked { until } => {
+                let left = span(until.since(now), locale);
+                match locale {
+                    Locale::Es => format!("el cliente lo pidió y puede confirmarlo durante {left} más."),
+                    Locale::En => format!("the customer asked for it, and may confirm it for {left} more."),
+                }
+            }
+            Self::Certain => pick(
+                locale,
+                "está en marcha; ya no se puede retirar y a esta persona no se le puede escribir.",
+                "it is underway; it cannot be withdrawn, and this person cannot be written to.",
+            )
+            .to_owned(),
+        }
+    }
+}
+
+impl Shown {
+    /// One of it, and the word for several.
+    fn say(self, locale: Locale) -> (&'static str, &'static str) {
+        let (es, en) = match self {
+            Self::Picture => (("una foto", "fotos"), ("a photo", "photos")),
+            Self::Film => (("un video", "videos"), ("a video", "videos")),
+            Self::Sound => (("un audio", "audios"), ("an audio", "audios")),
+            Self::Card => (("un contacto", "contactos"), ("a contact", "contacts")),
+            Self::Document => (("un archivo", "archivos"), ("a file", "files")),
+        };
+        match locale {
+            Locale::Es => es,
+            Locale::En => en,
+        }
+    }
+}
+
+/// What a message without words is.
+fn shown(files: &[Shown], locale: Locale) -> Option<String> {
+    let first = files.first()?;
+    if files.len() == 1 {
+        return Some(first.say(locale).0.to_owned());
+    }
+    let alike = if files.iter().all(|file| file == first) { *first } else { Shown::Document };
+    Some(format!("{} {}", files.len(), alike.say(locale).1))
+}
+
 /// The beginning of a text within a line, without what would be a mark there.
 fn begins(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -181,11 +283,6 @@ fn span(time: Duration, locale: Locale) -> String {
     }
 }
 
-fn clock(at: Timestamp) -> String {
-    let minutes = at.as_secs().div_euclid(60).rem_euclid(1440);
-    format!("{:02}:{:02}", minutes / 60, minutes % 60)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,6 +298,7 @@ mod tests {
             reachable: true,
             number: "+52 55 5555 0100".to_owned(),
             hold: None,
+            erasure: None,
             last,
         }
     }
@@ -211,6 +309,7 @@ mod tests {
         Told {
             written_at: NOON - Duration::from_secs(60 * minutes),
             begins: begins.to_owned(),
+            files: Vec::new(),
             fate: Fate::Seen(outgoing),
         }
     }
@@ -222,16 +321,36 @@ mod tests {
         let last =
             vec![told(125, "**Buenas**, la 250Z está en la tienda de siempre, venga", accepted), told(3, "", failed)];
         let window = Window::since(Some(NOON - Duration::from_secs(3600)));
-        let clock = clock(NOON + Duration::from_secs(23 * 3600));
         assert_eq!(
             report(window, last).say(Locale::Es),
             format!(
-                "**Ventana**: abierta; se cierra en 23 h ({clock} UTC).\n\n**Mensajes**:\n\n\
+                "**Ventana**: abierta; se cierra en 23 h.\n\n**Mensajes**:\n\n\
                  - hace 2 h 5 min «Buenas, la 250Z está en la tienda de sie…»: leído.\n- hace 3 min: {}\n\n\
                  **Número** +52 55 5555 0100: conectado; envía con normalidad.",
                 Trouble::WindowClosed.say(Locale::Es)
             )
         );
+    }
+
+    #[test]
+    fn a_message_without_words_is_called_what_it_is() {
+        let said = |files: &[Shown]| {
+            let told = Told { files: files.to_vec(), ..told(3, "", Part::Planned) };
+            report(Window::default(), vec![told]).say(Locale::Es)
+        };
+        assert!(said(&[Shown::Picture]).contains("hace 3 min (una foto): en camino"));
+        assert!(said(&[Shown::Sound, Shown::Sound]).contains("(2 audios)"));
+        assert!(said(&[Shown::Sound, Shown::Picture, Shown::Film]).contains("(3 archivos)"));
+        assert!(said(&[]).contains("hace 3 min: en camino"));
+    }
+
+    #[test]
+    fn an_open_erasure_is_told() {
+        let told = |erasing| Report { erasure: Some(erasing), ..report(Window::default(), Vec::new()) }.say(Locale::Es);
+        let until = NOON + Duration::from_secs(23 * 3600);
+        assert!(told(Erasing::Labeled { until }).contains("etiqueta `borrar-datos`; empieza en 23 h"));
+        assert!(told(Erasing::Asked { until }).contains("confirmarlo durante 23 h"));
+        assert!(told(Erasing::Certain).contains("está en marcha"));
     }
 
     #[test]

@@ -63,6 +63,10 @@ impl Fault {
                 "No entregado: Chatwoot no transmitió los valores de la plantilla; elígela otra vez.",
                 "Not delivered: Chatwoot did not pass the template's values on; choose it again.",
             ),
+            Self::Untold => (
+                "Aún no entregado: Chatwoot no dijo si este mensaje es una plantilla y se le pregunta otra vez. Si sigue en rojo en un minuto, pulsa Reintentar.",
+                "Not delivered yet: Chatwoot did not say whether this message is a template, and is asked again. If it is still red in a minute, press Retry.",
+            ),
             Self::Unlisted => (
                 "No entregado: WhatsApp no deja que el puente consulte las plantillas de este número; avisa al administrador.",
                 "Not delivered: WhatsApp does not let the bridge look up this number's templates; tell the administrator.",

@@ -1,0 +1,55 @@
+//! What a look adds to a message, or holds back of it, before its turn comes.
+
+use bridge::{BridgeError, brake};
+use domain::{Part, words::Trouble};
+use store::Entry;
+
+use crate::{Send, Task, dispatch::With, look::Row};
+
+impl Send {
+    /// A survey is sent with its link, as its callback has it; where that was lost, as Chatwoot makes it.
+    pub(crate) async fn link_surveys(
+        &self,
+        task: &Task<'_>,
+        with: &With<'_>,
+        rows: &mut [Row],
+    ) -> Result<(), BridgeError> {
+        let mut made = None;
+        for row in rows.iter_mut().filter(|row| row.is_open() && row.message.wants_survey_link()) {
+            let told = task.surveys.iter().find(|(id, _)| *id == row.message.id).map(|(_, link)| link.clone());
+            let link = match (told, &made) {
+                (Some(told), _) => Some(told),
+                (None, Some(made)) => Some(String::clone(made)),
+                (None, None) => {
+                    made = with.chatwoot.survey_link(with.conversation.conversation).await?;
+                    made.clone()
+                }
+            };
+            match (link, &mut row.entry) {
+                (Some(link), _) => row.message.add_link(&link),
+                (None, Some(entry)) => self.never(entry, Trouble::LinkMissing).await?,
+                (None, None) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// A rule or a bot keeps writing: what it wrote is held back in words, until an agent presses Retry.
+    pub(crate) async fn brake_row(&self, with: &With<'_>, row: &mut Row) -> Result<(), BridgeError> {
+        let Some(entry) = row.entry.as_mut().filter(|entry| {
+            row.message.is_for_customer() && entry.outgoing.parts.iter().all(|part| *part == Part::Planned)
+        }) else {
+            return Ok(());
+        };
+        self.never(entry, Trouble::Braked).await?;
+        let (account, conversation) = (with.conversation.account, with.conversation.conversation);
+        brake(&self.clients, &self.metrics, with.chatwoot, account, conversation).await
+    }
+
+    /// What is left of a message is not sent by itself.
+    pub(crate) async fn never(&self, entry: &mut Entry, trouble: Trouble) -> Result<(), BridgeError> {
+        let Some(at) = entry.outgoing.next_part() else { return Ok(()) };
+        let failed = Part::Failed { attempt: entry.outgoing.parts[at].attempt(), trouble };
+        self.put(entry, at, failed).await
+    }
+}

@@ -1,0 +1,164 @@
+//! Messages whose callback is late or lost: what is a template is never sent as words, whatever its text is.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::{
+    cast::{MINUTE, goes_by},
+    shop::Shop,
+    templates::{CONTENT, ana, follow_up, params},
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// What an integration writes where a template goes out.
+const PLACEHOLDER: &str = "Plantilla: seguimiento";
+
+const ASKED: &str = "Aún no entregado: Chatwoot no dijo si este mensaje es una plantilla";
+
+impl Shop {
+    async fn open_with_templates() -> Self {
+        let shop = Self::open().await;
+        shop.offers(vec![follow_up()]).await;
+        shop
+    }
+
+    async fn injects(&self, content: &str) -> i64 {
+        self.sofia.picks_template(self.conversation, params("seguimiento", &ana()), content).await
+    }
+
+    async fn seconds(&self, count: u32) {
+        goes_by(&self.world, SECOND * count, SECOND).await;
+    }
+}
+
+#[tokio::test]
+async fn a_text_whose_hint_comes_first_waits_for_the_templates_callback() {
+    let shop = Shop::open_with_templates().await;
+    shop.world.chatwoot.callbacks().hold();
+    let message = shop.injects(PLACEHOLDER).await;
+    shop.sofia.replies(shop.conversation, "¿La vio?").await;
+    shop.reconciles().await;
+    assert_eq!((shop.ana.heard().len(), shop.mark(message).as_str()), (0, "sent"));
+    shop.world.chatwoot.callbacks().release();
+    shop.seconds(1).await;
+    assert_eq!(shop.ana.heard(), [CONTENT, "¿La vio?"]);
+    assert_eq!(shop.sent_templates().len(), 1);
+}
+
+#[tokio::test]
+async fn a_template_whose_callback_is_lost_goes_out_as_a_template_in_its_place() {
+    for (content, count) in [(PLACEHOLDER, 1), (CONTENT, 1), ("x", 3)] {
+        let shop = Shop::open_with_templates().await;
+        shop.world.chatwoot.callbacks().lose(count);
+        for _ in 0..count {
+            shop.injects(content).await;
+        }
+        let text = shop.sofia.replies(shop.conversation, "¿La vio?").await;
+        shop.world.work().await.unwrap();
+        shop.seconds(3 * count).await;
+        let expected: Vec<_> = (0..count).map(|_| CONTENT).chain(["¿La vio?"]).collect();
+        assert_eq!(shop.ana.heard(), expected, "{content}");
+        assert_eq!((shop.sent_templates().len(), shop.mark(text).as_str()), (count as usize, "sent"), "{content}");
+        let red =
+            shop.world.chatwoot.messages(shop.conversation).into_iter().filter(|one| one.status == "failed").count();
+        assert_eq!(red, 0, "{content}");
+    }
+}
+
+#[tokio::test]
+async fn a_template_written_before_the_bridge_knew_of_any_is_none_the_less_one() {
+    for content in [PLACEHOLDER, CONTENT] {
+        let shop = Shop::open().await;
+        shop.reconciles().await;
+        shop.world.meta.set_templates("109876543210987", vec![follow_up()]);
+        shop.world.chatwoot.callbacks().lose(1);
+        shop.injects(content).await;
+        shop.says("¿La vio?").await;
+        shop.seconds(3).await;
+        assert_eq!(shop.ana.heard(), [CONTENT, "¿La vio?"], "{content}");
+        assert_eq!(shop.sent_templates().len(), 1, "{content}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_known_is_held_in_words_and_retry_sends_it_as_what_it_is() {
+    let shop = Shop::open_with_templates().await;
+    shop.world.chatwoot.callbacks().lose(1000);
+    let template = shop.injects(PLACEHOLDER).await;
+    let words = shop.sofia.replies(shop.conversation, "Buenas").await;
+    shop.sofia.replies(shop.conversation, "¿La vio?").await;
+    shop.world.calm().await;
+    for _ in 0..3 {
+        shop.later(5 * MINUTE).await;
+        shop.reconciles().await;
+        goes_by(&shop.world, 2 * MINUTE, 10 * SECOND).await;
+    }
+    assert_eq!(shop.ana.heard(), ["¿La vio?"], "the last message is shown whole");
+    assert!(shop.mark(template).starts_with(ASKED) && shop.mark(words).starts_with(ASKED), "{}", shop.mark(words));
+    shop.world.chatwoot.callbacks().lose(0);
+    for message in [template, words] {
+        shop.retries(message).await;
+        shop.seconds(2).await;
+        assert_eq!(shop.mark(message), "sent");
+    }
+    assert_eq!(shop.ana.heard(), ["¿La vio?", CONTENT, "Buenas"]);
+}
+
+#[tokio::test]
+async fn what_becomes_known_late_goes_out_by_itself() {
+    let shop = Shop::open_with_templates().await;
+    shop.world.chatwoot.callbacks().hold();
+    let template = shop.injects(PLACEHOLDER).await;
+    let words = shop.sofia.replies(shop.conversation, "Buenas").await;
+    shop.sofia.replies(shop.conversation, "¿La vio?").await;
+    shop.reconciles().await;
+    goes_by(&shop.world, 5 * MINUTE, 10 * SECOND).await;
+    assert!(shop.mark(template).starts_with(ASKED) && shop.mark(words).starts_with(ASKED));
+    shop.world.chatwoot.callbacks().release();
+    shop.seconds(5).await;
+    assert_eq!(shop.ana.heard(), ["¿La vio?", CONTENT, "Buenas"]);
+    assert_eq!((shop.mark(template), shop.mark(words)), ("sent".to_owned(), "sent".to_owned()));
+}
+
+#[tokio::test]
+async fn plain_words_whose_callback_is_lost_are_hardly_later_and_keep_their_place() {
+    let shop = Shop::open_with_templates().await;
+    shop.world.chatwoot.callbacks().lose(1);
+    let first = shop.says("uno").await;
+    let second = shop.says("dos").await;
+    assert!(shop.ana.heard().is_empty());
+    shop.seconds(2).await;
+    assert_eq!(shop.ana.heard(), ["uno", "dos"]);
+    assert_eq!((shop.mark(first), shop.mark(second)), ("sent".to_owned(), "sent".to_owned()));
+    // Where nothing is lost nothing waits, and where there are no templates nothing does either.
+    for text in ["tres", "cuatro", "cinco"] {
+        shop.sofia.replies(shop.conversation, text).await;
+    }
+    shop.world.work().await.unwrap();
+    assert_eq!(shop.ana.heard().len(), 5);
+    let shop = Shop::open().await;
+    shop.world.chatwoot.callbacks().lose(1);
+    shop.says("uno").await;
+    shop.says("dos").await;
+    assert_eq!(shop.ana.heard(), ["uno", "dos"]);
+}
+
+#[tokio::test]
+async fn a_template_a_bot_writes_by_the_api_is_one_whatever_stands_behind_it() {
+    let shop = Shop::open_with_templates().await;
+    shop.world.chatwoot.callbacks().lose(1);
+    let path = format!("/conversations/{}/messages", shop.conversation);
+    let picked: Value = params("seguimiento", &ana());
+    let body = json!({ "content": PLACEHOLDER, "template_params": picked });
+    assert_eq!(shop.calls_chatwoot(&path, &body).await, 200);
+    // The customer writes, and an agent a note.
+    shop.ana.writes("hola").await.unwrap();
+    shop.sofia.notes(shop.conversation, "/estado").await;
+    shop.world.work().await.unwrap();
+    shop.reconciles().await;
+    shop.seconds(3).await;
+    assert_eq!(shop.ana.heard(), [CONTENT]);
+    assert_eq!(shop.sent_templates().len(), 1);
+}
