@@ -26,7 +26,7 @@ impl State {
         });
         let mut draft = Draft::outgoing(SenderRef::Nobody, Some(words));
         draft.message_type = MessageType::Template;
-        draft.content_type = SURVEY.to_owned();
+        SURVEY.clone_into(&mut draft.content_type);
         draft.content_attributes.insert("display_type".to_owned(), json!("emoji"));
         self.create_message(id, draft).map(drop)
     }
@@ -35,14 +35,9 @@ impl State {
     pub(crate) fn told_content(&self, message: &Message, conversation: &Conversation) -> Option<String> {
         if message.content_type == SURVEY {
             let link = format!("{}/survey/responses/{}", self.base_url, conversation.uuid);
-            return Some(match self.survey_words(conversation) {
-                Some(words) => format!("{words} {link}"),
-                None => {
-                    let words =
-                        self.language.say("Por favor califica esta conversación", "Please rate this conversation");
-                    format!("{words}, {link}")
-                }
-            });
+            let own = self.survey_words(conversation).map(|words| format!("{words} {link}"));
+            let words = self.language.say("Por favor califica esta conversación", "Please rate this conversation");
+            return Some(own.unwrap_or_else(|| format!("{words}, {link}")));
         }
         message.content.as_ref().map(|text| text.replace("\\\n", "\n").trim_end_matches('\n').to_owned())
     }
