@@ -183,6 +183,7 @@ impl Callback {
             message: Some(look.message),
             survey: look.survey.clone(),
             resolved_at: None,
+            unseen_since: None,
         });
         // Two hints are never one: the second may tell of a message that the first look came too early for.
         self.put(&task, Uuid::new_v4().to_string()).await

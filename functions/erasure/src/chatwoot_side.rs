@@ -1,12 +1,17 @@
 //! Chatwoot: conversations first, looked at until they are gone, then contacts, then whether anything still leads to them. Deleting
 //! a contact with its conversations still there would leave orphans and break Chatwoot's lists.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
-use bridge::BridgeError;
-use chatwoot::{Chatwoot, Contact, erasing::Strip};
+use bridge::{BridgeError, unless_broken};
+use chatwoot::{Chatwoot, ChatwootError, Contact, Source, erasing::Strip};
 use domain::{
-    AccountId, Channel, ContactId, ConversationId, CustomerId, PhoneNumberId, UserId, WaId, erasure::Place, words::Line,
+    AccountId, Channel, ContactId, ConversationId, CustomerId, PhoneNumberId, Timestamp, UserId, WaId,
+    erasure::{Place, State},
+    words::Line,
 };
 use store::{ErasureEntry, Target};
 
@@ -15,6 +20,9 @@ use crate::{Came, Eraser};
 /// What the names of our own attributes on a contact begin with.
 const OURS: &str = "whatsapp_";
 
+/// How long rows are waited for whose contact is gone: Chatwoot's job for them comes soon, or has failed.
+const LEFT_BEHIND: Duration = Duration::from_secs(120);
+
 /// What a pass found in an account.
 #[derive(Default)]
 struct Found {
@@ -22,6 +30,8 @@ struct Found {
     conversations: BTreeSet<ConversationId>,
     /// Contacts that another customer who lives has, too: an agent merged the two, or the number went on. With that one's id.
     shared: Vec<(Contact, String)>,
+    /// Ids of ours in inboxes, whose contact is gone.
+    left_behind: usize,
 }
 
 impl Found {
@@ -42,7 +52,7 @@ impl Eraser {
         let (aliases, conversations) = (target.aliases.clone(), target.conversations.clone());
         // What was deleted at once shows in the second pass, and what was not in the third of a later run.
         for _ in 0..3 {
-            let mut all = 0;
+            let (mut all, mut left_behind) = (0, 0);
             let mut pending = false;
             for account in &accounts {
                 let chatwoot = self.clients.chatwoot(*account).await?;
@@ -52,12 +62,18 @@ impl Eraser {
                 }
                 self.remember(entry, *account, &channels, &found, target).await?;
                 all += found.contacts.len() + found.conversations.len();
+                left_behind += found.left_behind;
                 for (contact, other) in &found.shared {
                     self.strip(&chatwoot, contact, other, target).await?;
                 }
                 pending |= !self.delete(&chatwoot, &found).await?;
             }
             if all == 0 {
+                if left_behind > 0 && !waited(entry, self.clients.clock.now()) {
+                    return Ok(Came::Later);
+                }
+                self.note(entry, Place::Chatwoot, met(target) + left_behind).await?;
+                self.leave(entry, Place::Chatwoot, target.shared.len() + left_behind).await?;
                 let more = target.aliases != aliases || target.conversations != conversations;
                 return if more { self.look_into_queues_again(entry, target).await } else { Ok(Came::Clear) };
             }
@@ -94,8 +110,11 @@ impl Eraser {
         let mut found = Found::default();
         for customer in &target.customers {
             for channel in channels.iter().filter(|channel| channel.account == account) {
-                let contact = chatwoot.contact_of_source(channel.inbox, customer).await?;
-                found.add(contact);
+                match chatwoot.source(channel.inbox, customer).await? {
+                    Source::Of(contact) => found.add(Some(*contact)),
+                    Source::LeftBehind => found.left_behind += 1,
+                    Source::Nobodys => {}
+                }
             }
             for contact in chatwoot.contacts_with("identifier", customer.as_str()).await? {
                 found.add(Some(contact));
@@ -115,7 +134,11 @@ impl Eraser {
             found.add(contact);
         }
         for (_, id, _) in target.conversations.iter().filter(|(of, ..)| *of == account) {
-            if let Some(party) = chatwoot.party(*id).await? {
+            let party = chatwoot.party(*id).await;
+            if matches!(party, Err(ChatwootError::Unwell(500))) {
+                // Its contact is gone, or Chatwoot is not well; either way it is there, and ours.
+                found.conversations.insert(*id);
+            } else if let Some(party) = party? {
                 if !self.is_somebody(party.source_id.as_deref(), target).await? {
                     found.conversations.insert(*id);
                 }
@@ -202,7 +225,7 @@ impl Eraser {
         if let Some(customer) = known.and_then(|known| known.customer) {
             return Ok(target.customers.contains(&customer));
         }
-        let source = chatwoot.party(id).await?.and_then(|party| party.source_id);
+        let source = unless_broken(chatwoot.party(id).await)?.and_then(|party| party.source_id);
         Ok(source.is_some_and(|source| target.customers.contains(&CustomerId::new(source))))
     }
 
@@ -268,18 +291,21 @@ impl Eraser {
         if *target != before {
             self.clients.erasures.set_target(&entry.erasure.code, target).await?;
         }
-        let met = target.met_contacts.difference(&shared).count() + target.met_conversations.len();
-        self.note(entry, Place::Chatwoot, met + shared.len()).await?;
+        self.note(entry, Place::Chatwoot, met(target)).await?;
         self.leave(entry, Place::Chatwoot, shared.len()).await
     }
 
     /// Has it deleted; tells whether nothing is left to wait for before the next look.
     async fn delete(&self, chatwoot: &Chatwoot, found: &Found) -> Result<bool, BridgeError> {
         for id in &found.conversations {
+            // Only the conversation leads to a draft, and what it says of itself goes into an audit log when it is deleted.
+            unless_broken(chatwoot.delete_draft(*id).await)?;
+            unless_broken(chatwoot.empty_attributes(*id).await)?;
             chatwoot.delete_conversation(*id).await?;
         }
         for id in &found.conversations {
-            if chatwoot.party(*id).await?.is_some() {
+            let party = chatwoot.party(*id).await;
+            if matches!(party, Err(ChatwootError::Unwell(500))) || party?.is_some() {
                 return Ok(false);
             }
         }
@@ -290,5 +316,20 @@ impl Eraser {
             }
         }
         Ok(true)
+    }
+}
+
+/// How much of theirs Chatwoot has shown so far.
+fn met(target: &Target) -> usize {
+    target.met_contacts.difference(&target.shared).count() + target.met_conversations.len() + target.shared.len()
+}
+
+/// Whether this place was waited for so long.
+fn waited(entry: &ErasureEntry, now: Timestamp) -> bool {
+    match entry.erasure.state {
+        State::Waiting { place: Place::Chatwoot, since, .. } | State::Failed { place: Place::Chatwoot, since, .. } => {
+            now.since(since) >= LEFT_BEHIND
+        }
+        _ => false,
     }
 }

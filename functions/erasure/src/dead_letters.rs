@@ -30,6 +30,9 @@ struct Wanted<'t> {
     elsewhere: BTreeSet<String>,
     /// Letters since then are about somebody who has begun anew.
     until: Option<Timestamp>,
+    /// What was sent after that, and set aside only once the erasure had been asked for, is not meant either.
+    up_to: Timestamp,
+    asked_at: Timestamp,
 }
 
 /// What was about the person, in this pass and in the ledger.
@@ -87,7 +90,9 @@ impl Eraser {
         let channels = if target.only.is_some() { self.clients.channels.all().await? } else { Vec::new() };
         let elsewhere = channels.iter().filter(|channel| target.only != Some(channel.account));
         let elsewhere = elsewhere.map(|channel| channel.phone_number_id.to_string()).collect();
-        let wanted = &Wanted { target, elsewhere, until };
+        let asked_at = entry.erasure.asked_at;
+        let up_to = entry.erasure.confirmed_at.unwrap_or(asked_at);
+        let wanted = &Wanted { target, elsewhere, until, up_to, asked_at };
         for _ in 0..2 {
             let mut found = Found { entry: &mut *entry, count: 0 };
             let (mut saw_all, mut trouble) = (true, None);
@@ -208,7 +213,7 @@ impl Eraser {
             return Ok(());
         }
         let is_old = wanted.until.is_none_or(|until| pieces.iter().any(|piece| letters::since(piece) < until));
-        if is_old && self.is_about(&text, wanted) {
+        if is_old && self.is_about(&text, wanted) && !is_spared(&text, &pieces, wanted) {
             self.keep_the_rest(url, &pieces, &text, wanted).await?;
             // Written down first: what is gone could not be counted any more.
             let so_far = found.entry.erasure.found.get(&Place::DeadLetters).copied().unwrap_or_default();
@@ -359,4 +364,12 @@ impl Eraser {
         let named: BTreeSet<Subject> = mention::mentioned(text, &self.clients.key);
         !named.is_disjoint(&target.aliases) || target.customers.iter().any(|customer| text.contains(customer.as_str()))
     }
+}
+
+/// Whether a letter is a message that is newer than what is erased, and waited for the end of that.
+fn is_spared(text: &str, pieces: &[Message], wanted: &Wanted<'_>) -> bool {
+    let Ok(InboundTask::MessageV1(message)) = serde_json::from_str::<InboundTask>(text) else { return false };
+    let set_aside = |piece: &Message| letters::since(piece) >= wanted.asked_at;
+    // Meta tells whole seconds.
+    message.sent_at.as_secs() > wanted.up_to.as_secs() && pieces.iter().all(set_aside)
 }

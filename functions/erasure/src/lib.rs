@@ -331,7 +331,7 @@ impl Eraser {
             }
             if first && !target.barred && target.quiet_since.is_none() {
                 // Whatever came in until now stands with what is erased; whatever comes from now on waits.
-                let certain = Erasure { confirmed_at: Some(self.clients.clock.now()), ..entry.erasure.clone() };
+                let certain = entry.erasure.clone().sealed(self.clients.clock.now());
                 *entry = self.save(entry, certain).await?;
             }
             // There are more groups to look into.

@@ -5,9 +5,12 @@ use std::{collections::BTreeMap, time::Duration};
 
 use bridge::BridgeError;
 use domain::{
-    AccountId, ConfirmationCode, Identity, InboundTask, Message, PhoneNumberId, Probe, StatusUpdate, Subject,
-    Timestamp, mention,
+    AccountId, Author, ConfirmationCode, Content, Erasure, Identity, InboundTask, Message, PhoneNumberId, Probe,
+    StatusUpdate, Subject, Timestamp,
+    erasure::Door,
+    mention,
     task::{About, Notice},
+    words::deletion::{Wish, wish},
 };
 use queue::{Record, Verdict};
 use store::{Barred, Fate, Known};
@@ -79,6 +82,11 @@ impl Forward {
     /// must not keep the group waiting.
     async fn bars_message(&self, message: &Message) -> Result<(Barred, Option<Known>), BridgeError> {
         let (barred, known) = self.bars(message.channel.as_str(), &message.customer, message.sent_at).await?;
+        if !matches!(barred, Barred::Erased(_))
+            && let Some(code) = self.confirmed_by(message).await?
+        {
+            return Ok((Barred::Erased(code), None));
+        }
         let (Barred::No, Some(speaker)) = (&barred, message.speaker()) else { return Ok((barred, known)) };
         let (of_speaker, _) = self.bars(message.channel.as_str(), &speaker, message.sent_at).await?;
         let barred = match of_speaker {
@@ -86,6 +94,27 @@ impl Forward {
             Barred::No | Barred::NotYet(_) => Barred::No,
         };
         Ok((barred, known))
+    }
+
+    /// The erasure this very message confirmed, if an earlier attempt got so far: the message stood with what is erased.
+    async fn confirmed_by(&self, message: &Message) -> Result<Option<ConfirmationCode>, BridgeError> {
+        let Content::Text { body, .. } = &message.content else { return Ok(None) };
+        if message.author != Author::Customer || !matches!(wish(body), Some(Wish::Confirm | Wish::Yes)) {
+            return Ok(None);
+        }
+        let account = self.account_of(message.channel.as_str()).await?;
+        let aliases = message.customer.aliases(&self.clients.key);
+        let buried = self.clients.tombstones.among(account, aliases.iter().map(|alias| &alias.subject)).await?;
+        let before = message.sent_at.as_secs() - 1;
+        for tombstone in buried.into_values().filter(|tombstone| tombstone.erased_at.as_secs() == before) {
+            let entry = self.clients.erasures.get(&tombstone.code).await?;
+            let is_it =
+                |erasure: &Erasure| erasure.door == Door::Customer && erasure.means_up_to == Some(tombstone.erased_at);
+            if entry.is_some_and(|entry| is_it(&entry.erasure)) {
+                return Ok(Some(tombstone.code));
+            }
+        }
+        Ok(None)
     }
 
     async fn bars(
@@ -115,7 +144,8 @@ impl Forward {
                 let buried = self.clients.tombstones.among(account, aliases).await?;
                 // Of a message nobody knows to somebody erased; if a newer one is meant, Meta's answer to the send tells as much.
                 let of_before = buried.into_values().find(|tombstone| {
-                    status.reference.is_none() || status.at.since(tombstone.erased_at) == Duration::ZERO
+                    let buried_at = tombstone.buried_at.unwrap_or(tombstone.erased_at).max(tombstone.erased_at);
+                    status.reference.is_none() || status.at.since(buried_at) == Duration::ZERO
                 });
                 of_before.map_or(Barred::No, |tombstone| Barred::Erased(tombstone.code))
             }

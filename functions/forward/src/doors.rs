@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use bridge::BridgeError;
-use chatwoot::{Chatwoot, NewMessage};
+use chatwoot::{Chatwoot, NewMessage, render};
 use domain::{
-    Author, Channel, Content, ConversationId, CustomerId, Erasure, Message, Timestamp,
+    Author, Channel, Content, ConversationId, CustomerId, Erasure, Message,
     erasure::{Door, State},
     subject::Kind,
     words::deletion::{Notice, Wish, wish},
@@ -70,7 +70,9 @@ impl Forward {
             return Ok(());
         }
         let now = self.clients.clock.now();
-        let next = if means_it { then.confirm(now) } else { then.withdraw(now) };
+        // What they sent after it was sent knowing that everything before is gone.
+        let last = message.sent_at.min(now) - Duration::from_secs(1);
+        let next = if means_it { then.up_to(last).confirm(now) } else { then.withdraw(now) };
         match next {
             Ok(next) if means_it => {
                 let (Ok(saved) | Err(saved)) = self.clients.erasures.save(&entry, next).await?;
@@ -175,7 +177,7 @@ impl Forward {
     }
 
     /// A conversation is gone from Chatwoot, and the contact with it: somebody deleted the person there. Their message is newer than
-    /// that, and starts clean once the rest is erased, too.
+    /// that, and starts clean once the rest is erased, too; so does whatever else of theirs did not stand there yet.
     pub(crate) async fn was_deleted(
         &self,
         message: &Message,
@@ -185,22 +187,27 @@ impl Forward {
         chatwoot: &Chatwoot,
     ) -> Result<bool, BridgeError> {
         let Some(contact) = thread.contact else { return Ok(false) };
-        if chatwoot.contact(contact).await?.is_some()
-            || chatwoot.contact_of_source(channel.inbox, customer).await?.is_some()
-        {
+        if chatwoot.contact(contact).await?.is_some() {
             return Ok(false);
         }
-        // An answer that everything is gone is no answer: the inbox itself has to be there.
-        chatwoot.is_locked(channel.inbox).await?;
         let (customers, only) = ([customer.clone()].into(), Some(channel.account));
-        let target = Target { customers, only, ..Target::default() };
-        let before = Timestamp::from_secs(message.sent_at.min(self.clients.clock.now()).as_secs() - 1);
-        let asked = self.requests.ask(Door::Chatwoot, target, before).await?;
+        let mut target = Target { customers, only, ..Target::default() };
+        if !bridge::is_deleted(&self.belongings, chatwoot, channel, customer, &target).await? {
+            return Ok(false);
+        }
+        let now = self.clients.clock.now();
+        target.spares = Some(message.sent_at.min(now));
+        if let Some(file) = render::render(message, self.clients.locale).file {
+            // It comes with the message, as somebody else's.
+            self.clients.media.forget(&channel.phone_number_id, &file.id).await?;
+        }
+        let asked = self.requests.ask(Door::Chatwoot, target, now).await?;
         if asked.is_new {
             self.metrics.count(Metric::ErasureAsked);
             tracing::info!(erasure = %asked.entry.erasure.code, door = ?Door::Chatwoot, "an erasure was asked for");
         }
         self.begin(&asked.entry).await?;
-        Ok(!asked.entry.erasure.is_closed())
+        // Also where all of it is over by now: who they are has to be looked up anew.
+        Ok(true)
     }
 }

@@ -26,7 +26,7 @@ use domain::{Class, Classify as _, InboundTask, SharedClock, Subject, Timestamp,
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use platform::{Environment, Metric, Metrics};
 use queue::{DeadLetters, Drain, Queue, Record, Verdict, backoff};
-use store::{Claim, ErasureRequests, Excused, Held};
+use store::{Belongings, Claim, ErasureRequests, Excused, Held};
 
 /// How often a task may end without a word before it is set aside: it breaks the function, and holds up its customer.
 const CRASHES: i64 = 5;
@@ -45,6 +45,7 @@ pub struct Forward {
     outbound: Queue,
     erasures: Queue,
     requests: ErasureRequests,
+    belongings: Belongings,
     metrics: Metrics,
     locks: locks::Locks,
 }
@@ -105,6 +106,7 @@ impl Forward {
             },
             outbound: Queue::new(sqs.clone(), outbound),
             erasures: Queue::new(sqs.clone(), erasures),
+            belongings: Belongings::new(clients.table.clone(), clients.key.clone()),
             requests: ErasureRequests::new(clients.table.clone(), clients.key.clone(), promise),
             metrics: Metrics::new("forward", stack),
             locks: locks::Locks::default(),

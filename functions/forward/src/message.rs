@@ -79,6 +79,7 @@ impl Forward {
             message: written.id,
             author: message.author,
             part: None,
+            sent_at: Some(message.sent_at.min(self.clients.clock.now())),
             early: None,
         });
         let missing = link.as_ref().zip(written.missing.as_ref());
@@ -155,6 +156,13 @@ impl Forward {
             let place = self.conversation(record, chatwoot, channel, customer, &thread, message, before).await?;
             let Some(conversation) = place else { return Ok(None) };
             match self.write(record, message, channel, customer, chatwoot, conversation, before).await {
+                // Where the contact is gone the conversation goes, too, a moment later, and what was written into it.
+                Ok(written)
+                    if written.is_nobodys
+                        && Box::pin(self.was_deleted(message, channel, customer, &thread, chatwoot)).await? =>
+                {
+                    return Err(BridgeError::Erasing);
+                }
                 Ok(written) => return Ok(Some((conversation, written, thread))),
                 // An agent deleted the conversation or the contact: a new one is found or made, once.
                 Err(BridgeError::Chatwoot(ChatwootError::Gone)) if !gone_before => {
@@ -164,6 +172,13 @@ impl Forward {
                     gone_before = true;
                     customers.unbind(customer, &channel.phone_number_id).await?;
                     (thread.contact, thread.conversation, thread.profile) = (None, None, None);
+                }
+                // Until its job has deleted it, a conversation without its contact breaks what Chatwoot answers.
+                Err(BridgeError::Chatwoot(error @ (ChatwootError::Refused(422) | ChatwootError::Unwell(500))))
+                    if !gone_before =>
+                {
+                    let deleted = Box::pin(self.was_deleted(message, channel, customer, &thread, chatwoot)).await;
+                    return Err(if deleted.is_ok_and(|deleted| deleted) { BridgeError::Erasing } else { error.into() });
                 }
                 Err(error) => return Err(error),
             }

@@ -60,7 +60,12 @@ impl Forward {
         if !begins_conversation(message) || self.locks.is_locked(chatwoot, channel, self.clients.clock.now()).await {
             return Ok(false);
         }
-        let Some(party) = chatwoot.party(conversation).await? else { return Ok(false) };
+        let party = match chatwoot.party(conversation).await {
+            // Its contact is gone, and it goes soon, too; what is written into it tells.
+            Err(ChatwootError::Unwell(500)) => None,
+            party => party?,
+        };
+        let Some(party) = party else { return Ok(false) };
         let blocked = party.contact.is_some_and(|contact| contact.blocked == Some(true));
         if !party.resolved || blocked {
             return Ok(false);
@@ -93,7 +98,11 @@ impl Forward {
         }
         let (contact, made) = self.contact(chatwoot, channel, customer, message).await?;
         let open = over.is_some();
-        let conversation = match chatwoot.conversation_of_source(channel.inbox, customer, contact, open).await? {
+        let mut found = chatwoot.conversation_of_source(channel.inbox, customer, contact, open).await?;
+        if found.is_none() && !made {
+            found = self.met_before(chatwoot, channel, contact, open).await?;
+        }
+        let conversation = match found {
             Some(found) => found,
             None => chatwoot.create_conversation(channel.inbox, contact, customer).await?,
         };
@@ -118,6 +127,39 @@ impl Forward {
             }
         }
         Ok(false)
+    }
+
+    /// A conversation of a known contact in this inbox that is nobody's in the table: an agent began it, or the table that knew it is
+    /// lost. A resolved one only where one is kept for good, and none that was given up for a new one.
+    async fn met_before(
+        &self,
+        chatwoot: &Chatwoot,
+        channel: &Channel,
+        contact: ContactId,
+        open: bool,
+    ) -> Result<Option<ConversationId>, BridgeError> {
+        let mut all = chatwoot.conversations_of(contact).await?;
+        all.retain(|one| one.inbox == Some(channel.inbox) && !(open && one.resolved));
+        all.sort_by_key(|one| one.resolved);
+        for one in all {
+            if one.resolved && !self.locks.is_locked(chatwoot, channel, self.clients.clock.now()).await {
+                return Ok(None);
+            }
+            let known = self.clients.conversations.get(channel.account, one.id).await?;
+            if known.is_some_and(|known| known.customer.is_some()) {
+                continue;
+            }
+            let Some(party) = chatwoot.party(one.id).await? else { continue };
+            // Two people may have one contact since an agent merged theirs.
+            let somebodys = match party.source_id {
+                Some(id) => self.clients.customers.is_ours(&CustomerId::new(id)).await?,
+                None => false,
+            };
+            if !somebodys {
+                return Ok(Some(one.id));
+            }
+        }
+        Ok(None)
     }
 
     /// The conversation of somebody who turned out to be this customer.

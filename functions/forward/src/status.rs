@@ -189,6 +189,7 @@ fn link(entry: &Entry, about: &About, reported: &Part, before: &Part) -> Option<
         message: about.message,
         author: Author::Business,
         part: Some((about.part, *attempt)),
+        sent_at: None,
         early: None::<Delivery>,
     })
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bridge::BridgeError;
 use chatwoot::{
-    Attachment, Chatwoot, ChatwootError, NewMessage,
+    Attachment, Chatwoot, ChatwootError, Made, NewMessage,
     listing::Listed,
     render::{self, Rendered},
 };
@@ -42,18 +42,20 @@ pub(crate) struct Written {
     pub(crate) stood_since: Option<Timestamp>,
     /// The file for which only a line stands, and which is still to come.
     pub(crate) missing: Option<Media>,
+    /// Whether Chatwoot no longer knows whose it is.
+    pub(crate) is_nobodys: bool,
 }
 
 impl Written {
-    fn now(id: MessageId, missing: Option<Media>) -> Self {
-        Self { id, stood_since: None, missing }
+    fn now(made: Made, incoming: bool, missing: Option<Media>) -> Self {
+        Self { id: made.id, stood_since: None, missing, is_nobodys: incoming && !made.has_sender }
     }
 }
 
 /// What came of a message's file.
 enum Filed {
     /// It stands in Chatwoot, in this message.
-    There(MessageId),
+    There(Made),
     /// Meta did not give it out whole. Certainly nothing stands in Chatwoot.
     NotFetched,
     /// Chatwoot did not take it. A line has to stand for it.
@@ -79,7 +81,12 @@ impl Forward {
         {
             let is_missing = found.files().is_empty() && !found.is_deleted() && !render::is_new_caption(message);
             let missing = rendered.file.filter(|_| is_missing && self.may_come(message));
-            return Ok(Written { id: found.id, stood_since: found.created_at(), missing: missing.cloned() });
+            return Ok(Written {
+                id: found.id,
+                stood_since: found.created_at(),
+                missing: missing.cloned(),
+                is_nobodys: false,
+            });
         }
         let quoted = self.quoted(rendered.quote, conversation).await?;
         if quoted.is_some() && render::is_new_caption(message) {
@@ -90,9 +97,10 @@ impl Forward {
         let text = |text: &str| {
             if lost_quote { render::with_lost_quote(message, text, self.clients.locale) } else { text.to_owned() }
         };
+        let incoming = message.author == Author::Customer && !rendered.note;
         let new = |content| NewMessage {
             content,
-            incoming: message.author == Author::Customer && !rendered.note,
+            incoming,
             private: rendered.note && !rendered.line,
             line: rendered.line,
             source_id: Some(&source),
@@ -101,11 +109,11 @@ impl Forward {
         };
         let content = text(&rendered.text);
         let Some(file) = rendered.file else {
-            let id = self.write_words(before, chatwoot, conversation, &rendered, &new, &content).await?;
-            return Ok(Written::now(id, None));
+            let made = self.write_words(before, chatwoot, conversation, &rendered, &new, &content).await?;
+            return Ok(Written::now(made, incoming, None));
         };
         // Written down before it is fetched, so that it is found at Meta whatever becomes of this.
-        self.clients.media.received(customer, &channel.phone_number_id, &file.id).await?;
+        self.clients.media.received(customer, &channel.phone_number_id, &file.id, message.sent_at).await?;
         let filed = if before.crashes < CRASHES_WITH_FILE && before.refusals < REFUSED {
             let began = Instant::now();
             match self.write_file(file, channel, chatwoot, conversation, new(&content)).await? {
@@ -118,7 +126,7 @@ impl Forward {
             Filed::NotTaken(Line::MediaLater(file.kind))
         };
         let line = match filed {
-            Filed::There(id) => return Ok(Written::now(id, None)),
+            Filed::There(made) => return Ok(Written::now(made, incoming, None)),
             Filed::NotFetched => Line::MediaLater(file.kind),
             Filed::NotTaken(line) => line,
         };
@@ -126,8 +134,8 @@ impl Forward {
         let later = self.may_come(message) && !matches!(line, Line::MediaTooLarge(_));
         let line = if later { line } else { last_word(line) };
         let content = text(&render::instead_of_file(&rendered, line, self.clients.locale));
-        let id = chatwoot.create_message(conversation, new(&content)).await?;
-        Ok(Written::now(id, later.then(|| file.clone())))
+        let made = chatwoot.write_message(conversation, new(&content)).await?;
+        Ok(Written::now(made, incoming, later.then(|| file.clone())))
     }
 
     /// Whether a file that is missing may still come: Meta has it, and the message has an id under which it could be kept.
@@ -145,20 +153,20 @@ impl Forward {
         rendered: &Rendered<'_>,
         new: &impl Fn(&'n str) -> NewMessage<'n>,
         content: &'n str,
-    ) -> Result<MessageId, BridgeError> {
+    ) -> Result<Made, BridgeError> {
         if !rendered.cards.is_empty() && before.refusals < REFUSED {
             let file = NewMessage { attachment: Some(card_file(rendered)), ..new(content) };
-            match chatwoot.create_message(conversation, file).await {
+            match chatwoot.write_message(conversation, file).await {
                 // The cards are in the text as well.
                 Err(ChatwootError::Refused(413)) => {}
                 made => return Ok(made?),
             }
         }
-        match chatwoot.create_message(conversation, new(content)).await {
+        match chatwoot.write_message(conversation, new(content)).await {
             // A Chatwoot that takes no lines of the system takes notes.
             Err(ChatwootError::Refused(_)) if rendered.line => {
                 let note = NewMessage { line: false, private: true, ..new(content) };
-                Ok(chatwoot.create_message(conversation, note).await?)
+                Ok(chatwoot.write_message(conversation, note).await?)
             }
             made => Ok(made?),
         }
@@ -207,8 +215,8 @@ impl Forward {
             Err(error) => return Err(error),
         };
         new.attachment = Some(fetched.attachment);
-        let error = match chatwoot.create_message(conversation, new).await {
-            Ok(id) => return Ok(Filed::There(id)),
+        let error = match chatwoot.write_message(conversation, new).await {
+            Ok(made) => return Ok(Filed::There(made)),
             Err(error) => error,
         };
         let filed = match error {

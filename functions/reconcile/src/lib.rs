@@ -133,18 +133,28 @@ impl Reconcile {
         let began_at = self.clients.clock.now();
         let last = self.clients.rounds.last(number).await?;
         let since = last.map_or(began_at - FIRST, |last| last - OVERLAP).max(began_at - FIRST);
+        let blind_since = self.clients.rounds.blind_since(number).await?;
         let mut hinted: BTreeSet<_> = self.clients.rounds.watched(number).await?.into_iter().collect();
-        self.hint(channel, &hinted).await?;
-        match self.active(channel, since, &mut hinted).await {
+        self.hint(channel, &hinted, blind_since).await?;
+        match self.active(channel, since, blind_since, &mut hinted).await {
             Ok(()) => {}
-            Err(error) if error.is_chatwoot_token() => return Err(error),
             Err(error) => {
+                if blind_since.is_none() {
+                    // What is written from now on cannot be seen, and is not late for that.
+                    self.clients.rounds.went_blind(number, began_at).await?;
+                }
+                if error.is_chatwoot_token() {
+                    return Err(error);
+                }
                 // Chatwoot's list answers 500 while a contact is being deleted; the table knows most of it.
                 tracing::warn!(%error, "Chatwoot's list cannot be had; the table's is used");
                 let known = self.clients.conversations.active(number, since).await?.into_iter();
-                self.hint(channel, &known.filter(|one| !hinted.contains(one)).collect()).await?;
+                self.hint(channel, &known.filter(|one| !hinted.contains(one)).collect(), blind_since).await?;
                 return Err(error);
             }
+        }
+        if blind_since.is_some() {
+            self.clients.rounds.sees(number).await?;
         }
         self.clients.rounds.went_through(number, began_at).await?;
         Ok(hinted.len())
@@ -156,6 +166,7 @@ impl Reconcile {
         &self,
         channel: &Channel,
         since: Timestamp,
+        blind_since: Option<Timestamp>,
         hinted: &mut BTreeSet<(AccountId, ConversationId)>,
     ) -> Result<(), BridgeError> {
         let chatwoot = self.clients.chatwoot(channel.account).await?;
@@ -167,7 +178,7 @@ impl Reconcile {
             if recent.is_subset(&seen) {
                 break;
             }
-            self.hint(channel, &recent.difference(hinted).copied().collect()).await?;
+            self.hint(channel, &recent.difference(hinted).copied().collect(), blind_since).await?;
             hinted.extend(recent.iter().copied());
             seen.extend(recent);
         }
@@ -178,10 +189,12 @@ impl Reconcile {
         &self,
         channel: &Channel,
         conversations: &BTreeSet<(AccountId, ConversationId)>,
+        unseen_since: Option<Timestamp>,
     ) -> Result<(), BridgeError> {
         let mut letters = Vec::with_capacity(conversations.len());
         for (account, conversation) in conversations {
             let hint = Hint::look(channel.phone_number_id.clone(), *account, *conversation);
+            let hint = Hint { unseen_since, ..hint };
             let task = OutboundTask::HintV1(hint);
             letters.push(Letter::new(task.group(), Uuid::new_v4().to_string(), &task)?);
         }

@@ -51,7 +51,7 @@ impl Reconcile {
         let chatwoot = self.clients.chatwoot(account).await?;
         tell_news(&self.clients, &chatwoot, &channel.phone_number_id, &entry).await?;
         if entry.outgoing.next_part().is_some() {
-            self.hint(channel, &BTreeSet::from([(account, conversation)])).await?;
+            self.hint(channel, &BTreeSet::from([(account, conversation)]), None).await?;
         }
         Ok(())
     }

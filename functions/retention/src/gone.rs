@@ -39,7 +39,7 @@ impl Retention {
             }
             last = Some((format!("customer#{customer}"), format!("channel#{number}")));
             let Some((channel, chatwoot)) = inboxes.get(&number) else { continue };
-            match is_gone(chatwoot, channel, &customer, contact).await {
+            match self.is_gone(chatwoot, channel, &customer, contact).await {
                 Ok(true) => gone.push((channel.account, customer)),
                 Ok(false) => {}
                 Err(error) => {
@@ -64,15 +64,19 @@ impl Retention {
         }
         Ok(self.sweeps.set_mark(SWEEP, next.as_ref()).await?)
     }
-}
 
-async fn is_gone(
-    chatwoot: &Chatwoot,
-    channel: &Channel,
-    customer: &CustomerId,
-    contact: ContactId,
-) -> Result<bool, BridgeError> {
-    // Merged into another contact, our id still leads to that one.
-    Ok(chatwoot.contact(contact).await?.is_none()
-        && chatwoot.contact_of_source(channel.inbox, customer).await?.is_none())
+    async fn is_gone(
+        &self,
+        chatwoot: &Chatwoot,
+        channel: &Channel,
+        customer: &CustomerId,
+        contact: ContactId,
+    ) -> Result<bool, BridgeError> {
+        if chatwoot.contact(contact).await?.is_some() {
+            return Ok(false);
+        }
+        // Merged into another contact, our id still leads to that one, or a conversation does.
+        let target = Target { customers: [customer.clone()].into(), only: Some(channel.account), ..Target::default() };
+        bridge::is_deleted(&self.belongings, chatwoot, channel, customer, &target).await
+    }
 }

@@ -43,7 +43,7 @@ impl Send {
         rows: &[Row],
         now: Timestamp,
     ) -> Result<(), BridgeError> {
-        let is_new = |row: &&Row| conversation.seen < Some(row.message.id) && is_open(&row.message, now);
+        let is_new = |row: &&Row| conversation.seen < Some(row.message.id) && is_open(task, &row.message, now);
         let answered = |id| rows.iter().any(|row| row.message.source_id.as_deref() == Some(&source_id(id)));
         for row in rows.iter().filter(is_new).filter(|row| !answered(row.message.id)) {
             let written = Written {
@@ -70,7 +70,7 @@ impl Send {
             Err(ChatwootError::Gone) => return Ok(()),
             listed => listed?,
         };
-        let note = listed.iter().find(|listed| listed.id == id && is_open(listed, now));
+        let note = listed.iter().find(|listed| listed.id == id && is_open(task, listed, now));
         let Some(called) = note.and_then(Listed::command) else { return Ok(()) };
         let source = source_id(id);
         if listed.iter().any(|listed| listed.source_id.as_deref() == Some(&source)) {
@@ -300,8 +300,8 @@ fn unmarked(listed: &[Listed], note: MessageId, content: &str) -> Option<Message
 }
 
 /// Whether a note is a command that may still be answered.
-fn is_open(message: &Listed, now: Timestamp) -> bool {
-    message.command().is_some() && message.created_at().is_some_and(|at| now.since(at) <= LATE)
+fn is_open(task: &Task<'_>, message: &Listed, now: Timestamp) -> bool {
+    message.command().is_some() && message.created_at().is_some_and(|at| task.saw_in_time(at, now))
 }
 
 /// Begins the source id of every answer.

@@ -15,6 +15,7 @@ mod place;
 mod plan;
 mod receipts;
 mod record;
+mod repair;
 mod template;
 mod turn;
 mod upload;
@@ -117,11 +118,21 @@ struct Task<'a> {
     surveys: Vec<(MessageId, String)>,
     /// When the newest hint was given.
     hinted_at: Timestamp,
+    /// When each hint was given, and since when Chatwoot has been asked in vain what happened.
+    asked_at: Vec<Timestamp>,
     batch: Batch,
     /// Whether an earlier look may have ended without a word.
     suspect: bool,
     /// What of the customer's a look ticks.
     due: &'a Due,
+}
+
+impl Task<'_> {
+    /// Whether what was written at that time counts as seen in time, though it is read only now: a hint lay in the queue within the
+    /// hour, or did so already when it was written, and could not be followed since.
+    fn saw_in_time(&self, written_at: Timestamp, now: Timestamp) -> bool {
+        self.asked_at.iter().chain([&now]).any(|asked_at| asked_at.since(written_at) <= look::LATE)
+    }
 }
 
 /// Serves invocations until the process ends.
@@ -224,6 +235,7 @@ impl Send {
             messages: Vec::new(),
             surveys: Vec::new(),
             hinted_at: record.sent_at,
+            asked_at: vec![record.sent_at],
             batch: Batch { shared: false, full: false, ..batch },
             suspect: record.receives >= SUSPECT,
             due,
@@ -254,6 +266,11 @@ impl Send {
             only_resolves: parsed.iter().flatten().all(only_resolves),
             messages: parsed.iter().flatten().filter_map(|hint| hint.message).collect(),
             surveys: parsed.iter().flatten().filter_map(|hint| Some((hint.message?, hint.survey.clone()?))).collect(),
+            asked_at: records
+                .iter()
+                .map(|record| record.sent_at)
+                .chain(parsed.iter().flatten().filter_map(|hint| hint.unseen_since))
+                .collect(),
             hinted_at: records.iter().map(|record| record.sent_at).max().unwrap_or_default(),
             hint,
             batch,

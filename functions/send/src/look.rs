@@ -6,13 +6,10 @@ use std::{
     time::Duration,
 };
 
-use bridge::{BridgeError, tell};
+use bridge::BridgeError;
 use chatwoot::{Chatwoot, ChatwootError, listing::Listed};
 use domain::{
-    Channel, Locale, MessageId, Outcome, Outgoing, Part, Timestamp,
-    outgoing::{Mark, Nature},
-    template::Fault,
-    words::Trouble,
+    Channel, Locale, MessageId, Outcome, Outgoing, Part, Timestamp, outgoing::Nature, template::Fault, words::Trouble,
 };
 use platform::Metric;
 use store::{Conversation, Entry, Found, Reach};
@@ -22,6 +19,7 @@ use crate::{
     dispatch::With,
     plan::{self, plan},
     receipts::heard,
+    repair::{self, correct},
     template::Sort,
     turn::Turn,
 };
@@ -137,6 +135,9 @@ impl Send {
                     tracing::warn!(%error, "commands are passed on by the next look");
                 }
                 self.register(&rows[at..]).await?;
+                if let Err(error) = self.repair(&with, &rows, listed_at).await {
+                    tracing::warn!(%error, "red messages that are none are mended by the next look");
+                }
                 // Whatever becomes of this hint, there will be another.
                 self.clients
                     .rounds
@@ -157,6 +158,7 @@ impl Send {
                 .watch(&channel.phone_number_id, conversation.account, conversation.conversation)
                 .await?;
         }
+        self.repair(&with, &rows, listed_at).await?;
         if let Some(error) = untold {
             return Err(error);
         }
@@ -213,7 +215,8 @@ impl Send {
             }
             Sort::Template(picked) => {
                 // Also what a look before the callback refused as words, or for want of values.
-                entry.outgoing = entry.outgoing.clone().picked(picked.is_some() && is_young(&row.message, listed_at));
+                entry.outgoing =
+                    entry.outgoing.clone().picked(picked.is_some() && is_young(task, &row.message, listed_at));
                 picked
             }
         };
@@ -285,8 +288,9 @@ impl Send {
                 let written_at = message.created_at().unwrap_or(listed_at);
                 // Agents' messages from before the bridge looked after the conversation are not ours to judge.
                 let ours = message.is_for_customer() && written_at >= conversation.known_since - LATE;
-                let outgoing =
-                    ours.then(|| first_sight(&message, task, locale, listed_at.since(written_at), listed_at))?;
+                let outgoing = ours.then(|| {
+                    first_sight(&message, task, locale, !task.saw_in_time(written_at, listed_at), listed_at)
+                })?;
                 Some(Entry::new(account, id, message.id, conversation.customer.clone(), outgoing))
             };
             let mut entry = known.or_else(new);
@@ -310,34 +314,6 @@ impl Send {
     }
 }
 
-/// A failed callback of Chatwoot's marks a message failed that is with the customer, or puts its own words over ours; the
-/// truth goes back onto it.
-async fn correct(
-    send: &Send,
-    with: &With<'_>,
-    message: &Listed,
-    entry: &mut Entry,
-    listed_at: Timestamp,
-) -> Result<(), BridgeError> {
-    let marked_since = entry.outgoing.shown_at > listed_at;
-    let named = |at| plan::file_name(message, &entry.outgoing, send.clients.locale, at);
-    let (wrong, shown) = match entry.outgoing.outcome() {
-        Outcome::Underway => (false, Mark::Sent),
-        Outcome::Out(_) => (true, Mark::Failed),
-        Outcome::Trouble { .. } => {
-            let ours = entry.outgoing.say(send.clients.locale, named);
-            (message.error().is_some_and(|words| ours.as_deref() != Some(words)), Mark::Sent)
-        }
-    };
-    if message.is_failed() && wrong && !marked_since {
-        let wrongly_shown = Outgoing { shown, ..entry.outgoing.clone() };
-        if let Some(told) = tell(&send.clients, with.chatwoot, &entry.clone().with(wrongly_shown), named).await? {
-            *entry = told;
-        }
-    }
-    Ok(())
-}
-
 impl Seen {
     /// There is nothing left to do.
     fn all() -> Self {
@@ -353,29 +329,29 @@ fn needed(task: &Task<'_>, rows: &[Row]) -> BTreeSet<MessageId> {
 }
 
 /// Whether a message may still be sent by itself.
-fn is_young(message: &Listed, now: Timestamp) -> bool {
-    message.created_at().is_none_or(|at| now.since(at) <= LATE)
+pub(crate) fn is_young(task: &Task<'_>, message: &Listed, now: Timestamp) -> bool {
+    message.created_at().is_none_or(|at| task.saw_in_time(at, now))
 }
 
 /// The message as the callbacks of this batch tell of it: whether it is a template.
 fn told(task: &Task<'_>, message: &Listed, outgoing: Outgoing, now: Timestamp) -> Outgoing {
     if task.picked.iter().any(|(id, _)| *id == message.id) {
-        return outgoing.picked(is_young(message, now));
+        return outgoing.picked(is_young(task, message, now));
     }
     match outgoing.nature {
-        Nature::Unsorted if task.messages.contains(&message.id) => outgoing.plain(is_young(message, now)),
+        Nature::Unsorted if task.messages.contains(&message.id) => outgoing.plain(is_young(task, message, now)),
         Nature::Unsorted | Nature::Plain | Nature::Template => outgoing,
     }
 }
 
-fn first_sight(message: &Listed, task: &Task<'_>, locale: Locale, late: Duration, now: Timestamp) -> Outgoing {
+fn first_sight(message: &Listed, task: &Task<'_>, locale: Locale, late: bool, now: Timestamp) -> Outgoing {
     let template = task.picked.iter().any(|(id, _)| *id == message.id);
     let parts = if template { 1 } else { plan(message, locale).len() };
     let mut outgoing = Outgoing::new(now, parts);
     if template {
         outgoing = outgoing.as_template();
     }
-    let trouble = if parts == 0 { Some(plan::nothing(message)) } else { (late > LATE).then_some(Trouble::SeenTooLate) };
+    let trouble = if parts == 0 { Some(plan::nothing(message)) } else { late.then_some(Trouble::SeenTooLate) };
     if let Some(trouble) = trouble {
         outgoing.parts[0] = Part::Failed { attempt: 0, trouble };
     }
@@ -392,6 +368,7 @@ impl Row {
         let young = self.message.created_at().is_none_or(|at| now.since(at) < UNSETTLED);
         !young
             && !self.is_retriable(now)
+            && !repair::is_due(&self.message, now)
             && self.entry.as_ref().is_none_or(|entry| !self.message.is_for_customer() || is_closed(entry))
     }
 

@@ -25,6 +25,7 @@ impl Send {
             message: entry.message,
             author: Author::Business,
             part: Some((at, attempt)),
+            sent_at: None,
             early: None,
         });
         if let Err(error) =

@@ -63,7 +63,32 @@ impl ContactChange {
     }
 }
 
+/// What stands in an inbox under an id of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A contact.
+    Of(Box<Contact>),
+    /// A row whose contact is deleted. It goes with a job of Chatwoot's, or stays for ever if that failed.
+    LeftBehind,
+    /// Nothing.
+    Nobodys,
+}
+
 impl Chatwoot {
+    /// What stands in an inbox under our id. A row without its contact breaks Chatwoot's answer; whether it is that is seen by
+    /// whether it can tell of an id that nobody has.
+    pub async fn source(&self, inbox: InboxId, source: &CustomerId) -> Result<Source, ChatwootError> {
+        match self.contact_of_source(inbox, source).await {
+            Ok(Some(contact)) => Ok(Source::Of(Box::new(contact))),
+            Ok(None) => Ok(Source::Nobodys),
+            Err(ChatwootError::Unwell(500)) => match self.contact_of_source(inbox, &CustomerId::mint()).await? {
+                None => Ok(Source::LeftBehind),
+                Some(_) => Err(ChatwootError::Unwell(500)),
+            },
+            Err(error) => Err(error),
+        }
+    }
+
     /// The contact that stands in an inbox under our id.
     pub async fn contact_of_source(
         &self,

@@ -4,7 +4,7 @@
 use domain::{ContactId, ConversationId, InboxId, Timestamp};
 use reqwest::Method;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{Chatwoot, ChatwootError, Contact, client::found};
 
@@ -51,6 +51,8 @@ pub struct Aged {
     pub said_at: Option<Timestamp>,
     /// Its labels.
     pub labels: Vec<String>,
+    /// Whether an agent has closed it.
+    pub resolved: bool,
 }
 
 #[derive(Deserialize)]
@@ -68,6 +70,8 @@ struct Row {
     last_non_activity_message: Option<Value>,
     #[serde(default)]
     labels: Option<Vec<String>>,
+    #[serde(default)]
+    status: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -91,6 +95,7 @@ impl From<Row> for Aged {
             active_at: row.last_activity_at.as_ref().and_then(at),
             said_at,
             labels: row.labels.unwrap_or_default(),
+            resolved: row.status.as_ref().and_then(Value::as_str) == Some("resolved"),
         }
     }
 }
@@ -107,6 +112,17 @@ impl Chatwoot {
     /// Has a conversation deleted, its messages and files with it. One that is gone is deleted enough.
     pub async fn delete_conversation(&self, id: ConversationId) -> Result<(), ChatwootError> {
         found(self.done(self.request(Method::DELETE, &["conversations", &id.to_string()])).await).map(|_| ())
+    }
+
+    /// Deletes what an agent typed there and did not send. Nothing if there is no such conversation.
+    pub async fn delete_draft(&self, id: ConversationId) -> Result<Option<()>, ChatwootError> {
+        let path = ["conversations", &id.to_string(), "draft_messages"];
+        found(self.done(self.request(Method::DELETE, &path)).await)
+    }
+
+    /// Takes all its own attributes from a conversation. Nothing if there is none.
+    pub async fn empty_attributes(&self, id: ConversationId) -> Result<Option<()>, ChatwootError> {
+        found(self.set_attributes(id, &Map::new()).await)
     }
 
     /// Deletes a contact; what hangs on it goes later.

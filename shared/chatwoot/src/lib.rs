@@ -20,8 +20,8 @@ pub mod template;
 mod text;
 
 pub use client::Chatwoot;
-pub use contacts::{Contact, ContactChange, NewContact, contact_name};
+pub use contacts::{Contact, ContactChange, NewContact, Source, contact_name};
 pub use conversations::{Party, attribute};
 pub use error::ChatwootError;
-pub use messages::{Attachment, NewMessage};
+pub use messages::{Attachment, Made, NewMessage};
 pub use signature::{Authentic, CallbackSecret, PathSecret};

@@ -240,6 +240,19 @@ impl Listed {
         self.status.as_deref() == Some("failed")
     }
 
+    /// Whether it is failed and cannot be: nobody has to send what the customer wrote, a note, an echo, or what was taken back.
+    /// Chatwoot marks each of these failed where its callback fails.
+    pub fn is_red_by_mistake(&self) -> bool {
+        let ours = self.source_id.as_deref().is_some_and(|id| id.starts_with("wamid.") || id.starts_with("lmotos:"));
+        let unsent = self.private || ours || is_set(&self.content_attributes.external_echo);
+        self.is_failed()
+            && match self.kind() {
+                Kind::Incoming => true,
+                Kind::Outgoing | Kind::Template => unsent || (self.is_deleted() && self.error().is_some()),
+                Kind::Activity | Kind::Other => false,
+            }
+    }
+
     /// The words that stand on it as failed.
     pub fn error(&self) -> Option<&str> {
         self.content_attributes.external_error.as_deref()

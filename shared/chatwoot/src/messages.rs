@@ -48,6 +48,20 @@ pub struct Attachment {
     pub limit: Duration,
 }
 
+/// A message that was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub struct Made {
+    /// Its id.
+    pub id: MessageId,
+    /// Whether Chatwoot says whose it is. A customer's is nobody's once the contact is deleted, and goes with the conversation.
+    #[serde(default, rename = "sender", deserialize_with = "is_there")]
+    pub has_sender: bool,
+}
+
+fn is_there<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    Ok(!Value::deserialize(deserializer)?.is_null())
+}
+
 impl Chatwoot {
     /// Writes a message. After an error other than a refusal it may be there all the same.
     pub async fn create_message(
@@ -55,10 +69,15 @@ impl Chatwoot {
         conversation: ConversationId,
         message: NewMessage<'_>,
     ) -> Result<MessageId, ChatwootError> {
-        #[derive(Deserialize)]
-        struct Made {
-            id: MessageId,
-        }
+        Ok(self.write_message(conversation, message).await?.id)
+    }
+
+    /// The same, and what else Chatwoot tells of it.
+    pub async fn write_message(
+        &self,
+        conversation: ConversationId,
+        message: NewMessage<'_>,
+    ) -> Result<Made, ChatwootError> {
         let kind = match message.incoming {
             _ if message.line => "activity",
             true => "incoming",
@@ -102,8 +121,7 @@ impl Chatwoot {
                 request.multipart(form.part("attachments[]", part)).timeout(file.limit)
             }
         };
-        let made: Made = self.json(request).await?;
-        Ok(made.id)
+        self.json(request).await
     }
 
     /// The messages of a conversation after `after`, oldest first; without it, the newest of them back to `since`.

@@ -138,6 +138,9 @@ pub struct Erasure {
     /// Since when it is certain. What was sent up to then is erased, and what is newer is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirmed_at: Option<Timestamp>,
+    /// What was sent after that is not meant, however late the request becomes certain: a message opened it, or confirmed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub means_up_to: Option<Timestamp>,
     /// Where it stands.
     pub state: State,
     /// How much was found so far, place by place.
@@ -174,6 +177,7 @@ impl Erasure {
             asked_at,
             due_at,
             confirmed_at,
+            means_up_to: None,
             state,
             found: BTreeMap::new(),
             left: BTreeMap::new(),
@@ -197,11 +201,21 @@ impl Erasure {
     /// It is certain from now on.
     pub fn confirm(self, at: Timestamp) -> Result<Self, InvalidTransition> {
         match self.state {
-            State::Received { .. } => {
-                Ok(Self { confirmed_at: Some(at), state: State::Confirmed { wake_at: at }, ..self })
-            }
+            State::Received { .. } => Ok(Self { state: State::Confirmed { wake_at: at }, ..self.sealed(at) }),
             _ => Err(InvalidTransition),
         }
+    }
+
+    /// Nothing sent after `at` is meant. An earlier time that was said before stays.
+    #[must_use]
+    pub fn up_to(self, at: Timestamp) -> Self {
+        Self { means_up_to: Some(self.means_up_to.map_or(at, |known| known.min(at))), ..self }
+    }
+
+    /// Whatever came in until `at` is erased, as far as it is meant.
+    #[must_use]
+    pub fn sealed(self, at: Timestamp) -> Self {
+        Self { confirmed_at: Some(self.means_up_to.map_or(at, |last| last.min(at))), ..self }
     }
 
     /// It was not meant. What only time asked for is not meant either once they are active again, as long as nothing is erased.
@@ -223,7 +237,7 @@ impl Erasure {
         {
             self = match self.door {
                 Door::Customer => Self { state: State::Withdrawn { at: until }, ..self },
-                _ => Self { confirmed_at: Some(until), state: State::Confirmed { wake_at: until }, ..self },
+                _ => Self { state: State::Confirmed { wake_at: until }, ..self.sealed(until) },
             };
         }
         if self.is_late(now) {

@@ -251,6 +251,9 @@ pub struct Hint {
     /// When an agent resolved the conversation, if that is what happened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved_at: Option<Timestamp>,
+    /// Since when Chatwoot has not shown what happened in the channel, if that is so: what was written meanwhile is not late.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unseen_since: Option<Timestamp>,
 }
 
 impl Hint {
@@ -265,6 +268,7 @@ impl Hint {
             message: None,
             survey: None,
             resolved_at: None,
+            unseen_since: None,
         }
     }
 }

@@ -31,6 +31,12 @@ pub struct Belongings {
     pub(crate) key: SubjectKey,
 }
 
+/// Whether an item is about a message that is not meant.
+fn is_spared(item: &Item, spares: Option<Timestamp>) -> bool {
+    let sent_at = number(item, "sent_at").map(Timestamp::from_millis);
+    spares.zip(sent_at).is_some_and(|(spares, sent_at)| sent_at > spares)
+}
+
 impl Belongings {
     /// Those in this table, hashed under `key`.
     pub fn new(table: Table, key: SubjectKey) -> Self {
@@ -162,7 +168,12 @@ impl Belongings {
                         target.conversations.insert(place);
                     }
                 }
-                "wamid" => target.messages.extend(key.pk.split('#').nth(1).map(Subject::new)),
+                "wamid" => {
+                    target.messages.extend(key.pk.split('#').nth(1).map(Subject::new));
+                    target.stood_at = target.stood_at.max(number(&item, "sent_at").map(Timestamp::from_millis));
+                }
+                // The file of a message that is not meant is still to be fetched.
+                "media" if is_spared(&item, target.spares) => {}
                 "media" => {
                     let number = PhoneNumberId::new(key.pk.split('#').nth(1).unwrap_or_default());
                     target.media.insert((number, MediaId::new(&key.sk)));

@@ -13,6 +13,12 @@ use crate::{Belongings, ErasureEntry, Erasures, StoreError, Table, Target, Tombs
 /// For so long after a request is done, another about the same person is taken for the same if nothing new is known of them.
 const SAME: Duration = Duration::from_secs(86_400);
 
+/// How far back a request reaches that a deleted contact opened, where no message of theirs is known to stand in Chatwoot: what is
+/// older comes from nowhere any more.
+const NOTHING_STOOD: Duration = Duration::from_secs(15 * 86_400);
+
+const SECOND: Duration = Duration::from_secs(1);
+
 /// So often somebody else may come between before a later try has to do.
 const TRIES: usize = 8;
 
@@ -51,8 +57,16 @@ impl ErasureRequests {
 
     /// Asks for the erasure of whom `target` names. Open already, it is that request; done, and nothing new is known since, it
     /// is that one as well.
-    pub async fn ask(&self, door: Door, target: Target, asked_at: Timestamp) -> Result<Asked, StoreError> {
-        let (known, pointers) = self.pointers(&target).await?;
+    ///
+    /// Of somebody whose contact is gone from Chatwoot only what can have stood there is meant. What they sent after the newest
+    /// message that did is on its way, whoever noticed, and starts clean.
+    pub async fn ask(&self, door: Door, mut target: Target, asked_at: Timestamp) -> Result<Asked, StoreError> {
+        let (known, stood_at, pointers) = self.pointers(&target).await?;
+        if door == Door::Chatwoot {
+            let newest = stood_at.unwrap_or(asked_at - NOTHING_STOOD);
+            // What was sent in the second of what woke it is not meant either: Meta tells whole seconds.
+            target.spares = Some(target.spares.map_or(newest, |woke| newest.min(woke - SECOND)));
+        }
         let own = self.within(target.only, &pointers);
         for _ in 0..TRIES {
             let pointed = self.erasures.pointed(&own).await?;
@@ -68,7 +82,7 @@ impl ErasureRequests {
                 if !before.erasure.is_closed() {
                     self.erasures.point(&pointed, &before.erasure.code).await?;
                 }
-                let entry = self.made_certain(before, door).await?;
+                let entry = self.made_certain(before, door, target.spares).await?;
                 self.name_again(&entry, &target).await?;
                 return Ok(Asked { entry, is_new: false });
             }
@@ -80,6 +94,9 @@ impl ErasureRequests {
             if let Some(quiet_since) = target.quiet_since {
                 // What they may have sent since is not meant.
                 erasure.confirmed_at = Some(quiet_since);
+            }
+            if let Some(spares) = target.spares {
+                erasure = erasure.up_to(spares).sealed(asked_at);
             }
             if let Some(entry) = self.erasures.open(&erasure, &pointed, &target).await? {
                 return Ok(Asked { entry, is_new: true });
@@ -113,7 +130,7 @@ impl ErasureRequests {
             let code = &entry.erasure.code;
             let Some(theirs) = self.erasures.target(code).await? else { continue };
             if theirs.only.is_none() {
-                return Ok(Some(self.made_certain(entry, door).await?));
+                return Ok(Some(self.made_certain(entry, door, None).await?));
             }
             let mut wide = Target { only: None, gathered: false, barred: false, ..theirs };
             wide.phones.extend(target.phones.iter().cloned());
@@ -130,13 +147,24 @@ impl ErasureRequests {
     }
 
     /// A request that could still be withdrawn cannot any more once somebody asks whose word needs no confirmation.
-    async fn made_certain(&self, entry: ErasureEntry, door: Door) -> Result<ErasureEntry, StoreError> {
+    async fn made_certain(
+        &self,
+        entry: ErasureEntry,
+        door: Door,
+        spares: Option<Timestamp>,
+    ) -> Result<ErasureEntry, StoreError> {
         if !is_certain(door) {
             return Ok(entry);
         }
-        let Ok(certain) = entry.erasure.clone().confirm(self.table.now()) else { return Ok(entry) };
+        let meant = entry.erasure.clone();
+        let meant = spares.map_or(meant.clone(), |spares| meant.up_to(spares));
+        let Ok(certain) = meant.confirm(self.table.now()) else { return Ok(entry) };
+        let mut target = if spares.is_some() { self.erasures.target(&entry.erasure.code).await? } else { None };
+        if let Some(target) = &mut target {
+            target.spares = spares;
+        }
         // Whoever writes in between has confirmed it, too, or has withdrawn it just before.
-        let (Ok(saved) | Err(saved)) = self.erasures.save(&entry, certain).await?;
+        let (Ok(saved) | Err(saved)) = self.erasures.save_about(&entry, certain, target.as_ref()).await?;
         Ok(saved)
     }
 
@@ -151,14 +179,11 @@ impl ErasureRequests {
         let target = self.erasures.target(&erasure.code).await?;
         let Some(mut target) = target.filter(|target| !target.barred) else { return Ok(()) };
         self.belongings.gather(&mut target).await?;
-        let mut certain = erasure.clone();
-        if erasure.door != Door::Chatwoot {
-            // What came in until now stands with what is erased. Whoever is back after their contact was deleted is not meant.
-            certain.confirmed_at = Some(self.table.now());
-            if self.erasures.save(entry, certain.clone()).await?.is_err() {
-                // Somebody has begun, and bars them.
-                return Ok(());
-            }
+        // What came in until now stands with what is erased, as far as it is meant.
+        let certain = erasure.clone().sealed(self.table.now());
+        if certain != *erasure && self.erasures.save(entry, certain.clone()).await?.is_err() {
+            // Somebody has begun, and bars them.
+            return Ok(());
         }
         self.tombstones.bury_all(&certain, &target, true).await?;
         self.erasures.set_barred(&erasure.code).await
@@ -179,7 +204,7 @@ impl ErasureRequests {
 
     /// The latest request about somebody.
     pub async fn known(&self, target: &Target) -> Result<Option<ErasureEntry>, StoreError> {
-        let (_, mut pointers) = self.pointers(target).await?;
+        let (_, _, mut pointers) = self.pointers(target).await?;
         pointers.extend(self.within(target.only, &pointers));
         self.erasures.foremost(&self.erasures.pointed(&pointers).await?).await
     }
@@ -209,8 +234,9 @@ impl ErasureRequests {
         pointers.iter().map(within).collect()
     }
 
-    /// Under what a request about them is found again, and whether anything is known of them.
-    async fn pointers(&self, target: &Target) -> Result<(bool, BTreeSet<Subject>), StoreError> {
+    /// Under what a request about them is found again, whether anything is known of them, and when the newest message was sent that
+    /// is known to stand in Chatwoot.
+    async fn pointers(&self, target: &Target) -> Result<(bool, Option<Timestamp>, BTreeSet<Subject>), StoreError> {
         let mut found = target.clone();
         self.belongings.gather(&mut found).await?;
         let mut pointers: BTreeSet<Subject> = target.aliases.clone();
@@ -230,7 +256,7 @@ impl ErasureRequests {
         } else {
             !self.belongings.keys(&found).await?.is_empty()
         };
-        Ok((known, pointers))
+        Ok((known, found.stood_at, pointers))
     }
 }
 

@@ -2,7 +2,8 @@
 
 use aws_sdk_dynamodb::types::{ReturnValue, TransactWriteItem};
 use domain::{
-    AccountId, Author, ConversationId, CustomerId, Delivery, MessageId, Subject, SubjectKey, Wamid, subject::Kind,
+    AccountId, Author, ConversationId, CustomerId, Delivery, MessageId, Subject, SubjectKey, Timestamp, Wamid,
+    subject::Kind,
 };
 use serde::{Deserialize, Serialize};
 use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
@@ -30,6 +31,9 @@ pub struct Link {
     /// For an agent's message: which part of it, and which call brought it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part: Option<(usize, u32)>,
+    /// When it was sent, as Meta says; not known of what the bridge sends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_at: Option<Timestamp>,
     /// A status that came before the message was known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub early: Option<Delivery>,

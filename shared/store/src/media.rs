@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use domain::{CustomerId, MediaId, PhoneNumberId};
+use domain::{CustomerId, MediaId, PhoneNumberId, Timestamp};
 use serde::Serialize;
 
 use crate::{StoreError, Table, table::Key};
@@ -17,6 +17,9 @@ const UPLOADED: Duration = Duration::from_secs(31 * 86_400);
 #[derive(Serialize)]
 struct Row<'a> {
     customer: &'a CustomerId,
+    /// When the message with it was sent; only of what a customer sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sent_at: Option<Timestamp>,
     expires_at: i64,
 }
 
@@ -32,14 +35,20 @@ impl MediaAtMeta {
         Self { table }
     }
 
-    /// A file that a customer sent.
+    /// A file that a customer sent at that time.
     pub async fn received(
         &self,
         customer: &CustomerId,
         number: &PhoneNumberId,
         media: &MediaId,
+        sent_at: Timestamp,
     ) -> Result<(), StoreError> {
-        self.put(customer, number, media, RECEIVED).await
+        self.put(customer, number, media, Some(sent_at), RECEIVED).await
+    }
+
+    /// A file is not a customer's after all: its message starts anew as another's.
+    pub async fn forget(&self, number: &PhoneNumberId, media: &MediaId) -> Result<(), StoreError> {
+        self.table.delete(&key(number, media)).await
     }
 
     /// A file that was uploaded to be sent to a customer.
@@ -49,7 +58,7 @@ impl MediaAtMeta {
         number: &PhoneNumberId,
         media: &MediaId,
     ) -> Result<(), StoreError> {
-        self.put(customer, number, media, UPLOADED).await
+        self.put(customer, number, media, None, UPLOADED).await
     }
 
     async fn put(
@@ -57,9 +66,15 @@ impl MediaAtMeta {
         customer: &CustomerId,
         number: &PhoneNumberId,
         media: &MediaId,
+        sent_at: Option<Timestamp>,
         kept: Duration,
     ) -> Result<(), StoreError> {
-        let key = Key::new(format!("media#{number}"), media.as_str());
-        self.table.put(&key, &Row { customer, expires_at: (self.table.now() + kept).as_secs() }).await
+        self.table
+            .put(&key(number, media), &Row { customer, sent_at, expires_at: (self.table.now() + kept).as_secs() })
+            .await
     }
+}
+
+fn key(number: &PhoneNumberId, media: &MediaId) -> Key {
+    Key::new(format!("media#{number}"), media.as_str())
 }

@@ -2,10 +2,15 @@
 
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::ReturnValue;
 use domain::{AccountId, ConversationId, PhoneNumberId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{StoreError, Table, sort_keys::SortKeys, table::Key};
+use crate::{
+    StoreError, Table,
+    sort_keys::SortKeys,
+    table::{Change, Item, Key, integer},
+};
 
 /// Chatwoot offers Retry for a day.
 const WATCHED: Duration = Duration::from_secs(25 * 3600);
@@ -33,6 +38,12 @@ struct Missed {
     expires_at: i64,
 }
 
+#[derive(Deserialize, Serialize)]
+struct Blind {
+    since: Timestamp,
+    expires_at: i64,
+}
+
 /// The rounds of `reconcile`.
 #[derive(Clone, Debug)]
 pub struct Rounds {
@@ -55,6 +66,27 @@ impl Rounds {
         let key = Key::new(format!("watch#{channel}"), format!("{account}#{conversation}"));
         let expires_at = (self.table.now() + WATCHED).as_secs();
         self.table.put(&key, &Watch { account, conversation, expires_at }).await
+    }
+
+    /// Looks after a conversation for so long, or for as long as it is looked after already.
+    pub async fn watch_for(
+        &self,
+        channel: &PhoneNumberId,
+        account: AccountId,
+        conversation: ConversationId,
+        time: Duration,
+    ) -> Result<(), StoreError> {
+        let change = Change {
+            key: Key::new(format!("watch#{channel}"), format!("{account}#{conversation}")),
+            update: "SET account = :account, conversation = :conversation, expires_at = :end".to_owned(),
+            condition: Some("attribute_not_exists(pk) OR expires_at < :end".to_owned()),
+            values: Item::from([
+                (":account".to_owned(), integer(account.0)),
+                (":conversation".to_owned(), integer(conversation.0)),
+                (":end".to_owned(), integer((self.table.now() + time).as_secs())),
+            ]),
+        };
+        self.table.update(change, ReturnValue::None).await.map(|_| ())
     }
 
     /// The conversations being looked after.
@@ -89,6 +121,26 @@ impl Rounds {
         self.table.put(&key, &Missed { since, least, expires_at: (now + WATCHED).as_secs() }).await?;
         Ok(if now.since(since) >= MISSED_FOR { least } else { 0 })
     }
+
+    /// Since when rounds have not gone through because Chatwoot shows nothing, if that is so.
+    pub async fn blind_since(&self, channel: &PhoneNumberId) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.table.get::<Blind>(&blind(channel)).await?.map(|blind| blind.since))
+    }
+
+    /// Rounds show nothing since then.
+    pub async fn went_blind(&self, channel: &PhoneNumberId, since: Timestamp) -> Result<(), StoreError> {
+        let expires_at = (self.table.now() + WATCHED).as_secs();
+        self.table.put(&blind(channel), &Blind { since, expires_at }).await
+    }
+
+    /// Chatwoot shows everything again.
+    pub async fn sees(&self, channel: &PhoneNumberId) -> Result<(), StoreError> {
+        self.table.delete(&blind(channel)).await
+    }
+}
+
+fn blind(channel: &PhoneNumberId) -> Key {
+    Key::new(format!("round#{channel}"), "blind")
 }
 
 fn round(channel: &PhoneNumberId) -> Key {

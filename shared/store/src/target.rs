@@ -63,6 +63,13 @@ pub struct Target {
     /// When somebody whose time is over was last active, as far as it was known when they were asked for.
     #[serde(default)]
     pub quiet_since: Option<Timestamp>,
+    /// What was sent after that is not meant: it woke the request, or came after what did. Where a message
+    /// is about to open a request, its own time.
+    #[serde(default)]
+    pub spares: Option<Timestamp>,
+    /// When the newest message was sent that is known to stand in Chatwoot; only while they are gathered.
+    #[serde(skip)]
+    pub stood_at: Option<Timestamp>,
     /// When the table last saw them active; only while they are gathered.
     #[serde(skip)]
     pub active_at: Option<Timestamp>,

@@ -6,7 +6,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnValue};
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValue};
 use domain::{
     AccountId, Alias, ConfirmationCode, CustomerId, Erasure, Identity, Subject, SubjectKey, Timestamp, subject::Kind,
 };
@@ -18,7 +18,7 @@ use crate::{
     Erasures, Known, StoreError, Table, Target,
     alias_writes::alias_key,
     sort_keys::SortKeys,
-    table::{Change, Item, Key, integer, text},
+    table::{Change, Item, Key, Written, integer, text},
 };
 
 /// Days for which a tombstone stands (`tombstone_days` of the policy): longer than Meta repeats (7 days), than a queue keeps (14),
@@ -41,6 +41,9 @@ pub struct Tombstone {
     /// Whether the erasure is still underway.
     #[serde(default)]
     pub sealed: bool,
+    /// When that was written down: what Meta tells up to then of messages nobody knows is about those that are gone.
+    #[serde(default)]
+    pub buried_at: Option<Timestamp>,
     /// The one account in which it bars; without one it bars in all. Stands in the key.
     #[serde(skip)]
     pub only: Option<AccountId>,
@@ -89,17 +92,41 @@ impl Tombstones {
 
     /// Buries a hash, or what was buried there before more deeply: the later time counts.
     pub async fn bury(&self, subject: &Subject, tombstone: &Tombstone) -> Result<(), StoreError> {
+        let now = self.table.now();
+        let common = Item::from([
+            (":code".to_owned(), text(tombstone.code.as_str())),
+            (":sealed".to_owned(), AttributeValue::Bool(tombstone.sealed)),
+            (":end".to_owned(), integer((now + KEPT).as_secs())),
+            (":buried".to_owned(), integer(now.as_millis())),
+        ]);
+        // The end of an erasure buries nothing more.
+        let buried =
+            if tombstone.sealed { "buried_at = :buried" } else { "buried_at = if_not_exists(buried_at, :buried)" };
+        let mut values = common.clone();
+        values.insert(":at".to_owned(), integer(tombstone.erased_at.as_millis()));
+        values.insert(":now".to_owned(), integer(now.as_secs()));
         let change = Change {
             key: key(subject, tombstone.only),
-            update: "SET code = :code, erased_at = :at, sealed = :sealed, expires_at = :end".to_owned(),
+            update: format!("SET code = :code, erased_at = :at, sealed = :sealed, expires_at = :end, {buried}"),
             condition: Some("attribute_not_exists(pk) OR erased_at <= :at OR expires_at <= :now".to_owned()),
-            values: Item::from([
-                (":code".to_owned(), text(tombstone.code.as_str())),
-                (":at".to_owned(), integer(tombstone.erased_at.as_millis())),
-                (":sealed".to_owned(), aws_sdk_dynamodb::types::AttributeValue::Bool(tombstone.sealed)),
-                (":end".to_owned(), integer((self.table.now() + KEPT).as_secs())),
-                (":now".to_owned(), integer(self.table.now().as_secs())),
-            ]),
+            values,
+        };
+        if let Written::Done(_) = self.table.update(change, ReturnValue::None).await? {
+            return Ok(());
+        }
+        // An earlier erasure went deeper, and its time stays. What is newer waits for this one all the same, until it is over.
+        let (condition, values) = if tombstone.sealed {
+            ("sealed <> :sealed", common)
+        } else {
+            let values = common.into_iter().filter(|(name, _)| name != ":buried");
+            ("code = :code", values.collect())
+        };
+        let buried = if tombstone.sealed { ", buried_at = :buried" } else { "" };
+        let change = Change {
+            key: key(subject, tombstone.only),
+            update: format!("SET code = :code, sealed = :sealed, expires_at = :end{buried}"),
+            condition: Some(condition.to_owned()),
+            values,
         };
         self.table.update(change, ReturnValue::None).await.map(|_| ())
     }
@@ -123,10 +150,12 @@ impl Tombstones {
             // A phone they gave up is somebody else's since then.
             let erased_at = given_up.map_or(confirmed_at, |end| confirmed_at.min(*end));
             let sealed = sealed && given_up.is_none();
-            self.bury(alias, &Tombstone { code: erasure.code.clone(), erased_at, sealed, only }).await?;
+            self.bury(alias, &Tombstone { code: erasure.code.clone(), erased_at, sealed, buried_at: None, only })
+                .await?;
         }
         for customer in &target.customers {
-            let tombstone = Tombstone { code: erasure.code.clone(), erased_at: confirmed_at, sealed, only };
+            let tombstone =
+                Tombstone { code: erasure.code.clone(), erased_at: confirmed_at, sealed, buried_at: None, only };
             self.bury(&self.customer_subject(customer), &tombstone).await?;
         }
         Ok(())

@@ -48,6 +48,11 @@ impl Agent {
         done(self.write(conversation, Writing { text: Some(text.to_owned()), ..Writing::default() }))
     }
 
+    /// Types a reply and does not send it.
+    pub async fn drafts(&self, conversation: i64, text: &str) {
+        self.shared.lock().drafts.insert(conversation, text.to_owned());
+    }
+
     /// Writes a private note.
     pub async fn notes(&self, conversation: i64, text: &str) -> i64 {
         let writing = Writing { text: Some(text.to_owned()), private: true, ..Writing::default() };

@@ -1,6 +1,6 @@
 //! The simulator as a test or the runner holds it.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use domain::SharedClock;
 use serde_json::Value;
@@ -214,6 +214,16 @@ impl Chatwoot {
     /// How long a deletion that was answered takes to happen.
     pub fn delay_deletions(&self, by: Duration) {
         self.shared().lock().deletion_delay = by;
+    }
+
+    /// What agents typed and did not send, by conversation, deleted ones among them.
+    pub fn drafts(&self) -> BTreeMap<i64, String> {
+        self.shared().lock().drafts.clone()
+    }
+
+    /// What the audit log kept of deleted conversations: their attributes.
+    pub fn audits(&self) -> Vec<Value> {
+        self.shared().lock().audits.iter().map(|row| row.clone().into()).collect()
     }
 
     /// The language of error texts and system lines.

@@ -41,6 +41,10 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         .route("/conversations/{conversation}/assignments", post(assignments))
         .route("/conversations/{conversation}/toggle_typing_status", post(typing))
         .route("/conversations/{conversation}/update_last_seen", post(seen))
+        .route(
+            "/conversations/{conversation}/draft_messages",
+            get(draft_of).patch(set_draft).put(set_draft).delete(drop_draft),
+        )
         .route("/conversations/{conversation}/mute", post(mute))
         .route("/conversations/{conversation}/unmute", post(unmute))
 }
@@ -324,6 +328,32 @@ async fn seen(Handed(shared): Handed<Arc<Shared>>, caller: Caller) -> Answer {
     let now = state.now();
     state.conversation_mut(id)?.agent_last_seen_at = Some(now);
     Ok(Json(state.conversation_json(state.conversation(id)?)?).into_response())
+}
+
+async fn draft_of(Handed(shared): Handed<Arc<Shared>>, caller: Caller) -> Answer {
+    let state = shared.lock();
+    let id = caller.conversation(&state)?;
+    Ok(Json(match state.drafts.get(&id) {
+        Some(text) => json!({ "has_draft": true, "message": text }),
+        None => json!({ "has_draft": false }),
+    })
+    .into_response())
+}
+
+async fn set_draft(Handed(shared): Handed<Arc<Shared>>, caller: Caller, params: Params) -> Answer {
+    let mut state = shared.lock();
+    let id = caller.conversation(&state)?;
+    let draft = params.object("draft_message").unwrap_or_default();
+    let text = draft.get("message").and_then(Value::as_str).unwrap_or_default().to_owned();
+    state.drafts.insert(id, text);
+    Ok(StatusCode::OK.into_response())
+}
+
+async fn drop_draft(Handed(shared): Handed<Arc<Shared>>, caller: Caller) -> Answer {
+    let mut state = shared.lock();
+    let id = caller.conversation(&state)?;
+    state.drafts.remove(&id);
+    Ok(StatusCode::OK.into_response())
 }
 
 async fn mute(Handed(shared): Handed<Arc<Shared>>, caller: Caller) -> Answer {

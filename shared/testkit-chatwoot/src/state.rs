@@ -16,7 +16,7 @@ use crate::{
     deletion::Doomed,
     errors::Refusal,
     event::{Change, Changes, Event, Subject},
-    rows::{Blob, Contact, ContactInbox, Conversation, InboxRow, Message, Role, User},
+    rows::{Attributes, Blob, Contact, ContactInbox, Conversation, InboxRow, Message, Role, User},
     throttle::{Limits, Throttles},
 };
 
@@ -43,6 +43,10 @@ pub(crate) struct State {
     pub file_mode: FileMode,
     /// Attribute keys that the account defines for contacts.
     pub defined_attributes: BTreeSet<String>,
+    /// What agents typed and did not send, by conversation. No deletion of Chatwoot's takes it along.
+    pub drafts: BTreeMap<i64, String>,
+    /// The attributes of conversations in the audit log.
+    pub audits: Vec<Attributes>,
     pub doomed: Vec<Doomed>,
     pub deletion_delay: Duration,
     /// Creates that pass the check of the phone number, as one of two racing ones does.
@@ -78,6 +82,8 @@ impl State {
             disk_tokens: HashMap::new(),
             file_mode: FileMode::default(),
             defined_attributes: BTreeSet::new(),
+            drafts: BTreeMap::new(),
+            audits: Vec::new(),
             doomed: Vec::new(),
             deletion_delay: Duration::ZERO,
             racing_contacts: 0,

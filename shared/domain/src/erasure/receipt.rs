@@ -134,12 +134,14 @@ fn is_none(count: &u64) -> bool {
 }
 
 /// What a receipt cannot speak for.
-const OUTSIDE: [&str; 6] = [
+const OUTSIDE: [&str; 8] = [
     "copies that Meta keeps of messages it carried (WhatsApp's own retention)",
     "the customer's phone and the phone app in the shop",
     "what the person wrote in WhatsApp groups, which stands in the groups' conversations in Chatwoot among what others wrote",
     "what other dealers on the same installation have of the person, where one of them was asked and nobody asked for all",
     "backups, audit log, search index and sent e-mails of the Chatwoot installation",
+    "an agent's unsent draft in a conversation that was deleted in Chatwoot before the erasure: only the conversation leads to it",
+    "attributes of such a conversation in the audit log of a Chatwoot with Enterprise code; what is deleted here is emptied first",
     "point-in-time recovery of the table, which ends within pitr_days; a restore erases again before traffic",
 ];
 
@@ -160,7 +162,9 @@ impl Place {
                 "hints, which end in nothing and are not counted; they carry no words but what was picked in a template"
             }
             Self::DeadLetters => "deleted one by one, from every dead-letter queue",
-            Self::Chatwoot => "conversations deleted with their messages and files, then the contacts",
+            Self::Chatwoot => {
+                "drafts deleted and attributes emptied, conversations deleted with their messages and files, then the contacts"
+            }
             Self::Table => "all items of all aliases deleted, expired ones among them",
             Self::MetaMedia => "deleted by media id",
             Self::MetaContactBook => "deleted by user id, on every number",
@@ -171,7 +175,8 @@ impl Place {
         match self {
             Self::Chatwoot => {
                 "contacts that an agent merged with another customer's: kept for that one, without this person's number, ids and \
-                 profile name; what the agent typed there is for the agent to look at"
+                 profile name; what the agent typed there is for the agent to look at. Or rows of inboxes whose contact is gone and \
+                 whose deletion Chatwoot's own job did not end: they hold a random id of ours and nothing else"
             }
             Self::MetaMedia | Self::MetaContactBook => {
                 "out of reach: the number is no longer connected, or Meta refuses its token for good; Meta drops files after 30 days"
@@ -189,7 +194,7 @@ impl Place {
                 "a mark put behind everything in each message group of the person and of their messages' statuses came out"
             }
             Self::DeadLetters => "a pass over as many letters as each queue counts found none",
-            Self::Chatwoot => "each conversation and contact, but those left, answers 404",
+            Self::Chatwoot => "each conversation and contact, but what is left, answers 404",
             Self::Table => "consistent reads of every key, and the index, find none",
             Self::MetaMedia => "each id, but those left, is unknown to Meta",
             Self::MetaContactBook => "Meta's answer",

@@ -1,0 +1,113 @@
+//! Chatwoot marks failed whatever its callback failed for: the customer's own words, notes and echoes among it. One round of
+//! `reconcile` takes the red away, and costs nothing where there is none.
+
+use std::time::Duration;
+
+use axum::{Router, http::StatusCode};
+use testkit::CHANNEL;
+use testkit_wire::{Faults, Server};
+
+use crate::{
+    cast::{MINUTE, calls},
+    shop::Shop,
+};
+
+/// What Sofía sees red.
+fn red(shop: &Shop) -> Vec<String> {
+    let messages = shop.world.chatwoot.messages(shop.conversation).into_iter();
+    messages.filter(|message| message.status == "failed").map(|message| message.content).collect()
+}
+
+/// What becomes of callbacks.
+#[derive(Clone, Copy, Debug)]
+enum Door {
+    Answers(u16),
+    Refuses,
+    IsSlow,
+}
+
+/// Where callbacks go from now on; nothing else is behind it.
+async fn callbacks_meet(shop: &Shop, door: Door) -> Option<Server> {
+    let chatwoot = &shop.world.chatwoot;
+    let router = match door {
+        Door::Refuses => {
+            chatwoot.set_callback_url(14, "http://127.0.0.1:9/callbacks/chatwoot/1");
+            return None;
+        }
+        Door::IsSlow => {
+            chatwoot.callbacks().set_timeout(Duration::ZERO);
+            Router::new().fallback(std::future::pending::<StatusCode>)
+        }
+        Door::Answers(status) => {
+            let status = StatusCode::from_u16(status).unwrap();
+            Router::new().fallback(async move || status)
+        }
+    };
+    let server = Server::start("127.0.0.1:0".parse().unwrap(), router, Faults::default()).await.unwrap();
+    chatwoot.set_callback_url(14, &server.url());
+    Some(server)
+}
+
+/// The bridge takes callbacks again.
+fn callbacks_arrive(shop: &Shop) {
+    let chatwoot = &shop.world.chatwoot;
+    chatwoot.callbacks().set_timeout(Duration::from_secs(5));
+    chatwoot.set_callback_url(14, &format!("{}/callbacks/chatwoot/{CHANNEL}", shop.world.url()));
+}
+
+#[tokio::test]
+async fn whatever_the_callback_failed_of_is_mended_in_one_round() {
+    for door in [Door::Answers(500), Door::Answers(401), Door::Refuses, Door::IsSlow] {
+        let shop = Shop::open().await;
+        let _server = callbacks_meet(&shop, door).await;
+        shop.ana.writes("¿precio?").await.unwrap();
+        shop.world.work().await.unwrap();
+        let note = shop.sofia.notes(shop.conversation, "pide precio").await;
+        let said = shop.says("Con gusto").await;
+        shop.world.calm().await;
+        assert_eq!(red(&shop), ["¿precio?", "pide precio", "Con gusto"], "{door:?}");
+        // For longer than a message is looked at again by itself, and with rounds all the while.
+        for _ in 0..6 {
+            shop.world.pass(5 * MINUTE);
+            shop.reconciles().await;
+            shop.world.calm().await;
+        }
+        callbacks_arrive(&shop);
+        shop.world.pass(5 * MINUTE);
+        let before = calls(&shop.world, "PATCH", "/messages/");
+        shop.reconciles().await;
+        assert_eq!(red(&shop), Vec::<String>::new(), "{door:?}");
+        assert!(calls(&shop.world, "PATCH", "/messages/") - before <= 3, "one call for each");
+        assert_eq!((shop.mark(note), shop.mark(said)), ("sent".to_owned(), "sent".to_owned()));
+        assert_eq!(shop.ana.heard(), ["Con gusto"]);
+    }
+}
+
+#[tokio::test]
+async fn where_nothing_is_red_a_round_calls_what_it_called_before() {
+    let shop = Shop::open().await;
+    shop.sofia.notes(shop.conversation, "pide precio").await;
+    shop.says("Con gusto").await;
+    shop.world.pass(5 * MINUTE);
+    let before = calls(&shop.world, "PATCH", "/messages/");
+    let looked = calls(&shop.world, "GET", "/messages");
+    shop.reconciles().await;
+    assert_eq!(calls(&shop.world, "PATCH", "/messages/"), before);
+    // The list, and that nothing stands before it.
+    assert_eq!(calls(&shop.world, "GET", "/messages"), looked + 2);
+    // What was mended is looked after for half an hour, and no longer.
+    let server = callbacks_meet(&shop, Door::Answers(500)).await;
+    shop.ana.writes("gracias").await.unwrap();
+    shop.world.work().await.unwrap();
+    drop(server);
+    callbacks_arrive(&shop);
+    for _ in 0..24 {
+        shop.world.pass(5 * MINUTE);
+        shop.reconciles().await;
+    }
+    assert_eq!(red(&shop), Vec::<String>::new());
+    let looked = calls(&shop.world, "GET", "/messages");
+    shop.world.pass(Duration::from_secs(300));
+    shop.reconciles().await;
+    assert_eq!(calls(&shop.world, "GET", "/messages"), looked);
+}
