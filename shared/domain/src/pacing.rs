@@ -252,6 +252,9 @@ mod tests {
         ) {
             let mut gate = Gate::default();
             let (mut now, least) = (NOON, Duration::from_millis(20));
+            // It knows how fast a call can be.
+            gate.enters();
+            gate.leaves(Some(NOON - least), true, NOON);
             // Each takes its way there (10 ms), its way back (10 ms), and what comes on top on either.
             let mut flying: Vec<(Timestamp, Timestamp)> = Vec::new();
             let mut arrived = Vec::new();
