@@ -4,8 +4,7 @@
 use bridge::{BridgeError, remove_echo, tell_news};
 use chatwoot::Chatwoot;
 use domain::{
-    AccountId, Author, Channel, ConversationId, Delivery, Hint, MessageId, OutboundTask, Outgoing, Part, Reference,
-    StatusUpdate,
+    AccountId, Author, Channel, ConversationId, Delivery, Hint, MessageId, OutboundTask, Part, Reference, StatusUpdate,
 };
 use platform::Priced;
 use queue::{Letter, Record};
@@ -147,16 +146,12 @@ impl Forward {
         for _ in 0..8 {
             let Some(current) = entry else { return Ok(None) };
             let Some(part) = current.outgoing.parts.get(about.part) else { return Ok(None) };
-            let reported = part.reported(about.attempt, &status.id, status.delivery);
-            if reported == *part {
-                return Ok(Some((current, false)));
-            }
-            let link = link(&current, about, &reported, part);
+            let reported = current.outgoing.reported(about.part, about.attempt, &status.id, status.delivery);
+            let Some(outgoing) = reported else { return Ok(Some((current, false))) };
+            let link = link(&current, about, &outgoing.parts[about.part], part);
             if link.is_some() {
                 remove_echo(&self.clients, chatwoot, channel, &status.id, about.message).await?;
             }
-            let mut outgoing: Outgoing = current.outgoing.clone();
-            outgoing.parts[about.part] = reported;
             let link = link.as_ref().map(|link| (&self.clients.links, link));
             match outbox.save_linked(current.with(outgoing), link).await? {
                 Ok(saved) => return Ok(Some((saved, true))),
@@ -166,7 +161,7 @@ impl Forward {
         Err(store::StoreError::Contended.into())
     }
 
-    /// An uncertain part held up those behind it; now they can go.
+    /// An uncertain part held up those behind it, or a file fell away from under its words; now they can go.
     async fn hint(&self, status: &StatusUpdate, about: &About) -> Result<(), BridgeError> {
         let hint = Hint::look(status.channel.clone(), about.account, about.conversation);
         let task = OutboundTask::HintV1(hint);

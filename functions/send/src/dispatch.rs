@@ -7,7 +7,7 @@ use bridge::{BridgeError, tell};
 use chatwoot::{Chatwoot, listing::Listed};
 use domain::{
     Channel, Class, Classify as _, CustomerId, Identity, NO_CODE, Part, Reference, Timestamp, Wamid,
-    outgoing::Nature,
+    outgoing::{FileWay, Nature, SentFile},
     pacing::Pair,
     template::{Fault, Picked},
     words::{Line, Trouble},
@@ -177,8 +177,8 @@ impl Send {
         let words_apart = matches!(piece, plan::Piece::File { caption: Some(_), .. });
         // What is not there for one file of a message has had its time for the next as well.
         let waited = if is_given_up(&entry.outgoing) { FILE_UNWELL } else { without_file(&part, now) };
-        let piece = match ready {
-            Ok(piece) => piece,
+        let (piece, way) = match ready {
+            Ok(ready) => ready,
             Err(NotUploaded::Missing) if waited < FILE_MISSING => {
                 return self.wait_for_file(with, turn, entry, at).await;
             }
@@ -214,7 +214,8 @@ impl Send {
             self.put(entry, at, fail(Trouble::NoRecipient)).await?;
             return Ok(Looked::UpToDate);
         };
-        if !self.begin(entry, at, &part, attempt).await? {
+        let file = way.map(|way| SentFile { part: at, captioned: words_apart, way });
+        if !self.begin(entry, at, &part, attempt, file).await? {
             let settled = matches!(entry.outgoing.parts[at], Part::Accepted { .. });
             return Ok(if settled {
                 Looked::UpToDate
@@ -267,17 +268,17 @@ impl Send {
         }
     }
 
-    /// What the call sends; a file is uploaded first.
+    /// What the call sends, and how its file goes; one that can be is uploaded first.
     async fn ready(
         &self,
         with: &With<'_>,
         message: &Listed,
         piece: &plan::Piece<'_>,
         token: &mut SecretString,
-    ) -> Result<Piece, NotUploaded> {
+    ) -> Result<(Piece, Option<FileWay>), NotUploaded> {
         let (file, caption) = match piece {
             plan::Piece::Template(picked) => {
-                return match self.template(with, message, picked, token).await {
+                let ready = match self.template(with, message, picked, token).await {
                     Err(NotUploaded::Unauthorized) => {
                         *token =
                             self.clients.renew_token(with.channel, token).await.ok_or(NotUploaded::Unauthorized)?;
@@ -285,10 +286,11 @@ impl Send {
                     }
                     ready => ready,
                 };
+                return ready.map(|template| (template, None));
             }
-            plan::Piece::Text(text) => return Ok(Piece::Text(text.clone())),
-            plan::Piece::Menu(menu) => return Ok(Piece::Menu(menu.clone())),
-            plan::Piece::Location(place) => return Ok(Piece::Location(place.clone())),
+            plan::Piece::Text(text) => return Ok((Piece::Text(text.clone()), None)),
+            plan::Piece::Menu(menu) => return Ok((Piece::Menu(menu.clone()), None)),
+            plan::Piece::Location(place) => return Ok((Piece::Location(place.clone()), None)),
             plan::Piece::File { file, caption } => (*file, caption.as_deref()),
         };
         match upload(&self.clients, with.chatwoot, with.channel, token, file, caption).await {
@@ -377,7 +379,7 @@ impl Send {
 /// The body of the call, whole before the part is written down as being sent; nothing if there is nobody to send to.
 fn body(with: &With<'_>, entry: &Entry, at: usize, attempt: u32, piece: &Piece) -> Option<Value> {
     let to = with.thread.and_then(|thread| thread.address.as_ref())?;
-    let quote = entry.outgoing.quote.as_ref().filter(|_| at == 0);
+    let quote = entry.outgoing.quote_of(at);
     let (account, conversation, message) = (entry.account, entry.conversation, entry.message);
     let reference = Reference { account, conversation, message, part: at, attempt };
     Some(compose::message(to, piece, quote, &reference))

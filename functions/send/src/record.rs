@@ -1,7 +1,7 @@
 //! What becomes of a part is written down: before the call, and after it.
 
 use bridge::{BridgeError, remove_echo};
-use domain::{Author, Delivery, Outgoing, Part, Wamid};
+use domain::{Author, Delivery, Outgoing, Part, Wamid, outgoing::SentFile};
 use store::{Entry, Link};
 use whatsapp::graph::Accepted;
 
@@ -65,10 +65,11 @@ impl Send {
         at: usize,
         seen: &Part,
         attempt: u32,
+        file: Option<SentFile>,
     ) -> Result<bool, BridgeError> {
         let (nature, parts) = (entry.outgoing.nature, entry.outgoing.parts.len());
         for _ in 0..8 {
-            let mut outgoing = entry.outgoing.clone();
+            let mut outgoing = entry.outgoing.clone().with_file(at, file);
             outgoing.parts[at] = Part::Sending { attempt, since: seen.waiting_since() };
             match self.clients.outbox.save(entry.clone().with(outgoing)).await? {
                 Ok(saved) => {

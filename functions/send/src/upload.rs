@@ -11,7 +11,7 @@ use std::{
 use bridge::Clients;
 use bytes::{Bytes, BytesMut};
 use chatwoot::{Chatwoot, ChatwootError, files, listing::File};
-use domain::{Channel, Class, Classify as _, message::MediaKind, vcard, words::Trouble};
+use domain::{Channel, Class, Classify as _, message::MediaKind, outgoing::FileWay, vcard, words::Trouble};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream, stream::BoxStream};
 use reqwest::{Body, header};
 use secrecy::SecretString;
@@ -88,7 +88,7 @@ struct Opened {
     broke_off: Arc<AtomicBool>,
 }
 
-/// Uploads a file; what comes back can be sent.
+/// Uploads a file; what comes back can be sent. How it goes is told of a file that stays one.
 pub(crate) async fn upload(
     clients: &Clients,
     chatwoot: &Chatwoot,
@@ -96,11 +96,11 @@ pub(crate) async fn upload(
     token: &SecretString,
     file: &File,
     caption: Option<&str>,
-) -> Result<Piece, NotUploaded> {
+) -> Result<(Piece, Option<FileWay>), NotUploaded> {
     if is_cards(file) && file.file_size.is_none_or(|size| size <= CARD_FILE) {
         let cards = cards(chatwoot, file).await?;
         if (1..=CARDS).contains(&cards.len()) {
-            return Ok(Piece::Contacts(cards));
+            return Ok((Piece::Contacts(cards), None));
         }
     }
     let mut opened = open(chatwoot, file).await?;
@@ -123,14 +123,22 @@ pub(crate) async fn upload(
                 let wordless = caption().is_some() && !media::takes_caption(kind);
                 let kind = if wordless { MediaKind::Document } else { kind };
                 match post(clients, channel, token, opened, mime_type).await {
-                    Ok(id) => return Ok(Piece::File { kind, id, caption: caption(), filename: Some(name) }),
+                    Ok(id) => {
+                        let piece = Piece::File { kind, id, caption: caption(), filename: Some(name) };
+                        return Ok((piece, Some(FileWay::Uploaded { kind })));
+                    }
                     Err(NotUploaded::WrongType) => refused = true,
                     Err(other) => return Err(other),
                 }
             }
             Way::Link => {
                 if let Some(url) = address.clone().filter(|url| clients.graph.can_fetch(url)) {
-                    return Ok(Piece::Link { url, caption: caption(), filename: name });
+                    let why = match media::too_heavy(&mime_type, size) {
+                        Some(kind) => FileWay::LinkedHeavy { kind },
+                        None if refused || media::is_taken(&mime_type) => FileWay::LinkedOdd,
+                        None => FileWay::LinkedType,
+                    };
+                    return Ok((Piece::Link { url, caption: caption(), filename: name }, Some(why)));
                 }
             }
         }
@@ -152,7 +160,7 @@ pub(crate) async fn upload_address(
     url: &str,
 ) -> Result<Piece, NotUploaded> {
     let file = File { data_url: Some(url.to_owned()), content_type: None, file_size: None, file_type: None };
-    upload(clients, chatwoot, channel, token, &file, None).await
+    upload(clients, chatwoot, channel, token, &file, None).await.map(|(piece, _)| piece)
 }
 
 /// Opens a file, reads its beginning, and checks what can be checked before Meta is asked.

@@ -52,15 +52,18 @@ pub async fn tell(
     Ok(clients.outbox.change(entry, shown).await?)
 }
 
-/// The same for news from Meta, which may come long after the message was done with: as long as the agent may press Retry, it is
-/// looked at again.
+/// The same for news from Meta, which may come long after the message was done with: as long as the agent may press Retry, or
+/// something of it still has to go out, it is looked at again.
 pub async fn tell_news(
     clients: &Clients,
     chatwoot: &Chatwoot,
     channel: &PhoneNumberId,
     entry: &Entry,
 ) -> Result<(), BridgeError> {
-    if let Outcome::Trouble { .. } = entry.outgoing.outcome() {
+    let outgoing = &entry.outgoing;
+    // Words under a file that failed still have to go out without it.
+    let goes_on = outgoing.words_apart && outgoing.next_part().is_some();
+    if goes_on || matches!(outgoing.outcome(), Outcome::Trouble { .. }) {
         clients.conversations.reopen(entry.account, entry.conversation, entry.message).await?;
         clients.rounds.watch(channel, entry.account, entry.conversation).await?;
     }

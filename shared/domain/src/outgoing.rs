@@ -3,12 +3,14 @@
 //! Graph knows no idempotency key. What keeps a message from going out twice is here: a part is `Sending` in the table
 //! before the call, and a part found `Sending` by somebody else is `Uncertain`, never sent again by itself.
 
+mod file;
 mod part;
 mod reference;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    file::{FileWay, SentFile},
     part::{Awaited, Part},
     reference::Reference,
 };
@@ -62,6 +64,9 @@ pub struct Outgoing {
     /// Whether the words under a file are the last part, which goes out first: the file cannot be had.
     #[serde(default)]
     pub words_apart: bool,
+    /// What is known of the files that went to Meta.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<SentFile>,
     /// What Chatwoot was last told.
     pub shown: Mark,
     /// When that call had been answered. A listing from before this moment says nothing about the agent's wish.
@@ -94,6 +99,7 @@ impl Outgoing {
             nature: Nature::Unsorted,
             parts: vec![Part::Planned; parts.max(1)],
             words_apart: false,
+            files: Vec::new(),
             shown: Mark::Sent,
             shown_at: seen_at,
         }
@@ -110,6 +116,7 @@ impl Outgoing {
         self.nature = Nature::Template;
         self.parts = vec![Part::Planned];
         self.words_apart = false;
+        self.files = Vec::new();
         self
     }
 
@@ -136,7 +143,7 @@ impl Outgoing {
             Some(Trouble::Template { fault: Fault::Lost | Fault::Untold }) if young => self.as_template(),
             Some(trouble) if !young || trouble == Trouble::SeenTooLate => {
                 let parts = vec![Part::Failed { attempt: 0, trouble }];
-                Self { nature: Nature::Template, parts, words_apart: false, ..self }
+                Self { nature: Nature::Template, parts, words_apart: false, files: Vec::new(), ..self }
             }
             _ if self.nature == Nature::Template => self,
             _ => self.as_template(),
@@ -155,22 +162,32 @@ impl Outgoing {
         self
     }
 
-    /// The message once Meta has reported this about a part, if that changes anything.
+    /// The message once Meta has reported this about a part, if that changes anything. The words under a file that failed go out
+    /// without it.
     pub fn reported(&self, at: usize, attempt: Option<u32>, wamid: &Wamid, delivery: Delivery) -> Option<Self> {
         let mut changed = self.clone();
         let part = changed.parts.get_mut(at)?;
         *part = part.reported(attempt, wamid, delivery);
+        let captioned = changed.file(at).is_some_and(|file| file.captioned);
+        if captioned && changed.trouble(at).is_some_and(Trouble::is_of_file) {
+            changed = changed.with_words_apart();
+        }
         (changed != *self).then_some(changed)
+    }
+
+    /// The message that a part quotes: the first that reaches the customer carries the quote.
+    pub fn quote_of(&self, at: usize) -> Option<&Wamid> {
+        let is_out = |(of, part): (usize, &Part)| of != at && part.wamid().is_some() && part.trouble().is_none();
+        self.quote.as_ref().filter(|_| !self.parts.iter().enumerate().any(is_out))
     }
 
     /// What the parts amount to.
     pub fn outcome(&self) -> Outcome {
         let is_out = |part: &&Part| matches!(part, Part::Accepted { .. }) && part.trouble().is_none();
         let accepted = self.parts.iter().filter(is_out).count();
-        let mut troubles = self.parts.iter().filter_map(Part::trouble);
-        let first = troubles.clone().next();
+        let first = self.troubles().map(|(_, trouble)| trouble).next();
         // What is wrong with one file stops nothing else.
-        let stops = troubles.find(|trouble| !trouble.is_of_file());
+        let stops = self.troubles().map(|(_, trouble)| trouble).find(|trouble| !trouble.is_of_file());
         let is_pending = stops.is_none() && self.parts.iter().any(Part::is_pending);
         match stops.or(first) {
             _ if is_pending => return Outcome::Underway,
@@ -189,7 +206,7 @@ impl Outgoing {
             return Some(said);
         }
         let mut told: Vec<(Trouble, Vec<String>)> = Vec::new();
-        for (at, trouble) in self.parts.iter().enumerate().filter_map(|(at, part)| Some((at, part.trouble()?))) {
+        for (at, trouble) in self.troubles() {
             let name = named(at);
             match told.iter_mut().find(|(known, _)| *known == trouble) {
                 Some((_, names)) => names.extend(name),

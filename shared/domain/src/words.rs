@@ -1,12 +1,13 @@
 //! Every sentence a person reads, in one place, in the locale of `infra/policy.toml`.
 
+mod file;
 mod hold;
 mod money;
 mod template;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Clue, message::MediaKind, refusals, template::Fault};
+use crate::{Clue, message::MediaKind, outgoing::FileWay, refusals, template::Fault};
 
 pub mod asked;
 pub mod deletion;
@@ -95,6 +96,14 @@ pub enum Trouble {
     },
     /// WhatsApp does not take this very file, though it takes others of its type.
     FileRefused,
+    /// Meta gave a file up that it had taken.
+    FileFailed {
+        /// How it went there.
+        way: FileWay,
+        /// What its address answered, if Meta tells.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        http: Option<u16>,
+    },
     /// A file did not get from Chatwoot to WhatsApp within the time there is.
     FileSlow,
     /// The message stops the bridge itself each time.
@@ -192,6 +201,7 @@ impl Trouble {
                 "No entregado: el audio pesa más de 16 MB, lo máximo en WhatsApp; recórtalo o manda un enlace.",
                 "Not delivered: the recording is larger than 16 MB, the most WhatsApp takes; cut it or send a link.",
             ),
+            Self::FileFailed { way, http } => return file::failed(way, http, locale),
             Self::FileRefused => (
                 "No entregado: WhatsApp no aceptó este archivo; puede estar dañado o no ser de verdad del tipo que dice su nombre. Ábrelo, guárdalo otra vez y adjúntalo de nuevo.",
                 "Not delivered: WhatsApp did not take this file; it may be damaged, or not really of the type its name says. Open it, save it anew and attach it again.",
@@ -252,6 +262,7 @@ impl Trouble {
                 | Self::FileKind
                 | Self::FileHeavy { .. }
                 | Self::FileRefused
+                | Self::FileFailed { .. }
                 | Self::FileSlow
                 | Self::Refused { code: 131_052 | 131_053, .. }
         )

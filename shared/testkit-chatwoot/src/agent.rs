@@ -77,6 +77,12 @@ impl Agent {
         done(self.write(conversation, Writing { text: text.map(str::to_owned), files, ..Writing::default() }))
     }
 
+    /// Replies to a certain message with files.
+    pub async fn quotes_with_files(&self, conversation: i64, quote: i64, text: Option<&str>, files: Vec<File>) -> i64 {
+        let text = text.map(str::to_owned);
+        done(self.write(conversation, Writing { text, quote: Some(quote), files, ..Writing::default() }))
+    }
+
     /// Sends `input_select`, `cards`, `form` or `article` with its items, which only the API can: a bot's or an integration's
     /// way, under this user's name.
     pub async fn sends_rich(&self, conversation: i64, text: Option<&str>, content_type: &str, items: Value) -> i64 {

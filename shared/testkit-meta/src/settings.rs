@@ -31,9 +31,10 @@ pub enum Statuses {
     Manual,
 }
 
-/// Which of Meta's limits are enforced; all by default.
+/// Which of Meta's limits are enforced; all it documents by default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Rules {
     /// Free-form messages only within 24 hours of the customer's last one (131047).
     pub window: bool,
@@ -41,11 +42,13 @@ pub struct Rules {
     pub pair_rate: bool,
     /// 80 messages a second per number, 20 in coexistence (130429).
     pub throughput: bool,
+    /// What is fetched by an address has to be of a type that can be uploaded, too. Nothing documents that; Meta may do it (131053).
+    pub linked_types: bool,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { window: true, pair_rate: true, throughput: true }
+        Self { window: true, pair_rate: true, throughput: true, linked_types: false }
     }
 }
 

@@ -60,6 +60,11 @@ pub fn too_heavy(mime_type: &str, size: u64) -> Option<MediaKind> {
     limit(mime_type).is_some_and(|limit| size > limit).then_some(kind)
 }
 
+/// Whether Meta takes uploads of this type.
+pub fn is_taken(mime_type: &str) -> bool {
+    limit(mime_type).is_some()
+}
+
 /// What a file of a type that can be uploaded is shown as.
 fn outgoing_kind(mime_type: &str, head: &[u8]) -> MediaKind {
     match mime_type {
@@ -108,11 +113,20 @@ pub(crate) fn is_text(mime_type: &str) -> bool {
         )
 }
 
-/// Whether it begins as a text does: no zero byte, unless it says that it has two bytes a letter.
+/// Whether it begins as a text does: no control bytes, unless it says that it has two bytes a letter.
 fn reads_as_text(head: &[u8]) -> bool {
     let wide = head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff");
-    let control = |b: &u8| *b < 0x20 && !matches!(b, b'\t' | b'\n' | b'\r' | 0x0c | 0x1b);
-    wide || (!head.iter().any(control) && contents(head).is_none())
+    wide || !has_controls(head)
+}
+
+fn has_controls(head: &[u8]) -> bool {
+    head.iter().any(|b| *b < 0x20 && !matches!(b, b'\t' | b'\n' | b'\r' | 0x0c | 0x1b))
+}
+
+/// Whether a file that is called a text is one, however its first letters may be read. What is no text has other bytes soon.
+fn is_written(called: &str, head: &[u8]) -> bool {
+    let whole = str::from_utf8(head).map_or_else(|error| error.error_len().is_none(), |_| true);
+    is_text(called) && !has_controls(head) && whole
 }
 
 /// Sixteen bits a color; WhatsApp takes eight.
@@ -160,35 +174,31 @@ pub fn canonical(mime_type: &str, name: &str) -> String {
 pub fn judged(mime_type: &str, name: &str, head: &[u8]) -> String {
     let called = canonical(mime_type, name);
     match contents(head) {
-        Some(found) if !may_begin_so(&called, found) => found.to_owned(),
+        Some(found) if !may_begin_so(&called, found) && !is_written(&called, head) => found.to_owned(),
         _ => well_formed(&called),
     }
 }
 
 /// How files begin, and what they are then.
-const MARKS: [(usize, &[u8], &str); 22] = [
-    (0, b"\xff\xd8\xff", "image/jpeg"),
-    (0, b"\x89PNG\r\n\x1a\n", "image/png"),
-    (0, b"GIF87a", "image/gif"),
-    (0, b"GIF89a", "image/gif"),
-    (0, b"II*\0", "image/tiff"),
-    (0, b"MM\0*", "image/tiff"),
-    (8, b"WEBPVP8", "image/webp"),
-    (8, b"WAVE", "audio/wav"),
-    (8, b"AVI ", "video/x-msvideo"),
-    (0, b"ID3", "audio/mpeg"),
-    (0, b"#!AMR", "audio/amr"),
-    (0, b"OggS", "audio/ogg"),
-    (0, b"\xff\xfb", "audio/mpeg"),
-    (0, b"\xff\xf3", "audio/mpeg"),
-    (0, b"\xff\xf1", "audio/aac"),
-    (0, b"\xff\xf9", "audio/aac"),
-    (0, b"\x1a\x45\xdf\xa3", "video/webm"),
-    (0, b"%PDF-", "application/pdf"),
-    (0, b"PK\x03\x04", "application/zip"),
-    (0, b"Rar!\x1a", "application/vnd.rar"),
-    (0, b"7z\xbc\xaf\x27\x1c", "application/x-7z-compressed"),
-    (0, b"\x1f\x8b\x08", "application/gzip"),
+const MARKS: [(&[u8], &str); 18] = [
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"GIF87a", "image/gif"),
+    (b"GIF89a", "image/gif"),
+    (b"II*\0", "image/tiff"),
+    (b"MM\0*", "image/tiff"),
+    (b"#!AMR", "audio/amr"),
+    (b"OggS", "audio/ogg"),
+    (b"\xff\xfb", "audio/mpeg"),
+    (b"\xff\xf3", "audio/mpeg"),
+    (b"\xff\xf1", "audio/aac"),
+    (b"\xff\xf9", "audio/aac"),
+    (b"\x1a\x45\xdf\xa3", "video/webm"),
+    (b"%PDF-", "application/pdf"),
+    (b"PK\x03\x04", "application/zip"),
+    (b"Rar!\x1a", "application/vnd.rar"),
+    (b"7z\xbc\xaf\x27\x1c", "application/x-7z-compressed"),
+    (b"\x1f\x8b\x08", "application/gzip"),
 ];
 
 /// What the first bytes of a file say, where they say anything.
@@ -203,7 +213,19 @@ fn contents(head: &[u8]) -> Option<&'static str> {
             _ => "video/mp4",
         });
     }
-    MARKS.iter().find(|(at, mark, _)| head.get(*at..).is_some_and(|rest| rest.starts_with(mark))).map(|(_, _, of)| *of)
+    if head.starts_with(b"RIFF") {
+        return match head.get(8..)? {
+            rest if rest.starts_with(b"WEBPVP8") => Some("image/webp"),
+            rest if rest.starts_with(b"WAVE") => Some("audio/wav"),
+            rest if rest.starts_with(b"AVI ") => Some("video/x-msvideo"),
+            _ => None,
+        };
+    }
+    // The versions of ID3 are 2.2, 2.3 and 2.4.
+    if head.starts_with(b"ID3") && matches!(head.get(3..5), Some([2..=4, 0])) {
+        return Some("audio/mpeg");
+    }
+    MARKS.iter().find(|(mark, _)| head.starts_with(mark)).map(|(_, of)| *of)
 }
 
 /// Whether a file called so may begin as this does.
@@ -308,9 +330,28 @@ mod tests {
             ("audio/mp4", "a.m4a", b"\0\0\0\x14ftyp3gp4", "audio/mp4"),
             ("audio/webm", "a.webm", b"\x1a\x45\xdf\xa3", "audio/webm"),
             ("image/jpeg", "a.jpg", b"what nobody knows", "image/jpeg"),
+            ("application/octet-stream", "a", b"RIFF\x24\0\0\0WAVEfmt ", "audio/wav"),
+            ("video/mp4", "a.mp4", b"RIFF\x24\0\0\0AVI LIST", "video/x-msvideo"),
+            ("application/octet-stream", "a", b"ID3\x04\0\0", "audio/mpeg"),
+            ("text/plain", "a.txt", b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "application/pdf"),
         ] {
             assert_eq!(judged(called, name, head), expected, "{called} {name}");
         }
+    }
+
+    #[test]
+    fn a_text_stays_one_whatever_its_first_letters_are() {
+        let text = upload(TEXT, MediaKind::Document);
+        for head in
+            ["Modelo: WAVE 110", "Moto    AVI 125", "ID3 usados", "GIF89a es un formato", "OggS", "%PDF- no", "#!AMR"]
+        {
+            assert_eq!(judged("text/plain", "lista.txt", head.as_bytes()), "text/plain", "{head}");
+            assert_eq!(judged("", "lista.csv", head.as_bytes()), "text/csv", "{head}");
+            assert_eq!(first("text/plain", 900, head.as_bytes()), text, "{head}");
+        }
+        // Nor does a name without an ending make a sound of it.
+        assert_eq!(judged("", "lista", b"Modelo: WAVE 110"), ANY);
+        assert_eq!(judged("text/plain", "a.txt", b"GIF89a\x01\0\x01\0"), "image/gif");
     }
 
     #[test]

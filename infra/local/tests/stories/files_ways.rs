@@ -15,7 +15,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 impl Shop {
     /// Sofía sends files with words; the message.
-    async fn attaches(&self, words: Option<&str>, files: &[(&str, &str, &[u8])]) -> i64 {
+    pub(crate) async fn attaches(&self, words: Option<&str>, files: &[(&str, &str, &[u8])]) -> i64 {
         let files = files.iter().map(|(name, mime, bytes)| file(name, mime, bytes)).collect();
         let message = self.sofia.sends_files(self.conversation, words, files).await;
         self.world.work().await.unwrap();
@@ -23,12 +23,12 @@ impl Shop {
         message
     }
 
-    fn last(&self) -> Bubble {
+    pub(crate) fn last(&self) -> Bubble {
         self.ana.phone().pop().unwrap()
     }
 
     /// What Ana got of the business: names of files, else words.
-    fn got(&self) -> Vec<String> {
+    pub(crate) fn got(&self) -> Vec<String> {
         self.ana.received().into_iter().map(|bubble| bubble.filename.unwrap_or(bubble.text)).collect()
     }
 

@@ -23,6 +23,7 @@ mod erasure_queues;
 mod faults_inbound;
 mod faults_outbound;
 mod files;
+mod files_late;
 mod files_ways;
 mod forms;
 mod found_again;

@@ -216,10 +216,12 @@ fn flat(path: &str) -> String {
     steps[steps.len().saturating_sub(2)..].join(".")
 }
 
-/// The HTTP status of a fetch that failed: the first number of that size that stands alone.
+/// The HTTP status of a fetch that failed: a number of that size directly behind a word that says so. Any other may count pixels.
 fn http(details: &str) -> Option<u16> {
-    let mut numbers = details.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| word.len() == 3);
-    numbers.find_map(|word| word.parse().ok().filter(|status| (400..600).contains(status)))
+    let words = details.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let says_so = |word: &str| ["http", "code", "status"].iter().any(|known| word.eq_ignore_ascii_case(known));
+    let status = |word: &str| word.parse().ok().filter(|status| word.len() == 3 && (400..600).contains(status));
+    words.clone().zip(words.skip(1)).find_map(|(before, word)| status(word).filter(|_| says_so(before)))
 }
 
 #[cfg(test)]
@@ -263,10 +265,16 @@ mod tests {
     }
 
     #[test]
-    fn what_an_address_answered_is_a_number_that_stands_alone() {
+    fn what_an_address_answered_is_a_number_behind_a_word_that_says_so() {
         let weblink = "Downloading media from weblink failed with http code 403, status message Forbidden";
         assert_eq!(http(weblink), Some(403));
         assert_eq!((http("HTTP 503."), http("131053 4096 px"), http("size 40300")), (Some(503), None, None));
+        assert_eq!((http("Status: 404"), http("response code=500")), (Some(404), Some(500)));
+        for other in
+            ["The image must be 512 x 512 pixels", "Sticker size exceeds 500 KB", "413", "status of 480 frames"]
+        {
+            assert_eq!(http(other), None, "{other}");
+        }
     }
 
     proptest! {

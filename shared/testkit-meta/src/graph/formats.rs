@@ -96,6 +96,11 @@ pub(super) fn check(mime: &str, filename: &str, bytes: &[u8], size: usize) -> Re
     Ok(())
 }
 
+/// Whether files of this type can be uploaded.
+pub(super) fn is_taken(mime: &str) -> bool {
+    limit(&essence(mime)).is_some()
+}
+
 /// The most bytes of a type; nothing if it cannot be uploaded.
 fn limit(mime: &str) -> Option<usize> {
     match mime {
@@ -109,7 +114,8 @@ fn limit(mime: &str) -> Option<usize> {
 
 /// What the first bytes say, where they say anything.
 fn contents(bytes: &[u8]) -> Option<&'static str> {
-    let known = MARKS.iter().find(|(at, mark, _)| bytes.get(*at..).is_some_and(|rest| rest.starts_with(mark)));
+    let begins = |at: usize, mark| bytes.get(at..).is_some_and(|rest: &[u8]| rest.starts_with(mark));
+    let known = MARKS.iter().find(|(at, mark, _)| begins(*at, mark) && (*at != 8 || bytes.starts_with(b"RIFF")));
     let head = &bytes[..bytes.len().min(512)];
     let is_text = || !head.contains(&0) || head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff");
     known.map(|(_, _, mime)| *mime).or_else(|| (!is_text()).then_some("application/octet-stream"))

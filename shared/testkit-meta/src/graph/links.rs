@@ -46,6 +46,9 @@ async fn open(world: &World, kind: &str, link: reqwest::Url) -> Result<Linked, S
             break;
         }
     }
+    if world.state().rules.linked_types && !formats::is_taken(&mime) {
+        return Err("Unsupported media type.".to_owned());
+    }
     match formats::unfit(kind, &mime, bytes.len()) {
         None => Ok(Linked { mime, bytes: bytes.freeze() }),
         Some(details) => Err(details),
