@@ -73,6 +73,63 @@ const KNOWN: [(&str, &str, &str); 35] = [
     ("to", "el destinatario", "the recipient"),
 ];
 
+/// More names of the API's own (whatsapp-cloud-api.md §4.2), which an agent has no word for.
+const OTHERS: [&str; 53] = [
+    "action",
+    "address_message",
+    "addresses",
+    "amount_1000",
+    "biz_opaque_callback_data",
+    "birthday",
+    "card_index",
+    "cards",
+    "carousel",
+    "catalog_id",
+    "code",
+    "country",
+    "coupon_code",
+    "currency",
+    "date_time",
+    "display_text",
+    "email",
+    "emails",
+    "example",
+    "fallback_value",
+    "first_name",
+    "flow_action",
+    "flow_action_data",
+    "flow_id",
+    "flow_token",
+    "formatted_name",
+    "id",
+    "index",
+    "interactive",
+    "last_name",
+    "localizable_params",
+    "message_id",
+    "messaging_product",
+    "name",
+    "namespace",
+    "org",
+    "parameter",
+    "parameters",
+    "payload",
+    "phone",
+    "policy",
+    "preview_url",
+    "product",
+    "product_items",
+    "product_retailer_id",
+    "reaction",
+    "recipient_identity_key_hash",
+    "recipient_type",
+    "reply",
+    "sub_type",
+    "type",
+    "urls",
+    "wa_id",
+];
+
 /// Names that are everyday words as well: they count only where they are set off as a name.
 const EVERYDAY: [&str; 13] = [
     "to",
@@ -91,7 +148,7 @@ const EVERYDAY: [&str; 13] = [
 ];
 
 impl Clue {
-    /// What Meta's details tell.
+    /// What Meta's details tell. Only the API's own names are taken, and the name of a template's field.
     pub fn read(details: &str) -> Self {
         Self { parameter: parameter(details), http: http(details) }
     }
@@ -154,15 +211,21 @@ struct Word<'t> {
     text: &'t str,
     /// In quotes, or with a colon before or behind it: the sentence speaks of it, and not with it.
     set_off: bool,
-    /// In quotes.
-    quoted: bool,
+    /// In quotes straight after "parameter name": what a template calls one of its fields.
+    of_template: bool,
+    /// Part of an address, a file's name or a longer word.
+    part: bool,
 }
 
-/// The parameter a sentence names: the first that is set off and known, then a path or a name with underscores, then the first known.
+/// The parameter a sentence names: a template's field, then the first that is set off and known, then a path or a name with
+/// underscores, then the first known. What is no name of the API's own may be a person's, and counts for nothing.
 fn parameter(details: &str) -> Option<Parameter> {
     let words = words(details);
+    if let Some(own) = words.iter().find(|word| word.of_template && is_own(word.text)) {
+        return Parameter::new(own.text);
+    }
     let path = |text: &str| text.contains(['_', '.', '[']);
-    let named = words.iter().map(|word| (word, flat(word.text)));
+    let named = words.iter().filter(|word| !word.part && is_of_the_api(word.text)).map(|word| (word, flat(word.text)));
     let named: Vec<(&Word<'_>, String)> = named.filter(|(_, name)| Parameter::new(name).is_some()).collect();
     let first = |counts: fn(bool, bool, bool) -> bool| {
         let mut found = named.iter().filter(|(word, name)| counts(word.set_off, path(word.text), is_known(name)));
@@ -172,8 +235,20 @@ fn parameter(details: &str) -> Option<Parameter> {
         .or_else(|| first(|_, path, known| path && known))
         .or_else(|| first(|_, path, _| path))
         .or_else(|| named.iter().find(|(_, name)| is_known(name) && !EVERYDAY.contains(&name.as_str())))
-        .or_else(|| named.iter().find(|(word, _)| word.quoted));
+        .or_else(|| first(|set_off, _, _| set_off));
     found.and_then(|(_, name)| Parameter::new(name))
+}
+
+/// Whether each step of a path is a name of the API's own or a place in a list.
+fn is_of_the_api(path: &str) -> bool {
+    let known = |step: &str| KNOWN.iter().any(|(known, _, _)| *known == step) || OTHERS.contains(&step);
+    let place = |step: &str| step.len() <= 3 && step.bytes().all(|b| b.is_ascii_digit());
+    steps(path).all(|step| known(step) || place(step))
+}
+
+/// Whether a template may call a field so.
+fn is_own(name: &str) -> bool {
+    name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }
 
 /// Whether an agent has a word for it; of a path for what stands last in it.
@@ -200,7 +275,10 @@ fn words(details: &str) -> Vec<Word<'_>> {
                 let quote = |c: Option<char>| matches!(c, Some('\'' | '"' | '`'));
                 let quoted = quote(before) && quote(after);
                 let set_off = before == Some(':') || after == Some(':') || quoted;
-                out.push(Word { text, set_off, quoted });
+                let ahead = details[..from].trim_end_matches(['\'', '"', '`']).trim_end();
+                let of_template = quoted && ahead.to_ascii_lowercase().ends_with("parameter name");
+                let part = goes_on(details[..from].chars().next_back()) || goes_on(details[at..].chars().next());
+                out.push(Word { text, set_off, of_template, part: part || details[at..].starts_with("://") });
                 start = None;
             }
             _ => {}
@@ -209,10 +287,21 @@ fn words(details: &str) -> Vec<Word<'_>> {
     out
 }
 
+/// Whether a word goes on beyond such a neighbour, as addresses and names of files and people do.
+fn goes_on(neighbour: Option<char>) -> bool {
+    neighbour.is_some_and(|c| {
+        c.is_alphanumeric() || matches!(c, '@' | '/' | '\\' | '-' | '+' | '=' | '&' | '?' | '%' | '#' | '~')
+    })
+}
+
+/// The steps of a path such as `template['components'][0]`.
+fn steps(path: &str) -> impl Iterator<Item = &str> {
+    path.split(['[', ']', '.', '\'', '"']).filter(|step| !step.is_empty())
+}
+
 /// A path without its brackets and places, at most its last two steps: `image.link` of `template['components'][0]['image']['link']`.
 fn flat(path: &str) -> String {
-    let steps = path.split(['[', ']', '.', '\'', '"']);
-    let steps: Vec<&str> = steps.filter(|step| !step.is_empty() && !step.bytes().all(|b| b.is_ascii_digit())).collect();
+    let steps: Vec<&str> = steps(path).filter(|step| !step.bytes().all(|b| b.is_ascii_digit())).collect();
     steps[steps.len().saturating_sub(2)..].join(".")
 }
 
@@ -245,6 +334,8 @@ mod tests {
             ("Parameter name 'modelo' does not exist in the template", "modelo"),
             ("Button url is missing", "url"),
             ("recipient_type must be individual", "recipient_type"),
+            ("Parameter name: 'type' is missing; 'sub_type' is wrong", "sub_type"),
+            ("interactive['action']['buttons'][12]['reply']['id'] is not unique.", "reply.id"),
         ] {
             assert_eq!(parameter(details).map(String::from).as_deref(), Some(expected), "{details}");
         }
@@ -259,6 +350,20 @@ mod tests {
             "María López: no",
             "Recipient 5215555550123 is not valid",
             "'5215555550123' is not a number",
+            "maria.lopez@x.mx is invalid",
+            "maria.text@x.mx, text.body@x.mx and x@image.link are invalid",
+            "'maria' is invalid",
+            "maria_lopez: no",
+            "The value 'maria_lopez' is too long",
+            "ana.contacts.phones[0] is missing",
+            "contacts[5215555550123].maria is missing",
+            "Host cdn.lmotos.mx did not answer",
+            "Could not fetch https://cdn.lmotos.mx/image.link?body=text.body",
+            "Could not fetch link://x and /var/media.url",
+            "josé_text and ñbody_text and peña.body",
+            "Parameter name 'maria.lopez@x.mx' does not exist",
+            "Parameter name 'María' does not exist",
+            "Parameter name 'w5215555550123' does not exist",
         ] {
             assert_eq!(parameter(details), None, "{details}");
         }
