@@ -27,6 +27,9 @@ pub(crate) struct FormFile {
 /// What Meta writes into the chat for a form of its own, in every language.
 const SENT: &str = "Sent";
 
+/// The most choices that a list of the builder has.
+const MOST_CHOICES: u8 = 200;
+
 /// Reads the answer to a form. Its values are JSON, as text or as they are.
 pub(crate) fn read(reply: &Fields<'_>) -> Content {
     let body = reply.text("body").filter(|body| body != SENT);
@@ -80,7 +83,8 @@ impl Form {
                 }
                 _ => {
                     let label = label(&name);
-                    if let Some(answer) = self.answer(label.as_deref().unwrap_or(&name), raw, label.is_some()) {
+                    let holds = label.as_deref().map_or(Holds::AsTyped, holds);
+                    if let Some(answer) = self.answer(label.as_deref().unwrap_or(&name), raw, holds) {
                         self.fields.push((label.unwrap_or(name), answer));
                     }
                 }
@@ -88,22 +92,24 @@ impl Form {
         }
     }
 
-    /// An answer; nothing where nothing was answered. `built` is set in forms of Meta's own builder, whose choices carry numbers.
-    fn answer(&mut self, field: &str, raw: &RawValue, built: bool) -> Option<Answer> {
+    /// An answer; nothing where nothing was answered.
+    fn answer(&mut self, field: &str, raw: &RawValue, holds: Holds) -> Option<Answer> {
         let json = raw.get();
         match json.as_bytes().first()? {
             b'[' => {
                 let items: Vec<&RawValue> = serde_json::from_str(json).ok()?;
-                let answers: Vec<Answer> = items.into_iter().filter_map(|raw| self.answer(field, raw, built)).collect();
+                // Nobody types a list.
+                let holds = if holds == Holds::AsTyped { holds } else { Holds::Choice };
+                let answers: Vec<Answer> = items.into_iter().filter_map(|raw| self.answer(field, raw, holds)).collect();
                 (!answers.is_empty()).then_some(Answer::List(answers))
             }
-            b'{' => self.object(field, raw, built),
+            b'{' => self.object(field, raw, holds),
             b't' | b'f' => Some(Answer::Flag(json == "true")),
-            _ => fields::text(raw).map(|text| Answer::Text(if built { choice(&text) } else { text })),
+            _ => fields::text(raw).map(|text| Answer::Text(choice(&text, holds).unwrap_or(text))),
         }
     }
 
-    fn object(&mut self, field: &str, raw: &RawValue, built: bool) -> Option<Answer> {
+    fn object(&mut self, field: &str, raw: &RawValue, holds: Holds) -> Option<Answer> {
         let object = Fields::read(raw)?;
         if object.has("cdn_url") || (object.has("mime_type") && (object.has("id") || object.has("media_id"))) {
             return Some(self.file(field, &object));
@@ -114,7 +120,7 @@ impl Form {
         }
         let members = Members::read(raw).into_iter();
         let group: Vec<_> =
-            members.filter_map(|(name, raw)| Some((name.clone(), self.answer(field, raw, built)?))).collect();
+            members.filter_map(|(name, raw)| Some((name.clone(), self.answer(field, raw, holds)?))).collect();
         (!group.is_empty()).then_some(Answer::Group(group))
     }
 
@@ -147,14 +153,40 @@ fn label(name: &str) -> Option<String> {
     (digits(screen) && digits(at) && !label.is_empty()).then(|| label.replace('_', " "))
 }
 
-/// The words of a choice in such a form, such as `0_Muy_bien`.
-fn choice(text: &str) -> String {
-    match text.split_once('_') {
-        Some((at, words)) if !at.is_empty() && !words.is_empty() && at.bytes().all(|b| b.is_ascii_digit()) => {
-            words.replace('_', " ")
-        }
-        _ => text.to_owned(),
+/// What a field of a form holds, as far as its name tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Holds {
+    /// What the customer typed, or a form of one's own: it stays as it is.
+    AsTyped,
+    /// One choice or a text: in forms of Meta's builder both have names of the same kind.
+    Either,
+    /// A choice.
+    Choice,
+}
+
+/// What a field of Meta's builder holds: some are named like the part of the form that they are.
+fn holds(label: &str) -> Holds {
+    let label = label.to_lowercase().replace(' ', "");
+    let named = |parts: &[&str]| parts.iter().any(|part| label.starts_with(part));
+    if named(&["textinput", "textarea", "datepicker", "calendarpicker", "optin"]) {
+        Holds::AsTyped
+    } else if named(&["radiobuttons", "dropdown", "checkboxgroup", "chipsselector"]) {
+        Holds::Choice
+    } else {
+        Holds::Either
     }
+}
+
+/// The words of a choice in such a form, such as `0_Muy_bien`: its place in the list, and its title without blanks. Where a text may
+/// stand as well, only what looks like a title is one: a text loses nothing.
+fn choice(text: &str, holds: Holds) -> Option<String> {
+    let (at, title) = text.split_once('_')?;
+    let place = at.parse::<u8>().is_ok_and(|place| place.to_string() == at && place < MOST_CHOICES);
+    if holds == Holds::AsTyped || !place || title.is_empty() || text.contains(char::is_whitespace) {
+        return None;
+    }
+    let sure = holds == Holds::Choice || title.starts_with(char::is_uppercase);
+    sure.then(|| title.replace('_', " "))
 }
 
 /// The members of an object in their order.
@@ -246,6 +278,30 @@ mod tests {
         assert_eq!(title.as_deref(), Some("Crédito"));
         let sizes = Answer::List(vec![text("Muy grande"), text("M")]);
         assert_eq!(fields, [("Su nombre".to_owned(), text("Ana")), ("Talla".to_owned(), sizes)]);
+    }
+
+    #[test]
+    fn only_choices_of_the_builder_lose_their_number_and_what_was_typed_stays() {
+        let typed =
+            ["12_34A", "1_kg_de_más", "12_", "_1", "0_Muy bien", "007_James", "300_Roja", "a_b_c", "1_2_3", "5_ Roja"];
+        for typed in typed {
+            let reply = serde_json::json!({"response_json": {"screen_0_Su_placa_1": typed, "placa": "0_Roja"}});
+            let expected = [("placa".to_owned(), text("0_Roja")), ("Su placa".to_owned(), text(typed))];
+            assert_eq!(fields_of(&reply.to_string()), expected);
+        }
+        for (name, value, expected) in [
+            ("screen_0_Color_1", "0_Roja", "Roja"),
+            ("screen_0_Opinión_1", "2_Área_común", "Área común"),
+            ("screen_0_RadioButtonsGroup_1", "1_5_a_10_años", "5 a 10 años"),
+            ("screen_1_Dropdown_0", "199_otra", "otra"),
+            ("screen_1_TextInput_0", "0_Roja", "0_Roja"),
+        ] {
+            let reply = serde_json::json!({"response_json": {name: value}});
+            assert_eq!(fields_of(&reply.to_string())[0].1, text(expected), "{name}");
+        }
+        let listed = r#"{"response_json":{"screen_0_Gustos_1":["0_5_a_10","1_motos","12_34 A"]}}"#;
+        let expected = vec![text("5 a 10"), text("motos"), text("12_34 A")];
+        assert_eq!(fields_of(listed)[0].1, Answer::List(expected));
     }
 
     #[test]
