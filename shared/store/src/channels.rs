@@ -12,6 +12,8 @@ use domain::{
     channel::{Happening, Offered},
 };
 
+use tokio::sync::Mutex as Door;
+
 use crate::{
     StoreError, Table,
     sort_keys::SortKeys,
@@ -24,11 +26,8 @@ pub(crate) const PARTITION: &str = "channel";
 /// How long a channel is used without looking again.
 const FRESH: Duration = Duration::from_secs(60);
 
-/// How long a number that is none of ours is not looked up again for whoever asks at a door.
-const UNKNOWN_FOR: Duration = Duration::from_secs(10);
-
-/// So many of those are remembered; requests choose them, and must not fill the memory.
-const UNKNOWN_MOST: usize = 1024;
+/// How long what a door finds of all channels holds: a new one is let in after that at the latest.
+const LISTED_FOR: Duration = Duration::from_secs(5);
 
 /// The longest id. Meta's have up to seventeen digits.
 const LONGEST_ID: usize = 32;
@@ -38,7 +37,8 @@ const LONGEST_ID: usize = 32;
 pub struct Channels {
     table: Table,
     cache: Arc<Mutex<HashMap<PhoneNumberId, Seen>>>,
-    unknown: Arc<Mutex<HashMap<PhoneNumberId, Timestamp>>>,
+    /// When a door looked at all of them.
+    listed_at: Arc<Door<Option<Timestamp>>>,
 }
 
 #[derive(Clone, Debug)]
@@ -50,42 +50,41 @@ struct Seen {
 impl Channels {
     /// Channels of this table.
     pub fn new(table: Table) -> Self {
-        Self { table, cache: Arc::default(), unknown: Arc::default() }
+        Self { table, cache: Arc::default(), listed_at: Arc::default() }
     }
 
-    /// The channel that an unproven request names. What is no id of Meta's is none, and what was none just now is not looked up
-    /// again: whoever guesses costs no read each time.
+    /// The channel that an unproven request names. What is no id of Meta's is none. Of the others all channels are looked at together,
+    /// once in some seconds: whoever guesses costs no read, however many ids they try.
     pub async fn at_the_door(&self, named: &str) -> Result<Option<Arc<Channel>>, StoreError> {
         if !is_id(named) {
             return Ok(None);
         }
-        let (id, now) = (PhoneNumberId::new(named), self.table.now());
-        let is_fresh = |at: &Timestamp| now.since(*at) < UNKNOWN_FOR;
-        if self.unknown.lock().unwrap_or_else(PoisonError::into_inner).get(&id).is_some_and(is_fresh) {
-            return Ok(None);
+        let id = PhoneNumberId::new(named);
+        if let Some(channel) = self.remembered(&id) {
+            return Ok(Some(channel));
         }
-        let found = self.get(&id).await?;
-        if found.is_none() {
-            let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
-            if unknown.len() >= UNKNOWN_MOST {
-                unknown.retain(|_, at| is_fresh(at));
-            }
-            if unknown.len() >= UNKNOWN_MOST {
-                unknown.clear();
-            }
-            unknown.insert(id, now);
+        // Whoever comes meanwhile waits for the same look.
+        let mut listed_at = self.listed_at.lock().await;
+        let now = self.table.now();
+        if listed_at.is_none_or(|at| now.since(at) >= LISTED_FOR) {
+            self.remember_all().await?;
+            *listed_at = Some(now);
         }
-        Ok(found)
+        Ok(self.remembered(&id))
     }
 
     /// The channel of a number, if it is one of ours.
     pub async fn get(&self, id: &PhoneNumberId) -> Result<Option<Arc<Channel>>, StoreError> {
-        let now = self.table.now();
-        let cached = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
-        if let Some(seen) = cached.filter(|seen| now.since(seen.at) < FRESH) {
-            return Ok(Some(seen.channel));
+        match self.remembered(id) {
+            Some(channel) => Ok(Some(channel)),
+            None => self.look_again(id).await,
         }
-        self.look_again(id).await
+    }
+
+    fn remembered(&self, id: &PhoneNumberId) -> Option<Arc<Channel>> {
+        let now = self.table.now();
+        let seen = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
+        seen.filter(|seen| now.since(seen.at) < FRESH).map(|seen| seen.channel)
     }
 
     /// The channel as it stands now. Whoever is about to hold a message back looks again: a number that is connected again

@@ -298,8 +298,23 @@ async fn who_guesses_at_the_door_costs_no_read_each_time() {
     for _ in 0..5 {
         assert_eq!(knock("999", 404).await, 0, "it was looked up just now");
     }
-    shop.world.pass(MINUTE);
+    for number in 0..1_500 {
+        assert_eq!(
+            knock(&format!("{}/{PATH_SECRET}", 7_000_000 + number), 404).await,
+            0,
+            "all channels were looked at"
+        );
+    }
+    shop.world.pass(Duration::from_secs(5));
     assert_eq!(knock("999", 404).await, 1, "it may be ours by now");
+    assert_eq!(knock("998", 404).await, 0);
+    // A new channel is let in within the same seconds.
+    let channels = store::Channels::new(crate::cast::table(&shop.world));
+    let known = channels.get(&domain::PhoneNumberId::new(CHANNEL)).await.unwrap().unwrap();
+    let new = domain::Channel { phone_number_id: domain::PhoneNumberId::new("998"), ..known.as_ref().clone() };
+    channels.put(&new).await.unwrap();
+    shop.world.pass(Duration::from_secs(5));
+    assert_eq!(post(&shop.world.url(), "/callbacks/chatwoot/998", &[], b"{}").await, 401);
     // Whatever stands in the path behind one of ours.
     assert_eq!(post(&shop.world.url(), &format!("/callbacks/chatwoot/{CHANNEL}/{digits}"), &[], b"{}").await, 401);
 }
