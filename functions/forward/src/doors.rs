@@ -33,8 +33,7 @@ impl Forward {
         conversation: ConversationId,
     ) -> Result<(), BridgeError> {
         let Content::Text { body, .. } = &message.content else { return Ok(()) };
-        // While Meta's own agent has the chat nothing is said in it; agents read the wish in their note.
-        if message.author != Author::Customer || message.customer.group.is_some() || message.standby {
+        if message.author != Author::Customer || message.customer.group.is_some() {
             return Ok(());
         }
         let Some(wish) = wish(body) else { return Ok(()) };
@@ -66,6 +65,10 @@ impl Forward {
             _ => return Ok(()),
         }
         let bare = matches!(wish, Wish::Yes | Wish::No);
+        // A bare yes to Meta's agent answers Meta's agent.
+        if bare && message.standby {
+            return Ok(());
+        }
         if bare && !self.answers_the_question(message, channel, chatwoot, conversation, &entry).await? {
             return Ok(());
         }
@@ -75,6 +78,10 @@ impl Forward {
         let next = if means_it { then.up_to(last).confirm(now) } else { then.withdraw(now) };
         match next {
             Ok(next) if means_it => {
+                let code = entry.erasure.code.as_str();
+                if message.standby && self.is_first(record, message, "confirmed").await? {
+                    self.tell(message, chatwoot, conversation, Notice::OverheardConfirmed { code }).await?;
+                }
                 let (Ok(saved) | Err(saved)) = self.clients.erasures.save(&entry, next).await?;
                 if !saved.erasure.is_closed() {
                     tracing::info!(erasure = %saved.erasure.code, "an erasure was confirmed in the chat");
@@ -87,7 +94,8 @@ impl Forward {
         // The time to confirm it is over, and the ledger knows: nothing will happen, and nobody is to believe that it will.
         if means_it && self.is_first(record, message, "late").await? {
             let hours = self.requests.promise().confirm_hours;
-            self.tell(chatwoot, conversation, &Notice::Lapsed { hours }.say(self.clients.locale)).await?;
+            let lapsed = if message.standby { Notice::OverheardLapsed { hours } } else { Notice::Lapsed { hours } };
+            self.tell(message, chatwoot, conversation, lapsed).await?;
         }
         Ok(())
     }
@@ -121,7 +129,9 @@ impl Forward {
         }
         let asked = entry.erasure.clone().question(self.clients.clock.now(), self.requests.promise());
         let (Ok(entry) | Err(entry)) = self.clients.erasures.save(&entry, asked).await?;
-        self.tell(chatwoot, conversation, &self.question_words(&entry)).await?;
+        let (hours, code) = (self.requests.promise().confirm_hours, entry.erasure.code.as_str());
+        let asks = if message.standby { Notice::Overheard { hours, code } } else { Notice::Question { hours, code } };
+        self.tell(message, chatwoot, conversation, asks).await?;
         Ok(entry)
     }
 
@@ -140,7 +150,9 @@ impl Forward {
         withdrawn: Erasure,
     ) -> Result<(), BridgeError> {
         if self.is_first(record, message, "kept").await? {
-            self.tell(chatwoot, conversation, &Notice::Kept.say(self.clients.locale)).await?;
+            let code = entry.erasure.code.as_str();
+            let kept = if message.standby { Notice::OverheardKept { code } } else { Notice::Kept };
+            self.tell(message, chatwoot, conversation, kept).await?;
         }
         let (Ok(saved) | Err(saved)) = self.clients.erasures.save(&entry, withdrawn).await?;
         tracing::info!(erasure = %saved.erasure.code, "an erasure was withdrawn in the chat");
@@ -170,9 +182,17 @@ impl Forward {
         Ok(matches!(self.clients.claims.take(&claim, &record.id).await?, Claim::Won(_)))
     }
 
-    /// Says something to the customer in the way an agent would: it is in the conversation, and `send` takes it from there.
-    async fn tell(&self, chatwoot: &Chatwoot, conversation: ConversationId, content: &str) -> Result<(), BridgeError> {
-        let said = NewMessage { content, ..NewMessage::default() };
+    /// Says something to the customer in the way an agent would: it is in the conversation, and `send` takes it from there. While
+    /// Meta's own agent has the chat nothing is said in it, and the agents read a note.
+    async fn tell(
+        &self,
+        message: &Message,
+        chatwoot: &Chatwoot,
+        conversation: ConversationId,
+        notice: Notice<'_>,
+    ) -> Result<(), BridgeError> {
+        let content = notice.say(self.clients.locale);
+        let said = NewMessage { content: &content, private: message.standby, ..NewMessage::default() };
         Ok(chatwoot.create_message(conversation, said).await.map(|_| ())?)
     }
 

@@ -110,6 +110,28 @@ pub enum Notice<'a> {
         /// The request's code.
         code: &'a str,
     },
+    /// They asked while Meta's agent had the chat: the agents read of it, and the customer hears nothing.
+    Overheard {
+        /// Hours in which it may be confirmed.
+        hours: u32,
+        /// The request's code.
+        code: &'a str,
+    },
+    /// They confirmed it there.
+    OverheardConfirmed {
+        /// The request's code.
+        code: &'a str,
+    },
+    /// They withdrew it there.
+    OverheardKept {
+        /// The request's code.
+        code: &'a str,
+    },
+    /// They confirmed it there, but too late.
+    OverheardLapsed {
+        /// Hours in which they might have said so.
+        hours: u32,
+    },
     /// They do not.
     Kept,
     /// They do, but too late: the request does not exist any more.
@@ -135,6 +157,32 @@ impl Notice<'_> {
                 "↩️ The label was removed in time: nothing will be erased.",
             )
             .to_owned(),
+            (Self::Overheard { hours, code }, Locale::Es) => format!(
+                "🗑️ El cliente pidió borrar sus datos mientras el agente de Meta tiene el chat. La solicitud quedó abierta y el puente no le contestó. Se confirma si el cliente escribe SÍ BORRAR en {hours} h, y se anula si escribe NO BORRAR; sin confirmar, no se borra nada. Código: {code}"
+            ),
+            (Self::Overheard { hours, code }, Locale::En) => format!(
+                "🗑️ The customer asked for the erasure of their data while Meta's agent has the chat. The request is open and the bridge did not answer. It is confirmed if the customer writes YES ERASE within {hours} h, and withdrawn if they write NO ERASE; unconfirmed, nothing is erased. Code: {code}"
+            ),
+            (Self::OverheardConfirmed { code }, Locale::Es) => {
+                format!(
+                    "🗑️ El cliente confirmó el borrado de sus datos; empieza ahora y ya no se anula. Código: {code}"
+                )
+            }
+            (Self::OverheardConfirmed { code }, Locale::En) => format!(
+                "🗑️ The customer confirmed the erasure of their data; it starts now and cannot be withdrawn. Code: {code}"
+            ),
+            (Self::OverheardKept { code }, Locale::Es) => {
+                format!("↩️ El cliente anuló el borrado a tiempo: no se borrará nada. Código: {code}")
+            }
+            (Self::OverheardKept { code }, Locale::En) => {
+                format!("↩️ The customer withdrew the erasure in time: nothing will be erased. Code: {code}")
+            }
+            (Self::OverheardLapsed { hours }, Locale::Es) => format!(
+                "El cliente confirmó el borrado de sus datos, pero pasaron más de {hours} h y la solicitud ya no estaba abierta: no se borra nada. Si lo quiere, escribe de nuevo BORRAR MIS DATOS, o pon tú la etiqueta borrar-datos."
+            ),
+            (Self::OverheardLapsed { hours }, Locale::En) => format!(
+                "The customer confirmed the erasure of their data, but after more than {hours} h the request was not open any more: nothing is erased. If they want it, they write DELETE MY DATA again, or you put the label borrar-datos."
+            ),
             (Self::Question { hours, code }, Locale::Es) => format!(
                 "Recibimos tu solicitud de borrar tus datos. Si confirmas, se borrará esta conversación y todo lo que guardamos de ti. Para confirmar responde: SÍ BORRAR. Para dejarlo como está responde: NO BORRAR. Tienes {hours} h. Código: {code}"
             ),
