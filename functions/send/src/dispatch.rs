@@ -6,7 +6,7 @@ use std::time::Duration;
 use bridge::{BridgeError, tell};
 use chatwoot::{Chatwoot, listing::Listed};
 use domain::{
-    Channel, Class, Classify as _, CustomerId, Identity, NO_CODE, Part, Reference, Timestamp, Wamid,
+    Channel, CustomerId, Identity, Part, Reference, Timestamp, Wamid,
     outgoing::{FileWay, Nature, SentFile},
     pacing::Pair,
     template::{Fault, Picked},
@@ -18,7 +18,6 @@ use serde_json::Value;
 use store::{Conversation, Entry, Thread};
 use tokio::time::{Instant, timeout_at};
 use whatsapp::{
-    PAIR_LIMIT,
     compose::{self, Piece},
     graph::Accepted,
 };
@@ -26,6 +25,7 @@ use whatsapp::{
 use crate::{
     Looked, Send,
     bounds::{CALL, has_file, hold, is_given_up, least_left, refusal, without_file},
+    call::Called,
     plan::{self, plan_of},
     turn::Turn,
     upload::{NotUploaded, upload},
@@ -38,7 +38,7 @@ pub(crate) const FILE_MISSING: Duration = Duration::from_secs(900);
 const FILE_UNWELL: Duration = Duration::from_secs(3600);
 
 /// When a part comes again for which too little time was left.
-const PUT_BACK: Duration = Duration::from_secs(5);
+pub(crate) const PUT_BACK: Duration = Duration::from_secs(5);
 
 /// When to look again at a part that somebody else is sending.
 const ELSEWHERE: Duration = Duration::from_secs(30);
@@ -54,20 +54,6 @@ pub(crate) struct With<'a> {
     pub(crate) erased: bool,
     /// When the invocation should have ended.
     pub(crate) until: Instant,
-}
-
-/// What a call came to.
-enum Called {
-    Accepted(Accepted),
-    NotNow {
-        after: Option<Duration>,
-    },
-    /// Too much for this person: Meta counted more than we did.
-    TooFast {
-        after: Option<Duration>,
-    },
-    Never(Trouble),
-    Uncertain,
 }
 
 impl Send {
@@ -205,7 +191,7 @@ impl Send {
             self.waited_in_vain(with, turn).await?;
             return Ok(Looked::UpToDate);
         }
-        let mut passage = match self.place(with).await? {
+        let passage = match self.place(with).await? {
             Ok(passage) => passage,
             Err(after) => return Ok(Looked::Soon { after }),
         };
@@ -223,13 +209,16 @@ impl Send {
                 Looked::Waits { after: Some(ELSEWHERE), at_most: None }
             });
         }
-        passage.begin();
-        let called = self.call(with, &body, &token).await;
-        if matches!(called, Called::Uncertain) {
-            drop(passage);
-        } else {
-            passage.end();
-        }
+        // That write may have taken longer than the place lasts.
+        let passage = match self.in_time(with, passage).await {
+            Ok(Some(passage)) => passage,
+            // Nothing was called: the part stands as it stood, and comes again.
+            not => {
+                self.put(entry, at, part).await?;
+                return not.map(|_| Looked::Soon { after: PUT_BACK });
+            }
+        };
+        let called = self.call(with, passage, &body, &token).await;
         let now = self.clients.clock.now();
         turn.sent(now);
         match called {
@@ -299,29 +288,6 @@ impl Send {
                 upload(&self.clients, with.chatwoot, with.channel, token, file, caption).await
             }
             uploaded => uploaded,
-        }
-    }
-
-    async fn call(&self, with: &With<'_>, body: &Value, token: &SecretString) -> Called {
-        let number = &with.channel.phone_number_id;
-        let mut sent = self.clients.graph.send(number, token, body).await;
-        if sent.as_ref().is_err_and(|error| error.0.is_unauthorized())
-            && let Some(renewed) = self.clients.renew_token(with.channel, token).await
-        {
-            sent = self.clients.graph.send(number, &renewed, body).await;
-        }
-        let error = match sent {
-            Ok(accepted) => return Called::Accepted(accepted),
-            Err(error) => error,
-        };
-        tracing::warn!(%error, channel.id = %number, "a part was not sent");
-        match error.class() {
-            Class::Transient { after } if error.0.code() == Some(PAIR_LIMIT) => Called::TooFast { after },
-            Class::Transient { after } => Called::NotNow { after },
-            Class::Uncertain => Called::Uncertain,
-            Class::Permanent | Class::Poison => {
-                Called::Never(Trouble::Refused { code: error.0.code().unwrap_or(NO_CODE), clue: error.0.clue() })
-            }
         }
     }
 

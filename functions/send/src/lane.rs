@@ -10,15 +10,18 @@ use std::{
 };
 
 use bridge::BridgeError;
-use domain::{PhoneNumberId, SharedClock, Timestamp, pacing::Gate};
+use domain::{
+    PhoneNumberId, SharedClock, Timestamp,
+    pacing::{Gate, is_in_time, lead_after},
+};
 use platform::{Metric, wait_until};
 use store::Slot;
 use tokio::{
     sync::{Mutex as Line, OwnedMutexGuard},
-    time::timeout,
+    time::{Instant, timeout},
 };
 
-use crate::{Send, dispatch::With};
+use crate::{Send, bounds::CALL, dispatch::With};
 
 /// How long somebody stands in line; who has to wait longer comes back by the queue, which hides for whole seconds.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -40,6 +43,7 @@ struct Lane {
 pub(crate) struct Passage {
     lane: Arc<Lane>,
     clock: SharedClock,
+    at: Timestamp,
     /// Until the call is made nobody else of this process gets a place.
     first: Option<OwnedMutexGuard<()>>,
     began: Option<Timestamp>,
@@ -95,18 +99,51 @@ impl Send {
             self.metrics.count(Metric::Paced);
             wait_until(clock.as_ref(), clock.now() + wait).await;
         }
-        let at = match self.clients.paces.take(number, most).await? {
-            Slot::At(at) => at,
-            Slot::NotBefore(after) => {
+        let mut lead = Duration::ZERO;
+        let at = loop {
+            let at = match self.clients.paces.take(number, most, lead).await? {
+                Slot::At(at) => at,
+                Slot::NotBefore(after) => {
+                    self.metrics.count(Metric::Paced);
+                    return Ok(Err(after));
+                }
+            };
+            if at > clock.now() {
                 self.metrics.count(Metric::Paced);
-                return Ok(Err(after));
+                wait_until(clock.as_ref(), at).await;
             }
-        };
-        if at > clock.now() {
+            let now = clock.now();
+            if is_in_time(at, now) {
+                break at;
+            }
+            // The table is slow: the place is over, and the next one is asked for further ahead.
             self.metrics.count(Metric::Paced);
-            wait_until(clock.as_ref(), at).await;
-        }
+            let Some(longer) = lead_after(lead, at, now) else { return Ok(Err(LATER)) };
+            lead = longer;
+        };
         lane.gate(Gate::enters);
-        Ok(Ok(Passage { lane, clock: clock.clone(), first: Some(first), began: None, answered: false }))
+        Ok(Ok(Passage { lane, clock: clock.clone(), at, first: Some(first), began: None, answered: false }))
+    }
+
+    /// The passage, if its place is not over; else another one, waited for here. Nothing where no time is left for the call.
+    pub(crate) async fn in_time(&self, with: &With<'_>, passage: Passage) -> Result<Option<Passage>, BridgeError> {
+        if is_in_time(passage.at, self.clients.clock.now()) {
+            return Ok(Some(passage));
+        }
+        // Who holds a place stands first in line: it is given up before another one is asked for.
+        drop(passage);
+        self.another(with).await
+    }
+
+    /// Another place for the same part, waited for here. Nothing where no time is left for the call.
+    pub(crate) async fn another(&self, with: &With<'_>) -> Result<Option<Passage>, BridgeError> {
+        let clock = &self.clients.clock;
+        while with.until.saturating_duration_since(Instant::now()) > CALL {
+            match self.place(with).await? {
+                Ok(passage) => return Ok(Some(passage)),
+                Err(after) => wait_until(clock.as_ref(), clock.now() + after).await,
+            }
+        }
+        Ok(None)
     }
 }

@@ -5,6 +5,7 @@ mod adopt;
 mod barrier;
 mod bounds;
 mod brake;
+mod call;
 mod commands;
 mod dispatch;
 mod held;

@@ -44,11 +44,11 @@ impl Paces {
     }
 
     /// A place for one more message, where no second may hold more than `most`. One write, and another one where somebody else was
-    /// faster. A place that is given is taken.
-    pub async fn take(&self, channel: &PhoneNumberId, most: u64) -> Result<Slot, StoreError> {
+    /// faster. A place that is given is taken. It is `lead` ahead at the least, for who needs the time to get there.
+    pub async fn take(&self, channel: &PhoneNumberId, most: u64, lead: Duration) -> Result<Slot, StoreError> {
         let interval = Pace::interval(most);
         for _ in 0..8 {
-            let now = self.table.now();
+            let now = self.table.now() + lead;
             let pace = self.seen(|seen| seen.get(channel).copied()).unwrap_or_default();
             let place = pace.place(now);
             if let Place::Waits { after } = place {

@@ -53,7 +53,7 @@ impl Aws {
             Dynamo::start(data.as_ref().map(|data| data.join("tables.sqlite")), clock.clone(), lagging).await?;
         let services =
             Arc::new(Services { sqs, dynamo, secrets: Secrets::new(clock.clone()), access: Access::default() });
-        let faults = Faults::default();
+        let faults = Faults::by(clock.clone());
         let server = Server::start(listen, front::router(Arc::clone(&services)), faults.clone()).await?;
         let url = server.url();
         services.sqs.served_at(&url);

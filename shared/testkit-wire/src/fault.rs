@@ -1,6 +1,11 @@
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
+
+use crate::MovableClock;
 
 /// What goes wrong with a call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +22,11 @@ pub enum Effect {
     /// The work is done, and the answer takes its time.
     Slow {
         /// How long, in milliseconds of the machine's time.
+        millis: u64,
+    },
+    /// The work is done, and by the clock of the doubles the answer comes so much later.
+    Late {
+        /// How long, in milliseconds of that clock.
         millis: u64,
     },
     /// Nothing is done; this answer comes instead, as from a proxy, a rate limit or a broken server.
@@ -63,7 +73,8 @@ pub struct Fault {
     /// The HTTP method, or any.
     #[serde(default)]
     pub method: Option<String>,
-    /// A part of the path; `/messages` names every path that contains it. Empty names all.
+    /// A part of the path; `/messages` names every path that contains it. Empty names all. At AWS the
+    /// operation (`X-Amz-Target`) stands behind the path.
     #[serde(default)]
     pub path: String,
     /// Calls to let pass before the first one is hit.
@@ -79,9 +90,25 @@ pub struct Fault {
 
 /// The faults that are switched on.
 #[derive(Clone, Debug, Default)]
-pub struct Faults(Arc<Mutex<Vec<Fault>>>);
+pub struct Faults {
+    faults: Arc<Mutex<Vec<Fault>>>,
+    /// The clock that late answers move.
+    clock: Option<MovableClock>,
+}
 
 impl Faults {
+    /// None yet, on a line whose late answers move this clock.
+    pub fn by(clock: MovableClock) -> Self {
+        Self { clock: Some(clock), ..Self::default() }
+    }
+
+    /// An answer is late.
+    pub(crate) fn late(&self, millis: u64) {
+        if let Some(clock) = &self.clock {
+            clock.advance(Duration::from_millis(millis));
+        }
+    }
+
     /// Switches one on.
     pub fn add(&self, fault: Fault) {
         self.lock().push(fault);
@@ -120,6 +147,6 @@ impl Faults {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Fault>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -196,7 +196,9 @@ fn begun(request: &Request<Body>) -> Call {
 }
 
 async fn exchange(router: Router, faults: Faults, request: Request<Body>) -> Result<Response<Body>, Cut> {
-    match faults.take(request.method().as_str(), request.uri().path()) {
+    let operation = request.headers().get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
+    let path = format!("{}{operation}", request.uri().path());
+    match faults.take(request.method().as_str(), &path) {
         None => Ok(answer(router, request).await),
         Some(Effect::DropBefore) => {
             drain(request).await;
@@ -214,6 +216,11 @@ async fn exchange(router: Router, faults: Faults, request: Request<Body>) -> Res
         Some(Effect::Slow { millis }) => {
             let response = answer(router, request).await;
             pause(Duration::from_millis(millis)).await;
+            Ok(response)
+        }
+        Some(Effect::Late { millis }) => {
+            let response = answer(router, request).await;
+            faults.late(millis);
             Ok(response)
         }
         Some(Effect::Answer { status, content_type, body }) => {

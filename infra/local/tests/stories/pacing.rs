@@ -138,7 +138,7 @@ async fn several_processes_share_a_number_s_places() {
     let (mut places, mut turned_away) = (Vec::new(), 0);
     for round in 0..400 {
         for process in [round % 4, round % 3] {
-            match processes[process].take(&number, 80).await.unwrap() {
+            match processes[process].take(&number, 80, Duration::ZERO).await.unwrap() {
                 store::Slot::At(at) => places.push(at),
                 store::Slot::NotBefore(after) => {
                     assert!(after < SECOND);
@@ -154,6 +154,51 @@ async fn several_processes_share_a_number_s_places() {
     let took = places.last().unwrap().since(places[0]).as_secs_f64();
     let rate = f64::from(u32::try_from(places.len() - 1).unwrap()) / took;
     assert!((72.0..80.0).contains(&rate) && turned_away > 0, "{rate} a second, {turned_away} turned away");
+}
+
+/// How many places the number took since it was last asked.
+fn places_taken(shop: &Shop) -> usize {
+    let calls = shop.world.stage.aws.calls().take();
+    calls.iter().filter(|call| String::from_utf8_lossy(&call.body).contains("pace#")).count()
+}
+
+#[tokio::test]
+async fn a_place_that_is_over_before_the_call_is_given_up_for_another_one() {
+    let shop = Shop::open().await;
+    let aws = &shop.world.stage.aws;
+    aws.calls().record_bodies();
+    shop.says("uno").await;
+    let calls = aws.calls().take();
+    let place = calls.iter().position(|call| String::from_utf8_lossy(&call.body).contains("pace#")).unwrap();
+    let written = calls.iter().position(|call| String::from_utf8_lossy(&call.body).contains("sending")).unwrap();
+    assert!(place < written, "the part is written down behind its place");
+    let late = |nth: usize, millis: u64| {
+        let target = calls[nth].target.clone();
+        let skip = calls[..nth].iter().filter(|call| call.target == target).count();
+        let (skip, effect) = (u32::try_from(skip).unwrap(), Effect::Late { millis });
+        Fault { method: None, path: target, skip, times: Some(1), effect }
+    };
+    // The write behind the place, the place itself, and neither by much.
+    for (nth, millis, places) in
+        [(written, 41, 2), (written, 500, 2), (place, 300, 2), (written, 40, 1), (place, 40, 1)]
+    {
+        shop.world.pass(MINUTE);
+        aws.calls().take();
+        aws.faults().add(late(nth, millis));
+        shop.says("más").await;
+        assert_eq!((places_taken(&shop), aws.faults().list().len()), (places, 0), "{nth} {millis}");
+    }
+    assert_eq!(shop.ana.heard().len(), 6);
+    nothing_was_refused(&shop);
+}
+
+#[tokio::test]
+async fn a_call_that_is_repeated_with_a_new_token_has_a_place_of_its_own() {
+    let shop = Shop::open().await;
+    shop.world.stage.aws.calls().record_bodies();
+    shop.meta_will(refuses(401, 190), 1);
+    shop.says("uno").await;
+    assert_eq!((places_taken(&shop), shop.ana.heard()), (2, vec!["uno".to_owned()]));
 }
 
 #[tokio::test]
