@@ -46,7 +46,7 @@ pub struct Settings {
     pub inboxes: Vec<Inbox>,
 }
 
-/// A self-hosted Chatwoot 4.15.1, as far as a bridge on an API inbox can tell.
+/// A self-hosted Chatwoot 4.14.2, as far as a bridge on an API inbox can tell.
 #[derive(Clone, Debug)]
 pub struct Chatwoot(Arc<Inner>);
 

@@ -47,7 +47,7 @@ impl State {
         ] {
             if value.is_some_and(|value| value.chars().count() > 255) {
                 let reason = language
-                    .say("es demasiado largo (255 caracteres máximo)", "is too long (maximum is 255 characters)");
+                    .framework("es demasiado largo (255 caracteres máximo)", "is too long (maximum is 255 characters)");
                 return Err(named(language, attribute, spanish, reason));
             }
         }
@@ -55,7 +55,7 @@ impl State {
             let reason = language.say("debe estar en formato e164", "should be in e164 format");
             return Err(named(language, "phone_number", "Número de teléfono", reason));
         }
-        let taken = language.say("ya está en uso", "has already been taken");
+        let taken = language.framework("ya está en uso", "has already been taken");
         let others = || self.contacts.values().filter(|other| other.id != contact.id);
         let same = |one: &Option<String>, other: &Option<String>| one.is_some() && one == other;
         let lower = |email: &Option<String>| email.as_ref().map(|email| email.to_lowercase());
@@ -79,7 +79,7 @@ impl State {
 fn named(language: Language, attribute: &str, spanish: &str, reason: &str) -> Refusal {
     let english = attribute.replace('_', " ");
     let english = crate::liquid::capitalize(&english);
-    Refusal::invalid(&format!("{} {reason}", language.say(spanish, &english)), &[attribute])
+    Refusal::invalid(&format!("{} {reason}", language.framework(spanish, &english)), &[attribute])
 }
 
 /// Ends with a plus and 2 to 15 digits that do not start with 0. What stands before it is not looked at.

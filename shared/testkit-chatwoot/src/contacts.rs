@@ -10,13 +10,17 @@ use axum::{
     routing::{get, post},
 };
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::{
     auth::Caller,
+    calendar::iso,
     contact_rules::{apply, attribute},
     conversation_rules::Taken,
+    definitions::Model,
     errors::{Answer, Refusal},
     filters::{Condition, all_fit, page},
+    inboxes::FIELDS,
     params::Params,
     rows::{Contact, ContactInbox},
     shared::Shared,
@@ -38,7 +42,6 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         .route("/contacts/{contact}/labels", get(labels).post(set_labels))
         .route("/contact_inboxes/filter", post(find_by_source))
         .route("/actions/contact_merge", post(merge))
-        .route("/custom_attribute_definitions", post(define_attribute))
 }
 
 impl State {
@@ -54,9 +57,12 @@ impl State {
             "identifier": contact.identifier,
             "thumbnail": "",
             "custom_attributes": contact.custom_attributes,
-            "last_activity_at": contact.last_activity_at.map(domain::Timestamp::as_secs),
             "created_at": contact.created_at.as_secs(),
         });
+        // Absent until something happens.
+        if let Some(at) = contact.last_activity_at {
+            body["last_activity_at"] = at.as_secs().into();
+        }
         if with_inboxes {
             let rows = self.contact_inboxes.values().filter(|row| row.contact_id == contact.id);
             body["contact_inboxes"] = rows.map(|row| self.contact_inbox_json(row)).collect();
@@ -80,6 +86,27 @@ fn slim(inbox: &crate::rows::InboxRow) -> Value {
     })
 }
 
+/// The row as the table has it, which a new contact's inbox comes with.
+fn full(inbox: &crate::rows::InboxRow, account: i64) -> Value {
+    let mut body = json!({
+        "id": inbox.id,
+        "channel_id": inbox.channel_id,
+        "account_id": account,
+        "name": inbox.name,
+        "created_at": iso(inbox.created_at),
+        "updated_at": iso(inbox.created_at),
+        "channel_type": inbox.channel_type,
+        "email_address": null,
+        "auto_assignment_config": {},
+        "lock_to_single_conversation": inbox.lock_to_single_conversation,
+        "portal_id": null,
+    });
+    for field in FIELDS {
+        body[field] = inbox.fields.get(field).cloned().unwrap_or_default();
+    }
+    body
+}
+
 async fn create(Handed(shared): Handed<Arc<Shared>>, _: Caller, params: Params) -> Answer {
     let mut state = shared.lock();
     let mut contact = state.blank_contact();
@@ -97,7 +124,9 @@ async fn create(Handed(shared): Handed<Arc<Shared>>, _: Caller, params: Params) 
     let mut payload = json!({ "contact": null, "contact_inbox": { "inbox": null, "source_id": null } });
     if let Some(inbox) = inbox {
         let row = state.contact_inbox_for(id, inbox, source).map_err(|Taken| Refusal::broken())?;
-        payload["contact_inbox"] = state.contact_inboxes.get(&row).map(|row| state.contact_inbox_json(row)).into();
+        let row = state.contact_inboxes.get(&row).ok_or_else(Refusal::broken)?;
+        let full = state.inboxes.get(&inbox).map(|inbox| full(inbox, state.account_id));
+        payload["contact_inbox"] = json!({ "inbox": full, "source_id": row.source_id });
     }
     payload["contact"] = state.contact_json(state.contact(id)?, true);
     Ok(Json(json!({ "payload": payload })).into_response())
@@ -131,9 +160,8 @@ async fn search(Handed(shared): Handed<Arc<Shared>>, _: Caller, params: Params) 
         return Err(Refusal::throttled());
     }
     let Some(wanted) = params.present("q") else {
-        return Err(Refusal::unprocessable(
-            state.language.say("Indica un texto", "Specify search string with parameter q"),
-        ));
+        let meta = json!({ "count": null, "current_page": 1, "has_more": null });
+        return Ok(Json(json!({ "meta": meta, "payload": [] })).into_response());
     };
     let (wanted, exact) = (wanted.trim().to_lowercase(), wanted.trim().to_owned());
     let holds = |text: &Option<String>| text.as_ref().is_some_and(|text| text.to_lowercase().contains(&wanted));
@@ -153,7 +181,7 @@ async fn filter(Handed(shared): Handed<Arc<Shared>>, _: Caller, params: Params) 
     let state = shared.lock();
     let known = |key: &str| {
         ["name", "email", "phone_number", "identifier", "blocked", "city", "country_code"].contains(&key)
-            || state.defined_attributes.contains(key)
+            || state.definitions.values().any(|row| row.model == Model::Contact && row.key == key)
     };
     let conditions = Condition::read(&params, state.language, known)?;
     let conditions: Vec<_> = conditions.into_iter().map(|condition| condition.with_plus().lower_case()).collect();
@@ -163,7 +191,12 @@ async fn filter(Handed(shared): Handed<Arc<Shared>>, _: Caller, params: Params) 
             all_fit(&conditions, |condition| condition.fits(attribute(contact, &condition.key).as_deref()))
         })
         .collect();
-    Ok(Json(listed(&state, found, &params)).into_response())
+    let mut body = listed(&state, found, &params);
+    // Whether more follows is told by the other two lists alone.
+    if let Some(meta) = body["meta"].as_object_mut() {
+        meta.remove("has_more");
+    }
+    Ok(Json(body).into_response())
 }
 
 async fn show(Handed(shared): Handed<Arc<Shared>>, caller: Caller) -> Answer {
@@ -209,8 +242,16 @@ async fn create_contact_inbox(Handed(shared): Handed<Arc<Shared>>, caller: Calle
 async fn contactable_inboxes(Handed(shared): Handed<Arc<Shared>>, caller: Caller) -> Answer {
     let state = shared.lock();
     let contact = state.contact(caller.id("contact")?)?.id;
-    let rows = state.contact_inboxes.values().filter(|row| row.contact_id == contact);
-    let payload: Vec<_> = rows.map(|row| state.contact_inbox_json(row)).collect();
+    // Every API inbox there is; where the contact was never in one, with an id made up for this answer.
+    let inboxes = state.inboxes.values().filter(|inbox| inbox.is_api());
+    let payload: Vec<_> = inboxes
+        .map(|inbox| {
+            let mut rows = state.contact_inboxes.values();
+            let known = rows.find(|row| row.contact_id == contact && row.inbox_id == inbox.id);
+            let source = known.map_or_else(|| Uuid::new_v4().to_string(), |row| row.source_id.clone());
+            json!({ "inbox": slim(inbox), "source_id": source })
+        })
+        .collect();
     Ok(Json(json!({ "payload": payload })).into_response())
 }
 
@@ -259,13 +300,5 @@ async fn merge(Handed(shared): Handed<Arc<Shared>>, _: Caller, params: Params) -
     let id = |key: &str| params.int(key).ok_or_else(|| Refusal::not_found(state.language));
     let (base, mergee) = (id("base_contact_id")?, id("mergee_contact_id")?);
     state.merge_contacts(base, mergee)?;
-    Ok(Json(state.contact_json(state.contact(base)?, true)).into_response())
-}
-
-async fn define_attribute(Handed(shared): Handed<Arc<Shared>>, caller: Caller, params: Params) -> Answer {
-    caller.administrator()?;
-    let mut state = shared.lock();
-    let key = params.present("attribute_key").ok_or_else(|| Refusal::missing(state.language, "attribute_key"))?;
-    state.defined_attributes.insert(key.clone());
-    Ok(Json(json!({ "attribute_key": key, "attribute_model": "contact_attribute" })).into_response())
+    Ok(Json(state.contact_json(state.contact(base)?, false)).into_response())
 }

@@ -87,9 +87,11 @@ impl State {
             updated_at: now,
             last_activity_at: now,
             agent_last_seen_at: None,
+            assignee_last_seen_at: None,
             contact_last_seen_at: None,
             first_reply_created_at: None,
-            waiting_since: None,
+            // A new conversation waits from its first moment.
+            waiting_since: Some(now),
         };
         let id = conversation.id;
         self.conversations.insert(id, conversation);
@@ -141,7 +143,7 @@ impl State {
             of.iter().filter(|label| !from.contains(label)).cloned().collect::<Vec<_>>().join(", ")
         };
         for (changed, spanish, english) in
-            [(missing(&labels, &before), "añadió", "added"), (missing(&before, &labels), "eliminó", "removed")]
+            [(missing(&labels, &before), "agregó", "added"), (missing(&before, &labels), "eliminó", "removed")]
         {
             if !changed.is_empty() {
                 let text = format!("{name} {} {changed}", self.language.say(spanish, english));

@@ -74,7 +74,7 @@ impl State {
             "uuid": row.uuid,
             "additional_attributes": row.additional_attributes,
             "agent_last_seen_at": secs(row.agent_last_seen_at),
-            "assignee_last_seen_at": secs(row.agent_last_seen_at),
+            "assignee_last_seen_at": secs(row.assignee_last_seen_at),
             "can_reply": self.can_reply(row),
             "contact_last_seen_at": secs(row.contact_last_seen_at),
             "custom_attributes": row.custom_attributes,
@@ -135,7 +135,7 @@ fn check_lengths(language: Language, name: &str, attributes: &Attributes) -> Res
     if !attributes.values().any(too_long) {
         return Ok(());
     }
-    Err(Refusal::invalid(language.say("Un atributo es demasiado largo", "An attribute is too long"), &[name]))
+    Err(Refusal::invalid(language.framework("Un atributo es demasiado largo", "An attribute is too long"), &[name]))
 }
 
 fn contact_inbox(state: &mut State, params: &Params) -> Result<i64, Refusal> {
@@ -148,9 +148,9 @@ fn contact_inbox(state: &mut State, params: &Params) -> Result<i64, Refusal> {
     };
     state.inbox(inbox)?;
     state.contact(contact)?;
-    state
-        .contact_inbox_for(contact, inbox, source)
-        .map_err(|Taken| Refusal::unprocessable(language.say("source_id debe ser único", "source_id should be unique")))
+    state.contact_inbox_for(contact, inbox, source).map_err(|Taken| {
+        Refusal::unprocessable(language.framework("source_id debe ser único", "source_id should be unique"))
+    })
 }
 
 /// Open ones by default, the last active first. `assignee_type` and the finer filters are ignored.
@@ -190,7 +190,11 @@ async fn filter(Handed(shared): Handed<Arc<Shared>>, caller: Caller, params: Par
     };
     let found =
         state.conversations.values().filter(|row| all_fit(&conditions, |condition| fits(row, condition))).collect();
-    let (meta, payload) = listed(&state, &caller, found, &params)?;
+    let (mut meta, payload) = listed(&state, &caller, found, &params)?;
+    // Told by the plain list alone.
+    if let Some(meta) = meta.as_object_mut() {
+        meta.remove("assigned_count");
+    }
     Ok(Json(json!({ "meta": meta, "payload": payload })).into_response())
 }
 
@@ -266,7 +270,7 @@ async fn toggle_status(Handed(shared): Handed<Arc<Shared>>, AnyCaller(caller): A
         "current_status": row.status.name(),
         "snoozed_until": row.snoozed_until.map(Timestamp::as_secs),
     });
-    Ok(Json(json!({ "meta": {}, "payload": payload })).into_response())
+    Ok(Json(json!({ "payload": payload })).into_response())
 }
 
 async fn custom_attributes(
@@ -326,7 +330,11 @@ async fn seen(Handed(shared): Handed<Arc<Shared>>, caller: Caller) -> Answer {
     let mut state = shared.lock();
     let id = caller.conversation(&state)?;
     let now = state.now();
-    state.conversation_mut(id)?.agent_last_seen_at = Some(now);
+    let row = state.conversation_mut(id)?;
+    row.agent_last_seen_at = Some(now);
+    if row.assignee_id == Some(caller.user.id) {
+        row.assignee_last_seen_at = Some(now);
+    }
     Ok(Json(state.conversation_json(state.conversation(id)?)?).into_response())
 }
 

@@ -7,24 +7,32 @@ use axum::{
 use serde_json::{Value, json};
 
 /// The language of the installation's texts.
-///
-/// Spanish also covers sentences that Chatwoot never translates, so that nobody gets away with matching English ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Language {
-    /// As the sales team has it.
+    /// As the sales team has it: who calls by token reads English from the framework, and Spanish from Chatwoot's own rules.
     #[default]
     Spanish,
     /// As the source has it.
     English,
+    /// Harder than any Chatwoot: not one sentence is English, so that nobody gets away with matching one.
+    Translated,
 }
 
 impl Language {
-    /// The sentence in this language.
+    /// A sentence that Chatwoot itself translates.
     pub(crate) fn say<'a>(self, spanish: &'a str, english: &'a str) -> &'a str {
         match self {
-            Self::Spanish => spanish,
+            Self::Spanish | Self::Translated => spanish,
             Self::English => english,
+        }
+    }
+
+    /// A sentence of the framework, or one that stands in the source in English.
+    pub(crate) fn framework<'a>(self, spanish: &'a str, english: &'a str) -> &'a str {
+        match self {
+            Self::Translated => spanish,
+            Self::Spanish | Self::English => english,
         }
     }
 }
@@ -39,6 +47,8 @@ pub(crate) struct Refusal {
 #[derive(Debug)]
 enum Body {
     Json(Value),
+    /// From the page for errors, which says so by its letters.
+    Page(Value),
     Text(&'static str),
     Empty,
 }
@@ -52,7 +62,7 @@ impl Refusal {
     }
 
     pub(crate) fn no_token(language: Language) -> Self {
-        let text = language.say(
+        let text = language.framework(
             "Tienes que iniciar sesión o registrarte para poder continuar.",
             "You need to sign in or sign up before continuing.",
         );
@@ -60,11 +70,11 @@ impl Refusal {
     }
 
     pub(crate) fn bad_token(language: Language) -> Self {
-        Self::unauthorized(language.say("Token de acceso inválido", "Invalid Access Token"))
+        Self::unauthorized(language.framework("Token de acceso inválido", "Invalid Access Token"))
     }
 
     pub(crate) fn not_for_bots(language: Language) -> Self {
-        Self::unauthorized(language.say(
+        Self::unauthorized(language.framework(
             "El acceso a este recurso no está autorizado para bots",
             "Access to this endpoint is not authorized for bots",
         ))
@@ -72,7 +82,8 @@ impl Refusal {
 
     pub(crate) fn policy(language: Language) -> Self {
         Self::unauthorized(
-            language.say("No está autorizado para realizar esta acción", "You are not authorized to do this action"),
+            language
+                .framework("No está autorizado para realizar esta acción", "You are not authorized to do this action"),
         )
     }
 
@@ -81,7 +92,7 @@ impl Refusal {
     }
 
     pub(crate) fn not_found(language: Language) -> Self {
-        let text = language.say("No se pudo encontrar el recurso", "Resource could not be found");
+        let text = language.framework("No se pudo encontrar el recurso", "Resource could not be found");
         Self::json(StatusCode::NOT_FOUND, json!({ "error": text }))
     }
 
@@ -90,8 +101,13 @@ impl Refusal {
         Self { status: StatusCode::NOT_FOUND, body: Body::Empty }
     }
 
+    fn page(status: StatusCode) -> Self {
+        let reason = status.canonical_reason().unwrap_or_default();
+        Self { status, body: Body::Page(json!({ "status": status.as_u16(), "error": reason })) }
+    }
+
     pub(crate) fn no_route() -> Self {
-        Self::json(StatusCode::NOT_FOUND, json!({ "status": 404, "error": "Not Found" }))
+        Self::page(StatusCode::NOT_FOUND)
     }
 
     /// A model's validation: the text is translated, the attributes are not.
@@ -105,12 +121,13 @@ impl Refusal {
     }
 
     pub(crate) fn missing(language: Language, parameter: &str) -> Self {
-        let text = language.say("falta el parámetro o el valor está vacío", "param is missing or the value is empty");
+        let text =
+            language.framework("falta el parámetro o el valor está vacío", "param is missing or the value is empty");
         Self::unprocessable(&format!("{text}: {parameter}"))
     }
 
     pub(crate) fn not_an_api_inbox(language: Language) -> Self {
-        let text = language.say(
+        let text = language.framework(
             "La actualización del estado del mensaje solo está permitida para bandejas de entrada de API",
             "Message status update is only allowed for API inboxes",
         );
@@ -118,11 +135,11 @@ impl Refusal {
     }
 
     pub(crate) fn broken() -> Self {
-        Self::json(StatusCode::INTERNAL_SERVER_ERROR, json!({ "status": 500, "error": "Internal Server Error" }))
+        Self::page(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     pub(crate) fn malformed() -> Self {
-        Self::json(StatusCode::BAD_REQUEST, json!({ "status": 400, "error": "Bad Request" }))
+        Self::page(StatusCode::BAD_REQUEST)
     }
 
     pub(crate) fn throttled() -> Self {
@@ -132,7 +149,7 @@ impl Refusal {
     /// For people who act in the dashboard: the reason in a line.
     pub(crate) fn describe(&self) -> String {
         match &self.body {
-            Body::Json(body) => format!("{} {body}", self.status),
+            Body::Json(body) | Body::Page(body) => format!("{} {body}", self.status),
             Body::Text(text) => format!("{} {}", self.status, text.trim()),
             Body::Empty => self.status.to_string(),
         }
@@ -143,6 +160,10 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         match self.body {
             Body::Json(body) => (self.status, axum::Json(body)).into_response(),
+            Body::Page(body) => {
+                let kind = [(header::CONTENT_TYPE, "application/json; charset=UTF-8")];
+                (self.status, kind, body.to_string()).into_response()
+            }
             Body::Text(text) => (self.status, [(header::CONTENT_TYPE, "text/plain")], text).into_response(),
             Body::Empty => self.status.into_response(),
         }

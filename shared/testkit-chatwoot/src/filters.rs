@@ -32,7 +32,7 @@ impl Condition {
                 let (key, operator) = (text(condition, "attribute_key"), text(condition, "filter_operator"));
                 if !known(&key) {
                     let reason = language.say("Clave de atributo no válida", "Invalid attribute key");
-                    return Err(Refusal::unprocessable(&format!("{reason}: [{key}]")));
+                    return Err(Refusal::unprocessable(&format!("{reason} - [{key}].")));
                 }
                 if !OPERATORS.contains(&operator.as_str()) {
                     let reason = language.say("Operador no válido", "Invalid operator");

@@ -29,7 +29,7 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
 }
 
 /// Settings of an inbox that are kept as they come.
-const FIELDS: [&str; 12] = [
+pub(crate) const FIELDS: [&str; 12] = [
     "greeting_enabled",
     "greeting_message",
     "enable_email_collect",
@@ -53,7 +53,7 @@ fn inbox_json(inbox: &InboxRow, caller: &Caller) -> Value {
         "channel_id": inbox.channel_id,
         "name": inbox.name,
         "channel_type": inbox.channel_type,
-        "working_hours": [],
+        "working_hours": (0..7).map(hours_of_day).collect::<Vec<_>>(),
         "auto_assignment_config": {},
         "callback_webhook_url": null,
         "lock_to_single_conversation": inbox.lock_to_single_conversation,
@@ -63,6 +63,9 @@ fn inbox_json(inbox: &InboxRow, caller: &Caller) -> Value {
         "additional_attributes": inbox.additional_attributes,
         "provider": null,
     });
+    for field in FOREIGN {
+        body[field] = Value::Null;
+    }
     for field in FIELDS {
         body[field] = inbox.fields.get(field).cloned().unwrap_or(Value::Null);
     }
@@ -72,6 +75,52 @@ fn inbox_json(inbox: &InboxRow, caller: &Caller) -> Value {
     }
     body
 }
+
+/// What other kinds of inboxes have, and an API inbox gives as null.
+const FOREIGN: [&str; 11] = [
+    "allowed_domains",
+    "widget_color",
+    "website_url",
+    "welcome_title",
+    "welcome_tagline",
+    "web_widget_script",
+    "website_token",
+    "selected_feature_flags",
+    "reply_time",
+    "messaging_service_sid",
+    "phone_number",
+];
+
+/// As a new inbox has them: nine to five from Monday to Friday.
+fn hours_of_day(day: u8) -> Value {
+    let open = (1..=5).contains(&day);
+    json!({
+        "day_of_week": day,
+        "closed_all_day": !open,
+        "open_hour": open.then_some(9),
+        "open_minutes": open.then_some(0),
+        "close_hour": open.then_some(17),
+        "close_minutes": open.then_some(0),
+        "open_all_day": false,
+    })
+}
+
+/// The settings of an inbox that has just been made.
+fn first_settings() -> Attributes {
+    let settings = json!({
+        "greeting_enabled": false,
+        "enable_email_collect": true,
+        "csat_survey_enabled": false,
+        "enable_auto_assignment": true,
+        "working_hours_enabled": false,
+        "timezone": "UTC",
+        "allow_messages_after_resolved": true,
+        "sender_name_type": "friendly",
+        "csat_config": {},
+    });
+    settings.as_object().cloned().unwrap_or_default()
+}
+
 impl State {
     /// A new inbox with secrets of its own.
     pub(crate) fn new_inbox(&mut self, name: String, channel_type: &str) -> InboxRow {
@@ -88,7 +137,8 @@ impl State {
             hmac_mandatory: false,
             additional_attributes: Attributes::new(),
             lock_to_single_conversation: false,
-            fields: Attributes::new(),
+            fields: first_settings(),
+            created_at: self.now(),
             members: self.users.iter().map(|user| user.id).collect(),
         }
     }
@@ -133,7 +183,7 @@ impl State {
 
     fn check_channel(&self, inbox: &InboxRow) -> Result<(), Refusal> {
         if inbox.webhook_url.chars().count() > 2048 {
-            let text = self.language.say(
+            let text = self.language.framework(
                 "URL del webhook es demasiado largo (2048 caracteres máximo)",
                 "Webhook url is too long (maximum is 2048 characters)",
             );
@@ -150,9 +200,9 @@ impl State {
         if valid {
             return Ok(());
         }
-        let text = self.language.say(
+        let text = self.language.framework(
             "La ventana de respuesta del agente debe ser mayor que 0",
-            "Agent reply time window must be greater than 0",
+            "Agent reply time window agent_reply_time_window must be greater than 0",
         );
         Err(Refusal::invalid(text, &["agent_reply_time_window"]))
     }

@@ -1,4 +1,4 @@
-//! A self-hosted Chatwoot 4.15.1 in memory, as far as a bridge on an API inbox can tell: stateful, strict, and ready to misbehave.
+//! A self-hosted Chatwoot 4.14.2 in memory, as far as a bridge on an API inbox can tell: stateful, strict, and ready to misbehave.
 //!
 //! [`Chatwoot::start`] serves the API on loopback and posts callbacks; [`Agent`] is a person at the dashboard;
 //! [`Chatwoot::control`] does the same by HTTP. What it does not know it refuses.
@@ -15,6 +15,7 @@ mod contacts;
 mod control;
 mod conversation_rules;
 mod conversations;
+mod definitions;
 mod deletion;
 mod delivery;
 mod errors;
@@ -42,6 +43,7 @@ pub use automation::{Robot, Rule, RuleAction};
 pub use callbacks::{Callbacks, Duplicate, Post};
 pub use chatwoot::{Chatwoot, Inbox, Settings};
 pub use errors::Language;
+pub use public_api::VERSION;
 pub use rows::Role;
 pub use shared::RequestLog;
 pub use throttle::Limits;

@@ -104,28 +104,33 @@ impl State {
     fn check_draft(&self, conversation: &Conversation, draft: &Draft) -> Result<(), Refusal> {
         let language = self.language;
         if draft.message_type == MessageType::Incoming && !self.inbox(conversation.inbox_id)?.is_api() {
-            return Err(Refusal::unprocessable(language.say(
+            return Err(Refusal::unprocessable(language.framework(
                 "Los mensajes entrantes solo están permitidos en bandejas de entrada de API",
                 "Incoming messages are only allowed in Api inboxes",
             )));
         }
-        let validation = language.say("La validación falló", "Validation failed");
+        let validation = language.framework("La validación falló", "Validation failed");
         let text = draft.content.as_deref().unwrap_or_default();
         if text.contains('\0') {
             return Err(Refusal::unprocessable("string contains null byte"));
         }
         let most = self.limits.content_characters;
         if text.chars().count() > most {
-            let reason = match language {
-                crate::Language::Spanish => format!("El contenido es demasiado largo ({most} caracteres máximo)"),
-                crate::Language::English => format!("Content is too long (maximum is {most} characters)"),
-            };
+            let (spanish, english) = (
+                format!("El contenido es demasiado largo ({most} caracteres máximo)"),
+                format!("Content is too long (maximum is {most} characters)"),
+            );
+            let reason = language.framework(&spanish, &english);
             return Err(Refusal::unprocessable(&format!("{validation}: {reason}")));
         }
         if let Some(params) = draft.additional_attributes.get("template_params")
             && !template_params_are_valid(params)
         {
-            let reason = language.say("Los parámetros de la plantilla no son válidos", "Template params are invalid");
+            let reason = if params.get("name").is_none() {
+                language.framework("El nombre es obligatorio", "Name is required")
+            } else {
+                language.framework("Los parámetros de la plantilla no son válidos", "Template params are invalid")
+            };
             return Err(Refusal::unprocessable(&format!("{validation}: {reason}")));
         }
         if let Err(reason) = rich::check(&draft.content_type, draft.content_attributes.get("items")) {
@@ -233,7 +238,6 @@ impl State {
     fn after_reply(&mut self, before: &Conversation) -> Result<(), Refusal> {
         let now = self.now();
         let row = self.conversation_mut(before.id)?;
-        row.agent_last_seen_at = Some(now);
         row.waiting_since = None;
         if row.first_reply_created_at.is_none() {
             row.first_reply_created_at = Some(now);

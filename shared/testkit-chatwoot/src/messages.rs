@@ -26,6 +26,7 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         .route("/conversations/{conversation}/messages", get(list).post(create))
         .route("/conversations/{conversation}/messages/{message}", patch(update).put(update).delete(destroy))
         .route("/conversations/{conversation}/messages/{message}/retry", post(retry))
+        .route("/search/messages", get(search))
 }
 
 impl State {
@@ -156,20 +157,31 @@ async fn list(Handed(shared): Handed<Arc<Shared>>, caller: Caller, params: Param
     };
     page.sort_by_key(|message| (message.created_at, message.id));
     let row = state.conversation(conversation)?;
-    let contact = state.contacts.get(&row.contact_id).map(|contact| state.contact_json(contact, false));
     let payload: Vec<_> = page.into_iter().map(|message| state.message_json(message)).collect();
-    let body = json!({
-        "meta": {
-            "labels": row.labels,
-            "additional_attributes": row.additional_attributes,
-            "contact": contact,
-            "assignee": state.assignee_person(row),
-            "agent_last_seen_at": row.agent_last_seen_at.map(domain::Timestamp::as_secs),
-            "assignee_last_seen_at": row.agent_last_seen_at.map(domain::Timestamp::as_secs),
-        },
-        "payload": payload,
+    let mut meta = json!({
+        "labels": row.labels,
+        "additional_attributes": row.additional_attributes,
+        "contact": state.person(SenderRef::Contact(row.contact_id)),
+        "agent_last_seen_at": row.agent_last_seen_at.map(domain::Timestamp::as_secs),
+        "assignee_last_seen_at": row.assignee_last_seen_at.map(domain::Timestamp::as_secs),
     });
-    Ok(Json(body).into_response())
+    if let Some(assignee) = state.assignee_person(row) {
+        meta["assignee"] = json!(assignee);
+    }
+    Ok(Json(json!({ "meta": meta, "payload": payload })).into_response())
+}
+
+/// The newest messages that hold a text, 15 of them.
+async fn search(Handed(shared): Handed<Arc<Shared>>, caller: Caller, params: Params) -> Answer {
+    let state = shared.lock();
+    let wanted = params.text("q").unwrap_or_default().trim().to_lowercase();
+    let holds = |message: &&Message| {
+        let text = message.content.as_deref().unwrap_or_default().to_lowercase();
+        caller.sees(&state, message.inbox_id) && text.contains(&wanted)
+    };
+    let found: Vec<_> =
+        state.messages.values().rev().filter(holds).take(15).map(|message| state.message_json(message)).collect();
+    Ok(Json(json!({ "payload": { "messages": found } })).into_response())
 }
 
 async fn update(Handed(shared): Handed<Arc<Shared>>, caller: Caller, params: Params) -> Answer {

@@ -33,20 +33,44 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         .route("/public/api/v1/inboxes/{identifier}/contacts", post(create_contact))
 }
 
+/// The version that was run and recorded, and that this simulator answers like.
+pub const VERSION: &str = "4.14.2";
+
 async fn version(Handed(shared): Handed<Arc<Shared>>) -> Json<Value> {
-    let now = iso(shared.lock().now());
-    Json(json!({ "version": "4.15.1", "timestamp": now, "queue_services": "ok", "data_services": "ok" }))
+    // `2026-11-20 14:00:00`, in UTC.
+    let now = iso(shared.lock().now()).replace('T', " ").chars().take(19).collect::<String>();
+    Json(json!({ "version": VERSION, "timestamp": now, "queue_services": "ok", "data_services": "ok" }))
 }
 
 async fn profile(Handed(shared): Handed<Arc<Shared>>, caller: Caller) -> Json<Value> {
     let state = shared.lock();
     let role = if caller.user.role == Role::Administrator { "administrator" } else { "agent" };
-    let account = json!({ "id": state.account_id, "name": state.account_name, "status": "active", "role": role });
+    let account = json!({
+        "id": state.account_id,
+        "name": state.account_name,
+        "status": "active",
+        "onboarding_step": null,
+        "active_at": null,
+        "role": role,
+        "permissions": [role],
+        "availability": "online",
+        "availability_status": "offline",
+        "auto_offline": true,
+    });
     Json(json!({
         "id": caller.user.id,
         "name": caller.user.name,
         "available_name": caller.user.name,
+        "avatar_url": "",
+        "confirmed": true,
+        "display_name": null,
+        "message_signature": null,
         "email": caller.user.email,
+        "inviter_id": null,
+        "provider": "email",
+        "pubsub_token": caller.user.token.chars().rev().collect::<String>(),
+        "ui_settings": {},
+        "uid": caller.user.email,
         "access_token": caller.user.token,
         "account_id": state.account_id,
         "role": role,

@@ -44,6 +44,7 @@ pub(crate) struct InboxRow {
     pub lock_to_single_conversation: bool,
     /// The other settings, kept and given back as they came.
     pub fields: Attributes,
+    pub created_at: Timestamp,
     /// The agents who see it.
     pub members: BTreeSet<i64>,
 }
@@ -130,6 +131,7 @@ pub(crate) struct Conversation {
     pub updated_at: Timestamp,
     pub last_activity_at: Timestamp,
     pub agent_last_seen_at: Option<Timestamp>,
+    pub assignee_last_seen_at: Option<Timestamp>,
     pub contact_last_seen_at: Option<Timestamp>,
     pub first_reply_created_at: Option<Timestamp>,
     pub waiting_since: Option<Timestamp>,

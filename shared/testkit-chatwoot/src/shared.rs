@@ -10,13 +10,15 @@ use axum::{
     Router,
     body::Body,
     extract::{Request, State as Handed},
-    http::{StatusCode, header},
+    http::{HeaderValue, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
 
-use crate::{attachments, contacts, conversations, errors::Refusal, inboxes, messages, public_api, state::State};
+use crate::{
+    attachments, contacts, conversations, definitions, errors::Refusal, inboxes, messages, public_api, state::State,
+};
 
 /// The log keeps this many.
 const KEPT: usize = 20_000;
@@ -65,7 +67,11 @@ impl Shared {
 
 /// Every route of the simulator.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
-    let account = inboxes::routes().merge(contacts::routes()).merge(conversations::routes()).merge(messages::routes());
+    let account = inboxes::routes()
+        .merge(contacts::routes())
+        .merge(conversations::routes())
+        .merge(messages::routes())
+        .merge(definitions::routes());
     Router::new()
         .nest("/api/v1/accounts/{account}", account)
         .merge(attachments::routes())
@@ -87,12 +93,24 @@ async fn around(Handed(shared): Handed<Arc<Shared>>, request: Request, next: Nex
         let (limit, now) = (state.limits.requests_per_minute, state.now());
         limit.is_none_or(|limit| state.throttles.admit("requests", limit, Duration::from_secs(60), now))
     };
-    let response = if admitted { next.run(request).await } else { Refusal::throttled().into_response() };
+    let mut response = if admitted { next.run(request).await } else { Refusal::throttled().into_response() };
+    name_the_kind(&mut response);
     shared.record(RequestLog { method, path, status: response.status().as_u16() });
     if !wants_json && response.status() == StatusCode::INTERNAL_SERVER_ERROR {
         return error_page(response.status());
     }
     response
+}
+
+/// JSON says its letters, and what has no body calls itself JSON.
+fn name_the_kind(response: &mut Response) {
+    let kind = response.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let named = match kind {
+        None => HeaderValue::from_static("application/json"),
+        Some(b"application/json") => HeaderValue::from_static("application/json; charset=utf-8"),
+        Some(_) => return,
+    };
+    response.headers_mut().insert(header::CONTENT_TYPE, named);
 }
 
 /// What comes instead of JSON for callers who did not ask for JSON.

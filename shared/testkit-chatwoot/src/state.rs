@@ -1,7 +1,7 @@
 //! Everything the installation remembers, and the few look-ups that every subject needs.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     time::Duration,
 };
 
@@ -12,7 +12,9 @@ use crate::{
     Language,
     attachments::FileMode,
     automation::{Robot, Rule},
+    calendar::iso,
     callbacks::Callbacks,
+    definitions::{Definition, Label},
     deletion::Doomed,
     errors::Refusal,
     event::{Change, Changes, Event, Subject},
@@ -41,17 +43,17 @@ pub(crate) struct State {
     /// Short-lived URLs: token to blob and end.
     pub disk_tokens: HashMap<String, (String, Timestamp)>,
     pub file_mode: FileMode,
-    /// Attribute keys that the account defines for contacts.
-    pub defined_attributes: BTreeSet<String>,
     /// What agents typed and did not send, by conversation. No deletion of Chatwoot's takes it along.
     pub drafts: BTreeMap<i64, String>,
     /// The attributes of conversations in the audit log.
     pub audits: Vec<Attributes>,
+    pub definitions: BTreeMap<i64, Definition>,
+    pub labels: BTreeMap<i64, Label>,
     pub doomed: Vec<Doomed>,
     pub deletion_delay: Duration,
     /// Creates that pass the check of the phone number, as one of two racing ones does.
     pub racing_contacts: u32,
-    /// Retry as after 4.15.1: one update that removes the error alone.
+    /// Retry as in releases after 4.15.1: one update that removes the error alone.
     pub newer_retry: bool,
     pub callbacks: Callbacks,
     /// Automation rules.
@@ -81,9 +83,10 @@ impl State {
             blobs: HashMap::new(),
             disk_tokens: HashMap::new(),
             file_mode: FileMode::default(),
-            defined_attributes: BTreeSet::new(),
             drafts: BTreeMap::new(),
             audits: Vec::new(),
+            definitions: BTreeMap::new(),
+            labels: BTreeMap::new(),
             doomed: Vec::new(),
             deletion_delay: Duration::ZERO,
             racing_contacts: 0,
@@ -181,14 +184,19 @@ impl State {
         }
     }
 
-    /// `conversation_updated` with one change.
+    /// `conversation_updated` with one change, behind the time of the change.
     pub(crate) fn tell_change(
-        &self,
+        &mut self,
         id: i64,
         name: &'static str,
         previous: serde_json::Value,
         current: serde_json::Value,
     ) {
-        self.tell_conversation("conversation_updated", id, Changes::List(vec![Change { name, previous, current }]));
+        let now = self.now();
+        let Some(row) = self.conversations.get_mut(&id) else { return };
+        let before = std::mem::replace(&mut row.updated_at, now);
+        let moved = Change { name: "updated_at", previous: iso(before).into(), current: iso(now).into() };
+        let changes = Changes::List(vec![moved, Change { name, previous, current }]);
+        self.tell_conversation("conversation_updated", id, changes);
     }
 }

@@ -104,7 +104,7 @@ async fn a_label_whose_callback_was_lost_is_found_by_the_daily_run() {
     world.chatwoot.agent("Sofía").labels(conversation, &["borrar-datos"]).await;
     world.work().await.unwrap();
     callbacks_get_lost(&world, false);
-    assert_eq!(world.agent_reads("Ana"), ["Ana: hola", "system: Sofía añadió borrar-datos"]);
+    assert_eq!(world.agent_reads("Ana"), ["Ana: hola", "system: Sofía agregó borrar-datos"]);
     world.retention().await.unwrap();
     world.work().await.unwrap();
     assert!(world.agent_reads("Ana").pop().unwrap().contains("El borrado empieza en 24 h"));

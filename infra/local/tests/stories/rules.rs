@@ -205,7 +205,7 @@ async fn rule_7_identity_is_a_graph() {
 
 #[tokio::test]
 async fn rule_10_errors_know_what_happens_next_and_wording_is_never_matched() {
-    for language in [Language::Spanish, Language::English] {
+    for language in [Language::Spanish, Language::English, Language::Translated] {
         let world = World::start().await.unwrap();
         world.chatwoot.speak(language);
         let (ana, conversation) = ana_wrote(&world).await;

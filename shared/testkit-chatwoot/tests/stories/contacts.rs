@@ -26,7 +26,7 @@ async fn phone_and_identifier_are_unique_but_two_racing_creates_share_a_phone() 
     let ana = json!({ "name": "Ana", "phone_number": "+5215512345678", "identifier": "c-1" });
     rig.made("/contacts", ana.clone()).await;
     let refused = rig.post("/contacts", json!({ "phone_number": "+5215512345678" })).await;
-    let expected = json!({ "message": "Número de teléfono ya está en uso", "attributes": ["phone_number"] });
+    let expected = json!({ "message": "Phone number has already been taken", "attributes": ["phone_number"] });
     assert_eq!((refused.status, refused.json()), (422, expected));
     let refused = rig.post("/contacts", json!({ "identifier": "c-1" })).await;
     assert_eq!(refused.json()["attributes"], json!(["identifier"]));
@@ -61,7 +61,11 @@ async fn a_contact_is_found_by_source_filter_and_search() {
     assert_eq!(rig.made("/contacts/filter", json!({ "payload": either })).await["meta"]["count"], 1);
     let unknown = json!({ "payload": [condition("user_id", "MX.1", Value::Null)] });
     assert_eq!(rig.post("/contacts/filter", unknown.clone()).await.status, 422);
-    rig.made("/custom_attribute_definitions", json!({ "attribute_key": "user_id" })).await;
+    rig.made(
+        "/custom_attribute_definitions",
+        json!({ "attribute_key": "user_id", "attribute_display_name": "Id", "attribute_model": 1 }),
+    )
+    .await;
     rig.patch(&format!("/contacts/{ana}"), json!({ "custom_attributes": { "user_id": "MX.1" } })).await;
     assert_eq!(rig.made("/contacts/filter", unknown).await["payload"][0]["id"], ana);
 

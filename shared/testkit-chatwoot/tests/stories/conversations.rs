@@ -16,7 +16,7 @@ async fn creating_takes_own_source_ids_only_and_makes_a_new_one_every_time() {
     let second = rig.made("/conversations", body).await;
     assert_ne!(first["id"], second["id"], "nothing makes it idempotent");
     let foreign = rig.post("/conversations", json!({ "inbox_id": INBOX, "contact_id": luz, "source_id": "ana" })).await;
-    assert_eq!((foreign.status, foreign.json()), (422, json!({ "error": "source_id debe ser único" })));
+    assert_eq!((foreign.status, foreign.json()), (422, json!({ "error": "source_id should be unique" })));
     rig.made("/conversations", json!({ "inbox_id": INBOX, "contact_id": luz })).await;
     let source_ids = &rig.chatwoot.contacts()[1].source_ids;
     assert_eq!((source_ids.len(), source_ids[1].1.len()), (2, 36), "without a source id there is a new random one");
