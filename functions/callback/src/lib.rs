@@ -4,7 +4,7 @@
 mod niceties;
 
 use chatwoot::{
-    Authentic, CallbackSecret, PathSecret,
+    Authentic, CallbackSecret, PathSecret, REFUSALS,
     callback::{self, Labels, Look, Meaning},
 };
 use domain::{Channel, ErasureTask, Hint, OutboundTask, SharedClock};
@@ -95,6 +95,12 @@ impl Callback {
             tracing::error!(%error, "a hint could not be given; reconcile will find the message");
             500
         });
+        if status == 401 {
+            let (cause, page) = ("not signed by the callback secret in hand, or more than five minutes old", REFUSALS);
+            let parameters = request.path_parameters();
+            let channel = parameters.first("phone_number_id").unwrap_or_default();
+            tracing::warn!(channel.id = channel, cause, page, "a callback is refused");
+        }
         if (400..500).contains(&status) {
             self.metrics.count(Metric::Rejected);
         }

@@ -168,7 +168,11 @@ impl Eraser {
             return Ok(Verdict::Retry { after: Some(for_at_most.min(ELSEWHERE)) });
         }
         let mut brought = Box::pin(self.bring_on(&entry)).await;
-        if brought.as_ref().is_err_and(BridgeError::is_chatwoot_token) && self.clients.renew_chatwoot_token().await {
+        if brought.as_ref().is_err_and(BridgeError::is_chatwoot_token)
+            && self.clients.renew_chatwoot_token().await
+            // The first try wrote down how far it came.
+            && let Some(entry) = self.clients.erasures.get(code).await?
+        {
             brought = Box::pin(self.bring_on(&entry)).await;
         }
         // Whatever came of it: who comes next must not wait for the lease.

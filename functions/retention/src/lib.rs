@@ -68,6 +68,9 @@ pub struct Report {
     pub unjudged: u64,
     /// What is overdue and neither held nor being erased, and what could not be judged: 0, or the run says why not.
     pub overdue: u64,
+    /// What Chatwoot kept the run from doing, if it did: overdue counts it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
 }
 
 /// A conversation whose time is over. No name and no number.
@@ -120,6 +123,7 @@ impl Retention {
     }
 
     /// One run of at most `left`. What one part cannot do today, the others do all the same; the first trouble is told at the end.
+    /// Chatwoot's own is no failure of the run: it is in the report, and tomorrow's run is the next try.
     pub async fn handle(&self, left: Duration) -> Result<Report, BridgeError> {
         let (report, trouble) = self.go(Run::new(self.clients.clock.clone(), left, false)).await;
         self.metrics.measure(Metric::ErasureOpen, report.open);
@@ -138,7 +142,14 @@ impl Retention {
             overdue = report.overdue,
             "the daily run is over"
         );
-        trouble.map_or(Ok(report), Err)
+        match trouble {
+            Some(BridgeError::Chatwoot(error)) => {
+                tracing::error!(%error, page = bridge::REFUSALS, "Chatwoot kept the daily run from a part of its work");
+                Ok(Report { trouble: Some(error.to_string()), ..report })
+            }
+            Some(error) => Err(error),
+            None => Ok(report),
+        }
     }
 
     /// The proof: the same look at Chatwoot and the table, without doing anything about it.

@@ -173,6 +173,11 @@ async fn open(chatwoot: &Chatwoot, file: &File) -> Result<Opened, NotUploaded> {
         Err(ChatwootError::Gone | ChatwootError::Unauthorized | ChatwootError::Unwell(403)) => {
             return Err(NotUploaded::Missing);
         }
+        Err(error @ ChatwootError::Elsewhere) => {
+            let cause = "Chatwoot's FRONTEND_URL and the bridge's CHATWOOT_URL have different origins";
+            tracing::error!(%error, cause, page = bridge::REFUSALS, "agents' files cannot be read");
+            return Err(NotUploaded::Never(Trouble::FileElsewhere));
+        }
         Err(ChatwootError::Forbidden | ChatwootError::Refused(_)) => {
             return Err(NotUploaded::Never(Trouble::FileUnreadable));
         }

@@ -62,12 +62,12 @@ async fn error(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    answered(&functions, &function, environment, &request_id, Err(Failure::Function(kind(&headers, &body))))
+    answered(&functions, &function, environment, &request_id, Err(Failure::Function(words(&headers, &body))))
 }
 
 async fn init_error(Path((function, environment)): Path<(String, u64)>, headers: HeaderMap, body: Bytes) -> Response {
     // The process ends by itself after this, which is what counts.
-    tracing::error!(function, environment, kind = kind(&headers, &body), "the function could not start");
+    tracing::error!(function, environment, why = words(&headers, &body), "the function could not start");
     accepted()
 }
 
@@ -90,11 +90,12 @@ fn answered(
     (StatusCode::BAD_REQUEST, Json(refusal)).into_response()
 }
 
-/// The type of an error. Its text stays with the function: nothing says what it carries.
-fn kind(headers: &HeaderMap, body: &[u8]) -> String {
+/// What went wrong, in the function's own words; they carry nothing personal. The name of its error's type says nothing to people.
+fn words(headers: &HeaderMap, body: &[u8]) -> String {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let said = body["errorMessage"].as_str().map(str::trim).filter(|said| !said.is_empty());
     let of_header = headers.get("lambda-runtime-function-error-type").and_then(|value| value.to_str().ok());
-    body["errorType"].as_str().or(of_header).unwrap_or("Unhandled").to_owned()
+    said.or(of_header.filter(|name| !name.contains("::"))).unwrap_or("it did not say why").to_owned()
 }
 
 fn accepted() -> Response {

@@ -1,8 +1,8 @@
 //! The clients, built once a cold start.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use chatwoot::{Chatwoot, files::PublicOnly};
+use chatwoot::{Chatwoot, REFUSALS, files::PublicOnly, rights::Rights};
 use domain::{AccountId, Channel, Locale, SharedClock, SubjectKey};
 use platform::{
     AppSecrets, ChannelSecrets, ConfigError, Environment, SecretError, Secrets,
@@ -190,9 +190,30 @@ impl Clients {
     }
 
     /// Looks for a newer token, after Chatwoot refused the one in hand. Tells whether there may be one: somebody else at work
-    /// in this process may have found it just now.
+    /// in this process may have found it just now. What the token in the secret lacks is said in the log.
     pub async fn renew_chatwoot_token(&self) -> bool {
-        self.secrets.get_again::<AppSecrets>(&self.app_secret).await.is_ok()
+        let looked_up = self.secrets.get_again::<AppSecrets>(&self.app_secret).await;
+        if let Ok(Some(_)) = looked_up {
+            self.say_what_is_missing().await;
+        }
+        looked_up.is_ok()
+    }
+
+    /// Asks Chatwoot what the token may do in each account, and says where that is too little.
+    async fn say_what_is_missing(&self) {
+        let Ok(channels) = self.channels.all().await else { return };
+        let accounts: BTreeSet<_> = channels.iter().map(|channel| channel.account).collect();
+        for account in accounts {
+            let Ok(chatwoot) = self.chatwoot(account).await else { return };
+            match chatwoot.rights().await {
+                Ok(Rights::Administrator) => tracing::info!(%account, "the token in the secret is an administrator's"),
+                Ok(missing) => {
+                    let cause = missing.cause();
+                    tracing::error!(%account, cause, page = REFUSALS, "Chatwoot refuses what the bridge has to do");
+                }
+                Err(error) => tracing::warn!(%error, %account, "Chatwoot does not say what the token may do"),
+            }
+        }
     }
 
     /// The channel's token for Graph.

@@ -4,6 +4,7 @@
 mod activity;
 mod brake;
 mod clients;
+mod declare;
 mod echo;
 mod error;
 mod gone;
@@ -16,6 +17,7 @@ mod whom;
 
 pub use activity::{Activity, ERASE, KEEP, activity};
 pub use brake::brake;
+pub use chatwoot::REFUSALS;
 pub use clients::{Clients, Settings, StartError};
 pub use echo::remove_echo;
 pub use error::BridgeError;

@@ -7,7 +7,7 @@ use domain::{Channel, channel::Offered, window, words::Line};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::{BridgeError, Clients};
+use crate::{BridgeError, Clients, declare::declare};
 
 /// The attributes that are the bridge's; all others stay as they are.
 const TEMPLATES: &str = "message_templates";
@@ -44,6 +44,7 @@ pub async fn offer(clients: &Clients, channel: &Channel) -> Result<(), BridgeErr
         return Ok(());
     }
     let chatwoot = clients.chatwoot(channel.account).await?;
+    declare(&chatwoot, clients.locale).await?;
     let stand = chatwoot.inbox_attributes(channel.inbox).await?;
     let mut wanted = stand.clone();
     wanted.extend(ours);

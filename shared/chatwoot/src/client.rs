@@ -46,6 +46,19 @@ impl Chatwoot {
         self.authorized(self.client.request(method, self.url(path)))
     }
 
+    pub(crate) fn account(&self) -> AccountId {
+        self.account
+    }
+
+    /// A request outside of the account.
+    pub(crate) fn outside(&self, method: Method, path: &[&str]) -> RequestBuilder {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        self.authorized(self.client.request(method, url))
+    }
+
     /// A request to an address with a query.
     pub(crate) fn get(&self, url: Url) -> RequestBuilder {
         self.authorized(self.client.get(url))

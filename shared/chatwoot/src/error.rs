@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use domain::{Class, Classify};
 
+/// The runbook's page about what Chatwoot and the bridge refuse each other.
+pub const REFUSALS: &str = "docs/runbook/refusals.md";
+
 /// A call to Chatwoot that did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum ChatwootError {
@@ -21,14 +24,17 @@ pub enum ChatwootError {
     #[error("Chatwoot does not know what the call is about")]
     Gone,
     /// The token is not good, or may not do this.
-    #[error("Chatwoot refused the token")]
+    #[error("Chatwoot refused the token, or it lacks the right to this call (HTTP status 401)")]
     Unauthorized,
     /// Chatwoot does not take what was sent: a rule of its own, or too many messages in a minute.
     #[error("Chatwoot refused the call (HTTP status {0})")]
     Refused(u16),
     /// Chatwoot, or what stands before it, is not well, asks for a pause, or lets nobody through.
-    #[error("Chatwoot cannot take the call now (HTTP status {0})")]
+    #[error("{}", unwell(*.0))]
     Unwell(u16),
+    /// Chatwoot names a file by an address of another origin than the bridge was told is Chatwoot's.
+    #[error("a file's address has another origin than CHATWOOT_URL")]
+    Elsewhere,
     /// A file's address leads where the bridge must not go.
     #[error("a file's address is outside Chatwoot and not public")]
     Forbidden,
@@ -52,6 +58,13 @@ impl ChatwootError {
             status @ (400 | 409 | 413 | 422) => Self::Refused(status),
             status => Self::Unwell(status),
         }
+    }
+}
+
+fn unwell(status: u16) -> String {
+    match status {
+        403 => "Chatwoot, or a proxy before it, forbids the call (HTTP status 403)".to_owned(),
+        status => format!("Chatwoot cannot take the call now (HTTP status {status})"),
     }
 }
 
@@ -81,7 +94,7 @@ impl Classify for ChatwootError {
             Self::Unreachable(_) | Self::NoAnswer(_) | Self::Unwell(_) | Self::Unauthorized | Self::Gone => {
                 Class::LATER
             }
-            Self::Refused(_) | Self::CutOff(_) | Self::Forbidden => Class::Permanent,
+            Self::Refused(_) | Self::CutOff(_) | Self::Forbidden | Self::Elsewhere => Class::Permanent,
         }
     }
 }

@@ -31,7 +31,7 @@ pub(crate) async fn open(
 ) -> Result<Response, ChatwootError> {
     let mut url: Url = url.parse().map_err(|_| ChatwootError::Forbidden)?;
     if url.origin() != base.origin() {
-        return Err(ChatwootError::Forbidden);
+        return Err(ChatwootError::Elsewhere);
     }
     for _ in 0..=REDIRECTS {
         let client = if url.origin() == base.origin() { own } else { guard(&url, guarded)? };

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Clue, message::MediaKind, outgoing::FileWay, refusals, template::Fault};
 
 pub mod asked;
+pub mod dashboard;
 pub mod deletion;
 pub mod inbound;
 pub mod outbound;
@@ -83,6 +84,8 @@ pub enum Trouble {
     Unreachable,
     /// A file could not be read from Chatwoot.
     FileUnreadable,
+    /// Chatwoot names its files by an address that the bridge is not told to trust.
+    FileElsewhere,
     /// A file is larger than WhatsApp takes.
     FileTooLarge,
     /// A file has no bytes.
@@ -172,6 +175,10 @@ impl Trouble {
             Self::FileUnreadable => (
                 "No entregado: no se pudo leer el archivo en Chatwoot; vuelve a adjuntarlo.",
                 "Not delivered: the file could not be read from Chatwoot; attach it again.",
+            ),
+            Self::FileElsewhere => (
+                "No entregado: este Chatwoot anuncia sus archivos con una dirección que el puente no reconoce; adjuntarlo otra vez no ayuda. Avisa a quien administra el puente y después pulsa Reintentar.",
+                "Not delivered: this Chatwoot names its files by an address that the bridge does not know; attaching it again does not help. Tell the operator of the bridge, and press Retry afterwards.",
             ),
             Self::FileTooLarge => (
                 "No entregado: el archivo pesa más de 100 MB, lo máximo en WhatsApp; envía un enlace o un archivo más pequeño.",
