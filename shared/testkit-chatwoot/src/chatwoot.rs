@@ -126,6 +126,21 @@ impl Chatwoot {
         }
     }
 
+    /// What it calls itself in addresses of files, as `FRONTEND_URL` says; its own address unless told.
+    pub fn call_itself(&self, url: &str) {
+        url.clone_into(&mut self.shared().lock().base_url);
+    }
+
+    /// The attributes that it shows, by key, with the name agents read.
+    pub fn shown_attributes(&self) -> Vec<(String, String)> {
+        self.shared().lock().definitions.values().map(|row| (row.key.clone(), row.name.clone())).collect()
+    }
+
+    /// The labels that it offers.
+    pub fn labels(&self) -> Vec<String> {
+        self.shared().lock().labels.values().map(|row| row.title.clone()).collect()
+    }
+
     /// The free attributes of an inbox: window, its message, templates. Null if there is no such inbox.
     pub fn inbox_attributes(&self, inbox_id: i64) -> Value {
         let state = self.shared().lock();

@@ -274,6 +274,8 @@ struct Settings {
     racing_contacts: Option<u32>,
     #[serde(default)]
     newer_retry: Option<bool>,
+    #[serde(default)]
+    frontend_url: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -317,6 +319,9 @@ async fn set(State(chatwoot): State<Chatwoot>, Json(settings): Json<Settings>) -
     }
     if let Some(on) = settings.newer_retry {
         chatwoot.retry_like_newer_versions(on);
+    }
+    if let Some(url) = settings.frontend_url {
+        chatwoot.call_itself(&url);
     }
     StatusCode::NO_CONTENT
 }

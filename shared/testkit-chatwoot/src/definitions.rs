@@ -29,7 +29,7 @@ pub(crate) struct Definition {
     id: i64,
     pub key: String,
     pub model: Model,
-    name: String,
+    pub name: String,
     description: Option<String>,
     display_type: &'static str,
     created_at: Timestamp,

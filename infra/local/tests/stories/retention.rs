@@ -1,10 +1,6 @@
 //! Kept only as long as needed: whose time is over goes by itself, what a label keeps stays, and nothing overdue is left.
 
-use std::{
-    io::{self, Write},
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::time::Duration;
 
 use serde_json::json;
 use testkit::World;
@@ -13,44 +9,14 @@ use testkit_wire::{Effect, Fault};
 use crate::{
     cast::{HOUR, MINUTE, always, ana, answer, berta, goes_by},
     erasure::{items, operator_asks, state},
+    logged::{Logged, log},
 };
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// What this thread logs.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(line)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// What is logged as long as this lives.
-struct Logged(Log, #[expect(dead_code, reason = "logging ends with it")] tracing::subscriber::DefaultGuard);
-
-impl Logged {
-    /// The warnings that a request is open.
-    fn warnings(&self) -> Vec<String> {
-        let text = String::from_utf8(self.0.0.lock().unwrap().clone()).unwrap();
-        text.lines().filter(|line| line.contains("an erasure is still open")).map(str::to_owned).collect()
-    }
-
-    fn forget(&self) {
-        self.0.0.lock().unwrap().clear();
-    }
-}
-
-fn log() -> Logged {
-    let log = Log::default();
-    let writer = log.clone();
-    let lines = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).without_time().finish();
-    Logged(log, tracing::subscriber::set_default(lines))
+/// The warnings that a request is open.
+fn warnings(log: &Logged) -> Vec<String> {
+    log.text().lines().filter(|line| line.contains("an erasure is still open")).map(str::to_owned).collect()
 }
 
 /// Ana wrote 366 days ago, Berta yesterday.
@@ -148,10 +114,10 @@ async fn an_open_request_is_warned_of_on_its_days_and_woken_every_day() {
         world.work().await.unwrap();
     }
     for (day, left) in [(7, 23), (20, 10), (27, 3)] {
-        let lines = log.warnings().into_iter().filter(|line| line.contains(&format!("day={day} days_left={left}")));
+        let lines = warnings(&log).into_iter().filter(|line| line.contains(&format!("day={day} days_left={left}")));
         assert_eq!(lines.count(), 1, "{day}");
     }
-    assert_eq!(log.warnings().len(), 3);
+    assert_eq!(warnings(&log).len(), 3);
     assert_eq!(state(&world, &code).await, json!({ "state": "waiting", "days_left": 1 }));
     world.chatwoot.faults().clear();
     world.later(HOUR).await.unwrap();
@@ -169,10 +135,10 @@ async fn a_warning_comes_once_whichever_call_of_the_run_fails() {
         world.stage.aws.faults().add(Fault { skip, ..always("POST", "/", answer(400)) });
         assert!(world.retention().await.is_err());
         world.stage.aws.faults().clear();
-        let told = log.warnings().len();
+        let told = warnings(&log).len();
         let report = world.retention().await.unwrap();
         assert_eq!(told + usize::try_from(report.warned).unwrap(), 1, "{skip}");
-        assert_eq!(log.warnings().len(), 1, "{skip}");
+        assert_eq!(warnings(&log).len(), 1, "{skip}");
         log.forget();
     }
 }

@@ -4,8 +4,10 @@ use serde_json::Value;
 
 use crate::suite::Suite;
 
-/// Each kind, its shape, and what tells one.
-const KINDS: [(&str, &str, fn(&Value) -> bool); 10] = [
+/// A kind, its shape, and what tells one.
+type Kind = (&'static str, &'static str, fn(&Value) -> bool);
+
+const KINDS: [Kind; 10] = [
     ("a customer's message", "told_message", |body| is(body, "message_created", "incoming")),
     ("an outgoing message", "told_message", |body| is(body, "message_created", "outgoing") && body["private"] == false),
     ("a private note", "told_message", |body| is(body, "message_created", "outgoing") && body["private"] == true),

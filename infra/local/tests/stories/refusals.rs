@@ -1,0 +1,96 @@
+//! The operator is not left alone: what one side refuses the other has a line with its cause and its page.
+
+use domain::words::Trouble;
+use serde_json::json;
+use testkit::{CHANNEL, World};
+use testkit_chatwoot::Role;
+
+use crate::{
+    cast::{HOUR, MINUTE, ana, goes_by},
+    erasure::{operator_asks, state},
+    logged::log,
+    shop::{Shop, file},
+};
+
+const PAGE: &str = "docs/runbook/refusals.md";
+
+/// The bridge's token becomes this one.
+fn token(world: &World, token: &str) {
+    let name = world.stage.app_secret().unwrap();
+    let secret = json!({
+        "app_id": "100000000000001", "app_secret": "app-secret-of-the-stories", "verify_token": "verify-token-of-the-stories",
+        "chatwoot_token": token, "subject_key": "subject-key-of-the-stories",
+    });
+    world.stage.aws.put_secret(name, &secret.to_string());
+}
+
+#[tokio::test]
+async fn an_erasure_that_lacks_a_right_says_which_and_goes_on_once_it_has_it() {
+    for (given, cause) in [
+        (Some(Role::Agent), "the token's user is no administrator of the account"),
+        (Some(Role::Bot), "chatwoot_token is no user's token"),
+        (None, "chatwoot_token is no user's token"),
+    ] {
+        let world = World::start().await.unwrap();
+        ana(&world).writes("hola").await.unwrap();
+        world.work().await.unwrap();
+        let poor = given.map_or_else(|| "nobody's".to_owned(), |role| world.chatwoot.token("Diego", role));
+        token(&world, &poor);
+        world.pass(10 * MINUTE);
+        let log = log();
+        let code = operator_asks(&world, json!({ "phone": "+5215555550123" })).await;
+        goes_by(&world, 3 * MINUTE, MINUTE).await;
+        let text = log.text();
+        assert!(text.contains(cause) && text.contains(PAGE), "{text}");
+        assert!(!text.contains("at work on it"), "{text}");
+        assert_eq!(state(&world, &code).await["state"], "waiting");
+        token(&world, "token-of-the-administrator");
+        goes_by(&world, HOUR, 5 * MINUTE).await;
+        assert_eq!(state(&world, &code).await["state"], "done");
+    }
+}
+
+#[tokio::test]
+async fn files_of_another_origin_send_the_agent_to_the_operator_and_not_back_to_the_clip() {
+    let shop = Shop::open().await;
+    shop.world.chatwoot.call_itself("https://chat.lmotos.example");
+    let log = log();
+    let message = shop.sofia.sends_files(shop.conversation, None, vec![file("a.jpg", "image/jpeg", &[7; 900])]).await;
+    shop.world.work().await.unwrap();
+    let rows = shop.world.chatwoot.messages(shop.conversation);
+    let row = rows.iter().find(|row| row.id == message).unwrap();
+    let why = row.external_error.clone().unwrap();
+    assert_eq!((row.status.as_str(), why), ("failed", Trouble::FileElsewhere.say(domain::Locale::Es)));
+    let text = log.text();
+    assert!(text.contains("FRONTEND_URL") && text.contains(PAGE), "{text}");
+}
+
+#[tokio::test]
+async fn a_callback_under_a_wrong_secret_leaves_a_line() {
+    let shop = Shop::open().await;
+    shop.world.chatwoot.reset_secret(14).unwrap();
+    let log = log();
+    shop.sofia.replies(shop.conversation, "hola").await;
+    shop.world.work().await.unwrap();
+    let text = log.text();
+    assert!(text.contains("a callback is refused") && text.contains(PAGE) && text.contains(CHANNEL), "{text}");
+}
+
+#[tokio::test]
+async fn agents_see_what_the_bridge_fills_in_and_find_its_labels() {
+    let world = World::start().await.unwrap();
+    for _ in 0..2 {
+        world.reconcile().await.unwrap();
+        world.pass(2 * HOUR);
+    }
+    let shown = world.chatwoot.shown_attributes();
+    for key in ["whatsapp_username", "whatsapp_user_id", "ctwa_clid", "source_id", "source_type", "source_url"] {
+        assert_eq!(shown.iter().filter(|(of, _)| of == key).count(), 1, "{shown:?}");
+    }
+    assert!(shown.contains(&("whatsapp_username".to_owned(), "Usuario de WhatsApp".to_owned())), "{shown:?}");
+    assert_eq!(world.chatwoot.labels(), ["borrar-datos", "conservar"]);
+    // What stands is not asked for again, and made once.
+    let made = world.chatwoot.requests().into_iter().filter(|call| call.method == "POST" && call.status == 200);
+    let made = made.filter(|call| call.path.ends_with("/labels") || call.path.ends_with("_definitions")).count();
+    assert_eq!(made, 8);
+}
