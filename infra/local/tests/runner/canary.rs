@@ -125,7 +125,7 @@ async fn an_agent_answers(stage: &Stage, customer: &Customer, name: &str) {
 /// Knocks at both doors with what must not be let in, or cannot be read.
 async fn strangers_knock(stage: &Stage) {
     let base = stage.runner.said("ready");
-    let [_, verify_token, .., callback_secret] = SECRETS;
+    let [_, verify_token, .., path_secret] = SECRETS;
     for token in [verify_token, "verify-token-canario-falso"] {
         let query = format!("/webhooks/meta?hub.mode=subscribe&hub.challenge=ErrorCanario&hub.verify_token={token}");
         exchange(base, "GET", &query, &[], "");
@@ -161,11 +161,11 @@ async fn strangers_knock(stage: &Stage) {
         assert_eq!(stage.meta.post(body.to_string().as_bytes()).await.unwrap(), 200, "{body}");
     }
     for (path, body) in [
-        (format!("/callbacks/chatwoot/{CHANNEL}/{callback_secret}"), body.clone()),
-        (format!("/callbacks/chatwoot/{CHANNEL}/{callback_secret}-falso"), body.clone()),
+        (format!("/callbacks/chatwoot/{CHANNEL}/{path_secret}"), body.clone()),
+        (format!("/callbacks/chatwoot/{CHANNEL}/{path_secret}-falso"), body.clone()),
         (format!("/callbacks/chatwoot/{PHONE}"), body.clone()),
         (
-            format!("/callbacks/chatwoot/{CHANNEL}/{callback_secret}"),
+            format!("/callbacks/chatwoot/{CHANNEL}/{path_secret}"),
             json!({ "event": "message_created", "id": 1,
             "message_type": "outgoing", "content": "TextoCanario", "account": { "id": 3 }, "inbox": { "id": 15 },
             "conversation": { "id": 1, "meta": { "sender": { "phone_number": PHONE } } } })

@@ -13,13 +13,14 @@ pub(crate) const CHANNEL: &str = "104857600777777";
 pub(crate) const WABA: &str = "109876543277777";
 
 /// What only the bridge and its owner know.
-pub(crate) const SECRETS: [&str; 6] = [
+pub(crate) const SECRETS: [&str; 7] = [
     "app-secret-canario",
     "verify-token-canario",
     "subject-key-canario",
     "chatwoot-token-canario",
     "access-token-canario",
     "callback-secret-canario",
+    "path-secret-canario",
 ];
 
 pub(crate) struct Sides {
@@ -32,7 +33,8 @@ pub(crate) struct Sides {
 
 impl Sides {
     pub(crate) async fn start() -> Self {
-        let [app_secret, verify_token, subject_key, token, access_token, callback_secret] = SECRETS.map(str::to_owned);
+        let [app_secret, verify_token, subject_key, token, access_token, callback_secret, path_secret] =
+            SECRETS.map(str::to_owned);
         let clock = MovableClock::running(Duration::ZERO);
         let any_port = "127.0.0.1:0".parse().unwrap();
         let number = Number {
@@ -71,7 +73,8 @@ impl Sides {
             "[app]\napp_id = \"1\"\napp_secret = \"{app_secret}\"\nverify_token = \"{verify_token}\"\n\
              subject_key = \"{subject_key}\"\n[chatwoot]\naccount_id = 3\ntoken = \"{token}\"\n[[channel]]\n\
              phone_number_id = \"{CHANNEL}\"\nwaba_id = \"{WABA}\"\ndisplay_phone_number = \"525555550100\"\n\
-             access_token = \"{access_token}\"\ninbox_id = 14\ncallback_secret = \"{callback_secret}\"\ncoexistence = true\n"
+             access_token = \"{access_token}\"\ninbox_id = 14\ncallback_secret = \"{callback_secret}\"\n\
+             callback_path_secret = \"{path_secret}\"\ncoexistence = true\n"
         );
         fs::write(&config, text).unwrap();
         Self { meta, chatwoot, clock, directory, config }

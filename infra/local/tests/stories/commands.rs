@@ -172,7 +172,7 @@ async fn a_command_is_answered_once_whatever_is_doubled_or_breaks_off() {
 }
 
 #[tokio::test]
-async fn an_old_command_or_one_taken_back_does_nothing() {
+async fn a_command_that_lay_in_the_queue_in_time_is_answered_late_and_one_taken_back_never() {
     let shop = Shop::open().await;
     shop.world.chatwoot.faults().add(always("GET", "/messages", answer(503)));
     shop.asks("/estado").await;
@@ -181,8 +181,18 @@ async fn an_old_command_or_one_taken_back_does_nothing() {
     shop.world.chatwoot.faults().clear();
     shop.later(61 * MINUTE).await;
     shop.reconciles().await;
-    assert!(shop.answers().is_empty(), "{:?}", shop.answers());
+    assert_eq!(shop.answers().len(), 1, "{:?}", shop.answers());
     assert_eq!((shop.world.queued("outbound"), shop.world.dead_letters("outbound").len()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_command_nobody_heard_of_within_the_hour_does_nothing() {
+    let shop = Shop::open().await;
+    shop.world.chatwoot.callbacks().lose(1);
+    shop.asks("/estado").await;
+    shop.later(61 * MINUTE).await;
+    shop.reconciles().await;
+    assert!(shop.answers().is_empty(), "{:?}", shop.answers());
 }
 
 #[tokio::test]
