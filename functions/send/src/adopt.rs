@@ -35,6 +35,7 @@ impl Send {
             looked_at: None,
             told_to_wait_at: None,
             braked_at: None,
+            mending: None,
             pair: Pair::default(),
             seen: None,
             heard: None,

@@ -1,7 +1,7 @@
 //! What a look adds to a message, or holds back of it, before its turn comes.
 
 use bridge::{BridgeError, brake};
-use domain::{Part, words::Trouble};
+use domain::{Part, outgoing::Nature, words::Trouble};
 use store::Entry;
 
 use crate::{Send, Task, dispatch::With, look::Row};
@@ -44,6 +44,25 @@ impl Send {
         self.never(entry, Trouble::Braked).await?;
         let (account, conversation) = (with.conversation.account, with.conversation.conversation);
         brake(&self.clients, &self.metrics, with.chatwoot, account, conversation).await
+    }
+
+    /// Notes what the last message is while Chatwoot still shows it whole: once another stands behind it, only a callback tells.
+    pub(crate) async fn sort_last(&self, with: &With<'_>, rows: &mut [Row]) {
+        let Some(row) = rows.last_mut().filter(|row| row.message.is_for_customer()) else { return };
+        let Some(entry) = row.entry.as_mut().filter(|entry| entry.outgoing.nature == Nature::Unsorted) else { return };
+        if entry.outgoing.next_part().is_none() {
+            return;
+        }
+        match self.still_shown(with, row.message.id).await {
+            Ok(None) => return,
+            Ok(Some(None)) => entry.outgoing.nature = Nature::Plain,
+            Ok(Some(Some(_))) => entry.outgoing = entry.outgoing.clone().as_template(),
+            Err(error) => {
+                tracing::warn!(%error, "what the last message is will be asked by the next look");
+                return;
+            }
+        }
+        row.is_news = true;
     }
 
     /// What is left of a message is not sent by itself.

@@ -95,7 +95,7 @@ struct Batch {
     until: Instant,
     /// Whether several conversations are in it.
     shared: bool,
-    /// Whether it is full: what callbacks told of others may stand behind it.
+    /// Whether one conversation fills it: what callbacks told of that one may stand behind it.
     full: bool,
 }
 
@@ -184,7 +184,7 @@ impl Send {
     /// Works one batch off. `left` is the invocation's remaining time.
     pub async fn handle(&self, event: SqsEvent, left: Duration) -> SqsBatchResponse {
         let until = Instant::now() + left;
-        let batch = Batch { until, shared: groups(&event) > 1, full: event.records.len() >= BATCH };
+        let batch = Batch { until, shared: groups(&event) > 1, full: false };
         let (due, ticks) = due();
         let drain = async {
             let drained = self.drain.run_groups(event, |records| self.group(records, batch, &due)).await;
@@ -274,7 +274,7 @@ impl Send {
                 .collect(),
             hinted_at: records.iter().map(|record| record.sent_at).max().unwrap_or_default(),
             hint,
-            batch,
+            batch: Batch { full: records.len() >= BATCH, ..batch },
             suspect: records.iter().any(|record| record.receives >= SUSPECT),
             due,
         };

@@ -45,7 +45,9 @@ pub(crate) struct Row {
     pub(crate) message: Listed,
     pub(crate) entry: Option<Entry>,
     /// Whether the table does not know it like this yet.
-    is_news: bool,
+    pub(crate) is_news: bool,
+    /// Whether a later message has left: this one takes up nothing by itself any more.
+    is_overtaken: bool,
 }
 
 impl Send {
@@ -134,8 +136,9 @@ impl Send {
                 if let Err(error) = self.pass_on_commands(task, conversation, &rows, listed_at).await {
                     tracing::warn!(%error, "commands are passed on by the next look");
                 }
+                self.sort_last(&with, &mut rows[at + 1..]).await;
                 self.register(&rows[at..]).await?;
-                if let Err(error) = self.repair(&with, &rows, listed_at).await {
+                if let Err(error) = self.repair(task, &with, &rows, listed_at).await {
                     tracing::warn!(%error, "red messages that are none are mended by the next look");
                 }
                 // Whatever becomes of this hint, there will be another.
@@ -158,7 +161,7 @@ impl Send {
                 .watch(&channel.phone_number_id, conversation.account, conversation.conversation)
                 .await?;
         }
-        self.repair(&with, &rows, listed_at).await?;
+        self.repair(task, &with, &rows, listed_at).await?;
         if let Some(error) = untold {
             return Err(error);
         }
@@ -203,7 +206,8 @@ impl Send {
         let picked = match self.sort(task, with, &row.message, entry).await? {
             Sort::Later(after) => return Ok(Looked::Soon { after }),
             Sort::Untold => {
-                self.never(entry, Trouble::Template { fault: Fault::Untold }).await?;
+                let fault = if entry.outgoing.is_retried_untried() { Fault::MayBeOne } else { Fault::Untold };
+                self.never(entry, Trouble::Template { fault }).await?;
                 None
             }
             Sort::Plain => {
@@ -215,15 +219,17 @@ impl Send {
             }
             Sort::Template(picked) => {
                 // Also what a look before the callback refused as words, or for want of values.
-                entry.outgoing =
-                    entry.outgoing.clone().picked(picked.is_some() && is_young(task, &row.message, listed_at));
+                let young = picked.is_some() && !row.is_overtaken && is_young(task, &row.message, listed_at);
+                entry.outgoing = entry.outgoing.clone().picked(young);
                 picked
             }
         };
+        if !self.asked_no_more(with, &row.message, entry).await? {
+            // It would be sent and stay red. As it is, the agent's Retry sends it.
+            self.never(entry, Trouble::Template { fault: Fault::Untold }).await?;
+        }
         if !task.suspect || entry.outgoing.next_part().is_none() {
-            let looked = self.drive(with, turn, &row.message, picked.as_ref(), entry).await?;
-            self.asked_no_more(with, &row.message, entry).await?;
-            return Ok(looked);
+            return self.drive(with, turn, &row.message, picked.as_ref(), entry).await;
         }
         let sorted = entry.outgoing.nature;
         self.begin_suspect(entry).await?;
@@ -233,7 +239,6 @@ impl Send {
         }
         let looked = self.drive(with, turn, &row.message, picked.as_ref(), entry).await;
         self.acquit(entry).await?;
-        self.asked_no_more(with, &row.message, entry).await?;
         looked
     }
 
@@ -279,9 +284,11 @@ impl Send {
         let after = listed.first().map(|message| MessageId(message.id.0 - 1));
         let entries =
             if listed.is_empty() { Vec::new() } else { self.clients.outbox.after(account, id, after).await? };
+        let left = entries.iter().filter(|entry| !entry.outgoing.is_untried()).map(|entry| entry.message).max();
         let mut entries: HashMap<MessageId, Entry> = entries.into_iter().map(|entry| (entry.message, entry)).collect();
         let locale = self.clients.locale;
         let row = |message: Listed| {
+            let is_overtaken = left > Some(message.id);
             let known = entries.remove(&message.id);
             let before = known.as_ref().map(|known| known.outgoing.clone());
             let new = || {
@@ -295,10 +302,11 @@ impl Send {
             };
             let mut entry = known.or_else(new);
             if let Some(entry) = &mut entry {
-                entry.outgoing = told(task, &message, entry.outgoing.clone(), listed_at);
+                let young = !is_overtaken && is_young(task, &message, listed_at);
+                entry.outgoing = told(task, &message, entry.outgoing.clone(), young);
             }
             let is_news = entry.as_ref().map(|entry| &entry.outgoing) != before.as_ref();
-            Row { message, entry, is_news }
+            Row { message, entry, is_news, is_overtaken }
         };
         Ok(listed.into_iter().map(row).collect())
     }
@@ -333,13 +341,13 @@ pub(crate) fn is_young(task: &Task<'_>, message: &Listed, now: Timestamp) -> boo
     message.created_at().is_none_or(|at| task.saw_in_time(at, now))
 }
 
-/// The message as the callbacks of this batch tell of it: whether it is a template.
-fn told(task: &Task<'_>, message: &Listed, outgoing: Outgoing, now: Timestamp) -> Outgoing {
+/// The message as the callbacks of this batch tell of it: whether it is a template. `young`: what was given up may go out by itself.
+fn told(task: &Task<'_>, message: &Listed, outgoing: Outgoing, young: bool) -> Outgoing {
     if task.picked.iter().any(|(id, _)| *id == message.id) {
-        return outgoing.picked(is_young(task, message, now));
+        return outgoing.picked(young);
     }
     match outgoing.nature {
-        Nature::Unsorted if task.messages.contains(&message.id) => outgoing.plain(is_young(task, message, now)),
+        Nature::Unsorted if task.messages.contains(&message.id) => outgoing.plain(young),
         Nature::Unsorted | Nature::Plain | Nature::Template => outgoing,
     }
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use bridge::{BridgeError, tell};
 use chatwoot::{ChatwootError, listing::Listed};
 use domain::{Outcome, Outgoing, Timestamp, outgoing::Mark};
-use store::Entry;
+use store::{Conversation, Entry, Mending};
 
 use crate::{
-    Send,
+    Send, Task,
     dispatch::With,
     look::{RETRIABLE, Row},
     plan,
@@ -17,9 +17,29 @@ use crate::{
 /// How long a conversation is looked after once something was mended: the mark itself makes a callback, which may fail again.
 const AGAIN: Duration = Duration::from_secs(1800);
 
+/// How often a conversation is mended while no callback arrives.
+const ROUNDS: u32 = 6;
+
+/// When it is tried again though none did.
+const REST: Duration = Duration::from_secs(4 * 3600);
+
 impl Send {
     /// Takes the red from customers' own words, notes and echoes: one call for each, and none where there is nothing to mend.
-    pub(crate) async fn repair(&self, with: &With<'_>, rows: &[Row], listed_at: Timestamp) -> Result<(), BridgeError> {
+    pub(crate) async fn repair(
+        &self,
+        task: &Task<'_>,
+        with: &With<'_>,
+        rows: &[Row],
+        listed_at: Timestamp,
+    ) -> Result<(), BridgeError> {
+        if !rows.iter().any(|row| is_due(&row.message, listed_at)) {
+            return Ok(());
+        }
+        let Some(mending) = next_round(with.conversation, !task.messages.is_empty(), listed_at) else {
+            return Ok(());
+        };
+        // Before the calls: each of them counts, whatever becomes of it.
+        self.clients.conversations.mends(with.conversation, mending).await?;
         let (mut mended, mut trouble) = (0_usize, None);
         for row in rows.iter().filter(|row| is_due(&row.message, listed_at)) {
             match with.chatwoot.mark(with.conversation.conversation, row.message.id, "sent", None).await {
@@ -39,6 +59,16 @@ impl Send {
             rounds.watch_for(number, conversation.account, conversation.conversation, AGAIN).await?;
         }
         trouble.map_or(Ok(()), |error| Err(error.into()))
+    }
+}
+
+/// The round that may be made now. While callbacks fail each mark makes new red, so there are few; one that arrives shows that it is
+/// worth it again.
+fn next_round(conversation: &Conversation, arrived: bool, now: Timestamp) -> Option<Mending> {
+    let known = conversation.mending.filter(|known| !arrived && now.since(known.since) < REST);
+    match known {
+        None => Some(Mending { since: now, rounds: 1 }),
+        Some(known) => (known.rounds < ROUNDS).then_some(Mending { rounds: known.rounds + 1, ..known }),
     }
 }
 

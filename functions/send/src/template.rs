@@ -3,7 +3,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -59,7 +62,11 @@ pub(crate) enum Sort {
 
 /// Templates as Meta described them lately, by account and name.
 #[derive(Debug, Default)]
-pub(crate) struct Known(Mutex<HashMap<(String, Option<String>), Seen>>);
+pub(crate) struct Known {
+    seen: Mutex<HashMap<(String, Option<String>), Seen>>,
+    /// Whether Chatwoot let a mark of failure stand that was to be taken back: such marks are not made to ask.
+    marks_stay: AtomicBool,
+}
 
 #[derive(Clone, Debug)]
 struct Seen {
@@ -85,11 +92,17 @@ impl Send {
         }
         let now = self.clients.clock.now();
         let asked = now.since(entry.outgoing.asked_at);
-        if task.batch.full && asked < CALLBACK {
-            // Its callback may stand in the queue behind these.
-            return Ok(Sort::Later(if asked < AT_ONCE { Duration::ZERO } else { SOON }));
-        }
         let is_template = entry.outgoing.nature == Nature::Template;
+        if task.batch.full && asked < AT_ONCE {
+            if !is_template && !self.may_be_templates(with.channel).await? {
+                return Ok(Sort::Plain);
+            }
+            // Its callback may stand in the queue behind these.
+            if asked >= SOON {
+                self.ask_again(with, message, entry).await?;
+            }
+            return Ok(Sort::Later(Duration::ZERO));
+        }
         match self.still_shown(with, message.id).await? {
             Some(Some(picked)) => return Ok(Sort::Template(Some(picked))),
             Some(None) if !is_template => return Ok(Sort::Plain),
@@ -97,13 +110,35 @@ impl Send {
             Some(None) | None => {}
         }
         if asked >= CALLBACK {
-            return Ok(if is_template { Sort::Template(None) } else { Sort::Untold });
+            if is_template {
+                return Ok(Sort::Template(None));
+            }
+            let words = self.is_words_by_retry(with, message, entry).await?;
+            return Ok(if words { Sort::Plain } else { Sort::Untold });
         }
         if asked >= SOON {
             self.ask_again(with, message, entry).await?;
         }
         // Mostly it stands in the queue behind this hint.
         Ok(Sort::Later(if task.suspect { SOON } else { Duration::ZERO }))
+    }
+
+    /// Whether an agent asks again for what nothing tells of, and it reads like none of the account's templates: then it goes out as
+    /// the words it is. By itself nothing is sent by its text.
+    async fn is_words_by_retry(&self, with: &With<'_>, message: &Listed, entry: &Entry) -> Result<bool, BridgeError> {
+        if !entry.outgoing.is_retried_untried() {
+            return Ok(false);
+        }
+        let mut token = self.clients.token(with.channel).await?;
+        let templates = match self.described(with.channel, None, &mut token, FRESH).await {
+            Ok(templates) => templates,
+            Err(error) => {
+                tracing::warn!(%error, "Meta does not list its templates; a message stays held");
+                return Ok(false);
+            }
+        };
+        let text = message.text();
+        Ok(!templates.iter().any(|template| template.body.reads_like(text) || text.contains(&template.name)))
     }
 
     /// Whether there are templates in a channel's account. What is remembered of the channel may be older than they are.
@@ -128,11 +163,13 @@ impl Send {
     /// Has Chatwoot say what a message is: nothing but a callback does, and Chatwoot posts one for each mark that changes something.
     /// The mark says so in words that are true as long as it stands; the answer takes it away.
     async fn ask_again(&self, with: &With<'_>, message: &Listed, entry: &mut Entry) -> Result<(), BridgeError> {
-        if entry.outgoing.shown == Mark::Failed {
+        if entry.outgoing.shown == Mark::Failed || self.templates.marks_stay.load(Ordering::Relaxed) {
             return Ok(());
         }
         let words = Fault::Untold.say(self.clients.locale);
         match with.chatwoot.mark(with.conversation.conversation, message.id, "failed", Some(words)).await {
+            // Chatwoot can answer well and leave things as they were.
+            Ok(Some(stands)) if stands != "failed" => return Ok(()),
             // It was taken back; the next look tells.
             Ok(_) | Err(ChatwootError::Gone) => {}
             Err(error) => return Err(error.into()),
@@ -144,33 +181,37 @@ impl Send {
         Ok(())
     }
 
-    /// It is known what the message is, and it waits for something else: what stands on it is true no more.
+    /// It is known what the message is: what stands on it is true no more. Gives whether it could be taken away; later versions of
+    /// Chatwoot let nothing but the agent's Retry bring a message back from failed.
     pub(crate) async fn asked_no_more(
         &self,
         with: &With<'_>,
         message: &Listed,
         entry: &mut Entry,
-    ) -> Result<(), BridgeError> {
+    ) -> Result<bool, BridgeError> {
         if entry.outgoing.shown != Mark::Failed || entry.outgoing.next_part().is_none() {
-            return Ok(());
+            return Ok(true);
         }
         match with.chatwoot.mark(with.conversation.conversation, message.id, "sent", None).await {
-            Ok(_) | Err(ChatwootError::Gone) => {}
+            Ok(Some(stands)) if stands == "failed" => {
+                self.templates.marks_stay.store(true, Ordering::Relaxed);
+                return Ok(false);
+            }
+            Ok(_) | Err(ChatwootError::Gone | ChatwootError::Refused(_)) => {}
             Err(error) => return Err(error.into()),
         }
-        let told_at = self.clients.clock.now();
-        let shown = |outgoing: &Outgoing| {
-            let waits = outgoing.shown == Mark::Failed && outgoing.next_part().is_some();
-            waits.then(|| Outgoing { shown: Mark::Sent, shown_at: told_at, ..outgoing.clone() })
-        };
-        if let Some(changed) = self.clients.outbox.change(entry, shown).await? {
-            *entry = changed;
-        }
-        Ok(())
+        let outgoing = Outgoing { shown: Mark::Sent, shown_at: self.clients.clock.now(), ..entry.outgoing.clone() };
+        let (Ok(known) | Err(known)) = self.clients.outbox.save(entry.clone().with(outgoing)).await?;
+        *entry = known;
+        Ok(true)
     }
 
     /// What was picked in a message, if it is the last of its conversation: Chatwoot shows that one whole.
-    async fn still_shown(&self, with: &With<'_>, message: MessageId) -> Result<Option<Option<Picked>>, BridgeError> {
+    pub(crate) async fn still_shown(
+        &self,
+        with: &With<'_>,
+        message: MessageId,
+    ) -> Result<Option<Option<Picked>>, BridgeError> {
         match with.chatwoot.last_picked(with.conversation.conversation, message).await {
             Err(ChatwootError::Gone) => Ok(None),
             shown => Ok(shown?),
@@ -325,6 +366,6 @@ impl Send {
 
 impl Known {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(String, Option<String>), Seen>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

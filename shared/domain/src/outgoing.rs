@@ -131,7 +131,7 @@ impl Outgoing {
     }
 
     /// The same once it is known what was picked in it: a template, which goes out unless anything was tried already. What was given
-    /// up because nobody knew the values (`young`: not long ago) is taken up again; what came too late waits for the agent.
+    /// up because nobody knew the values (`young`: not long ago, and nothing went out behind it) is taken up again; what came too late waits for the agent.
     #[must_use]
     pub fn picked(self, young: bool) -> Self {
         let given_up = self.parts.iter().find_map(|part| match part {
@@ -140,7 +140,9 @@ impl Outgoing {
         });
         match given_up {
             _ if !self.is_untried() => self,
-            Some(Trouble::Template { fault: Fault::Lost | Fault::Untold }) if young => self.as_template(),
+            Some(Trouble::Template { fault: Fault::Lost | Fault::Untold | Fault::MayBeOne }) if young => {
+                self.as_template()
+            }
             Some(trouble) if !young || trouble == Trouble::SeenTooLate => {
                 let parts = vec![Part::Failed { attempt: 0, trouble }];
                 Self { nature: Nature::Template, parts, words_apart: false, files: Vec::new(), ..self }
@@ -151,12 +153,14 @@ impl Outgoing {
     }
 
     /// The same once it is known to be words and files. What was given up because nobody knew is taken up again (`young`: not long
-    /// ago).
+    /// ago, and nothing went out behind it).
     #[must_use]
     pub fn plain(mut self, young: bool) -> Self {
-        let untold = Part::Failed { attempt: 0, trouble: Trouble::Template { fault: Fault::Untold } };
-        for part in self.parts.iter_mut().filter(|part| young && **part == untold) {
-            *part = Part::Planned;
+        for part in self.parts.iter_mut().filter(|_| young) {
+            let Part::Failed { attempt: 0, trouble: Trouble::Template { fault } } = part else { continue };
+            if matches!(fault, Fault::Untold | Fault::MayBeOne) {
+                *part = Part::Planned;
+            }
         }
         self.nature = Nature::Plain;
         self
@@ -252,6 +256,12 @@ impl Outgoing {
         self.asked_at = now;
         self.shown = Mark::Sent;
         self
+    }
+
+    /// Whether the agent pressed Retry on what was given up before anything was tried.
+    pub fn is_retried_untried(&self) -> bool {
+        let waits = |part: &Part| matches!(part, Part::Waiting { attempt: 0, awaited: Awaited::Meta, .. });
+        self.is_untried() && self.parts.iter().any(waits)
     }
 
     /// The first part that still has to go out.

@@ -142,6 +142,8 @@ pub enum Fault {
     Lost,
     /// Nobody knows whether it is a template at all: Chatwoot is asked again.
     Untold,
+    /// An agent asked for it again; still nobody knows, and it may be one by its text.
+    MayBeOne,
     /// It is marketing, and the customer wants none.
     OptedOut,
     /// Meta does not tell what templates there are.

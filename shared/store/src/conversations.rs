@@ -37,6 +37,9 @@ pub struct Conversation {
     /// When the agents were last told that something keeps the bridge busy by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub braked_at: Option<Timestamp>,
+    /// The rounds in which red was taken from messages that had not failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mending: Option<Mending>,
     /// What was sent to this person lately.
     #[serde(default, rename = "paid_back_at")]
     pub pair: Pair,
@@ -52,6 +55,15 @@ pub struct Conversation {
     /// When it was resolved, where the ticks for that are still owed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved_at: Option<Timestamp>,
+}
+
+/// Rounds in which red was taken from messages that had not failed. Each makes callbacks, which may fail and make red again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mending {
+    /// When the first was.
+    pub since: Timestamp,
+    /// How many there were.
+    pub rounds: u32,
 }
 
 /// Something the customer wrote.
@@ -235,6 +247,12 @@ impl Conversations {
     pub async fn braked(&self, conversation: &Conversation) -> Result<(), StoreError> {
         let values = Item::from([(":now".to_owned(), integer(self.table.now().as_millis()))]);
         self.change(conversation, "SET braked_at = :now".to_owned(), values).await
+    }
+
+    /// Records that red is taken from messages once more.
+    pub async fn mends(&self, conversation: &Conversation, mending: Mending) -> Result<(), StoreError> {
+        let values = Item::from([(":mending".to_owned(), serde_dynamo::to_attribute_value(mending)?)]);
+        self.change(conversation, "SET mending = :mending".to_owned(), values).await
     }
 
     /// Records up to which message blue ticks were asked for; none are owed any more.

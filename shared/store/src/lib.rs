@@ -61,7 +61,7 @@ mod traces;
 pub use belongings::Belongings;
 pub use channels::Channels;
 pub use claims::{CLAIMS_KEEP_DAYS, Claim, Claims, Excused, Held, TAKEN_UP_TO};
-pub use conversations::{Conversation, Conversations, Found, Heard};
+pub use conversations::{Conversation, Conversations, Found, Heard, Mending};
 pub use counters::{COUNTERS_KEEP_DAYS, Counters, Fate, QUEUES_KEEP_DAYS, Sheet};
 pub use customers::{Customers, Reach, Thread};
 pub use early::{EarlyStatus, EarlyStatuses};

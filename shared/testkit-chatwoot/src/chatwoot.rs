@@ -261,6 +261,11 @@ impl Chatwoot {
         self.shared().lock().newer_retry = on;
     }
 
+    /// Whether marks no longer bring a failed message back, as in later versions: Retry alone does.
+    pub fn let_failed_stay(&self, on: bool) {
+        self.shared().lock().failed_stays = on;
+    }
+
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.0.shared
     }

@@ -282,6 +282,9 @@ impl State {
         if current == Some(MessageStatus::Read) && status == MessageStatus::Delivered {
             return Ok(());
         }
+        if self.failed_stays && current == Some(MessageStatus::Failed) && status != MessageStatus::Failed {
+            return Ok(());
+        }
         let error = external_error.filter(|_| status == MessageStatus::Failed);
         self.save_message(id, |message| {
             message.status = status;

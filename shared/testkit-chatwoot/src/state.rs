@@ -55,6 +55,8 @@ pub(crate) struct State {
     pub racing_contacts: u32,
     /// Retry as in releases after 4.15.1: one update that removes the error alone.
     pub newer_retry: bool,
+    /// Whether a failed message comes back by Retry alone.
+    pub failed_stays: bool,
     pub callbacks: Callbacks,
     /// Automation rules.
     pub rules: Vec<Rule>,
@@ -91,6 +93,7 @@ impl State {
             deletion_delay: Duration::ZERO,
             racing_contacts: 0,
             newer_retry: false,
+            failed_stays: false,
             callbacks,
             rules: Vec::new(),
             robots: Vec::new(),

@@ -67,7 +67,7 @@ async fn whatever_the_callback_failed_of_is_mended_in_one_round() {
         shop.world.calm().await;
         assert_eq!(red(&shop), ["¿precio?", "pide precio", "Con gusto"], "{door:?}");
         // For longer than a message is looked at again by itself, and with rounds all the while.
-        for _ in 0..6 {
+        for _ in 0..4 {
             shop.world.pass(5 * MINUTE);
             shop.reconciles().await;
             shop.world.calm().await;
@@ -110,4 +110,33 @@ async fn where_nothing_is_red_a_round_calls_what_it_called_before() {
     shop.world.pass(Duration::from_secs(300));
     shop.reconciles().await;
     assert_eq!(calls(&shop.world, "GET", "/messages"), looked);
+}
+
+#[tokio::test]
+async fn while_callbacks_fail_for_a_day_red_is_taken_away_a_few_times_and_again_once_one_arrives() {
+    let shop = Shop::open().await;
+    let _server = callbacks_meet(&shop, Door::Answers(500)).await;
+    let before = calls(&shop.world, "PATCH", "/messages/");
+    shop.ana.writes("¿precio?").await.unwrap();
+    shop.world.work().await.unwrap();
+    for _ in 0..300 {
+        shop.world.pass(5 * MINUTE);
+        shop.reconciles().await;
+    }
+    let patched = calls(&shop.world, "PATCH", "/messages/") - before;
+    assert!((1..=12).contains(&patched), "{patched}");
+    callbacks_arrive(&shop);
+    // Written behind the outage; what is red by then is not yet a day old.
+    let _server = callbacks_meet(&shop, Door::Answers(500)).await;
+    shop.ana.writes("¿y a plazos?").await.unwrap();
+    shop.world.work().await.unwrap();
+    for _ in 0..20 {
+        shop.world.pass(5 * MINUTE);
+        shop.reconciles().await;
+    }
+    assert_eq!(red(&shop).last().map(String::as_str), Some("¿y a plazos?"));
+    callbacks_arrive(&shop);
+    shop.says("Con gusto").await;
+    shop.world.calm().await;
+    assert!(!red(&shop).contains(&"¿y a plazos?".to_owned()), "{:?}", red(&shop));
 }

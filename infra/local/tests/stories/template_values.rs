@@ -81,7 +81,8 @@ async fn values_that_come_late_are_used_unless_the_agent_was_told_it_is_too_late
         shop.offers(vec![follow_up()]).await;
         shop.world.chatwoot.callbacks().hold();
         let message = shop.sofia.picks_template(shop.conversation, params("seguimiento", &ana()), CONTENT).await;
-        shop.sofia.replies(shop.conversation, "¿La vio?").await;
+        // It is not the last any more, and nothing goes out behind it.
+        shop.ana.writes("hola").await.unwrap();
         shop.later(late).await;
         shop.reconciles().await;
         goes_by(&shop.world, 2 * MINUTE, 10 * SECOND).await;

@@ -107,7 +107,23 @@ async fn what_cannot_be_known_is_held_in_words_and_retry_sends_it_as_what_it_is(
 }
 
 #[tokio::test]
-async fn what_becomes_known_late_goes_out_by_itself() {
+async fn what_becomes_known_late_goes_out_by_itself_while_nothing_went_out_behind_it() {
+    let shop = Shop::open_with_templates().await;
+    shop.world.chatwoot.callbacks().hold();
+    let template = shop.injects(PLACEHOLDER).await;
+    let words = shop.sofia.replies(shop.conversation, "Buenas").await;
+    shop.ana.writes("hola").await.unwrap();
+    shop.reconciles().await;
+    goes_by(&shop.world, 5 * MINUTE, 10 * SECOND).await;
+    assert!(shop.mark(template).starts_with(ASKED) && shop.mark(words).starts_with(ASKED));
+    shop.world.chatwoot.callbacks().release();
+    shop.seconds(5).await;
+    assert_eq!(shop.ana.heard(), [CONTENT, "Buenas"]);
+    assert_eq!((shop.mark(template), shop.mark(words)), ("sent".to_owned(), "sent".to_owned()));
+}
+
+#[tokio::test]
+async fn what_becomes_known_once_a_later_message_is_out_waits_for_retry() {
     let shop = Shop::open_with_templates().await;
     shop.world.chatwoot.callbacks().hold();
     let template = shop.injects(PLACEHOLDER).await;
@@ -115,11 +131,60 @@ async fn what_becomes_known_late_goes_out_by_itself() {
     shop.sofia.replies(shop.conversation, "¿La vio?").await;
     shop.reconciles().await;
     goes_by(&shop.world, 5 * MINUTE, 10 * SECOND).await;
-    assert!(shop.mark(template).starts_with(ASKED) && shop.mark(words).starts_with(ASKED));
+    assert_eq!(shop.ana.heard(), ["¿La vio?"]);
     shop.world.chatwoot.callbacks().release();
     shop.seconds(5).await;
-    assert_eq!(shop.ana.heard(), ["¿La vio?", CONTENT, "Buenas"]);
-    assert_eq!((shop.mark(template), shop.mark(words)), ("sent".to_owned(), "sent".to_owned()));
+    assert_eq!(shop.ana.heard(), ["¿La vio?"], "nothing changes its place by itself");
+    for message in [words, template] {
+        assert!(shop.mark(message).starts_with(ASKED), "{}", shop.mark(message));
+        shop.retries(message).await;
+        shop.seconds(3).await;
+        assert_eq!(shop.mark(message), "sent");
+    }
+    assert_eq!(shop.ana.heard(), ["¿La vio?", "Buenas", CONTENT]);
+}
+
+#[tokio::test]
+async fn where_no_callback_arrives_retry_sends_words_once_and_never_what_may_be_a_template() {
+    let shop = Shop::open_with_templates().await;
+    shop.world.chatwoot.callbacks().lose(100_000);
+    let like = shop.sofia.replies(shop.conversation, CONTENT).await;
+    let first = shop.sofia.replies(shop.conversation, "Buenas").await;
+    shop.sofia.replies(shop.conversation, "¿La vio?").await;
+    let rounds = async || {
+        for _ in 0..3 {
+            shop.later(5 * MINUTE).await;
+            shop.reconciles().await;
+            goes_by(&shop.world, 2 * MINUTE, 10 * SECOND).await;
+        }
+    };
+    rounds().await;
+    assert_eq!(shop.ana.heard(), ["¿La vio?"]);
+    for message in [first, like] {
+        shop.retries(message).await;
+        rounds().await;
+    }
+    assert_eq!(shop.ana.heard(), ["¿La vio?", "Buenas"]);
+    assert_eq!(shop.mark(first), "sent");
+    assert!(shop.mark(like).contains("podría serlo"), "{}", shop.mark(like));
+}
+
+#[tokio::test]
+async fn where_a_mark_cannot_be_taken_back_nothing_goes_out_and_stays_red() {
+    let shop = Shop::open_with_templates().await;
+    shop.world.chatwoot.let_failed_stay(true);
+    shop.world.chatwoot.callbacks().lose(1);
+    let first = shop.says("uno").await;
+    let second = shop.says("dos").await;
+    shop.seconds(3).await;
+    for message in [first, second] {
+        let out = shop.ana.heard().contains(&shop.message(message).content);
+        assert_eq!(out, shop.mark(message) == "sent", "{}", shop.mark(message));
+    }
+    shop.retries(first).await;
+    shop.seconds(3).await;
+    assert_eq!(shop.ana.heard().iter().filter(|text| *text == "uno").count(), 1);
+    assert_eq!((shop.mark(first), shop.mark(second)), ("sent".to_owned(), "sent".to_owned()));
 }
 
 #[tokio::test]

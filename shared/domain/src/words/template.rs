@@ -67,6 +67,10 @@ impl Fault {
                 "Aún no entregado: Chatwoot no dijo si este mensaje es una plantilla y se le pregunta otra vez. Si sigue en rojo en un minuto, pulsa Reintentar.",
                 "Not delivered yet: Chatwoot did not say whether this message is a template, and is asked again. If it is still red in a minute, press Retry.",
             ),
+            Self::MayBeOne => (
+                "No entregado: Chatwoot no dice si este mensaje es una plantilla, y podría serlo. Elige la plantilla otra vez, o escribe el mensaje de nuevo; si se repite, avisa al administrador.",
+                "Not delivered: Chatwoot does not say whether this message is a template, and it may be one. Choose the template again, or write the message anew; if it happens again, tell the administrator.",
+            ),
             Self::Unlisted => (
                 "No entregado: WhatsApp no deja que el puente consulte las plantillas de este número; avisa al administrador.",
                 "Not delivered: WhatsApp does not let the bridge look up this number's templates; tell the administrator.",
