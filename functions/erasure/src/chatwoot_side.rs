@@ -7,7 +7,7 @@ use std::{
 };
 
 use bridge::{BridgeError, unless_broken};
-use chatwoot::{Chatwoot, ChatwootError, Contact, Source, erasing::Strip};
+use chatwoot::{Chatwoot, ChatwootError, Contact, Shown, Source, erasing::Strip};
 use domain::{
     AccountId, Channel, ContactId, ConversationId, CustomerId, PhoneNumberId, Timestamp, UserId, WaId,
     erasure::{Place, State},
@@ -30,7 +30,9 @@ struct Found {
     conversations: BTreeSet<ConversationId>,
     /// Contacts that another customer who lives has, too: an agent merged the two, or the number went on. With that one's id.
     shared: Vec<(Contact, String)>,
-    /// Ids of ours in inboxes, whose contact is gone.
+    /// Those of the conversations whose contact is gone.
+    orphans: BTreeSet<ConversationId>,
+    /// Ids of ours in inboxes whose contact is gone, and conversations of which it is not certain.
     left_behind: usize,
 }
 
@@ -56,15 +58,17 @@ impl Eraser {
             let mut pending = false;
             for account in &accounts {
                 let chatwoot = self.clients.chatwoot(*account).await?;
-                let mut found = self.find(&chatwoot, *account, &channels, target).await?;
-                if self.learn(&chatwoot, *account, &found, entry, target).await? {
-                    found = self.find(&chatwoot, *account, &channels, target).await?;
+                // Who has begun anew may be known by the same: from then on only their customers lead to them.
+                let let_in = !entry.erasure.holds_back();
+                let mut found = self.find(&chatwoot, *account, &channels, target, let_in).await?;
+                if !let_in && self.learn(&chatwoot, *account, &found, entry, target).await? {
+                    found = self.find(&chatwoot, *account, &channels, target, let_in).await?;
                 }
                 self.remember(entry, *account, &channels, &found, target).await?;
                 all += found.contacts.len() + found.conversations.len();
                 left_behind += found.left_behind;
                 for (contact, other) in &found.shared {
-                    self.strip(&chatwoot, contact, other, target).await?;
+                    self.strip(&chatwoot, contact, other, target, let_in).await?;
                 }
                 pending |= !self.delete(&chatwoot, &found).await?;
             }
@@ -106,6 +110,7 @@ impl Eraser {
         account: AccountId,
         channels: &[Channel],
         target: &Target,
+        let_in: bool,
     ) -> Result<Found, BridgeError> {
         let mut found = Found::default();
         for customer in &target.customers {
@@ -121,7 +126,7 @@ impl Eraser {
             }
         }
         // Whose time is over under one contact may be active under another that has the same phone.
-        let phones = if target.quiet_since.is_some() { &BTreeSet::new() } else { &target.phones };
+        let phones = if target.quiet_since.is_some() || let_in { &BTreeSet::new() } else { &target.phones };
         let spellings: BTreeSet<String> =
             phones.iter().flat_map(WaId::spellings).filter_map(|phone| phone.e164()).collect();
         for phone in spellings {
@@ -133,16 +138,24 @@ impl Eraser {
             let contact = chatwoot.contact(*id).await?;
             found.add(contact);
         }
+        let none_is_left = found.contacts.is_empty();
         for (_, id, _) in target.conversations.iter().filter(|(of, ..)| *of == account) {
-            let party = chatwoot.party(*id).await;
-            if matches!(party, Err(ChatwootError::Unwell(500))) {
-                // Its contact is gone, or Chatwoot is not well; either way it is there, and ours.
-                found.conversations.insert(*id);
-            } else if let Some(party) = party? {
-                if !self.is_somebody(party.source_id.as_deref(), target).await? {
-                    found.conversations.insert(*id);
+            match chatwoot.shown(*id).await? {
+                Shown::Gone => {}
+                Shown::With(party) => {
+                    if !self.is_somebody(party.source_id.as_deref(), target).await? {
+                        found.conversations.insert(*id);
+                    }
+                    found.add(party.contact);
                 }
-                found.add(party.contact);
+                // Another's, since an agent merged the two.
+                Shown::LeftBehind if !self.is_known_as_theirs(account, *id, target).await?.unwrap_or(true) => {}
+                Shown::LeftBehind if none_is_left => {
+                    found.conversations.insert(*id);
+                    found.orphans.insert(*id);
+                }
+                // Something else may be wrong with it while a contact of theirs is there.
+                Shown::LeftBehind => found.left_behind += 1,
             }
         }
         for contact in std::mem::take(&mut found.contacts).into_values() {
@@ -221,12 +234,23 @@ impl Eraser {
         id: ConversationId,
         target: &Target,
     ) -> Result<bool, BridgeError> {
-        let known = self.clients.conversations.get(account, id).await?;
-        if let Some(customer) = known.and_then(|known| known.customer) {
-            return Ok(target.customers.contains(&customer));
+        if let Some(is_theirs) = self.is_known_as_theirs(account, id, target).await? {
+            return Ok(is_theirs);
         }
-        let source = unless_broken(chatwoot.party(id).await)?.and_then(|party| party.source_id);
+        // Its contact is there: what breaks is Chatwoot.
+        let source = chatwoot.party(id).await?.and_then(|party| party.source_id);
         Ok(source.is_some_and(|source| target.customers.contains(&CustomerId::new(source))))
+    }
+
+    /// What the table says of that, if it knows.
+    async fn is_known_as_theirs(
+        &self,
+        account: AccountId,
+        id: ConversationId,
+        target: &Target,
+    ) -> Result<Option<bool>, BridgeError> {
+        let known = self.clients.conversations.get(account, id).await?;
+        Ok(known.and_then(|known| known.customer).map(|customer| target.customers.contains(&customer)))
     }
 
     async fn is_somebody(&self, source: Option<&str>, target: &Target) -> Result<bool, BridgeError> {
@@ -234,17 +258,25 @@ impl Eraser {
         Ok(self.belongings.is_somebody_else(source, target).await?)
     }
 
-    /// A contact that is somebody else's as well stays; what it says of the person goes.
+    /// A contact that is somebody else's as well stays; what it says of the person goes. Where they may have begun anew, the phone, the
+    /// name and the attributes are of their new life.
     async fn strip(
         &self,
         chatwoot: &Chatwoot,
         contact: &Contact,
         other: &str,
         target: &Target,
+        let_in: bool,
     ) -> Result<(), BridgeError> {
         let mut strip = Strip::default();
         if contact.identifier.as_deref().is_some_and(|id| target.customers.contains(&CustomerId::new(id))) {
             strip.identifier = Some(other);
+        }
+        if let_in {
+            if strip != Strip::default() {
+                chatwoot.strip_contact(contact.id, &strip).await?;
+            }
+            return Ok(());
         }
         let digits = contact.phone_number.as_deref().map(|phone| WaId::new(phone.trim_start_matches('+')));
         strip.phone =
@@ -299,8 +331,14 @@ impl Eraser {
     async fn delete(&self, chatwoot: &Chatwoot, found: &Found) -> Result<bool, BridgeError> {
         for id in &found.conversations {
             // Only the conversation leads to a draft, and what it says of itself goes into an audit log when it is deleted.
-            unless_broken(chatwoot.delete_draft(*id).await)?;
-            unless_broken(chatwoot.empty_attributes(*id).await)?;
+            let cleared = [chatwoot.delete_draft(*id).await, chatwoot.empty_attributes(*id).await];
+            for answer in cleared {
+                if found.orphans.contains(id) {
+                    unless_broken(answer)?
+                } else {
+                    answer?
+                };
+            }
             chatwoot.delete_conversation(*id).await?;
         }
         for id in &found.conversations {

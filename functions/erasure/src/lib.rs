@@ -276,8 +276,15 @@ impl Eraser {
     async fn clear(&self, place: Place, entry: &mut ErasureEntry, target: &mut Target) -> Result<Came, BridgeError> {
         match place {
             Place::InboundQueue | Place::OutboundQueue => self.queue_is_clear(place, entry).await,
-            Place::DeadLetters if target.quiet_since.is_some() => self.is_still_over(target).await,
-            Place::DeadLetters => self.clear_dead_letters(entry, target, None).await,
+            Place::DeadLetters if target.quiet_since.is_some() && entry.erasure.holds_back() => {
+                self.is_still_over(target).await
+            }
+            Place::DeadLetters if target.quiet_since.is_some() => Ok(Came::Clear),
+            Place::DeadLetters => {
+                // Letters of whoever has begun anew since are not meant.
+                let until = entry.erasure.cleared.get(&Place::Table).map(|cleared| cleared.at);
+                self.clear_dead_letters(entry, target, until).await
+            }
             Place::Chatwoot => self.clear_chatwoot(entry, target).await,
             Place::Table => self.clear_table(entry, target).await,
             Place::MetaMedia => self.clear_media(entry, target).await,

@@ -48,8 +48,8 @@ impl Eraser {
 
     async fn second_look(&self, entry: &mut ErasureEntry, target: &mut Target) -> (Place, Result<Came, BridgeError>) {
         let cleared = |place| entry.erasure.cleared.get(&place).map(|cleared| cleared.at);
-        // Once the queues are behind them nothing of theirs is written any more.
-        let before = [Place::InboundQueue, Place::OutboundQueue, Place::DeadLetters];
+        // Once the table is behind them nothing of theirs is written any more, and what was deleted last is not shown any more.
+        let before = [Place::InboundQueue, Place::OutboundQueue, Place::DeadLetters, Place::Chatwoot, Place::Table];
         let then = before.into_iter().filter_map(cleared).max().unwrap_or_default() + SETTLES;
         let table = cleared(Place::Table);
         if then > self.clients.clock.now() {
@@ -84,7 +84,7 @@ impl Eraser {
         self.note(entry, Place::Table, so_far.saturating_add(keys.len())).await?;
         target.deleted += keys.len() as u64;
         self.clients.erasures.set_target(&entry.erasure.code, target).await?;
-        self.belongings.delete(&keys).await?;
+        self.belongings.delete_late(&keys).await?;
         if known.media != target.media {
             let mut erasure = entry.erasure.clone();
             erasure.cleared.remove(&Place::MetaMedia);
@@ -100,13 +100,15 @@ impl Eraser {
         Ok(leads_further(&known, target) || self.belongings.groups(target).await?.len() > target.probed_groups)
     }
 
+    /// The table stays clear once it was: what is newer comes in by then, and is not barred a second time. From then on only what
+    /// names their customers is theirs ([`Erasure::holds_back`](domain::Erasure::holds_back)).
     pub(crate) async fn look_everywhere_again(
         &self,
         entry: &mut ErasureEntry,
         target: &mut Target,
     ) -> Result<Came, BridgeError> {
         let mut erasure = entry.erasure.clone();
-        for place in [Place::Chatwoot, Place::Table, Place::MetaMedia] {
+        for place in [Place::Chatwoot, Place::MetaMedia] {
             erasure.cleared.remove(&place);
         }
         *entry = self.save(entry, erasure).await?;

@@ -3,7 +3,7 @@
 //! A contact that was merged into another answers 404 as well; then their conversations are still there. One that was deleted leaves
 //! rows behind until a job of Chatwoot's has run, for ever if that fails: whatever shows such a row answers 500.
 
-use chatwoot::{Chatwoot, ChatwootError, Source};
+use chatwoot::{Chatwoot, ChatwootError, Shown, Source};
 use domain::{Channel, CustomerId};
 use store::{Belongings, Target};
 
@@ -26,15 +26,16 @@ pub async fn is_deleted(
     let mut all = target.clone();
     belongings.gather(&mut all).await?;
     for (_, id, _) in all.conversations.iter().filter(|(account, ..)| *account == channel.account) {
-        let party = unless_broken(chatwoot.party(*id).await)?;
-        if party.is_some_and(|party| party.contact.is_some()) {
+        if let Shown::With(party) = chatwoot.shown(*id).await?
+            && party.contact.is_some()
+        {
             return Ok(false);
         }
     }
     Ok(true)
 }
 
-/// What a row shows; nothing if it is gone, or left behind by a contact that is.
+/// What a row that is left behind shows; nothing, since its contact is gone.
 pub fn unless_broken<T>(answer: Result<Option<T>, ChatwootError>) -> Result<Option<T>, ChatwootError> {
     match answer {
         Err(ChatwootError::Unwell(500)) => Ok(None),

@@ -10,6 +10,9 @@ use crate::{Chatwoot, ChatwootError, Contact, client::found, template, text};
 /// Texts among a conversation's attributes must be shorter than this (§3.2).
 const ATTRIBUTE_LIMIT: usize = 1_500;
 
+/// The last id that Chatwoot's column holds: no account has so many conversations.
+const NONE_HAS_IT: ConversationId = ConversationId(2_147_483_647);
+
 /// Whom a conversation is with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Party {
@@ -25,7 +28,36 @@ pub struct Party {
     pub resolved: bool,
 }
 
+/// What is shown of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// Whom it is with.
+    With(Box<Party>),
+    /// A row whose contact is deleted. It goes with a job of Chatwoot's, or stays for ever if that failed.
+    LeftBehind,
+    /// Nothing.
+    Gone,
+}
+
 impl Chatwoot {
+    /// Whom a conversation is with, if it is not left behind. A row without its contact breaks Chatwoot's answer, each time. Whether
+    /// it is that is seen by whether Chatwoot can tell of a conversation that does not exist, and by asking once more.
+    pub async fn shown(&self, conversation: ConversationId) -> Result<Shown, ChatwootError> {
+        let mut answer = self.party(conversation).await;
+        if matches!(answer, Err(ChatwootError::Unwell(500))) {
+            if self.party(NONE_HAS_IT).await?.is_some() {
+                return Err(ChatwootError::Unwell(500));
+            }
+            answer = self.party(conversation).await;
+        }
+        match answer {
+            Ok(Some(party)) => Ok(Shown::With(Box::new(party))),
+            Ok(None) => Ok(Shown::Gone),
+            Err(ChatwootError::Unwell(500)) => Ok(Shown::LeftBehind),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The newest conversation that stands in an inbox under our id; of the open ones alone, if so asked.
     pub async fn conversation_of_source(
         &self,

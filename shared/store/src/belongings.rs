@@ -24,10 +24,20 @@ const AT_ONCE: usize = 25;
 /// An alias, and up to which time it was theirs.
 type Known = BTreeMap<Subject, Option<Timestamp>>;
 
+/// The id of the customer whom an item names.
+pub(crate) fn named(item: &Item) -> Option<&String> {
+    item.get("customer")?.as_s().ok()
+}
+
+/// Whether an item is in a customer's own partition.
+pub(crate) fn is_own(customer: &CustomerId, key: &Key) -> bool {
+    key.pk.strip_prefix("customer#") == Some(customer.as_str())
+}
+
 /// The belongings.
 #[derive(Clone, Debug)]
 pub struct Belongings {
-    table: Table,
+    pub(crate) table: Table,
     pub(crate) key: SubjectKey,
 }
 
@@ -95,19 +105,6 @@ impl Belongings {
         Ok(())
     }
 
-    /// The keys of all items that name one of their customers. What else was theirs may be somebody's who has begun anew.
-    pub async fn late_keys(&self, target: &Target) -> Result<Vec<(String, String)>, StoreError> {
-        let mut keys = Vec::new();
-        for customer in &target.customers {
-            for key in self.keys_of(customer).await? {
-                if self.raw(&key).await?.is_some() {
-                    keys.push((key.pk, key.sk));
-                }
-            }
-        }
-        Ok(keys)
-    }
-
     /// The same target without phones and user ids: by the hashes of them. What of it only held for one table is not in it.
     pub fn without_names(&self, target: &Target) -> Target {
         let phones = target.phones.iter().cloned().map(Address::Phone);
@@ -142,7 +139,7 @@ impl Belongings {
     ) -> Result<Vec<CustomerId>, StoreError> {
         let mut others = Vec::new();
         for key in self.keys_of(customer).await? {
-            let Some(item) = self.raw(&key).await? else { continue };
+            let Some(item) = self.theirs(customer, &key).await? else { continue };
             let string = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned();
             match key.pk.split('#').next().unwrap_or_default() {
                 "customer" if key.sk == "customer" => {
@@ -266,7 +263,7 @@ impl Belongings {
                 if key.pk.starts_with("wamid#") {
                     messages.extend(key.pk.split('#').nth(1).map(Subject::new));
                 }
-                if self.raw(&key).await?.is_some() {
+                if self.theirs(customer, &key).await?.is_some() {
                     keys.insert((key.pk, key.sk));
                 }
             }
@@ -327,7 +324,7 @@ impl Belongings {
     }
 
     /// A customer's own partition, and what the index knows.
-    async fn keys_of(&self, customer: &CustomerId) -> Result<Vec<Key>, StoreError> {
+    pub(crate) async fn keys_of(&self, customer: &CustomerId) -> Result<Vec<Key>, StoreError> {
         let mut keys: BTreeSet<(String, String)> =
             self.partition(&format!("customer#{customer}")).await?.into_iter().collect();
         let mut start = None;
@@ -352,7 +349,7 @@ impl Belongings {
         }
     }
 
-    async fn partition(&self, pk: &str) -> Result<Vec<(String, String)>, StoreError> {
+    pub(crate) async fn partition(&self, pk: &str) -> Result<Vec<(String, String)>, StoreError> {
         let (mut keys, mut start) = (Vec::new(), None);
         loop {
             let page = self
@@ -376,8 +373,14 @@ impl Belongings {
         }
     }
 
+    /// An item that an index shows as a customer's, if it is still theirs: an index lags, and its key may be another's by now.
+    pub(crate) async fn theirs(&self, customer: &CustomerId, key: &Key) -> Result<Option<Item>, StoreError> {
+        let item = self.raw(key).await?;
+        Ok(item.filter(|item| is_own(customer, key) || named(item).is_some_and(|named| named == customer.as_str())))
+    }
+
     /// An item, whether it is past its end or not.
-    async fn raw(&self, key: &Key) -> Result<Option<Item>, StoreError> {
+    pub(crate) async fn raw(&self, key: &Key) -> Result<Option<Item>, StoreError> {
         let request = self.table.client.get_item().table_name(&self.table.name).set_key(Some(key.item()));
         Ok(request.consistent_read(true).send().await.map_err(StoreError::call)?.item.filter(|item| !item.is_empty()))
     }

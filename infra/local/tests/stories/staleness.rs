@@ -1,14 +1,16 @@
 //! AWS is behind itself: counts of a queue, indexes and moves of dead letters come late, and nothing is concluded from one look.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
-use domain::Clock as _;
+use aws_sdk_dynamodb::types::AttributeValue;
+use domain::{Clock as _, CustomerId};
 use serde_json::{Value, json};
+use store::{Belongings, Target};
 use testkit::{CHANNEL, World};
 
 use crate::{
     balance::put_back,
-    cast::{HOUR, MINUTE, always, ana_wrote, answer, body, columns, goes_by, post, rounds, sheet},
+    cast::{HOUR, MINUTE, always, ana_wrote, answer, body, columns, goes_by, key, post, rounds, sheet, table},
     erasure::{done, is_done, items, operator_asks},
 };
 
@@ -121,6 +123,77 @@ async fn who_writes_anew_before_the_second_look_loses_nothing() {
     let places = receipt["receipt"]["places"].as_array().unwrap();
     let letters = places.iter().find(|place| place["place"] == "dead_letters").unwrap();
     assert_eq!(letters["found"], 0);
+}
+
+/// The first item of the table whose key begins so.
+async fn item(world: &World, begins: &str) -> HashMap<String, AttributeValue> {
+    let aws = platform::aws::Aws::from_env(&mut world.stage.operator()).unwrap();
+    let page = aws.dynamodb.scan().table_name(world.stage.table().unwrap()).send().await.unwrap();
+    page.items().iter().find(|item| item["pk"].as_s().unwrap().starts_with(begins)).unwrap().clone()
+}
+
+async fn puts(world: &World, item: HashMap<String, AttributeValue>) {
+    let aws = platform::aws::Aws::from_env(&mut world.stage.operator()).unwrap();
+    let request = aws.dynamodb.put_item().table_name(world.stage.table().unwrap());
+    request.set_item(Some(item)).send().await.unwrap();
+}
+
+#[tokio::test]
+async fn going_back_after_somebody_was_let_in_takes_nothing_of_their_new_life() {
+    let world = World::start().await.unwrap();
+    let (ana, conversation) = ana_wrote(&world).await;
+    let mut late = item(&world, "conversation#").await;
+    let code = operator_asks(&world, json!({ "phone": ANA })).await;
+    goes_by(&world, MINUTE, Duration::from_secs(2)).await;
+    assert!(!is_done(&world, &code).await);
+    ana.writes("buenas").await.unwrap();
+    world.work().await.unwrap();
+    let anew = world.conversation("Ana").unwrap();
+    assert!(anew != conversation);
+    let before = format!("{:?} {:?}", world.chatwoot.contacts(), world.chatwoot.conversations());
+    assert!(before.contains(ANA));
+    // An index shows an item of the old life now, and it leads further.
+    for (name, value) in &mut late {
+        match value {
+            AttributeValue::S(text) if name == "pk" || name == "sk" => {
+                *text = text.replace(&conversation.to_string(), "77")
+            }
+            AttributeValue::N(number) if name == "conversation" => *number = "77".to_owned(),
+            _ => {}
+        }
+    }
+    let old = late["customer"].as_s().unwrap().clone();
+    puts(&world, late).await;
+    done(&world, &code).await;
+    assert!(!items(&world).await.iter().any(|item| item.contains(&old)), "the old life is gone");
+    let after = format!("{:?} {:?}", world.chatwoot.contacts(), world.chatwoot.conversations());
+    assert_eq!(after, before, "and the new one is as it was");
+    ana.writes("¿y la azul?").await.unwrap();
+    world.work().await.unwrap();
+    assert_eq!(world.conversation("Ana").unwrap(), anew);
+    assert_eq!(world.agent_reads("Ana"), ["Ana: buenas", "Ana: ¿y la azul?"]);
+}
+
+#[tokio::test]
+async fn a_key_that_an_index_still_shows_under_the_old_customer_is_left_to_the_new_one() {
+    let world = World::start().await.unwrap();
+    ana_wrote(&world).await;
+    let mut alias = item(&world, "alias#").await;
+    let old = alias["customer"].as_s().unwrap().clone();
+    world.lag().unwrap();
+    let belongings = Belongings::new(table(&world), key());
+    let target = Target { customers: [CustomerId::new(old.as_str())].into(), ..Target::default() };
+    let stale = belongings.late_keys(&target).await.unwrap();
+    alias.insert("customer".to_owned(), AttributeValue::S("the-new-one".to_owned()));
+    puts(&world, alias.clone()).await;
+    // Between the look and the deletion, and before the look.
+    assert_eq!(belongings.late_keys(&target).await.unwrap().len(), stale.len() - 1);
+    belongings.delete_late(&stale).await.unwrap();
+    assert_eq!(item(&world, "alias#").await, alias);
+    assert_eq!(belongings.late_keys(&target).await.unwrap(), []);
+    let mut known = target.clone();
+    belongings.gather_late(&mut known).await.unwrap();
+    assert_eq!(known.aliases, [].into());
 }
 
 #[tokio::test]

@@ -1,0 +1,60 @@
+//! Finds and deletes what an index shows late, once the person may have begun anew.
+
+use std::collections::BTreeSet;
+
+use domain::CustomerId;
+
+use crate::{
+    Belongings, StoreError, Target,
+    belongings::{is_own, named},
+    conversations,
+    table::{Key, text},
+};
+
+/// An item that an index, or what it led to, has shown late.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LateKey {
+    key: (String, String),
+    /// Whom it names. Without one it is in a conversation of theirs.
+    customer: Option<CustomerId>,
+}
+
+impl Belongings {
+    /// The keys of all items that still name one of their customers, each with its customer, and of what else is in the partitions
+    /// of their conversations. What else was theirs may be somebody's who has begun anew.
+    pub async fn late_keys(&self, target: &Target) -> Result<Vec<LateKey>, StoreError> {
+        let mut keys = Vec::new();
+        for customer in &target.customers {
+            for key in self.keys_of(customer).await? {
+                if self.theirs(customer, &key).await?.is_some() {
+                    keys.push(LateKey { key: (key.pk, key.sk), customer: Some(customer.clone()) });
+                }
+            }
+        }
+        for (account, id, _) in &target.conversations {
+            let head = conversations::key(*account, *id);
+            let of = self.raw(&head).await?.as_ref().and_then(named).map(|id| CustomerId::new(id.as_str()));
+            if of.is_none_or(|of| target.customers.contains(&of)) {
+                let known: BTreeSet<_> = keys.iter().map(|late| late.key.clone()).collect();
+                let more = self.partition(&head.pk).await?.into_iter().filter(|key| !known.contains(key));
+                keys.extend(more.map(|key| LateKey { key, customer: None }));
+            }
+        }
+        Ok(keys)
+    }
+
+    /// Deletes what was found late, where it names its customer still: its key may be another's by now.
+    pub async fn delete_late(&self, keys: &[LateKey]) -> Result<(), StoreError> {
+        for LateKey { key: (pk, sk), customer } in keys {
+            let key = Key::new(pk, sk);
+            match customer {
+                Some(customer) if !is_own(customer, &key) => {
+                    let is_theirs = (":customer", text(customer.as_str()));
+                    self.table.delete_if(&key, "customer = :customer", is_theirs).await?;
+                }
+                _ => self.table.delete(&key).await?,
+            }
+        }
+        Ok(())
+    }
+}
