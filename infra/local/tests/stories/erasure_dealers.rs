@@ -127,7 +127,7 @@ async fn a_contact_deleted_at_one_dealer_is_not_deleted_at_another() {
         if by_the_daily_run {
             let report = world.retention().await.unwrap();
             assert!(report.trouble.is_some() && report.overdue > 0, "the other account is told to be in trouble");
-            goes_by(&world, 5 * MINUTE, MINUTE).await;
+            goes_by(&world, 8 * MINUTE, MINUTE).await;
             both.only_here(&world).await;
         } else {
             ana.writes("hola de nuevo").await.unwrap();

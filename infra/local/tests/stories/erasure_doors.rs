@@ -199,7 +199,7 @@ async fn a_contact_deleted_in_chatwoot_is_found_by_the_daily_run_and_a_merged_on
     assert_eq!(world.retention().await.unwrap().gone, 0);
     agent.deletes_contact(other).await;
     assert_eq!(world.retention().await.unwrap().gone, 1);
-    goes_by(&world, 5 * MINUTE, MINUTE).await;
+    goes_by(&world, 8 * MINUTE, MINUTE).await;
     let left: Vec<String> = items(&world).await.into_iter().filter(|item| item.contains("5550123")).collect();
     assert!(left.is_empty(), "{left:?}");
 }

@@ -119,7 +119,7 @@ async fn what_was_erased_at_one_dealer_is_not_erased_at_another_after_a_restore(
         let asked = requests.ask(door, target, table(&world).now()).await.unwrap();
         let report = world.retention().await.unwrap();
         assert!(report.trouble.is_some() && report.overdue > 0, "the other account is told to be in trouble");
-        goes_by(&world, 5 * MINUTE, MINUTE).await;
+        goes_by(&world, 8 * MINUTE, MINUTE).await;
         assert!(is_done(&world, asked.entry.erasure.code.as_str()).await, "{door:?}");
         let kept = restore(&world).export().await.unwrap();
         put_back(&world, yesterday).await;

@@ -193,7 +193,7 @@ async fn who_writes_before_the_erasure_begins_loses_nothing() {
     ana(&world).writes("hola otra vez").await.unwrap();
     assert!(world.forward_once().await.unwrap(), "she is in her old conversation before anybody begins");
     goes_by(&world, 5 * MINUTE, MINUTE).await;
-    // The bridge had forgotten her by then, so she has a second conversation; her contact and the first one are as they were.
+    // The bridge had forgotten her by then; her contact and her conversation are found again.
     let hers: Vec<i64> = world.chatwoot.conversations().iter().map(|row| row.id).collect();
     let read: Vec<String> = hers.iter().flat_map(|id| world.chatwoot.messages(*id)).map(|row| row.content).collect();
     assert_eq!(read, ["hola", "hola otra vez"]);
@@ -202,14 +202,14 @@ async fn who_writes_before_the_erasure_begins_loses_nothing() {
     let conversation = world.conversation("Ana").unwrap();
     world.chatwoot.agent("Sofía").replies(conversation, "aquí sigue").await;
     world.later(MINUTE).await.unwrap();
-    assert_eq!(world.agent_reads("Ana").len(), 3);
+    assert_eq!(world.agent_reads("Ana").len(), 4);
     assert!(ana(&world).phone().iter().any(|bubble| bubble.from_business), "nothing bars her");
     let report = world.retention().await.unwrap();
     assert_eq!((report.asked, report.open), (0, 0));
 }
 
 #[tokio::test]
-async fn who_writes_while_the_erasure_is_underway_starts_clean() {
+async fn who_writes_before_anything_is_erased_is_active_again() {
     let world = World::start().await.unwrap();
     ana(&world).writes("hola").await.unwrap();
     world.work().await.unwrap();
@@ -219,7 +219,9 @@ async fn who_writes_while_the_erasure_is_underway_starts_clean() {
     world.calm().await;
     assert!(world.erase_once().await.unwrap(), "she is buried while her message waits");
     goes_by(&world, 10 * MINUTE, MINUTE).await;
-    assert_eq!(world.agent_reads("Ana"), ["Ana: hola otra vez"]);
+    assert_eq!(world.agent_reads("Ana"), ["Ana: hola", "Ana: hola otra vez"]);
+    let report = world.retention().await.unwrap();
+    assert_eq!((report.asked, report.open), (0, 0), "what was asked for by time is withdrawn");
 }
 
 #[tokio::test]
