@@ -156,7 +156,7 @@ async fn going_back_after_somebody_was_let_in_takes_nothing_of_their_new_life() 
     for (name, value) in &mut late {
         match value {
             AttributeValue::S(text) if name == "pk" || name == "sk" => {
-                *text = text.replace(&conversation.to_string(), "77")
+                *text = text.replace(&conversation.to_string(), "77");
             }
             AttributeValue::N(number) if name == "conversation" => *number = "77".to_owned(),
             _ => {}

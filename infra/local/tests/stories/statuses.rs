@@ -191,7 +191,7 @@ async fn a_message_of_several_parts_is_as_far_as_its_slowest() {
     ana.status(&failed, "failed", Some(json!([{"code": 131_053, "title": "Media upload error"}]))).await;
     world.work().await.unwrap();
     let told = message(&world, conversation, id).external_error.unwrap();
-    assert!(told.starts_with("Salieron 1 de 2 partes. No entregado: WhatsApp no aceptó el archivo"), "{told}");
+    assert!(told.starts_with("Salieron 1 de 2 partes. No entregado: WhatsApp no aceptó este archivo"), "{told}");
 }
 
 #[tokio::test]
