@@ -130,6 +130,7 @@ impl Retention {
         self.metrics.add(Metric::ErasureWarning, usize::try_from(report.warned).unwrap_or(usize::MAX));
         self.metrics.measure(Metric::Overdue, report.overdue);
         self.metrics.measure(Metric::RetentionHeld, report.due.iter().filter(|due| due.held).count() as u64);
+        self.metrics.measure(Metric::RetentionTrouble, u64::from(trouble.is_some()));
         self.metrics.add(Metric::RetentionDue, report.due.iter().filter(|due| !due.held).count());
         self.metrics.emit(self.clients.clock.now());
         tracing::info!(

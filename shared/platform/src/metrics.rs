@@ -64,11 +64,13 @@ pub enum Metric {
     RetentionDue,
     /// Customers whose time is over and who are kept for a label.
     RetentionHeld,
+    /// Runs of `retention` that something kept from a part of their work.
+    RetentionTrouble,
     /// Things that are still there after their time.
     Overdue,
 }
 
-const ALL: [Metric; 26] = [
+const ALL: [Metric; 27] = [
     Metric::Received,
     Metric::Forwarded,
     Metric::Duplicate,
@@ -94,6 +96,7 @@ const ALL: [Metric; 26] = [
     Metric::ErasureBreach,
     Metric::RetentionDue,
     Metric::RetentionHeld,
+    Metric::RetentionTrouble,
     Metric::Overdue,
 ];
 
