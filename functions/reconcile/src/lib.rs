@@ -143,7 +143,7 @@ impl Reconcile {
                     // What is written from now on cannot be seen, and is not late for that.
                     self.clients.rounds.went_blind(number, began_at).await?;
                 }
-                if error.is_chatwoot_token() {
+                if error.is_unauthorized() {
                     return Err(error);
                 }
                 // Chatwoot's list answers 500 while a contact is being deleted; the table knows most of it.

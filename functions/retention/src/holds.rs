@@ -60,7 +60,7 @@ impl Retention {
         let mut chatwoot = self.clients.chatwoot(channel.account).await?;
         for page in 1.. {
             let mut listed = chatwoot.labeled(channel.inbox, KEEP, page).await;
-            if matches!(listed, Err(ChatwootError::Unauthorized)) && self.clients.renew_chatwoot_token().await {
+            if listed.as_ref().is_err_and(ChatwootError::is_refused) && self.clients.renew_chatwoot_token().await {
                 chatwoot = self.clients.chatwoot(channel.account).await?;
                 listed = chatwoot.labeled(channel.inbox, KEEP, page).await;
             }

@@ -178,7 +178,7 @@ impl Retention {
                     self.ask_for(*target, at, run).await?;
                 }
             }
-            Err(error) if error.is_chatwoot_token() => return Err(error),
+            Err(error) if error.is_unauthorized() => return Err(error),
             Err(error) => {
                 tracing::warn!(%error, account = %account, conversation = %row.id, "an old conversation could not be judged");
                 run.unjudged(1);

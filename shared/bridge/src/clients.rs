@@ -1,9 +1,13 @@
 //! The clients, built once a cold start.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use chatwoot::{Chatwoot, REFUSALS, files::PublicOnly, rights::Rights};
-use domain::{AccountId, Channel, Locale, SharedClock, SubjectKey};
+use domain::{AccountId, Channel, Locale, SharedClock, Subject, SubjectKey, Timestamp, subject::Kind};
 use platform::{
     AppSecrets, ChannelSecrets, ConfigError, Environment, SecretError, Secrets,
     aws::Aws,
@@ -18,6 +22,9 @@ use store::{
 };
 use url::Url;
 use whatsapp::Graph;
+
+/// For so long nobody asks again what a token may do.
+const LOOKED_AT_FOR: Duration = Duration::from_secs(86_400);
 
 /// Why a function cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +92,8 @@ pub struct Clients {
     http: Http,
     chatwoot_url: Url,
     app_secret: String,
+    /// Of which tokens Chatwoot was asked what they may do, by hash, and when.
+    tokens: Mutex<HashMap<Subject, Timestamp>>,
 }
 
 /// What they are built from.
@@ -163,6 +172,7 @@ impl Clients {
             http,
             chatwoot_url,
             app_secret,
+            tokens: Mutex::default(),
         })
     }
 
@@ -192,28 +202,50 @@ impl Clients {
     /// Looks for a newer token, after Chatwoot refused the one in hand. Tells whether there may be one: somebody else at work
     /// in this process may have found it just now. What the token in the secret lacks is said in the log.
     pub async fn renew_chatwoot_token(&self) -> bool {
+        let refused = self.secrets.get::<AppSecrets>(&self.app_secret).await;
         let looked_up = self.secrets.get_again::<AppSecrets>(&self.app_secret).await;
-        if let Ok(Some(_)) = looked_up {
-            self.say_what_is_missing().await;
+        if let Ok(Some(found)) = &looked_up {
+            let is_new = refused
+                .is_ok_and(|refused| refused.chatwoot_token.expose_secret() != found.chatwoot_token.expose_secret());
+            self.say_what_is_missing(&found.chatwoot_token, is_new).await;
         }
         looked_up.is_ok()
     }
 
-    /// Asks Chatwoot what the token may do in each account, and says where that is too little.
-    async fn say_what_is_missing(&self) {
+    /// Asks Chatwoot what a token may do, and says where that is too little; once a day for each token.
+    async fn say_what_is_missing(&self, token: &SecretString, is_new: bool) {
+        let token = self.key.subject_of_all(Kind::Item, ["chatwoot_token", token.expose_secret()]);
+        let now = self.clock.now();
+        let known = |looked_at: &Timestamp| now.since(*looked_at) < LOOKED_AT_FOR;
+        if self.tokens().get(&token).is_some_and(known) {
+            return;
+        }
         let Ok(channels) = self.channels.all().await else { return };
         let accounts: BTreeSet<_> = channels.iter().map(|channel| channel.account).collect();
+        let Some(any) = accounts.first() else { return };
+        let Ok(chatwoot) = self.chatwoot(*any).await else { return };
+        // Before the answer is here: others who are refused meanwhile do not ask, too.
+        self.tokens().insert(token.clone(), now);
+        let memberships = match chatwoot.memberships().await {
+            Ok(memberships) => memberships,
+            Err(error) => {
+                self.tokens().remove(&token);
+                return tracing::error!(%error, page = REFUSALS, "Chatwoot does not say what the token may do");
+            }
+        };
         for account in accounts {
-            let Ok(chatwoot) = self.chatwoot(account).await else { return };
-            match chatwoot.rights().await {
-                Ok(Rights::Administrator) => tracing::info!(%account, "the token in the secret is an administrator's"),
-                Ok(missing) => {
-                    let cause = missing.cause();
-                    tracing::error!(%account, cause, page = REFUSALS, "Chatwoot refuses what the bridge has to do");
-                }
-                Err(error) => tracing::warn!(%error, %account, "Chatwoot does not say what the token may do"),
+            let rights = memberships.rights(account);
+            if rights == Rights::Administrator && is_new {
+                tracing::info!(%account, "the token in the secret is an administrator's");
+            } else {
+                let cause = rights.cause();
+                tracing::error!(%account, cause, page = REFUSALS, "Chatwoot refuses what the bridge has to do");
             }
         }
+    }
+
+    fn tokens(&self) -> MutexGuard<'_, HashMap<Subject, Timestamp>> {
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The channel's token for Graph.

@@ -34,8 +34,13 @@ pub enum BridgeError {
 }
 
 impl BridgeError {
-    /// Whether Chatwoot's token was refused, so that the secret is worth another look.
+    /// Whether Chatwoot's token was refused, or what it was used for, so that the secret is worth another look.
     pub fn is_chatwoot_token(&self) -> bool {
+        matches!(self, Self::Chatwoot(error) if error.is_refused())
+    }
+
+    /// Whether Chatwoot refuses the token itself, or its user: then every other call fares the same.
+    pub fn is_unauthorized(&self) -> bool {
         matches!(self, Self::Chatwoot(ChatwootError::Unauthorized))
     }
 }

@@ -46,10 +46,6 @@ impl Chatwoot {
         self.authorized(self.client.request(method, self.url(path)))
     }
 
-    pub(crate) fn account(&self) -> AccountId {
-        self.account
-    }
-
     /// A request outside of the account.
     pub(crate) fn outside(&self, method: Method, path: &[&str]) -> RequestBuilder {
         let mut url = self.base.clone();

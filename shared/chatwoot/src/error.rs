@@ -41,6 +41,11 @@ pub enum ChatwootError {
 }
 
 impl ChatwootError {
+    /// Whether Chatwoot, or what stands before it, does not let this token do this.
+    pub fn is_refused(&self) -> bool {
+        matches!(self, Self::Unauthorized | Self::Unwell(403))
+    }
+
     pub(crate) fn of(error: reqwest::Error) -> Self {
         let error = error.without_url();
         if is_forbidden(&error) {

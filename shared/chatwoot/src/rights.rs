@@ -1,4 +1,4 @@
-//! What the token in hand may do in an account (§3.1).
+//! What the token in hand may do in each account (§3.1).
 
 use domain::AccountId;
 use reqwest::Method;
@@ -26,37 +26,47 @@ impl Rights {
             Self::None => "chatwoot_token is no user's token, or was replaced in Chatwoot",
             Self::Elsewhere => "the token's user is no member of the account",
             Self::Limited => "the token's user is no administrator of the account",
-            Self::Administrator => "the token is an administrator's",
+            Self::Administrator => {
+                "the token is an administrator's: what stands before Chatwoot forbids it, or the inbox is not of type API"
+            }
         }
     }
 }
 
-#[derive(Deserialize)]
-struct Profile {
+/// Of which accounts a token's user is a member, and as what.
+#[derive(Debug, Deserialize)]
+pub struct Memberships {
+    /// Nothing where the token is no user's.
     #[serde(default)]
-    accounts: Vec<Membership>,
+    accounts: Option<Vec<Membership>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 struct Membership {
     id: AccountId,
     #[serde(default)]
     role: Option<String>,
 }
 
-impl Chatwoot {
-    /// Looks the token up. A bot's has no profile, and is refused like one that is nobody's.
-    pub async fn rights(&self) -> Result<Rights, ChatwootError> {
-        let profile: Profile = match self.json(self.outside(Method::GET, &["api", "v1", "profile"])).await {
-            Ok(profile) => profile,
-            Err(ChatwootError::Unauthorized) => return Ok(Rights::None),
-            Err(error) => return Err(error),
-        };
-        let own = profile.accounts.iter().find(|membership| membership.id == self.account());
-        Ok(match own.map(|membership| membership.role.as_deref()) {
+impl Memberships {
+    /// What the token is worth in an account.
+    pub fn rights(&self, account: AccountId) -> Rights {
+        let Some(accounts) = &self.accounts else { return Rights::None };
+        let own = accounts.iter().find(|membership| membership.id == account);
+        match own.map(|membership| membership.role.as_deref()) {
             None => Rights::Elsewhere,
             Some(Some("administrator")) => Rights::Administrator,
             Some(_) => Rights::Limited,
-        })
+        }
+    }
+}
+
+impl Chatwoot {
+    /// Looks the token up, for all accounts at once. A bot's has no profile, and is refused like one that is nobody's.
+    pub async fn memberships(&self) -> Result<Memberships, ChatwootError> {
+        match self.json(self.outside(Method::GET, &["api", "v1", "profile"])).await {
+            Err(ChatwootError::Unauthorized) => Ok(Memberships { accounts: None }),
+            answer => answer,
+        }
     }
 }

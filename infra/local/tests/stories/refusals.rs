@@ -6,9 +6,10 @@ use testkit::{CHANNEL, World};
 use testkit_chatwoot::Role;
 
 use crate::{
-    cast::{HOUR, MINUTE, ana, goes_by},
+    cast::{HOUR, MINUTE, always, ana, answer, calls, goes_by},
     erasure::{operator_asks, state},
     logged::log,
+    retention_sweep::wrote_to_another_dealer,
     shop::{Shop, file},
 };
 
@@ -47,6 +48,51 @@ async fn an_erasure_that_lacks_a_right_says_which_and_goes_on_once_it_has_it() {
         token(&world, "token-of-the-administrator");
         goes_by(&world, HOUR, 5 * MINUTE).await;
         assert_eq!(state(&world, &code).await["state"], "done");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_token_is_looked_up_once_for_all_accounts_and_refusals() {
+    let world = World::start().await.unwrap();
+    ana(&world).writes("hola").await.unwrap();
+    world.work().await.unwrap();
+    wrote_to_another_dealer(&world).await;
+    token(&world, &world.chatwoot.token("Diego", Role::Agent));
+    world.pass(10 * MINUTE);
+    let log = log();
+    operator_asks(&world, json!({ "phone": "+5215555550123" })).await;
+    goes_by(&world, 20 * MINUTE, MINUTE).await;
+    assert_eq!(calls(&world, "GET", "/profile"), 1);
+    let text = log.text();
+    for cause in ["the token's user is no administrator of the account", "the token's user is no member of the account"]
+    {
+        assert_eq!(text.matches(cause).count(), 1, "{text}");
+    }
+    // Another token is another question.
+    token(&world, "nobody's");
+    goes_by(&world, 20 * MINUTE, MINUTE).await;
+    assert_eq!(calls(&world, "GET", "/profile"), 2);
+}
+
+#[tokio::test]
+async fn what_is_forbidden_starts_a_look_at_what_the_token_lacks() {
+    for (role, cause) in [
+        (Role::Agent, "the token's user is no administrator of the account"),
+        (Role::Administrator, "the token is an administrator's: what stands before Chatwoot forbids it"),
+    ] {
+        let world = World::start().await.unwrap();
+        token(&world, &world.chatwoot.token("Diego", role));
+        world.pass(10 * MINUTE);
+        let log = log();
+        world.chatwoot.faults().add(always("POST", "/contacts", answer(403)));
+        ana(&world).writes("hola").await.unwrap();
+        goes_by(&world, 10 * MINUTE, MINUTE).await;
+        let text = log.text();
+        assert!(text.contains(cause) && text.contains(PAGE), "{text}");
+        assert_eq!(calls(&world, "GET", "/profile"), 1);
+        world.chatwoot.faults().clear();
+        goes_by(&world, HOUR, 5 * MINUTE).await;
+        assert_eq!(world.agent_reads("Ana"), ["Ana: hola"]);
     }
 }
 
