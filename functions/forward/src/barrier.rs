@@ -13,7 +13,7 @@ use domain::{
     words::deletion::{Wish, wish},
 };
 use queue::{Record, Verdict};
-use store::{Barred, Fate, Known};
+use store::{Barred, Fate, Known, Tombstone};
 
 use crate::Forward;
 
@@ -137,23 +137,31 @@ impl Forward {
     async fn bars_status(&self, status: &StatusUpdate) -> Result<(Barred, Option<Known>), BridgeError> {
         let (barred, known) = self.bars(status.channel.as_str(), &status.customer, status.at).await?;
         let barred = match barred {
-            Barred::No if self.clients.links.get(&status.id).await?.is_none() => {
-                let aliases = status.customer.aliases(&self.clients.key);
-                let account = self.account_of(status.channel.as_str()).await?;
-                let aliases = aliases.iter().map(|alias| &alias.subject);
-                let buried = self.clients.tombstones.among(account, aliases).await?;
-                // Of a message nobody knows to somebody erased; if a newer one is meant, Meta's answer to the send tells as much.
-                let of_before = buried.into_values().find(|tombstone| {
-                    let buried_at = tombstone.buried_at.unwrap_or(tombstone.erased_at).max(tombstone.erased_at);
-                    status.reference.is_none() || status.at.since(buried_at) == Duration::ZERO
-                });
-                of_before.map_or(Barred::No, |tombstone| Barred::Erased(tombstone.code))
-            }
+            Barred::No if self.clients.links.get(&status.id).await?.is_none() => self.is_of_before(status).await?,
             // A tick may be lost, and must not wait.
             Barred::NotYet(code) => Barred::Erased(code),
             barred => barred,
         };
         Ok((barred, known))
+    }
+
+    /// A status of a message nobody knows, to somebody erased. One that is newer than the erasure may be of their new life, if they have
+    /// one or we name the message; then it waits for its message like any other.
+    async fn is_of_before(&self, status: &StatusUpdate) -> Result<Barred, BridgeError> {
+        let aliases = status.customer.aliases(&self.clients.key);
+        let account = self.account_of(status.channel.as_str()).await?;
+        let aliases = aliases.iter().map(|alias| &alias.subject);
+        let buried = self.clients.tombstones.among(account, aliases).await?;
+        let buried_at = |tombstone: &Tombstone| tombstone.buried_at.unwrap_or_default().max(tombstone.erased_at);
+        let Some(last) = buried.into_values().max_by_key(buried_at) else { return Ok(Barred::No) };
+        let is_newer = status.at.since(buried_at(&last)) > Duration::ZERO;
+        let may_be_new = match account {
+            _ if !is_newer => false,
+            _ if status.reference.is_some() => true,
+            Some(account) => self.clients.customers.find(account, &status.customer).await?.is_some(),
+            None => false,
+        };
+        Ok(if may_be_new { Barred::No } else { Barred::Erased(last.code) })
     }
 
     async fn drop_erased(

@@ -208,7 +208,7 @@ impl Forward {
 }
 
 /// Under what a message is linked: Meta's id, or for a file of a form our own, so that what is kept of it is found.
-fn link_id(message: &Message) -> Option<Wamid> {
+pub(crate) fn link_id(message: &Message) -> Option<Wamid> {
     let file = message.part_of.is_some().then(|| Wamid::new(source_id(message)));
     message.id.clone().or(file)
 }

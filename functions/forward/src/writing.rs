@@ -18,7 +18,7 @@ use store::{FIRST_GAP, Link, MissingFile, is_at_meta};
 use tokio::time::Instant;
 use whatsapp::graph::file_timeout;
 
-use crate::{Before, Forward, upkeep};
+use crate::{Before, Forward, message::link_id, upkeep};
 
 /// A file that fails as fast as this is asked for a second time before a line stands for it.
 const AT_ONCE: Duration = Duration::from_secs(5);
@@ -113,7 +113,8 @@ impl Forward {
             return Ok(Written::now(made, incoming, None));
         };
         // Written down before it is fetched, so that it is found at Meta whatever becomes of this.
-        self.clients.media.received(customer, &channel.phone_number_id, &file.id, message.sent_at).await?;
+        let link = link_id(message).map(|wamid| self.clients.links.hash(&wamid));
+        self.clients.media.received(customer, &channel.phone_number_id, &file.id, message.sent_at, link).await?;
         let filed = if before.crashes < CRASHES_WITH_FILE && before.refusals < REFUSED {
             let began = Instant::now();
             match self.write_file(file, channel, chatwoot, conversation, new(&content)).await? {

@@ -82,9 +82,19 @@ impl Chatwoot {
             Ok(Some(contact)) => Ok(Source::Of(Box::new(contact))),
             Ok(None) => Ok(Source::Nobodys),
             Err(ChatwootError::Unwell(500)) => match self.contact_of_source(inbox, &CustomerId::mint()).await? {
-                None => Ok(Source::LeftBehind),
+                None => self.source_again(inbox, source).await,
                 Some(_) => Err(ChatwootError::Unwell(500)),
             },
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Chatwoot is well: what fails now fails for the row.
+    async fn source_again(&self, inbox: InboxId, source: &CustomerId) -> Result<Source, ChatwootError> {
+        match self.contact_of_source(inbox, source).await {
+            Ok(Some(contact)) => Ok(Source::Of(Box::new(contact))),
+            Ok(None) => Ok(Source::Nobodys),
+            Err(ChatwootError::Unwell(500)) => Ok(Source::LeftBehind),
             Err(error) => Err(error),
         }
     }

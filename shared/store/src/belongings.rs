@@ -1,7 +1,10 @@
 //! Everything in the table that belongs to a person, found by all they are known by, and deleted. Here nothing is filtered by its
 //! end: what is expired and not yet removed is there all the same.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    sync::Arc,
+};
 
 use aws_sdk_dynamodb::types::{DeleteRequest, WriteRequest};
 use domain::{
@@ -14,8 +17,10 @@ use crate::{
     Channels, StoreError, Table, Target, Thread,
     alias_writes::{AliasRow, customer_key},
     conversations,
-    early::EarlyStatuses,
-    table::{Item, Key, number, text},
+    early::{self, EarlyStatuses},
+    links,
+    owned::{Seen, named},
+    table::{Item, Key, number},
 };
 
 /// DynamoDB deletes so many at once.
@@ -24,25 +29,17 @@ const AT_ONCE: usize = 25;
 /// An alias, and up to which time it was theirs.
 type Known = BTreeMap<Subject, Option<Timestamp>>;
 
-/// The id of the customer whom an item names.
-pub(crate) fn named(item: &Item) -> Option<&String> {
-    item.get("customer")?.as_s().ok()
-}
-
-/// Whether an item is in a customer's own partition.
-pub(crate) fn is_own(customer: &CustomerId, key: &Key) -> bool {
-    key.pk.strip_prefix("customer#") == Some(customer.as_str())
-}
-
 /// The belongings.
 #[derive(Clone, Debug)]
 pub struct Belongings {
     pub(crate) table: Table,
     pub(crate) key: SubjectKey,
+    /// What a look through the whole table found; asked instead of the index.
+    pub(crate) seen: Option<Arc<Seen>>,
 }
 
-/// Whether an item is about a message that is not meant.
-fn is_spared(item: &Item, spares: Option<Timestamp>) -> bool {
+/// Whether an item is about a message that was sent after what is meant.
+fn is_after(item: &Item, spares: Option<Timestamp>) -> bool {
     let sent_at = number(item, "sent_at").map(Timestamp::from_millis);
     spares.zip(sent_at).is_some_and(|(spares, sent_at)| sent_at > spares)
 }
@@ -50,7 +47,7 @@ fn is_spared(item: &Item, spares: Option<Timestamp>) -> bool {
 impl Belongings {
     /// Those in this table, hashed under `key`.
     pub fn new(table: Table, key: SubjectKey) -> Self {
-        Self { table, key }
+        Self { table, key, seen: None }
     }
 
     /// Completes a target that names a person by anything: their customers, joined ones among them, and what these have.
@@ -166,11 +163,13 @@ impl Belongings {
                     }
                 }
                 "wamid" => {
-                    target.messages.extend(key.pk.split('#').nth(1).map(Subject::new));
+                    let hash = key.pk.split('#').nth(1).map(Subject::new);
+                    target.standing.extend(hash.clone().filter(|_| is_after(&item, target.spares)));
+                    target.messages.extend(hash);
                     target.stood_at = target.stood_at.max(number(&item, "sent_at").map(Timestamp::from_millis));
                 }
                 // The file of a message that is not meant is still to be fetched.
-                "media" if is_spared(&item, target.spares) => {}
+                "media" if is_after(&item, target.spares) && !self.stands(&item, customer, target).await? => {}
                 "media" => {
                     let number = PhoneNumberId::new(key.pk.split('#').nth(1).unwrap_or_default());
                     target.media.insert((number, MediaId::new(&key.sk)));
@@ -184,6 +183,20 @@ impl Belongings {
             }
         }
         Ok(others)
+    }
+
+    /// Whether the message of a file stands in Chatwoot, or did before its link was deleted.
+    async fn stands(&self, file: &Item, customer: &CustomerId, target: &mut Target) -> Result<bool, StoreError> {
+        let message = file.get("message").and_then(|message| message.as_s().ok()).map(Subject::new);
+        let Some(message) = message else { return Ok(false) };
+        if !target.standing.contains(&message) {
+            let link = self.raw(&links::key(&message)).await?;
+            if link.as_ref().and_then(named).is_none_or(|named| named != customer.as_str()) {
+                return Ok(false);
+            }
+            target.standing.insert(message);
+        }
+        Ok(true)
     }
 
     async fn gather_thread(
@@ -292,8 +305,14 @@ impl Belongings {
         Ok(keys.into_iter().collect())
     }
 
-    /// Deletes items.
+    /// Deletes items. A status that waited for its message is counted first.
     pub async fn delete(&self, keys: &[(String, String)]) -> Result<(), StoreError> {
+        let early = EarlyStatuses::new(self.table.clone());
+        for (pk, item) in keys {
+            if let Some(channel) = early::channel_of(pk) {
+                early.settle(&channel, &Subject::new(item)).await?;
+            }
+        }
         for some in keys.chunks(AT_ONCE) {
             let mut writes = Vec::with_capacity(some.len());
             for (pk, sk) in some {
@@ -322,70 +341,4 @@ impl Belongings {
         }
         Ok(self.table.item(&customer_key(&customer)).await?.is_some())
     }
-
-    /// A customer's own partition, and what the index knows.
-    pub(crate) async fn keys_of(&self, customer: &CustomerId) -> Result<Vec<Key>, StoreError> {
-        let mut keys: BTreeSet<(String, String)> =
-            self.partition(&format!("customer#{customer}")).await?.into_iter().collect();
-        let mut start = None;
-        loop {
-            let page = self
-                .table
-                .client
-                .query()
-                .table_name(&self.table.name)
-                .index_name("customer")
-                .key_condition_expression("customer = :customer")
-                .expression_attribute_values(":customer", text(customer.as_str()))
-                .set_exclusive_start_key(start)
-                .send()
-                .await
-                .map_err(StoreError::call)?;
-            keys.extend(page.items.unwrap_or_default().iter().filter_map(pair));
-            start = page.last_evaluated_key;
-            if start.is_none() {
-                return Ok(keys.into_iter().map(|(pk, sk)| Key::new(pk, sk)).collect());
-            }
-        }
-    }
-
-    pub(crate) async fn partition(&self, pk: &str) -> Result<Vec<(String, String)>, StoreError> {
-        let (mut keys, mut start) = (Vec::new(), None);
-        loop {
-            let page = self
-                .table
-                .client
-                .query()
-                .table_name(&self.table.name)
-                .consistent_read(true)
-                .key_condition_expression("pk = :pk")
-                .expression_attribute_values(":pk", text(pk))
-                .projection_expression("pk, sk")
-                .set_exclusive_start_key(start)
-                .send()
-                .await
-                .map_err(StoreError::call)?;
-            keys.extend(page.items.unwrap_or_default().iter().filter_map(pair));
-            start = page.last_evaluated_key;
-            if start.is_none() {
-                return Ok(keys);
-            }
-        }
-    }
-
-    /// An item that an index shows as a customer's, if it is still theirs: an index lags, and its key may be another's by now.
-    pub(crate) async fn theirs(&self, customer: &CustomerId, key: &Key) -> Result<Option<Item>, StoreError> {
-        let item = self.raw(key).await?;
-        Ok(item.filter(|item| is_own(customer, key) || named(item).is_some_and(|named| named == customer.as_str())))
-    }
-
-    /// An item, whether it is past its end or not.
-    pub(crate) async fn raw(&self, key: &Key) -> Result<Option<Item>, StoreError> {
-        let request = self.table.client.get_item().table_name(&self.table.name).set_key(Some(key.item()));
-        Ok(request.consistent_read(true).send().await.map_err(StoreError::call)?.item.filter(|item| !item.is_empty()))
-    }
-}
-
-pub(crate) fn pair(item: &Item) -> Option<(String, String)> {
-    Some((item.get("pk")?.as_s().ok()?.clone(), item.get("sk")?.as_s().ok()?.clone()))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use domain::{PhoneNumberId, Subject, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{StoreError, Table, sort_keys::SortKeys, table::Key};
+use crate::{Claims, Counters, Fate, StoreError, Table, sort_keys::SortKeys, table::Key};
 
 /// How long a status waits for its message.
 pub(crate) const WAITS: Duration = Duration::from_secs(86_400);
@@ -65,14 +65,29 @@ impl EarlyStatuses {
         self.table.count(&partition(channel)).await
     }
 
+    /// Counts one whose message is known and goes now: nobody could tell later that it was.
+    pub(crate) async fn settle(&self, channel: &PhoneNumberId, item: &Subject) -> Result<(), StoreError> {
+        if let Some(held) = Claims::new(self.table.clone()).pick_up(item).await? {
+            Counters::new(self.table.clone()).close(channel.as_str(), &held, Fate::Done).await?;
+        }
+        Ok(())
+    }
+
     /// It waits no longer.
     pub async fn remove(&self, channel: &PhoneNumberId, item: &Subject) -> Result<(), StoreError> {
         self.table.delete(&key(channel, item)).await
     }
 }
 
+const PREFIX: &str = "early#";
+
 fn partition(channel: &PhoneNumberId) -> String {
-    format!("early#{channel}")
+    format!("{PREFIX}{channel}")
+}
+
+/// The channel on which the statuses of a partition wait, if it is one of those.
+pub(crate) fn channel_of(pk: &str) -> Option<PhoneNumberId> {
+    pk.strip_prefix(PREFIX).map(PhoneNumberId::new)
 }
 
 fn key(channel: &PhoneNumberId, item: &Subject) -> Key {

@@ -5,9 +5,8 @@ use std::collections::BTreeSet;
 use domain::CustomerId;
 
 use crate::{
-    Belongings, StoreError, Target,
-    belongings::{is_own, named},
-    conversations,
+    Belongings, StoreError, Target, conversations,
+    owned::{is_own, named},
     table::{Key, text},
 };
 

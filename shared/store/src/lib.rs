@@ -48,6 +48,7 @@ mod links;
 mod media;
 mod moves;
 mod outbox;
+mod owned;
 mod paces;
 mod profiles;
 mod restore;

@@ -172,6 +172,6 @@ impl Links {
     }
 }
 
-fn key(hash: &Subject) -> Key {
+pub(crate) fn key(hash: &Subject) -> Key {
     Key::new(format!("wamid#{hash}"), "link")
 }

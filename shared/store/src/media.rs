@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use domain::{CustomerId, MediaId, PhoneNumberId, Timestamp};
+use domain::{CustomerId, MediaId, PhoneNumberId, Subject, Timestamp};
 use serde::Serialize;
 
 use crate::{StoreError, Table, table::Key};
@@ -20,6 +20,9 @@ struct Row<'a> {
     /// When the message with it was sent; only of what a customer sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     sent_at: Option<Timestamp>,
+    /// Under what that message is linked, if it has an id: whether it stands in Chatwoot tells whether the file is still to come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<Subject>,
     expires_at: i64,
 }
 
@@ -35,15 +38,17 @@ impl MediaAtMeta {
         Self { table }
     }
 
-    /// A file that a customer sent at that time.
+    /// A file that a customer sent at that time, with a message that is linked under `message`.
     pub async fn received(
         &self,
         customer: &CustomerId,
         number: &PhoneNumberId,
         media: &MediaId,
         sent_at: Timestamp,
+        message: Option<Subject>,
     ) -> Result<(), StoreError> {
-        self.put(customer, number, media, Some(sent_at), RECEIVED).await
+        let expires_at = (self.table.now() + RECEIVED).as_secs();
+        self.table.put(&key(number, media), &Row { customer, sent_at: Some(sent_at), message, expires_at }).await
     }
 
     /// A file is not a customer's after all: its message starts anew as another's.
@@ -58,20 +63,8 @@ impl MediaAtMeta {
         number: &PhoneNumberId,
         media: &MediaId,
     ) -> Result<(), StoreError> {
-        self.put(customer, number, media, None, UPLOADED).await
-    }
-
-    async fn put(
-        &self,
-        customer: &CustomerId,
-        number: &PhoneNumberId,
-        media: &MediaId,
-        sent_at: Option<Timestamp>,
-        kept: Duration,
-    ) -> Result<(), StoreError> {
-        self.table
-            .put(&key(number, media), &Row { customer, sent_at, expires_at: (self.table.now() + kept).as_secs() })
-            .await
+        let expires_at = (self.table.now() + UPLOADED).as_secs();
+        self.table.put(&key(number, media), &Row { customer, sent_at: None, message: None, expires_at }).await
     }
 }
 

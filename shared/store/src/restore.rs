@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use crate::{
     Belongings, StoreError, Table, Target, Tombstones,
-    belongings::pair,
     erasures::{Pointer, Row, TargetRow, beside, opened},
+    owned::pair,
     table::{Item, Key, number, text, with_key},
     tombstones,
 };
@@ -91,8 +91,7 @@ impl Restore {
             customers: target.customers.len() as u64,
             items: 0,
         };
-        self.belongings.gather(&mut target).await?;
-        let keys = self.belongings.keys(&target).await?;
+        let keys = self.keys(&mut target).await?;
         applied.items = keys.len() as u64;
         if dry {
             return Ok(applied);
@@ -103,6 +102,21 @@ impl Restore {
             self.put_back(&pk, &sk, value).await?;
         }
         Ok(applied)
+    }
+
+    /// The keys of everything of theirs, by the table itself: what was put back a moment ago its index may not show yet.
+    async fn keys(&self, target: &mut Target) -> Result<Vec<(String, String)>, StoreError> {
+        if target.customers.is_empty() {
+            return Ok(Vec::new());
+        }
+        loop {
+            let (belongings, known) = (self.belongings.read_whole(&target.customers).await?, target.customers.len());
+            belongings.gather(target).await?;
+            // Who was joined to them may be named by more.
+            if target.customers.len() == known {
+                return belongings.keys(target).await;
+            }
+        }
     }
 
     /// An item as it was. A request that is closed is not open any more, and knows nobody; one that is open is in the list of

@@ -7,9 +7,8 @@ use domain::{ContactId, CustomerId, PhoneNumberId};
 use serde::Serialize;
 
 use crate::{
-    StoreError, Table,
-    belongings::pair,
-    channels,
+    StoreError, Table, channels,
+    owned::pair,
     table::{Change, Item, Key, Written, integer, number, text},
 };
 

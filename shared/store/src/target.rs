@@ -67,6 +67,10 @@ pub struct Target {
     /// is about to open a request, its own time.
     #[serde(default)]
     pub spares: Option<Timestamp>,
+    /// Keyed hashes of the ids of messages that were sent after that and stand in Chatwoot all the same, since messages may come out of
+    /// order: their files are meant.
+    #[serde(default)]
+    pub standing: BTreeSet<Subject>,
     /// When the newest message was sent that is known to stand in Chatwoot; only while they are gathered.
     #[serde(skip)]
     pub stood_at: Option<Timestamp>,

@@ -18,12 +18,12 @@ use crate::{
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-async fn receipt(world: &World, code: &str) -> Value {
+pub(crate) async fn receipt(world: &World, code: &str) -> Value {
     world.operator(json!({ "receipt": code })).await.unwrap()["receipt"].clone()
 }
 
 /// A place in a receipt.
-fn place<'r>(receipt: &'r Value, name: &str) -> &'r Value {
+pub(crate) fn place<'r>(receipt: &'r Value, name: &str) -> &'r Value {
     receipt["places"].as_array().unwrap().iter().find(|place| place["place"] == name).unwrap()
 }
 

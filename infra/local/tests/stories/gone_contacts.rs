@@ -3,13 +3,14 @@
 
 use std::time::Duration;
 
+use domain::Clock as _;
 use serde_json::json;
 use testkit::{COEXISTENCE_CHANNEL, World};
 use testkit_meta::Customer;
 use testkit_wire::Fault;
 
 use crate::{
-    cast::{HOUR, MINUTE, always, ana, ana_wrote, answer, calls, goes_by},
+    cast::{HOUR, MINUTE, always, ana, ana_wrote, answer, body, calls, goes_by, post, profile, text},
     erasure::{done, items, operator_asks},
     erasure_doors::code_in,
 };
@@ -89,6 +90,33 @@ async fn an_erasure_that_begins_before_forward_has_barred_anybody_spares_what_wo
             return;
         }
     }
+}
+
+#[tokio::test]
+async fn an_older_message_that_comes_last_spares_no_file_of_what_stood() {
+    let world = World::start().await.unwrap();
+    let (ana, conversation) = ana_wrote(&world).await;
+    let older = world.clock.now().as_secs() + 30;
+    world.pass(MINUTE);
+    ana.sends_file("image", b"png".to_vec(), "image/png", None, Some("mi ine")).await.unwrap();
+    world.work().await.unwrap();
+    assert_eq!(world.meta.media_held(), 1);
+    world.chatwoot.agent("Sofía").deletes_contact(contact_of(&world, conversation)).await;
+    world.pass(MINUTE);
+    // It was sent before the file, and comes after.
+    let message = text("5215555550123", "wamid.older", older, "¿aceptan visa?");
+    let members = json!({"contacts": [profile("Ana", "5215555550123")], "messages": [message]});
+    assert_eq!(post(&world, &body("messages", &members)).await, 200);
+    // So does one with a file, which is newer than what stood.
+    ana.sends_file("image", b"png".to_vec(), "image/png", None, Some("esta")).await.unwrap();
+    world.work().await.unwrap();
+    goes_by(&world, 10 * MINUTE, 5 * SECOND).await;
+    starts_clean(&world, &["Ana: ¿aceptan visa?", "Ana: esta [image.png]"]).await;
+    assert_eq!(world.meta.media_held(), 1, "the file of what stood is gone, that of the new life is there");
+    let receipts: Vec<String> =
+        items(&world).await.into_iter().filter(|item| item.contains("sk=S(\"receipt\")")).collect();
+    let [receipt] = &receipts[..] else { panic!("{receipts:?}") };
+    assert!(receipt.contains("meta_media"), "{receipt}");
 }
 
 #[tokio::test]

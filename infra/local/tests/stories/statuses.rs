@@ -37,7 +37,7 @@ fn furthest(order: &[&str]) -> &'static str {
 }
 
 /// Several statuses in one body, each with the reference of the message or without.
-fn several(words: &[&str], wamid: &str, reference: Option<&str>) -> Value {
+pub(crate) fn several(words: &[&str], wamid: &str, reference: Option<&str>) -> Value {
     let mut all = status(wamid, words[0], reference);
     let value = "/entry/0/changes/0/value/statuses/0";
     let statuses: Vec<_> = words.iter().map(|word| status(wamid, word, reference).pointer(value).cloned()).collect();
@@ -45,18 +45,18 @@ fn several(words: &[&str], wamid: &str, reference: Option<&str>) -> Value {
     all
 }
 
-async fn answered(world: &World) -> (Customer, i64) {
+pub(crate) async fn answered(world: &World) -> (Customer, i64) {
     let (ana, conversation) = ana_wrote(world).await;
     world.meta.set_rules(Rules { pair_rate: false, throughput: false, ..Rules::default() });
     (ana, conversation)
 }
 
-fn message(world: &World, conversation: i64, id: i64) -> MessageView {
+pub(crate) fn message(world: &World, conversation: i64, id: i64) -> MessageView {
     world.chatwoot.messages(conversation).into_iter().find(|message| message.id == id).unwrap()
 }
 
 /// The reference the bridge wrote into its latest send, and the id Meta gave it.
-fn latest(world: &World) -> (String, String) {
+pub(crate) fn latest(world: &World) -> (String, String) {
     let sent = world.meta.requests().into_iter().rfind(|request| request.wamid.is_some()).unwrap();
     (sent.body["biz_opaque_callback_data"].as_str().unwrap().to_owned(), sent.wamid.unwrap())
 }
@@ -100,7 +100,11 @@ async fn every_order_ends_the_same_by_the_id_alone() {
 }
 
 /// Lets the bridge send, stops it in the moment Meta has the message, lets `meanwhile` happen, and lets it go on.
-async fn meanwhile<F: Future<Output = ()>>(world: &World, ana: &Customer, meanwhile: impl FnOnce(String) -> F) {
+pub(crate) async fn meanwhile<F: Future<Output = ()>>(
+    world: &World,
+    ana: &Customer,
+    meanwhile: impl FnOnce(String) -> F,
+) {
     let before = ana.heard().len();
     world.calm().await;
     let mut sending = pin!(world.send_once());
