@@ -168,13 +168,59 @@ enum Holds {
 fn holds(label: &str) -> Holds {
     let label = label.to_lowercase().replace(' ', "");
     let named = |parts: &[&str]| parts.iter().any(|part| label.starts_with(part));
-    if named(&["textinput", "textarea", "datepicker", "calendarpicker", "optin"]) {
+    if named(&["textinput", "textarea", "datepicker", "calendarpicker", "optin"]) || is_typed(&label) {
         Holds::AsTyped
-    } else if named(&["radiobuttons", "dropdown", "checkboxgroup", "chipsselector"]) {
+    } else if named(&[
+        "radiobuttons",
+        "dropdown",
+        "checkboxgroup",
+        "chipsselector",
+        "choose",
+        "select",
+        "elige",
+        "escoge",
+    ]) {
         Holds::Choice
     } else {
         Holds::Either
     }
+}
+
+/// What people type, and nobody chooses from a list: a field called like that loses nothing of its text.
+const TYPED: [&str; 28] = [
+    "nombre",
+    "apellido",
+    "name",
+    "correo",
+    "email",
+    "mail",
+    "teléfono",
+    "telefono",
+    "phone",
+    "celular",
+    "dirección",
+    "direccion",
+    "address",
+    "calle",
+    "street",
+    "placa",
+    "plate",
+    "código",
+    "codigo",
+    "code",
+    "clave",
+    "folio",
+    "factura",
+    "comentario",
+    "comment",
+    "mensaje",
+    "message",
+    "rfc",
+];
+
+/// Whether a label, in small letters without blanks, asks for something typed.
+fn is_typed(label: &str) -> bool {
+    TYPED.iter().any(|word| label.contains(word))
 }
 
 /// The words of a choice in such a form, such as `0_Muy_bien`: its place in the list, and its title without blanks. Where a text may
@@ -295,6 +341,10 @@ mod tests {
             ("screen_0_RadioButtonsGroup_1", "1_5_a_10_años", "5 a 10 años"),
             ("screen_1_Dropdown_0", "199_otra", "otra"),
             ("screen_1_TextInput_0", "0_Roja", "0_Roja"),
+            ("screen_0_Choose_0", "0_excelente", "excelente"),
+            ("screen_0_Su_nombre_1", "2_Juan", "2_Juan"),
+            ("screen_0_Número_de_placa_1", "1_ABC", "1_ABC"),
+            ("screen_0_Comentarios_2", "5_Estrellas", "5_Estrellas"),
         ] {
             let reply = serde_json::json!({"response_json": {name: value}});
             assert_eq!(fields_of(&reply.to_string())[0].1, text(expected), "{name}");
