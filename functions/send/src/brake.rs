@@ -1,14 +1,16 @@
 //! The brake: what rules, bots and macros make the bridge do again and again. Chatwoot keeps a rule from what rules write, not from
 //! what the bridge writes with its token; so a note of the bridge may set off the very rule that led to it.
 //!
-//! A command by a rule or a bot is done once for each thing the customer did. Behind that, and for what does not show that no person
-//! wrote it, stand counts: no person writes so much in a minute. All is read from the list, so nothing has to be remembered.
+//! A command by a rule or a bot is done once for each thing the customer did, and so is the same template by what may be a person,
+//! as long as it follows on what the bridge wrote faster than a person reads. Behind that, and for whatever does not show who wrote
+//! it, stand counts. Whoever may be a person is told why under the command. All is read from the list, so nothing has to be
+//! remembered.
 
 use std::time::Duration;
 
 use bridge::BridgeError;
 use chatwoot::{Chatwoot, listing::Listed};
-use domain::{Timestamp, command::Command};
+use domain::{Timestamp, command::Command, words::brake::Braked};
 
 use crate::look::Row;
 
@@ -27,6 +29,22 @@ const TEMPLATES: usize = 6;
 /// Templates by command since the customer last wrote, within the last hour.
 const UNANSWERED: usize = 15;
 
+/// Commands since the customer last wrote, within the last hour.
+const UNHEARD: usize = 40;
+
+/// What follows on the bridge's own writing within this may be an answer to it.
+const REACTION: Duration = Duration::from_secs(10);
+
+/// What the customer wrote within this of something else came with it: what one of the two set off may stand behind both.
+const TOGETHER: Duration = Duration::from_secs(1);
+
+/// How often a minute and an hour it is told under a command that it was not done: the note may set off the next.
+const TOLD_MINUTE: usize = 5;
+const TOLD_HOUR: usize = 15;
+
+/// Begins the source id of what is told under a command that was not done.
+pub(crate) const SOURCE: &str = "lmotos:brake:";
+
 /// Messages of rules and bots a minute.
 const AUTOMATIC: usize = 20;
 
@@ -36,40 +54,96 @@ const MONOLOG: usize = 60;
 /// Pages of twenty that are read of what stands before a command.
 const PAGES: usize = 6;
 
-/// Whether a command is not to be done, whoever wrote it.
+/// Why a command is not to be done, and who is to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// A rule or a bot asked, or there is no end of telling: agents read it once an hour.
+    Automatic,
+    /// It may have been a person, who reads it under the command.
+    Perhaps {
+        /// Why.
+        why: Braked,
+        /// Whether it is not the first within a minute: then it is hardly a person.
+        again: bool,
+    },
+}
+
+/// Whether a command is not to be done.
 pub(crate) async fn brakes(
     chatwoot: &Chatwoot,
     note: &Listed,
     conversation: domain::ConversationId,
-) -> Result<bool, BridgeError> {
+) -> Result<Option<Stop>, BridgeError> {
     let at = note.created_at().unwrap_or_default();
     let enough = |before: &[Listed]| {
         let oldest = before.iter().filter_map(Listed::created_at).min().unwrap_or(at);
         oldest < at - LATELY || (oldest < at - MINUTE && before.iter().any(|one| one.heard().is_some()))
     };
     let before = chatwoot.before(conversation, note.id, PAGES, enough).await?;
-    Ok(repeats(&before, note) || is_too_much(&before, at))
+    Ok(stop(&before, note, at))
+}
+
+fn stop(before: &[Listed], note: &Listed, at: Timestamp) -> Option<Stop> {
+    let too_much = is_too_much(before, at);
+    if note.is_automatic() {
+        return (too_much.is_some() || repeats(before, note)).then_some(Stop::Automatic);
+    }
+    let why = too_much.or_else(|| echoes(before, note, at).then_some(Braked::Again))?;
+    let is_told = |one: &Listed| one.source_id.as_deref().is_some_and(|id| id.starts_with(SOURCE));
+    let told = |time| before.iter().filter(|one| is_told(one) && within(one, at, time)).count();
+    let minute = told(MINUTE);
+    let endless = minute >= TOLD_MINUTE || told(LATELY) >= TOLD_HOUR;
+    Some(if endless { Stop::Automatic } else { Stop::Perhaps { why, again: minute > 0 } })
 }
 
 /// Whether a rule or a bot asks the same again, without anything of the customer's in between, after the bridge wrote something that
-/// may have set it off. `before` is in order.
+/// may have set it off. Of a rule the same command is the same, whatever stands behind it. `before` is in order.
 fn repeats(before: &[Listed], note: &Listed) -> bool {
-    if !note.is_automatic() {
-        return false;
-    }
-    let since = since_heard(before);
     let called = note.command();
-    since.iter().any(Listed::is_bridges) && since.iter().any(|one| one.is_automatic() && one.command() == called)
+    let name = |one: &Listed| one.command().map(|called| (called.command, called.name.to_lowercase()));
+    let same = |one: &Listed| {
+        let alike = if note.rule().is_some() { name(one) == name(note) } else { one.command() == called };
+        one.is_automatic() && one.rule() == note.rule() && alike
+    };
+    is_set_off(before, same, Listed::is_bridges)
 }
 
-/// Whether more was asked than a person asks.
-fn is_too_much(before: &[Listed], at: Timestamp) -> bool {
+/// Whether what may be a person asks for the same template again, faster than a person reads what the bridge wrote.
+fn echoes(before: &[Listed], note: &Listed, at: Timestamp) -> bool {
+    let called = note.command();
+    let is_template = called.as_ref().is_some_and(|called| called.command == Some(Command::Template));
+    let same = |one: &Listed| !one.is_automatic() && one.command() == called;
+    is_template && is_set_off(before, same, |one| one.is_bridges() && within(one, at, REACTION))
+}
+
+/// Whether the same was asked as often as the customer did something, and the bridge wrote behind that.
+fn is_set_off(before: &[Listed], same: impl Fn(&Listed) -> bool, wrote: impl Fn(&Listed) -> bool) -> bool {
+    let since = since_heard(before);
+    let Some(first) = since.iter().position(&same) else { return false };
+    since.iter().filter(|one| same(one)).count() >= heard_together(before) && since[first..].iter().any(wrote)
+}
+
+/// How many messages the customer last wrote, one right after the other.
+fn heard_together(before: &[Listed]) -> usize {
+    let Some(last) = before.iter().rposition(|one| one.heard().is_some()) else { return 1 };
+    let at = before[last].created_at().unwrap_or_default();
+    let with = |one: &&Listed| one.heard().is_some() && one.created_at().is_some_and(|then| at.since(then) <= TOGETHER);
+    before[..=last].iter().rev().take_while(with).count().max(1)
+}
+
+/// Why more was asked than a person asks, if it was.
+fn is_too_much(before: &[Listed], at: Timestamp) -> Option<Braked> {
     let is_template = |one: &&Listed| one.command().is_some_and(|called| called.command == Some(Command::Template));
-    let within = |one: &&Listed, time: Duration| one.created_at().is_none_or(|then| then > at - time);
-    let minute = || before.iter().filter(|one| one.command().is_some() && within(one, MINUTE));
-    minute().count() >= COMMANDS
-        || minute().filter(is_template).count() >= TEMPLATES
-        || since_heard(before).iter().filter(|one| within(one, LATELY)).filter(is_template).count() >= UNANSWERED
+    let minute = || before.iter().filter(|one| one.command().is_some() && within(one, at, MINUTE));
+    let unheard = || since_heard(before).iter().filter(|one| one.command().is_some() && within(one, at, LATELY));
+    if minute().count() >= COMMANDS || minute().filter(is_template).count() >= TEMPLATES {
+        return Some(Braked::TooMany);
+    }
+    (unheard().filter(is_template).count() >= UNANSWERED || unheard().count() >= UNHEARD).then_some(Braked::Unanswered)
+}
+
+fn within(one: &Listed, at: Timestamp, time: Duration) -> bool {
+    one.created_at().is_none_or(|then| then > at - time)
 }
 
 /// What stands behind the customer's last message.
@@ -128,17 +202,60 @@ mod tests {
         assert!(!repeats(&[heard(1), rule(2), ours(3), heard(4)], &rule(5)));
         assert!(!repeats(&[heard(1), rule(2), ours(3)], &note(4, "/estado", Some(5))), "another rule's");
         assert!(!repeats(&[note(2, "/estado", None), ours(3)], &note(4, "/estado", None)), "a person's");
+        let other = |id| note(id, "/plantilla precio_de_hoy 2", Some(4));
+        assert!(repeats(&[heard(1), rule(2), ours(3)], &other(4)), "whatever stands behind the command");
+        assert!(!repeats(&[heard(1), rule(2)], &other(3)), "two in one go");
+        let bot = |id, text: &str| {
+            listed(id, &json!({ "private": true, "content": text, "sender": { "type": "agent_bot" } }))
+        };
+        assert!(repeats(&[heard(1), bot(2, "/estado"), ours(3)], &bot(4, "/estado")));
+        assert!(!repeats(&[heard(1), bot(2, "/plantilla a"), ours(3)], &bot(4, "/plantilla b")), "a bot's next step");
+    }
+
+    #[test]
+    fn what_the_customer_wrote_together_is_answered_as_often() {
+        let rule = |id| note(id, "/plantilla precio", Some(4));
+        assert!(!repeats(&[heard(1), heard(2), rule(3), ours(4)], &rule(5)));
+        assert!(repeats(&[heard(1), heard(2), rule(3), ours(4), rule(5)], &rule(6)));
+        let earlier = listed(1, &json!({ "message_type": 0, "source_id": "wamid.W", "created_at": AT - 5 }));
+        assert!(repeats(&[earlier, heard(2), rule(3), ours(4)], &rule(5)));
+    }
+
+    #[test]
+    fn the_same_template_right_behind_what_the_bridge_wrote_is_no_persons() {
+        let now = Timestamp::from_secs(AT);
+        let asks = |id, text| note(id, text, None);
+        let before = [heard(1), asks(2, "/plantilla x"), ours(3)];
+        let again = |told: Option<Listed>, text, at| {
+            stop(&[&before[..], &told.into_iter().collect::<Vec<_>>()].concat(), &asks(9, text), at)
+        };
+        let perhaps = |again| Some(Stop::Perhaps { why: Braked::Again, again });
+        assert_eq!(again(None, "/plantilla x", now), perhaps(false));
+        for not in ["/plantilla y", "/estado"] {
+            assert_eq!(again(None, not, now), None, "{not}");
+        }
+        assert_eq!(again(None, "/plantilla x", now + REACTION), None, "a person may mean it");
+        let told = |id| listed(id, &json!({ "private": true, "source_id": "lmotos:brake:4" }));
+        assert_eq!(again(Some(told(4)), "/plantilla x", now), perhaps(true));
+        let many = [&before[..], &(4..9).map(told).collect::<Vec<_>>()].concat();
+        assert_eq!(stop(&many, &asks(9, "/plantilla x"), now), Some(Stop::Automatic), "telling sets it off, too");
     }
 
     #[test]
     fn more_than_a_person_asks_is_too_much() {
         let now = Timestamp::from_secs(AT);
         let notes = |text: &str, count: i64| (1..=count).map(|id| note(id, text, None)).collect::<Vec<_>>();
-        assert!(!is_too_much(&notes("/estado", 11), now) && is_too_much(&notes("/estado", 12), now));
-        assert!(!is_too_much(&notes("/plantilla x", 5), now) && is_too_much(&notes("/plantilla x", 6), now));
+        assert_eq!(
+            (is_too_much(&notes("/estado", 11), now), is_too_much(&notes("/estado", 12), now)),
+            (None, Some(Braked::TooMany))
+        );
+        assert_eq!(is_too_much(&notes("/plantilla x", 5), now), None);
+        assert_eq!(is_too_much(&notes("/plantilla x", 6), now), Some(Braked::TooMany));
         let later = now + Duration::from_secs(600);
-        assert!(!is_too_much(&notes("/plantilla x", 14), later) && is_too_much(&notes("/plantilla x", 15), later));
+        assert_eq!(is_too_much(&notes("/plantilla x", 14), later), None);
+        assert_eq!(is_too_much(&notes("/plantilla x", 15), later), Some(Braked::Unanswered));
+        assert_eq!(is_too_much(&notes("/estado", 40), later), Some(Braked::Unanswered));
         let answered = [notes("/plantilla x", 20), vec![heard(30)]].concat();
-        assert!(!is_too_much(&answered, later));
+        assert_eq!(is_too_much(&answered, later), None);
     }
 }

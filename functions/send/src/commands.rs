@@ -1,7 +1,7 @@
 //! Agents' commands: private notes that begin with `/`. Each is answered once, by a private note that bears its id; what an answer
 //! was lost of is found by that.
 
-use bridge::{BridgeError, brake};
+use bridge::BridgeError;
 use chatwoot::{
     Chatwoot, ChatwootError, NewMessage,
     listing::{File, Listed},
@@ -25,7 +25,7 @@ use store::{Conversation, Reach, Target};
 
 use crate::{
     Send, Task,
-    brake::brakes,
+    brake::{self, Stop, brakes},
     look::{LATE, Row},
     upload::is_cards,
 };
@@ -44,7 +44,8 @@ impl Send {
         now: Timestamp,
     ) -> Result<(), BridgeError> {
         let is_new = |row: &&Row| conversation.seen < Some(row.message.id) && is_open(task, &row.message, now);
-        let answered = |id| rows.iter().any(|row| row.message.source_id.as_deref() == Some(&source_id(id)));
+        let sources = |id| [source_id(id), format!("{}{id}", brake::SOURCE)].map(Some);
+        let answered = |id| rows.iter().any(|row| sources(id).contains(&row.message.source_id));
         for row in rows.iter().filter(is_new).filter(|row| !answered(row.message.id)) {
             let written = Written {
                 channel: task.hint.channel.clone(),
@@ -73,14 +74,16 @@ impl Send {
         let note = listed.iter().find(|listed| listed.id == id && is_open(task, listed, now));
         let Some(called) = note.and_then(Listed::command) else { return Ok(()) };
         let source = source_id(id);
-        if listed.iter().any(|listed| listed.source_id.as_deref() == Some(&source)) {
+        let braked = format!("{}{id}", brake::SOURCE);
+        let answers = |listed: &Listed| listed.source_id.as_ref().is_some_and(|is| *is == source || *is == braked);
+        if listed.iter().any(answers) {
             return Ok(());
         }
         let known = self.clients.conversations.get(hint.account, hint.conversation).await?;
         if let Some(note) = note
-            && brakes(&chatwoot, note, hint.conversation).await?
+            && let Some(stop) = brakes(&chatwoot, note, hint.conversation).await?
         {
-            return brake(&self.clients, &self.metrics, &chatwoot, hint.account, hint.conversation).await;
+            return self.not_done(task, &chatwoot, stop, &braked).await;
         }
         let conversation = match known {
             Some(known) if known.customer.is_some() => known,
@@ -99,6 +102,28 @@ impl Send {
         };
         let note = NewMessage { content: &answer, private: true, source_id: Some(&source), ..NewMessage::default() };
         chatwoot.create_message(hint.conversation, note).await?;
+        Ok(())
+    }
+
+    /// Tells that a command is not done: under it where it may be a person's.
+    async fn not_done(
+        &self,
+        task: &Task<'_>,
+        chatwoot: &Chatwoot,
+        stop: Stop,
+        source: &str,
+    ) -> Result<(), BridgeError> {
+        let (account, conversation) = (task.hint.account, task.hint.conversation);
+        let (clients, metrics) = (&self.clients, &self.metrics);
+        let Stop::Perhaps { why, again } = stop else {
+            return bridge::brake(clients, metrics, chatwoot, account, conversation).await;
+        };
+        if again {
+            bridge::alarm(clients, metrics, account, conversation).await?;
+        }
+        let content = why.say(clients.locale);
+        let note = NewMessage { content, private: true, source_id: Some(source), ..NewMessage::default() };
+        chatwoot.create_message(conversation, note).await?;
         Ok(())
     }
 

@@ -187,9 +187,11 @@ impl Send {
         if !row.message.is_for_customer() {
             return Ok(Looked::UpToDate);
         }
-        if entry.outgoing.is_retried(row.message.is_sent(), listed_at) {
+        let (sent, tagged) = (row.message.is_sent(), row.message.is_tagged());
+        if entry.outgoing.is_retried(sent, tagged, listed_at) {
             let retried = |outgoing: &Outgoing| {
-                outgoing.is_retried(true, listed_at).then(|| outgoing.clone().retried(self.clients.clock.now()))
+                let still = outgoing.is_retried(sent, tagged, listed_at);
+                still.then(|| outgoing.clone().retried(self.clients.clock.now()))
             };
             *entry = self.clients.outbox.change(entry, retried).await?.unwrap_or_else(|| entry.clone());
         }

@@ -113,7 +113,7 @@ enum Words<'m> {
 }
 
 fn words(message: &Listed, locale: Locale) -> Words<'_> {
-    let text = markup::to_whatsapp(message.text());
+    let text = markup::to_whatsapp(message.typed());
     match message.rich().map(|rich| interactive::shown(&text, &rich, locale)) {
         Some(Shown::Menu(menu)) => Words::Alone(Piece::Menu(menu)),
         Some(Shown::Text(text)) => Words::Text(text),

@@ -3,8 +3,12 @@
 use std::time::Duration;
 
 use bridge::{BridgeError, tell};
-use chatwoot::{ChatwootError, listing::Listed};
-use domain::{Outcome, Outgoing, Timestamp, outgoing::Mark};
+use chatwoot::{ChatwootError, NewMessage, listing::Listed};
+use domain::{
+    Outcome, Outgoing, Timestamp,
+    outgoing::{Mark, Tag},
+    words::overwritten,
+};
 use store::{Conversation, Entry, Mending};
 
 use crate::{
@@ -22,6 +26,9 @@ const ROUNDS: u32 = 6;
 
 /// When it is tried again though none did.
 const REST: Duration = Duration::from_secs(4 * 3600);
+
+/// How often the tag is put on a message before it is taken for one that Chatwoot does not keep.
+const PUT: u8 = 3;
 
 impl Send {
     /// Takes the red from customers' own words, notes and echoes: one call for each, and none where there is nothing to mend.
@@ -87,20 +94,62 @@ pub(crate) async fn correct(
     listed_at: Timestamp,
 ) -> Result<(), BridgeError> {
     let marked_since = entry.outgoing.shown_at > listed_at;
-    let named = |at| plan::file_name(message, &entry.outgoing, send.clients.locale, at);
     let (wrong, shown) = match entry.outgoing.outcome() {
         Outcome::Underway => (false, Mark::Sent),
         Outcome::Out(_) => (true, Mark::Failed),
         Outcome::Trouble { .. } => {
-            let ours = entry.outgoing.say(send.clients.locale, named);
-            (message.error().is_some_and(|words| ours.as_deref() != Some(words)), Mark::Sent)
+            (message.error().is_some_and(|words| Some(words) != said(send, message, entry).as_deref()), Mark::Sent)
         }
     };
-    if message.is_failed() && wrong && !marked_since {
-        let wrongly_shown = Outgoing { shown, ..entry.outgoing.clone() };
-        if let Some(told) = tell(&send.clients, with.chatwoot, &entry.clone().with(wrongly_shown), named).await? {
+    if !message.is_failed() || !wrong {
+        return Ok(());
+    }
+    if shown == Mark::Sent {
+        tag(send, with, message, entry).await?;
+    }
+    if !marked_since {
+        let wrongly_shown = entry.clone().with(Outgoing { shown, ..entry.outgoing.clone() });
+        let named = |at| plan::file_name(message, &wrongly_shown.outgoing, send.clients.locale, at);
+        if let Some(told) = tell(&send.clients, with.chatwoot, &wrongly_shown, named).await? {
             *entry = told;
         }
+    }
+    Ok(())
+}
+
+/// What is to stand on a message that failed.
+fn said(send: &Send, message: &Listed, entry: &Entry) -> Option<String> {
+    let locale = send.clients.locale;
+    entry.outgoing.say(locale, |at| plan::file_name(message, &entry.outgoing, locale, at))
+}
+
+/// So that an agent's Retry is noticed where callbacks fail: Chatwoot turns the message red again before anybody sees it as sent.
+/// Our own words cannot stand there either, so a line tells them, once.
+async fn tag(send: &Send, with: &With<'_>, message: &Listed, entry: &mut Entry) -> Result<(), BridgeError> {
+    let times = match entry.outgoing.tag {
+        Some(Tag::Stands | Tag::Refused) => return Ok(()),
+        Some(Tag::Put(times)) => times,
+        None => 0,
+    };
+    let conversation = with.conversation.conversation;
+    let tag = if message.is_tagged() {
+        Tag::Stands
+    } else if times < PUT && with.chatwoot.tag(conversation, message.id).await? {
+        Tag::Put(times + 1)
+    } else {
+        Tag::Refused
+    };
+    let known = |outgoing: &Outgoing| {
+        let is_news = outgoing.tag == entry.outgoing.tag && matches!(outgoing.outcome(), Outcome::Trouble { .. });
+        is_news.then(|| Outgoing { tag: Some(tag), ..outgoing.clone() })
+    };
+    let Some(saved) = send.clients.outbox.change(entry, known).await? else { return Ok(()) };
+    *entry = saved;
+    let (Tag::Stands | Tag::Refused, Some(reason)) = (tag, said(send, message, entry)) else { return Ok(()) };
+    let content = overwritten::say(send.clients.locale, message.text(), &reason, tag == Tag::Stands);
+    let line = NewMessage { content: &content, line: true, ..NewMessage::default() };
+    if let Err(error) = with.chatwoot.create_message(conversation, line).await {
+        tracing::warn!(%error, "an agent does not read why a message failed: Chatwoot's callbacks fail, and its words stand there");
     }
     Ok(())
 }

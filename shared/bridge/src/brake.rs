@@ -1,4 +1,4 @@
-//! What is said where a rule or a bot keeps the bridge busy by itself: one note, one error line, one count.
+//! What is said where a rule or a bot keeps the bridge busy: one note, line and count.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::{BridgeError, Clients};
 /// Told once, the agents are not told again before this: the note itself may set off what goes round.
 const TOLD: Duration = Duration::from_secs(3600);
 
-/// Tells agents and operator, unless they were told lately. Written down before the note: one too few is better than one too many.
+/// Tells agents and operator, unless they were told lately.
 pub async fn brake(
     clients: &Clients,
     metrics: &Metrics,
@@ -19,20 +19,34 @@ pub async fn brake(
     account: AccountId,
     conversation: ConversationId,
 ) -> Result<(), BridgeError> {
-    let Some(known) = clients.conversations.get(account, conversation).await? else { return Ok(()) };
-    let now = clients.clock.now();
-    if known.braked_at.is_some_and(|told| now.since(told) < TOLD) {
-        tracing::info!(%conversation, "something still keeps the bridge busy by itself");
+    if !alarm(clients, metrics, account, conversation).await? {
         return Ok(());
     }
-    clients.conversations.braked(&known).await?;
-    metrics.count(Metric::Braked);
-    tracing::error!(%conversation, "something in a conversation keeps the bridge busy by itself and is braked; see docs/runbook/loops.md");
-    let source = format!("lmotos:brake:{}", now.as_millis());
+    let source = format!("lmotos:brake:{}", clients.clock.now().as_millis());
     let content = Line::Braked.say(clients.locale);
     let note = NewMessage { content: &content, private: true, source_id: Some(&source), ..NewMessage::default() };
     if let Err(error) = chatwoot.create_message(conversation, note).await {
         tracing::warn!(%error, "the agents do not read that something is braked");
     }
     Ok(())
+}
+
+/// Tells the operator, unless that was done lately; gives whether it was done now. Written down first: one too few is better than
+/// one too many.
+pub async fn alarm(
+    clients: &Clients,
+    metrics: &Metrics,
+    account: AccountId,
+    conversation: ConversationId,
+) -> Result<bool, BridgeError> {
+    let Some(known) = clients.conversations.get(account, conversation).await? else { return Ok(false) };
+    let now = clients.clock.now();
+    if known.braked_at.is_some_and(|told| now.since(told) < TOLD) {
+        tracing::info!(%conversation, "something still keeps the bridge busy by itself");
+        return Ok(false);
+    }
+    clients.conversations.braked(&known).await?;
+    metrics.count(Metric::Braked);
+    tracing::error!(%conversation, "something in a conversation keeps the bridge busy by itself and is braked; see docs/runbook/loops.md");
+    Ok(true)
 }

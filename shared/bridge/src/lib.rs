@@ -16,7 +16,7 @@ mod wake;
 mod whom;
 
 pub use activity::{Activity, ERASE, KEEP, activity};
-pub use brake::brake;
+pub use brake::{alarm, brake};
 pub use chatwoot::REFUSALS;
 pub use clients::{Clients, Settings, StartError};
 pub use echo::remove_echo;

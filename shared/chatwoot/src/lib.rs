@@ -18,6 +18,7 @@ pub mod render;
 pub mod rich;
 pub mod rights;
 mod signature;
+mod tag;
 pub mod template;
 mod text;
 

@@ -3,7 +3,10 @@
 use domain::{MessageId, Timestamp, Wamid, command::Called, markup};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 
-use crate::rich::{self, Rich};
+use crate::{
+    rich::{self, Rich},
+    tag::TAG,
+};
 
 /// What a message is in Chatwoot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +80,8 @@ struct Attributes {
     lmotos_command: Option<MessageId>,
     #[serde(default, deserialize_with = "lenient")]
     standby: serde_json::Value,
+    #[serde(default, deserialize_with = "lenient")]
+    submitted_values: Vec<serde_json::Value>,
     /// What an integration keeps with it.
     #[serde(default, deserialize_with = "lenient")]
     data: serde_json::Value,
@@ -195,6 +200,11 @@ impl Listed {
         bot || is_set(&self.content_attributes.automation_rule_id)
     }
 
+    /// The rule that wrote it, where one did.
+    pub fn rule(&self) -> Option<&serde_json::Value> {
+        Some(&self.content_attributes.automation_rule_id).filter(|rule| is_set(rule))
+    }
+
     /// Whether the bridge wrote it on its own account, and no customer through it.
     pub fn is_bridges(&self) -> bool {
         self.source_id.as_deref().is_some_and(|id| id.starts_with("lmotos:"))
@@ -282,6 +292,16 @@ impl Listed {
     /// What it says, in Markdown.
     pub fn text(&self) -> &str {
         markup::trimmed(self.content.as_deref().unwrap_or_default())
+    }
+
+    /// The same with the blanks of its first line, as it was typed.
+    pub fn typed(&self) -> &str {
+        markup::trimmed_lines(self.content.as_deref().unwrap_or_default())
+    }
+
+    /// Whether it bears our tag.
+    pub fn is_tagged(&self) -> bool {
+        self.content_attributes.submitted_values.iter().any(|value| value["name"] == TAG)
     }
 
     /// Whether it had choices or cards, which Chatwoot does not make without, and has none any more: Retry takes them off on

@@ -45,6 +45,19 @@ pub enum Nature {
     Template,
 }
 
+/// What is known of our tag on a message in Chatwoot. Retry takes it off; where Chatwoot turns the message red again at once, since
+/// its callback fails, nothing else tells of a Retry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tag {
+    /// It was put on so often, and no list has shown it yet.
+    Put(u8),
+    /// A list has shown it.
+    Stands,
+    /// Chatwoot does not keep it.
+    Refused,
+}
+
 /// An agent's message and what became of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outgoing {
@@ -71,6 +84,9 @@ pub struct Outgoing {
     pub shown: Mark,
     /// When that call had been answered. A listing from before this moment says nothing about the agent's wish.
     pub shown_at: Timestamp,
+    /// Our tag on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<Tag>,
 }
 
 /// What the parts together amount to.
@@ -102,6 +118,7 @@ impl Outgoing {
             files: Vec::new(),
             shown: Mark::Sent,
             shown_at: seen_at,
+            tag: None,
         }
     }
 
@@ -236,11 +253,11 @@ impl Outgoing {
         (wanted != self.shown).then_some(outcome)
     }
 
-    /// Whether the agent pressed Retry: we had marked it failed, and a listing begun after that shows it as sent again. Nothing
-    /// else counts, least of all a mark of our own that came through late.
-    pub fn is_retried(&self, sent_in_chatwoot: bool, listed_at: Timestamp) -> bool {
+    /// Whether the agent pressed Retry: we had marked it failed, and a listing begun after that shows it as sent again, or without
+    /// the tag that an earlier one showed. Nothing else counts, least of all a mark of our own that came through late.
+    pub fn is_retried(&self, sent_in_chatwoot: bool, tagged: bool, listed_at: Timestamp) -> bool {
         matches!(self.shown, Mark::Failed | Mark::Unconfirmed)
-            && sent_in_chatwoot
+            && (sent_in_chatwoot || self.tag == Some(Tag::Stands) && !tagged)
             && listed_at > self.shown_at
             && matches!(self.outcome(), Outcome::Trouble { .. })
     }
@@ -255,6 +272,7 @@ impl Outgoing {
         }
         self.asked_at = now;
         self.shown = Mark::Sent;
+        self.tag = None;
         self
     }
 
@@ -363,15 +381,29 @@ mod tests {
     #[test]
     fn a_listing_from_before_the_mark_is_no_retry() {
         let message = message(vec![Part::Uncertain { attempt: 1 }], Mark::Failed);
-        assert!(!message.is_retried(true, NOW));
-        assert!(!message.is_retried(false, NOW + Duration::from_millis(1)));
-        assert!(message.is_retried(true, NOW + Duration::from_millis(1)));
+        let later = NOW + Duration::from_millis(1);
+        assert!(!message.is_retried(true, false, NOW));
+        assert!(!message.is_retried(false, false, later));
+        assert!(message.is_retried(true, false, later));
+    }
+
+    #[test]
+    fn a_tag_that_stood_and_is_gone_tells_of_a_retry() {
+        let later = NOW + Duration::from_millis(1);
+        let tagged = |tag| Outgoing { tag, ..message(vec![Part::Uncertain { attempt: 1 }], Mark::Failed) };
+        for never in [None, Some(Tag::Put(1)), Some(Tag::Refused)] {
+            assert!(!tagged(never).is_retried(false, false, later), "{never:?}");
+        }
+        let stands = tagged(Some(Tag::Stands));
+        assert!(!stands.is_retried(false, true, later) && !stands.is_retried(false, false, NOW));
+        assert!(stands.is_retried(false, false, later));
+        assert_eq!(stands.retried(NOW).tag, None);
     }
 
     #[test]
     fn what_was_never_shown_as_failed_cannot_be_retried() {
         let message = message(vec![Part::Uncertain { attempt: 1 }], Mark::Sent);
-        assert!(!message.is_retried(true, NOW + Duration::from_secs(1)));
+        assert!(!message.is_retried(true, false, NOW + Duration::from_secs(1)));
         assert!(message.untold().is_some());
     }
 

@@ -10,10 +10,12 @@ use serde::{Deserialize, Serialize};
 use crate::{Clue, message::MediaKind, outgoing::FileWay, refusals, template::Fault};
 
 pub mod asked;
+pub mod brake;
 pub mod dashboard;
 pub mod deletion;
 pub mod inbound;
 pub mod outbound;
+pub mod overwritten;
 pub mod report;
 
 pub use money::money;

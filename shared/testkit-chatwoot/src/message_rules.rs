@@ -292,6 +292,13 @@ impl State {
         })
     }
 
+    /// What a visitor submitted stands among the attributes, which Retry of 4.14 empties.
+    pub(crate) fn submit_values(&mut self, id: i64, values: Value) -> Result<(), Refusal> {
+        self.save_message(id, |message| {
+            message.content_attributes.insert("submitted_values".to_owned(), values);
+        })
+    }
+
     /// Soft: the row stays, what it said goes.
     pub(crate) fn delete_message(&mut self, id: i64) -> Result<(), Refusal> {
         let text = self.language.say("Este mensaje se ha eliminado", "This message was deleted").to_owned();

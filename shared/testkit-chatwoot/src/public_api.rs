@@ -6,7 +6,7 @@ use axum::{
     Json, Router,
     extract::{Path, State as Handed},
     response::IntoResponse,
-    routing::{get, post},
+    routing::{get, patch, post},
 };
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
@@ -31,6 +31,10 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         .route("/api/v1/profile", get(profile))
         .route("/public/api/v1/inboxes/{identifier}", get(inbox))
         .route("/public/api/v1/inboxes/{identifier}/contacts", post(create_contact))
+        .route(
+            "/public/api/v1/inboxes/{identifier}/contacts/{source}/conversations/{conversation}/messages/{message}",
+            patch(submit).put(submit),
+        )
 }
 
 /// The version that was run and recorded, and that this simulator answers like.
@@ -131,6 +135,29 @@ async fn create_contact(Handed(shared): Handed<Arc<Shared>>, Path(identifier): P
         "phone_number": contact.phone_number,
     });
     Ok(Json(body).into_response())
+}
+
+/// A visitor submits what a message asked for. Whatever the message is, the values are kept with it.
+async fn submit(
+    Handed(shared): Handed<Arc<Shared>>,
+    Path((identifier, source, conversation, message)): Path<(String, String, i64, i64)>,
+    params: Params,
+) -> Answer {
+    let mut state = shared.lock();
+    let inbox = by_identifier(&state, &identifier)?.id;
+    let mut rows = state.contact_inboxes.values();
+    let row = rows.find(|row| row.inbox_id == inbox && row.source_id == source).map(|row| row.id);
+    let theirs = row.is_some() && state.conversation(conversation)?.contact_inbox_id == row.unwrap_or_default();
+    if !theirs {
+        return Err(Refusal::not_found(state.language));
+    }
+    let id = state.message(conversation, message)?.id;
+    let mut values = params.values.get("submitted_values").cloned().unwrap_or_default();
+    for value in values.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+        value.retain(|key, _| matches!(key.as_str(), "name" | "title" | "value"));
+    }
+    state.submit_values(id, values)?;
+    Ok(Json(state.message_json(state.message(conversation, id)?)).into_response())
 }
 
 fn identity_hash(token: &str, identifier: &str) -> String {

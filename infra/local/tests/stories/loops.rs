@@ -29,9 +29,16 @@ impl Shop {
     }
 
     async fn ana_writes(&self, text: &str) {
+        // Nobody writes twice within a second.
+        self.world.pass(5 * Duration::from_secs(1));
         self.ana.writes(text).await.unwrap();
         self.world.work().await.unwrap();
         goes_by(&self.world, MINUTE, 10 * Duration::from_secs(1)).await;
+    }
+
+    /// What was told under commands that were not done.
+    fn told(&self, why: &str) -> Vec<String> {
+        self.notes().into_iter().filter(|note| note.starts_with("🛑 No se hizo") && note.contains(why)).collect()
     }
 
     fn brakes(&self) -> usize {
@@ -92,17 +99,63 @@ async fn a_rule_that_asks_for_the_message_type_runs_as_often_as_the_customer_wri
 }
 
 #[tokio::test]
-async fn an_integration_with_a_users_token_is_braked_by_the_count() {
-    for (command, most) in [("/plantilla precio_lista", 6), ("/estado", 12)] {
-        let shop = Shop::open().await;
-        shop.has_a_price_list().await;
-        shop.has_a_robot(command, true, true);
-        shop.ana_writes("buenas").await;
-        assert_eq!((shop.answers().len(), shop.brakes()), (most, 1), "{command}");
-        assert!(shop.ana.heard().len() <= most, "{command}");
+async fn an_integration_with_a_users_token_sends_one_template_for_each_thing_the_customer_wrote() {
+    let shop = Shop::open().await;
+    shop.has_a_price_list().await;
+    shop.has_a_robot("/plantilla precio_lista", true, true);
+    for times in 1..=2 {
+        shop.ana_writes("¿precio?").await;
+        assert_eq!((shop.answers().len(), shop.ana.heard().len()), (times, times), "{:?}", shop.notes());
+        // It answers what it is told, too; that has an end.
+        let told = shop.told("esa misma plantilla ya salió").len();
+        assert!((1..=5 * times).contains(&told), "{told}: {:?}", shop.notes());
         goes_by(&shop.world, 30 * MINUTE, MINUTE).await;
-        assert_eq!((shop.answers().len(), shop.brakes()), (most, 1), "{command}: it does not begin again");
+        assert_eq!((shop.answers().len(), shop.ana.heard().len()), (times, times), "it does not begin again");
     }
+}
+
+#[tokio::test]
+async fn an_integration_with_a_users_token_that_asks_anything_else_is_braked_by_the_count() {
+    let shop = Shop::open().await;
+    shop.has_a_robot("/estado", true, true);
+    shop.ana_writes("buenas").await;
+    let told = shop.told("demasiados comandos").len();
+    assert!(shop.answers().len() == 12 && told == 5, "{told}: {:?}", shop.notes());
+    goes_by(&shop.world, 30 * MINUTE, MINUTE).await;
+    assert_eq!(shop.answers().len(), 12, "it does not begin again");
+}
+
+#[tokio::test]
+async fn whoever_asks_too_much_reads_why_under_each_command() {
+    let shop = Shop::open().await;
+    shop.has_a_price_list().await;
+    shop.asks("/plantilla precio_lista").await;
+    shop.asks("/plantilla precio_lista").await;
+    assert_eq!((shop.answers().len(), shop.told("espera diez segundos").len()), (1, 1), "{:?}", shop.notes());
+    shop.later(Duration::from_secs(11)).await;
+    shop.asks("/plantilla precio_lista").await;
+    assert_eq!((shop.answers().len(), shop.ana.heard().len()), (2, 2), "it was meant");
+    for _ in 0..13 {
+        shop.asks("/estado").await;
+    }
+    // Three templates were asked for before.
+    assert_eq!((shop.answers().len(), shop.told("demasiados comandos").len()), (11, 4), "{:?}", shop.notes());
+    shop.later(MINUTE).await;
+    shop.asks("/estado").await;
+    assert_eq!((shop.answers().len(), shop.brakes()), (12, 0));
+}
+
+#[tokio::test]
+async fn two_things_the_customer_wrote_together_are_answered_twice() {
+    let shop = Shop::open().await;
+    shop.has_a_price_list().await;
+    shop.has_a_rule("precio", vec![RuleAction::AddPrivateNote("/plantilla precio_lista".to_owned())]);
+    shop.later(MINUTE).await;
+    shop.ana.writes("¿precio de la 150?").await.unwrap();
+    shop.ana.writes("¿y el precio de la 250?").await.unwrap();
+    shop.world.work().await.unwrap();
+    goes_by(&shop.world, MINUTE, 10 * Duration::from_secs(1)).await;
+    assert_eq!((shop.ana.heard().len(), shop.brakes()), (2, 1), "{:?}", shop.notes());
 }
 
 #[tokio::test]
@@ -153,7 +206,9 @@ async fn fast_work_of_people_is_not_braked() {
         shop.sofia.replies(shop.conversation, &format!("foto {at}")).await;
     }
     shop.sofia.runs_macro(shop.conversation, &["/estado", "/plantilla precio_lista", "revisado"]).await;
+    shop.world.work().await.unwrap();
     for _ in 0..4 {
+        shop.later(Duration::from_secs(11)).await;
         shop.asks("/plantilla precio_lista").await;
         shop.asks("/estado").await;
     }

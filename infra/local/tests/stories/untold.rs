@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use axum::{Router, http::StatusCode};
 use serde_json::{Value, json};
+use testkit_wire::{Faults, Server};
 
 use crate::{
-    cast::{MINUTE, goes_by},
-    shop::Shop,
+    cast::{MINUTE, always, answer, goes_by},
+    shop::{Shop, refuses},
     templates::{CONTENT, ana, follow_up, params},
 };
 
@@ -167,6 +169,93 @@ async fn where_no_callback_arrives_retry_sends_words_once_and_never_what_may_be_
     assert_eq!(shop.ana.heard(), ["¿La vio?", "Buenas"]);
     assert_eq!(shop.mark(first), "sent");
     assert!(shop.mark(like).contains("podría serlo"), "{}", shop.mark(like));
+}
+
+/// Chatwoot gets 401 for each callback; the door says so as long as it is held.
+async fn callbacks_are_refused(shop: &Shop) -> Server {
+    let router = Router::new().fallback(async || StatusCode::UNAUTHORIZED);
+    let server = Server::start("127.0.0.1:0".parse().unwrap(), router, Faults::default()).await.unwrap();
+    shop.world.chatwoot.set_callback_url(14, &server.url());
+    server
+}
+
+impl Shop {
+    async fn looks(&self, times: u32) {
+        for _ in 0..times {
+            self.later(5 * MINUTE).await;
+            self.reconciles().await;
+            self.seconds(90).await;
+            self.world.calm().await;
+        }
+    }
+
+    /// Retry, whose own callback fails at once.
+    async fn retries_in_vain(&self, message: i64) {
+        self.world.pass(SECOND);
+        self.sofia.retries(self.conversation, message).await;
+        self.world.calm().await;
+        assert_eq!(self.mark(message), "401 Unauthorized");
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let messages = self.world.chatwoot.messages(self.conversation).into_iter();
+        messages.map(|message| message.content).filter(|content| content.starts_with("⚠️ Chatwoot no logra")).collect()
+    }
+}
+
+#[tokio::test]
+async fn where_every_callback_is_refused_retry_still_sends_a_held_answer_once() {
+    for newer in [false, true] {
+        let shop = Shop::open_with_templates().await;
+        shop.world.chatwoot.retry_like_newer_versions(newer);
+        let _door = callbacks_are_refused(&shop).await;
+        let first = shop.sofia.replies(shop.conversation, "Buenas tardes").await;
+        shop.sofia.replies(shop.conversation, "¿La vio?").await;
+        shop.looks(3).await;
+        assert_eq!((shop.ana.heard(), shop.mark(first).as_str()), (vec!["¿La vio?".to_owned()], "401 Unauthorized"));
+        // Her reason stands in a line, since Chatwoot's words stand on the message.
+        assert_eq!(shop.lines().len(), 1, "{:?}", shop.lines());
+        assert!(shop.lines()[0].contains("«Buenas tardes»") && shop.lines()[0].contains(ASKED), "{:?}", shop.lines());
+        shop.retries_in_vain(first).await;
+        shop.looks(4).await;
+        // Later versions leave everything but the error as it was: there nothing tells of a Retry.
+        let expected = if newer { vec!["¿La vio?"] } else { vec!["¿La vio?", "Buenas tardes"] };
+        assert_eq!(shop.ana.heard(), expected);
+        shop.looks(3).await;
+        assert_eq!((shop.ana.heard(), shop.lines().len()), (expected.iter().map(ToString::to_string).collect(), 1));
+    }
+}
+
+#[tokio::test]
+async fn where_every_callback_is_refused_retry_sends_what_failed_for_another_reason_once() {
+    let shop = Shop::open().await;
+    let _door = callbacks_are_refused(&shop).await;
+    shop.meta_will(refuses(400, 131_000), 1);
+    shop.meta_will(refuses(400, 131_009), 1);
+    let message = shop.sofia.replies(shop.conversation, "Con gusto").await;
+    shop.looks(4).await;
+    assert!(shop.ana.heard().is_empty());
+    assert_eq!((shop.mark(message).as_str(), shop.lines().len()), ("401 Unauthorized", 1));
+    shop.world.meta.faults().clear();
+    for _ in 0..2 {
+        shop.retries_in_vain(message).await;
+        shop.looks(3).await;
+        assert_eq!(shop.ana.heard(), ["Con gusto"]);
+    }
+}
+
+#[tokio::test]
+async fn where_no_tag_stands_the_line_says_that_retry_is_not_noticed() {
+    let shop = Shop::open_with_templates().await;
+    shop.world.chatwoot.faults().add(always("PATCH", "/public/api", answer(404)));
+    let _door = callbacks_are_refused(&shop).await;
+    shop.sofia.replies(shop.conversation, "Buenas tardes").await;
+    shop.sofia.replies(shop.conversation, "¿La vio?").await;
+    shop.looks(3).await;
+    assert!(shop.lines().len() == 1 && shop.lines()[0].contains("escríbelo de nuevo"), "{:?}", shop.lines());
+    shop.sofia.replies(shop.conversation, "Buenas tardes").await;
+    shop.looks(1).await;
+    assert_eq!(shop.ana.heard(), ["¿La vio?", "Buenas tardes"]);
 }
 
 #[tokio::test]

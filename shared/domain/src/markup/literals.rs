@@ -56,7 +56,6 @@ pub(super) fn with_line_starts_shown(markdown: &str) -> String {
         let words = line.trim_start_matches([' ', '\t']);
         let lead = &line[..line.len() - words.len()];
         let is_fence = words.starts_with("```");
-        let is_first = out.trim().is_empty();
         if in_code || is_fence || words.trim().is_empty() {
             out.push_str(line);
             // A fence that is closed on its own line opens nothing.
@@ -64,7 +63,7 @@ pub(super) fn with_line_starts_shown(markdown: &str) -> String {
             continue;
         }
         in_list = starts_item(words) || in_list && !lead.is_empty();
-        if !in_list && !is_first && keeps_blanks && !words.starts_with(['#', '>', '|']) {
+        if !in_list && keeps_blanks && !words.starts_with(['#', '>', '|']) {
             out.extend(
                 lead.chars().map(|c| BLANKS.iter().find(|(blank, _)| *blank == c).map_or(c, |(_, stand_in)| *stand_in)),
             );

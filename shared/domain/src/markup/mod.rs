@@ -50,6 +50,14 @@ pub fn to_whatsapp(markdown: &str) -> String {
 
 pub use cut::{Open, looks, open_at};
 
+/// Markdown without blank lines at its start, and otherwise as [`trimmed`]: the blanks of the first line are its writer's.
+pub fn trimmed_lines(markdown: &str) -> &str {
+    let start = markdown.len() - markdown.trim_start().len();
+    let line = markdown[..start].rfind('\n').map_or(0, |at| at + 1);
+    let text = trimmed(markdown);
+    if text.is_empty() { text } else { &markdown[line..start + text.len()] }
+}
+
 /// Markdown without blanks at its ends, and without a hard line end after which nothing comes: its backslash would be shown.
 pub fn trimmed(markdown: &str) -> &str {
     let text = markdown.trim();

@@ -111,6 +111,11 @@ impl<'s> Reader<'s> {
                 self.reach(&range);
                 self.words(&text[..text.len() - 1]);
             }
+            Event::Text(_) if self.is_entity(&range) => {
+                self.reach(&range);
+                let typed = self.source[range].to_owned();
+                self.words(&typed);
+            }
             Event::Text(text)
             | Event::Html(text)
             | Event::InlineHtml(text)
@@ -132,6 +137,12 @@ impl<'s> Reader<'s> {
             Event::Rule => self.as_it_stands(range),
             Event::TaskListMarker(_) => {}
         }
+    }
+
+    /// Whether somebody typed an entity, `&lt;` or `&#42;`, which WhatsApp shows as it stands. The blank that editors write is none.
+    fn is_entity(&self, range: &std::ops::Range<usize>) -> bool {
+        let typed = self.source.get(range.clone()).unwrap_or_default();
+        self.meant && typed.len() > 2 && typed.starts_with('&') && typed.ends_with(';') && typed != "&nbsp;"
     }
 
     /// Whether words end in a hard line end that breaks nothing, since a block ends there: its backslash would be shown.

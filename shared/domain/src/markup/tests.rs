@@ -78,10 +78,10 @@ fn an_agents_text_comes_out_of_chatwoots_editor_as_it_was_meant() {
         ("## Oferta\n\ntexto", "*Oferta*\n\ntexto"),
         ("a\n\n- uno\n  - dos\n- tres", "a\n\n- uno\n  - dos\n- tres"),
         ("5\\. no es lista", "5. no es lista"),
-        ("<b>hola</b> &amp; adiós", "<b>hola</b> & adiós"),
+        ("<b>hola</b> &nbsp;adiós", "<b>hola</b> \u{a0}adiós"),
         ("uno\n\n---\n\ndos", "uno\n\n---\n\ndos"),
         ("a | b\n--|--\nc | d", "a | b\n--|--\nc | d"),
-        ("  hola  ", "hola"),
+        ("  hola  ", "  hola"),
         ("", ""),
     ] {
         assert_eq!(to_whatsapp(markdown), whatsapp, "{markdown:?}");
@@ -107,6 +107,10 @@ fn what_whatsapp_would_not_show_as_a_style_goes_out_as_typed() {
         "Total:\n   $25,000\n\n     $3,000 más\n\tcon IVA",
         "uno\n  dos, tres",
         ">5 años\n>10 no",
+        "a&lt;b &amp;amp; &copy; &#42;x&#42; &nope; & R&D",
+        "   $25,000\n $3,000",
+        "    $25,000",
+        "\tcuatro blancos\n    más",
     ] {
         assert_eq!(to_whatsapp(text), text);
     }

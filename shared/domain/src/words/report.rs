@@ -259,7 +259,7 @@ fn shown(files: &[Shown], locale: Locale) -> Option<String> {
 }
 
 /// The beginning of a text within a line, without what would be a mark there.
-fn begins(text: &str) -> String {
+pub(super) fn begins(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let line: String =
         line.chars().filter(|c| !matches!(c, '*' | '_' | '~' | '`' | '\\' | '[' | ']' | '<' | '>')).collect();
