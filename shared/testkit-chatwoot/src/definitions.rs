@@ -2,7 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::{Json, Router, extract::State as Handed, response::IntoResponse, routing::get};
+use axum::{
+    Json, Router,
+    extract::State as Handed,
+    http::StatusCode,
+    response::IntoResponse,
+    routing::{delete, get},
+};
 use domain::Timestamp;
 use serde_json::{Value, json};
 
@@ -65,7 +71,9 @@ const STANDARD: [&str; 11] = [
 pub(crate) fn routes() -> Router<Arc<Shared>> {
     Router::new()
         .route("/custom_attribute_definitions", get(definitions).post(define))
+        .route("/custom_attribute_definitions/{definition}", delete(undefine))
         .route("/labels", get(labels).post(create_label))
+        .route("/labels/{label}", delete(delete_label))
 }
 
 impl Model {
@@ -143,6 +151,14 @@ async fn define(Handed(shared): Handed<Arc<Shared>>, _: Caller, params: Params) 
     Ok(Json(body).into_response())
 }
 
+async fn undefine(Handed(shared): Handed<Arc<Shared>>, caller: Caller) -> Answer {
+    let id = caller.id("definition")?;
+    let mut state = shared.lock();
+    let language = state.language;
+    state.definitions.remove(&id).ok_or_else(|| Refusal::not_found(language))?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
 fn read_definition(state: &mut State, params: &Params) -> Result<Definition, Refusal> {
     let language = state.language;
     let blank = language.framework("no puede estar en blanco", "can't be blank");
@@ -209,4 +225,13 @@ async fn create_label(Handed(shared): Handed<Arc<Shared>>, caller: Caller, param
     let body = row.json();
     state.labels.insert(row.id, row);
     Ok(Json(body).into_response())
+}
+
+async fn delete_label(Handed(shared): Handed<Arc<Shared>>, caller: Caller) -> Answer {
+    caller.administrator()?;
+    let id = caller.id("label")?;
+    let mut state = shared.lock();
+    let language = state.language;
+    state.labels.remove(&id).ok_or_else(|| Refusal::not_found(language))?;
+    Ok(StatusCode::OK.into_response())
 }

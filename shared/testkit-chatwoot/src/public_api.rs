@@ -37,7 +37,7 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         )
 }
 
-/// The version that was run and recorded, and that this simulator answers like.
+/// The version that was run and recorded, and that this simulator answers like: the one that is tested and supported.
 pub const VERSION: &str = "4.14.2";
 
 async fn version(Handed(shared): Handed<Arc<Shared>>) -> Json<Value> {

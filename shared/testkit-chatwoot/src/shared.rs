@@ -102,8 +102,11 @@ async fn around(Handed(shared): Handed<Arc<Shared>>, request: Request, next: Nex
     response
 }
 
-/// JSON says its letters, and what has no body calls itself JSON.
+/// JSON says its letters, and what has no body calls itself JSON, unless it may not have one.
 fn name_the_kind(response: &mut Response) {
+    if response.status() == StatusCode::NO_CONTENT {
+        return;
+    }
     let kind = response.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
     let named = match kind {
         None => HeaderValue::from_static("application/json"),

@@ -9,7 +9,7 @@ pub(crate) async fn asks(suite: &mut Suite) {
     let profile = suite.get("//api/v1/profile", 200, JSON, "profile").await;
     suite.is("the token's role", &profile["role"], &json!("administrator"));
     let version = suite.get("//api", 200, JSON, "version").await;
-    suite.is("the version", &version["version"], &json!(testkit_chatwoot::VERSION));
+    suite.is_of_version(&version["version"]);
 
     let nobody = suite.request(Method::GET, "/contacts/1");
     let refused = suite.send("without a token", nobody, (401, JSON, "sign_in")).await;
@@ -18,6 +18,8 @@ pub(crate) async fn asks(suite: &mut Suite) {
     let refused = suite.send("with a wrong token", wrong, (401, JSON, "error")).await;
     suite.is("with a wrong token", &refused["error"], &json!("Invalid Access Token"));
 
+    let foreign = suite.get("//api/v1/accounts/99999999/contacts/1", 404, JSON, "error").await;
+    suite.is("an account that is not there", &foreign["error"], &json!("Resource could not be found"));
     suite.get("/nonsense", 404, PAGE, "page_error").await;
     let cut_off = suite.signed(Method::POST, "/contacts").header("content-type", "application/json").body("{\"a\":");
     suite.send("a body cut off", cut_off, (400, PAGE, "page_error")).await;

@@ -7,7 +7,7 @@ use crate::suite::Suite;
 /// A kind, its shape, and what tells one.
 type Kind = (&'static str, &'static str, fn(&Value) -> bool);
 
-const KINDS: [Kind; 10] = [
+const KINDS: [Kind; 15] = [
     ("a customer's message", "told_message", |body| is(body, "message_created", "incoming")),
     ("an outgoing message", "told_message", |body| is(body, "message_created", "outgoing") && body["private"] == false),
     ("a private note", "told_message", |body| is(body, "message_created", "outgoing") && body["private"] == true),
@@ -17,6 +17,16 @@ const KINDS: [Kind; 10] = [
     ("a message that changed", "told_message", |body| is(body, "message_updated", "outgoing")),
     ("a message that turned red", "told_message", |body| body["content_attributes"]["external_error"] == "x"),
     ("a customer's message that was red", "told_message", |body| is(body, "message_updated", "incoming")),
+    ("a picked template", "told_template", |body| body["additional_attributes"]["template_params"].is_object()),
+    ("choices", "told_message", |body| {
+        body["content_type"] == "input_select" && body["content_attributes"]["items"].is_array()
+    }),
+    ("the greeting", "told_message", |body| is(body, "message_created", "template") && body["content_type"] == "text"),
+    ("a greeting that changed", "told_message", |body| is(body, "message_updated", "template")),
+    ("the survey with its link", "told_message", |body| {
+        let content = body["content"].as_str().unwrap_or_default();
+        is(body, "message_created", "template") && content.contains("/survey/responses/")
+    }),
     ("a new conversation", "told_opening", |body| body["event"] == "conversation_created"),
     ("a new status", "told_status", |body| body["event"] == "conversation_status_changed"),
     ("typing", "told_typing", |body| body["event"] == "conversation_typing_on"),

@@ -36,6 +36,19 @@ pub(crate) async fn asks(suite: &mut Suite) -> Cast {
     suite.is("attributes are merged", &changed["payload"]["custom_attributes"], &json!({ "a": 1, "b": "x" }));
 
     found(suite, &phone, &identifier).await;
+    let own = format!("idc{}", suite.mark);
+    for (body, expected) in [
+        (json!({ "identifier": own }), json!([own, phone])),
+        (json!({ "phone_number": null, "custom_attributes": { "a": null } }), json!([own, null])),
+        (json!({ "phone_number": phone }), json!([own, phone])),
+    ] {
+        let changed = suite.call(Method::PUT, &path, body, (200, JSON, "one_contact")).await;
+        let contact = &changed["payload"];
+        suite.is("identifier and phone", &json!([contact["identifier"], contact["phone_number"]]), &expected);
+    }
+    let taken = json!({ "identifier": identifier });
+    let refused = suite.call(Method::PUT, &path, taken, (422, JSON, "invalid")).await;
+    suite.is("an identifier twice", &refused["message"], &json!("Identifier has already been taken"));
     contact_inboxes(suite, &source, (contact, other)).await;
 
     let labels = json!({ "labels": ["conservar"] });

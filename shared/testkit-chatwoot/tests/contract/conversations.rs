@@ -47,9 +47,28 @@ pub(crate) async fn asks(suite: &mut Suite, cast: &Cast) {
     suite.is("nothing unread", &seen["unread_count"], &json!(0));
 
     suite.get(&format!("/contacts/{}/conversations", cast.contact), 200, JSON, "some_conversations").await;
-    let condition = json!({ "payload": [
-        { "attribute_key": "inbox_id", "filter_operator": "equal_to", "values": [suite.inbox], "query_operator": null },
-    ] });
-    let found = suite.post("/conversations/filter", condition, (200, JSON, "filtered_conversations")).await;
-    suite.is("found some", &Value::Bool(found["meta"]["all_count"] != json!(0)), &Value::Bool(true));
+}
+
+/// The lists by which retention and erasure find their way.
+pub(crate) async fn filtered(suite: &mut Suite, cast: &Cast) {
+    let condition = |key: &str, operator: &str, value: Value, and: Option<&str>| json!({ "attribute_key": key, "filter_operator": operator, "values": [value], "query_operator": and });
+    let inbox = suite.inbox;
+    for (more, first, second) in [
+        (None, true, true),
+        (Some(("last_activity_at", "is_less_than", json!("2099-01-01"))), true, true),
+        (Some(("last_activity_at", "is_less_than", json!("2020-01-01"))), false, false),
+        (Some(("labels", "equal_to", json!("conservar"))), true, false),
+    ] {
+        let what = format!("the conversations by {more:?}");
+        let mut payload = vec![condition("inbox_id", "equal_to", json!(inbox), more.is_some().then_some("AND"))];
+        payload.extend(more.map(|(key, operator, value)| condition(key, operator, value, None)));
+        let body = json!({ "payload": payload });
+        let found = suite.post("/conversations/filter?page=1", body, (200, JSON, "filtered_conversations")).await;
+        let has = |id: i64| found["payload"].as_array().into_iter().flatten().any(|row| row["id"] == id);
+        suite.is(&what, &json!([has(cast.conversation), has(cast.second)]), &json!([first, second]));
+    }
+    let active =
+        format!("/conversations?status=all&assignee_type=all&inbox_id={inbox}&sort_by=last_activity_at_desc&page=1");
+    let listed = suite.get(&active, 200, JSON, "conversations").await;
+    suite.is("the last active comes first", &listed["data"]["payload"][0]["id"], &json!(cast.second));
 }

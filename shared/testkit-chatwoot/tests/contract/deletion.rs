@@ -9,6 +9,11 @@ use crate::{
 };
 
 pub(crate) async fn asks(suite: &mut Suite, cast: &Cast) {
+    let second = format!("/conversations/{}", cast.second);
+    suite.call(Method::DELETE, &second, Value::Null, (200, NOTHING, "")).await;
+    suite.settle().await;
+    suite.get(&second, 404, JSON, "error").await;
+
     let pair = |mergee: i64| json!({ "base_contact_id": cast.contact, "mergee_contact_id": mergee });
     suite.post("/actions/contact_merge", pair(cast.other), (200, JSON, "active_contact")).await;
     suite.post("/actions/contact_merge", pair(cast.contact), (200, JSON, "active_contact")).await;

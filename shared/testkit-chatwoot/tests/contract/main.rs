@@ -1,7 +1,7 @@
 //! The contract with Chatwoot: one suite of calls and callbacks, against the simulator always and against a real one on demand.
 //!
-//! What it expects was recorded from an unmodified Chatwoot of the version in `testkit_chatwoot::VERSION`: status, content type,
-//! members and their types. `docs/local.md` says how to run it against your own.
+//! It compares status, content type, members and their types with an unmodified Chatwoot of the version in `testkit_chatwoot::VERSION`.
+//! `docs/setup.md` says which calls were recorded of it and which rest on its source; `docs/local.md`, how to run it against your own.
 #![expect(clippy::unwrap_used, reason = "a suite that cannot ask has failed")]
 
 mod access;
@@ -10,6 +10,8 @@ mod contacts;
 mod conversations;
 mod deletion;
 mod messages;
+mod second;
+mod settings;
 mod shape;
 mod suite;
 
@@ -22,6 +24,8 @@ struct Cast {
     contact: i64,
     other: i64,
     conversation: i64,
+    /// Of the other contact.
+    second: i64,
     source: String,
     incoming: i64,
     outgoing: i64,
@@ -30,10 +34,13 @@ struct Cast {
 async fn everything(suite: &mut Suite) {
     suite.listen().await;
     access::asks(suite).await;
+    settings::asks(suite).await;
     let mut cast = contacts::asks(suite).await;
     conversations::opens(suite, &mut cast).await;
     messages::asks(suite, &mut cast).await;
     conversations::asks(suite, &cast).await;
+    second::asks(suite, &mut cast).await;
+    conversations::filtered(suite, &cast).await;
     suite.settle().await;
     callbacks::compared(suite);
     deletion::asks(suite, &cast).await;
@@ -53,7 +60,8 @@ async fn the_simulator_answers_and_tells_as_was_recorded() {
 #[test]
 fn the_declared_version_is_the_one_that_was_recorded() {
     assert!(
-        include_str!("../../../../docs/setup.md").contains(&format!("Tested against {}", testkit_chatwoot::VERSION))
+        include_str!("../../../../docs/setup.md")
+            .contains(&format!("{} is tested and supported", testkit_chatwoot::VERSION))
     );
 }
 

@@ -33,6 +33,8 @@ pub(crate) struct Suite {
     http: Client,
     shapes: Shapes,
     differences: Vec<String>,
+    /// What is to be known, and fails nothing.
+    remarks: Vec<String>,
     told: Told,
     receiving: Option<Server>,
     simulator: Option<Chatwoot>,
@@ -94,7 +96,20 @@ impl Suite {
         let http = Client::builder().tls_backend_preconfigured(tls).timeout(Duration::from_secs(30)).build().unwrap();
         let mark = format!("{mark:07}");
         let shapes = Shapes::read();
-        Self { base, token, account, inbox, mark, http, shapes, differences: Vec::new(), told, receiving, simulator }
+        Self {
+            base,
+            token,
+            account,
+            inbox,
+            mark,
+            http,
+            shapes,
+            differences: Vec::new(),
+            remarks: Vec::new(),
+            told,
+            receiving,
+            simulator,
+        }
     }
 
     pub(crate) async fn get(&mut self, path: &str, status: u16, kind: &str, shape: &str) -> Value {
@@ -138,7 +153,7 @@ impl Suite {
         let text = response.text().await.unwrap();
         if got != status {
             self.differences.push(format!("{what}: {got} instead of {status}: {text:.300}"));
-        } else if got_kind.as_deref() != Some(kind) {
+        } else if got_kind.as_deref().unwrap_or_default() != kind {
             self.differences.push(format!("{what}: content type {got_kind:?} instead of {kind}"));
         }
         if shape.is_empty() {
@@ -153,6 +168,15 @@ impl Suite {
             self.differences.extend(found.into_iter().map(|difference| format!("{what}: {difference}")));
         }
         body
+    }
+
+    /// Another version of a real one is worth a line, but no difference: what it answers decides.
+    pub(crate) fn is_of_version(&mut self, version: &Value) {
+        if self.simulator.is_some() {
+            self.is("the version", version, &json!(testkit_chatwoot::VERSION));
+        } else if version != testkit_chatwoot::VERSION {
+            self.remarks.push(format!("This Chatwoot is {version}; {} was recorded.", testkit_chatwoot::VERSION));
+        }
     }
 
     /// A value that has to be this one.
@@ -197,9 +221,11 @@ impl Suite {
     /// The end: nothing may be unlike.
     #[track_caller]
     pub(crate) fn agrees(self) {
+        self.remarks.iter().for_each(|remark| eprintln!("{remark}"));
         assert!(
             self.differences.is_empty(),
-            "{} differences:\n{}",
+            "{}\n{} differences:\n{}",
+            self.remarks.join("\n"),
             self.differences.len(),
             self.differences.join("\n")
         );
