@@ -1,8 +1,12 @@
 //! What is refused, and that a refusal touches nothing else.
 
 use aws_sdk_sqs::{
-    error::ProvideErrorMetadata as _,
-    operation::send_message_batch::{SendMessageBatchError, SendMessageBatchOutput},
+    error::{ProvideErrorMetadata as _, SdkError},
+    operation::{
+        delete_message::DeleteMessageError,
+        send_message::SendMessageError,
+        send_message_batch::{SendMessageBatchError, SendMessageBatchOutput},
+    },
     types::SendMessageBatchRequestEntry,
 };
 
@@ -21,30 +25,36 @@ async fn batch(
     entries: Vec<SendMessageBatchRequestEntry>,
 ) -> Result<SendMessageBatchOutput, SendMessageBatchError> {
     let sent = stage.sqs.send_message_batch().queue_url(queue).set_entries(Some(entries)).send().await;
-    sent.map_err(aws_sdk_sqs::error::SdkError::into_service_error)
+    sent.map_err(SdkError::into_service_error)
 }
 
 pub(crate) async fn wrong_parameters_are_refused(stage: &Stage) {
     let queue = stage.fifo(&[]).await;
     let send = || stage.sqs.send_message().queue_url(&queue).message_body("a1");
-    assert_eq!(code(&send().message_deduplication_id("1").send().await), "MissingParameter", "no group");
-    assert_eq!(code(&send().message_group_id("a").send().await), "InvalidParameterValue", "no deduplication id");
+    let (missing, wrong) = (("MissingParameter", ""), ("InvalidParameterValue", ""));
+    let points = &stage.points;
+    points.refused("no group", &send().message_deduplication_id("1").send().await, missing);
+    points.refused("no deduplication id", &send().message_group_id("a").send().await, wrong);
     let delayed = send().message_group_id("a").message_deduplication_id("1").delay_seconds(5).send().await;
-    assert_eq!(code(&delayed), "InvalidParameterValue", "a delay of its own in a FIFO queue");
+    points.refused("a delay of its own in a FIFO queue", &delayed, wrong);
     let spaced = send().message_group_id("a b").message_deduplication_id("1").send().await;
-    assert_eq!(code(&spaced), "InvalidParameterValue", "a group with a space");
+    points.refused("a group with a space", &spaced, wrong);
     let receive = || stage.sqs.receive_message().queue_url(&queue);
-    assert_eq!(code(&receive().max_number_of_messages(11).send().await), "InvalidParameterValue");
-    assert_eq!(code(&receive().wait_time_seconds(21).send().await), "InvalidParameterValue");
+    points.refused("eleven at once", &receive().max_number_of_messages(11).send().await, wrong);
+    points.refused("a wait of 21 seconds", &receive().wait_time_seconds(21).send().await, wrong);
     let delete = stage.sqs.delete_message().queue_url(&queue).receipt_handle("nonsense").send().await;
-    assert!(delete.unwrap_err().into_service_error().is_receipt_handle_is_invalid());
+    let delete = delete.map_err(SdkError::into_service_error);
+    let held = delete.as_ref().is_err_and(DeleteMessageError::is_receipt_handle_is_invalid);
+    points.holds("a handle that is none", held, delete);
     let control = stage.sqs.send_message().queue_url(&queue).message_body("\u{1}").message_group_id("a");
-    let control = control.message_deduplication_id("1").send().await.unwrap_err().into_service_error();
-    assert!(control.is_invalid_message_contents(), "{control:?}");
+    let control = control.message_deduplication_id("1").send().await.map_err(SdkError::into_service_error);
+    let held = control.as_ref().is_err_and(SendMessageError::is_invalid_message_contents);
+    points.holds("a control character", held, control);
     let standard = stage.standard(&[]).await;
     let deduplicated = stage.sqs.send_message().queue_url(standard).message_body("a1").message_deduplication_id("1");
-    assert_eq!(code(&deduplicated.send().await), "InvalidParameterValue");
-    assert_eq!(stage.peek(&queue).await, [""; 0], "nothing of all that came in");
+    points.refused("a deduplication id in a standard queue", &deduplicated.send().await, wrong);
+    let left = stage.peek(&queue).await;
+    points.holds("nothing of all that came in", left.is_empty(), left);
 }
 
 pub(crate) async fn a_batch_has_one_to_ten_entries_of_different_ids(stage: &Stage) {
@@ -75,20 +85,23 @@ pub(crate) async fn one_mebibyte_is_taken_and_one_byte_more_is_not(stage: &Stage
 
 pub(crate) async fn a_bad_entry_does_not_sink_its_neighbours(stage: &Stage) {
     let queue = stage.fifo(&[]).await;
-    // A parameter that is missing or wrong refuses the whole.
     let bad = SendMessageBatchRequestEntry::builder().id("bad").message_body("no group").build().unwrap();
-    let refused = batch(stage, &queue, vec![entry("good", "a1"), bad]).await.unwrap_err();
-    assert_eq!(refused.code(), Some("MissingParameter"), "{refused:?}");
-    assert_eq!(stage.peek(&queue).await, [""; 0]);
-    // Content is a matter of each entry.
+    let refused = batch(stage, &queue, vec![entry("good", "a1"), bad]).await;
+    let held = refused.as_ref().is_err_and(|error| error.code() == Some("MissingParameter"));
+    stage.points.holds("a parameter that is missing refuses the whole", held, refused);
+    let left = stage.peek(&queue).await;
+    stage.points.holds("nothing of the refused came in", left.is_empty(), left);
+    let queue = stage.fifo(&[]).await;
     let bad = entry("bad", "\u{1}");
-    let sent = batch(stage, &queue, vec![entry("good", "a1"), bad, entry("fine", "a2")]).await.unwrap();
-    assert_eq!(sent.failed.len(), 1);
-    assert_eq!(
-        (sent.failed[0].id(), sent.failed[0].code(), sent.failed[0].sender_fault()),
-        ("bad", "InvalidMessageContents", true)
-    );
-    assert_eq!(bodies(&stage.receive(&queue, 10).await), ["a1", "a2"]);
+    let sent = batch(stage, &queue, vec![entry("good", "a1"), bad, entry("fine", "a2")]).await;
+    let failed = |sent: &SendMessageBatchOutput| {
+        sent.failed.iter().map(|one| (one.id.clone(), one.code.clone(), one.sender_fault)).collect::<Vec<_>>()
+    };
+    let failed = sent.as_ref().map(failed).unwrap_or_default();
+    let held = failed == [("bad".to_owned(), "InvalidMessageContents".to_owned(), true)];
+    stage.points.holds("content is a matter of each entry", held, (failed, sent));
+    let came = bodies(&stage.receive(&queue, 10).await);
+    stage.points.holds("the good ones came in", came == ["a1", "a2"], came);
 }
 
 pub(crate) async fn a_missing_queue_is_a_modelled_error(stage: &Stage) {

@@ -7,8 +7,10 @@
 
 mod dedup;
 mod foreign;
+mod known;
 mod limits;
 mod order;
+mod points;
 mod polling;
 mod queues;
 mod redrive;
@@ -27,6 +29,7 @@ macro_rules! contract {
                 async fn $check() {
                     let stage = crate::stage::Stage::embedded().await;
                     crate::$area::$check(&stage).await;
+                    stage.points.all_hold();
                 }
             )+)+
         }
@@ -43,6 +46,7 @@ macro_rules! contract {
                     // What a check made costs money, also where the check fails.
                     stage.clean_up().await;
                     checked.unwrap();
+                    stage.points.all_hold();
                 }
             )+)+
         }

@@ -85,9 +85,9 @@ pub(crate) async fn a_handle_whose_time_is_over_deletes_nothing(stage: &Stage) {
 }
 
 pub(crate) async fn a_queue_delay_hides_new_messages(stage: &Stage) {
-    let queue = stage.fifo(&[(DelaySeconds, "3")]).await;
+    let queue = stage.fifo(&[(DelaySeconds, "20")]).await;
     stage.send(&queue, "a", "a1").await;
     assert_eq!(stage.peek(&queue).await, [""; 0]);
-    stage.advance(Duration::from_secs(4)).await;
+    stage.advance(Duration::from_secs(21)).await;
     assert_eq!(bodies(&stage.receive(&queue, 1).await), ["a1"]);
 }

@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
-use aws_sdk_sqs::types::{
-    MessageAttributeValue,
-    QueueAttributeName::{
-        All, ApproximateNumberOfMessages, ApproximateNumberOfMessagesNotVisible, FifoQueue, VisibilityTimeout,
+use aws_sdk_sqs::{
+    error::SdkError,
+    operation::{purge_queue::PurgeQueueError, set_queue_attributes::SetQueueAttributesError},
+    types::{
+        MessageAttributeValue,
+        QueueAttributeName::{
+            All, ApproximateNumberOfMessages, ApproximateNumberOfMessagesNotVisible, FifoQueue, VisibilityTimeout,
+        },
     },
 };
 
@@ -27,7 +31,9 @@ pub(crate) async fn attributes_are_set_and_shown(stage: &Stage) {
         stage.until("the new timeout", async || Some(shown().await).filter(|set| set[&VisibilityTimeout] == "50"));
     assert_eq!(set.await[&FifoQueue], "true");
     let wrong = stage.sqs.set_queue_attributes().queue_url(&queue).attributes(VisibilityTimeout, "43201").send().await;
-    assert!(wrong.unwrap_err().into_service_error().is_invalid_attribute_value());
+    let wrong = wrong.map_err(SdkError::into_service_error);
+    let held = wrong.as_ref().is_err_and(SetQueueAttributesError::is_invalid_attribute_value);
+    stage.points.holds("a visibility above twelve hours", held, wrong);
     // In no order: while the counts come late, the message that is out may show again.
     stage
         .until("both counted", async || {
@@ -71,8 +77,9 @@ pub(crate) async fn a_purge_empties_the_queue_once_a_minute(stage: &Stage) {
     stage.receive(&queue, 1).await;
     stage.send(&queue, "b", "b1").await;
     stage.sqs.purge_queue().queue_url(&queue).send().await.unwrap();
-    let again = stage.sqs.purge_queue().queue_url(&queue).send().await.unwrap_err().into_service_error();
-    assert!(again.is_purge_queue_in_progress(), "{again:?}");
+    let again = stage.sqs.purge_queue().queue_url(&queue).send().await.map_err(SdkError::into_service_error);
+    let held = again.as_ref().is_err_and(PurgeQueueError::is_purge_queue_in_progress);
+    stage.points.holds("a second one within a minute", held, again);
     stage.advance(Duration::from_secs(61)).await;
     assert_eq!(stage.peek(&queue).await, [""; 0], "also what was out is gone");
     stage.send(&queue, "a", "a2").await;

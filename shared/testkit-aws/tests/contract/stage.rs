@@ -19,10 +19,14 @@ use domain::Timestamp;
 use testkit_aws::{Aws, Settings};
 use testkit_wire::MovableClock;
 
+use crate::points::Points;
+
 pub(crate) struct Stage {
     pub(crate) sqs: aws_sdk_sqs::Client,
     pub(crate) dynamo: aws_sdk_dynamodb::Client,
     pub(crate) secrets: aws_sdk_secretsmanager::Client,
+    /// What the check asks one by one.
+    pub(crate) points: Points,
     embedded: Option<(Aws, MovableClock)>,
     made: Mutex<Made>,
 }
@@ -109,6 +113,7 @@ impl Stage {
             sqs: client!(aws_sdk_sqs, access),
             dynamo: client!(aws_sdk_dynamodb, access),
             secrets: client!(aws_sdk_secretsmanager, access),
+            points: Points::default(),
             embedded,
             made: Mutex::default(),
         }

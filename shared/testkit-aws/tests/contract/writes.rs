@@ -2,12 +2,9 @@
 
 use std::sync::Arc;
 
-use aws_sdk_dynamodb::{
-    error::ProvideErrorMetadata as _,
-    types::{
-        AttributeValue, Put, PutRequest, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
-        WriteRequest,
-    },
+use aws_sdk_dynamodb::types::{
+    AttributeValue, Put, PutRequest, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
+    WriteRequest,
 };
 use tokio::task::JoinSet;
 
@@ -15,6 +12,8 @@ use crate::{
     stage::Stage,
     table::{make, n, put, s},
 };
+
+const INVALID: (&str, &str) = ("ValidationException", "");
 
 async fn get(stage: &Stage, table: &str, sk: &str) -> Option<std::collections::HashMap<String, AttributeValue>> {
     let get = stage.dynamo.get_item().table_name(table).key("pk", s("p")).key("sk", s(sk)).consistent_read(true);
@@ -117,8 +116,8 @@ pub(crate) async fn the_same_request_token_writes_once(stage: &Stage) {
 pub(crate) async fn an_item_has_its_limit_and_a_batch_twenty_five(stage: &Stage) {
     let table = make(stage).await;
     let large = stage.dynamo.put_item().table_name(&table).item("pk", s("p")).item("sk", s("1"));
-    let refused = large.item("large", s("x".repeat(400 * 1024))).send().await.unwrap_err();
-    assert_eq!(refused.code(), Some("ValidationException"));
+    let refused = large.item("large", s("x".repeat(400 * 1024))).send().await;
+    stage.points.refused("an item over 400 KB", &refused, INVALID);
     let batch = |count: usize| {
         let writes = (0..count).map(|number| {
             let put = PutRequest::builder().item("pk", s("p")).item("sk", s(number.to_string())).build().unwrap();
@@ -128,7 +127,7 @@ pub(crate) async fn an_item_has_its_limit_and_a_batch_twenty_five(stage: &Stage)
     };
     batch(25).send().await.unwrap();
     assert!(get(stage, &table, "24").await.is_some());
-    assert_eq!(batch(26).send().await.unwrap_err().code(), Some("ValidationException"));
+    stage.points.refused("26 in a batch", &batch(26).send().await, INVALID);
 }
 
 pub(crate) async fn forty_at_once_lose_nothing(stage: &Stage) {
@@ -155,38 +154,26 @@ pub(crate) async fn wrong_requests_are_refused(stage: &Stage) {
         let update = stage.dynamo.update_item().table_name(&table).key("pk", s("p")).key("sk", s("1"));
         update.update_expression(expression)
     };
-    let value = |name: &str| (name.to_owned(), n(1));
-    let refusals = [
-        (
-            "a reserved word",
-            update("SET name = :v").set_expression_attribute_values(Some([value(":v")].into())).send().await,
-        ),
-        ("an undefined value", update("SET a = :v").send().await),
-        (
-            "an unused value",
-            update("SET a = :v").set_expression_attribute_values(Some([value(":v"), value(":w")].into())).send().await,
-        ),
-        (
-            "a key changed",
-            update("SET sk = :v").set_expression_attribute_values(Some([value(":v")].into())).send().await,
-        ),
-        (
-            "a broken expression",
-            update("SET a = = :v").set_expression_attribute_values(Some([value(":v")].into())).send().await,
-        ),
-    ];
-    for (what, refusal) in refusals {
-        assert_eq!(refusal.unwrap_err().code(), Some("ValidationException"), "{what}");
+    let values = |names: &[&str]| Some(names.iter().map(|name| ((*name).to_owned(), n(1))).collect());
+    for (what, expression, names) in [
+        ("a reserved word", "SET name = :v", [":v"].as_slice()),
+        ("an undefined value", "SET a = :v", &[]),
+        ("an unused value", "SET a = :v", &[":v", ":w"]),
+        ("a key changed", "SET sk = :v", &[":v"]),
+        ("a broken expression", "SET a = = :v", &[":v"]),
+    ] {
+        let given = if names.is_empty() { None } else { values(names) };
+        let outcome = update(expression).set_expression_attribute_values(given).send().await;
+        stage.points.refused(what, &outcome, INVALID);
     }
-    let half_a_key = stage.dynamo.get_item().table_name(&table).key("pk", s("p")).send().await.unwrap_err();
-    assert_eq!(half_a_key.code(), Some("ValidationException"));
-    let empty_key =
-        stage.dynamo.put_item().table_name(&table).item("pk", s("")).item("sk", s("1")).send().await.unwrap_err();
-    assert_eq!(empty_key.code(), Some("ValidationException"));
+    let half_a_key = stage.dynamo.get_item().table_name(&table).key("pk", s("p")).send().await;
+    stage.points.refused("half a key", &half_a_key, INVALID);
+    let empty_key = stage.dynamo.put_item().table_name(&table).item("pk", s("")).item("sk", s("1")).send().await;
+    stage.points.refused("an empty key", &empty_key, INVALID);
     let query =
         stage.dynamo.query().table_name(&table).key_condition_expression("pk = :pk").filter_expression("sk = :pk");
-    let filtered = query.expression_attribute_values(":pk", s("p")).send().await.unwrap_err();
-    assert_eq!(filtered.code(), Some("ValidationException"), "a filter on a key");
-    let missing = stage.dynamo.get_item().table_name("contract-never-made").key("pk", s("p")).send().await.unwrap_err();
-    assert!(missing.into_service_error().is_resource_not_found_exception());
+    let filtered = query.expression_attribute_values(":pk", s("p")).send().await;
+    stage.points.refused("a filter on a key", &filtered, INVALID);
+    let missing = stage.dynamo.get_item().table_name("contract-never-made").key("pk", s("p")).send().await;
+    stage.points.refused("a table that is missing", &missing, ("ResourceNotFoundException", ""));
 }
