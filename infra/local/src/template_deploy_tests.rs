@@ -50,6 +50,54 @@ fn what_cannot_be_had_again_outlives_the_stack_but_not_a_first_deploy_that_faile
     }
 }
 
+/// What the page says of the way back, and the resources that it has to say it of, with their names.
+fn way_back() -> (&'static str, Vec<(String, String)>) {
+    let yaml = yaml();
+    let kept = yaml["Resources"].as_mapping().unwrap().iter().filter(|(_, resource)| {
+        resource["DeletionPolicy"].as_str().is_some_and(|policy| policy.starts_with("Retain"))
+    });
+    let named = kept.map(|(id, resource)| {
+        let properties = resource["Properties"].as_mapping().unwrap();
+        let (_, name) = properties.iter().find(|(key, _)| key.as_str().unwrap().ends_with("Name")).unwrap();
+        let Yaml::Tagged(name) = name else { panic!("{name:?}") };
+        (id.as_str().unwrap().to_owned(), name.value.as_str().unwrap().to_owned())
+    });
+    (include_str!("../../../docs/runbook/stack-again.md"), named.collect())
+}
+
+#[test]
+fn the_way_back_names_everything_that_a_deleted_stack_leaves_behind() {
+    let (page, kept) = way_back();
+    assert!(!kept.is_empty());
+    for (id, name) in kept {
+        let row = format!("| `{id}` | `{}` |", name.replace("${AWS::StackName}", "<stack>"));
+        assert!(page.contains(&row), "{row}");
+        let kind = yaml()["Resources"][id.as_str()]["Type"].as_str().unwrap().to_owned();
+        let imported = format!("\"ResourceType\":\"{kind}\",\"LogicalResourceId\":\"{id}\"");
+        assert!(page.contains(&imported), "{imported}");
+    }
+}
+
+#[test]
+fn the_template_that_is_cut_out_for_the_way_back_holds_what_was_left_behind_and_nothing_else() {
+    let (page, kept) = way_back();
+    let (_, cut) = page.split_once("**A template of the two**").unwrap();
+    let (_, cut) = cut.split_once("```sh").unwrap();
+    let (cut, _) = cut.split_once("> kept.yaml").unwrap();
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let done = std::process::Command::new("sh").args(["-c", cut]).current_dir(root).output().unwrap();
+    assert!(done.status.success(), "{done:?}");
+    let (cut, whole): (Yaml, Yaml) = (serde_yaml_ng::from_slice(&done.stdout).unwrap(), yaml());
+    let members: Vec<_> = cut.as_mapping().unwrap().keys().map(|key| key.as_str().unwrap()).collect();
+    assert_eq!(members, ["AWSTemplateFormatVersion", "Mappings", "Resources"]);
+    let ids = cut["Resources"].as_mapping().unwrap().keys().map(|id| id.as_str().unwrap());
+    assert_eq!(ids.collect::<Vec<_>>(), kept.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>());
+    assert_eq!(cut["Mappings"], whole["Mappings"]);
+    for (id, _) in &kept {
+        assert_eq!(cut["Resources"][id.as_str()], whole["Resources"][id.as_str()], "{id}");
+    }
+}
+
 #[test]
 fn the_rounds_of_a_schedule_do_not_overlap() {
     let yaml = yaml();
