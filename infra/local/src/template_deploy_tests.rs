@@ -53,9 +53,10 @@ fn what_cannot_be_had_again_outlives_the_stack_but_not_a_first_deploy_that_faile
 /// What the page says of the way back, and the resources that it has to say it of, with their names.
 fn way_back() -> (&'static str, Vec<(String, String)>) {
     let yaml = yaml();
-    let kept = yaml["Resources"].as_mapping().unwrap().iter().filter(|(_, resource)| {
-        resource["DeletionPolicy"].as_str().is_some_and(|policy| policy.starts_with("Retain"))
-    });
+    let kept =
+        yaml["Resources"].as_mapping().unwrap().iter().filter(|(_, resource)| {
+            resource["DeletionPolicy"].as_str().is_some_and(|policy| policy.starts_with("Retain"))
+        });
     let named = kept.map(|(id, resource)| {
         let properties = resource["Properties"].as_mapping().unwrap();
         let (_, name) = properties.iter().find(|(key, _)| key.as_str().unwrap().ends_with("Name")).unwrap();
