@@ -7,10 +7,12 @@
 //! |---|---|---|
 //! | Mexico, 52 | `1` before ten digits | every number; the plan dropped it in 2019 |
 //! | Argentina, 54 | `9` before ten digits | mobiles; the ten digits are assigned once, to a mobile or to a landline |
-//! | Brazil, 55 | `9` before the last eight digits | mobiles whose eight digits begin with 6 to 9, which had no ninth digit until 2016 |
+//! | Brazil, 55 | `9` before the last eight digits | mobiles whose eight digits begin with 6, 8 or 9, which had no ninth digit until 2016 |
 //!
-//! A Brazilian landline begins with 2 to 5, and so may a newer mobile behind its `9`: `11 3234-5678` and `11 93234-5678` are two
-//! people. The tests hold the rules against the metadata of `libphonenumber`.
+//! Two numbers that the plan both has are two people. A Brazilian landline begins with 2 to 5, trunked radio with 7, and a mobile
+//! behind its `9` with any of them: `11 3234-5678` and `11 93234-5678` are two people, `11 7812-3456` and `11 97812-3456` are, too.
+//! The tests hold the rules against the metadata of `libphonenumber`, which has both spellings of a Mexican number, and of an
+//! Argentine one wherever it does not know whether a block is a mobile's.
 
 /// The one spelling of a number in digits: without the digit that comes and goes.
 pub(crate) fn canonical(digits: &str) -> Option<String> {
@@ -55,7 +57,7 @@ fn brazilian_area(digits: &str) -> Option<(&str, &str)> {
 
 /// Eight digits of a mobile from before the ninth digit.
 fn is_old_brazilian_mobile(local: &str) -> bool {
-    is_number(local, 8) && local.starts_with(['6', '7', '8', '9'])
+    is_number(local, 8) && local.starts_with(['6', '8', '9'])
 }
 
 fn is_number(digits: &str, length: usize) -> bool {
@@ -75,11 +77,15 @@ mod tests {
     }
 
     #[test]
-    fn a_landline_and_the_mobile_with_its_digits_are_two_people() {
-        for (landline, mobile) in [("551132345678", "5511932345678"), ("552125551234", "5521925551234")] {
-            assert_eq!((kind(landline), kind(mobile)), (Some(Type::FixedLine), Some(Type::Mobile)));
-            assert!(!WaId::are_same(landline, mobile));
-            assert_eq!(WaId::new(landline).spellings(), [WaId::new(landline)]);
+    fn two_numbers_that_the_plan_both_has_are_two_people() {
+        for (other, mobile, of) in [
+            ("551132345678", "5511932345678", Type::FixedLine),
+            ("552125551234", "5521925551234", Type::FixedLine),
+            ("551178123456", "5511978123456", Type::Mobile),
+        ] {
+            assert_eq!((kind(other), kind(mobile)), (Some(of), Some(Type::Mobile)));
+            assert!(!WaId::are_same(other, mobile));
+            assert_eq!(WaId::new(other).spellings(), [WaId::new(other)]);
             assert_eq!(WaId::new(mobile).spellings(), [WaId::new(mobile)]);
         }
     }
@@ -105,7 +111,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
 
-        /// Of two spellings at most one is a number of its own in the plan, or the plan assigns the digits once.
+        /// Both valid means two people. Of Mexico the metadata has both spellings of a mobile, of Argentina both of any number of a
+        /// block that may be either's: there the plan assigns the ten digits once.
         #[test]
         fn no_rule_is_wider_than_the_plan(number in "52[0-9]{10,11}|54[0-9]{10,11}|55[0-9]{10,11}|(1|57|34|44)[0-9]{8,11}") {
             let all = WaId::new(number.clone()).spellings();
@@ -117,17 +124,19 @@ mod tests {
                 let kinds = [kind(one.as_str()), kind(other.as_str())];
                 let country = &number[..2];
                 prop_assert!(["52", "54", "55"].contains(&country));
-                // Argentina's metadata cannot tell to which of the two a block is assigned.
-                if country != "54" {
-                    let both = kinds.iter().all(Option::is_some);
-                    prop_assert!(!both || !kinds.contains(&Some(Type::FixedLine)), "{:?} {:?}", all, kinds);
-                }
+                let both = kinds.iter().all(Option::is_some);
+                let may_be_both = match country {
+                    "54" => true,
+                    "52" => !kinds.contains(&Some(Type::FixedLine)),
+                    _ => false,
+                };
+                prop_assert!(!both || may_be_both, "{:?} {:?}", all, kinds);
             }
         }
 
         /// A mobile that Meta may write in two ways is found in both.
         #[test]
-        fn no_rule_is_narrower_than_the_plan(number in "5219[0-9]{9}|5255[0-9]{8}|549(11|2[0-9]|3[0-9])[0-9]{8}|55[1-9][1-9]9[6-9][0-9]{7}") {
+        fn no_rule_is_narrower_than_the_plan(number in "5219[0-9]{9}|5255[0-9]{8}|549(11|2[0-9]|3[0-9])[0-9]{8}|55[1-9][1-9]9[689][0-9]{7}") {
             if kind(&number).is_some_and(|kind| matches!(kind, Type::Mobile | Type::FixedLineOrMobile)) {
                 prop_assert_eq!(WaId::new(number).spellings().len(), 2);
             }

@@ -48,7 +48,7 @@ pub(crate) fn digits(spelled: &str) -> Option<String> {
 }
 
 /// Whether two spellings reach the same phone: Mexico's 1, Argentina's 9 and the ninth digit of Brazil's mobiles come and go. A
-/// Brazilian landline begins with 2 to 5 and never had a ninth digit.
+/// Brazilian landline begins with 2 to 5, trunked radio with 7: they never had a ninth digit.
 pub(crate) fn same_phone(one: &str, other: &str) -> bool {
     canonical(one) == canonical(other)
 }
@@ -60,7 +60,7 @@ fn canonical(digits: &str) -> String {
     };
     let brazil = || {
         let (area, rest) = digits.strip_prefix("55")?.split_at_checked(2)?;
-        let rest = rest.strip_prefix('9').filter(|rest| rest.starts_with(['6', '7', '8', '9']))?;
+        let rest = rest.strip_prefix('9').filter(|rest| rest.starts_with(['6', '8', '9']))?;
         (digits.len() == 13).then(|| format!("55{area}{rest}"))
     };
     without("52", "1", 13).or_else(|| without("54", "9", 13)).or_else(brazil).unwrap_or_else(|| digits.to_owned())
@@ -76,6 +76,7 @@ mod tests {
         assert!(same_phone("5491155550145", "541155550145"));
         assert!(same_phone("5511985550123", "551185550123"));
         assert!(!same_phone("5511955550123", "551155550123"));
+        assert!(!same_phone("5511978123456", "551178123456"));
         assert!(!same_phone("5215555550123", "5215555550124"));
         assert_eq!(digits("+52 1 (55) 5555-0123").as_deref(), Some("5215555550123"));
         assert_eq!(digits("MX.24518830917745120033"), None);

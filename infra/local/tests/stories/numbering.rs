@@ -53,3 +53,15 @@ async fn a_template_to_a_number_reaches_that_number() {
     answers(&world, world.chatwoot.conversations()[1].id, "para el móvil").await;
     assert_eq!(recipients(&world), [MOBILE]);
 }
+
+#[tokio::test]
+async fn two_numbers_that_the_plan_both_has_are_two_customers() {
+    let (radio, mobile) = ("551178123456", "5511978123456");
+    let world = World::start().await.unwrap();
+    arrives(&world, &from(Some(radio), None, "wamid.1", AT, "radio")).await;
+    arrives(&world, &from(Some(mobile), None, "wamid.2", AT + 1, "rafael")).await;
+    assert_eq!(conversations(&world), [["radio"], ["rafael"]]);
+    let code = operator_asks(&world, json!({ "phone": radio })).await;
+    done(&world, &code).await;
+    assert_eq!(conversations(&world), [["rafael"]]);
+}
