@@ -8,6 +8,9 @@ use store::Fate;
 
 use crate::Forward;
 
+/// The fate of what the business wrote to its own number.
+pub(crate) const OWN_NOTE: &str = "note_to_oneself";
+
 impl Forward {
     pub(crate) async fn notice(&self, record: &Record, notice: &Notice) -> Result<(), BridgeError> {
         let channel = notice.counted_under();
@@ -26,7 +29,7 @@ impl Forward {
                 Fate::Refused("unknown_status")
             }
             About::OtherStatus => Fate::Refused("not_about_a_message"),
-            About::OwnNote => Fate::Refused("note_to_oneself"),
+            About::OwnNote => Fate::Refused(OWN_NOTE),
             About::UnknownField => return self.bury(record, channel, Some(&before.held), "unknown_field").await,
             About::Unreadable => return self.bury(record, channel, Some(&before.held), "unreadable_item").await,
         };

@@ -106,6 +106,13 @@ async fn a_note_to_oneself_opens_no_chat_with_the_own_number() {
     arrives(&world, &body("messages", &json!({"contacts": [profile("Motos", own)], "messages": [nameless]}))).await;
     assert_eq!((world.chatwoot.contacts().len(), world.chatwoot.conversations().len()), (0, 0));
     assert_eq!(sheet(&world, CHANNEL).await, columns(&[("received", 3), ("refused_note_to_oneself", 3)]));
+    // Where the body does not say which number it is, the channel does.
+    let mut numberless = body("messages", &json!({"contacts": [profile("Motos", own)], "messages": [said]}));
+    numberless["entry"][0]["changes"][0]["value"]["metadata"] = json!({"phone_number_id": CHANNEL});
+    numberless["entry"][0]["changes"][0]["value"]["messages"][0]["id"] = json!("wamid.5");
+    arrives(&world, &numberless).await;
+    assert_eq!((world.chatwoot.contacts().len(), world.chatwoot.conversations().len()), (0, 0));
+    assert_eq!(sheet(&world, CHANNEL).await, columns(&[("received", 4), ("refused_note_to_oneself", 4)]));
     // What the business wrote to a customer is an echo under whatever name it comes.
     let mut to_ana = said;
     (to_ana["id"], to_ana["to"]) = (json!("wamid.4"), json!(OLD));
