@@ -17,6 +17,9 @@ use crate::{Came, Eraser, letters};
 /// How long a letter is out of sight while the others are looked at; longer than the function runs.
 const HIDDEN_SECONDS: i32 = 600;
 
+/// A receive that waits asks all of SQS's servers; one that does not asks some, and its "nothing" proves nothing.
+const ASKS_ALL: i32 = 1;
+
 /// More letters than an operator leaves lying, and than one look takes.
 const MOST: usize = 20_000;
 
@@ -292,6 +295,7 @@ impl Eraser {
             .receive_message()
             .queue_url(url)
             .max_number_of_messages(10)
+            .wait_time_seconds(ASKS_ALL)
             .visibility_timeout(HIDDEN_SECONDS)
             .message_system_attribute_names(MessageSystemAttributeName::MessageGroupId)
             .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)

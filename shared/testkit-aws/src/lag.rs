@@ -14,13 +14,19 @@ pub struct Lag {
     pub indexes: Duration,
     /// A move of dead letters is done so long after it was asked for.
     pub moves: Duration,
+    /// Every other receive that does not wait finds nothing: a short poll asks only some of SQS's servers.
+    pub short_polls: bool,
 }
 
 impl Lag {
     /// What a test of what the bridge concludes should bear: AWS says that counts settle a minute after the last message, that
     /// an index follows within a moment, and that a move takes its time.
-    pub const LONG: Self =
-        Self { counts: Duration::from_secs(120), indexes: Duration::from_secs(60), moves: Duration::from_secs(90) };
+    pub const LONG: Self = Self {
+        counts: Duration::from_secs(120),
+        indexes: Duration::from_secs(60),
+        moves: Duration::from_secs(90),
+        short_polls: true,
+    };
 }
 
 /// The lag that all services of one AWS share.

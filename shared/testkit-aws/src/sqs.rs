@@ -24,7 +24,10 @@ mod tagging;
 
 use std::{
     path::PathBuf,
-    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{
+        Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use domain::{Clock as _, Timestamp};
@@ -58,6 +61,8 @@ pub(crate) struct Sqs {
     lagging: Lagging,
     counting: Mutex<Counting>,
     pub(crate) in_hand: InHand,
+    short_polls: AtomicU64,
+    at_once: AtomicBool,
 }
 
 impl Sqs {
@@ -72,12 +77,19 @@ impl Sqs {
             lagging,
             counting: Mutex::default(),
             in_hand: InHand::default(),
+            short_polls: AtomicU64::default(),
+            at_once: AtomicBool::default(),
         })
     }
 
     /// Says where it is served, which queue URLs begin with.
     pub(crate) fn served_at(&self, base: &str) {
         self.base.get_or_init(|| base.to_owned());
+    }
+
+    /// From now on a long poll answers at once.
+    pub(crate) fn answer_at_once(&self) {
+        self.at_once.store(true, Ordering::Relaxed);
     }
 
     /// Waiting receives look again.

@@ -136,3 +136,24 @@ async fn dead_letters_move_a_while_after_they_were_told_to() {
     assert_eq!(moved, ["1", "2"], "what came in meanwhile goes along");
     start().send().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_short_poll_may_miss_what_a_long_one_finds() {
+    let aws = start().await;
+    let url = aws.create_queue("in.fifo", fifo(&[])).unwrap();
+    send(&aws, &url, "1").await;
+    aws.lag(Lag { short_polls: true, ..Lag::default() }).unwrap();
+    let found = async |wait: i32| {
+        let receive = client!(aws_sdk_sqs, aws).receive_message().queue_url(&url).wait_time_seconds(wait);
+        receive.visibility_timeout(0).send().await.unwrap().messages.unwrap_or_default().len()
+    };
+    assert_eq!([found(0).await, found(0).await, found(0).await], [0, 1, 0]);
+    assert_eq!([found(1).await, found(1).await], [1, 1]);
+    // What finds nothing does not wait where nobody moves the clock.
+    aws.answer_at_once();
+    let none = aws.create_queue("none.fifo", fifo(&[])).unwrap();
+    let began = std::time::Instant::now();
+    let receive = client!(aws_sdk_sqs, aws).receive_message().queue_url(&none).wait_time_seconds(20);
+    assert_eq!(receive.send().await.unwrap().messages, None);
+    assert!(began.elapsed() < Duration::from_secs(15));
+}

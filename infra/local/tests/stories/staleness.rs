@@ -7,6 +7,7 @@ use domain::{Clock as _, CustomerId};
 use serde_json::{Value, json};
 use store::{Belongings, Target};
 use testkit::{CHANNEL, World};
+use testkit_aws::Lag;
 
 use crate::{
     balance::put_back,
@@ -72,6 +73,21 @@ async fn a_receipt_does_not_rest_on_a_count_that_is_late() {
     let places = receipt["receipt"]["places"].as_array().unwrap();
     let letters = places.iter().find(|place| place["place"] == "dead_letters").unwrap();
     assert_eq!(letters["found"], 1);
+}
+
+#[tokio::test]
+async fn a_receipt_does_not_rest_on_a_receive_that_asks_some_servers_alone() {
+    let world = World::start().await.unwrap();
+    ana_wrote(&world).await;
+    goes_by(&world, HOUR, 10 * MINUTE).await;
+    // From here on the count is that of an hour ago, and every other receive that does not wait finds nothing.
+    world.stage.aws.lag(Lag { counts: HOUR, short_polls: true, ..Lag::default() }).unwrap();
+    post(&world, &letter()).await;
+    world.work().await.unwrap();
+    let code = operator_asks(&world, json!({ "phone": ANA })).await;
+    done(&world, &code).await;
+    assert_eq!(world.dead_letters("inbound"), []);
+    assert!(!world.stage.aws.dump_queues().to_string().contains(ANA));
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! `ReceiveMessage`: what is handed out, what goes to the dead-letter queue instead, and the long poll.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use domain::{Clock as _, Timestamp};
 use serde::Deserialize;
@@ -55,12 +55,21 @@ impl Sqs {
         let wait = input.wait_time_seconds.map(|seconds| within("WaitTimeSeconds", seconds, 0, 20)).transpose()?;
         let wait = wait.map_or(default_wait, Duration::from_secs);
         let max = usize::try_from(max).unwrap_or(1);
+        if wait.is_zero() && self.misses() {
+            return Ok(json!({}));
+        }
+        let wait = if self.at_once.load(Ordering::Relaxed) { Duration::ZERO } else { wait };
         let handed = self.receive(queue, max, visibility.map(Duration::from_secs), wait).await?;
         if handed.is_empty() {
             return Ok(json!({}));
         }
         let messages: Vec<Value> = handed.iter().map(|handed| input.shown(handed)).collect();
         Ok(json!({"Messages": messages}))
+    }
+
+    /// Whether a short poll asks servers that have nothing.
+    fn misses(&self) -> bool {
+        self.lagging.get().short_polls && self.short_polls.fetch_add(1, Ordering::Relaxed).is_multiple_of(2)
     }
 
     /// Receives up to `max` messages; waits up to `wait` of real time until there is one.
