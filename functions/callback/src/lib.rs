@@ -120,7 +120,7 @@ impl Callback {
         let Some(channel) = self.channels.at_the_door(id).await? else { return Ok(404) };
         let Some(proof) = Proof::of(request, parameters.first("secret")) else { return Ok(401) };
         let Some(authentic) = self.authenticate(&proof, &channel, body).await? else { return Ok(401) };
-        let look = match callback::read(authentic) {
+        let (look, is_red) = match callback::read(authentic) {
             Err(callback::Unreadable) => return Ok(400),
             Ok(Meaning::Nothing(why)) => {
                 tracing::debug!(why, "a callback says nothing to send");
@@ -131,7 +131,8 @@ impl Callback {
             Ok(Meaning::Command(look)) if look.inbox == channel.inbox && look.account == channel.account => {
                 return self.command(&channel, &look).await;
             }
-            Ok(Meaning::Look(look) | Meaning::Command(look)) => look,
+            Ok(Meaning::Look(look) | Meaning::Command(look)) => (look, false),
+            Ok(Meaning::Red(look)) => (look, true),
             Ok(Meaning::Labels(labels)) => {
                 if (labels.account, labels.inbox) == (channel.account, channel.inbox) {
                     self.labels(&channel, labels).await?;
@@ -141,6 +142,12 @@ impl Callback {
         };
         if look.inbox != channel.inbox || look.account != channel.account {
             tracing::warn!(channel.id = %channel.phone_number_id, "a callback of another inbox came to this channel");
+            return Ok(200);
+        }
+        if is_red {
+            let looks = Hint::look(channel.phone_number_id.clone(), look.account, look.conversation);
+            let task = OutboundTask::HintV1(Hint { red: Some(look.message), ..looks });
+            self.put(&task, Uuid::new_v4().to_string()).await?;
             return Ok(200);
         }
         if look.changed && self.is_our_own_mark(&look).await? {
@@ -187,6 +194,7 @@ impl Callback {
             template: look.picked.is_some().then_some(look.message),
             picked: look.picked.clone().map(Box::new),
             message: Some(look.message),
+            red: None,
             survey: look.survey.clone(),
             resolved_at: None,
             unseen_since: None,

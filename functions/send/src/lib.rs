@@ -18,6 +18,7 @@ mod receipts;
 mod record;
 mod repair;
 mod template;
+mod told_red;
 mod turn;
 mod upload;
 mod voice;
@@ -115,6 +116,8 @@ struct Task<'a> {
     only_resolves: bool,
     /// All messages that callbacks told of.
     messages: Vec<MessageId>,
+    /// Messages that callbacks told are red, and that nobody has to send.
+    reds: Vec<MessageId>,
     /// Links of surveys that callbacks told of.
     surveys: Vec<(MessageId, String)>,
     /// When the newest hint was given.
@@ -234,6 +237,7 @@ impl Send {
             picked: Vec::new(),
             only_resolves: false,
             messages: Vec::new(),
+            reds: Vec::new(),
             surveys: Vec::new(),
             hinted_at: record.sent_at,
             asked_at: vec![record.sent_at],
@@ -266,6 +270,7 @@ impl Send {
             picked: parsed.iter().flatten().filter_map(|hint| Some((hint.template?, *hint.picked.clone()?))).collect(),
             only_resolves: parsed.iter().flatten().all(only_resolves),
             messages: parsed.iter().flatten().filter_map(|hint| hint.message).collect(),
+            reds: parsed.iter().flatten().filter_map(|hint| hint.red).collect(),
             surveys: parsed.iter().flatten().filter_map(|hint| Some((hint.message?, hint.survey.clone()?))).collect(),
             asked_at: records
                 .iter()
@@ -354,7 +359,7 @@ impl Send {
 }
 
 fn only_resolves(hint: &Hint) -> bool {
-    hint.resolved_at.is_some() && hint.message.is_none() && hint.template.is_none()
+    hint.resolved_at.is_some() && hint.message.is_none() && hint.template.is_none() && hint.red.is_none()
 }
 
 /// Whether a hint says what no look could find out: what was picked in a template, or that the conversation was resolved.

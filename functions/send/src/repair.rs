@@ -39,7 +39,10 @@ impl Send {
         rows: &[Row],
         listed_at: Timestamp,
     ) -> Result<(), BridgeError> {
-        if !rows.iter().any(|row| is_due(&row.message, listed_at)) {
+        let told = self.told_red(task, with).await?;
+        let listed = rows.iter().map(|row| &row.message).chain(&told);
+        let due: Vec<&Listed> = listed.filter(|message| is_due(message, listed_at)).collect();
+        if due.is_empty() {
             return Ok(());
         }
         let Some(mending) = next_round(with.conversation, !task.messages.is_empty(), listed_at) else {
@@ -48,8 +51,8 @@ impl Send {
         // Before the calls: each of them counts, whatever becomes of it.
         self.clients.conversations.mends(with.conversation, mending).await?;
         let (mut mended, mut trouble) = (0_usize, None);
-        for row in rows.iter().filter(|row| is_due(&row.message, listed_at)) {
-            match with.chatwoot.mark(with.conversation.conversation, row.message.id, "sent", None).await {
+        for message in due {
+            match with.chatwoot.mark(with.conversation.conversation, message.id, "sent", None).await {
                 // Later versions let nothing come back from failed.
                 Ok(status) => mended += usize::from(status.as_deref() != Some("failed")),
                 Err(ChatwootError::Gone | ChatwootError::Refused(_)) => {}

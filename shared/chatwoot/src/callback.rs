@@ -21,6 +21,8 @@ pub enum Meaning {
     Nothing(&'static str),
     /// There may be something to send in a conversation.
     Look(Look),
+    /// Chatwoot marked a message failed that cannot fail: a customer's, a note, an echo. Its callback did.
+    Red(Look),
     /// An agent asks something of the bridge, in a note.
     Command(Look),
     /// An agent types what the customer is to read.
@@ -135,15 +137,34 @@ pub fn read(body: Authentic<'_>) -> Result<Meaning, Unreadable> {
         return Err(Unreadable);
     };
     let attribute = |name: &str| body.content_attributes.as_ref().and_then(|a| a.get(name)).filter(|v| !v.is_null());
-    if !matches!(body.message_type.as_deref(), Some("outgoing" | "template")) {
+    let kind = body.message_type.as_deref();
+    let private = body.private.unwrap_or_default();
+    let is_ours = body.source_id.as_ref().is_some_and(|id| !id.is_empty())
+        || attribute("external_echo").is_some_and(|echo| echo != false);
+    let status = conversation.messages.iter().flatten().find(|last| last.id == Some(message));
+    let status = status.and_then(|last| last.status.as_deref());
+    let inbox = body.inbox.map(|inbox| inbox.id).or(conversation.inbox_id);
+    let look = |inbox| Look {
+        account: AccountId(account.id),
+        inbox: InboxId(inbox),
+        conversation: ConversationId(conversation.id),
+        message: MessageId(message),
+        changed,
+        picked: None,
+        survey: None,
+    };
+    let is_kept = kind == Some("incoming") || (matches!(kind, Some("outgoing" | "template")) && (private || is_ours));
+    if is_kept && changed && attribute("external_error").is_some() && status.is_none_or(|is| is == "failed") {
+        return inbox.map(|inbox| Meaning::Red(look(inbox))).ok_or(Unreadable);
+    }
+    if !matches!(kind, Some("outgoing" | "template")) {
         return Ok(Meaning::Nothing("not an agent's"));
     }
-    let private = body.private.unwrap_or_default();
     let command = private && !changed && body.content.as_deref().and_then(Called::parse).is_some();
     if private && !command {
         return Ok(Meaning::Nothing("a note"));
     }
-    if body.source_id.is_some_and(|id| !id.is_empty()) || attribute("external_echo").is_some_and(|echo| echo != false) {
+    if is_ours {
         return Ok(Meaning::Nothing("written by an API"));
     }
     if attribute("deleted").is_some_and(|deleted| deleted == true) {
@@ -151,8 +172,6 @@ pub fn read(body: Authentic<'_>) -> Result<Meaning, Unreadable> {
     }
     if changed {
         // Our own marks come back: a failure still has its error, ticks still have their status. A Retry has neither.
-        let status = conversation.messages.iter().flatten().find(|last| last.id == Some(message));
-        let status = status.and_then(|last| last.status.as_deref());
         let error = attribute("external_error");
         // A message nobody knew the kind of is marked with these words, so that this very callback comes and tells.
         let asked = error.and_then(serde_json::Value::as_str).is_some_and(asks_again);
@@ -160,15 +179,11 @@ pub fn read(body: Authentic<'_>) -> Result<Meaning, Unreadable> {
             return Ok(Meaning::Nothing("our own mark"));
         }
     }
-    let Some(inbox) = body.inbox.map(|inbox| inbox.id).or(conversation.inbox_id) else { return Err(Unreadable) };
+    let Some(inbox) = inbox else { return Err(Unreadable) };
     let look = Look {
-        account: AccountId(account.id),
-        inbox: InboxId(inbox),
-        conversation: ConversationId(conversation.id),
-        message: MessageId(message),
-        changed,
         picked: body.additional_attributes.as_ref().and_then(template::picked),
         survey: body.content.as_deref().filter(|_| body.content_type.as_deref() == Some("input_csat")).and_then(survey),
+        ..look(inbox)
     };
     Ok(if command { Meaning::Command(look) } else { Meaning::Look(look) })
 }
@@ -299,7 +314,7 @@ mod tests {
                     assert!(matches!(&name[..2], "18" | "22"), "{name}");
                     assert_eq!((place.inbox, place.conversation), (InboxId(14), ConversationId(482)), "{name}");
                 }
-                Meaning::Command(look) => panic!("{name}: {look:?}"),
+                Meaning::Command(look) | Meaning::Red(look) => panic!("{name}: {look:?}"),
                 Meaning::Nothing(why) => assert!(!expected, "{name}: {why}"),
                 Meaning::Labels(labels) => {
                     assert!(!expected && name.contains("label"), "{name}: {labels:?}");
@@ -350,6 +365,32 @@ mod tests {
         let Meaning::Look(look) = marked(Fault::Untold.say(Locale::En)) else { panic!("no answer") };
         assert_eq!(look.picked.map(|picked| picked.name).as_deref(), Some("saludo"));
         assert!(matches!(marked(Fault::Lost.say(Locale::Es)), Meaning::Nothing(_)));
+    }
+
+    #[test]
+    fn what_cannot_fail_and_is_marked_failed_is_red() {
+        let told = |changes: serde_json::Value| {
+            let mut body = json!({ "event": "message_updated", "id": 7, "account": { "id": 3 }, "inbox": { "id": 14 },
+                "message_type": "outgoing", "content": "x", "content_attributes": { "external_error": "500 Internal Server Error" },
+                "conversation": { "id": 482, "messages": [{ "id": 7, "status": "failed" }] } });
+            body.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+            of(&body)
+        };
+        let echo = json!({ "content_attributes": { "external_echo": true, "external_error": "timed out" } });
+        for red in
+            [json!({ "message_type": "incoming" }), json!({ "private": true }), json!({ "source_id": "wamid.1" }), echo]
+        {
+            assert!(matches!(told(red.clone()), Meaning::Red(look) if look.message == MessageId(7)), "{red}");
+        }
+        // What is put right comes back, too.
+        let mended = json!({ "conversation": { "id": 482, "messages": [{ "id": 7, "status": "sent" }] } });
+        for nothing in [json!({}), json!({ "event": "message_created" }), json!({ "content_attributes": {} }), mended] {
+            let mut incoming = nothing.clone();
+            if nothing != json!({}) {
+                incoming["message_type"] = json!("incoming");
+            }
+            assert!(matches!(told(incoming.clone()), Meaning::Nothing(_)), "{incoming}");
+        }
     }
 
     #[test]

@@ -245,6 +245,9 @@ pub struct Hint {
     /// The message a callback told of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<MessageId>,
+    /// A message that Chatwoot marked failed because its callback failed, and that nobody has to send.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub red: Option<MessageId>,
     /// The link of the survey it is. Only the callback says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub survey: Option<String>,
@@ -266,6 +269,7 @@ impl Hint {
             template: None,
             picked: None,
             message: None,
+            red: None,
             survey: None,
             resolved_at: None,
             unseen_since: None,

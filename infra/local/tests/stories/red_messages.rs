@@ -140,3 +140,50 @@ async fn while_callbacks_fail_for_a_day_red_is_taken_away_a_few_times_and_again_
     shop.world.calm().await;
     assert!(!red(&shop).contains(&"¿y a plazos?".to_owned()), "{:?}", red(&shop));
 }
+
+#[tokio::test]
+async fn the_callback_that_tells_of_the_red_has_it_mended_at_once_and_once() {
+    for settled in [false, true] {
+        let shop = Shop::open().await;
+        let chatwoot = &shop.world.chatwoot;
+        let callbacks = chatwoot.callbacks().clone();
+        // The callback of the note fails, and what that makes Chatwoot tell waits.
+        callbacks.hold();
+        let holds = callbacks.clone();
+        let fails = Router::new().fallback(async move || {
+            holds.hold();
+            StatusCode::INTERNAL_SERVER_ERROR
+        });
+        let server = Server::start("127.0.0.1:0".parse().unwrap(), fails, Faults::default()).await.unwrap();
+        shop.sofia.notes(shop.conversation, "pide precio").await;
+        if settled {
+            for _ in 0..4 {
+                shop.world.pass(5 * MINUTE);
+                shop.world.reconcile().await.unwrap();
+                shop.world.work().await.unwrap();
+            }
+        }
+        chatwoot.set_callback_url(14, &server.url());
+        callbacks.release();
+        for _ in 0..1_000 {
+            if !red(&shop).is_empty() {
+                break;
+            }
+            tokio::task::yield_now().await;
+            chatwoot.settled().await;
+        }
+        assert_eq!(red(&shop), ["pide precio"]);
+        callbacks_arrive(&shop);
+        let patched = calls(&shop.world, "PATCH", "/messages/");
+        callbacks.release();
+        shop.world.calm().await;
+        shop.world.work().await.unwrap();
+        assert_eq!((red(&shop), settled), (Vec::<String>::new(), settled));
+        assert_eq!(calls(&shop.world, "PATCH", "/messages/") - patched, 1);
+        // Its own mark comes back, and is no reason for another look.
+        let listed = calls(&shop.world, "GET", "/messages");
+        shop.world.calm().await;
+        shop.world.work().await.unwrap();
+        assert_eq!(calls(&shop.world, "GET", "/messages"), listed);
+    }
+}
