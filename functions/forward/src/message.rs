@@ -9,8 +9,9 @@ use store::{Fate, Known, Link, MissingFile, Thread};
 
 use crate::{
     Before, Forward,
+    notice::OWN_NOTE,
     upkeep::opens_window,
-    writing::{Written, source_id},
+    writing::{Whose, Written, source_id},
 };
 
 /// The fate of news of somebody the business never heard of.
@@ -28,6 +29,10 @@ impl Forward {
         let Some(channel) = self.clients.channels.get(&message.channel).await? else {
             return self.bury(record, number, Some(&before.held), "unknown_channel").await;
         };
+        // Where Meta's body did not say which number it is, nobody could tell before.
+        if message.customer.phone.as_ref().is_some_and(|phone| channel.is_number(phone.as_str())) {
+            return Ok(self.clients.counters.close(number, &before.held, Fate::Refused(OWN_NOTE)).await?);
+        }
         if message.author == Author::Business
             && let Some(own) = self.own(message).await?
         {
@@ -158,7 +163,7 @@ impl Forward {
             match self.write(record, message, channel, customer, chatwoot, conversation, before).await {
                 // Where the contact is gone the conversation goes, too, a moment later, and what was written into it.
                 Ok(written)
-                    if written.is_nobodys
+                    if is_left_behind(&written, &thread, chatwoot, conversation).await?
                         && Box::pin(self.was_deleted(message, channel, customer, &thread, chatwoot)).await? =>
                 {
                     return Err(BridgeError::Erasing);
@@ -204,6 +209,27 @@ impl Forward {
             links.close(&link, counters, number, held).await?;
         }
         Ok(())
+    }
+}
+
+/// Whether the contact of the conversation in which a message stands is gone. Of what the customer did not write Chatwoot's answer
+/// does not tell; then a look at the conversation does.
+async fn is_left_behind(
+    written: &Written,
+    thread: &Thread,
+    chatwoot: &Chatwoot,
+    conversation: ConversationId,
+) -> Result<bool, ChatwootError> {
+    match written.whose {
+        Whose::Theirs => Ok(false),
+        Whose::Nobodys => Ok(true),
+        // The conversation was found or made for this very message.
+        Whose::Untold if thread.contact.is_none() => Ok(false),
+        Whose::Untold => match chatwoot.party(conversation).await {
+            Ok(party) => Ok(party.is_none_or(|party| party.contact.is_none())),
+            Err(ChatwootError::Unwell(500)) => Ok(true),
+            Err(error) => Err(error),
+        },
     }
 }
 

@@ -42,13 +42,28 @@ pub(crate) struct Written {
     pub(crate) stood_since: Option<Timestamp>,
     /// The file for which only a line stands, and which is still to come.
     pub(crate) missing: Option<Media>,
-    /// Whether Chatwoot no longer knows whose it is.
-    pub(crate) is_nobodys: bool,
+    pub(crate) whose: Whose,
+}
+
+/// What Chatwoot said of whose a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// The customer's.
+    Theirs,
+    /// It no longer knows.
+    Nobodys,
+    /// Nothing: it is no message of the customer's, or an earlier attempt had the answer.
+    Untold,
 }
 
 impl Written {
     fn now(made: Made, incoming: bool, missing: Option<Media>) -> Self {
-        Self { id: made.id, stood_since: None, missing, is_nobodys: incoming && !made.has_sender }
+        let whose = match made.has_sender {
+            _ if !incoming => Whose::Untold,
+            true => Whose::Theirs,
+            false => Whose::Nobodys,
+        };
+        Self { id: made.id, stood_since: None, missing, whose }
     }
 }
 
@@ -85,7 +100,7 @@ impl Forward {
                 id: found.id,
                 stood_since: found.created_at(),
                 missing: missing.cloned(),
-                is_nobodys: false,
+                whose: Whose::Untold,
             });
         }
         let quoted = self.quoted(rendered.quote, conversation).await?;

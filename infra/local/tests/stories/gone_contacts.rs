@@ -199,6 +199,34 @@ async fn rows_that_wait_for_chatwoot_s_own_job_hold_up_nobody_even_if_it_never_c
 }
 
 #[tokio::test]
+async fn what_the_shop_wrote_is_not_lost_while_rows_wait_for_chatwoot_s_own_job() {
+    for delay in [2 * MINUTE, 365 * 24 * HOUR] {
+        let world = World::start().await.unwrap();
+        let ana = ana(&world).at(COEXISTENCE_CHANNEL);
+        ana.writes("hola").await.unwrap();
+        world.work().await.unwrap();
+        let conversation = world.conversation("Ana").unwrap();
+        // Nothing tells beside the echo.
+        let party = calls(&world, "GET", &format!("/conversations/{conversation}"));
+        world.meta.echo(&ana, "Buenas").await.unwrap();
+        world.work().await.unwrap();
+        assert!(calls(&world, "GET", &format!("/conversations/{conversation}")) <= party + 2);
+        world.pass(MINUTE);
+        world.chatwoot.delay_deletions(delay);
+        world.chatwoot.agent("Sofía").deletes_contact(contact_of(&world, conversation)).await;
+        world.meta.echo(&ana, "Ya llegó su moto").await.unwrap();
+        world.work().await.unwrap();
+        world.chatwoot.delay_deletions(Duration::ZERO);
+        goes_by(&world, 20 * MINUTE, 10 * SECOND).await;
+        let conversations = world.chatwoot.conversations();
+        let [only] = &conversations[..] else { panic!("{conversations:?}") };
+        let said: Vec<String> = world.chatwoot.messages(only.id).into_iter().map(|message| message.content).collect();
+        assert_eq!((only.id != conversation, said), (true, vec!["Ya llegó su moto".to_owned()]), "{delay:?}");
+        assert_eq!((world.queued("inbound"), world.queued("erasure"), world.dead_letters("inbound").len()), (0, 0, 0));
+    }
+}
+
+#[tokio::test]
 async fn a_merged_contact_is_not_taken_for_a_deleted_one() {
     let world = World::start().await.unwrap();
     let agent = world.chatwoot.agent("Sofía");
