@@ -4,6 +4,7 @@
 mod account;
 mod attachment;
 mod barrier;
+mod contact;
 mod doors;
 mod file;
 mod locks;

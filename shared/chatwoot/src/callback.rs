@@ -314,7 +314,8 @@ mod tests {
                     assert!(matches!(&name[..2], "18" | "22"), "{name}");
                     assert_eq!((place.inbox, place.conversation), (InboxId(14), ConversationId(482)), "{name}");
                 }
-                Meaning::Command(look) | Meaning::Red(look) => panic!("{name}: {look:?}"),
+                Meaning::Red(look) => assert!(name.starts_with("25") && look.changed, "{name}: {look:?}"),
+                Meaning::Command(look) => panic!("{name}: {look:?}"),
                 Meaning::Nothing(why) => assert!(!expected, "{name}: {why}"),
                 Meaning::Labels(labels) => {
                     assert!(!expected && name.contains("label"), "{name}: {labels:?}");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use domain::AccountId;
 use reqwest::{Client, Method, RequestBuilder, Response, header::HeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::de::DeserializeOwned;
+use serde::{Deserialize as _, Deserializer, de::DeserializeOwned};
 use url::Url;
 
 use crate::{ChatwootError, files};
@@ -114,4 +114,10 @@ pub(crate) fn found<T>(answer: Result<T, ChatwootError>) -> Result<Option<T>, Ch
         Err(ChatwootError::Gone) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Chatwoot keeps some texts as empty ones: nothing stands there either way.
+pub(crate) fn filled<'de, D: Deserializer<'de>>(value: D) -> Result<Option<String>, D::Error> {
+    let text = Option::<String>::deserialize(value)?;
+    Ok(text.filter(|text| !text.trim().is_empty()))
 }

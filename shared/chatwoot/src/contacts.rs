@@ -5,7 +5,11 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::{Chatwoot, ChatwootError, client::found, text};
+use crate::{
+    Chatwoot, ChatwootError,
+    client::{filled, found},
+    text,
+};
 
 /// A name may be this long.
 const NAME_LIMIT: usize = 255;
@@ -19,10 +23,10 @@ pub struct Contact {
     #[serde(default)]
     pub name: Option<String>,
     /// Ours, if we gave it one.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "filled")]
     pub identifier: Option<String>,
     /// Its phone, with `+`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "filled")]
     pub phone_number: Option<String>,
     /// Whether an agent blocked it: its conversations stay resolved.
     #[serde(default)]
@@ -109,12 +113,8 @@ impl Chatwoot {
         found(self.json(self.request(Method::POST, &["contact_inboxes", "filter"]).json(&body)).await)
     }
 
-    /// The contact with that value of an attribute, `identifier` or `phone_number`.
-    pub async fn contact_with(&self, attribute: &str, value: &str) -> Result<Option<Contact>, ChatwootError> {
-        Ok(self.contacts_with(attribute, value).await?.into_iter().next())
-    }
-
-    /// All contacts with that value of an attribute; Chatwoot's rule that a phone is one contact's does not hold in a race.
+    /// All contacts with that value of `identifier`, `phone_number` or an attribute of the account's own. Chatwoot compares without
+    /// regard to case, and its rule that a phone is one contact's does not hold in a race.
     pub async fn contacts_with(&self, attribute: &str, value: &str) -> Result<Vec<Contact>, ChatwootError> {
         #[derive(Deserialize)]
         struct Answer {
@@ -127,7 +127,8 @@ impl Chatwoot {
             found(self.json(self.request(Method::POST, &["contacts", "filter"]).json(&body)).await)?;
         let same = |contact: &Contact| match attribute {
             "identifier" => contact.identifier.as_deref() == Some(value),
-            _ => contact.phone_number.as_deref() == Some(value),
+            "phone_number" => contact.phone_number.as_deref() == Some(value),
+            own => contact.custom_attributes.as_ref().and_then(|all| all.get(own)).is_some_and(|own| own == value),
         };
         Ok(answer.into_iter().flat_map(|answer| answer.payload).filter(same).collect())
     }

@@ -232,7 +232,7 @@ impl ConversationRow {
         inside
             .filter_map(|message| message.pointer("/conversation/contact_inbox/source_id"))
             .chain(self.contact_inbox.as_ref().and_then(|row| row.get("source_id")))
-            .find_map(|id| id.as_str().map(str::to_owned))
+            .find_map(|id| id.as_str().filter(|id| !id.trim().is_empty()).map(str::to_owned))
     }
 }
 

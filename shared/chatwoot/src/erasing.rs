@@ -6,7 +6,10 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::{Chatwoot, ChatwootError, Contact, client::found};
+use crate::{
+    Chatwoot, ChatwootError, Contact,
+    client::{filled, found},
+};
 
 /// A list shows so many conversations a page.
 pub const PAGE: u32 = 25;
@@ -154,11 +157,12 @@ impl Chatwoot {
         }
         #[derive(Deserialize)]
         struct Source {
-            source_id: String,
+            #[serde(default, deserialize_with = "filled")]
+            source_id: Option<String>,
         }
         let answer: Option<Answer> = found(self.json(self.request(Method::GET, &["contacts", &id.to_string()])).await)?;
         let sources = answer.into_iter().flat_map(|answer| answer.payload.contact_inboxes);
-        Ok(sources.map(|source| source.source_id).collect())
+        Ok(sources.filter_map(|source| source.source_id).collect())
     }
 
     /// Takes out of a contact that stays what is somebody's who goes.

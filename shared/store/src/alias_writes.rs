@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Customers, StoreError,
+    sort_keys::Owner,
     table::{Change, Item, Key, integer, text, with_key},
 };
 
@@ -324,6 +325,7 @@ impl<'a> Writes<'a> {
 
     /// Everything a customer is known by, from the index `customer`.
     async fn aliases_of(&self, customer: &CustomerId) -> Result<Vec<Key>, StoreError> {
+        let Some(owner) = Owner::of(customer) else { return Ok(Vec::new()) };
         let table = &self.customers.table;
         let request = table
             .client
@@ -331,7 +333,7 @@ impl<'a> Writes<'a> {
             .table_name(&table.name)
             .index_name("customer")
             .key_condition_expression("customer = :customer AND begins_with(pk, :aliases)")
-            .expression_attribute_values(":customer", text(customer.as_str()))
+            .expression_attribute_values(":customer", owner.value())
             .expression_attribute_values(":aliases", text(format!("alias#{}#", self.account)));
         let found = request.send().await.map_err(StoreError::call)?;
         let pk = |item: Item| item.get("pk").and_then(|pk| pk.as_s().ok()).cloned();

@@ -9,6 +9,7 @@ use domain::CustomerId;
 
 use crate::{
     Belongings, StoreError,
+    sort_keys::Owner,
     table::{Item, Key, text},
 };
 
@@ -32,11 +33,12 @@ pub(crate) fn pair(item: &Item) -> Option<(String, String)> {
 impl Belongings {
     /// A customer's own partition, and what else names them.
     pub(crate) async fn keys_of(&self, customer: &CustomerId) -> Result<Vec<Key>, StoreError> {
+        let Some(owner) = Owner::of(customer) else { return Ok(Vec::new()) };
         let mut keys: BTreeSet<(String, String)> =
             self.partition(&format!("customer#{customer}")).await?.into_iter().collect();
         match &self.seen {
             Some(seen) => keys.extend(seen.get(customer).into_iter().flatten().cloned()),
-            None => keys.extend(self.indexed(customer).await?),
+            None => keys.extend(self.indexed(&owner).await?),
         }
         Ok(keys.into_iter().map(|(pk, sk)| Key::new(pk, sk)).collect())
     }
@@ -71,7 +73,7 @@ impl Belongings {
     }
 
     /// What the index knows, which is late.
-    async fn indexed(&self, customer: &CustomerId) -> Result<Vec<(String, String)>, StoreError> {
+    async fn indexed(&self, owner: &Owner) -> Result<Vec<(String, String)>, StoreError> {
         let (mut keys, mut start) = (Vec::new(), None);
         loop {
             let page = self
@@ -81,7 +83,7 @@ impl Belongings {
                 .table_name(&self.table.name)
                 .index_name("customer")
                 .key_condition_expression("customer = :customer")
-                .expression_attribute_values(":customer", text(customer.as_str()))
+                .expression_attribute_values(":customer", owner.value())
                 .set_exclusive_start_key(start)
                 .send()
                 .await

@@ -1,4 +1,7 @@
-//! Which items of a partition are meant, by their sort keys.
+//! Which items of a partition or of an index are meant: keys are never empty.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use domain::CustomerId;
 
 use crate::{
     StoreError,
@@ -14,6 +17,22 @@ impl TryFrom<String> for Bound {
 
     fn try_from(piece: String) -> Result<Self, StoreError> {
         if piece.is_empty() { Err(StoreError::Bound) } else { Ok(Self(piece)) }
+    }
+}
+
+/// The partition of an index that is a customer's: not empty, as no key of an index is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Owner(Bound);
+
+impl Owner {
+    /// Nobody has an empty id.
+    pub(crate) fn of(customer: &CustomerId) -> Option<Self> {
+        Bound::try_from(customer.as_str().to_owned()).ok().map(Self)
+    }
+
+    /// The value of the key.
+    pub(crate) fn value(&self) -> AttributeValue {
+        text(&self.0.0)
     }
 }
 
@@ -58,6 +77,12 @@ impl SortKeys {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nobody_has_an_empty_id() {
+        assert_eq!(Owner::of(&CustomerId::new("")), None);
+        assert_eq!(Owner::of(&CustomerId::new("c")).map(|owner| owner.value()), Some(text("c")));
+    }
 
     #[test]
     fn a_whole_partition_has_no_bound_and_no_bound_is_empty() {

@@ -170,6 +170,11 @@ impl Agent {
         self.changes(contact, |row| row.phone_number = phone_number.map(str::to_owned));
     }
 
+    /// Has another system write a contact's identifier, as an import does; an empty text stays one.
+    pub async fn identifies(&self, contact: i64, identifier: &str) {
+        self.changes(contact, |row| row.identifier = Some(identifier.to_owned()));
+    }
+
     /// Merges `mergee` into `base`; `mergee` is gone afterwards.
     pub async fn merges(&self, base: i64, mergee: i64) {
         done(self.shared.lock().merge_contacts(base, mergee));

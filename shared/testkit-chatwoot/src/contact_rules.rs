@@ -1,5 +1,7 @@
 //! What a contact may look like, and what has to be unlike every other one.
 
+use serde_json::Value;
+
 use crate::{
     Language,
     errors::Refusal,
@@ -51,21 +53,24 @@ impl State {
                 return Err(named(language, attribute, spanish, reason));
             }
         }
-        if contact.phone_number.as_deref().is_some_and(|phone| !is_phone(phone)) {
+        if contact.phone_number.as_deref().is_some_and(|phone| !phone.is_empty() && !is_phone(phone)) {
             let reason = language.say("debe estar en formato e164", "should be in e164 format");
             return Err(named(language, "phone_number", "Número de teléfono", reason));
         }
         let taken = language.framework("ya está en uso", "has already been taken");
         let others = || self.contacts.values().filter(|other| other.id != contact.id);
+        // An empty one is valid twice, and the table's index then refuses a second empty identifier.
         let same = |one: &Option<String>, other: &Option<String>| one.is_some() && one == other;
+        let is_there = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
         let lower = |email: &Option<String>| email.as_ref().map(|email| email.to_lowercase());
         if others().any(|other| same(&lower(&other.email), &lower(&contact.email))) {
             return Err(named(language, "email", "Correo electrónico", taken));
         }
         if others().any(|other| same(&other.identifier, &contact.identifier)) {
-            return Err(named(language, "identifier", "Identificador", taken));
+            let taken = named(language, "identifier", "Identificador", taken);
+            return Err(if is_there(&contact.identifier) { taken } else { Refusal::broken() });
         }
-        if others().any(|other| same(&other.phone_number, &contact.phone_number)) {
+        if is_there(&contact.phone_number) && others().any(|other| same(&other.phone_number, &contact.phone_number)) {
             if contact.id == 0 && self.racing_contacts > 0 {
                 self.racing_contacts -= 1;
             } else {
@@ -91,7 +96,8 @@ fn is_phone(text: &str) -> bool {
     })
 }
 
-/// What a request says about a contact; hashes are merged one level deep, everything else replaced.
+/// What a request says about a contact; hashes are merged one level deep, everything else replaced. An empty phone or identifier is
+/// kept as an empty one, an empty e-mail address as none.
 pub(crate) fn apply(contact: &mut Contact, params: &Params) {
     let text = |key: &str| params.text(key).filter(|value| !value.is_empty());
     if params.has("name") {
@@ -101,10 +107,10 @@ pub(crate) fn apply(contact: &mut Contact, params: &Params) {
         contact.email = text("email");
     }
     if params.has("phone_number") {
-        contact.phone_number = text("phone_number");
+        contact.phone_number = params.text("phone_number");
     }
     if params.has("identifier") {
-        contact.identifier = text("identifier");
+        contact.identifier = params.text("identifier");
     }
     if let Some(blocked) = params.flag("blocked") {
         contact.blocked = blocked;
@@ -125,14 +131,16 @@ pub(crate) fn attribute(contact: &Contact, key: &str) -> Option<String> {
         "phone_number" => contact.phone_number.clone(),
         "identifier" => contact.identifier.as_ref().map(|identifier| identifier.to_lowercase()),
         "blocked" => Some(contact.blocked.to_string()),
-        custom => contact
-            .custom_attributes
-            .get(custom)
-            .or_else(|| contact.additional_attributes.get(custom))
-            .filter(|value| !value.is_null())
-            .map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned)),
+        "city" | "country_code" => plain(contact.additional_attributes.get(key)?),
+        custom => plain(contact.custom_attributes.get(custom)?),
     }
     .filter(|value: &String| !value.is_empty())
+}
+
+/// In lower case, as the query compares it.
+fn plain(value: &Value) -> Option<String> {
+    let text = || value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    (!value.is_null()).then(|| text().to_lowercase())
 }
 
 #[cfg(test)]

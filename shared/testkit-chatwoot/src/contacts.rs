@@ -134,8 +134,10 @@ async fn create(Handed(shared): Handed<Arc<Shared>>, _: Caller, params: Params) 
 
 /// Contacts that can be told apart by something; the others are in no list.
 fn resolved(state: &State) -> Vec<&Contact> {
-    let known =
-        |contact: &&Contact| contact.email.is_some() || contact.phone_number.is_some() || contact.identifier.is_some();
+    let known = |contact: &&Contact| {
+        let all = [&contact.email, &contact.phone_number, &contact.identifier];
+        all.into_iter().flatten().any(|text| !text.is_empty())
+    };
     state.contacts.values().filter(known).collect()
 }
 
@@ -184,7 +186,7 @@ async fn filter(Handed(shared): Handed<Arc<Shared>>, _: Caller, params: Params) 
             || state.definitions.values().any(|row| row.model == Model::Contact && row.key == key)
     };
     let conditions = Condition::read(&params, state.language, known)?;
-    let conditions: Vec<_> = conditions.into_iter().map(|condition| condition.with_plus().lower_case()).collect();
+    let conditions: Vec<_> = conditions.into_iter().map(Condition::of_contacts).collect();
     let found = resolved(&state)
         .into_iter()
         .filter(|contact| {

@@ -75,22 +75,13 @@ impl Condition {
         }
     }
 
-    /// The phone number as Chatwoot compares it: a missing plus is added.
-    pub(crate) fn with_plus(mut self) -> Self {
-        if self.key == "phone_number" {
-            for value in &mut self.values {
-                if !value.starts_with('+') {
-                    value.insert(0, '+');
-                }
-            }
-        }
-        self
-    }
-
-    /// Compared in lower case.
-    pub(crate) fn lower_case(mut self) -> Self {
-        if matches!(self.key.as_str(), "identifier" | "email" | "name") {
-            for value in &mut self.values {
+    /// As the filter of contacts compares it: the first value alone counts, a phone has its plus, all else is in lower case.
+    pub(crate) fn of_contacts(mut self) -> Self {
+        self.values.truncate(1);
+        for value in &mut self.values {
+            if self.key == "phone_number" {
+                *value = format!("+{}", value.replace('+', ""));
+            } else {
                 *value = value.to_lowercase();
             }
         }

@@ -1,0 +1,208 @@
+//! The customer's contact in Chatwoot: found by all they are known by, or made.
+
+use bridge::BridgeError;
+use chatwoot::{Chatwoot, ChatwootError, Contact, NewContact, contact_name, erasing::Aged};
+use domain::{Channel, ContactId, CustomerId, Identity, Message, WaId, words::Line};
+use serde_json::json;
+
+use crate::Forward;
+
+/// The attribute of a contact that has the customer's user id.
+const USER_ID: &str = "whatsapp_user_id";
+
+/// Where a contact has conversations, the best last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Chat {
+    Nowhere,
+    Elsewhere,
+    /// In this inbox, and closed.
+    Resolved,
+    /// In this inbox.
+    Open,
+}
+
+impl Chat {
+    fn of(conversation: &Aged, channel: &Channel) -> Self {
+        match (conversation.inbox == Some(channel.inbox), conversation.resolved) {
+            (false, _) => Self::Elsewhere,
+            (true, true) => Self::Resolved,
+            (true, false) => Self::Open,
+        }
+    }
+}
+
+impl Forward {
+    /// The customer's contact, and whether it was made just now.
+    pub(crate) async fn contact(
+        &self,
+        chatwoot: &Chatwoot,
+        channel: &Channel,
+        customer: &CustomerId,
+        message: &Message,
+    ) -> Result<(ContactId, bool), BridgeError> {
+        if let Some(contact) = chatwoot.contact_of_source(channel.inbox, customer).await? {
+            return Ok((contact.id, false));
+        }
+        let phone = message.customer.phone.as_ref().and_then(WaId::e164);
+        if let Some(contact) = self.known_contact(chatwoot, channel, customer, &message.customer).await? {
+            return Ok((self.take_over(chatwoot, channel, customer, contact).await?, false));
+        }
+        let mut new = new_contact(message, customer, phone.as_deref(), self.clients.locale);
+        // Before the contact bears the name: an agent's must never be taken for ours, or ours for an agent's.
+        self.clients.profiles.rename(customer, &new.name, None).await?;
+        match chatwoot.create_contact(channel.inbox, &new.borrowed()).await {
+            Err(ChatwootError::Refused(_)) => {}
+            made => return Ok((made?, true)),
+        }
+        // Somebody was faster, or the phone is not one to Chatwoot, or belongs to somebody else's contact.
+        if let Some(contact) = self.known_contact(chatwoot, channel, customer, &message.customer).await? {
+            return Ok((self.take_over(chatwoot, channel, customer, contact).await?, false));
+        }
+        if self.free_phone(chatwoot, channel, customer, message.customer.phone.as_ref()).await? {
+            match chatwoot.create_contact(channel.inbox, &new.borrowed()).await {
+                Err(ChatwootError::Refused(_)) => {}
+                made => return Ok((made?, true)),
+            }
+        }
+        new.phone = None;
+        Ok((chatwoot.create_contact(channel.inbox, &new.borrowed()).await?, true))
+    }
+
+    /// Takes a number that was given to somebody new from its former owner's contact, so that no agent reads it there. `false`
+    /// if it was not in the way.
+    async fn free_phone(
+        &self,
+        chatwoot: &Chatwoot,
+        channel: &Channel,
+        customer: &CustomerId,
+        phone: Option<&WaId>,
+    ) -> Result<bool, BridgeError> {
+        let Some(phone) = phone else { return Ok(false) };
+        let owner = Identity { phone: Some(phone.clone()), ..Identity::default() };
+        if self.clients.customers.find(channel.account, &owner).await?.as_ref() != Some(customer) {
+            // What came is older than what is known.
+            return Ok(false);
+        }
+        let Some(shown) = phone.e164() else { return Ok(false) };
+        let Some(contact) = look_up(chatwoot, "phone_number", &shown).await?.into_iter().next() else {
+            return Ok(false);
+        };
+        match chatwoot.clear_phone(contact.id).await {
+            Ok(()) | Err(ChatwootError::Gone) => Ok(true),
+            Err(ChatwootError::Refused(_)) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A contact that carries our id, or else one that has what the customer is known by, and no other customer's id. Several may
+    /// have it, such as one that was imported beside the one with the chat.
+    async fn known_contact(
+        &self,
+        chatwoot: &Chatwoot,
+        channel: &Channel,
+        customer: &CustomerId,
+        person: &Identity,
+    ) -> Result<Option<Contact>, BridgeError> {
+        if let Some(contact) = look_up(chatwoot, "identifier", customer.as_str()).await?.into_iter().next() {
+            return Ok(Some(contact));
+        }
+        let user = person.user_id.iter().filter(|_| person.group.is_none());
+        let user = user.map(|user| (USER_ID, user.as_str().to_owned()));
+        let spellings = person.phone.iter().flat_map(WaId::spellings).filter_map(|phone| phone.e164());
+        let mut found: Vec<Contact> = Vec::new();
+        for (attribute, value) in user.chain(spellings.map(|phone| ("phone_number", phone))) {
+            for contact in look_up(chatwoot, attribute, &value).await? {
+                if found.iter().all(|known| known.id != contact.id) && !self.is_anothers(&contact, customer).await? {
+                    found.push(contact);
+                }
+            }
+        }
+        if found.len() < 2 {
+            return Ok(found.pop());
+        }
+        let mut best: Option<(Chat, Contact)> = None;
+        for contact in found {
+            let theirs = chatwoot.conversations_of(contact.id).await?;
+            let chat = theirs.iter().map(|one| Chat::of(one, channel)).max().unwrap_or(Chat::Nowhere);
+            // Of equal ones the first: the user id is surest, and then the number as it is spelled here.
+            if best.as_ref().is_none_or(|(so_far, _)| chat > *so_far) {
+                best = Some((chat, contact));
+            }
+        }
+        Ok(best.map(|(_, contact)| contact))
+    }
+
+    /// Whether a contact is that of another customer who lives: the number went to somebody new.
+    async fn is_anothers(&self, contact: &Contact, customer: &CustomerId) -> Result<bool, BridgeError> {
+        let Some(id) = contact.identifier.as_deref().filter(|id| *id != customer.as_str()) else { return Ok(false) };
+        Ok(self.clients.customers.is_ours(&CustomerId::new(id)).await?)
+    }
+
+    async fn take_over(
+        &self,
+        chatwoot: &Chatwoot,
+        channel: &Channel,
+        customer: &CustomerId,
+        contact: Contact,
+    ) -> Result<ContactId, BridgeError> {
+        chatwoot.attach(contact.id, channel.inbox, customer).await?;
+        if contact.identifier.is_none() {
+            match chatwoot.identify(contact.id, customer).await {
+                // Another contact carries our id since a merge went half-way; the source id is enough.
+                Ok(()) | Err(ChatwootError::Refused(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(contact.id)
+    }
+}
+
+/// A look-up that Chatwoot refuses finds nothing, as where an attribute is not defined yet; making the contact then decides.
+async fn look_up(chatwoot: &Chatwoot, attribute: &str, value: &str) -> Result<Vec<Contact>, ChatwootError> {
+    match chatwoot.contacts_with(attribute, value).await {
+        Err(ChatwootError::Refused(_)) => Ok(Vec::new()),
+        found => found,
+    }
+}
+
+struct Owned<'a> {
+    name: String,
+    phone: Option<&'a str>,
+    customer: &'a CustomerId,
+    attributes: serde_json::Value,
+}
+
+impl Owned<'_> {
+    fn borrowed(&self) -> NewContact<'_> {
+        NewContact {
+            name: &self.name,
+            phone_number: self.phone,
+            customer: self.customer,
+            custom_attributes: self.attributes.clone(),
+        }
+    }
+}
+
+fn new_contact<'a>(
+    message: &'a Message,
+    customer: &'a CustomerId,
+    phone: Option<&'a str>,
+    locale: domain::Locale,
+) -> Owned<'a> {
+    let person = &message.customer;
+    let mut attributes = serde_json::Map::new();
+    let mut name = message.name.clone().or_else(|| message.username.clone()).or_else(|| phone.map(str::to_owned));
+    if person.group.is_some() {
+        name = Some(Line::GroupName.say(locale));
+    } else {
+        if let Some(user) = &person.user_id {
+            attributes.insert(USER_ID.to_owned(), json!(user));
+        }
+        if let Some(username) = &message.username {
+            attributes.insert("whatsapp_username".to_owned(), json!(username));
+        }
+    }
+    let name = name.map(|name| contact_name(&name)).filter(|name| !name.is_empty());
+    let name = name.unwrap_or_else(|| Line::Nameless.say(locale));
+    Owned { name, phone, customer, attributes: attributes.into() }
+}
