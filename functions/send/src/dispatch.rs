@@ -177,7 +177,8 @@ impl Send {
                     Trouble::FileUnreadable if template => Trouble::Template { fault: Fault::FileUnreadable },
                     trouble => trouble,
                 };
-                self.put_with(entry, at, fail(trouble), words_apart && trouble.is_of_file()).await?;
+                let words_apart = words_apart && entry.outgoing.is_of_file(at, trouble);
+                self.put_with(entry, at, fail(trouble), words_apart).await?;
                 self.waited_in_vain(with, turn).await?;
                 return Ok(Looked::UpToDate);
             }
@@ -236,7 +237,7 @@ impl Send {
                 if let Some(hold) = self.held_meanwhile(with).await? {
                     return self.hold_back(with, turn, entry, at, hold).await;
                 }
-                let words_apart = words_apart && trouble.is_of_file();
+                let words_apart = words_apart && entry.outgoing.is_of_file(at, trouble);
                 self.put_with(entry, at, Part::Failed { attempt, trouble }, words_apart).await?;
                 self.waited_in_vain(with, turn).await?;
                 Ok(Looked::UpToDate)

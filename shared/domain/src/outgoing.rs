@@ -190,7 +190,7 @@ impl Outgoing {
         let part = changed.parts.get_mut(at)?;
         *part = part.reported(attempt, wamid, delivery);
         let captioned = changed.file(at).is_some_and(|file| file.captioned);
-        if captioned && changed.trouble(at).is_some_and(Trouble::is_of_file) {
+        if captioned && changed.trouble(at).is_some_and(|trouble| changed.is_of_file(at, trouble)) {
             changed = changed.with_words_apart();
         }
         (changed != *self).then_some(changed)
@@ -208,7 +208,7 @@ impl Outgoing {
         let accepted = self.parts.iter().filter(is_out).count();
         let first = self.troubles().map(|(_, trouble)| trouble).next();
         // What is wrong with one file stops nothing else.
-        let stops = self.troubles().map(|(_, trouble)| trouble).find(|trouble| !trouble.is_of_file());
+        let stops = self.stops();
         let is_pending = stops.is_none() && self.parts.iter().any(Part::is_pending);
         match stops.or(first) {
             _ if is_pending => return Outcome::Underway,
@@ -218,12 +218,17 @@ impl Outgoing {
         Outcome::Out(self.parts.iter().map(Part::mark).min_by_key(|mark| *mark as u8).unwrap_or(Mark::Sent))
     }
 
+    /// What keeps the rest from going out, if anything does.
+    fn stops(&self) -> Option<Trouble> {
+        self.troubles().find(|(at, trouble)| !self.is_of_file(*at, *trouble)).map(|(_, trouble)| trouble)
+    }
+
     /// What the agent reads if not all of it is out; `named` tells what the file of a part is called. Files that cannot be had are
     /// named beside others.
     pub fn say(&self, locale: Locale, named: impl Fn(usize) -> Option<String>) -> Option<String> {
         let Outcome::Trouble { trouble, accepted } = self.outcome() else { return None };
         let said = trouble.say_partly(locale, accepted, self.parts.len());
-        if !trouble.is_of_file() || self.parts.len() == 1 {
+        if self.stops().is_some() || self.parts.len() == 1 {
             return Some(said);
         }
         let mut told: Vec<(Trouble, Vec<String>)> = Vec::new();

@@ -261,11 +261,12 @@ impl Trouble {
         pick(locale, es, en).to_owned()
     }
 
-    /// Whether it is about one file alone, so that nothing else of the message has to wait for it.
+    /// Whether it is about one file alone, whatever part it befell; see [`Outgoing::is_of_file`](crate::Outgoing::is_of_file).
     pub fn is_of_file(self) -> bool {
         matches!(
             self,
             Self::FileUnreadable
+                | Self::FileElsewhere
                 | Self::FileTooLarge
                 | Self::FileEmpty
                 | Self::FileKind

@@ -49,15 +49,28 @@ impl Outgoing {
         self.files.iter().find(|file| file.part == at)
     }
 
+    /// Whether what befell a part is about its file alone, so that nothing else of the message has to wait for it. Of a part that
+    /// carries a file, a value that Meta does not take is one of the file's unless Meta names another.
+    pub fn is_of_file(&self, at: usize, trouble: Trouble) -> bool {
+        let by_part = || match trouble {
+            Trouble::Refused { code: 131_051, .. } => true,
+            Trouble::Refused { code: 100 | 131_008 | 131_009, clue } => {
+                clue.parameter.is_none_or(|parameter| parameter.is_of_file())
+            }
+            _ => false,
+        };
+        trouble.is_of_file() || (self.file(at).is_some() && by_part())
+    }
+
     /// What is wrong with a part. What the bridge knows of a file tells more than Meta's code.
     pub(super) fn trouble(&self, at: usize) -> Option<Trouble> {
         let trouble = self.parts.get(at)?.trouble()?;
-        Some(match (trouble, self.file(at)) {
-            (Trouble::Refused { clue, .. }, Some(file)) if trouble.is_of_file() => {
-                Trouble::FileFailed { way: file.way, http: clue.http }
-            }
-            _ => trouble,
-        })
+        let (Trouble::Refused { clue, .. }, Some(file)) = (trouble, self.file(at)) else { return Some(trouble) };
+        // The address is the bridge's own choice; the agent can do something about the file.
+        let linked = !matches!(file.way, FileWay::Uploaded { .. });
+        let by_address = linked && clue.parameter.is_some_and(|parameter| parameter.is_address());
+        let of_file = trouble.is_of_file() || (by_address && self.is_of_file(at, trouble));
+        Some(if of_file { Trouble::FileFailed { way: file.way, http: clue.http } } else { trouble })
     }
 
     pub(super) fn troubles(&self) -> impl Iterator<Item = (usize, Trouble)> {
@@ -68,7 +81,7 @@ impl Outgoing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Delivery, Outcome, Part, Timestamp, Wamid};
+    use crate::{Clue, Delivery, Outcome, Part, Timestamp, Wamid};
 
     fn accepted(wamid: &str) -> Part {
         Part::Accepted { attempt: 1, wamid: Wamid::new(wamid), delivery: Delivery::Sent }
@@ -89,6 +102,24 @@ mod tests {
         assert_eq!(apart.outcome(), Outcome::Trouble { trouble: expected, accepted: 1 });
         // What is wrong with the recipient is wrong with the words, too.
         assert_eq!(status(131_026).parts.len(), 1);
+        // Nor does a value that Meta does not take stop anything, unless it is none of the file's.
+        for (code, details, goes_on) in [
+            (100, "Param document['link'] is not a valid URI.", true),
+            (131_009, "Unsupported Image mime type image/jpg", true),
+            (131_008, "Required parameter is missing: filename", true),
+            (131_051, "Message type is not currently supported", true),
+            (100, "", true),
+            (100, "(#100) The parameter to is required.", false),
+            (131_009, "Parameter value is not valid: recipient_type", false),
+            (190, "Error validating access token", false),
+        ] {
+            let trouble = Trouble::Refused { code, clue: Clue::read(details) };
+            let mut refused = message.clone();
+            refused.parts = vec![Part::Failed { attempt: 1, trouble }, Part::Planned];
+            assert_eq!(refused.next_part().is_some(), goes_on, "{code} {details}");
+            refused.files.clear();
+            assert_eq!(refused.next_part(), None, "{code} {details}: no file");
+        }
         let wordless = message.clone().with_file(0, Some(SentFile { captioned: false, ..file }));
         let wordless = wordless.reported(0, Some(1), &Wamid::new("a"), Delivery::failed(131_053)).unwrap();
         assert_eq!(wordless.parts.len(), 1);

@@ -1,0 +1,73 @@
+//! What a web address answered, as Meta's sentences tell it.
+
+/// Words straight behind which the status of an answer stands.
+const SAY_SO: [&str; 8] =
+    ["http", "code", "status", "statuscode", "httpcode", "httpstatus", "httpstatuscode", "responsecode"];
+
+/// The same where nothing else is counted: `returned 403`, but not `returned 500 rows`.
+const VERBS: [&str; 5] = ["returned", "responded", "answered", "replied", "got"];
+
+/// Words that go on after a status and count nothing.
+const GO_ON: [&str; 9] = ["error", "errors", "status", "response", "for", "from", "when", "while", "and"];
+
+/// The HTTP status of a fetch that failed: a number of that size straight behind a word that says so. Any other may count pixels.
+pub(super) fn status(details: &str) -> Option<u16> {
+    let outside = details.split_whitespace().filter(|word| !word.contains("://"));
+    let words = outside.flat_map(|word| word.split(|c: char| !c.is_ascii_alphanumeric()));
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+    let is = |word: &str, names: &[&str]| names.iter().any(|name| word.eq_ignore_ascii_case(name));
+    words.iter().enumerate().find_map(|(at, word)| {
+        let found = word.parse().ok().filter(|status| word.len() == 3 && (400..600).contains(status))?;
+        // Between the word and the number may stand the version of HTTP, "with", "a" and "an".
+        let small = |word: &&&str| word.len() == 1 && word.bytes().all(|b| b.is_ascii_digit());
+        let versions = words[..at].iter().rev().take_while(small).count();
+        let before = &words[..at - versions];
+        if before.last().is_some_and(|word| is(word, if versions > 0 { &SAY_SO[..1] } else { &SAY_SO })) {
+            return Some(found);
+        }
+        let filler = |word: &&&str| is(word, &["with", "a", "an"]);
+        let fillers = before.iter().rev().take_while(filler).count();
+        let counts = words.get(at + 1).is_some_and(|next| next.starts_with(|c: char| c.is_lowercase()) && !is(next, &GO_ON));
+        let said = versions == 0 && before[..before.len() - fillers].last().is_some_and(|word| is(word, &VERBS));
+        (said && !counts).then_some(found)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::status;
+
+    #[test]
+    fn what_an_address_answered_is_a_number_behind_a_word_that_says_so() {
+        for (details, expected) in [
+            ("Downloading media from weblink failed with http code 403, status message Forbidden", 403),
+            ("HTTP 503.", 503),
+            ("Status: 404", 404),
+            ("response code=500", 500),
+            ("HTTP/1.1 403 Forbidden", 403),
+            ("HTTP/2 404", 404),
+            ("The server returned 403", 403),
+            ("The server returned 403 Forbidden", 403),
+            ("Media host responded with 403", 403),
+            ("Media host responded with a 502 error", 502),
+            ("statusCode=403", 403),
+            ("httpStatus: 410", 410),
+            ("response code: 403", 403),
+        ] {
+            assert_eq!(status(details), Some(expected), "{details}");
+        }
+        for other in [
+            "The image must be 512 x 512 pixels",
+            "Sticker size exceeds 500 KB",
+            "131053 4096 px",
+            "size 40300",
+            "413",
+            "status of 480 frames",
+            "The query returned 500 rows",
+            "Codec 1.1 404",
+            "Could not fetch https://cdn.lmotos.mx/http/404?code=403",
+        ] {
+            assert_eq!(status(other), None, "{other}");
+        }
+    }
+}
