@@ -63,9 +63,12 @@ impl Forward {
         let announced =
             response.headers().get(CONTENT_LENGTH).and_then(|n| n.to_str().ok()).and_then(|n| n.parse().ok());
         let size: Option<u64> = announced.or(located.size);
-        let mime_type =
+        let declared =
             file.mime_type.clone().or(located.mime_type).unwrap_or_else(|| "application/octet-stream".to_owned());
-        let filename = file.filename.as_deref().and_then(names::safe).map_or_else(
+        let name = file.filename.as_deref().and_then(names::safe);
+        // Phones and computers call much by a type that says little: the name may say more.
+        let mime_type = name.as_deref().map_or(declared.clone(), |name| media::declared(&declared, name));
+        let filename = name.map_or_else(
             || format!("{}.{}", whatsapp::compose::word(file.kind), names::ending(&mime_type)),
             |name| names::fitting(&name, &mime_type),
         );

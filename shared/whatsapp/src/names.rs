@@ -1,64 +1,9 @@
 //! Names of files: safe to pass on, readable, and with an ending that fits the type.
 
+mod endings;
+
+use self::endings::{BOXES, ENDINGS, OTHERS};
 use crate::media::{essence, is_text};
-
-/// Types with their endings, the usual one first. Meta judges uploads by them, and phones choose what opens a file.
-const ENDINGS: [(&str, &[&str]); 38] = [
-    ("image/jpeg", &["jpg", "jpeg"]),
-    ("image/png", &["png"]),
-    ("image/webp", &["webp"]),
-    ("image/gif", &["gif"]),
-    ("image/heic", &["heic"]),
-    ("image/avif", &["avif"]),
-    ("image/bmp", &["bmp"]),
-    ("image/tiff", &["tif", "tiff"]),
-    ("image/svg+xml", &["svg"]),
-    ("video/mp4", &["mp4"]),
-    ("video/3gpp", &["3gp", "3gpp"]),
-    ("video/quicktime", &["mov"]),
-    ("video/webm", &["webm"]),
-    ("video/x-msvideo", &["avi"]),
-    ("video/x-matroska", &["mkv"]),
-    // Not the others of Opus: WhatsApp, and browsers, play what is called .ogg.
-    ("audio/ogg", &["ogg"]),
-    ("audio/mpeg", &["mp3"]),
-    ("audio/mp4", &["m4a", "mp4"]),
-    ("audio/aac", &["aac"]),
-    ("audio/amr", &["amr"]),
-    ("audio/wav", &["wav"]),
-    ("audio/webm", &["webm"]),
-    ("application/pdf", &["pdf"]),
-    ("text/plain", &["txt"]),
-    ("text/csv", &["csv"]),
-    ("text/html", &["html", "htm"]),
-    ("text/vcard", &["vcf"]),
-    ("text/calendar", &["ics"]),
-    ("application/xml", &["xml"]),
-    ("application/json", &["json"]),
-    ("application/msword", &["doc"]),
-    ("application/vnd.ms-excel", &["xls"]),
-    ("application/vnd.ms-powerpoint", &["ppt"]),
-    ("application/vnd.openxmlformats-officedocument.wordprocessingml.document", &["docx"]),
-    ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", &["xlsx"]),
-    ("application/vnd.openxmlformats-officedocument.presentationml.presentation", &["pptx"]),
-    ("application/zip", &["zip"]),
-    ("application/vnd.rar", &["rar"]),
-];
-
-/// Endings that people and programs use beside those.
-const OTHERS: [(&str, &str); 11] = [
-    ("jpe", "image/jpeg"),
-    ("jfif", "image/jpeg"),
-    ("heif", "image/heic"),
-    ("opus", "audio/ogg"),
-    ("oga", "audio/ogg"),
-    ("m4v", "video/mp4"),
-    ("qt", "video/quicktime"),
-    ("log", "text/plain"),
-    ("md", "text/plain"),
-    ("yaml", "text/plain"),
-    ("yml", "text/plain"),
-];
 
 fn endings(mime_type: &str) -> &'static [&'static str] {
     let known = if mime_type == "text/xml" { "application/xml" } else { mime_type };
@@ -74,7 +19,18 @@ fn own(name: &str) -> Option<String> {
 pub(crate) fn type_of(name: &str) -> Option<&'static str> {
     let own = own(name)?;
     let known = ENDINGS.iter().find(|(_, endings)| endings.contains(&own.as_str())).map(|(of, _)| *of);
-    known.or_else(|| OTHERS.iter().find(|(ending, _)| *ending == own).map(|(_, of)| *of))
+    known.or_else(|| BOXES.iter().chain(&OTHERS).find(|(ending, _)| *ending == own).map(|(_, of)| *of))
+}
+
+/// Whether files of this type are ZIP archives under a name of their own, as those of today's office programs are.
+pub(crate) fn is_box(mime_type: &str) -> bool {
+    BOXES.iter().any(|(_, of)| *of == mime_type)
+}
+
+/// The type of today's office programs in the place of the one before that a name speaks of.
+pub(crate) fn renewed(name: &str) -> Option<&'static str> {
+    let own = own(name).filter(|own| matches!(own.as_str(), "doc" | "xls" | "ppt"))?;
+    type_of(&format!("{own}.{own}x"))
 }
 
 /// The usual ending of a file of this type.
@@ -172,6 +128,13 @@ mod tests {
         ] {
             assert_eq!(fitting(name, mime), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn archives_under_a_name_of_their_own_are_known() {
+        assert!(BOXES.iter().all(|(ending, of)| type_of(&format!("a.{ending}")) == Some(of) && is_box(of)));
+        assert_eq!((renewed("a.DOC"), renewed("a.docx"), renewed("doc")), (Some(DOCX), None, None));
+        assert!(!is_box("application/zip") && !is_box("application/msword"));
     }
 
     #[test]
