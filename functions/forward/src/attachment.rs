@@ -2,14 +2,17 @@
 //! bytes go out only when it is right, so that a damaged file never becomes a message.
 
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicBool, Ordering},
 };
 
 use bridge::BridgeError;
 use bytes::Bytes;
 use chatwoot::Attachment;
-use domain::{Channel, message::Media};
+use domain::{
+    Channel,
+    message::{Digest, Media},
+};
 use futures_util::{Stream, StreamExt as _, stream};
 use reqwest::{Body, header::CONTENT_LENGTH};
 use sha2::{Digest as _, Sha256};
@@ -25,15 +28,27 @@ pub(crate) struct Fetched {
 
 /// Set by the stream when the fault was not Chatwoot's.
 #[derive(Clone, Default)]
-pub(crate) struct Broken(Arc<AtomicBool>);
+pub(crate) struct Broken(Arc<Fault>);
+
+#[derive(Default)]
+struct Fault {
+    set: AtomicBool,
+    /// The digest of a file as long as Meta says, which is not the webhook's, where Meta tells no other.
+    doubtful: OnceLock<Digest>,
+}
 
 impl Broken {
     pub(crate) fn is_set(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+        self.0.set.load(Ordering::SeqCst)
     }
 
     fn set(&self) {
-        self.0.store(true, Ordering::SeqCst);
+        self.0.set.store(true, Ordering::SeqCst);
+    }
+
+    /// What the file was, where nothing but the webhook's word speaks against it: if it is that a second time, the word is wrong.
+    pub(crate) fn doubted(&self) -> Option<Digest> {
+        self.0.doubtful.get().cloned()
     }
 }
 
@@ -73,10 +88,10 @@ impl Forward {
             |name| names::fitting(&name, &mime_type),
         );
         // The webhook's may be wrong; what Meta says of the file itself counts as well.
-        let expected = file.sha256.iter().cloned().chain(located.sha256).map(|digest| digest.0).collect();
+        let expected = Expected { size, told: file.sha256.clone(), own: located.sha256 };
         let broken = Broken::default();
         let bytes = response.bytes_stream().map(|chunk| chunk.map_err(reqwest::Error::without_url));
-        let checked = checked(bytes, size, expected, broken.clone());
+        let checked = checked(bytes, expected, broken.clone());
         let attachment = Attachment {
             filename,
             mime_type,
@@ -88,11 +103,20 @@ impl Forward {
     }
 }
 
+/// What a file has to be.
+#[derive(Clone)]
+struct Expected {
+    size: Option<u64>,
+    /// The webhook's digest.
+    told: Option<Digest>,
+    /// Meta's own of the file.
+    own: Option<Digest>,
+}
+
 /// The bytes, the last chunk held back until length and checksum are known to be right.
 fn checked<E: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static>(
     bytes: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
-    size: Option<u64>,
-    expected: Vec<String>,
+    expected: Expected,
     broken: Broken,
 ) -> impl Stream<Item = Result<Bytes, Box<dyn std::error::Error + Send + Sync>>> + Send {
     struct State<S> {
@@ -125,10 +149,13 @@ fn checked<E: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static>(
                     }
                     None => {
                         state.over = true;
-                        let digest = hex::encode(std::mem::take(&mut state.hash).finalize());
-                        if size.is_some_and(|size| state.seen != size)
-                            || !(expected.is_empty() || expected.contains(&digest))
-                        {
+                        let digest = Digest(hex::encode(std::mem::take(&mut state.hash).finalize()));
+                        let whole = expected.size.is_none_or(|size| state.seen == size);
+                        let mut known = expected.told.iter().chain(&expected.own).peekable();
+                        if !whole || (known.peek().is_some() && !known.any(|known| *known == digest)) {
+                            if whole && expected.size.is_some() && expected.own.is_none() {
+                                let _ = broken.0.doubtful.set(digest);
+                            }
                             broken.set();
                             return Some((Err(Box::new(GraphError::Checksum).into()), state));
                         }
@@ -149,8 +176,9 @@ mod tests {
     async fn through(chunks: &[&'static [u8]], size: impl Into<Option<u64>>, expected: &[&str]) -> (Vec<u8>, bool) {
         let broken = Broken::default();
         let chunks: Vec<Result<Bytes, io::Error>> = chunks.iter().map(|chunk| Ok(Bytes::from_static(chunk))).collect();
-        let expected = expected.iter().map(|&digest| digest.to_owned()).collect();
-        let stream = checked(stream::iter(chunks), size.into(), expected, broken.clone());
+        let mut digests = expected.iter().map(|&digest| Digest(digest.to_owned()));
+        let expected = Expected { size: size.into(), told: digests.next(), own: digests.next() };
+        let stream = checked(stream::iter(chunks), expected, broken.clone());
         let out: Vec<_> = stream.collect().await;
         let sent = out.iter().flatten().flat_map(|chunk| chunk.to_vec()).collect();
         assert_eq!(out.iter().any(Result::is_err), broken.is_set());

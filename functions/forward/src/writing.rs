@@ -220,23 +220,36 @@ impl Forward {
         channel: &Channel,
         chatwoot: &Chatwoot,
         conversation: ConversationId,
-        mut new: NewMessage<'_>,
+        new: NewMessage<'_>,
     ) -> Result<Filed, BridgeError> {
-        let fetched = match self.fetch(channel, file).await {
-            Ok(fetched) => fetched,
-            Err(BridgeError::Graph(error)) => {
-                tracing::warn!(%error, "a customer's file cannot be fetched");
-                return Ok(Filed::NotFetched);
+        let mut wanted = file.clone();
+        let (error, broken) = loop {
+            let fetched = match self.fetch(channel, &wanted).await {
+                Ok(fetched) => fetched,
+                Err(BridgeError::Graph(error)) => {
+                    tracing::warn!(%error, "a customer's file cannot be fetched");
+                    return Ok(Filed::NotFetched);
+                }
+                Err(error) => return Err(error),
+            };
+            let (attributes, template) = (new.attributes.clone(), new.template.clone());
+            let with_file = NewMessage { attributes, template, attachment: Some(fetched.attachment), ..new };
+            let error = match chatwoot.write_message(conversation, with_file).await {
+                Ok(made) => return Ok(Filed::There(made)),
+                Err(error) => error,
+            };
+            match fetched.broken.doubted().filter(|_| wanted.sha256 == file.sha256) {
+                Some(digest) => {
+                    tracing::warn!(
+                        "a file is not what its webhook says, and Meta does not say; it is fetched once more"
+                    );
+                    wanted.sha256 = Some(digest);
+                }
+                None => break (error, fetched.broken),
             }
-            Err(error) => return Err(error),
-        };
-        new.attachment = Some(fetched.attachment);
-        let error = match chatwoot.write_message(conversation, new).await {
-            Ok(made) => return Ok(Filed::There(made)),
-            Err(error) => error,
         };
         let filed = match error {
-            _ if fetched.broken.is_set() => Filed::NotFetched,
+            _ if broken.is_set() => Filed::NotFetched,
             // Too large for the proxy before Chatwoot.
             ChatwootError::Refused(413) => Filed::NotTaken(Line::MediaTooLarge(file.kind)),
             // Not to Chatwoot's liking, or it takes nothing just now; then the line in words fails as well.

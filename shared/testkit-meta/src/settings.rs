@@ -44,11 +44,13 @@ pub struct Rules {
     pub throughput: bool,
     /// What is fetched by an address has to be of a type that can be uploaded, too. Nothing documents that; Meta may do it (131053).
     pub linked_types: bool,
+    /// A file's description names its digest.
+    pub digests: bool,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { window: true, pair_rate: true, throughput: true, linked_types: false }
+        Self { window: true, pair_rate: true, throughput: true, linked_types: false, digests: true }
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use testkit::{CHANNEL, World};
 use testkit_chatwoot::{FileMode, MessageView};
-use testkit_meta::Customer;
+use testkit_meta::{Customer, Rules};
 use testkit_wire::{Effect, Fault};
 
 use crate::cast::{
@@ -328,20 +328,28 @@ async fn a_file_chatwoot_always_breaks_on_holds_nobody_up_for_long() {
     assert_eq!(files(&world), 1);
 }
 
-#[tokio::test]
-async fn a_wrong_checksum_in_the_webhook_costs_no_time_where_metas_own_is_right() {
-    let world = World::start().await.unwrap();
-    let (ana, _) = ana_wrote(&world).await;
-    ana.sends_file("image", b"a picture".to_vec(), "image/jpeg", None, None).await.unwrap();
+/// Ana's last file once more, under a digest that is not its own.
+async fn comes_again_under_a_wrong_digest(world: &World) {
     let body = String::from_utf8(world.meta.deliveries().pop().unwrap().body.to_vec()).unwrap();
     let mut value: serde_json::Value = serde_json::from_str(&body).unwrap();
     let message = &mut value["entry"][0]["changes"][0]["value"]["messages"][0];
     message["id"] = "wamid.HBgNNTIxNTU1NTU1MDEyMxUCABIYIEE=".into();
-    message["image"]["sha256"] = "A".repeat(43).into();
+    message["image"]["sha256"] = format!("{}=", "A".repeat(43)).into();
     world.meta.post(value.to_string().as_bytes()).await.unwrap();
     world.work().await.unwrap();
-    let seen = messages(&world);
-    assert_eq!((seen.len(), files(&world)), (3, 2), "{:?}", world.agent_reads("Ana"));
+}
+
+#[tokio::test]
+async fn a_wrong_checksum_in_the_webhook_costs_no_time_where_metas_own_is_right_or_there_is_none() {
+    for digests in [true, false] {
+        let world = World::start().await.unwrap();
+        world.meta.set_rules(Rules { digests, ..Rules::default() });
+        let (ana, _) = ana_wrote(&world).await;
+        ana.sends_file("image", b"a picture".to_vec(), "image/jpeg", None, None).await.unwrap();
+        comes_again_under_a_wrong_digest(&world).await;
+        let seen = messages(&world);
+        assert_eq!((seen.len(), files(&world)), (3, 2), "{digests}: {:?}", world.agent_reads("Ana"));
+    }
 }
 
 #[tokio::test]
@@ -353,6 +361,13 @@ async fn a_customers_file_is_called_as_its_type_is() {
         ("application/pdf", "recibo", "recibo.pdf"),
         ("application/pdf", "cotizaci%C3%B3n%20final.pdf", "cotización final.pdf"),
         ("application/xml", "factura.xml", "factura.xml"),
+        ("application/msword", "contrato.docx", "contrato.docx"),
+        ("application/msword", "contrato.rtf", "contrato.rtf"),
+        ("application/vnd.ms-excel", "lista.csv", "lista.csv"),
+        ("application/vnd.ms-excel", "precios.xlsx", "precios.xlsx"),
+        ("application/vnd.ms-excel", "precios", "precios.xls"),
+        ("application/zip", "contrato.docx", "contrato.docx"),
+        ("application/octet-stream", "lista.csv", "lista.csv"),
     ] {
         ana.sends_file("document", b"x".to_vec(), mime, Some(name), None).await.unwrap();
         world.work().await.unwrap();

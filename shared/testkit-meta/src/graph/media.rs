@@ -121,10 +121,14 @@ pub(super) fn describe(
     if query.get("phone_number_id").is_some_and(|number| *number != media.number) {
         return Err(GraphError::not_visible("GET", id));
     }
-    Ok(ok(json!({
+    let mut described = json!({
         "messaging_product": "whatsapp", "id": id, "mime_type": media.mime, "file_size": media.bytes.len(),
-        "sha256": hex::encode(media.sha256), "url": world.media_url(id, "getMedia", world.now() + URL_LIVES),
-    })))
+        "url": world.media_url(id, "getMedia", world.now() + URL_LIVES),
+    });
+    if world.state().rules.digests {
+        described["sha256"] = hex::encode(media.sha256).into();
+    }
+    Ok(ok(described))
 }
 
 pub(super) async fn delete(
