@@ -62,12 +62,38 @@ struct Form {
 
 impl Form {
     fn values(&mut self, raw: &RawValue) {
-        let Some(json) = fields::text(raw).filter(|_| raw.get().starts_with('"')) else {
-            return self.members(raw);
-        };
-        match serde_json::from_str::<&RawValue>(&json) {
-            Ok(inner) if inner.get().starts_with('{') => self.members(inner),
-            _ => self.fields.push((String::new(), Answer::Text(json))),
+        let text = fields::text(raw).filter(|_| raw.get().starts_with('"'));
+        let inner = text.as_deref().and_then(|json| serde_json::from_str::<&RawValue>(json).ok());
+        match (inner.unwrap_or(raw), text.as_deref()) {
+            (json, _) if json.get().starts_with('{') => self.members(json),
+            (json, _) if json.get().starts_with('[') => self.list(json),
+            (_, Some(text)) => self.fields.push((String::new(), Answer::Text(text.to_owned()))),
+            (json, None) => self.unnamed(json),
+        }
+    }
+
+    /// Values that are a list: each with its name where it has one.
+    fn list(&mut self, raw: &RawValue) {
+        for item in serde_json::from_str::<Vec<&RawValue>>(raw.get()).unwrap_or_default() {
+            let object = Fields::read(item);
+            let text = |names: &[&str]| names.iter().find_map(|name| object.as_ref()?.text(name));
+            let value = object.as_ref().and_then(|object| ["value", "answer"].iter().find_map(|name| object.raw(name)));
+            match (text(&["label", "name", "key", "field", "question", "title"]), value) {
+                (Some(name), Some(value)) => {
+                    if let Some(answer) = self.answer(&name, value, Holds::AsTyped) {
+                        self.fields.push((name, answer));
+                    }
+                }
+                // Files and choices are values; other objects are fields of a form.
+                _ if object.is_some() && text(&["title", "mime_type", "cdn_url"]).is_none() => self.members(item),
+                _ => self.unnamed(item),
+            }
+        }
+    }
+
+    fn unnamed(&mut self, raw: &RawValue) {
+        if let Some(answer) = self.answer("", raw, Holds::AsTyped) {
+            self.fields.push((String::new(), answer));
         }
     }
 
@@ -306,6 +332,32 @@ mod tests {
             ];
             assert_eq!((fields.as_slice(), id.as_deref()), (expected.as_slice(), Some("t")));
             assert_eq!((title, body, files.len()), (None, None, 0));
+        }
+    }
+
+    #[test]
+    fn a_list_of_values_is_read_as_well_as_an_object() {
+        let list = r#"["Ana",7,true,null,{"nombre":"Eva","flow_token":"t"},{"name":"Color","value":["Roja","Azul"]},
+            {"id":"0","title":"250Z"},["a","b"]]"#;
+        let as_text = format!(r#"{{"response_json":{}}}"#, serde_json::json!(list));
+        for reply in [as_text, format!(r#"{{"response_json":{list}}}"#)] {
+            let (Content::Form { fields, id, .. }, _) = form(&reply) else { panic!() };
+            let unnamed = |answer| (String::new(), answer);
+            let expected = [
+                unnamed(text("Ana")),
+                unnamed(text("7")),
+                unnamed(Answer::Flag(true)),
+                ("nombre".to_owned(), text("Eva")),
+                ("Color".to_owned(), Answer::List(vec![text("Roja"), text("Azul")])),
+                unnamed(text("250Z")),
+                unnamed(Answer::List(vec![text("a"), text("b")])),
+            ];
+            assert_eq!((fields.as_slice(), id.as_deref()), (expected.as_slice(), Some("t")), "{reply}");
+        }
+        assert_eq!(fields_of(r#"{"response_json":7}"#), [(String::new(), text("7"))]);
+        assert_eq!(fields_of(r#"{"response_json":true}"#), [(String::new(), Answer::Flag(true))]);
+        for nothing in ["[]", "null", "{}", "[null]", "\"[]\""] {
+            assert_eq!(fields_of(&format!(r#"{{"response_json":{nothing}}}"#)), [], "{nothing}");
         }
     }
 

@@ -97,3 +97,18 @@ async fn a_file_only_the_forms_server_can_open_is_named_as_such() {
     assert_eq!(read[1], "Ana: 📋 Formulario\nfoto: 📎 IMG_1.jpg (WhatsApp no lo entrega aquí; pídelo en el chat)");
     assert_eq!(read.len(), 2);
 }
+
+#[tokio::test]
+async fn answers_in_a_list_are_read_as_well() {
+    let world = World::start().await.unwrap();
+    let (ana, _) = ana_wrote(&world).await;
+    let list = json!(["250Z", {"name": "color", "value": "Roja"}, ["sáb", "dom"]]);
+    for response in [list.clone(), json!(list.to_string())] {
+        let reply = json!({"name": "flow", "body": "Sent", "response_json": response});
+        let form = json!({"type": "interactive", "interactive": {"type": "nfm_reply", "nfm_reply": reply}});
+        ana.sends(form).await.unwrap();
+        world.work().await.unwrap();
+        let read = world.agent_reads("Ana").pop().unwrap();
+        assert_eq!(read, "Ana: 📋 Formulario\n250Z\ncolor: Roja\nsáb, dom");
+    }
+}

@@ -87,6 +87,7 @@ fn form(title: Option<&str>, body: Option<&str>, fields: &[(String, Answer)], lo
     lines.extend(body.map(markup::literal));
     lines.extend(fields.iter().map(|(name, value)| match (name.as_str(), value) {
         ("", Answer::Text(text)) => markup::literal(text),
+        ("", value) => answer(value, locale),
         (name, value) => format!("{}: {}", plain(name), answer(value, locale)),
     }));
     lines.join("\n")
