@@ -1,6 +1,7 @@
 //! What a look adds to a message, or holds back of it, before its turn comes.
 
 use bridge::{BridgeError, brake};
+use chatwoot::ChatwootError;
 use domain::{Part, outgoing::Nature, words::Trouble};
 use store::Entry;
 
@@ -14,6 +15,15 @@ impl Send {
         with: &With<'_>,
         rows: &mut [Row],
     ) -> Result<(), BridgeError> {
+        if !rows.iter().any(|row| row.is_open() && row.message.wants_survey_link()) {
+            return Ok(());
+        }
+        // What Chatwoot calls itself by is known from what it tells elsewhere, too.
+        let links = task.surveys.iter().map(|(_, link)| link.as_str());
+        let files = rows.iter().flat_map(|row| row.message.files()).filter_map(|file| file.data_url.as_deref());
+        for address in links.chain(files) {
+            with.chatwoot.is_own_elsewhere(address);
+        }
         let mut made = None;
         for row in rows.iter_mut().filter(|row| row.is_open() && row.message.wants_survey_link()) {
             let told = task.surveys.iter().find(|(id, _)| *id == row.message.id).map(|(_, link)| link.clone());
@@ -21,7 +31,17 @@ impl Send {
                 (Some(told), _) => Some(told),
                 (None, Some(made)) => Some(String::clone(made)),
                 (None, None) => {
-                    made = with.chatwoot.survey_link(with.conversation.conversation).await?;
+                    made = match with.chatwoot.survey_link(with.conversation.conversation).await {
+                        Err(error @ ChatwootError::Elsewhere) => {
+                            let cause = bridge::ORIGINS_DIFFER;
+                            tracing::error!(%error, cause, page = bridge::REFUSALS, "a survey's link cannot be made");
+                            if let Some(entry) = &mut row.entry {
+                                self.never(entry, Trouble::LinkElsewhere).await?;
+                            }
+                            continue;
+                        }
+                        link => link?,
+                    };
                     made.clone()
                 }
             };

@@ -30,7 +30,7 @@ use whatsapp::{
 use crate::{
     Send, Task,
     dispatch::With,
-    upload::{NotUploaded, upload_address},
+    upload::{NotUploaded, elsewhere, upload_address},
 };
 
 /// How long a template is used as Meta described it.
@@ -336,6 +336,9 @@ impl Send {
     ) -> Result<Option<File>, NotUploaded> {
         let Some(FilledHeader::File { kind, url, name }) = &filled.header else { return Ok(None) };
         let wrong = NotUploaded::Never(Trouble::Template { fault: Fault::WrongFile });
+        if with.chatwoot.is_own_elsewhere(url) {
+            return Err(elsewhere());
+        }
         if !with.chatwoot.is_own(url) {
             let named = || chatwoot::files::name(url).and_then(|name| whatsapp::names::safe(&name));
             let name = name.clone().or_else(named).filter(|name| !name.is_empty());

@@ -104,51 +104,77 @@ pub(crate) async fn upload(
         }
     }
     let mut opened = open(chatwoot, file).await?;
+    let by = Ways { clients, chatwoot, channel, token, file, caption };
     if caption.is_none() && voice::is_recording(&opened.name, &opened.mime_type) && opened.size <= voice::LONGEST {
-        opened = spoken(opened).await?;
-    }
-    let name = names::fitting(&opened.name, &opened.mime_type);
-    let (mime_type, size, address) = (opened.mime_type.clone(), opened.size, opened.address.clone());
-    let ways = media::ways(&mime_type, size, &opened.head);
-    let caption = || caption.map(str::to_owned);
-    let (mut in_hand, mut refused) = (Some(opened), false);
-    for way in ways {
-        match way {
-            Way::Upload { mime_type, kind } => {
-                let opened = match in_hand.take() {
-                    Some(opened) => opened,
-                    None => open(chatwoot, file).await?,
-                };
-                // Words must not get lost because a file turns out to be a sound.
-                let wordless = caption().is_some() && !media::takes_caption(kind);
-                let kind = if wordless { MediaKind::Document } else { kind };
-                match post(clients, channel, token, opened, mime_type).await {
-                    Ok(id) => {
-                        let piece = Piece::File { kind, id, caption: caption(), filename: Some(name) };
-                        return Ok((piece, Some(FileWay::Uploaded { kind })));
-                    }
-                    Err(NotUploaded::WrongType) => refused = true,
-                    Err(other) => return Err(other),
-                }
+        let (note, recording) = spoken(opened).await?;
+        if let Some(note) = note {
+            match by.take(note).await {
+                // The recording has ways of its own.
+                Err(NotUploaded::WrongType) => tracing::warn!("Meta does not take a voice note; the recording goes"),
+                taken => return taken,
             }
-            Way::Link => {
-                if let Some(url) = address.clone().filter(|url| clients.graph.can_fetch(url)) {
-                    let why = match media::too_heavy(&mime_type, size) {
-                        Some(kind) => FileWay::LinkedHeavy { kind },
-                        None if refused || media::is_taken(&mime_type) => FileWay::LinkedOdd,
-                        None => FileWay::LinkedType,
+        }
+        opened = recording;
+    }
+    by.take(opened).await
+}
+
+/// What a file's ways to Meta have in common.
+struct Ways<'a> {
+    clients: &'a Clients,
+    chatwoot: &'a Chatwoot,
+    channel: &'a Channel,
+    token: &'a SecretString,
+    file: &'a File,
+    caption: Option<&'a str>,
+}
+
+impl Ways<'_> {
+    /// Takes an opened file along its ways, the best first, until Meta has it or its address.
+    async fn take(&self, opened: Opened) -> Result<(Piece, Option<FileWay>), NotUploaded> {
+        let name = names::fitting(&opened.name, &opened.mime_type);
+        let (mime_type, size, address) = (opened.mime_type.clone(), opened.size, opened.address.clone());
+        let ways = media::ways(&mime_type, size, &opened.head);
+        let caption = || self.caption.map(str::to_owned);
+        let (mut in_hand, mut refused) = (Some(opened), false);
+        for way in ways {
+            match way {
+                Way::Upload { mime_type, kind } => {
+                    let opened = match in_hand.take() {
+                        Some(opened) => opened,
+                        None => open(self.chatwoot, self.file).await?,
                     };
-                    return Ok((Piece::Link { url, caption: caption(), filename: name }, Some(why)));
+                    // Words must not get lost because a file turns out to be a sound.
+                    let wordless = caption().is_some() && !media::takes_caption(kind);
+                    let kind = if wordless { MediaKind::Document } else { kind };
+                    match post(self.clients, self.channel, self.token, opened, mime_type).await {
+                        Ok(id) => {
+                            let piece = Piece::File { kind, id, caption: caption(), filename: Some(name) };
+                            return Ok((piece, Some(FileWay::Uploaded { kind })));
+                        }
+                        Err(NotUploaded::WrongType) => refused = true,
+                        Err(other) => return Err(other),
+                    }
+                }
+                Way::Link => {
+                    if let Some(url) = address.clone().filter(|url| self.clients.graph.can_fetch(url)) {
+                        let why = match media::too_heavy(&mime_type, size) {
+                            Some(kind) => FileWay::LinkedHeavy { kind },
+                            None if refused || media::is_taken(&mime_type) => FileWay::LinkedOdd,
+                            None => FileWay::LinkedType,
+                        };
+                        return Ok((Piece::Link { url, caption: caption(), filename: name }, Some(why)));
+                    }
                 }
             }
         }
+        Err(if refused {
+            NotUploaded::WrongType
+        } else {
+            let heavy = media::too_heavy(&mime_type, size);
+            NotUploaded::Never(heavy.map_or(Trouble::FileKind, |kind| Trouble::FileHeavy { kind }))
+        })
     }
-    Err(if refused {
-        NotUploaded::WrongType
-    } else {
-        let heavy = media::too_heavy(&mime_type, size);
-        NotUploaded::Never(heavy.map_or(Trouble::FileKind, |kind| Trouble::FileHeavy { kind }))
-    })
 }
 
 /// The same with a file that belongs to no message.
@@ -163,6 +189,13 @@ pub(crate) async fn upload_address(
     upload(clients, chatwoot, channel, token, &file, None).await.map(|(piece, _)| piece)
 }
 
+/// Chatwoot names a file by an address of another origin than the bridge was told: the operator has to mend that.
+pub(crate) fn elsewhere() -> NotUploaded {
+    let (error, cause) = (ChatwootError::Elsewhere, bridge::ORIGINS_DIFFER);
+    tracing::error!(%error, cause, page = bridge::REFUSALS, "agents' files cannot be read");
+    NotUploaded::Never(Trouble::FileElsewhere)
+}
+
 /// Opens a file, reads its beginning, and checks what can be checked before Meta is asked.
 async fn open(chatwoot: &Chatwoot, file: &File) -> Result<Opened, NotUploaded> {
     // Chatwoot names a file's address once the file is attached.
@@ -173,11 +206,7 @@ async fn open(chatwoot: &Chatwoot, file: &File) -> Result<Opened, NotUploaded> {
         Err(ChatwootError::Gone | ChatwootError::Unauthorized | ChatwootError::Unwell(403)) => {
             return Err(NotUploaded::Missing);
         }
-        Err(error @ ChatwootError::Elsewhere) => {
-            let cause = "Chatwoot's FRONTEND_URL and the bridge's CHATWOOT_URL have different origins";
-            tracing::error!(%error, cause, page = bridge::REFUSALS, "agents' files cannot be read");
-            return Err(NotUploaded::Never(Trouble::FileElsewhere));
-        }
+        Err(ChatwootError::Elsewhere) => return Err(elsewhere()),
         Err(ChatwootError::Forbidden | ChatwootError::Refused(_)) => {
             return Err(NotUploaded::Never(Trouble::FileUnreadable));
         }
@@ -250,9 +279,9 @@ async fn post(
         }
         Err(error) if error.is_unauthorized() => Err(NotUploaded::Unauthorized),
         Err(error) if error.class() == Class::Permanent => Err(match error.code() {
-            // Of an upload, "invalid parameter" means the file itself; the agent is told what to do about that.
-            None | Some(100 | 131_053) => NotUploaded::WrongType,
-            Some(code) => NotUploaded::Never(Trouble::Refused { code, clue: error.clue() }),
+            Some(code) if error.is_of_account() => NotUploaded::Never(Trouble::Refused { code, clue: error.clue() }),
+            // Of an upload, whatever else is refused means the file itself; there may be another way for it.
+            _ => NotUploaded::WrongType,
         }),
         Err(error) => {
             tracing::warn!(%error, "a file could not be uploaded; it is tried again");
@@ -262,12 +291,11 @@ async fn post(
     }
 }
 
-/// A recording as a voice note; as it is, if it cannot be made one.
-async fn spoken(opened: Opened) -> Result<Opened, NotUploaded> {
+/// A recording as a voice note, if it can be made one, and the recording itself.
+async fn spoken(opened: Opened) -> Result<(Option<Opened>, Opened), NotUploaded> {
     // Kept until the work is over, also where nobody waits for it any more.
     let turn = CODING.acquire().await;
-    let name = opened.name.clone();
-    let mime_type = opened.mime_type.clone();
+    let (name, mime_type, address) = (opened.name, opened.mime_type, opened.address);
     let mp3 = whole(opened.bytes).await?;
     let coded = mp3.clone();
     // It takes the processor for seconds, and other conversations go on meanwhile.
@@ -276,11 +304,11 @@ async fn spoken(opened: Opened) -> Result<Opened, NotUploaded> {
         voice::note(&coded)
     };
     let note = tokio::task::spawn_blocking(coding).await.ok().flatten();
-    if let Some(note) = note {
-        return Ok(in_hand(name.replace(".mp3", ".ogg"), "audio/ogg".to_owned(), note.into()));
+    if note.is_none() {
+        tracing::warn!("a recording could not be made a voice note; it goes as it is");
     }
-    tracing::warn!("a recording could not be made a voice note; it goes as it is");
-    Ok(in_hand(name, mime_type, mp3))
+    let note = note.map(|note| in_hand(name.replace(".mp3", ".ogg"), "audio/ogg".to_owned(), note.into()));
+    Ok((note, Opened { address, ..in_hand(name, mime_type, mp3) }))
 }
 
 /// A small file that is in memory.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -94,6 +94,8 @@ pub struct Clients {
     app_secret: String,
     /// Of which tokens Chatwoot was asked what they may do, by hash, and when.
     tokens: Mutex<HashMap<Subject, Timestamp>>,
+    /// Whether Chatwoot was seen to call itself by another origin than its address here.
+    chatwoot_elsewhere: Arc<AtomicBool>,
 }
 
 /// What they are built from.
@@ -173,6 +175,7 @@ impl Clients {
             chatwoot_url,
             app_secret,
             tokens: Mutex::default(),
+            chatwoot_elsewhere: Arc::default(),
         })
     }
 
@@ -196,7 +199,8 @@ impl Clients {
             self.chatwoot_url.clone(),
             account,
             &token,
-        ))
+        )
+        .knowing(&self.chatwoot_elsewhere))
     }
 
     /// Looks for a newer token, after Chatwoot refused the one in hand. Tells whether there may be one: somebody else at work

@@ -17,7 +17,7 @@ mod whom;
 
 pub use activity::{Activity, ERASE, KEEP, activity};
 pub use brake::{alarm, brake};
-pub use chatwoot::REFUSALS;
+pub use chatwoot::{ORIGINS_DIFFER, REFUSALS};
 pub use clients::{Clients, Settings, StartError};
 pub use echo::remove_echo;
 pub use error::BridgeError;

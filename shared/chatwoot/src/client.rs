@@ -1,7 +1,13 @@
 //! Chatwoot's Application API, as far as the bridge calls it (§3). Nothing is repeated here; what may have happened is for
 //! the caller to find out.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use domain::AccountId;
 use reqwest::{Client, Method, RequestBuilder, Response, header::HeaderValue};
@@ -10,6 +16,9 @@ use serde::{Deserialize as _, Deserializer, de::DeserializeOwned};
 use url::Url;
 
 use crate::{ChatwootError, files};
+
+/// Stand in the addresses of files that Chatwoot keeps, and of its surveys.
+const OWN: [&str; 2] = ["/rails/active_storage/", "/survey/responses/"];
 
 /// How long a call may take in all.
 const CALL: Duration = Duration::from_secs(10);
@@ -22,6 +31,8 @@ pub struct Chatwoot {
     base: Url,
     account: AccountId,
     token: HeaderValue,
+    /// Whether Chatwoot was seen to call itself by another origin than `base`.
+    elsewhere: Arc<AtomicBool>,
 }
 
 impl Chatwoot {
@@ -29,7 +40,13 @@ impl Chatwoot {
     pub fn new(client: Client, guarded: Client, base: Url, account: AccountId, token: &SecretString) -> Self {
         let mut value = HeaderValue::from_str(token.expose_secret()).unwrap_or_else(|_| HeaderValue::from_static(""));
         value.set_sensitive(true);
-        Self { client, guarded, base, account, token: value }
+        Self { client, guarded, base, account, token: value, elsewhere: Arc::default() }
+    }
+
+    /// The same with what was seen before of Chatwoot's own address.
+    #[must_use]
+    pub fn knowing(self, elsewhere: &Arc<AtomicBool>) -> Self {
+        Self { elsewhere: Arc::clone(elsewhere), ..self }
     }
 
     /// Opens an agent's file; it needs no token.
@@ -40,6 +57,22 @@ impl Chatwoot {
     /// Whether an address is on this very server.
     pub fn is_own(&self, url: &str) -> bool {
         url.parse::<Url>().is_ok_and(|url| url.origin() == self.base.origin())
+    }
+
+    /// Whether an address is Chatwoot's own, that of a file or a survey, under another origin than the bridge was told: its
+    /// `FRONTEND_URL` has that one. Once seen, that is remembered.
+    pub fn is_own_elsewhere(&self, url: &str) -> bool {
+        let own = |path: &str| OWN.iter().any(|own| path.contains(own));
+        let found = url.parse::<Url>().is_ok_and(|url| url.origin() != self.base.origin() && own(url.path()));
+        if found {
+            self.elsewhere.store(true, Ordering::Relaxed);
+        }
+        found
+    }
+
+    /// Whether Chatwoot is known to call itself by another origin: pages that the bridge names lead nowhere then.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.elsewhere.load(Ordering::Relaxed)
     }
 
     pub(crate) fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {

@@ -112,16 +112,25 @@ impl Chatwoot {
     }
 
     /// Where the customer answers a conversation's survey, as Chatwoot makes the link (§2.5); nothing if it is gone, or a version
-    /// does not say its id.
+    /// does not say its id. Where Chatwoot is known to call itself by another origin, the link would lead nowhere.
     pub async fn survey_link(&self, conversation: ConversationId) -> Result<Option<String>, ChatwootError> {
-        #[derive(Deserialize)]
-        struct Row {
-            #[serde(default)]
-            uuid: Option<String>,
-        }
         let request = self.request(Method::GET, &["conversations", &conversation.to_string()]);
-        let row: Option<Row> = found(self.json(request).await)?;
-        Ok(row.and_then(|row| row.uuid).map(|uuid| self.page(&["survey", "responses", &uuid])))
+        let row: Option<Value> = found(self.json(request).await)?;
+        let Some(row) = row else { return Ok(None) };
+        // Faces and files in it have the origin that Chatwoot calls itself by.
+        if self.names_elsewhere(&row) || self.is_elsewhere() {
+            return Err(ChatwootError::Elsewhere);
+        }
+        Ok(row["uuid"].as_str().map(|uuid| self.page(&["survey", "responses", uuid])))
+    }
+
+    fn names_elsewhere(&self, value: &Value) -> bool {
+        match value {
+            Value::String(text) => self.is_own_elsewhere(text),
+            Value::Array(items) => items.iter().any(|item| self.names_elsewhere(item)),
+            Value::Object(members) => members.values().any(|member| self.names_elsewhere(member)),
+            _ => false,
+        }
     }
 
     /// One page of an inbox's conversations, the most recently active first, with when something last happened in each.

@@ -8,6 +8,9 @@ use domain::{Class, Classify};
 /// The runbook's page about what Chatwoot and the bridge refuse each other.
 pub const REFUSALS: &str = "docs/runbook/refusals.md";
 
+/// The cause of [`ChatwootError::Elsewhere`], for the operator.
+pub const ORIGINS_DIFFER: &str = "Chatwoot's FRONTEND_URL and the bridge's CHATWOOT_URL have different origins";
+
 /// A call to Chatwoot that did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum ChatwootError {

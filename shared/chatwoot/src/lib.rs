@@ -25,6 +25,6 @@ mod text;
 pub use client::Chatwoot;
 pub use contacts::{Contact, ContactChange, NewContact, Source, contact_name};
 pub use conversations::{Party, Shown, attribute};
-pub use error::{ChatwootError, REFUSALS};
+pub use error::{ChatwootError, ORIGINS_DIFFER, REFUSALS};
 pub use messages::{Attachment, Made, NewMessage};
 pub use signature::{Authentic, CallbackSecret, PathSecret};

@@ -135,6 +135,8 @@ pub enum Trouble {
     Braked,
     /// It is nothing without a link, and Chatwoot gives none: a survey, a video call.
     LinkMissing,
+    /// The same, since Chatwoot calls itself by an address that the bridge is not told.
+    LinkElsewhere,
 }
 
 impl Trouble {
@@ -254,6 +256,10 @@ impl Trouble {
             Self::LinkMissing => (
                 "No entregado: esta encuesta o videollamada de Chatwoot no sirve sin su enlace, y Chatwoot no lo da fuera de su chat web. Envía un enlace en un mensaje.",
                 "Not delivered: this survey or video call of Chatwoot is of no use without its link, which Chatwoot gives in its web chat only. Send a link in a message.",
+            ),
+            Self::LinkElsewhere => (
+                "No entregado: este Chatwoot se anuncia con una dirección que el puente no reconoce, y el enlace de la encuesta no abriría. Avisa a quien administra el puente y después pulsa Reintentar.",
+                "Not delivered: this Chatwoot calls itself by an address that the bridge does not know, and the survey's link would not open. Tell the operator of the bridge, and press Retry afterwards.",
             ),
             Self::Template { fault } => return fault.say(locale).to_owned(),
             Self::Refused { code, clue } => return refusals::say(code, clue, locale),

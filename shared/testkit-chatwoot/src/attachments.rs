@@ -94,6 +94,9 @@ impl State {
     fn attachment_data(&self, message: i64, attachment: &Attachment, older: bool) -> Option<AttachmentData> {
         let blob = self.blobs.get(&attachment.blob)?;
         let mut url = self.file_url("blobs/redirect", &attachment.blob, &blob.filename);
+        if let Some(origin) = self.strays.get(&blob.filename) {
+            url = url.replacen(&self.base_url, origin, 1);
+        }
         let audio = attachment.file_type == "audio";
         if audio {
             url.push_str("?disposition=inline");

@@ -131,6 +131,11 @@ impl Chatwoot {
         url.clone_into(&mut self.shared().lock().base_url);
     }
 
+    /// Files of this name have an address of another origin, as after a move to another domain.
+    pub fn name_elsewhere(&self, filename: &str, origin: &str) {
+        self.shared().lock().strays.insert(filename.to_owned(), origin.to_owned());
+    }
+
     /// The attributes that it shows, by key, with the name agents read.
     pub fn shown_attributes(&self) -> Vec<(String, String)> {
         self.shared().lock().definitions.values().map(|row| (row.key.clone(), row.name.clone())).collect()

@@ -43,6 +43,8 @@ pub(crate) struct State {
     /// Short-lived URLs: token to blob and end.
     pub disk_tokens: HashMap<String, (String, Timestamp)>,
     pub file_mode: FileMode,
+    /// Files with an address of another origin, by name.
+    pub strays: BTreeMap<String, String>,
     /// What agents typed and did not send, by conversation. No deletion of Chatwoot's takes it along.
     pub drafts: BTreeMap<i64, String>,
     /// The attributes of conversations in the audit log.
@@ -85,6 +87,7 @@ impl State {
             blobs: HashMap::new(),
             disk_tokens: HashMap::new(),
             file_mode: FileMode::default(),
+            strays: BTreeMap::new(),
             drafts: BTreeMap::new(),
             audits: Vec::new(),
             definitions: BTreeMap::new(),

@@ -68,6 +68,31 @@ impl GraphError {
         matches!(self, Self::Refused { code: 10 | 200..=299, .. })
     }
 
+    /// Whether the number, its account, its permissions or its rate are the reason (§4.6), and not what was sent.
+    pub fn is_of_account(&self) -> bool {
+        let of_account = |code| {
+            matches!(
+                code,
+                3 | 4
+                    | NOT_THERE
+                    | 368
+                    | 613
+                    | 80_007
+                    | 130_429
+                    | 130_497
+                    | 131_005
+                    | 131_031
+                    | 131_037
+                    | 131_042..=131_045
+                    | 131_048
+                    | 131_055
+                    | 131_064
+                    | 133_000..=134_011
+            )
+        };
+        self.is_unauthorized() || self.is_forbidden() || self.code().is_some_and(of_account)
+    }
+
     /// Meta's code, where it gave one.
     pub fn code(&self) -> Option<i64> {
         match self {
@@ -221,6 +246,13 @@ mod tests {
         for (status, body, class) in cases {
             assert_eq!(refused(status, body).class(), class, "{body}");
         }
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_account_is_wrong_with_no_file() {
+        let of_account = |code: i64| refused(400, &format!(r#"{{"error":{{"code":{code}}}}}"#)).0.is_of_account();
+        assert!([0, 3, 10, 33, 190, 200, 299, 368, 131_005, 131_031, 131_042, 133_010].into_iter().all(of_account));
+        assert!(![100, 131_008, 131_009, 131_051, 131_052, 131_053, 131_999].into_iter().any(of_account));
     }
 
     #[test]

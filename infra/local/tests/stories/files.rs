@@ -127,6 +127,23 @@ async fn a_recording_of_the_dashboard_arrives_as_a_voice_note() {
 }
 
 #[tokio::test]
+async fn a_voice_note_meta_does_not_take_goes_as_the_recording_it_was() {
+    for (code, refused, kind, as_type) in
+        [(100, 1, "audio", "audio/mpeg"), (131_053, 1, "audio", "audio/mpeg"), (100, 2, "document", "audio/mpeg")]
+    {
+        let shop = Shop::open().await;
+        shop.meta_will_at("/media", refuses(400, code), refused);
+        let got = shop.sends(RECORDING, "audio/mpeg", SPEECH).await;
+        assert_eq!((got.kind.as_str(), got.mime.as_deref()), (kind, Some(as_type)), "{code}");
+        assert!(got.bytes.as_deref() == Some(SPEECH), "{code}: other bytes");
+    }
+    // So does one that cannot be made a note at all.
+    let shop = Shop::open().await;
+    shop.meta_will_at("/media", refuses(400, 131_053), 1);
+    assert_eq!(shop.sends(RECORDING, "audio/mpeg", b"no mp3 at all").await.kind, "document");
+}
+
+#[tokio::test]
 async fn a_voice_file_is_a_voice_note_if_whatsapp_can_play_it() {
     let shop = Shop::open().await;
     assert_eq!(shop.sends("nota.ogg", "audio/ogg", &opus(1)).await.kind, "voice");

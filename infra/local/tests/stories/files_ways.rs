@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use testkit_meta::Bubble;
-use testkit_wire::Fault;
+use testkit_wire::{Effect, Fault};
 
 use crate::{
     cast::{always, answer},
@@ -136,6 +137,94 @@ async fn one_file_that_cannot_be_had_is_named_and_stops_neither_the_words_nor_th
     assert_eq!(shop.mark(message), mark);
     shop.retries(message).await;
     assert_eq!((shop.got().len(), shop.mark(message)), (4, mark));
+}
+
+/// Meta's own envelope, with what it tells of it.
+fn refuses_so(code: i64, details: &str) -> Effect {
+    let body = json!({ "error": { "message": format!("(#{code}) {details}"), "type": "OAuthException", "code": code,
+        "error_data": { "messaging_product": "whatsapp", "details": details } } });
+    Effect::Answer { status: 400, content_type: "application/json".to_owned(), body: body.to_string() }
+}
+
+#[tokio::test]
+async fn a_file_meta_refuses_at_once_is_named_and_stops_neither_the_words_nor_the_others() {
+    for (code, details, words) in [
+        (100, "Param document['link'] is not a valid URI.", "no acepta archivos de este tipo"),
+        (131_009, "Unsupported Image mime type image/jpg", "el tipo del archivo (mime_type)"),
+        (131_008, "Required parameter is missing: filename", "falta el nombre del archivo (filename)"),
+        (131_051, "Message type is not currently supported.", "no admite este tipo de mensaje"),
+        (131_053, "Unsupported Video mime type", "no acepta archivos de este tipo"),
+    ] {
+        let shop = Shop::open().await;
+        shop.meta_will(refuses_so(code, details), 1);
+        let files: [(&str, &str, &[u8]); 2] =
+            [("a.zip", "application/zip", b"PK\x03\x04"), ("b.pdf", "application/pdf", b"%PDF-2")];
+        let message = shop.attaches(Some("Lo que pidió"), &files).await;
+        assert_eq!(shop.got(), ["Lo que pidió", "b.pdf"], "{code}");
+        let mark = shop.mark(message);
+        assert!(mark.starts_with("Salieron 2 de 3 partes. No entregado: "), "{code}: {mark}");
+        assert!(mark.contains(words) && mark.ends_with(" (a.zip)"), "{code}: {mark}");
+        shop.retries(message).await;
+        assert_eq!((shop.got().len(), shop.mark(message).as_str()), (3, "sent"), "{code}");
+    }
+    // What is wrong with the recipient or the number is wrong with everything.
+    for (code, details) in [(100, "The parameter to is required."), (131_026, "Message undeliverable"), (131_031, "x")]
+    {
+        let shop = Shop::open().await;
+        shop.meta_will(refuses_so(code, details), 1);
+        let files: [(&str, &str, &[u8]); 2] =
+            [("a.pdf", "application/pdf", b"%PDF-1"), ("b.pdf", "application/pdf", b"%PDF-2")];
+        shop.attaches(Some("Lo que pidió"), &files).await;
+        assert!(shop.got().is_empty(), "{code}: {:?}", shop.got());
+    }
+}
+
+#[tokio::test]
+async fn an_upload_refused_for_any_reason_of_its_own_goes_by_its_address() {
+    for code in [131_008, 131_009, 131_051, 131_052, 131_053, 131_999] {
+        let shop = Shop::open().await;
+        shop.meta_will_at("/media", refuses(400, code), 1);
+        let message = shop.attaches(None, &[("lista.pdf", "application/pdf", b"%PDF-1.7")]).await;
+        assert_eq!((shop.mark(message).as_str(), shop.got()), ("sent", vec!["lista.pdf".to_owned()]), "{code}");
+        assert!(shop.asked()["document"]["link"].is_string(), "{code}");
+    }
+    // An account that may not send has no other way.
+    let shop = Shop::open().await;
+    shop.meta_will_at("/media", refuses(403, 200), 9);
+    let message = shop.attaches(None, &[("lista.pdf", "application/pdf", b"%PDF-1.7")]).await;
+    assert!(shop.mark(message).contains("perdió el permiso") && shop.got().is_empty(), "{}", shop.mark(message));
+}
+
+#[tokio::test]
+async fn an_ending_says_more_than_the_type_a_computer_calls_everything_by() {
+    const EXCEL: &str = "application/vnd.ms-excel";
+    const WORD: &str = "application/msword";
+    let shop = Shop::open().await;
+    let (zip, text) = (&b"PK\x03\x04 and more"[..], &b"modelo;precio\r\n"[..]);
+    for (name, mime, bytes) in [
+        ("lista.csv", EXCEL, text),
+        ("precios.xlsx", EXCEL, zip),
+        ("contrato.docx", WORD, zip),
+        ("contrato.docx", "application/zip", zip),
+        ("precios.xlsx", "application/x-zip-compressed", zip),
+        ("precios.xlsx", "application/octet-stream", zip),
+        ("lista.csv", "application/octet-stream", text),
+        ("contrato.rtf", WORD, b"{\\rtf1\\ansi hola}"),
+        ("hoja.ods", "application/octet-stream", zip),
+        ("fotos.zip", "application/octet-stream", zip),
+    ] {
+        let message = shop.attaches(None, &[(name, mime, bytes)]).await;
+        let got = shop.last();
+        assert_eq!((shop.mark(message).as_str(), got.filename.as_deref()), ("sent", Some(name)), "{mime}");
+        let uploaded = !matches!(name, "contrato.rtf" | "hoja.ods" | "fotos.zip");
+        assert_eq!(shop.asked()["document"]["id"].is_string(), uploaded, "{name} {mime}");
+    }
+    // The bytes say more than either.
+    let old = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\0\0";
+    for (name, mime, shown) in [("lista.csv", EXCEL, "lista.xls"), ("contrato.docx", WORD, "contrato.doc")] {
+        shop.attaches(None, &[(name, mime, old)]).await;
+        assert_eq!(shop.last().filename.as_deref(), Some(shown));
+    }
 }
 
 #[tokio::test]

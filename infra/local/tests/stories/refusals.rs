@@ -11,6 +11,7 @@ use crate::{
     logged::log,
     retention_sweep::wrote_to_another_dealer,
     shop::{Shop, file},
+    templates::{body, params, template},
 };
 
 const PAGE: &str = "docs/runbook/refusals.md";
@@ -109,6 +110,57 @@ async fn files_of_another_origin_send_the_agent_to_the_operator_and_not_back_to_
     assert_eq!((row.status.as_str(), why), ("failed", Trouble::FileElsewhere.say(domain::Locale::Es)));
     let text = log.text();
     assert!(text.contains("FRONTEND_URL") && text.contains(PAGE), "{text}");
+}
+
+#[tokio::test]
+async fn one_file_of_another_origin_is_named_and_stops_neither_the_words_nor_the_others() {
+    let shop = Shop::open().await;
+    shop.world.chatwoot.name_elsewhere("a.pdf", "https://old.lmotos.example");
+    let files: [(&str, &str, &[u8]); 2] =
+        [("a.pdf", "application/pdf", b"%PDF-1"), ("b.pdf", "application/pdf", b"%PDF-2")];
+    let log = log();
+    let message = shop.attaches(Some("Lo que pidió"), &files).await;
+    assert_eq!(shop.got(), ["Lo que pidió", "b.pdf"]);
+    let mark = shop.mark(message);
+    assert!(mark.starts_with("Salieron 2 de 3 partes. ") && mark.ends_with("pulsa Reintentar. (a.pdf)"), "{mark}");
+    assert!(log.text().contains(PAGE), "{}", log.text());
+    shop.says("¿Algo más?").await;
+    assert_eq!(shop.got().len(), 3);
+}
+
+#[tokio::test]
+async fn a_file_above_a_template_that_has_another_origin_is_refused_in_words_and_not_left_to_meta() {
+    let shop = Shop::open().await;
+    let header = json!({ "type": "HEADER", "format": "IMAGE", "example": { "header_handle": ["h"] } });
+    shop.offers(vec![template("foto", "UTILITY", &json!([header, body("Hola {{1}}")]))]).await;
+    let processed = json!({ "body": { "1": "Ana" }, "header": { "media_type": "image",
+        "media_url": "https://chat.lmotos.example/rails/active_storage/blobs/redirect/abc/moto.png" } });
+    let log = log();
+    let message = shop.sofia.picks_template(shop.conversation, params("foto", &processed), "Hola Ana").await;
+    shop.world.work().await.unwrap();
+    assert_eq!(shop.mark(message), Trouble::FileElsewhere.say(domain::Locale::Es));
+    assert!(shop.sent_templates().is_empty());
+    let text = log.text();
+    assert!(text.contains("FRONTEND_URL") && text.contains(PAGE), "{text}");
+}
+
+#[tokio::test]
+async fn a_survey_whose_link_would_lead_nowhere_is_refused_in_words() {
+    let shop = Shop::open().await;
+    shop.surveys(None).await;
+    shop.world.chatwoot.call_itself("https://chat.lmotos.example");
+    // By this the bridge knows.
+    shop.attaches(None, &[("a.pdf", "application/pdf", b"%PDF-1")]).await;
+    let log = log();
+    shop.world.chatwoot.callbacks().lose(1);
+    shop.sofia.resolves(shop.conversation).await;
+    goes_by(&shop.world, 10 * MINUTE, 5 * MINUTE).await;
+    shop.reconciles().await;
+    let survey =
+        shop.world.chatwoot.messages(shop.conversation).into_iter().find(|one| one.content_type == "input_csat");
+    assert_eq!(shop.mark(survey.unwrap().id), Trouble::LinkElsewhere.say(domain::Locale::Es));
+    assert!(shop.ana.heard().is_empty(), "{:?}", shop.ana.heard());
+    assert!(log.text().contains("a survey's link cannot be made") && log.text().contains(PAGE), "{}", log.text());
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use crate::{
 
 impl Shop {
     /// The inbox sends a survey, in these words if there are any.
-    async fn surveys(&self, words: Option<&str>) {
+    pub(crate) async fn surveys(&self, words: Option<&str>) {
         let mut body = json!({ "csat_survey_enabled": true });
         if let Some(words) = words {
             body["csat_config"] = json!({ "display_type": "emoji", "message": words });

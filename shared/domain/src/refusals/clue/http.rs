@@ -27,7 +27,8 @@ pub(super) fn status(details: &str) -> Option<u16> {
         }
         let filler = |word: &&&str| is(word, &["with", "a", "an"]);
         let fillers = before.iter().rev().take_while(filler).count();
-        let counts = words.get(at + 1).is_some_and(|next| next.starts_with(|c: char| c.is_lowercase()) && !is(next, &GO_ON));
+        let counts =
+            words.get(at + 1).is_some_and(|next| next.starts_with(|c: char| c.is_lowercase()) && !is(next, &GO_ON));
         let said = versions == 0 && before[..before.len() - fillers].last().is_some_and(|word| is(word, &VERBS));
         (said && !counts).then_some(found)
     })

@@ -144,6 +144,5 @@ pub(super) const PAIRS: [(&str, &str, &str); 19] = [
 ];
 
 /// Names of what a message has only for its file.
-pub(super) const OF_FILES: [&str; 11] = [
-    "image", "video", "audio", "document", "sticker", "media", "mime_type", "link", "url", "caption", "filename",
-];
+pub(super) const OF_FILES: [&str; 11] =
+    ["image", "video", "audio", "document", "sticker", "media", "mime_type", "link", "url", "caption", "filename"];

@@ -29,7 +29,8 @@ pub(super) fn parameter(details: &str) -> Option<Parameter> {
         return Parameter::new(own.text);
     }
     let path = |text: &str| text.contains(['_', '.', '[']);
-    let named = words.iter().filter(|word| !word.part && is_of_the_api(&word.name)).map(|word| (word, flat(&word.name)));
+    let named =
+        words.iter().filter(|word| !word.part && is_of_the_api(&word.name)).map(|word| (word, flat(&word.name)));
     let named: Vec<(&Word<'_>, String)> = named.filter(|(_, name)| Parameter::new(name).is_some()).collect();
     let first = |counts: fn(bool, bool, bool) -> bool| {
         let mut found = named.iter().filter(|(word, name)| counts(word.set_off, path(word.text), is_known(name)));
