@@ -75,8 +75,8 @@ struct Seen {
 }
 
 impl Send {
-    /// Whether a message is a template. The list does not say so; its callback does, and the conversation for its last message. It
-    /// is never guessed: what a template is written as may be anything.
+    /// Whether a message is a template. The list does not say so; its callback does, and the conversation for its last message.
+    /// What a template is written as may be anything, so its text counts only once nothing else can come.
     pub(crate) async fn sort(
         &self,
         task: &Task<'_>,
@@ -113,7 +113,8 @@ impl Send {
             if is_template {
                 return Ok(Sort::Template(None));
             }
-            let words = self.is_words_by_retry(with, message, entry).await?;
+            // Nothing will tell any more: what cannot be a template goes out as words, in its place.
+            let words = self.reads_like_none(with, message).await?;
             return Ok(if words { Sort::Plain } else { Sort::Untold });
         }
         if asked >= SOON {
@@ -123,22 +124,21 @@ impl Send {
         Ok(Sort::Later(if task.suspect { SOON } else { Duration::ZERO }))
     }
 
-    /// Whether an agent asks again for what nothing tells of, and it reads like none of the account's templates: then it goes out as
-    /// the words it is. By itself nothing is sent by its text.
-    async fn is_words_by_retry(&self, with: &With<'_>, message: &Listed, entry: &Entry) -> Result<bool, BridgeError> {
-        if !entry.outgoing.is_retried_untried() {
+    /// Whether a message reads like none of the account's templates: none of its text, of their names, no place for a value. What Meta
+    /// does not tell now may be one.
+    async fn reads_like_none(&self, with: &With<'_>, message: &Listed) -> Result<bool, BridgeError> {
+        let text = message.text();
+        if text.contains("{{") {
             return Ok(false);
         }
         let mut token = self.clients.token(with.channel).await?;
-        let templates = match self.described(with.channel, None, &mut token, FRESH).await {
-            Ok(templates) => templates,
+        match self.described(with.channel, None, &mut token, FRESH).await {
+            Ok(templates) => Ok(!templates.iter().any(|template| template.may_be(text))),
             Err(error) => {
                 tracing::warn!(%error, "Meta does not list its templates; a message stays held");
-                return Ok(false);
+                Ok(false)
             }
-        };
-        let text = message.text();
-        Ok(!templates.iter().any(|template| template.body.reads_like(text) || text.contains(&template.name)))
+        }
     }
 
     /// Whether there are templates in a channel's account. What is remembered of the channel may be older than they are.

@@ -36,6 +36,27 @@ pub struct Template {
     pub beyond_us: bool,
 }
 
+impl Template {
+    /// Whether a message may be this template, as far as its text tells: it reads like it, has a long run of its own words, or its name.
+    pub fn may_be(&self, message: &str) -> bool {
+        let header = match &self.header {
+            Some(Header::Text(text)) => Some(text),
+            Some(Header::File(_)) | None => None,
+        };
+        let reads = |text: &Text| text.reads_like(message) || text.is_partly_in(message);
+        reads(&self.body) || header.is_some_and(reads) || is_named(&self.name, message)
+    }
+}
+
+/// Whether a text has a template's name, however it is spelled.
+fn is_named(name: &str, text: &str) -> bool {
+    let words = |text: &str| {
+        let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase);
+        format!(" {} ", words.collect::<Vec<_>>().join(" "))
+    };
+    words(text).contains(&words(name))
+}
+
 /// What a template is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Category {
@@ -148,4 +169,37 @@ pub enum Fault {
     OptedOut,
     /// Meta does not tell what templates there are.
     Unlisted,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_that_has_nothing_of_a_template_is_none() {
+        let template = Template {
+            name: "hdr_pos".to_owned(),
+            language: "es_MX".to_owned(),
+            category: Category::Utility,
+            standing: Standing::Approved,
+            named: false,
+            header: Some(Header::Text(Text::read("Aviso importante de su agencia"))),
+            body: Text::read("Hola {{1}}, ¿pudiste ver la cotización de la {{2}}?"),
+            buttons: Vec::new(),
+            beyond_us: false,
+        };
+        for like in [
+            "Plantilla: hdr_pos",
+            "[HDR-POS]",
+            "Hdr pos para Ana",
+            "Hola Ana, ¿pudiste ver la cotización de la RX 150?",
+            "*Aviso*\n¿pudiste ver la cotización de la RX?",
+            "Aviso importante de su agencia",
+        ] {
+            assert!(template.may_be(like), "{like}");
+        }
+        for other in ["Buenas", "¿La vio?", "Hola Ana", "la cotización", "pos", "hdr_posicion", "chdr pos", ""] {
+            assert!(!template.may_be(other), "{other}");
+        }
+    }
 }

@@ -17,6 +17,9 @@ const SECOND: Duration = Duration::from_secs(1);
 /// What an integration writes where a template goes out.
 const PLACEHOLDER: &str = "Plantilla: seguimiento";
 
+/// Words that may be one, since its name is among them.
+const NAMED: &str = "¿Vio el seguimiento?";
+
 const ASKED: &str = "Aún no entregado: Chatwoot no dijo si este mensaje es una plantilla";
 
 impl Shop {
@@ -89,7 +92,7 @@ async fn what_cannot_be_known_is_held_in_words_and_retry_sends_it_as_what_it_is(
     let shop = Shop::open_with_templates().await;
     shop.world.chatwoot.callbacks().lose(1000);
     let template = shop.injects(PLACEHOLDER).await;
-    let words = shop.sofia.replies(shop.conversation, "Buenas").await;
+    let words = shop.sofia.replies(shop.conversation, NAMED).await;
     shop.sofia.replies(shop.conversation, "¿La vio?").await;
     shop.world.calm().await;
     for _ in 0..3 {
@@ -105,7 +108,38 @@ async fn what_cannot_be_known_is_held_in_words_and_retry_sends_it_as_what_it_is(
         shop.seconds(2).await;
         assert_eq!(shop.mark(message), "sent");
     }
-    assert_eq!(shop.ana.heard(), ["¿La vio?", CONTENT, "Buenas"]);
+    assert_eq!(shop.ana.heard(), ["¿La vio?", CONTENT, NAMED]);
+}
+
+#[tokio::test]
+async fn where_no_callback_arrives_what_cannot_be_a_template_goes_out_as_words_in_its_place() {
+    let shop = Shop::open_with_templates().await;
+    shop.world.chatwoot.callbacks().lose(100_000);
+    let first = shop.sofia.replies(shop.conversation, "Buenas").await;
+    let held = [
+        shop.injects(PLACEHOLDER).await,
+        shop.sofia.replies(shop.conversation, NAMED).await,
+        shop.sofia.replies(shop.conversation, "Aviso: ¿pudiste ver la cotización de la RX 150?").await,
+    ];
+    let second = shop.sofia.replies(shop.conversation, "¿La vio?").await;
+    shop.reconciles().await;
+    goes_by(&shop.world, 50 * SECOND, 10 * SECOND).await;
+    // Its callback may still come; and what is written now does not go past them.
+    assert!(shop.ana.heard().is_empty(), "{:?}", shop.ana.heard());
+    let third = shop.sofia.replies(shop.conversation, "Aquí sigo").await;
+    shop.reconciles().await;
+    assert!(shop.ana.heard().is_empty(), "{:?}", shop.ana.heard());
+    for _ in 0..2 {
+        goes_by(&shop.world, 2 * MINUTE, 10 * SECOND).await;
+        shop.reconciles().await;
+    }
+    assert_eq!(shop.ana.heard(), ["Buenas", "¿La vio?", "Aquí sigo"]);
+    for message in [first, second, third] {
+        assert_eq!(shop.mark(message), "sent");
+    }
+    for message in held {
+        assert!(shop.mark(message).starts_with(ASKED), "{}", shop.mark(message));
+    }
 }
 
 #[tokio::test]
@@ -113,14 +147,14 @@ async fn what_becomes_known_late_goes_out_by_itself_while_nothing_went_out_behin
     let shop = Shop::open_with_templates().await;
     shop.world.chatwoot.callbacks().hold();
     let template = shop.injects(PLACEHOLDER).await;
-    let words = shop.sofia.replies(shop.conversation, "Buenas").await;
+    let words = shop.sofia.replies(shop.conversation, NAMED).await;
     shop.ana.writes("hola").await.unwrap();
     shop.reconciles().await;
     goes_by(&shop.world, 5 * MINUTE, 10 * SECOND).await;
     assert!(shop.mark(template).starts_with(ASKED) && shop.mark(words).starts_with(ASKED));
     shop.world.chatwoot.callbacks().release();
     shop.seconds(5).await;
-    assert_eq!(shop.ana.heard(), [CONTENT, "Buenas"]);
+    assert_eq!(shop.ana.heard(), [CONTENT, NAMED]);
     assert_eq!((shop.mark(template), shop.mark(words)), ("sent".to_owned(), "sent".to_owned()));
 }
 
@@ -129,7 +163,7 @@ async fn what_becomes_known_once_a_later_message_is_out_waits_for_retry() {
     let shop = Shop::open_with_templates().await;
     shop.world.chatwoot.callbacks().hold();
     let template = shop.injects(PLACEHOLDER).await;
-    let words = shop.sofia.replies(shop.conversation, "Buenas").await;
+    let words = shop.sofia.replies(shop.conversation, NAMED).await;
     shop.sofia.replies(shop.conversation, "¿La vio?").await;
     shop.reconciles().await;
     goes_by(&shop.world, 5 * MINUTE, 10 * SECOND).await;
@@ -143,13 +177,15 @@ async fn what_becomes_known_once_a_later_message_is_out_waits_for_retry() {
         shop.seconds(3).await;
         assert_eq!(shop.mark(message), "sent");
     }
-    assert_eq!(shop.ana.heard(), ["¿La vio?", "Buenas", CONTENT]);
+    assert_eq!(shop.ana.heard(), ["¿La vio?", NAMED, CONTENT]);
 }
 
 #[tokio::test]
 async fn where_no_callback_arrives_retry_sends_words_once_and_never_what_may_be_a_template() {
     let shop = Shop::open_with_templates().await;
     shop.world.chatwoot.callbacks().lose(100_000);
+    // What Meta does not list nobody can tell from words.
+    shop.world.meta.faults().add(always("GET", "/message_templates", answer(500)));
     let like = shop.sofia.replies(shop.conversation, CONTENT).await;
     let first = shop.sofia.replies(shop.conversation, "Buenas").await;
     shop.sofia.replies(shop.conversation, "¿La vio?").await;
@@ -162,6 +198,7 @@ async fn where_no_callback_arrives_retry_sends_words_once_and_never_what_may_be_
     };
     rounds().await;
     assert_eq!(shop.ana.heard(), ["¿La vio?"]);
+    shop.world.meta.faults().clear();
     for message in [first, like] {
         shop.retries(message).await;
         rounds().await;
@@ -209,6 +246,8 @@ async fn where_every_callback_is_refused_retry_still_sends_a_held_answer_once() 
         let shop = Shop::open_with_templates().await;
         shop.world.chatwoot.retry_like_newer_versions(newer);
         let _door = callbacks_are_refused(&shop).await;
+        // What Meta does not list nobody can tell from words.
+        shop.world.meta.faults().add(always("GET", "/message_templates", answer(500)));
         let first = shop.sofia.replies(shop.conversation, "Buenas tardes").await;
         shop.sofia.replies(shop.conversation, "¿La vio?").await;
         shop.looks(3).await;
@@ -216,6 +255,7 @@ async fn where_every_callback_is_refused_retry_still_sends_a_held_answer_once() 
         // Her reason stands in a line, since Chatwoot's words stand on the message.
         assert_eq!(shop.lines().len(), 1, "{:?}", shop.lines());
         assert!(shop.lines()[0].contains("«Buenas tardes»") && shop.lines()[0].contains(ASKED), "{:?}", shop.lines());
+        shop.world.meta.faults().clear();
         shop.retries_in_vain(first).await;
         shop.looks(4).await;
         // Later versions leave everything but the error as it was: there nothing tells of a Retry.
@@ -248,6 +288,7 @@ async fn where_every_callback_is_refused_retry_sends_what_failed_for_another_rea
 async fn where_no_tag_stands_the_line_says_that_retry_is_not_noticed() {
     let shop = Shop::open_with_templates().await;
     shop.world.chatwoot.faults().add(always("PATCH", "/public/api", answer(404)));
+    shop.world.meta.faults().add(always("GET", "/message_templates", answer(500)));
     let _door = callbacks_are_refused(&shop).await;
     shop.sofia.replies(shop.conversation, "Buenas tardes").await;
     shop.sofia.replies(shop.conversation, "¿La vio?").await;

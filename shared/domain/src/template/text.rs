@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+/// So many letters in a row are nobody else's words by chance.
+const LONG: usize = 16;
+
 /// A text with places for values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Text {
@@ -68,6 +71,13 @@ impl Text {
         self.filled(&BTreeMap::new())
     }
 
+    /// Whether a message has a long run of this text's own words.
+    pub fn is_partly_in(&self, message: &str) -> bool {
+        let message = letters(message);
+        let mut fixed = self.places.iter().map(|(before, _)| before).chain([&self.end]).map(|text| letters(text));
+        fixed.any(|fixed| fixed.chars().count() >= LONG && message.contains(&fixed))
+    }
+
     /// Whether a message reads like this text with some values.
     pub fn reads_like(&self, message: &str) -> bool {
         let message = squeezed(message);
@@ -88,6 +98,11 @@ impl Text {
 /// Without blanks: editors and browsers add and take some.
 fn squeezed(text: impl AsRef<str>) -> String {
     text.as_ref().chars().filter(|c| !c.is_whitespace()).collect()
+}
+
+/// Letters and digits alone: marks come and go.
+fn letters(text: &str) -> String {
+    text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
 fn is_name(name: &str) -> bool {
