@@ -6,6 +6,7 @@ use super::{
 };
 
 /// A word of a sentence, and how it is set off.
+#[expect(clippy::struct_excessive_bools, reason = "each is a mark of its own")]
 struct Word<'t> {
     text: &'t str,
     /// As the API spells it: the first word of a sentence begins with a capital.
