@@ -183,11 +183,15 @@ impl Forward {
         if !matches!(notice.about, About::UnknownField | About::Unreadable) {
             return Ok(false);
         }
-        // It may name thousands, as a phone app's history does: nobody is looked up where nobody was erased.
-        if !self.clients.tombstones.stand().await? {
+        // It may name thousands, as a phone app's history does: only those who were erased are looked up.
+        let marks = self.clients.tombstones.marks().await?;
+        if marks.is_empty() {
             return Ok(false);
         }
-        let named: Vec<Subject> = mention::mentioned(&notice.raw, &self.clients.key).into_iter().collect();
+        let named = marks.among(mention::mentioned(&notice.raw, &self.clients.key));
+        if named.is_empty() {
+            return Ok(false);
+        }
         // Of an account nobody knows it is cut for the sake of whoever was erased in any.
         let account = match &notice.channel {
             Some(channel) => self.account_of(channel.as_str()).await?,

@@ -19,7 +19,7 @@ use crate::{
     dispatch::With,
     plan::{self, plan},
     receipts::heard,
-    repair::{self, correct},
+    repair::correct,
     template::Sort,
     turn::Turn,
 };
@@ -149,7 +149,7 @@ impl Send {
                 return Ok(Seen { looked: looked?, needed: needed(task, &rows[at..]) });
             }
             // An agent who cannot be told must not stop what comes after.
-            if let Err(error) = self.show_row(&with, &mut rows[at], listed_at).await {
+            if let Err(error) = self.show_row(task, &with, &mut rows[at], listed_at).await {
                 untold.get_or_insert(error);
             }
         }
@@ -268,10 +268,16 @@ impl Send {
         Ok(())
     }
 
-    async fn show_row(&self, with: &With<'_>, row: &mut Row, listed_at: Timestamp) -> Result<(), BridgeError> {
+    async fn show_row(
+        &self,
+        task: &Task<'_>,
+        with: &With<'_>,
+        row: &mut Row,
+        listed_at: Timestamp,
+    ) -> Result<(), BridgeError> {
         let Some(entry) = row.entry.as_mut().filter(|_| row.message.is_for_customer()) else { return Ok(()) };
         self.show(with, &row.message, entry).await?;
-        correct(self, with, &row.message, entry, listed_at).await
+        correct(self, task, with, &row.message, entry, listed_at).await
     }
 
     /// What the outbox knows of the listed messages, and new entries for agents' messages it does not know.
@@ -378,7 +384,6 @@ impl Row {
         let young = self.message.created_at().is_none_or(|at| now.since(at) < UNSETTLED);
         !young
             && !self.is_retriable(now)
-            && !repair::is_due(&self.message, now)
             && self.entry.as_ref().is_none_or(|entry| !self.message.is_for_customer() || is_closed(entry))
     }
 

@@ -1,15 +1,15 @@
 //! Red messages that are not failed: a callback of Chatwoot's failed, and Chatwoot marked what it told of.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use bridge::{BridgeError, tell};
 use chatwoot::{ChatwootError, NewMessage, listing::Listed};
 use domain::{
-    Outcome, Outgoing, Timestamp,
+    MessageId, Outcome, Outgoing, Timestamp,
     outgoing::{Mark, Tag},
     words::overwritten,
 };
-use store::{Conversation, Entry, Mending};
+use store::{Entry, Mending, Red};
 
 use crate::{
     Send, Task,
@@ -30,8 +30,19 @@ const REST: Duration = Duration::from_secs(4 * 3600);
 /// How often the tag is put on a message before it is taken for one that Chatwoot does not keep.
 const PUT: u8 = 3;
 
+/// So many messages are mended in one look, the oldest first.
+const AT_ONCE: usize = 100;
+
+/// How many marks that Chatwoot does not take are remembered for a conversation; of more, the oldest are tried once more.
+const REMEMBERED: usize = 100;
+
+/// How often an agent's message is put right while no callback arrives, and in all, until the agent asks for it anew.
+const CORRECTIONS: u32 = 6;
+const CORRECTIONS_AT_MOST: u32 = 24;
+
 impl Send {
-    /// Takes the red from customers' own words, notes and echoes: one call for each, and none where there is nothing to mend.
+    /// Takes the red from customers' own words, notes and echoes: one call for each, and none where there is nothing to mend. What
+    /// has been settled is listed again only where a round may be made, so that red that stays costs other looks nothing.
     pub(crate) async fn repair(
         &self,
         task: &Task<'_>,
@@ -39,30 +50,69 @@ impl Send {
         rows: &[Row],
         listed_at: Timestamp,
     ) -> Result<(), BridgeError> {
+        let known = with.conversation.mending.as_ref();
+        let stays = known.map(|known| known.stays.clone()).unwrap_or_default();
         let told = self.told_red(task, with).await?;
         let listed = rows.iter().map(|row| &row.message).chain(&told);
-        let due: Vec<&Listed> = listed.filter(|message| is_due(message, listed_at)).collect();
-        if due.is_empty() {
+        let mut due: Vec<Due> = listed.filter_map(|message| Due::of(message, &stays, listed_at)).collect();
+        // Put right by this look already; whether it stays so the next one sees.
+        let is_wrong = |row: &&Row| row.entry.as_ref().is_some_and(|entry| is_out_and_red(&row.message, entry));
+        let wrong = rows.iter().filter(is_wrong).filter_map(|row| Due::until(&row.message, listed_at));
+        let mut wrong: Vec<Due> = wrong.collect();
+        let behind = known.and_then(|known| known.red).filter(|red| listed_at < red.until && is_settled(with, red));
+        if due.is_empty() && wrong.is_empty() && behind.is_none() {
             return Ok(());
         }
-        let Some(mending) = next_round(with.conversation, !task.messages.is_empty(), listed_at) else {
-            return Ok(());
+        let Some(mut mending) = next_round(known, !task.messages.is_empty(), listed_at) else {
+            let Some(known) = known else { return Ok(()) };
+            let remembered = Mending { red: red(due.iter().chain(&wrong), behind), ..known.clone() };
+            return if remembered == *known { Ok(()) } else { self.remember(with, &remembered).await };
         };
+        if let Some(red) = behind {
+            for message in self.settled_red(with, &red, listed_at).await? {
+                due.extend(Due::of(&message, &stays, listed_at));
+                if self.corrected(task, with, &message, listed_at).await? {
+                    wrong.extend(Due::until(&message, listed_at));
+                }
+            }
+        }
+        due.sort_by_key(|one| one.message);
+        due.dedup_by_key(|one| one.message);
+        mending.red = red(due.iter().chain(&wrong), None);
+        if mending.red.is_none() {
+            let rounds = mending.rounds - 1;
+            return self.remember(with, &Mending { rounds, ..mending }).await;
+        }
         // Before the calls: each of them counts, whatever becomes of it.
-        self.clients.conversations.mends(with.conversation, mending).await?;
-        let (mut mended, mut trouble) = (0_usize, None);
-        for message in due {
-            match with.chatwoot.mark(with.conversation.conversation, message.id, "sent", None).await {
+        self.remember(with, &mending).await?;
+        self.mend(with, &due, &wrong, mending).await
+    }
+
+    async fn mend(&self, with: &With<'_>, due: &[Due], wrong: &[Due], mut mending: Mending) -> Result<(), BridgeError> {
+        let (mut mended, mut stay, mut trouble) = (0_usize, BTreeSet::new(), None);
+        for one in due.iter().take(AT_ONCE) {
+            match with.chatwoot.mark(with.conversation.conversation, one.message, "sent", None).await {
                 // Later versions let nothing come back from failed.
-                Ok(status) => mended += usize::from(status.as_deref() != Some("failed")),
-                Err(ChatwootError::Gone | ChatwootError::Refused(_)) => {}
+                Ok(status) if status.as_deref() == Some("failed") => _ = stay.insert(one.message),
+                Ok(_) => mended += 1,
+                // Only its limit of messages a minute ends by itself.
+                Err(ChatwootError::Refused(422)) => {}
+                Err(ChatwootError::Gone | ChatwootError::Refused(_)) => _ = stay.insert(one.message),
                 Err(error) => {
                     trouble = Some(error);
                     break;
                 }
             }
         }
-        if mended > 0 || trouble.is_some() {
+        if !stay.is_empty() {
+            mending.red = red(due.iter().filter(|one| !stay.contains(&one.message)).chain(wrong), None);
+            mending.stays.extend(stay);
+            while mending.stays.len() > REMEMBERED {
+                mending.stays.pop_first();
+            }
+            self.remember(with, &mending).await?;
+        }
+        if mended > 0 || !wrong.is_empty() || trouble.is_some() {
             tracing::info!(messages = mended, "messages were red because a callback failed");
             let (number, conversation) = (&with.channel.phone_number_id, with.conversation);
             let rounds = &self.clients.rounds;
@@ -70,33 +120,101 @@ impl Send {
         }
         trouble.map_or(Ok(()), |error| Err(error.into()))
     }
+
+    /// The red among what is settled.
+    async fn settled_red(&self, with: &With<'_>, red: &Red, now: Timestamp) -> Result<Vec<Listed>, BridgeError> {
+        let (id, before) = (with.conversation.conversation, MessageId(red.from.0 - 1));
+        let listed = with.chatwoot.messages(id, Some(before), now - RETRIABLE).await?;
+        let is_settled = |message: &Listed| with.conversation.settled >= Some(message.id);
+        Ok(listed.into_iter().take_while(is_settled).filter(Listed::is_failed).collect())
+    }
+
+    /// Puts the mark of an agent's message right that is settled; tells whether it was wrong.
+    async fn corrected(
+        &self,
+        task: &Task<'_>,
+        with: &With<'_>,
+        message: &Listed,
+        listed_at: Timestamp,
+    ) -> Result<bool, BridgeError> {
+        if !message.is_for_customer() {
+            return Ok(false);
+        }
+        let (account, conversation) = (with.conversation.account, with.conversation.conversation);
+        let entry = self.clients.outbox.get(account, conversation, message.id).await?;
+        let Some(mut entry) = entry.filter(|entry| is_out_and_red(message, entry)) else { return Ok(false) };
+        correct(self, task, with, message, &mut entry, listed_at).await?;
+        Ok(true)
+    }
+
+    async fn remember(&self, with: &With<'_>, mending: &Mending) -> Result<(), BridgeError> {
+        Ok(self.clients.conversations.mends(with.conversation, mending).await?)
+    }
+}
+
+/// Whether an agent's message is with the customer and shown as failed, and the mark may still be put right.
+fn is_out_and_red(message: &Listed, entry: &Entry) -> bool {
+    let outgoing = &entry.outgoing;
+    message.is_for_customer()
+        && message.is_failed()
+        && outgoing.corrected < CORRECTIONS_AT_MOST
+        && matches!(outgoing.outcome(), Outcome::Out(_))
+}
+
+/// A message from which the red is to be taken.
+#[derive(Clone, Copy)]
+struct Due {
+    message: MessageId,
+    until: Timestamp,
+}
+
+impl Due {
+    /// What stayed red for a day stays red, and so does what Chatwoot leaves red.
+    fn of(message: &Listed, stays: &BTreeSet<MessageId>, now: Timestamp) -> Option<Self> {
+        let is_due = message.is_red_by_mistake() && !stays.contains(&message.id);
+        Self::until(message, now).filter(|_| is_due)
+    }
+
+    /// A message, unless it is too old to be looked at again.
+    fn until(message: &Listed, now: Timestamp) -> Option<Self> {
+        let until = message.created_at()? + RETRIABLE;
+        (now < until).then_some(Self { message: message.id, until })
+    }
+}
+
+/// Whether red messages begin among what is listed no more.
+fn is_settled(with: &With<'_>, red: &Red) -> bool {
+    with.conversation.settled.is_some_and(|settled| red.from <= settled)
+}
+
+/// Where red messages are: these, and those known before.
+fn red<'d>(due: impl IntoIterator<Item = &'d Due>, known: Option<Red>) -> Option<Red> {
+    let due = due.into_iter().map(|due| Red { from: due.message, until: due.until });
+    due.chain(known).reduce(|a, b| Red { from: a.from.min(b.from), until: a.until.max(b.until) })
 }
 
 /// The round that may be made now. While callbacks fail each mark makes new red, so there are few; one that arrives shows that it is
 /// worth it again.
-fn next_round(conversation: &Conversation, arrived: bool, now: Timestamp) -> Option<Mending> {
-    let known = conversation.mending.filter(|known| !arrived && now.since(known.since) < REST);
-    match known {
-        None => Some(Mending { since: now, rounds: 1 }),
-        Some(known) => (known.rounds < ROUNDS).then_some(Mending { rounds: known.rounds + 1, ..known }),
+fn next_round(known: Option<&Mending>, arrived: bool, now: Timestamp) -> Option<Mending> {
+    let stays = known.map(|known| known.stays.clone()).unwrap_or_default();
+    match known.filter(|known| !arrived && now.since(known.since) < REST) {
+        None => Some(Mending { since: now, rounds: 1, red: None, stays }),
+        Some(known) => (known.rounds < ROUNDS).then(|| Mending { rounds: known.rounds + 1, ..known.clone() }),
     }
-}
-
-/// Whether a message is to be mended. What stayed red for a day stays red.
-pub(crate) fn is_due(message: &Listed, now: Timestamp) -> bool {
-    message.is_red_by_mistake() && message.created_at().is_some_and(|at| now.since(at) < RETRIABLE)
 }
 
 /// A failed callback of Chatwoot's marks a message failed that is with the customer, or puts its own words over ours; the
 /// truth goes back onto it.
 pub(crate) async fn correct(
     send: &Send,
+    task: &Task<'_>,
     with: &With<'_>,
     message: &Listed,
     entry: &mut Entry,
     listed_at: Timestamp,
 ) -> Result<(), BridgeError> {
     let marked_since = entry.outgoing.shown_at > listed_at;
+    let most = if task.messages.is_empty() { CORRECTIONS } else { CORRECTIONS_AT_MOST };
     let (wrong, shown) = match entry.outgoing.outcome() {
         Outcome::Underway => (false, Mark::Sent),
         Outcome::Out(_) => (true, Mark::Failed),
@@ -110,8 +228,10 @@ pub(crate) async fn correct(
     if shown == Mark::Sent {
         tag(send, with, message, entry).await?;
     }
-    if !marked_since {
-        let wrongly_shown = entry.clone().with(Outgoing { shown, ..entry.outgoing.clone() });
+    let corrected = entry.outgoing.corrected;
+    if !marked_since && corrected < most {
+        let outgoing = Outgoing { shown, corrected: corrected + 1, ..entry.outgoing.clone() };
+        let wrongly_shown = entry.clone().with(outgoing);
         let named = |at| plan::file_name(message, &wrongly_shown.outgoing, send.clients.locale, at);
         if let Some(told) = tell(&send.clients, with.chatwoot, &wrongly_shown, named).await? {
             *entry = told;

@@ -239,11 +239,12 @@ impl Webhook {
         key: &SubjectKey,
     ) -> Result<Option<Cow<'b, [u8]>>, StoreError> {
         let tombstones = Tombstones::new(self.table.clone(), key.clone());
-        if !tombstones.stand().await? {
+        let marks = tombstones.marks().await?;
+        if marks.is_empty() {
             return Ok(Some(body.into()));
         }
         let text = String::from_utf8_lossy(body);
-        let named = mention::mentioned(&text, key);
+        let named = marks.among(mention::mentioned(&text, key));
         // Nor whose number it came to: whoever was erased in any account is meant.
         let erased = tombstones.among(None, &named).await?;
         if erased.is_empty() {
@@ -262,7 +263,8 @@ impl Webhook {
         key: &SubjectKey,
     ) -> Result<Option<String>, StoreError> {
         let tombstones = Tombstones::new(self.table.clone(), key.clone());
-        if !tombstones.stand().await? {
+        let marks = tombstones.marks().await?;
+        if marks.is_empty() {
             return Ok(Some(letter.body.clone()));
         }
         let named: BTreeSet<Subject> = match task {
@@ -277,6 +279,10 @@ impl Webhook {
                 mention::mentioned(&letter.body, key)
             }
         };
+        let named = marks.among(named);
+        if named.is_empty() {
+            return Ok(Some(letter.body.clone()));
+        }
         let at = match task {
             InboundTask::MessageV1(message) => Some(message.sent_at),
             InboundTask::StatusV1(status) => Some(status.at),

@@ -28,6 +28,7 @@ pub async fn tell(
             (mark, entry.outgoing.say(clients.locale, named))
         }
     };
+    let mut stays_red = false;
     match chatwoot.mark(entry.conversation, entry.message, word(mark), words.as_deref()).await {
         // Chatwoot can answer well and leave things as they were. A failure must not be taken for shown, or its absence would
         // look like the agent's Retry.
@@ -35,7 +36,8 @@ pub async fn tell(
             tracing::error!("Chatwoot did not take the mark of a failure; it is tried again at the next look");
             return Ok(None);
         }
-        Ok(_) => {}
+        // Later versions let nothing come back from failed.
+        Ok(stands) => stays_red = words.is_none() && stands.as_deref() == Some("failed"),
         Err(ChatwootError::Gone) => {
             tracing::info!("a message is gone from Chatwoot, or only a proxy says so; the next look tells");
             return Ok(None);
@@ -48,7 +50,10 @@ pub async fn tell(
     }
     // Read after the answer: a listing begun later shows the mark, or what the agent did after it.
     let told_at = clients.clock.now();
-    let shown = |outgoing: &Outgoing| Some(Outgoing { shown: mark, shown_at: told_at, ..outgoing.clone() });
+    let shown = |outgoing: &Outgoing| {
+        let corrected = if stays_red { Outgoing::LEFT } else { outgoing.corrected };
+        Some(Outgoing { shown: mark, shown_at: told_at, corrected, ..outgoing.clone() })
+    };
     Ok(clients.outbox.change(entry, shown).await?)
 }
 

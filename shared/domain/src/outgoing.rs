@@ -69,6 +69,9 @@ pub struct Outgoing {
     /// How often in a row the function ended without a word with it in hand.
     #[serde(default)]
     pub deaths: u32,
+    /// How often its mark was put right since the agent last asked for it: a failed callback of Chatwoot's had changed it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub corrected: u32,
     /// What it is.
     #[serde(default)]
     pub nature: Nature,
@@ -106,12 +109,16 @@ pub enum Outcome {
 }
 
 impl Outgoing {
+    /// So often its mark counts as put right where Chatwoot leaves it red: it is let be.
+    pub const LEFT: u32 = u32::MAX;
+
     /// A message just seen.
     pub fn new(seen_at: Timestamp, parts: usize) -> Self {
         Self {
             asked_at: seen_at,
             quote: None,
             deaths: 0,
+            corrected: 0,
             nature: Nature::Unsorted,
             parts: vec![Part::Planned; parts.max(1)],
             words_apart: false,
@@ -276,6 +283,7 @@ impl Outgoing {
             }
         }
         self.asked_at = now;
+        self.corrected = 0;
         self.shown = Mark::Sent;
         self.tag = None;
         self
@@ -302,6 +310,11 @@ impl Outgoing {
     pub fn is_settled(&self) -> bool {
         matches!(self.outcome(), Outcome::Out(mark) if mark == self.shown)
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Chatwoot's conversations: whose they are, and how far their agent messages are settled.
 
+use std::collections::BTreeSet;
+
 use aws_sdk_dynamodb::types::ReturnValue;
 use domain::{
     AccountId, Channel, ContactId, ConversationId, CustomerId, MessageId, PhoneNumberId, Timestamp, Wamid, pacing::Pair,
@@ -58,12 +60,27 @@ pub struct Conversation {
 }
 
 /// Rounds in which red was taken from messages that had not failed. Each makes callbacks, which may fail and make red again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mending {
     /// When the first was.
     pub since: Timestamp,
     /// How many there were.
     pub rounds: u32,
+    /// From which message on some are red, or were when they were last seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub red: Option<Red>,
+    /// Messages from which Chatwoot does not take the red.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub stays: BTreeSet<MessageId>,
+}
+
+/// Where red messages begin: they are looked at again only when something can be done about them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Red {
+    /// The first of them.
+    pub from: MessageId,
+    /// When the last of them is too old to be mended.
+    pub until: Timestamp,
 }
 
 /// Something the customer wrote.
@@ -249,8 +266,8 @@ impl Conversations {
         self.change(conversation, "SET braked_at = :now".to_owned(), values).await
     }
 
-    /// Records that red is taken from messages once more.
-    pub async fn mends(&self, conversation: &Conversation, mending: Mending) -> Result<(), StoreError> {
+    /// Records how far the red was taken from messages, and where some may be left.
+    pub async fn mends(&self, conversation: &Conversation, mending: &Mending) -> Result<(), StoreError> {
         let values = Item::from([(":mending".to_owned(), serde_dynamo::to_attribute_value(mending)?)]);
         self.change(conversation, "SET mending = :mending".to_owned(), values).await
     }
@@ -288,31 +305,13 @@ impl Conversations {
             account: AccountId,
             conversation: ConversationId,
         }
-        let mut out = Vec::new();
-        let mut start = None;
-        loop {
-            let page = self
-                .table
-                .client
-                .query()
-                .table_name(&self.table.name)
-                .index_name("activity")
-                .key_condition_expression("channel = :channel AND active_at >= :since")
-                .expression_attribute_values(":channel", text(channel.as_str()))
-                .expression_attribute_values(":since", integer(since.as_millis()))
-                .set_exclusive_start_key(start)
-                .send()
-                .await
-                .map_err(StoreError::call)?;
-            for item in page.items.unwrap_or_default() {
-                let found: Row = serde_dynamo::aws_sdk_dynamodb_1::from_item(item)?;
-                out.push((found.account, found.conversation));
-            }
-            start = page.last_evaluated_key;
-            if start.is_none() {
-                return Ok(out);
-            }
-        }
+        let values = Item::from([
+            (":channel".to_owned(), text(channel.as_str())),
+            (":since".to_owned(), integer(since.as_millis())),
+        ]);
+        let shown = self.table.indexed("activity", "channel = :channel AND active_at >= :since", values).await?;
+        let found = shown.into_iter().map(serde_dynamo::aws_sdk_dynamodb_1::from_item::<Row>);
+        found.map(|found| found.map(|row| (row.account, row.conversation)).map_err(StoreError::from)).collect()
     }
 }
 

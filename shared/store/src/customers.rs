@@ -180,15 +180,8 @@ impl Customers {
         channel: &PhoneNumberId,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        let change = Change {
-            key: thread_key(customer, channel),
-            update: "SET advert_at = :came REMOVE advert_answered_at".to_owned(),
-            condition: Some(
-                "attribute_exists(pk) AND (attribute_not_exists(advert_at) OR advert_at < :came)".to_owned(),
-            ),
-            values: Item::from([(":came".to_owned(), integer(at.min(self.table.now()).as_millis()))]),
-        };
-        self.table.update(change, ReturnValue::None).await.map(|_| ())
+        let condition = "attribute_exists(pk) AND (attribute_not_exists(advert_at) OR advert_at < :at)";
+        self.stamp(customer, channel, "SET advert_at = :at REMOVE advert_answered_at", condition, at).await
     }
 
     /// The customer was heard while Meta's own agent had the chat.
@@ -198,22 +191,29 @@ impl Customers {
         channel: &PhoneNumberId,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        let change = Change {
-            key: thread_key(customer, channel),
-            update: "SET overheard_at = :at".to_owned(),
-            condition: Some("attribute_exists(pk)".to_owned()),
-            values: Item::from([(":at".to_owned(), integer(at.min(self.table.now()).as_millis()))]),
-        };
-        self.table.update(change, ReturnValue::None).await.map(|_| ())
+        self.stamp(customer, channel, "SET overheard_at = :at", "attribute_exists(pk)", at).await
     }
 
     /// The business answered a customer whom an advert had brought.
     pub async fn advert_answered(&self, customer: &CustomerId, channel: &PhoneNumberId) -> Result<(), StoreError> {
+        let condition = "attribute_exists(advert_at) AND attribute_not_exists(advert_answered_at)";
+        self.stamp(customer, channel, "SET advert_answered_at = :at", condition, self.table.now()).await
+    }
+
+    /// Writes down when something happened in a thread, `:at`; never later than now.
+    async fn stamp(
+        &self,
+        customer: &CustomerId,
+        channel: &PhoneNumberId,
+        update: &str,
+        condition: &str,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
         let change = Change {
             key: thread_key(customer, channel),
-            update: "SET advert_answered_at = :now".to_owned(),
-            condition: Some("attribute_exists(advert_at) AND attribute_not_exists(advert_answered_at)".to_owned()),
-            values: Item::from([(":now".to_owned(), integer(self.table.now().as_millis()))]),
+            update: update.to_owned(),
+            condition: Some(condition.to_owned()),
+            values: Item::from([(":at".to_owned(), integer(at.min(self.table.now()).as_millis()))]),
         };
         self.table.update(change, ReturnValue::None).await.map(|_| ())
     }

@@ -27,6 +27,7 @@
 //! | sweep | `sweep` / its name | where a daily sweep goes on that did not come to its end |
 //! | asked | `sweep` / `asked#channel#day` | how many people it asked for that day |
 //! | tombstone | `tombstone#hash` / `tombstone`, or `tombstone#account` for one account | up to when what somebody sent is erased, and whether that is still underway |
+//! | marks | `tombstone#any` / code | pieces of the hashes under which an erasure buried something |
 //! | round | `round#channel` / `round` | when `reconcile` last went through |
 //! | missed | `round` / `missed` | how many items the queue has lacked since when, while that is not certain yet |
 
@@ -63,7 +64,7 @@ mod traces;
 pub use belongings::Belongings;
 pub use channels::Channels;
 pub use claims::{CLAIMS_KEEP_DAYS, Claim, Claims, Excused, Held, TAKEN_UP_TO};
-pub use conversations::{Conversation, Conversations, Found, Heard, Mending};
+pub use conversations::{Conversation, Conversations, Found, Heard, Mending, Red};
 pub use counters::{COUNTERS_KEEP_DAYS, Counters, Fate, QUEUES_KEEP_DAYS, Sheet};
 pub use customers::{Customers, Reach, Thread};
 pub use early::{EarlyStatus, EarlyStatuses};
@@ -83,5 +84,5 @@ pub use rounds::Rounds;
 pub use sweeps::{Overdue, Sweeps};
 pub use table::Table;
 pub use target::Target;
-pub use tombstones::{Barred, TOMBSTONES_STAND_DAYS, Tombstone, Tombstones};
+pub use tombstones::{Barred, Marks, TOMBSTONES_STAND_DAYS, Tombstone, Tombstones};
 pub use traces::{Trace, Traces};

@@ -74,26 +74,9 @@ impl Belongings {
 
     /// What the index knows, which is late.
     async fn indexed(&self, owner: &Owner) -> Result<Vec<(String, String)>, StoreError> {
-        let (mut keys, mut start) = (Vec::new(), None);
-        loop {
-            let page = self
-                .table
-                .client
-                .query()
-                .table_name(&self.table.name)
-                .index_name("customer")
-                .key_condition_expression("customer = :customer")
-                .expression_attribute_values(":customer", owner.value())
-                .set_exclusive_start_key(start)
-                .send()
-                .await
-                .map_err(StoreError::call)?;
-            keys.extend(page.items.unwrap_or_default().iter().filter_map(pair));
-            start = page.last_evaluated_key;
-            if start.is_none() {
-                return Ok(keys);
-            }
-        }
+        let values = Item::from([(":customer".to_owned(), owner.value())]);
+        let shown = self.table.indexed("customer", "customer = :customer", values).await?;
+        Ok(shown.iter().filter_map(pair).collect())
     }
 
     pub(crate) async fn partition(&self, pk: &str) -> Result<Vec<(String, String)>, StoreError> {

@@ -146,6 +146,22 @@ impl Table {
         }
     }
 
+    /// What an index shows, which may be late, past its end or not.
+    pub(crate) async fn indexed(&self, index: &str, condition: &str, values: Item) -> Result<Vec<Item>, StoreError> {
+        let (mut out, mut start) = (Vec::new(), None);
+        loop {
+            let request = self.client.query().table_name(&self.name).index_name(index);
+            let request = request.key_condition_expression(condition);
+            let request = request.set_expression_attribute_values(Some(values.clone()));
+            let page = request.set_exclusive_start_key(start).send().await.map_err(StoreError::call)?;
+            out.extend(page.items.unwrap_or_default());
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                return Ok(out);
+            }
+        }
+    }
+
     /// All items of the whole table that a filter lets through, past their end or not. For the operator, and for what comes once
     /// a day.
     pub(crate) async fn scan(&self, filter: &str, values: Item) -> Result<Vec<Item>, StoreError> {

@@ -4,7 +4,10 @@
 //! One for all accounts and one for each account may stand under the same hash. Neither knows of the other, and each is taken away by
 //! itself.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValue};
 use domain::{
@@ -27,6 +30,15 @@ pub const TOMBSTONES_STAND_DAYS: u64 = 35;
 
 /// The same as a time.
 const KEPT: Duration = Duration::from_secs(TOMBSTONES_STAND_DAYS * 86_400);
+
+/// What the name of a mark begins with.
+const MARK: char = 'h';
+
+/// So many characters of a hash stand in its mark.
+const MARK_LENGTH: usize = 10;
+
+/// So many marks are set at once; an expression has a longest.
+const MARKS_AT_ONCE: usize = 100;
 
 /// So many hashes are looked up side by side where nobody knows the account.
 const SIDE_BY_SIDE: usize = 16;
@@ -60,6 +72,22 @@ pub enum Barred {
     NotYet(ConfirmationCode),
 }
 
+/// Under which hashes something may be buried.
+#[derive(Clone, Debug)]
+pub struct Marks(HashSet<String>);
+
+impl Marks {
+    /// Whether nobody was erased for as long as tombstones stand.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Those of these hashes under which something may be buried; under the others is nothing.
+    pub fn among(&self, subjects: impl IntoIterator<Item = Subject>) -> Vec<Subject> {
+        subjects.into_iter().filter(|subject| self.0.contains(&mark(subject))).collect()
+    }
+}
+
 /// The tombstones.
 #[derive(Clone, Debug)]
 pub struct Tombstones {
@@ -74,20 +102,33 @@ impl Tombstones {
         Self { erasures: Erasures::new(table.clone()), table, key }
     }
 
-    /// Whether there may be any. Where nobody was erased, nothing has to be looked up for what names many.
-    pub async fn stand(&self) -> Result<bool, StoreError> {
-        Ok(self.table.item(&standing()).await?.is_some_and(|item| self.table.is_alive(&item)))
+    /// What is buried at all, in one read: what names thousands is looked up only where it names somebody erased.
+    pub async fn marks(&self) -> Result<Marks, StoreError> {
+        let items = self.table.items(&marked(), SortKeys::All).await?;
+        Ok(Marks(items.into_iter().flat_map(Item::into_keys).filter(|name| name.starts_with(MARK)).collect()))
     }
 
-    /// Before the first of them stands, whoever asks hears of it.
-    async fn will_stand(&self) -> Result<(), StoreError> {
-        let change = Change {
-            key: standing(),
-            update: "SET expires_at = :end".to_owned(),
-            condition: None,
-            values: Item::from([(":end".to_owned(), integer((self.table.now() + KEPT).as_secs()))]),
-        };
-        self.table.update(change, ReturnValue::None).await.map(|_| ())
+    /// Before a tombstone stands, whoever reads the marks hears of it.
+    async fn will_stand<'s>(
+        &self,
+        code: &ConfirmationCode,
+        subjects: impl IntoIterator<Item = &'s Subject>,
+    ) -> Result<(), StoreError> {
+        let marks: Vec<String> = subjects.into_iter().map(mark).collect();
+        for some in marks.chunks(MARKS_AT_ONCE) {
+            let set = some.iter().fold("SET expires_at = :end".to_owned(), |set, mark| format!("{set}, {mark} = :yes"));
+            let change = Change {
+                key: Key::new(marked(), code.as_str()),
+                update: set,
+                condition: None,
+                values: Item::from([
+                    (":end".to_owned(), integer((self.table.now() + KEPT).as_secs())),
+                    (":yes".to_owned(), AttributeValue::Bool(true)),
+                ]),
+            };
+            self.table.update(change, ReturnValue::None).await?;
+        }
+        Ok(())
     }
 
     /// Buries a hash, or what was buried there before more deeply: the later time counts.
@@ -143,7 +184,8 @@ impl Tombstones {
 
     /// Buries everything that is known of whom a request is about.
     pub async fn bury_all(&self, erasure: &Erasure, target: &Target, sealed: bool) -> Result<(), StoreError> {
-        self.will_stand().await?;
+        let customers: Vec<Subject> = target.customers.iter().map(|customer| self.customer_subject(customer)).collect();
+        self.will_stand(&erasure.code, target.aliases.iter().chain(&customers)).await?;
         let (confirmed_at, only) = (erasure.confirmed_at.unwrap_or(erasure.asked_at), target.only);
         for alias in &target.aliases {
             let given_up = target.given_up.get(alias);
@@ -153,10 +195,10 @@ impl Tombstones {
             self.bury(alias, &Tombstone { code: erasure.code.clone(), erased_at, sealed, buried_at: None, only })
                 .await?;
         }
-        for customer in &target.customers {
+        for customer in &customers {
             let tombstone =
                 Tombstone { code: erasure.code.clone(), erased_at: confirmed_at, sealed, buried_at: None, only };
-            self.bury(&self.customer_subject(customer), &tombstone).await?;
+            self.bury(customer, &tombstone).await?;
         }
         Ok(())
     }
@@ -240,7 +282,7 @@ impl Tombstones {
                     if tombstone.sealed {
                         self.erasures.learn(&tombstone.code, &other.subject).await?;
                     }
-                    self.will_stand().await?;
+                    self.will_stand(&tombstone.code, [&other.subject]).await?;
                     self.bury(&other.subject, tombstone).await?;
                 }
             }
@@ -306,9 +348,15 @@ const PREFIX: &str = "tombstone#";
 /// The sort key of one for all accounts, and before the account of one for a single one.
 const KIND: &str = "tombstone";
 
-/// What says that there may be tombstones at all; as long-lived as the last of them.
-fn standing() -> Key {
-    Key::new(format!("{PREFIX}any"), "standing")
+/// Where the marks stand: an item for each erasure, as long-lived as the last of its tombstones.
+fn marked() -> String {
+    format!("{PREFIX}any")
+}
+
+/// The name under which it is marked that something is buried under a hash; a piece of the hash tells hashes apart well enough.
+fn mark(subject: &Subject) -> String {
+    let piece = subject.as_str().chars().filter(char::is_ascii_alphanumeric).take(MARK_LENGTH);
+    std::iter::once(MARK).chain(piece).collect()
 }
 
 fn key(subject: &Subject, only: Option<AccountId>) -> Key {

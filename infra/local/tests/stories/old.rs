@@ -5,9 +5,11 @@ use std::time::Duration;
 use domain::Clock as _;
 use serde_json::{Value, json};
 use testkit::{CHANNEL, COEXISTENCE_CHANNEL, World};
+use testkit_wire::Call;
 
 use crate::{
     cast::{HOUR, MINUTE, ana, ana_wrote, body, columns, counted, post, profile, sheet, text, total},
+    erasure::{done, operator_asks},
     shop::Shop,
 };
 
@@ -172,6 +174,46 @@ fn history(chats: usize, messages: usize) -> Value {
     body("history", &json!({"history": [{"metadata": {"phase": 0, "chunk_order": 1}, "threads": threads}]}))
 }
 
+/// What was read of the table.
+fn reads(calls: &[Call]) -> Vec<&str> {
+    let reads = ["BatchGetItem", "Query", "GetItem", "TransactGetItems"];
+    let is_read = |call: &&Call| reads.iter().any(|read| call.target.ends_with(&format!(".{read}")));
+    calls.iter().filter(is_read).map(|call| call.target.as_str()).collect()
+}
+
+#[tokio::test]
+async fn the_phone_app_s_past_looks_nobody_up_but_those_who_were_erased() {
+    let world = World::start().await.unwrap();
+    ana_wrote(&world).await;
+    let code = operator_asks(&world, json!({ "phone": "+5215555550123" })).await;
+    done(&world, &code).await;
+    // Nobody of it was erased: one read for five hundred messages.
+    world.stage.aws.calls().record_bodies();
+    assert_eq!(post(&world, &history(20, 25)).await, 200);
+    world.work().await.unwrap();
+    let calls = world.stage.aws.calls().take();
+    assert!(reads(&calls).len() <= 1, "{:?}", reads(&calls));
+    assert_eq!(world.dead_letters("inbound").len(), 1);
+    // One of it was: she is looked up, and nobody else; what is said of her does not get in.
+    let mut event = history(20, 25);
+    let hers =
+        json!({"id": "5215555550123", "messages": [text("5215555550123", "wamid.hers", 1_700_000_000, "secreto")]});
+    event["entry"][0]["changes"][0]["value"]["history"][0]["threads"].as_array_mut().unwrap().push(hers);
+    world.stage.aws.calls().record_bodies();
+    assert_eq!(post(&world, &event).await, 200);
+    world.work().await.unwrap();
+    let calls = world.stage.aws.calls().take();
+    assert!(reads(&calls).len() <= 3, "{:?}", reads(&calls));
+    let letters = world.dead_letters("inbound");
+    assert_eq!(letters.len(), 2);
+    assert!(letters.iter().all(|(_, body)| !body.contains("5215555550123") && !body.contains("secreto")));
+    // Tombstones end, and so does what tells of them.
+    world.pass(36 * DAY);
+    assert_eq!(post(&world, &event).await, 200);
+    world.work().await.unwrap();
+    assert!(world.dead_letters("inbound").iter().any(|(_, body)| body.contains("5215555550123")));
+}
+
 #[tokio::test]
 async fn the_phone_app_s_past_is_old_by_nature_and_looks_nobody_up() {
     let world = World::start().await.unwrap();
@@ -188,12 +230,7 @@ async fn the_phone_app_s_past_is_old_by_nature_and_looks_nobody_up() {
         let calls = world.stage.aws.calls().take();
         let letters = world.dead_letters("inbound");
         assert_eq!((letters.len(), letters[before].0.as_str()), (before + 1, "unknown_field"), "{field}");
-        let reads = ["BatchGetItem", "Query", "GetItem", "TransactGetItems"];
-        let reads: Vec<&str> = calls
-            .iter()
-            .filter(|call| reads.iter().any(|read| call.target.ends_with(&format!(".{read}"))))
-            .map(|call| call.target.as_str())
-            .collect();
+        let reads = reads(&calls);
         assert!(reads.len() <= 1, "{field}: {reads:?}");
     }
     assert_eq!(counted(&world, "refused_too_old").await, 0);

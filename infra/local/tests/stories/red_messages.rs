@@ -141,6 +141,75 @@ async fn while_callbacks_fail_for_a_day_red_is_taken_away_a_few_times_and_again_
     assert!(!red(&shop).contains(&"¿y a plazos?".to_owned()), "{:?}", red(&shop));
 }
 
+/// From which message on the conversation was last listed.
+fn listed_after(shop: &Shop) -> i64 {
+    let requests = shop.world.chatwoot.requests();
+    let mut listed = requests.iter().filter(|request| request.method == "GET").filter_map(|request| {
+        request.path.split_once("/messages?after=").map(|(_, after)| after.split('&').next().unwrap().parse().unwrap())
+    });
+    listed.next_back().unwrap()
+}
+
+#[tokio::test]
+async fn red_that_has_to_wait_costs_other_looks_nothing_and_is_mended_all_the_same() {
+    let shop = Shop::open().await;
+    let _server = callbacks_meet(&shop, Door::Answers(500)).await;
+    for text in ["¿precio?", "¿a plazos?", "¿hola?"] {
+        shop.ana.writes(text).await.unwrap();
+        shop.world.work().await.unwrap();
+    }
+    let red_from =
+        shop.world.chatwoot.messages(shop.conversation).iter().find(|one| one.content == "¿precio?").unwrap().id;
+    for _ in 0..8 {
+        shop.world.pass(5 * MINUTE);
+        shop.reconciles().await;
+    }
+    assert_eq!(red(&shop).len(), 3);
+    // A look of its own, long after: it lists what is new, and marks nothing.
+    shop.world.pass(30 * MINUTE);
+    shop.ana.writes("¿siguen ahí?").await.unwrap();
+    shop.world.work().await.unwrap();
+    let before = calls(&shop.world, "PATCH", "/messages/");
+    shop.reconciles().await;
+    assert!(listed_after(&shop) >= red_from, "{} is before {red_from}", listed_after(&shop));
+    assert_eq!(calls(&shop.world, "PATCH", "/messages/"), before);
+    assert_eq!(red(&shop).len(), 4);
+    callbacks_arrive(&shop);
+    shop.says("Con gusto").await;
+    shop.world.calm().await;
+    assert_eq!(red(&shop), Vec::<String>::new());
+    // Seen to be well, they are looked at no more.
+    for _ in 0..8 {
+        shop.world.pass(5 * MINUTE);
+        shop.reconciles().await;
+    }
+    let said = shop.says("¿Algo más?").await;
+    assert!(listed_after(&shop) >= said - 3);
+}
+
+#[tokio::test]
+async fn red_that_chatwoot_does_not_take_back_is_tried_once() {
+    let shop = Shop::open().await;
+    let server = callbacks_meet(&shop, Door::Answers(500)).await;
+    shop.ana.writes("¿precio?").await.unwrap();
+    shop.world.work().await.unwrap();
+    let theirs = shop.world.chatwoot.messages(shop.conversation).last().unwrap().id;
+    let said = shop.says("Con gusto").await;
+    shop.world.calm().await;
+    drop(server);
+    callbacks_arrive(&shop);
+    shop.world.chatwoot.let_failed_stay(true);
+    for n in 0..40 {
+        shop.world.pass(Duration::from_secs(20));
+        shop.says(&format!("Le cuento {n}")).await;
+        shop.reconciles().await;
+    }
+    assert_eq!(red(&shop), ["¿precio?", "Con gusto"]);
+    assert_eq!(calls(&shop.world, "PATCH", &format!("/messages/{theirs}")), 1);
+    assert!(calls(&shop.world, "PATCH", &format!("/messages/{said}")) <= 3);
+    assert_eq!(shop.ana.heard().len(), 41);
+}
+
 #[tokio::test]
 async fn the_callback_that_tells_of_the_red_has_it_mended_at_once_and_once() {
     for settled in [false, true] {
