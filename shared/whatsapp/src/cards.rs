@@ -1,9 +1,9 @@
 //! Address cards (§2.2): every member optional, in each card.
 
 use domain::{message::Card, name, vcard};
-use serde_json::{Value, json};
+use serde_json::{Value, json, value::RawValue};
 
-use crate::fields::Fields;
+use crate::fields::{self, Fields};
 
 /// The sender's phone may put a photo into its own vCard. Beyond this the bridge makes a smaller one of what the card says:
 /// a task has to fit into the queue.
@@ -54,7 +54,7 @@ pub(crate) fn compose(card: &Card) -> Value {
 
 /// What a card does not say itself its vCard may; one that says nothing is all the cards in it.
 fn with_vcard(card: Card) -> Vec<Card> {
-    let Some(own) = card.vcard.as_deref().filter(|own| own.len() <= VCARD_LIMIT) else { return vec![card] };
+    let Some(own) = card.vcard.as_deref() else { return vec![card] };
     let mut inside = vcard::parse(own);
     for one in &mut inside {
         one.name = one.name.take().and_then(|name| name::clean(&name));
@@ -90,24 +90,32 @@ fn is_request(fields: &Fields<'_>) -> bool {
 }
 
 fn card(card: &Fields<'_>, requested: bool) -> Card {
+    let called = card.text("name").and_then(|name| name::clean(&name));
     let name = card.object("name").and_then(|name| {
         let seen = |part: &str| name.text(part).and_then(|text| name::clean(&text));
         seen("formatted_name")
             .or_else(|| joined(["prefix", "first_name", "middle_name", "last_name", "suffix"].map(seen), " "))
     });
+    let name = name.or(called);
     let org = card.object("org");
     let org = |name| org.as_ref().and_then(|org: &Fields<'_>| org.text(name));
-    let each = |list: &str, member: &str| -> Vec<String> {
-        card.objects(list).iter().filter_map(|item| item.text(member)).collect()
+    let company = card.text("org");
+    // Each is an object, or its text alone.
+    let each = |list: &str, members: &[&str]| -> Vec<String> {
+        let read = |raw: &&RawValue| match Fields::read(raw) {
+            Some(item) => members.iter().find_map(|member| item.text(member)),
+            None => fields::text(raw),
+        };
+        card.list(list).iter().filter_map(read).collect()
     };
     Card {
         name,
-        phones: card.objects("phones").iter().filter_map(|p| p.text("phone").or_else(|| p.text("wa_id"))).collect(),
-        emails: each("emails", "email"),
-        company: joined([org("company"), org("department")], ", "),
+        phones: each("phones", &["phone", "wa_id"]),
+        emails: each("emails", &["email"]),
+        company: joined([org("company"), org("department")], ", ").or(company),
         title: org("title"),
         addresses: card.objects("addresses").iter().filter_map(address).collect(),
-        urls: each("urls", "url"),
+        urls: each("urls", &["url"]),
         birthday: card.text("birthday"),
         vcard: card.text("vcard"),
         requested: requested || is_request(card),
@@ -145,6 +153,22 @@ mod tests {
             (&read[1].addresses[..], &read[1].phones[..]),
             (&["Juárez 1, Puebla".into()][..], &["52155".into()][..])
         );
+    }
+
+    #[test]
+    fn a_card_of_another_shape_says_what_it_says() {
+        let [card] = &cards(
+            r#"{"contacts":{"name":"Eva","org":"Motos","phones":["+52 1",null,{"wa_id":52},[]],"emails":"e@x","urls":[{}]}}"#,
+        )[..] else {
+            panic!()
+        };
+        assert_eq!((card.name.as_deref(), card.company.as_deref()), (Some("Eva"), Some("Motos")));
+        assert_eq!((&card.phones[..], &card.emails[..]), (&["+52 1".into(), "52".into()][..], &["e@x".into()][..]));
+        // With a photo that is too much to keep.
+        let photo = "x".repeat(VCARD_LIMIT);
+        let vcard = format!("BEGIN:VCARD\nFN:Eva\nTEL:+52\nPHOTO:{photo}\nEND:VCARD");
+        let [card] = &cards(&json!({ "contacts": [{ "vcard": vcard }] }).to_string())[..] else { panic!() };
+        assert_eq!((card.name.as_deref(), &card.phones[..], &card.vcard), (Some("Eva"), &["+52".into()][..], &None));
     }
 
     #[test]

@@ -15,12 +15,20 @@ use crate::{
 
 /// Reads what `message` says (§2.2).
 pub(crate) fn read(message: &Fields<'_>) -> Content {
+    read_at(message, 0)
+}
+
+/// An edit of an edit of an edit is none.
+const DEEPEST: u8 = 2;
+
+fn read_at(message: &Fields<'_>, depth: u8) -> Content {
     let kind = message.text("type").unwrap_or_else(|| guess(message).to_owned());
     if message.objects("errors").iter().any(|error| error.number("code").is_some_and(is_withheld)) {
         return unsupported(&kind, message);
     }
     // A type that does not fit what stands beside it says less than that.
-    known(&kind, message).or_else(|| known(guess(message), message)).unwrap_or_else(|| unsupported(&kind, message))
+    let known = |kind: &str| known(kind, message, depth);
+    known(&kind).or_else(|| known(guess(message))).unwrap_or_else(|| unsupported(&kind, message))
 }
 
 /// Meta's codes for what it did not hand over (§2.2), whatever else stands in the message.
@@ -36,9 +44,9 @@ fn guess(message: &Fields<'_>) -> &'static str {
         .unwrap_or("unknown")
 }
 
-fn known(kind: &str, message: &Fields<'_>) -> Option<Content> {
+fn known(kind: &str, message: &Fields<'_>, depth: u8) -> Option<Content> {
     match kind {
-        "text" => Some(Content::Text { body: message.object("text")?.text("body")? }),
+        "text" => Some(Content::Text { body: words_in(message, "text", "body")? }),
         "image" => media(MediaKind::Image, &message.object("image")?),
         "video" => media(MediaKind::Video, &message.object("video")?),
         "document" => media(MediaKind::Document, &message.object("document")?),
@@ -55,20 +63,20 @@ fn known(kind: &str, message: &Fields<'_>) -> Option<Content> {
         }
         "interactive" => interactive(&message.object("interactive")?),
         "button" => {
-            let button = message.object("button")?;
-            let id = button.text("payload");
-            Some(Content::Choice { title: button.text("text").or_else(|| id.clone())?, id, description: None })
+            let id = message.object("button").and_then(|button| button.text("payload"));
+            let title = words_in(message, "button", "text").or_else(|| id.clone())?;
+            Some(Content::Choice { title, id, description: None })
         }
         "reaction" => {
             let reaction = message.object("reaction")?;
             Some(Content::Reaction { to: Wamid::new(reaction.text("message_id")?), emoji: reaction.text("emoji") })
         }
         "order" => Some(order(&message.object("order")?)),
-        "system" => moved::system(message),
+        "system" => Some(moved::system(message)),
         "edit" => {
-            let edit = message.object("edit")?;
+            let edit = message.object("edit").filter(|_| depth < DEEPEST)?;
             let original = Wamid::new(edit.text("original_message_id")?);
-            Some(Content::Edit { original, content: Box::new(read(&edit.object("message")?)) })
+            Some(Content::Edit { original, content: Box::new(read_at(&edit.object("message")?, depth + 1)) })
         }
         "revoke" => {
             Some(Content::Revoke { original: Wamid::new(message.object("revoke")?.text("original_message_id")?) })
@@ -84,9 +92,12 @@ fn unsupported(kind: &str, message: &Fields<'_>) -> Content {
 }
 
 /// Whatever somebody typed into a message of a shape we cannot read.
-fn words(message: &Fields<'_>) -> Option<String> {
-    if let Some(new) = message.object("edit").and_then(|edit| edit.object("message")) {
-        return words(&new);
+fn words<'a>(message: &Fields<'a>) -> Option<String> {
+    let edited = |message: &Fields<'a>| message.object("edit").and_then(|edit| edit.object("message"));
+    if let Some(new) = edited(message) {
+        // As deep as an edit can be, and no deeper.
+        let innermost = edited(&new).unwrap_or(new);
+        return if innermost.has("edit") { None } else { words(&innermost) };
     }
     let places = [
         ("text", "body"),
@@ -98,9 +109,14 @@ fn words(message: &Fields<'_>) -> Option<String> {
         ("button", "text"),
         ("order", "text"),
     ];
-    let found = places.into_iter().filter_map(|(object, member)| message.object(object)?.text(member));
+    let found = places.into_iter().filter_map(|(object, member)| words_in(message, object, member));
     let found: Vec<_> = found.filter(|text| !text.trim().is_empty()).collect();
     (!found.is_empty()).then(|| found.join("\n"))
+}
+
+/// Words that stand in an object, or in its place.
+fn words_in(message: &Fields<'_>, object: &str, member: &str) -> Option<String> {
+    message.object(object).map_or_else(|| message.text(object), |object| object.text(member))
 }
 
 fn media(kind: MediaKind, object: &Fields<'_>) -> Option<Content> {
@@ -156,18 +172,26 @@ pub(crate) fn product(context: &Fields<'_>) -> Option<Product> {
     Some(Product { catalog: product.text("catalog_id"), id: product.text("product_retailer_id")? })
 }
 
+/// Answers to what can be tapped.
+const REPLIES: [&str; 4] = ["button_reply", "list_reply", "nfm_reply", "call_permission_reply"];
+
 fn interactive(object: &Fields<'_>) -> Option<Content> {
-    let kind = object.text("type")?;
-    match kind.as_str() {
+    // The type says less than what is there.
+    let named = object.text("type").filter(|kind| object.has(kind));
+    let kind = named.as_deref().or_else(|| REPLIES.into_iter().find(|kind| object.has(kind)))?;
+    match kind {
         "button_reply" | "list_reply" => {
-            let reply = object.object(&kind)?;
+            let reply = object.object(kind)?;
             let id = reply.text("id");
             let description = reply.text("description");
-            Some(Content::Choice { title: reply.text("title").or_else(|| id.clone())?, id, description })
+            let Some(title) = reply.text("title").or_else(|| id.clone()) else {
+                return Some(Content::Choice { title: description?, id, description: None });
+            };
+            Some(Content::Choice { title, id, description })
         }
         "nfm_reply" => Some(form::read(&object.object("nfm_reply")?)),
         "call_permission_reply" => {
-            let answer = object.object(&kind)?.text("response").unwrap_or_default();
+            let answer = object.object(kind)?.text("response").unwrap_or_default();
             Some(Content::Call { event: format!("permission {answer}"), seconds: None })
         }
         _ => None,

@@ -54,7 +54,7 @@ impl<'a> Fields<'a> {
     }
 
     pub(crate) fn flag(&self, name: &str) -> bool {
-        self.raw(name).is_some_and(|raw| raw.get() == "true")
+        self.raw(name).is_some_and(|raw| matches!(raw.get(), "true" | "\"true\""))
     }
 
     pub(crate) fn object(&self, name: &str) -> Option<Self> {
@@ -89,7 +89,7 @@ pub(crate) fn text(raw: &RawValue) -> Option<String> {
 }
 
 /// A JSON string in which half a surrogate pair becomes U+FFFD, instead of an error that costs the whole message.
-struct Lossy(String);
+pub(crate) struct Lossy(pub(crate) String);
 
 impl<'de> Deserialize<'de> for Lossy {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     content,
-    fields::{self, Fields},
+    fields::{self, Fields, Lossy},
 };
 
 /// A file of a form, and the field it was put into.
@@ -26,6 +26,9 @@ pub(crate) struct FormFile {
 
 /// What Meta writes into the chat for a form of its own, in every language.
 const SENT: &str = "Sent";
+
+/// An answer that lies deeper is shown as it came: nobody builds such a form, and a queue's reader has an end.
+const DEEPEST: u8 = 8;
 
 /// The most choices that a list of the builder has.
 const MOST_CHOICES: u8 = 200;
@@ -63,12 +66,13 @@ struct Form {
 impl Form {
     fn values(&mut self, raw: &RawValue) {
         let text = fields::text(raw).filter(|_| raw.get().starts_with('"'));
-        let inner = text.as_deref().and_then(|json| serde_json::from_str::<&RawValue>(json).ok());
-        match (inner.unwrap_or(raw), text.as_deref()) {
-            (json, _) if json.get().starts_with('{') => self.members(json),
-            (json, _) if json.get().starts_with('[') => self.list(json),
-            (_, Some(text)) => self.fields.push((String::new(), Answer::Text(text.to_owned()))),
-            (json, None) => self.unnamed(json),
+        match text.as_deref().map(serde_json::from_str::<&RawValue>) {
+            // Text within text was written down once too often.
+            Some(Ok(inner)) if inner.get().starts_with(['{', '[', '"']) => self.values(inner),
+            Some(_) => self.fields.extend(text.map(|text| (String::new(), Answer::Text(text)))),
+            None if raw.get().starts_with('{') => self.members(raw),
+            None if raw.get().starts_with('[') => self.list(raw),
+            None => self.unnamed(raw),
         }
     }
 
@@ -80,7 +84,7 @@ impl Form {
             let value = object.as_ref().and_then(|object| ["value", "answer"].iter().find_map(|name| object.raw(name)));
             match (text(&["label", "name", "key", "field", "question", "title"]), value) {
                 (Some(name), Some(value)) => {
-                    if let Some(answer) = self.answer(&name, value, Holds::AsTyped) {
+                    if let Some(answer) = self.answer(&name, value, Holds::AsTyped, 0) {
                         self.fields.push((name, answer));
                     }
                 }
@@ -92,7 +96,7 @@ impl Form {
     }
 
     fn unnamed(&mut self, raw: &RawValue) {
-        if let Some(answer) = self.answer("", raw, Holds::AsTyped) {
+        if let Some(answer) = self.answer("", raw, Holds::AsTyped, 0) {
             self.fields.push((String::new(), answer));
         }
     }
@@ -110,7 +114,7 @@ impl Form {
                 _ => {
                     let label = label(&name);
                     let holds = label.as_deref().map_or(Holds::AsTyped, holds);
-                    if let Some(answer) = self.answer(label.as_deref().unwrap_or(&name), raw, holds) {
+                    if let Some(answer) = self.answer(label.as_deref().unwrap_or(&name), raw, holds, 0) {
                         self.fields.push((label.unwrap_or(name), answer));
                     }
                 }
@@ -119,25 +123,30 @@ impl Form {
     }
 
     /// An answer; nothing where nothing was answered.
-    fn answer(&mut self, field: &str, raw: &RawValue, holds: Holds) -> Option<Answer> {
+    fn answer(&mut self, field: &str, raw: &RawValue, holds: Holds, depth: u8) -> Option<Answer> {
         let json = raw.get();
+        if depth > DEEPEST && json.starts_with(['[', '{']) {
+            return Some(Answer::Text(json.to_owned()));
+        }
         match json.as_bytes().first()? {
             b'[' => {
                 let items: Vec<&RawValue> = serde_json::from_str(json).ok()?;
                 // Nobody types a list.
                 let holds = if holds == Holds::AsTyped { holds } else { Holds::Choice };
-                let answers: Vec<Answer> = items.into_iter().filter_map(|raw| self.answer(field, raw, holds)).collect();
+                let answers = items.into_iter().filter_map(|raw| self.answer(field, raw, holds, depth + 1));
+                let answers: Vec<Answer> = answers.collect();
                 (!answers.is_empty()).then_some(Answer::List(answers))
             }
-            b'{' => self.object(field, raw, holds),
+            b'{' => self.object(field, raw, holds, depth),
             b't' | b'f' => Some(Answer::Flag(json == "true")),
             _ => fields::text(raw).map(|text| Answer::Text(choice(&text, holds).unwrap_or(text))),
         }
     }
 
-    fn object(&mut self, field: &str, raw: &RawValue, holds: Holds) -> Option<Answer> {
+    fn object(&mut self, field: &str, raw: &RawValue, holds: Holds, depth: u8) -> Option<Answer> {
         let object = Fields::read(raw)?;
-        if object.has("cdn_url") || (object.has("mime_type") && (object.has("id") || object.has("media_id"))) {
+        let is_one = object.has("mime_type") || object.has("file_name");
+        if object.has("cdn_url") || (is_one && (object.has("id") || object.has("media_id"))) {
             return Some(self.file(field, &object));
         }
         // A choice with an id of its own.
@@ -145,8 +154,8 @@ impl Form {
             return Some(Answer::Text(title));
         }
         let members = Members::read(raw).into_iter();
-        let group: Vec<_> =
-            members.filter_map(|(name, raw)| Some((name.clone(), self.answer(field, raw, holds)?))).collect();
+        let answers = members.filter_map(|(name, raw)| Some((name, self.answer(field, raw, holds, depth + 1)?)));
+        let group: Vec<_> = answers.collect();
         (!group.is_empty()).then_some(Answer::Group(group))
     }
 
@@ -283,8 +292,8 @@ impl<'de> Deserialize<'de> for Members<'de> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
+                while let Some((Lossy(name), raw)) = map.next_entry()? {
+                    members.push((name, raw));
                 }
                 Ok(Members(members))
             }
@@ -376,6 +385,43 @@ mod tests {
         assert_eq!(title.as_deref(), Some("Crédito"));
         let sizes = Answer::List(vec![text("Muy grande"), text("M")]);
         assert_eq!(fields, [("Su nombre".to_owned(), text("Ana")), ("Talla".to_owned(), sizes)]);
+    }
+
+    #[test]
+    fn answers_of_any_shape_are_shown() {
+        let one = |reply: &str| fields_of(&format!(r#"{{"response_json":{reply}}}"#));
+        let named = |name: &str, answer: Answer| vec![(name.to_owned(), answer)];
+        let list = || Answer::List(vec![text("a"), text("2")]);
+        for (reply, expected) in [
+            (r#"["a",2]"#, named("", list())),
+            (r#""[\"a\",2]""#, named("", list())),
+            ("17", named("", text("17"))),
+            ("true", named("", Answer::Flag(true))),
+            (r#""\"{\\\"k\\\":\\\"v\\\"}\"""#, named("k", text("v"))),
+            (r#"{"\ud83d":"v"}"#, named("\u{fffd}\u{fffd}\u{fffd}", text("v"))),
+            (r#"{"k":"v","k":"w"}"#, [named("k", text("v")), named("k", text("w"))].concat()),
+            ("[]", Vec::new()),
+            ("{}", Vec::new()),
+            ("null", Vec::new()),
+            (r#""""#, Vec::new()),
+            (r#"{"k":{"a":[]},"l":[null,{}]}"#, Vec::new()),
+        ] {
+            assert_eq!(one(reply), expected, "{reply}");
+        }
+    }
+
+    /// A queue's reader stops at 128 levels, and a stack somewhere behind.
+    #[test]
+    fn what_lies_too_deep_is_shown_as_it_came() {
+        for levels in [DEEPEST as usize + 2, 200, 100_000] {
+            for (opens, closes) in [("[", "]"), (r#"{"a":"#, "}")] {
+                let deep = format!("{}1{}", opens.repeat(levels), closes.repeat(levels));
+                let (content, _) = form(&format!(r#"{{"response_json":{{"k":{deep}}}}}"#));
+                let json = serde_json::to_string(&content).unwrap();
+                assert_eq!(serde_json::from_str::<Content>(&json).unwrap(), content, "{levels}");
+                assert!(json.contains(&"[".repeat(levels - DEEPEST as usize - 1)) || opens != "[", "{levels}");
+            }
+        }
     }
 
     #[test]

@@ -4,13 +4,16 @@ use domain::{Content, Identity, UserId, WaId};
 
 use crate::fields::Fields;
 
-/// A message of type `system`. The sender is the old number; what is new stands inside.
-pub(crate) fn system(message: &Fields<'_>) -> Option<Content> {
-    let system = message.object("system")?;
-    let what = system.text("type")?;
+/// A message of type `system`. The sender is the old number; what is new stands inside. One that does not say what happened is news
+/// of the person all the same, and no message of theirs.
+pub(crate) fn system(message: &Fields<'_>) -> Content {
+    let Some(system) = message.object("system") else {
+        return Content::Moved { what: String::new(), before: Box::default(), now: Box::default() };
+    };
+    let what = system.text("type").unwrap_or_default();
     if what == "customer_identity_changed" {
         // A new phone or a new installation: the person and all its ids are the same.
-        return Some(Content::Moved { what, before: Box::default(), now: Box::default() });
+        return Content::Moved { what, before: Box::default(), now: Box::default() };
     }
     let now = Identity {
         user_id: system.text("user_id").map(UserId::new),
@@ -25,7 +28,7 @@ pub(crate) fn system(message: &Fields<'_>) -> Option<Content> {
         phone: message.text("from").or_else(|| system.text("customer")).map(WaId::new),
         ..Identity::default()
     };
-    Some(Content::Moved { what, before: Box::new(before), now: Box::new(now) })
+    Content::Moved { what, before: Box::new(before), now: Box::new(now) }
 }
 
 /// An entry of the field `user_id_update`, which Meta withdrew and some partners still forward.
@@ -70,7 +73,7 @@ mod tests {
     }
 
     fn moved(json: &str) -> (Identity, Identity) {
-        let Some(Content::Moved { before, now, .. }) = system(&fields(json)) else { panic!("{json}") };
+        let Content::Moved { before, now, .. } = system(&fields(json)) else { panic!("{json}") };
         (*before, *now)
     }
 
@@ -81,6 +84,15 @@ mod tests {
             let (before, now) = moved(&json);
             assert_eq!((before.phone, now.phone), (Some(WaId::new("51")), Some(WaId::new("52"))));
             assert_eq!((before.user_id, now.user_id), (None, None));
+        }
+    }
+
+    #[test]
+    fn news_that_does_not_say_what_happened_is_news_all_the_same() {
+        for odd in [r#""system":{}"#, r#""system":null"#, r#""system":"x""#, r#""system":[]"#, r#""from":"51""#] {
+            let json = format!("{{{odd}}}");
+            let Content::Moved { what, now, .. } = system(&fields(&json)) else { panic!("{odd}") };
+            assert!(what.is_empty() && now.is_empty(), "{odd}");
         }
     }
 

@@ -3,10 +3,8 @@
 use std::time::Duration;
 
 use domain::{
-    Author, Content, Delivery, InboundTask, Message, PhoneNumberId, Pricing, StatusUpdate, Subject, SubjectKey,
-    Timestamp, WaId, WabaId, Wamid,
+    Author, Content, InboundTask, Message, PhoneNumberId, Subject, SubjectKey, Timestamp, WaId, WabaId, Wamid,
     message::Call,
-    pricing::{Category, Rate},
     subject::Kind,
     task::{About, NO_NUMBER, Notice},
 };
@@ -21,8 +19,9 @@ use crate::{
 };
 
 mod news;
+mod statuses;
 
-use news::{failure, own_number};
+use news::own_number;
 
 /// A task and the group in which it keeps its order.
 #[derive(Clone, Debug, PartialEq)]
@@ -180,7 +179,13 @@ impl Splitter<'_> {
         let Some(value) = value else { return self.notice(entry, &field, None, About::Unreadable, raw) };
         let channel = channel(&value);
         // When Meta's own agent handles the thread, the usual value sits one level down.
-        let inner = value.objects("standby");
+        let (mut inner, mut odd) = (Vec::new(), Vec::new());
+        for raw in value.list("standby") {
+            match Fields::read(raw) {
+                Some(value) => inner.push(value),
+                None => odd.push(raw),
+            }
+        }
         let contacts = inner.iter().chain([&value]).flat_map(|value| value.objects("contacts"));
         let change = Change {
             entry: entry.clone(),
@@ -193,6 +198,9 @@ impl Splitter<'_> {
             raw,
         };
         let before = self.tasks.len();
+        for raw in odd {
+            self.item_notice(&change, About::Unreadable, raw);
+        }
         for value in inner.iter().chain([&value]) {
             self.items(&change, value);
         }
@@ -358,42 +366,6 @@ impl Splitter<'_> {
         self.tasks.push(Grouped { group: self.group(channel.as_str(), subject.as_str()), task, at });
     }
 
-    fn status(&mut self, change: &Change<'_>, raw: &RawValue) {
-        let fields = Fields::read(raw);
-        let read = fields.as_ref().and_then(|fields| Some((fields, fields.text("id")?, delivery(fields)?)));
-        let (Some(channel), Some((fields, id, delivery))) = (&change.channel, read) else {
-            let about = if fields.is_some() { About::UnknownStatus } else { About::Unreadable };
-            return self.item_notice(change, about, raw);
-        };
-        let person = Person {
-            phone: fields.text("recipient_id"),
-            user: fields.text("recipient_user_id"),
-            parent: fields.text("recipient_parent_user_id"),
-            asked_for: None,
-            group: (fields.text("recipient_type").as_deref() == Some("group"))
-                .then(|| fields.text("recipient_id"))
-                .flatten(),
-        };
-        let customer = person.identity(change.contacts.iter().find(|contact| contact.is(&person)));
-        // Statuses have an order of their own: a tick that cannot be told must not hold up what the customer writes.
-        let subject = self.key.subject(Kind::Wamid, &id);
-        let who = fields.text("recipient_participant_user_id").or_else(|| fields.text("recipient_participant_id"));
-        let word = fields.text("status").unwrap_or_default();
-        let item = self.item(["status", channel.as_str(), &id, &word, who.as_deref().unwrap_or_default()]);
-        let task = InboundTask::StatusV1(StatusUpdate {
-            channel: channel.clone(),
-            item,
-            id: Wamid::new(id),
-            delivery,
-            at: self.time(fields),
-            customer,
-            reference: fields.text("biz_opaque_callback_data"),
-            pricing: fields.object("pricing").map(|pricing| read_pricing(&pricing)),
-        });
-        let at = self.own_time(fields).or(change.entry.at);
-        self.tasks.push(Grouped { group: self.group(channel.as_str(), subject.as_str()), task, at });
-    }
-
     /// When an item came about.
     fn time(&self, fields: &Fields<'_>) -> Timestamp {
         self.own_time(fields).unwrap_or(self.received_at)
@@ -450,23 +422,4 @@ fn channel(value: &Fields<'_>) -> Option<PhoneNumberId> {
     let plain = |id: &String| id.len() <= LONGEST_ID && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let named = |member: &str| value.object(member)?.text("phone_number_id").filter(plain);
     named("metadata").or_else(|| named("recipient")).map(PhoneNumberId::new)
-}
-
-fn delivery(status: &Fields<'_>) -> Option<Delivery> {
-    match status.text("status")?.as_str() {
-        "sent" => Some(Delivery::Sent),
-        "delivered" => Some(Delivery::Delivered),
-        "read" => Some(Delivery::Read),
-        "played" => Some(Delivery::Played),
-        "failed" => Some(failure(status)),
-        _ => None,
-    }
-}
-
-fn read_pricing(pricing: &Fields<'_>) -> Pricing {
-    Pricing {
-        category: pricing.text("category").map(|word| Category::read(&word)).unwrap_or_default(),
-        kind: pricing.text("type").map(|word| Rate::read(&word)).unwrap_or_default(),
-        billable: pricing.has("billable").then(|| pricing.flag("billable")),
-    }
 }

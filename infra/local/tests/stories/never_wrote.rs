@@ -33,6 +33,8 @@ fn changes(of: &str) -> Value {
         "legacy" => json!({"body": "x", "new_wa_id": NEW, "type": "customer_changed_number"}),
         "user" => json!({"body": "x", "user_id": "MX.2", "previous_user_id": ANA, "type": "user_changed_user_id"}),
         "identity" => json!({"body": "x", "type": "customer_identity_changed"}),
+        "unsaid" => json!({"body": "x"}),
+        "nothing" => Value::Null,
         _ => json!({"body": "x", "type": "something_new"}),
     };
     system(&json!({"from": OLD, "from_user_id": ANA}), &format!("wamid.{of}"), AT, &what)
@@ -40,7 +42,7 @@ fn changes(of: &str) -> Value {
 
 /// Each kind of news.
 fn all() -> Vec<Value> {
-    let systems = ["number", "legacy", "user", "identity", "new"].map(changes);
+    let systems = ["number", "legacy", "user", "identity", "new", "unsaid", "nothing"].map(changes);
     let others = [preference("stop"), preference("resume"), preference("signup"), user_id_update(), handover()];
     systems.into_iter().chain(others).collect()
 }

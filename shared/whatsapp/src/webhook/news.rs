@@ -1,6 +1,6 @@
-//! Items of a conversation that are no messages: news of the customer, states of a call, statuses of other things.
+//! Items of a conversation that are no messages: news of the customer, states of a call.
 
-use domain::{Author, Clue, Content, Delivery, NO_CODE, WaId, task::About};
+use domain::{Author, Content, WaId, task::About};
 use serde_json::value::RawValue;
 
 use super::{Change, Splitter};
@@ -24,32 +24,7 @@ pub(super) fn own_number(value: &Fields<'_>) -> Option<String> {
     (!digits.is_empty()).then_some(digits)
 }
 
-/// Why a message failed.
-pub(super) fn failure(status: &Fields<'_>) -> Delivery {
-    let errors = status.objects("errors");
-    let code = errors.iter().find_map(|error| error.number("code")).unwrap_or(NO_CODE);
-    let details = |error: &Fields<'_>| {
-        let data = error.object("error_data").and_then(|data| data.text("details"));
-        [data, error.text("error_data"), error.text("message")]
-    };
-    let clues = errors.iter().flat_map(details).flatten().map(|text| Clue::read(&text));
-    Delivery::Failed { code, clue: clues.into_iter().find(|clue| !clue.is_empty()).unwrap_or_default() }
-}
-
 impl Splitter<'_> {
-    /// A status is of a message, of a call, or of something that is neither, such as a payment.
-    pub(super) fn any_status(&mut self, change: &Change<'_>, raw: &RawValue) {
-        let fields = Fields::read(raw);
-        let kind = fields.as_ref().and_then(|fields| fields.text("type"));
-        let of_payment = fields.as_ref().is_some_and(|fields| fields.has("payment"));
-        match kind.as_deref() {
-            _ if change.field == "calls" => self.call_state(change, raw),
-            Some("call") => self.call_state(change, raw),
-            None | Some("message") if !of_payment => self.status(change, raw),
-            _ => self.item_notice(change, About::OtherStatus, raw),
-        }
-    }
-
     /// Meta's own agent and the business passed a chat between them (§2.6).
     pub(super) fn handover(&mut self, change: &Change<'_>, value: &Fields<'_>) {
         let Some(sender) = value.object("sender") else { return };

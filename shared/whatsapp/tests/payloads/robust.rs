@@ -37,6 +37,46 @@ fn garbage() -> impl Strategy<Value = String> {
     })
 }
 
+/// What a member may be that should be something else.
+fn odd() -> impl Strategy<Value = Value> {
+    let deep = (0..300).fold(json!("x"), |inner, _| json!([inner]));
+    prop_oneof![
+        Just(Value::Null),
+        Just(json!("")),
+        Just(json!("0")),
+        Just(json!("\u{200b}")),
+        Just(json!("x".repeat(5_000))),
+        Just(json!([])),
+        Just(json!({})),
+        Just(json!([null])),
+        Just(json!([{}, 7, "x"])),
+        Just(json!({ "": { "id": 1, "body": [] } })),
+        Just(json!(true)),
+        Just(json!(-1)),
+        Just(json!(1e300)),
+        Just(json!(i64::MAX)),
+        Just(deep),
+    ]
+}
+
+/// Every member and element below the first entry, by path.
+fn members(value: &Value, path: &str, out: &mut Vec<String>) {
+    let below: Vec<(String, &Value)> = match value {
+        Value::Object(members) => {
+            members.iter().map(|(name, member)| (name.replace('~', "~0").replace('/', "~1"), member)).collect()
+        }
+        Value::Array(items) => items.iter().enumerate().map(|(at, item)| (at.to_string(), item)).collect(),
+        _ => return,
+    };
+    for (name, member) in below {
+        let path = format!("{path}/{name}");
+        if path.matches('/').count() > 1 {
+            out.push(path.clone());
+        }
+        members(member, &path, out);
+    }
+}
+
 fn good() -> impl Strategy<Value = &'static str> {
     any::<prop::sample::Index>().prop_map(|index| *index.get(&GOOD))
 }
@@ -107,6 +147,26 @@ proptest! {
         let (odd, rest): (Vec<_>, Vec<_>) = parse(spoiled.as_bytes()).unwrap().into_iter().partition(unreadable);
         prop_assert_eq!(rest, whole, "{}", path);
         prop_assert_eq!(odd.len(), 1, "{}", path);
+    }
+
+    #[test]
+    fn a_member_of_any_shape_loses_no_item_and_fits_the_queue(
+        name in good(),
+        at in any::<prop::sample::Index>(),
+        odd in odd(),
+    ) {
+        let mut body = value(name);
+        let mut places = Vec::new();
+        members(&body, "", &mut places);
+        let place = at.get(&places);
+        *body.pointer_mut(place).unwrap() = odd.clone();
+        let tasks = parse(body.to_string().as_bytes()).unwrap();
+        prop_assert!(!tasks.is_empty(), "{} is {}", place, odd);
+        for grouped in tasks {
+            let queued = serde_json::to_string(&grouped.task).unwrap();
+            prop_assert_eq!(&serde_json::from_str::<InboundTask>(&queued).unwrap(), &grouped.task, "{} is {}", place, odd);
+            prop_assert!((1..=128).contains(&grouped.group.len()), "{} is {}", place, odd);
+        }
     }
 
     #[test]
