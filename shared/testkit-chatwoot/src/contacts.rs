@@ -179,13 +179,25 @@ async fn search(Handed(shared): Handed<Arc<Shared>>, _: Caller, params: Params) 
     Ok(Json(listed(&state, found, &params)).into_response())
 }
 
+/// What contacts can be filtered by, in the order in which a refusal names it.
+const FILTER_KEYS: [&str; 11] = [
+    "name",
+    "phone_number",
+    "email",
+    "identifier",
+    "country_code",
+    "city",
+    "company_name",
+    "labels",
+    "created_at",
+    "last_activity_at",
+    "blocked",
+];
+
 async fn filter(Handed(shared): Handed<Arc<Shared>>, _: Caller, params: Params) -> Answer {
     let state = shared.lock();
-    let known = |key: &str| {
-        ["name", "email", "phone_number", "identifier", "blocked", "city", "country_code"].contains(&key)
-            || state.definitions.values().any(|row| row.model == Model::Contact && row.key == key)
-    };
-    let conditions = Condition::read(&params, state.language, known)?;
+    let own = |key: &str| state.definitions.values().any(|row| row.model == Model::Contact && row.key == key);
+    let conditions = Condition::read(&params, state.language, &FILTER_KEYS, own)?;
     let conditions: Vec<_> = conditions.into_iter().map(Condition::of_contacts).collect();
     let found = resolved(&state)
         .into_iter()

@@ -25,6 +25,7 @@ use crate::{
     rows::{Attributes, Conversation, ConversationStatus, MessageType, Role, SenderRef},
     shared::Shared,
     state::State,
+    wire::Person,
 };
 
 const PAGE: usize = 25;
@@ -62,7 +63,7 @@ impl State {
         let last_said = self.thread(row.id).rev().find(|message| message.message_type != MessageType::Activity);
         let mut meta =
             json!({ "sender": self.contact_json(contact, false), "channel": channel, "hmac_verified": false });
-        if let Some(assignee) = self.assignee_person(row) {
+        if let Some(assignee) = self.assignee_person(row).map(Person::answered) {
             meta["assignee"] = json!(assignee);
             meta["assignee_type"] = json!(self.assignee_type(row));
         }
@@ -176,7 +177,7 @@ async fn list(Handed(shared): Handed<Arc<Shared>>, caller: Caller, params: Param
 async fn filter(Handed(shared): Handed<Arc<Shared>>, caller: Caller, params: Params) -> Answer {
     let state = shared.lock();
     let keys = ["status", "inbox_id", "assignee_id", "labels", "created_at", "last_activity_at", "display_id"];
-    let conditions = Condition::read(&params, state.language, |key| keys.contains(&key))?;
+    let conditions = Condition::read(&params, state.language, &keys, |_| false)?;
     let now = state.now();
     let fits = |row: &Conversation, condition: &Condition| match condition.key.as_str() {
         "created_at" => condition.fits_time(row.created_at, now),
@@ -304,7 +305,7 @@ async fn assignments(Handed(shared): Handed<Arc<Shared>>, AnyCaller(caller): Any
     let id = caller.conversation(&state)?;
     let assignee = params.int("assignee_id").filter(|user| state.user(*user).is_some());
     state.assign(id, assignee)?;
-    Ok(Json(state.assignee_person(state.conversation(id)?)).into_response())
+    Ok(Json(state.assignee_person(state.conversation(id)?).map(Person::answered)).into_response())
 }
 
 async fn typing(Handed(shared): Handed<Arc<Shared>>, AnyCaller(caller): AnyCaller, params: Params) -> Answer {

@@ -17,11 +17,12 @@ pub(crate) struct Condition {
 }
 
 impl Condition {
-    /// Reads `payload`; a key that `known` does not know is refused.
+    /// Reads `payload`; a key that is none of `keys` and not an attribute of the account's own is refused.
     pub(crate) fn read(
         params: &Params,
         language: Language,
-        known: impl Fn(&str) -> bool,
+        keys: &[&str],
+        own: impl Fn(&str) -> bool,
     ) -> Result<Vec<Self>, Refusal> {
         let payload = params.values.get("payload").and_then(Value::as_array).cloned().unwrap_or_default();
         let text =
@@ -30,9 +31,18 @@ impl Condition {
             .iter()
             .map(|condition| {
                 let (key, operator) = (text(condition, "attribute_key"), text(condition, "filter_operator"));
-                if !known(&key) {
-                    let reason = language.say("Clave de atributo no válida", "Invalid attribute key");
-                    return Err(Refusal::unprocessable(&format!("{reason} - [{key}].")));
+                if !keys.contains(&key.as_str()) && !own(&key) {
+                    let keys = keys.join(",");
+                    return Err(Refusal::unprocessable(language.say(
+                        &format!(
+                            "Clave de atributo no válida - [{key}]. La clave debe ser una de [{keys}] o un atributo \
+                             personalizado definido en la cuenta."
+                        ),
+                        &format!(
+                            "Invalid attribute key - [{key}]. The key should be one of [{keys}] or a custom attribute \
+                             defined in the account."
+                        ),
+                    )));
                 }
                 if !OPERATORS.contains(&operator.as_str()) {
                     let reason = language.say("Operador no válido", "Invalid operator");

@@ -19,6 +19,7 @@ use crate::{
     rows::{Attributes, Message, MessageType, Role, SenderRef},
     shared::Shared,
     state::State,
+    wire::Person,
 };
 
 pub(crate) fn routes() -> Router<Arc<Shared>> {
@@ -45,7 +46,7 @@ impl State {
             "private": message.private,
             "source_id": message.source_id,
         });
-        if let Some(sender) = self.person(message.sender) {
+        if let Some(sender) = self.person(message.sender).map(Person::answered) {
             body["sender"] = json!(sender);
         }
         if !message.attachments.is_empty() {
@@ -165,7 +166,7 @@ async fn list(Handed(shared): Handed<Arc<Shared>>, caller: Caller, params: Param
         "agent_last_seen_at": row.agent_last_seen_at.map(domain::Timestamp::as_secs),
         "assignee_last_seen_at": row.assignee_last_seen_at.map(domain::Timestamp::as_secs),
     });
-    if let Some(assignee) = state.assignee_person(row) {
+    if let Some(assignee) = state.assignee_person(row).map(Person::answered) {
         meta["assignee"] = json!(assignee);
     }
     Ok(Json(json!({ "meta": meta, "payload": payload })).into_response())

@@ -109,7 +109,7 @@ impl State {
                 available_name: user.name.clone(),
                 avatar_url: String::new(),
                 r#type: "user",
-                availability_status: "online",
+                availability_status: None,
                 thumbnail: String::new(),
             }),
             SenderRef::Bot(id) => self.user(id).map(|bot| Person::Bot {

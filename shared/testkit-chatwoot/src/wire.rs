@@ -91,7 +91,8 @@ pub(crate) enum Person {
         available_name: String,
         avatar_url: String,
         r#type: &'static str,
-        availability_status: &'static str,
+        /// Known while a request is answered; a callback is written where nobody is logged in.
+        availability_status: Option<&'static str>,
         thumbnail: String,
     },
     Bot {
@@ -112,6 +113,16 @@ pub(crate) enum Person {
         blocked: bool,
         r#type: &'static str,
     },
+}
+
+impl Person {
+    /// As an answer to a request has them: nobody is at the dashboard.
+    pub(crate) fn answered(mut self) -> Self {
+        if let Self::User { availability_status, .. } = &mut self {
+            *availability_status = Some("offline");
+        }
+        self
+    }
 }
 
 #[derive(Serialize)]

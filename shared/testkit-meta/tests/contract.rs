@@ -121,6 +121,7 @@ impl Suite {
         self.number_is_read().await;
         self.templates_are_listed().await;
         self.a_file_comes_and_goes().await;
+        self.other_types_are_refused().await;
         self.messages_are_refused_and_taken().await;
         let found = &self.differences;
         assert!(found.is_empty(), "{} differences:\n{}", found.len(), found.join("\n"));
@@ -168,6 +169,25 @@ impl Suite {
         self.holds("a deletion", gone["success"] == true, "no success");
         let after = self.answer("a deleted file", self.request(Method::GET, &id), 400).await;
         self.refused("a deleted file", &after, &[100]);
+    }
+
+    /// Nineteen types are taken, and what neither its type, its name nor its bytes make one of them is not.
+    async fn other_types_are_refused(&mut self) {
+        let path = format!("{}/media", self.number);
+        for (mime, name, bytes) in [
+            ("application/zip", "fotos.zip", &b"PK\x03\x04\x14\0\0\0"[..]),
+            ("application/xml", "factura.xml", b"<?xml version=\"1.0\"?><a/>"),
+            ("application/octet-stream", "datos.bin", b"\0\x01\x02\x03"),
+            ("image/gif", "moto.gif", b"GIF89a\x01\0\x01\0\0\0\0;"),
+            ("text/plain", "fotos.zip", b"PK\x03\x04\x14\0\0\0"),
+        ] {
+            let part = Part::bytes(bytes).file_name(name).mime_str(mime).unwrap();
+            let form = Form::new().text("messaging_product", "whatsapp").text("type", mime).part("file", part);
+            let upload = self.request(Method::POST, &path).multipart(form);
+            let what = format!("{name} as {mime}");
+            let refused = self.answer(&what, upload, 400).await;
+            self.refused(&what, &refused, &[100]);
+        }
     }
 
     async fn messages_are_refused_and_taken(&mut self) {

@@ -20,6 +20,10 @@ pub(crate) async fn asks(suite: &mut Suite) {
 
     let foreign = suite.get("//api/v1/accounts/99999999/contacts/1", 404, JSON, "error").await;
     suite.is("an account that is not there", &foreign["error"], &json!("Resource could not be found"));
+    let wrong = suite.outside(Method::GET, "api/v1/profile").header("api_access_token", "nope");
+    let refused = suite.send("a profile with a wrong token", wrong, (401, JSON, "error")).await;
+    suite.is("a profile with a wrong token", &refused["error"], &json!("Invalid Access Token"));
+
     suite.get("/nonsense", 404, PAGE, "page_error").await;
     let cut_off = suite.signed(Method::POST, "/contacts").header("content-type", "application/json").body("{\"a\":");
     suite.send("a body cut off", cut_off, (400, PAGE, "page_error")).await;

@@ -49,6 +49,11 @@ pub(crate) fn compared(suite: &mut Suite) {
             suite.missing(what);
         }
     }
+    // A callback is written where nobody is logged in.
+    for body in told.iter().filter(|body| is(body, "message_created", "outgoing")) {
+        let sender = &body["conversation"]["messages"][0]["sender"];
+        suite.is("who is there in a callback", &sender["availability_status"], &Value::Null);
+    }
     for body in told.iter().filter(|body| body["event"] == "conversation_updated") {
         suite.compare("a changed conversation", "told_update", body);
         let first = body["changed_attributes"][0]["updated_at"].is_object();

@@ -16,6 +16,7 @@ pub(crate) async fn asks(suite: &mut Suite) -> Cast {
     });
     let made = suite.post("/contacts", body, (200, JSON, "new_contact")).await;
     let contact = id(&made["payload"]["contact"]);
+    suite.is("a contact's presence", &made["payload"]["contact"]["availability_status"], &json!("offline"));
 
     let refused =
         suite.post("/contacts", json!({ "name": "Yolanda", "phone_number": phone }), (422, JSON, "invalid")).await;
@@ -71,7 +72,11 @@ async fn found(suite: &mut Suite, phone: &str, identifier: &str) {
         let found = suite.post("/contacts/filter", condition(key, value), (200, JSON, "filtered_contacts")).await;
         suite.is(key, &found["meta"]["count"], &json!(1));
     }
-    suite.post("/contacts/filter", condition("nope", "x"), (422, JSON, "error")).await;
+    let refused = suite.post("/contacts/filter", condition("nope", "x"), (422, JSON, "error")).await;
+    let keys =
+        "name,phone_number,email,identifier,country_code,city,company_name,labels,created_at,last_activity_at,blocked";
+    let named = refused["error"].as_str().is_some_and(|text| text.contains("[nope]") && text.contains(keys));
+    suite.is("an unknown key is refused with those that are known", &Value::Bool(named), &Value::Bool(true));
 }
 
 async fn contact_inboxes(suite: &mut Suite, source: &str, (contact, other): (i64, i64)) {

@@ -40,6 +40,8 @@ async fn written(suite: &mut Suite, cast: &mut Cast, path: &str) {
     });
     let out = suite.post(path, body, (200, JSON, "message")).await;
     suite.is("Liquid is rendered", &out["content"], &json!("va Ximena"));
+    let sender = json!([out["sender"]["type"], out["sender"]["availability_status"]]);
+    suite.is("nobody sits at a token's dashboard", &sender, &json!(["user", "offline"]));
     cast.outgoing = id(&out);
     let note = suite.post(path, json!({ "content": "n", "private": true }), (200, JSON, "message")).await;
     suite.is("a note is outgoing", &note["message_type"], &json!(1));

@@ -137,6 +137,11 @@ impl Suite {
         self.http.request(method, format!("{}/api/v1/accounts/{}{path}", self.base, self.account))
     }
 
+    /// The same outside of accounts.
+    pub(crate) fn outside(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.http.request(method, format!("{}/{path}", self.base))
+    }
+
     pub(crate) fn signed(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         self.request(method, path).header("api_access_token", &self.token)
     }
