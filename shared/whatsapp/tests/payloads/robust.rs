@@ -248,13 +248,14 @@ fn a_time_that_cannot_be_is_the_time_of_receipt() {
     };
     let (received, day) = (1_795_200_000, 86_400);
     for (name, list) in [("in-text.json", "messages"), ("st-delivered.json", "statuses")] {
-        // Zero, before all time, a second too far ahead, in milliseconds, beyond all time.
-        for odd in [0, -1, received + day + 1, 1_795_190_400_000, i64::MAX] {
+        // Zero, before all time, before WhatsApp, a second too far ahead, beyond all time.
+        for odd in [0, -1, 1, received + day + 1, i64::MAX] {
             assert_eq!(time(name, list, odd), received, "{name}: {odd}");
         }
-        for fine in [1, received - 10 * day, received, received + day] {
+        for fine in [1_230_768_000, received - 10 * day, received, received + day] {
             assert_eq!(time(name, list, fine), fine, "{name}");
         }
+        assert_eq!(time(name, list, 1_795_190_400_000), 1_795_190_400, "{name}: in milliseconds");
     }
 }
 
