@@ -4,6 +4,7 @@
 //! Neither side can say everything: WhatsApp knows no links with a text of their own and no headings, Markdown no empty
 //! lines. What cannot be said is written out; no word is ever dropped.
 
+mod code;
 mod compare;
 mod cut;
 mod escape;

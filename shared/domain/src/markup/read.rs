@@ -3,7 +3,8 @@
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
 use super::{
-    Block, DEEPEST, Document, Placed, Span, Style, ends_in_hard_break, literals, push_text, url, with_plain_line_ends,
+    Block, DEEPEST, Document, Placed, Span, Style, code, ends_in_hard_break, literals, push_text, url,
+    with_plain_line_ends,
 };
 
 /// What is read beside plain Markdown.
@@ -127,8 +128,7 @@ impl<'s> Reader<'s> {
             }
             Event::Code(code) => {
                 self.reach(&range);
-                let code = self.with_urls(&code);
-                self.push(Span::Code(code));
+                self.code_span(&code, range);
             }
             Event::SoftBreak | Event::HardBreak => {
                 self.reach(&(range.start..range.start));
@@ -143,6 +143,14 @@ impl<'s> Reader<'s> {
     fn is_entity(&self, range: &std::ops::Range<usize>) -> bool {
         let typed = self.source.get(range.clone()).unwrap_or_default();
         self.meant && typed.len() > 2 && typed.starts_with('&') && typed.ends_with(';') && typed != "&nbsp;"
+    }
+
+    fn code_span(&mut self, code: &str, range: std::ops::Range<usize>) {
+        let source = self.source.get(range).filter(|_| self.meant);
+        match source.and_then(|source| code::typed(source, self.quotes, self.lists > 0)) {
+            Some(words) => self.words(&words),
+            None => self.push(Span::Code(self.with_urls(code))),
+        }
     }
 
     /// Whether words end in a hard line end that breaks nothing, since a block ends there: its backslash would be shown.

@@ -89,6 +89,27 @@ fn an_agents_text_comes_out_of_chatwoots_editor_as_it_was_meant() {
 }
 
 #[test]
+fn code_goes_out_as_it_was_typed() {
+    for text in [
+        "x``a``b``c``",
+        "mira ``a`` y ```b```",
+        "abre `una\ny otra` línea",
+        "`a\n>5`",
+        "- `uno\n  dos`",
+        "`https://x.mx/a_b` y ``https://x.mx/a_b``",
+        "un ` suelto",
+        "a```b``c",
+    ] {
+        assert_eq!(to_whatsapp(text), text.replace("\n  ", "\n"), "{text:?}");
+    }
+    for (markdown, whatsapp) in
+        [("``a`b``", "```a`b```"), ("`` `a ``", "````a```"), ("`a\\\nb`", "`a\nb`"), ("> `a\n> b`", "> `a\n> b`")]
+    {
+        assert_eq!(to_whatsapp(markdown), whatsapp, "{markdown:?}");
+    }
+}
+
+#[test]
 fn what_whatsapp_would_not_show_as_a_style_goes_out_as_typed() {
     for text in [
         "llanta 120*70*17",
@@ -297,6 +318,13 @@ proptest! {
         if !starts_line && !styles(&out) {
             prop_assert_eq!(&out, text);
         }
+    }
+
+    /// Backticks anywhere but at the start of a line, where three of them open a block.
+    #[test]
+    fn no_backtick_and_no_line_end_among_them_is_lost(text in "a[a-z` ]{0,8}(\na[a-z` ]{0,8}){0,2}a") {
+        let lines = |text: &str| text.replace(' ', "");
+        prop_assert_eq!(lines(&to_whatsapp(&text)), lines(&text));
     }
 
     /// What opens a block of code may name its language, which nobody reads.
