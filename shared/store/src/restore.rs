@@ -111,7 +111,8 @@ impl Restore {
         }
         loop {
             let (belongings, known) = (self.belongings.read_whole(&target.customers).await?, target.customers.len());
-            belongings.gather(target).await?;
+            // By their own ids alone: what they were known by may lead to somebody else by now.
+            belongings.gather_late(target).await?;
             // Who was joined to them may be named by more.
             if target.customers.len() == known {
                 return belongings.keys(target).await;

@@ -5,7 +5,7 @@ use testkit::World;
 use testkit_wire::{Effect, Fault};
 
 use crate::{
-    cast::{HOUR, MINUTE, answer, calls, goes_by, once},
+    cast::{MINUTE, answer, calls, goes_by, once},
     erasure::{is_done, items, operator_asks, state, two_customers},
     erasure_places::{place, receipt},
 };
@@ -51,18 +51,22 @@ async fn one_failure_at_a_deletion_costs_one_deletion_more_and_no_receipt() {
 
 #[tokio::test]
 async fn one_failure_at_any_call_of_an_erasure_spoils_nothing() {
+    let world = World::start().await.unwrap();
+    let (ana, _) = two_customers(&world).await;
     for skip in 0.. {
-        let world = World::start().await.unwrap();
-        two_customers(&world).await;
         let fault = Fault { method: None, skip, ..once("", "/api/v1", answer(500)) };
         world.chatwoot.faults().add(fault);
         let code = operator_asks(&world, json!({ "phone": "+5215555550123" })).await;
         goes_by(&world, 20 * MINUTE, 2 * MINUTE).await;
-        goes_by(&world, HOUR, 20 * MINUTE).await;
+        goes_by(&world, 40 * MINUTE, 20 * MINUTE).await;
         is_whole(&world, &code, &format!("call {skip}")).await;
         if !world.chatwoot.faults().list().is_empty() {
             assert!(skip > 20, "only {skip} calls");
             return;
         }
+        // She comes back, and asks once more.
+        ana.sends_file("image", b"png".to_vec(), "image/png", None, Some("mi ine")).await.unwrap();
+        world.work().await.unwrap();
+        assert!(world.conversation("Ana").is_ok(), "call {skip}");
     }
 }
