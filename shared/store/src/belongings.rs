@@ -291,27 +291,37 @@ impl Belongings {
         for administrator in &target.administrators {
             keys.extend(self.partition(&format!("administrator#{administrator}")).await?);
         }
-        if !messages.is_empty() {
-            let early = EarlyStatuses::new(self.table.clone());
-            for channel in Channels::new(self.table.clone()).all().await? {
-                let waiting = early.all(&channel.phone_number_id).await?.into_iter();
-                let theirs = waiting.filter(|status| messages.contains(&status.message));
-                keys.extend(
-                    theirs
-                        .map(|status| (format!("early#{}", channel.phone_number_id), status.item.as_str().to_owned())),
-                );
-            }
-        }
+        keys.extend(self.early_of(&messages).await?);
         Ok(keys.into_iter().collect())
+    }
+
+    /// The statuses that came before one of these messages and still wait.
+    pub(crate) async fn early_of(&self, messages: &BTreeSet<Subject>) -> Result<Vec<(String, String)>, StoreError> {
+        let mut keys = Vec::new();
+        if messages.is_empty() {
+            return Ok(keys);
+        }
+        let early = EarlyStatuses::new(self.table.clone());
+        for channel in Channels::new(self.table.clone()).all().await? {
+            let waiting = early.all(&channel.phone_number_id).await?.into_iter();
+            let theirs = waiting.filter(|status| messages.contains(&status.message));
+            keys.extend(
+                theirs.map(|status| (format!("early#{}", channel.phone_number_id), status.item.as_str().to_owned())),
+            );
+        }
+        Ok(keys)
+    }
+
+    /// Counts an item that is about to go, if it is a status that waits for its message.
+    pub(crate) async fn settle_early(&self, pk: &str, item: &str) -> Result<(), StoreError> {
+        let Some(channel) = early::channel_of(pk) else { return Ok(()) };
+        EarlyStatuses::new(self.table.clone()).settle(&channel, &Subject::new(item)).await
     }
 
     /// Deletes items. A status that waited for its message is counted first.
     pub async fn delete(&self, keys: &[(String, String)]) -> Result<(), StoreError> {
-        let early = EarlyStatuses::new(self.table.clone());
         for (pk, item) in keys {
-            if let Some(channel) = early::channel_of(pk) {
-                early.settle(&channel, &Subject::new(item)).await?;
-            }
+            self.settle_early(pk, item).await?;
         }
         for some in keys.chunks(AT_ONCE) {
             let mut writes = Vec::with_capacity(some.len());

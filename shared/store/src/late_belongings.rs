@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use domain::CustomerId;
+use domain::{CustomerId, Subject};
 
 use crate::{
     Belongings, StoreError, Target, conversations,
@@ -22,10 +22,11 @@ impl Belongings {
     /// The keys of all items that still name one of their customers, each with its customer, and of what else is in the partitions
     /// of their conversations. What else was theirs may be somebody's who has begun anew.
     pub async fn late_keys(&self, target: &Target) -> Result<Vec<LateKey>, StoreError> {
-        let mut keys = Vec::new();
+        let (mut keys, mut messages) = (Vec::new(), BTreeSet::new());
         for customer in &target.customers {
             for key in self.keys_of(customer).await? {
                 if self.theirs(customer, &key).await?.is_some() {
+                    messages.extend(key.pk.strip_prefix("wamid#").map(Subject::new));
                     keys.push(LateKey { key: (key.pk, key.sk), customer: Some(customer.clone()) });
                 }
             }
@@ -39,12 +40,15 @@ impl Belongings {
                 keys.extend(more.map(|key| LateKey { key, customer: None }));
             }
         }
+        let early = self.early_of(&messages).await?.into_iter();
+        keys.extend(early.map(|key| LateKey { key, customer: None }));
         Ok(keys)
     }
 
     /// Deletes what was found late, where it names its customer still: its key may be another's by now.
     pub async fn delete_late(&self, keys: &[LateKey]) -> Result<(), StoreError> {
         for LateKey { key: (pk, sk), customer } in keys {
+            self.settle_early(pk, sk).await?;
             let key = Key::new(pk, sk);
             match customer {
                 Some(customer) if !is_own(customer, &key) => {
