@@ -288,6 +288,16 @@ impl Belongings {
                 keys.insert((watch.pk, watch.sk));
             }
         }
+        // Where one is left, whoever begins anew is taken for who they were.
+        for account in self.accounts().await?.into_iter().filter(|one| target.only.is_none_or(|only| only == *one)) {
+            for subject in &target.aliases {
+                let alias = Key::new(format!("alias#{account}#{subject}"), "alias");
+                let of = self.raw(&alias).await?.as_ref().and_then(named).map(|id| CustomerId::new(id.as_str()));
+                if of.is_some_and(|of| target.customers.contains(&of)) {
+                    keys.insert((alias.pk, alias.sk));
+                }
+            }
+        }
         for administrator in &target.administrators {
             keys.extend(self.partition(&format!("administrator#{administrator}")).await?);
         }

@@ -194,6 +194,7 @@ async fn going_back_after_somebody_was_let_in_takes_nothing_of_their_new_life() 
 async fn a_key_that_an_index_still_shows_under_the_old_customer_is_left_to_the_new_one() {
     let world = World::start().await.unwrap();
     ana_wrote(&world).await;
+    world.pass(2 * MINUTE);
     let mut alias = item(&world, "alias#").await;
     let old = alias["customer"].as_s().unwrap().clone();
     world.lag().unwrap();
