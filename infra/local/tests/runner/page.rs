@@ -6,6 +6,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use base64::Engine as _;
 use serde_json::{Value, json};
 
 use crate::support::{Runner, eventually, exchange};
@@ -71,6 +72,48 @@ fn two_people_talk_through_the_page() {
     assert_eq!(browser.text("#template .preview"), "Hola Ana, su 250Z ya está lista en el taller.");
     browser.submits("#template");
     eventually("the template at the agent's", || browser.text("#desk").contains("Hola Ana, su 250Z"));
+}
+
+/// Takes the picture of the page that stands in the README.
+#[test]
+#[ignore = "writes docs/page.png: cargo test -p local --test runner -- --ignored picture"]
+fn the_picture_of_the_page() {
+    let (driver, chromium) = browser().unwrap();
+    let runner = Runner::start(&[]);
+    let browser = Browser::start(&driver, &chromium);
+    browser.post("/url", &json!({ "url": runner.said("ready") }));
+    browser.click("summary");
+    browser.types("#newcomer input[name=name]", "Ana");
+    browser.types("#newcomer input[name=wa_id]", "5215555550123");
+    browser.submits("#newcomer");
+    browser.click("summary");
+    let writes = |text: &str| {
+        browser.types("#customer-text", text);
+        browser.submits("#customer-writes");
+        eventually(text, || browser.text("#desk").contains(text));
+    };
+    let answers = |text: &str, seen: &str| {
+        browser.types("#agent-text", text);
+        browser.submits("#agent-writes");
+        eventually(seen, || browser.text("#desk").contains(seen));
+    };
+    writes("Hola, ¿la 250Z roja sigue disponible?");
+    answers("Sí, Ana. Se la aparto hasta el sábado.", "✓✓");
+    let folder = tempfile::tempdir().unwrap();
+    let receipt = folder.path().join("recibo de apartado.pdf");
+    fs::write(&receipt, b"%PDF-1.4 invented").unwrap();
+    browser.types("#customer-writes input[type=file]", receipt.to_str().unwrap());
+    eventually("the file", || browser.text("#desk").contains("recibo de apartado.pdf"));
+    writes("¿Hasta qué hora puedo pasar?");
+    browser.click("#private");
+    answers("/estado", "Ventana");
+    browser.click("#private");
+    answers("Hasta las siete, con gusto.", "Hasta las siete");
+    eventually("the answer on the phone", || browser.text("#phone").contains("Hasta las siete"));
+    browser.click("#read");
+    let read = json!({ "script": "return document.querySelectorAll('#desk .ticks.read').length > 1", "args": [] });
+    eventually("blue ticks", || browser.post("/execute/sync", &read) == true);
+    browser.picture(1280, 860, concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/page.png"));
 }
 
 /// The page that a person who asked to be forgotten reads, in both languages, in all shades, past a checker of accessibility.
@@ -200,6 +243,19 @@ impl Browser {
         let feature = json!([{ "name": "prefers-color-scheme", "value": shade }]);
         let command = json!({ "cmd": "Emulation.setEmulatedMedia", "params": { "features": feature } });
         self.post("/goog/cdp/execute", &command);
+    }
+
+    /// Writes what the page looks like in a window of this size.
+    fn picture(&self, width: u32, height: u32, file: &str) {
+        let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        for (command, parameters) in
+            [("Emulation.setDeviceMetricsOverride", size), ("Page.captureScreenshot", json!({ "format": "png" }))]
+        {
+            let answer = self.post("/goog/cdp/execute", &json!({ "cmd": command, "params": parameters }));
+            if let Some(png) = answer["data"].as_str() {
+                fs::write(file, base64::engine::general_purpose::STANDARD.decode(png).unwrap()).unwrap();
+            }
+        }
     }
 
     /// The rules that the page breaks, with where, and the names of those it keeps.
