@@ -43,7 +43,7 @@ fn prose(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.lines().enumerate().filter_map(move |(at, line)| {
         let start = line.trim_start();
         fenced ^= start.starts_with("```");
-        let excepted = fenced || ["|", "#", "```", "<!--"].iter().any(|mark| start.starts_with(mark));
+        let excepted = fenced || ["|", "#", "```", "<!--", "!["].iter().any(|mark| start.starts_with(mark));
         (!excepted).then_some((at + 1, line))
     })
 }
@@ -66,7 +66,9 @@ fn documents_speak_plainly() {
     let mut found = Vec::new();
     for (path, text) in documents() {
         for (at, line) in text.lines().enumerate() {
-            let mut words = line.split(|letter: char| !letter.is_alphabetic()).map(str::to_lowercase);
+            // What the bridge itself writes is quoted as it is.
+            let prose: String = line.split('`').step_by(2).collect();
+            let mut words = prose.split(|letter: char| !letter.is_alphabetic()).map(str::to_lowercase);
             if words.any(|word| ["somebody", "nobody", "whoever", "whom"].contains(&word.as_str())) {
                 found.push(format!("{}:{}", path.display(), at + 1));
             }
