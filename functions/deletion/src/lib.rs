@@ -77,7 +77,7 @@ impl Deletion {
         let table = env.text("TABLE_NAME");
         let stack = env.text("STACK_NAME");
         let locale = env.parsed::<Locale>("LOCALE");
-        let promise = bridge::promise(&mut env);
+        let promise = app::promise(&mut env);
         let (Some(aws), Some(app_secret), Some(queue), Some(table), Some(stack), Some(locale), Some(promise)) =
             (aws, app_secret, queue, table, stack, locale, promise)
         else {
@@ -209,7 +209,7 @@ impl Deletion {
             tracing::info!(erasure = %erasure.code, door = ?door, "an erasure was asked for");
         }
         if !erasure.is_closed() {
-            self.queue.send(bridge::wake(erasure, Uuid::new_v4())?).await?;
+            self.queue.send(app::wake(erasure, Uuid::new_v4())?).await?;
             requests.bar(&asked.entry).await?;
         }
         Ok(asked.entry.erasure.code)

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use bridge::{BridgeError, unless_broken};
+use app::{BridgeError, unless_broken};
 use chatwoot::{Chatwoot, ChatwootError, Contact, Shown, Source, erasing::Strip};
 use domain::{
     AccountId, Channel, ContactId, ConversationId, CustomerId, PhoneNumberId, Timestamp, UserId, WaId,

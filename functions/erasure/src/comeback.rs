@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use bridge::BridgeError;
+use app::BridgeError;
 use domain::AccountId;
 use store::{ErasureEntry, Target};
 
@@ -19,7 +19,7 @@ impl Eraser {
         let accounts: BTreeSet<AccountId> = now.contacts.iter().map(|(account, _)| *account).collect();
         for account in accounts {
             let chatwoot = self.clients.chatwoot(account).await?;
-            let activity = bridge::activity(&chatwoot, &now, quiet_since).await?;
+            let activity = app::activity(&chatwoot, &now, quiet_since).await?;
             if activity.kept || activity.unclear || activity.last.is_some_and(|last| last > quiet_since) {
                 return Ok(Came::Wanted);
             }

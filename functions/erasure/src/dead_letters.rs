@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, Message, MessageSystemAttributeName};
-use bridge::BridgeError;
+use app::BridgeError;
 use domain::{AccountId, ConversationId, Identity, InboundTask, Subject, Timestamp, erasure::Place, mention};
 use queue::{DeadLetters, Queue, QueueError};
 use serde::Deserialize;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bridge::{BridgeError, brake};
+use app::{BridgeError, brake};
 use chatwoot::{Chatwoot, ChatwootError, NewMessage, listing::Listed};
 use domain::{
     ConfirmationCode, ConversationId, Hint,
@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::{ELSEWHERE, Eraser};
 
 /// What an agent puts on a conversation.
-const LABEL: &str = bridge::ERASE;
+const LABEL: &str = app::ERASE;
 
 /// Begins the source id of what is said about it.
 const SOURCE: &str = "lmotos:label:";
@@ -33,7 +33,7 @@ impl Eraser {
     pub(crate) async fn labels(&self, record: &Record, hint: &Hint) -> Result<(), BridgeError> {
         let chatwoot = self.clients.chatwoot(hint.account).await?;
         let Some(labels) = chatwoot.labels(hint.conversation).await? else { return Ok(()) };
-        let Some(mut target) = bridge::whom(&self.clients, &chatwoot, hint).await? else { return Ok(()) };
+        let Some(mut target) = app::whom(&self.clients, &chatwoot, hint).await? else { return Ok(()) };
         // Whoever puts it there is this dealer's, and speaks for nobody else.
         target.only = Some(hint.account);
         if is_on(&labels) {
@@ -72,7 +72,7 @@ impl Eraser {
         // Whoever asked may have died before the letter and the note: once more does no harm, and none is a day's delay.
         let claim = self.clients.key.subject_of_all(Kind::Item, ["labeled", code.as_str()]);
         if let Claim::Won(held) | Claim::Retaken { held, .. } = self.clients.claims.take(&claim, &record.id).await? {
-            self.erasures.send(bridge::wake(erasure, Uuid::new_v4())?).await?;
+            self.erasures.send(app::wake(erasure, Uuid::new_v4())?).await?;
             let hours = self.requests.promise().confirm_hours;
             self.say(chatwoot, hint, Notice::Labeled { hours, code: code.as_str() }).await?;
             self.clients.claims.lay_down(&held).await?;

@@ -13,7 +13,7 @@ mod second_look;
 use std::time::Duration;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
-use bridge::{BridgeError, Clients, Settings, StartError};
+use app::{BridgeError, Clients, Settings, StartError};
 use domain::{
     ConfirmationCode, Erasure, ErasureTask, SharedClock, Timestamp,
     erasure::{Door, InvalidTransition, Place, Receipt, State},
@@ -85,7 +85,7 @@ impl Eraser {
         ];
         let urls = names.map(|name| env.text(name));
         let stack = env.text("STACK_NAME");
-        let promise = bridge::promise(&mut env);
+        let promise = app::promise(&mut env);
         let settings = Settings::read(&mut env);
         let [
             Some(erasures),

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use bridge::BridgeError;
+use app::BridgeError;
 use domain::{
     Channel, Class, Classify as _, MediaId, PhoneNumberId, UserId, WabaId, channel,
     erasure::{Place, State},

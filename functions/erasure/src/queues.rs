@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bridge::BridgeError;
+use app::BridgeError;
 use domain::{
     AccountId, ConversationId, Erasure, InboundTask, OutboundTask, PhoneNumberId, Probe, erasure::Place, subject::Kind,
 };

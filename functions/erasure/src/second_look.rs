@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use bridge::BridgeError;
+use app::BridgeError;
 use domain::erasure::{InvalidTransition, Place, State};
 use queue::Verdict;
 use store::{ErasureEntry, Target};

@@ -1,7 +1,7 @@
 //! What Meta tells about an account or a number: a line and a metric for the operator, and the channel's state where it
 //! changes. Messages to customers wait while a number cannot send, and go on when it can again.
 
-use bridge::{BridgeError, is_ours, offer};
+use app::{BridgeError, is_ours, offer};
 use domain::{
     Channel, Hint, OutboundTask, Timestamp,
     channel::{Cut, Happening},

@@ -6,7 +6,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use bridge::BridgeError;
+use app::BridgeError;
 use bytes::Bytes;
 use chatwoot::Attachment;
 use domain::{

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use bridge::BridgeError;
+use app::BridgeError;
 use domain::{
     AccountId, Author, ConfirmationCode, Content, Erasure, Identity, InboundTask, Message, PhoneNumberId, Probe,
     StatusUpdate, Subject, Timestamp,

@@ -1,6 +1,6 @@
 //! The customer's contact in Chatwoot: found by all they are known by, or made.
 
-use bridge::BridgeError;
+use app::BridgeError;
 use chatwoot::{Chatwoot, ChatwootError, Contact, NewContact, contact_name, erasing::Aged};
 use domain::{Channel, ContactId, CustomerId, Identity, Message, WaId, words::Line};
 use serde_json::json;

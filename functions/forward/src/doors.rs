@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bridge::BridgeError;
+use app::BridgeError;
 use chatwoot::{Chatwoot, NewMessage, render};
 use domain::{
     Author, Channel, Content, ConversationId, CustomerId, Erasure, Message,
@@ -109,7 +109,7 @@ impl Forward {
     /// Whatever became of an earlier letter: a second one does no harm, and none is a day's delay.
     async fn wake(&self, entry: &ErasureEntry) -> Result<(), BridgeError> {
         if !entry.erasure.is_closed() {
-            self.erasures.send(bridge::wake(&entry.erasure, Uuid::new_v4())?).await?;
+            self.erasures.send(app::wake(&entry.erasure, Uuid::new_v4())?).await?;
         }
         Ok(())
     }
@@ -212,7 +212,7 @@ impl Forward {
         }
         let (customers, only) = ([customer.clone()].into(), Some(channel.account));
         let mut target = Target { customers, only, ..Target::default() };
-        if !bridge::is_deleted(&self.belongings, chatwoot, channel, customer, &target).await? {
+        if !app::is_deleted(&self.belongings, chatwoot, channel, customer, &target).await? {
             return Ok(false);
         }
         let now = self.clients.clock.now();

@@ -1,7 +1,7 @@
 //! A file that could not be fetched with its message. `reconcile` hints at it as long as Meta keeps it; it comes as a message
 //! of its own that quotes the one standing for it. Nothing waits behind it: what fails is tried at the next hint.
 
-use bridge::BridgeError;
+use app::BridgeError;
 use chatwoot::{Chatwoot, ChatwootError, NewMessage, listing::Listed};
 use domain::{Author, Channel, FileHint, MessageId, Timestamp, words::Line};
 use platform::Metric;

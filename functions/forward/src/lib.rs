@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use barrier::Gate;
-use bridge::{BridgeError, Clients, Settings, StartError};
+use app::{BridgeError, Clients, Settings, StartError};
 use chatwoot::ChatwootError;
 use domain::{Class, Classify as _, InboundTask, SharedClock, Subject, Timestamp, task::Unread};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
@@ -84,7 +84,7 @@ impl Forward {
         let outbound = env.text("OUTBOUND_QUEUE_URL");
         let erasures = env.text("ERASURE_QUEUE_URL");
         let stack = env.text("STACK_NAME");
-        let promise = bridge::promise(&mut env);
+        let promise = app::promise(&mut env);
         let settings = Settings::read(&mut env);
         let (
             Some(inbound),

@@ -1,6 +1,6 @@
 //! A message into Chatwoot, exactly once: claimed before the call, looked for before a second call, closed with its link.
 
-use bridge::BridgeError;
+use app::BridgeError;
 use chatwoot::{Chatwoot, ChatwootError, NewMessage, render};
 use domain::{Author, Channel, Content, ConversationId, CustomerId, Message, Wamid, message::Call, words::Line};
 use platform::Metric;

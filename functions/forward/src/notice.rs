@@ -1,7 +1,7 @@
 //! What is no message and no status. What we know becomes a line for the operator, what we do not know a dead letter, so
 //! that it can be looked at, and put back once a newer version knows it.
 
-use bridge::BridgeError;
+use app::BridgeError;
 use domain::task::{About, Notice};
 use queue::Record;
 use store::Fate;

@@ -1,6 +1,6 @@
 //! Where a message belongs in Chatwoot: the customer's contact and conversation, found or made.
 
-use bridge::BridgeError;
+use app::BridgeError;
 use chatwoot::{Chatwoot, ChatwootError};
 use domain::{Channel, ContactId, ConversationId, CustomerId, Message, PhoneNumberId, subject::Kind};
 use queue::Record;

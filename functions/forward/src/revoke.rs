@@ -1,7 +1,7 @@
 //! A message deleted for everyone. Its writer asked for it to be gone, so it is gone in Chatwoot, too: its words, its files and
 //! its edits, and what remains is the same line whether the deletion comes after the message or before it.
 
-use bridge::BridgeError;
+use app::BridgeError;
 use domain::{Channel, Content, ConversationId, CustomerId, Message, MessageId, Wamid};
 use platform::Metric;
 use store::{Fate, Link};

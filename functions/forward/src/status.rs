@@ -1,7 +1,7 @@
 //! Statuses: how far our messages came. They come in any order, twice, and before the send result is stored; the end is the
 //! same. A status that carries our reference settles a send nobody heard back from.
 
-use bridge::{BridgeError, remove_echo, tell_news};
+use app::{BridgeError, remove_echo, tell_news};
 use chatwoot::Chatwoot;
 use domain::{
     AccountId, Author, Channel, ConversationId, Delivery, Hint, MessageId, OutboundTask, Part, Reference, StatusUpdate,

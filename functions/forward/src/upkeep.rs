@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use bridge::BridgeError;
+use app::BridgeError;
 use chatwoot::{Chatwoot, ChatwootError, Contact, ContactChange, attribute, contact_name};
 use domain::{
     Author, Class, Classify as _, Content, ConversationId, CustomerId, Locale, Message, Subject, Timestamp, UserId,

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use bridge::BridgeError;
+use app::BridgeError;
 use domain::{Channel, Content, CustomerId, Delivery, Identity, Message, StatusUpdate};
 use store::{Entry, Known};
 

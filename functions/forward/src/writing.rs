@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bridge::BridgeError;
+use app::BridgeError;
 use chatwoot::{
     Attachment, Chatwoot, ChatwootError, Made, NewMessage,
     listing::Listed,

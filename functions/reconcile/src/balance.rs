@@ -1,6 +1,6 @@
 //! The balance sheet is read, and what does not add up becomes a metric and a line for the operator.
 
-use bridge::BridgeError;
+use app::BridgeError;
 use domain::{Channel, task::NO_NUMBER};
 use futures_util::{StreamExt as _, stream};
 use queue::QueueError;

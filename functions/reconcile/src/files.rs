@@ -1,7 +1,7 @@
 //! Customers' files that could not be fetched: `forward` is told to ask for each again, with growing gaps, in the group of
 //! its customer, so that nothing overtakes anything.
 
-use bridge::BridgeError;
+use app::BridgeError;
 use domain::{Channel, FileHint, InboundTask};
 use queue::Letter;
 use uuid::Uuid;

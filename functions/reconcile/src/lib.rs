@@ -13,7 +13,7 @@ use std::{
 };
 
 pub use balance::Balance;
-use bridge::{BridgeError, Clients, Settings, StartError, offer};
+use app::{BridgeError, Clients, Settings, StartError, offer};
 use domain::{AccountId, Channel, ConversationId, Hint, OutboundTask, SharedClock, Timestamp};
 use futures_util::{StreamExt as _, stream};
 use lambda_runtime::{Error, LambdaEvent, service_fn};

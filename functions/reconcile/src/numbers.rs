@@ -1,7 +1,7 @@
 //! Numbers whose access was withdrawn: perhaps they are ours again, and nobody said so. A new token in the channel's secret
 //! makes no event.
 
-use bridge::{BridgeError, is_ours};
+use app::{BridgeError, is_ours};
 use domain::{
     Channel,
     channel::{Cut, Happening, State},

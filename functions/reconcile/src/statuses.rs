@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use bridge::{BridgeError, tell_news};
+use app::{BridgeError, tell_news};
 use domain::{Channel, Outgoing, Subject, Timestamp};
 use store::{EarlyStatus, Fate, Link};
 

@@ -1,7 +1,7 @@
 //! The clock of the open requests: warnings on the policy's days, breaches, and a wake-up for each that is due. Queues forget after
 //! fourteen days; this does not.
 
-use bridge::BridgeError;
+use app::BridgeError;
 use platform::Metric;
 use store::ErasureEntry;
 use uuid::Uuid;
@@ -38,7 +38,7 @@ impl Retention {
         }
         // Also one that somebody has in hand: if they live, they have it, and if not, nobody has.
         if erasure.wake_at().is_some_and(|at| at <= now) {
-            self.erasures.send(bridge::wake(erasure, Uuid::new_v4())?).await?;
+            self.erasures.send(app::wake(erasure, Uuid::new_v4())?).await?;
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bridge::BridgeError;
+use app::BridgeError;
 use chatwoot::Chatwoot;
 use domain::{AccountId, Channel, ContactId, CustomerId, PhoneNumberId, erasure::Door};
 use store::Target;
@@ -77,6 +77,6 @@ impl Retention {
         }
         // Merged into another contact, our id still leads to that one, or a conversation does.
         let target = Target { customers: [customer.clone()].into(), only: Some(channel.account), ..Target::default() };
-        bridge::is_deleted(&self.belongings, chatwoot, channel, customer, &target).await
+        app::is_deleted(&self.belongings, chatwoot, channel, customer, &target).await
     }
 }

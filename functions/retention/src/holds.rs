@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use bridge::{BridgeError, KEEP};
+use app::{BridgeError, KEEP};
 use chatwoot::{ChatwootError, erasing::Aged};
 use domain::{AccountId, Channel, ContactId, ConversationId};
 use store::Target;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use bridge::{Activity, BridgeError};
+use app::{Activity, BridgeError};
 use chatwoot::{
     Chatwoot, ChatwootError,
     erasing::{Aged, Listed, PAGE},
@@ -189,7 +189,7 @@ impl Retention {
 
     async fn judge(&self, row: &Aged, at: &At<'_>) -> Result<Judged, BridgeError> {
         let hint = Hint::look(at.channel.phone_number_id.clone(), at.channel.account, row.id);
-        let Some(mut target) = bridge::whom(&self.clients, at.chatwoot, &hint).await? else {
+        let Some(mut target) = app::whom(&self.clients, at.chatwoot, &hint).await? else {
             // It went since it was listed.
             return Ok(Judged::Active);
         };
@@ -199,7 +199,7 @@ impl Retention {
         target.contacts.extend(row.contact.as_ref().map(|contact| (at.channel.account, contact.id)));
         let mut all = target.clone();
         self.belongings.gather(&mut all).await?;
-        let mut activity: Activity = bridge::activity(at.chatwoot, &all, at.since).await?;
+        let mut activity: Activity = app::activity(at.chatwoot, &all, at.since).await?;
         activity.add(row);
         if activity.last.is_some_and(|last| last >= at.since) {
             return Ok(Judged::Active);

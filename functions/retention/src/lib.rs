@@ -11,7 +11,7 @@ mod table;
 
 use std::time::Duration;
 
-use bridge::{BridgeError, Clients, Settings, StartError};
+use app::{BridgeError, Clients, Settings, StartError};
 use chatwoot::Chatwoot;
 use domain::{AccountId, Channel, ConversationId, ErasureTask, Hint, SharedClock, Timestamp, erasure::Door};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
@@ -25,7 +25,7 @@ use uuid::Uuid;
 use crate::run::Run;
 
 pub use crate::inactive::A_DAY;
-pub use bridge::{ERASE, KEEP};
+pub use app::{ERASE, KEEP};
 
 /// An inbox that fails so often in a row is down; one bad page is only a bad page.
 const DOWN: u32 = 3;
@@ -103,7 +103,7 @@ impl Retention {
         let erasures = env.text("ERASURE_QUEUE_URL");
         let stack = env.text("STACK_NAME");
         let days = env.parsed::<u64>("RETENTION_DAYS");
-        let promise = bridge::promise(&mut env);
+        let promise = app::promise(&mut env);
         let settings = Settings::read(&mut env);
         let (Some(erasures), Some(stack), Some(days), Some(promise), Some(settings)) =
             (erasures, stack, days, promise, settings)
@@ -145,7 +145,7 @@ impl Retention {
         );
         match trouble {
             Some(BridgeError::Chatwoot(error)) => {
-                tracing::error!(%error, page = bridge::REFUSALS, "Chatwoot kept the daily run from a part of its work");
+                tracing::error!(%error, page = app::REFUSALS, "Chatwoot kept the daily run from a part of its work");
                 Ok(Report { trouble: Some(error.to_string()), ..report })
             }
             Some(error) => Err(error),
@@ -283,7 +283,7 @@ impl Retention {
         }
         if !erasure.is_closed() {
             // Whoever asked before may have died here.
-            self.erasures.send(bridge::wake(erasure, Uuid::new_v4())?).await?;
+            self.erasures.send(app::wake(erasure, Uuid::new_v4())?).await?;
             self.requests.bar(&asked.entry).await?;
         }
         Ok(asked)

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use bridge::BridgeError;
+use app::BridgeError;
 use domain::{AccountId, ConversationId, SharedClock, Timestamp};
 
 use crate::{Due, Report};

@@ -1,6 +1,6 @@
 //! What is past its end and still in the table. DynamoDB deletes such items within days; the policy does not wait for it.
 
-use bridge::BridgeError;
+use app::BridgeError;
 
 use crate::{Retention, run::Run};
 

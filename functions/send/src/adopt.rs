@@ -1,6 +1,6 @@
 //! Conversations the bridge did not make.
 
-use bridge::BridgeError;
+use app::BridgeError;
 use chatwoot::{Chatwoot, Party};
 use domain::{Channel, ConversationId, CustomerId, Identity, WaId, pacing::Pair};
 use store::Conversation;

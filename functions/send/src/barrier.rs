@@ -1,6 +1,6 @@
 //! What erasures want of `send`: marks that come out of a group, and nobody written to who is being erased.
 
-use bridge::BridgeError;
+use app::BridgeError;
 use chatwoot::Contact;
 use domain::{AccountId, CustomerId, Identity, OutboundTask, Probe, WaId};
 use queue::{Record, Verdict};

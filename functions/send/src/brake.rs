@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use bridge::BridgeError;
+use app::BridgeError;
 use chatwoot::{Chatwoot, listing::Listed};
 use domain::{Timestamp, command::Command, words::brake::Braked};
 

@@ -1,7 +1,7 @@
 //! Agents' commands: private notes that begin with `/`. Each is answered once, by a private note that bears its id; what an answer
 //! was lost of is found by that.
 
-use bridge::BridgeError;
+use app::BridgeError;
 use chatwoot::{
     Chatwoot, ChatwootError, NewMessage,
     listing::{File, Listed},
@@ -116,10 +116,10 @@ impl Send {
         let (account, conversation) = (task.hint.account, task.hint.conversation);
         let (clients, metrics) = (&self.clients, &self.metrics);
         let Stop::Perhaps { why, again } = stop else {
-            return bridge::brake(clients, metrics, chatwoot, account, conversation).await;
+            return app::brake(clients, metrics, chatwoot, account, conversation).await;
         };
         if again {
-            bridge::alarm(clients, metrics, account, conversation).await?;
+            app::alarm(clients, metrics, account, conversation).await?;
         }
         let content = why.say(clients.locale);
         let note = NewMessage { content, private: true, source_id: Some(source), ..NewMessage::default() };

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use bridge::{BridgeError, tell};
+use app::{BridgeError, tell};
 use chatwoot::{Chatwoot, listing::Listed};
 use domain::{
     Channel, CustomerId, Identity, Part, Reference, Timestamp, Wamid,

@@ -1,6 +1,6 @@
 //! What a look adds to a message, or holds back of it, before its turn comes.
 
-use bridge::{BridgeError, brake};
+use app::{BridgeError, brake};
 use chatwoot::ChatwootError;
 use domain::{Part, outgoing::Nature, words::Trouble};
 use store::Entry;
@@ -33,8 +33,8 @@ impl Send {
                 (None, None) => {
                     made = match with.chatwoot.survey_link(with.conversation.conversation).await {
                         Err(error @ ChatwootError::Elsewhere) => {
-                            let cause = bridge::ORIGINS_DIFFER;
-                            tracing::error!(%error, cause, page = bridge::REFUSALS, "a survey's link cannot be made");
+                            let cause = app::ORIGINS_DIFFER;
+                            tracing::error!(%error, cause, page = app::REFUSALS, "a survey's link cannot be made");
                             if let Some(entry) = &mut row.entry {
                                 self.never(entry, Trouble::LinkElsewhere).await?;
                             }

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use bridge::BridgeError;
+use app::BridgeError;
 use domain::{
     PhoneNumberId, SharedClock, Timestamp,
     pacing::{Gate, is_in_time, lead_after},

@@ -27,7 +27,7 @@ mod waiting;
 use std::{collections::BTreeSet, time::Duration};
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
-use bridge::{BridgeError, Clients, Settings, StartError};
+use app::{BridgeError, Clients, Settings, StartError};
 use domain::{
     Class, Classify as _, Hint, MessageId, OutboundTask, SharedClock, Timestamp, erasure::Promise, template::Picked,
 };

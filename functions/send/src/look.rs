@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use bridge::BridgeError;
+use app::BridgeError;
 use chatwoot::{Chatwoot, ChatwootError, listing::Listed};
 use domain::{
     Channel, Locale, MessageId, Outcome, Outgoing, Part, Timestamp, outgoing::Nature, template::Fault, words::Trouble,

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use bridge::BridgeError;
+use app::BridgeError;
 use chatwoot::listing::Listed;
 use domain::{Channel, Class, Classify as _, MessageId, Part, PhoneNumberId, Timestamp, Typing, Wamid, window};
 use futures_util::{StreamExt as _, stream};

@@ -1,6 +1,6 @@
 //! What becomes of a part is written down: before the call, and after it.
 
-use bridge::{BridgeError, remove_echo};
+use app::{BridgeError, remove_echo};
 use domain::{Author, Delivery, Outgoing, Part, Wamid, outgoing::SentFile};
 use store::{Entry, Link};
 use whatsapp::graph::Accepted;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use bridge::{BridgeError, tell};
+use app::{BridgeError, tell};
 use chatwoot::{ChatwootError, NewMessage, listing::Listed};
 use domain::{
     MessageId, Outcome, Outgoing, Timestamp,

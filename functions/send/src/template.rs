@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use bridge::BridgeError;
+use app::BridgeError;
 use chatwoot::{ChatwootError, listing::Listed};
 use domain::{
     Channel, Class, Classify as _, MediaId, MessageId, Timestamp,

@@ -1,6 +1,6 @@
 //! Red messages that callbacks told of, and that a look does not list any more.
 
-use bridge::BridgeError;
+use app::BridgeError;
 use chatwoot::{ChatwootError, listing::Listed};
 use domain::MessageId;
 

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use bridge::Clients;
+use app::Clients;
 use bytes::{Bytes, BytesMut};
 use chatwoot::{Chatwoot, ChatwootError, files, listing::File};
 use domain::{Channel, Class, Classify as _, message::MediaKind, outgoing::FileWay, vcard, words::Trouble};
@@ -191,8 +191,8 @@ pub(crate) async fn upload_address(
 
 /// Chatwoot names a file by an address of another origin than the bridge was told: the operator has to mend that.
 pub(crate) fn elsewhere() -> NotUploaded {
-    let (error, cause) = (ChatwootError::Elsewhere, bridge::ORIGINS_DIFFER);
-    tracing::error!(%error, cause, page = bridge::REFUSALS, "agents' files cannot be read");
+    let (error, cause) = (ChatwootError::Elsewhere, app::ORIGINS_DIFFER);
+    tracing::error!(%error, cause, page = app::REFUSALS, "agents' files cannot be read");
     NotUploaded::Never(Trouble::FileElsewhere)
 }
 

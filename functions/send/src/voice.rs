@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     /// A second of speech, 44.1 kHz mono, as `lame` wrote it.
-    const SPEECH: &[u8] = include_bytes!("../../../shared/testkit/media/speech.mp3");
+    const SPEECH: &[u8] = include_bytes!("../../../infra/stories/media/speech.mp3");
 
     #[test]
     fn a_recording_is_a_voice_note_that_lasts_as_long() {

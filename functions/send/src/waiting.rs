@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use bridge::BridgeError;
+use app::BridgeError;
 use chatwoot::NewMessage;
 use domain::{Part, Timestamp, channel::Hold, outgoing::Awaited, words::Line};
 use platform::Metric;

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use serde_json::Value;
-use testkit_aws::{Aws, Hold, Received};
+use simulator_aws::{Aws, Hold, Received};
 
 use crate::foreign::{Foreign, InHand};
 

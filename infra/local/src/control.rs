@@ -12,7 +12,7 @@ use axum::{
 use domain::Clock as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use testkit_wire::MovableClock;
+use simulator_wire::MovableClock;
 use tokio::sync::Mutex;
 
 use crate::{

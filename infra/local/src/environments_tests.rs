@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 use domain::Timestamp;
-use testkit_wire::MovableClock;
+use simulator_wire::MovableClock;
 
 use super::*;
 

@@ -16,8 +16,8 @@ use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
 use domain::Clock as _;
 use platform::aws::Aws as Clients;
 use serde_json::json;
-use testkit_aws::Received;
-use testkit_wire::MovableClock;
+use simulator_aws::Received;
+use simulator_wire::MovableClock;
 use tokio::time::{Instant, timeout};
 
 use crate::{channels, config::Config, resources, template::Template};

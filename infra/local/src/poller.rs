@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use testkit_aws::Received;
+use simulator_aws::Received;
 use tokio::time::timeout;
 
 use crate::{

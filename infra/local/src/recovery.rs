@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use store::{Claims, Table};
-use testkit_aws::Aws;
-use testkit_wire::MovableClock;
+use simulator_aws::Aws;
+use simulator_wire::MovableClock;
 
 use crate::{channels, template::Template};
 

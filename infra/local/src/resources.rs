@@ -1,7 +1,7 @@
 //! Sets the stack up on the embedded AWS: what a deployment and the operator do once in the cloud.
 
 use anyhow::{Context as _, anyhow, ensure};
-use testkit_aws::Aws;
+use simulator_aws::Aws;
 
 use crate::{config::Config, template::Template};
 

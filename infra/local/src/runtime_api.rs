@@ -113,8 +113,8 @@ mod tests {
     #[test]
     fn a_failure_is_told_in_words_and_never_by_the_name_of_a_type() {
         let mut headers = HeaderMap::new();
-        headers.insert("lambda-runtime-function-error-type", "bridge::error::BridgeError".parse().unwrap());
-        let body = br#"{"errorType":"bridge::error::BridgeError","errorMessage":"no connection to Chatwoot"}"#;
+        headers.insert("lambda-runtime-function-error-type", "app::error::BridgeError".parse().unwrap());
+        let body = br#"{"errorType":"app::error::BridgeError","errorMessage":"no connection to Chatwoot"}"#;
         assert_eq!(words(&headers, body), "no connection to Chatwoot");
         for body in [&b"{}"[..], b"nonsense", br#"{"errorType":"alloc::boxed::Box","errorMessage":" "}"#] {
             assert_eq!(words(&headers, body), "it did not say why");

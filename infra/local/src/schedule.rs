@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use domain::{Clock as _, Timestamp};
 use serde_json::json;
-use testkit_wire::MovableClock;
+use simulator_wire::MovableClock;
 use tokio::time::timeout;
 
 use crate::{

@@ -6,9 +6,9 @@ use anyhow::Context as _;
 use axum::Router;
 use domain::{SharedClock, Timestamp};
 use serde_json::Value;
-use testkit_chatwoot::{Chatwoot, Inbox};
-use testkit_meta::{Meta, Number, Statuses};
-use testkit_wire::MovableClock;
+use simulator_chatwoot::{Chatwoot, Inbox};
+use simulator_meta::{Meta, Number, Statuses};
+use simulator_wire::MovableClock;
 use url::Url;
 
 use crate::{
@@ -103,7 +103,7 @@ async fn start_meta(config: &Config, clock: SharedClock, api_url: &str) -> anyho
         access_token: channel.access_token.clone(),
         coexistence: channel.coexistence,
     });
-    let meta = Meta::start(testkit_meta::Settings {
+    let meta = Meta::start(simulator_meta::Settings {
         listen: free_port(),
         clock,
         app_secret: config.app.app_secret.clone(),
@@ -138,7 +138,7 @@ async fn start_chatwoot(config: &Config, clock: SharedClock, api_url: &str) -> a
         secret: channel.callback_secret.clone(),
         lock_to_single_conversation: true,
     });
-    Chatwoot::start(testkit_chatwoot::Settings {
+    Chatwoot::start(simulator_chatwoot::Settings {
         listen: free_port(),
         clock,
         account_id: config.chatwoot.account_id,

@@ -8,8 +8,8 @@ use axum::http::request::Parts;
 use domain::Clock as _;
 use platform::Environment;
 use serde_json::Value;
-use testkit_aws::{Aws, Received};
-use testkit_wire::MovableClock;
+use simulator_aws::{Aws, Received};
+use simulator_wire::MovableClock;
 
 use crate::{
     balance::Balance,
@@ -49,7 +49,7 @@ impl Stage {
     pub async fn start(clock: MovableClock, config: &str, meta_url: &str, chatwoot_url: &str) -> anyhow::Result<Self> {
         let config = Config::parse(config)?;
         let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
-        let aws = Aws::start(testkit_aws::Settings { listen: any_port, clock: clock.clone(), data: None }).await?;
+        let aws = Aws::start(simulator_aws::Settings { listen: any_port, clock: clock.clone(), data: None }).await?;
         let template = Template::read(&Surroundings {
             aws_url: aws.url().to_owned(),
             api_url: "http://127.0.0.1".to_owned(),

@@ -15,8 +15,8 @@ use axum::{Router, serve::ListenerExt as _};
 use domain::Clock as _;
 use futures_util::future::join_all;
 use tempfile::TempDir;
-use testkit_aws::Aws;
-use testkit_wire::{Faults, MovableClock, Server};
+use simulator_aws::Aws;
+use simulator_wire::{Faults, MovableClock, Server};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -137,7 +137,7 @@ impl World {
             match &options.aws_url {
                 Some(_) => Ok(None),
                 None => {
-                    Aws::start(testkit_aws::Settings { listen: any_port, clock: clock.clone(), data }).await.map(Some)
+                    Aws::start(simulator_aws::Settings { listen: any_port, clock: clock.clone(), data }).await.map(Some)
                 }
             }
         };

@@ -10,7 +10,7 @@ use std::{
 
 use domain::{Clock as _, SystemClock};
 use serde_json::{Value, json};
-use testkit::World;
+use stories::World;
 
 const DAY: Duration = Duration::from_secs(86_400);
 

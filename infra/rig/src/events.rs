@@ -87,7 +87,7 @@ fn renewed(mut event: Value) -> anyhow::Result<Value> {
     let body = if event["isBase64Encoded"] == true { STANDARD.decode(&text)? } else { text.into_bytes() };
     let signed = [now.as_bytes(), b".", &body].concat();
     event["headers"]["x-chatwoot-timestamp"] = now.into();
-    event["headers"]["x-chatwoot-signature"] = signature(testkit::CALLBACK_SECRET, &signed)?.into();
+    event["headers"]["x-chatwoot-signature"] = signature(stories::CALLBACK_SECRET, &signed)?.into();
     Ok(event)
 }
 

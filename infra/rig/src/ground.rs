@@ -8,8 +8,8 @@ use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 use platform::aws::Aws;
 use serde_json::{Value, json};
-use testkit::World;
-use testkit_wire::{Call, Effect, Fault};
+use stories::World;
+use simulator_wire::{Call, Effect, Fault};
 
 use crate::process::Process;
 
@@ -118,7 +118,7 @@ impl Ground {
 
     /// Starts writing down what AWS, Meta and Chatwoot are asked.
     pub fn record(&self) {
-        self.each(testkit_wire::Calls::record);
+        self.each(simulator_wire::Calls::record);
     }
 
     /// What they were asked since the last time: `aws`, `meta` or `chatwoot`, and the call.
@@ -130,11 +130,11 @@ impl Ground {
         all
     }
 
-    fn each(&self, act: impl Fn(&testkit_wire::Calls)) {
+    fn each(&self, act: impl Fn(&simulator_wire::Calls)) {
         self.sides().iter().for_each(|(_, calls)| act(calls));
     }
 
-    fn sides(&self) -> [(&'static str, &testkit_wire::Calls); 3] {
+    fn sides(&self) -> [(&'static str, &simulator_wire::Calls); 3] {
         [
             ("aws", self.world.stage.aws.calls()),
             ("meta", self.world.meta.server().calls()),

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use testkit_wire::answering;
+use simulator_wire::answering;
 
 use crate::{Ground, Process, quota::Quota, scenario::Scenario, tls::Tls};
 

@@ -15,9 +15,9 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use tempfile::TempDir;
-use testkit_chatwoot::{Chatwoot, Inbox};
-use testkit_meta::{Customer, Meta, Number, Statuses};
-use testkit_wire::MovableClock;
+use simulator_chatwoot::{Chatwoot, Inbox};
+use simulator_meta::{Customer, Meta, Number, Statuses};
+use simulator_wire::MovableClock;
 use tokio::task::JoinSet;
 
 use crate::measure::Spread;
@@ -72,7 +72,7 @@ impl Pipeline {
             access_token: "access-token".to_owned(),
             coexistence: false,
         };
-        let meta = Meta::start(testkit_meta::Settings {
+        let meta = Meta::start(simulator_meta::Settings {
             listen,
             clock: clock.clone(),
             app_secret: "app-secret".to_owned(),
@@ -87,7 +87,7 @@ impl Pipeline {
             secret: "callback-secret".to_owned(),
             lock_to_single_conversation: true,
         };
-        let chatwoot = Chatwoot::start(testkit_chatwoot::Settings {
+        let chatwoot = Chatwoot::start(simulator_chatwoot::Settings {
             listen,
             clock,
             account_id: 3,

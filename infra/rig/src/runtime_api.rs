@@ -20,7 +20,7 @@ use axum::{
 };
 use bytes::Bytes;
 use domain::{Clock as _, SystemClock};
-use testkit_wire::{Faults, Server};
+use simulator_wire::{Faults, Server};
 use tokio::sync::{Mutex, mpsc};
 
 /// The largest answer of a function.

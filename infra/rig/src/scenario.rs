@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
-use testkit::{CHANNEL, World};
-use testkit_meta::Customer;
+use stories::{CHANNEL, World};
+use simulator_meta::Customer;
 
 use crate::{Ground, events};
 

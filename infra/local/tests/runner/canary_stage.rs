@@ -8,9 +8,9 @@ use std::{
 };
 
 use serde_json::json;
-use testkit_chatwoot::Chatwoot;
-use testkit_meta::Meta;
-use testkit_wire::{Effect, Fault};
+use simulator_chatwoot::Chatwoot;
+use simulator_meta::Meta;
+use simulator_wire::{Effect, Fault};
 
 use crate::{
     sides::Sides,

@@ -10,8 +10,8 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use testkit_aws::emulator::{self, Emulator, Make};
-use testkit_meta::Customer;
+use simulator_aws::emulator::{self, Emulator, Make};
+use simulator_meta::Customer;
 
 use crate::{
     foreign_stack,

@@ -8,7 +8,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use testkit_aws::emulator::{self, Emulator, Make};
+use simulator_aws::emulator::{self, Emulator, Make};
 
 use crate::support::{Answer, exchange};
 

@@ -11,8 +11,8 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use testkit_meta::Customer;
-use testkit_wire::Effect;
+use simulator_meta::Customer;
+use simulator_wire::Effect;
 
 use crate::{
     canary_stage::fault,

@@ -3,9 +3,9 @@
 use std::{fs, path::PathBuf, process::Command, sync::Arc, time::Duration};
 
 use tempfile::TempDir;
-use testkit_chatwoot::{Chatwoot, Inbox};
-use testkit_meta::{Meta, Number, Statuses};
-use testkit_wire::MovableClock;
+use simulator_chatwoot::{Chatwoot, Inbox};
+use simulator_meta::{Meta, Number, Statuses};
+use simulator_wire::MovableClock;
 
 use crate::support::Runner;
 
@@ -44,7 +44,7 @@ impl Sides {
             access_token: access_token.clone(),
             coexistence: true,
         };
-        let settings = testkit_meta::Settings {
+        let settings = simulator_meta::Settings {
             listen: any_port,
             clock: Arc::new(clock.clone()),
             app_secret: app_secret.clone(),
@@ -59,7 +59,7 @@ impl Sides {
             secret: callback_secret.clone(),
             lock_to_single_conversation: true,
         };
-        let settings = testkit_chatwoot::Settings {
+        let settings = simulator_chatwoot::Settings {
             listen: any_port,
             clock: Arc::new(clock.clone()),
             account_id: 3,

@@ -6,8 +6,8 @@ use std::{
     time::Duration,
 };
 
-use testkit_meta::Customer;
-use testkit_wire::Effect;
+use simulator_meta::Customer;
+use simulator_wire::Effect;
 use tokio::task::JoinSet;
 
 use crate::{
