@@ -1,30 +1,30 @@
 //! `POST /callbacks/chatwoot/{phone_number_id}`: Chatwoot's callbacks into hints for `send`. Chatwoot waits five seconds and
 //! never asks again, so nothing here talks to Chatwoot, and what is not for a customer costs next to nothing.
 
-mod niceties;
+mod presence;
 
 use chatwoot::{
-    Authentic, CallbackSecret, PathSecret, REFUSALS,
-    callback::{self, Labels, Look, Meaning},
+    Authentic, CallbackSecret, PathSecret, REFUSALS_PAGE,
+    callback::{self, CallbackKind, ConversationChange, LabelChange},
 };
-use domain::{Channel, ErasureTask, Hint, OutboundTask, SharedClock};
+use domain::{Channel, ErasureTask, OutboundTask, SharedClock, SyncRequest};
 use lambda_http::{Body, Error, Request, RequestExt as _, Response};
 use platform::{ChannelSecrets, ConfigError, Environment, Metric, Metrics, SecretError, Secrets, aws::Aws, warm_up};
-use queue::{Letter, Queue, QueueError};
+use queue::{Queue, QueueError, QueueMessage};
 use secrecy::SecretString;
 use store::{Channels, Outbox, StoreError, Table};
 use uuid::Uuid;
 
 /// What Chatwoot signs a callback with, and over which time.
-const SIGNATURE: &str = "x-chatwoot-signature";
-const TIMESTAMP: &str = "x-chatwoot-timestamp";
+const SIGNATURE_HEADER: &str = "x-chatwoot-signature";
+const TIMESTAMP_HEADER: &str = "x-chatwoot-timestamp";
 
 /// The largest callback, as of every body that comes in. Chatwoot's own are far smaller: a message has at most 150,000 characters.
-const LIMIT: usize = 4 * 1024 * 1024;
+const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
 
 /// The function's settings and clients.
 #[derive(Debug)]
-pub struct Callback {
+pub struct Handler {
     clock: SharedClock,
     secrets: Secrets,
     channels: Channels,
@@ -36,7 +36,7 @@ pub struct Callback {
 
 /// Why a hint could not be given; Chatwoot marks the message failed, and `reconcile` finds it all the same.
 #[derive(Debug, thiserror::Error)]
-enum Trouble {
+enum RequestError {
     #[error(transparent)]
     Queue(#[from] QueueError),
     #[error(transparent)]
@@ -47,13 +47,13 @@ enum Trouble {
 
 /// Serves invocations until the process ends.
 pub async fn run(clock: SharedClock) -> Result<(), Error> {
-    let callback = &Callback::from_env(Environment::process(), clock)?;
+    let callback = &Handler::from_env(Environment::process(), clock)?;
     callback.warm_up().await;
     lambda_http::run(lambda_http::service_fn(async |request: Request| Ok::<_, Error>(callback.handle(request).await)))
         .await
 }
 
-impl Callback {
+impl Handler {
     /// Reads the settings.
     pub fn from_env(mut env: Environment, clock: SharedClock) -> Result<Self, ConfigError> {
         let aws = Aws::from_env(&mut env);
@@ -96,7 +96,8 @@ impl Callback {
             500
         });
         if status == 401 {
-            let (cause, page) = ("not signed by the callback secret in hand, or more than five minutes old", REFUSALS);
+            let (cause, page) =
+                ("not signed by the callback secret in hand, or more than five minutes old", REFUSALS_PAGE);
             let parameters = request.path_parameters();
             let channel = parameters.first("phone_number_id").unwrap_or_default();
             tracing::warn!(channel.id = channel, cause, page, "a callback is refused");
@@ -110,30 +111,30 @@ impl Callback {
         response
     }
 
-    async fn receive(&self, request: &Request) -> Result<u16, Trouble> {
+    async fn receive(&self, request: &Request) -> Result<u16, RequestError> {
         let body: &[u8] = request.body();
-        if body.len() > LIMIT {
+        if body.len() > MAX_BODY_BYTES {
             return Ok(413);
         }
         let parameters = request.path_parameters();
         let Some(id) = parameters.first("phone_number_id") else { return Ok(404) };
-        let Some(channel) = self.channels.at_the_door(id).await? else { return Ok(404) };
+        let Some(channel) = self.channels.by_path_id(id).await? else { return Ok(404) };
         let Some(proof) = Proof::of(request, parameters.first("secret")) else { return Ok(401) };
         let Some(authentic) = self.authenticate(&proof, &channel, body).await? else { return Ok(401) };
         let (look, is_red) = match callback::read(authentic) {
-            Err(callback::Unreadable) => return Ok(400),
-            Ok(Meaning::Nothing(why)) => {
+            Err(callback::UnreadableCallback) => return Ok(400),
+            Ok(CallbackKind::Nothing(why)) => {
                 tracing::debug!(why, "a callback says nothing to send");
                 return Ok(200);
             }
-            Ok(Meaning::Typing(place)) => return Ok(self.typing(&channel, &place).await),
-            Ok(Meaning::Resolved(place)) => return Ok(self.resolved(&channel, &place).await),
-            Ok(Meaning::Command(look)) if look.inbox == channel.inbox && look.account == channel.account => {
+            Ok(CallbackKind::Typing(place)) => return Ok(self.typing(&channel, &place).await),
+            Ok(CallbackKind::Resolved(place)) => return Ok(self.resolved(&channel, &place).await),
+            Ok(CallbackKind::Command(look)) if look.inbox == channel.inbox && look.account == channel.account => {
                 return self.command(&channel, &look).await;
             }
-            Ok(Meaning::Look(look) | Meaning::Command(look)) => (look, false),
-            Ok(Meaning::Red(look)) => (look, true),
-            Ok(Meaning::Labels(labels)) => {
+            Ok(CallbackKind::Look(look) | CallbackKind::Command(look)) => (look, false),
+            Ok(CallbackKind::Red(look)) => (look, true),
+            Ok(CallbackKind::Labels(labels)) => {
                 if (labels.account, labels.inbox) == (channel.account, channel.inbox) {
                     self.labels(&channel, labels).await?;
                 }
@@ -145,8 +146,8 @@ impl Callback {
             return Ok(200);
         }
         if is_red {
-            let looks = Hint::look(channel.phone_number_id.clone(), look.account, look.conversation);
-            let task = OutboundTask::HintV1(Hint { red: Some(look.message), ..looks });
+            let looks = SyncRequest::look(channel.phone_number_id.clone(), look.account, look.conversation);
+            let task = OutboundTask::HintV1(SyncRequest { red: Some(look.message), ..looks });
             self.put(&task, Uuid::new_v4().to_string()).await?;
             return Ok(200);
         }
@@ -162,7 +163,7 @@ impl Callback {
         proof: &Proof<'_>,
         channel: &Channel,
         body: &'b [u8],
-    ) -> Result<Option<Authentic<'b>>, Trouble> {
+    ) -> Result<Option<Authentic<'b>>, RequestError> {
         let now = self.clock.now();
         let known = self.secrets.get::<ChannelSecrets>(&channel.secret).await?;
         if let Some(authentic) = proof.check(&known, body, now) {
@@ -173,29 +174,29 @@ impl Callback {
     }
 
     /// A change of a message that is out, or not yet marked failed, is our own mark coming back: no agent can retry it.
-    async fn is_our_own_mark(&self, look: &Look) -> Result<bool, Trouble> {
-        let entry = self.outbox.get(look.account, look.conversation, look.message).await?;
+    async fn is_our_own_mark(&self, change: &ConversationChange) -> Result<bool, RequestError> {
+        let entry = self.outbox.get(change.account, change.conversation, change.message).await?;
         Ok(entry.is_some_and(|entry| entry.outgoing.is_settled()))
     }
 
     /// An agent may ask for an erasure by a label; `erasure` looks which labels there are.
-    async fn labels(&self, channel: &Channel, labels: Labels) -> Result<(), Trouble> {
-        let hint = Hint::look(channel.phone_number_id.clone(), labels.account, labels.conversation);
-        let task = ErasureTask::LabelsV1(hint);
-        self.erasures.send(Letter::new(task.group(), Uuid::new_v4().to_string(), &task)?).await?;
+    async fn labels(&self, channel: &Channel, labels: LabelChange) -> Result<(), RequestError> {
+        let sync = SyncRequest::look(channel.phone_number_id.clone(), labels.account, labels.conversation);
+        let task = ErasureTask::LabelsV1(sync);
+        self.erasures.send(QueueMessage::new(task.group(), Uuid::new_v4().to_string(), &task)?).await?;
         Ok(())
     }
 
-    async fn hint(&self, channel: &Channel, look: &Look) -> Result<(), Trouble> {
-        let task = OutboundTask::HintV1(Hint {
+    async fn hint(&self, channel: &Channel, change: &ConversationChange) -> Result<(), RequestError> {
+        let task = OutboundTask::HintV1(SyncRequest {
             channel: channel.phone_number_id.clone(),
-            account: look.account,
-            conversation: look.conversation,
-            template: look.picked.is_some().then_some(look.message),
-            picked: look.picked.clone().map(Box::new),
-            message: Some(look.message),
+            account: change.account,
+            conversation: change.conversation,
+            template: change.picked.is_some().then_some(change.message),
+            picked: change.picked.clone().map(Box::new),
+            message: Some(change.message),
             red: None,
-            survey: look.survey.clone(),
+            survey: change.survey.clone(),
             resolved_at: None,
             unseen_since: None,
         });
@@ -203,8 +204,8 @@ impl Callback {
         self.put(&task, Uuid::new_v4().to_string()).await
     }
 
-    async fn put(&self, task: &OutboundTask, dedup: String) -> Result<(), Trouble> {
-        Ok(self.outbound.send(Letter::new(task.group(), dedup, task)?).await?)
+    async fn put(&self, task: &OutboundTask, dedup: String) -> Result<(), RequestError> {
+        Ok(self.outbound.send(QueueMessage::new(task.group(), dedup, task)?).await?)
     }
 }
 
@@ -217,9 +218,9 @@ impl<'r> Proof<'r> {
     /// A signature must be right where there is one, however it is spelled. Only where there is none at all (Chatwoot before 4.13)
     /// may the path carry a secret.
     fn of(request: &'r Request, path_secret: Option<&'r str>) -> Option<Self> {
-        let signs = |name: &str| name.contains("signature") || name.replace('_', "-") == TIMESTAMP;
+        let signs = |name: &str| name.contains("signature") || name.replace('_', "-") == TIMESTAMP_HEADER;
         if request.headers().keys().any(|name| signs(name.as_str())) {
-            let (signature, timestamp) = (only(request, SIGNATURE)?, only(request, TIMESTAMP)?);
+            let (signature, timestamp) = (only(request, SIGNATURE_HEADER)?, only(request, TIMESTAMP_HEADER)?);
             return Some(Self::Signed { timestamp, signature });
         }
         path_secret.filter(|secret| !secret.is_empty()).map(|secret| Self::Path { secret })

@@ -6,41 +6,41 @@ mod operator;
 mod page;
 
 use domain::{
-    ConfirmationCode, Locale, SharedClock, SubjectKey,
-    erasure::{Door, Promise},
-    subject::Kind,
+    ConfirmationCode, HashKey, Locale, SharedClock,
+    erasure::{ErasureDeadlines, RequestSource},
+    keyed_hash::HashKind,
 };
 use lambda_http::{Body, Request, RequestExt as _, Response, http::Method};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use platform::{AppSecrets, ConfigError, Environment, Metric, Metrics, SecretError, Secrets, aws::Aws, warm_up};
 use queue::{Queue, QueueError};
 use serde_json::{Value, json};
-use store::{ErasureRequests, Erasures, StoreError, Table, Target};
+use store::{DataSubject, ErasureLedger, ErasureRequests, StoreError, Table};
 use uuid::Uuid;
 use whatsapp::{
     AppSecret,
     signed_request::{NotSigned, SignedRequest},
 };
 
-pub use crate::operator::{Command, Refused};
+pub use crate::operator::{OperatorCommand, OperatorError};
 
 /// As for every body that comes in.
-const LIMIT: usize = 4 * 1024 * 1024;
+const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
 
 /// Meta repeats for a week; what is older is asked anew.
-const GOOD_FOR: std::time::Duration = std::time::Duration::from_secs(7 * 86_400);
+const SIGNED_REQUEST_MAX_AGE: std::time::Duration = std::time::Duration::from_secs(7 * 86_400);
 
 /// How far Meta's clock may be ahead.
-const AHEAD: std::time::Duration = std::time::Duration::from_secs(3600);
+const MAX_CLOCK_SKEW: std::time::Duration = std::time::Duration::from_secs(3600);
 
 /// The function's settings and clients.
 #[derive(Debug)]
-pub struct Deletion {
+pub struct Handler {
     clock: SharedClock,
     secrets: Secrets,
     app_secret: String,
     locale: Locale,
-    promise: Promise,
+    deadlines: ErasureDeadlines,
     table: Table,
     queue: Queue,
     metrics: Metrics,
@@ -48,7 +48,7 @@ pub struct Deletion {
 
 /// Why a request could not be taken; whoever asked asks again.
 #[derive(Debug, thiserror::Error)]
-pub enum Trouble {
+pub enum RequestError {
     /// The table.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -62,13 +62,13 @@ pub enum Trouble {
 
 /// Serves invocations until the process ends.
 pub async fn run(clock: SharedClock) -> Result<(), Error> {
-    let deletion = &Deletion::from_env(Environment::process(), clock)?;
+    let deletion = &Handler::from_env(Environment::process(), clock)?;
     deletion.warm_up().await;
     lambda_runtime::run(service_fn(async |event: LambdaEvent<Value>| Box::pin(deletion.invoke(event.payload)).await))
         .await
 }
 
-impl Deletion {
+impl Handler {
     /// Reads the settings.
     pub fn from_env(mut env: Environment, clock: SharedClock) -> Result<Self, ConfigError> {
         let aws = Aws::from_env(&mut env);
@@ -77,7 +77,7 @@ impl Deletion {
         let table = env.text("TABLE_NAME");
         let stack = env.text("STACK_NAME");
         let locale = env.parsed::<Locale>("LOCALE");
-        let promise = app::promise(&mut env);
+        let promise = app::erasure_deadlines(&mut env);
         let (Some(aws), Some(app_secret), Some(queue), Some(table), Some(stack), Some(locale), Some(promise)) =
             (aws, app_secret, queue, table, stack, locale, promise)
         else {
@@ -87,7 +87,7 @@ impl Deletion {
             secrets: Secrets::new(aws.secrets, clock.clone()),
             app_secret,
             locale,
-            promise,
+            deadlines: promise,
             // Nothing about a customer is written here; the ledger has times of its own.
             table: Table::new(aws.dynamodb, table, clock.clone(), std::time::Duration::ZERO),
             queue: Queue::new(aws.sqs, queue),
@@ -134,14 +134,15 @@ impl Deletion {
         response
     }
 
-    async fn show(&self, request: &Request) -> Result<Response<Body>, Trouble> {
+    async fn show(&self, request: &Request) -> Result<Response<Body>, RequestError> {
         let parameters = request.path_parameters();
         let Some(code) = parameters.first("code").filter(|code| is_code(code)).map(ConfirmationCode::new) else {
             return Ok(answer::empty(404));
         };
         let now = self.clock.now();
-        let entry = Erasures::new(self.table.clone()).get(&code).await?;
-        let Some((entry, shown)) = entry.and_then(|entry| entry.erasure.shown(now).map(|shown| (entry, shown))) else {
+        let entry = ErasureLedger::new(self.table.clone()).get(&code).await?;
+        let Some((entry, shown)) = entry.and_then(|entry| entry.erasure.public_state(now).map(|shown| (entry, shown)))
+        else {
             return Ok(answer::empty(404));
         };
         let days_left = entry.erasure.days_left(now);
@@ -151,13 +152,13 @@ impl Deletion {
         }
         let wished = request.query_string_parameters();
         let locale = page::language(wished.first("lang"), header("accept-language"), self.locale);
-        Ok(answer::html(page::compose(&code, shown, days_left, self.promise.deletion_days, locale)))
+        Ok(answer::html(page::compose(&code, shown, days_left, self.deadlines.deletion_days, locale)))
     }
 
     /// Meta asks for the administrator who did the signup, never for a customer.
-    async fn meta(&self, request: &Request, base: &str) -> Result<Response<Body>, Trouble> {
+    async fn meta(&self, request: &Request, base: &str) -> Result<Response<Body>, RequestError> {
         let body: &[u8] = request.body();
-        if body.len() > LIMIT {
+        if body.len() > MAX_BODY_BYTES {
             return Ok(answer::empty(413));
         }
         let field = url::form_urlencoded::parse(body).find(|(name, _)| name == "signed_request");
@@ -174,42 +175,46 @@ impl Deletion {
             Err(NotSigned::Forged) => return Ok(answer::empty(401)),
             Err(NotSigned::Unreadable) => return Ok(answer::empty(400)),
         };
-        let administrator = SubjectKey::new(secrets.subject_key).subject(Kind::Administrator, &asked.user_id);
-        let target = Target { administrators: [administrator].into(), ..Target::default() };
-        if self.is_too_old(&asked) && self.requests().await?.known(&target).await?.is_none() {
+        let administrator = HashKey::new(secrets.subject_key).subject(HashKind::Administrator, &asked.user_id);
+        let subject = DataSubject { administrators: [administrator].into(), ..DataSubject::default() };
+        if self.is_too_old(&asked) && self.requests().await?.known(&subject).await?.is_none() {
             return Ok(answer::empty(401));
         }
-        let code = self.ask(Door::Meta, target).await?;
+        let code = self.ask(RequestSource::Meta, subject).await?;
         let url = format!("{base}/deletion/{code}");
         Ok(answer::json(200, &json!({ "url": url, "confirmation_code": code })))
     }
 
     fn is_too_old(&self, asked: &SignedRequest) -> bool {
         let now = self.clock.now();
-        let old = now.since(asked.issued_at) > GOOD_FOR || asked.issued_at.since(now) > AHEAD;
+        let old = now.since(asked.issued_at) > SIGNED_REQUEST_MAX_AGE || asked.issued_at.since(now) > MAX_CLOCK_SKEW;
         asked.expires.is_some_and(|end| end <= now) || old
     }
 
-    pub(crate) async fn requests(&self) -> Result<ErasureRequests, Trouble> {
+    pub(crate) async fn requests(&self) -> Result<ErasureRequests, RequestError> {
         let key = self.key().await?;
-        Ok(ErasureRequests::new(self.table.clone(), key, self.promise.clone()))
+        Ok(ErasureRequests::new(self.table.clone(), key, self.deadlines.clone()))
     }
 
-    pub(crate) async fn key(&self) -> Result<SubjectKey, Trouble> {
-        Ok(SubjectKey::new(self.secrets.get::<AppSecrets>(&self.app_secret).await?.subject_key))
+    pub(crate) async fn key(&self) -> Result<HashKey, RequestError> {
+        Ok(HashKey::new(self.secrets.get::<AppSecrets>(&self.app_secret).await?.subject_key))
     }
 
     /// Opens a request, or finds the same one; either way somebody is woken to see to it.
-    pub(crate) async fn ask(&self, door: Door, target: Target) -> Result<ConfirmationCode, Trouble> {
+    pub(crate) async fn ask(
+        &self,
+        source: RequestSource,
+        subject: DataSubject,
+    ) -> Result<ConfirmationCode, RequestError> {
         let requests = self.requests().await?;
-        let asked = requests.ask(door, target, self.clock.now()).await?;
+        let asked = requests.ask(source, subject, self.clock.now()).await?;
         let erasure = &asked.entry.erasure;
         if asked.is_new {
             self.metrics.count(Metric::ErasureAsked);
-            tracing::info!(erasure = %erasure.code, door = ?door, "an erasure was asked for");
+            tracing::info!(erasure = %erasure.code, door = ?source, "an erasure was asked for");
         }
         if !erasure.is_closed() {
-            self.queue.send(app::wake(erasure, Uuid::new_v4())?).await?;
+            self.queue.send(app::erasure_message(erasure, Uuid::new_v4())?).await?;
             requests.bar(&asked.entry).await?;
         }
         Ok(asked.entry.erasure.code)

@@ -3,19 +3,19 @@
 
 use domain::{
     ConfirmationCode, UserId, WaId,
-    erasure::{Door, Receipt},
+    erasure::{Receipt, RequestSource},
 };
 use lambda_runtime::Error;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use store::{Erasures, Target};
+use store::{DataSubject, ErasureLedger};
 
-use crate::{Deletion, is_code};
+use crate::{Handler, is_code};
 
 /// What the operator wants.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Command {
+pub enum OperatorCommand {
     /// The erasure of whoever has this phone, in any usual spelling.
     Phone(String),
     /// The erasure of whoever has this user id.
@@ -26,7 +26,7 @@ pub enum Command {
 
 /// What cannot be asked like this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum OperatorError {
     /// It is none of the three.
     #[error("expected exactly one of phone, user_id and receipt")]
     Unreadable,
@@ -41,44 +41,44 @@ pub enum Refused {
     NoReceipt,
 }
 
-impl Command {
+impl OperatorCommand {
     /// Whom it names; nobody, if it asks for a receipt.
-    pub fn target(&self) -> Result<Option<Target>, Refused> {
+    pub fn target(&self) -> Result<Option<DataSubject>, OperatorError> {
         match self {
             Self::Receipt(_) => Ok(None),
             Self::Phone(spelled) => {
-                let phone = phone(spelled).ok_or(Refused::NoPhone)?;
-                Ok(Some(Target { phones: [phone].into(), ..Target::default() }))
+                let phone = phone(spelled).ok_or(OperatorError::NoPhone)?;
+                Ok(Some(DataSubject { phones: [phone].into(), ..DataSubject::default() }))
             }
             Self::UserId(id) => {
                 let id = id.trim();
                 if id.is_empty() || id.len() > 140 {
-                    return Err(Refused::NoUser);
+                    return Err(OperatorError::NoUser);
                 }
-                Ok(Some(Target { users: [UserId::new(id)].into(), ..Target::default() }))
+                Ok(Some(DataSubject { users: [UserId::new(id)].into(), ..DataSubject::default() }))
             }
         }
     }
 }
 
-impl Deletion {
+impl Handler {
     pub(crate) async fn operator(&self, event: Value) -> Result<Value, Error> {
-        let command: Command = serde_json::from_value(event).map_err(|_| Refused::Unreadable)?;
-        let target = match (command.target()?, command) {
+        let command: OperatorCommand = serde_json::from_value(event).map_err(|_| OperatorError::Unreadable)?;
+        let subject = match (command.target()?, command) {
             (Some(target), _) => target,
-            (None, Command::Receipt(code)) => return self.receipt(&code).await,
-            (None, _) => return Err(Refused::Unreadable.into()),
+            (None, OperatorCommand::Receipt(code)) => return self.receipt(&code).await,
+            (None, _) => return Err(OperatorError::Unreadable.into()),
         };
-        Ok(json!({ "code": self.ask(Door::Operator, target).await? }))
+        Ok(json!({ "code": self.ask(RequestSource::Operator, subject).await? }))
     }
 
     async fn receipt(&self, code: &ConfirmationCode) -> Result<Value, Error> {
         if !is_code(code.as_str()) {
-            return Err(Refused::NoReceipt.into());
+            return Err(OperatorError::NoReceipt.into());
         }
-        let erasures = Erasures::new(self.table.clone());
+        let erasures = ErasureLedger::new(self.table.clone());
         let entry = erasures.get(code).await?;
-        let receipt = entry.and_then(|entry| Receipt::of(&entry.erasure)).ok_or(Refused::NoReceipt)?;
+        let receipt = entry.and_then(|entry| Receipt::of(&entry.erasure)).ok_or(OperatorError::NoReceipt)?;
         if let Some(signed) = erasures.receipt(code).await? {
             return Ok(serde_json::to_value(signed)?);
         }

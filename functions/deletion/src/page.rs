@@ -1,6 +1,6 @@
 //! The public page of a request: how far it is, in words, and nothing about anybody.
 
-use domain::{ConfirmationCode, Locale, erasure::Shown, words::deletion::Page};
+use domain::{ConfirmationCode, Locale, erasure::PublicState, texts::deletion::PageText};
 
 /// Whether JSON is asked for, and not a page: by weight, and where that is the same by what is named first.
 pub(crate) fn wants_json(accept: &str) -> bool {
@@ -43,14 +43,14 @@ pub(crate) fn language(wished: Option<&str>, accepted: &str, usual: Locale) -> L
 }
 
 /// The page.
-pub(crate) fn compose(code: &ConfirmationCode, shown: Shown, days: u64, promised: u32, locale: Locale) -> String {
+pub(crate) fn compose(code: &ConfirmationCode, shown: PublicState, days: u64, promised: u32, locale: Locale) -> String {
     let (lang, other) = match locale {
         Locale::Es => ("es", "en"),
         Locale::En => ("en", "es"),
     };
     let (heading, words) = (shown.heading(locale), shown.explain(locale, days, promised));
     let [title, label, outside, switch] =
-        [Page::Title, Page::Code, Page::Outside, Page::Other].map(|text| text.say(locale));
+        [PageText::Title, PageText::Code, PageText::Outside, PageText::Other].map(|text| text.text(locale));
     // A code is hexadecimal, and everything else is ours: there is nothing to escape.
     format!(
         r#"<!doctype html>
@@ -110,7 +110,13 @@ mod tests {
     #[test]
     fn the_page_can_be_read_by_everybody() {
         for (locale, lang) in [(Locale::Es, "es"), (Locale::En, "en")] {
-            for shown in [Shown::Received, Shown::Waiting, Shown::Erasing, Shown::Done, Shown::Failed] {
+            for shown in [
+                PublicState::Received,
+                PublicState::Waiting,
+                PublicState::Erasing,
+                PublicState::Done,
+                PublicState::Failed,
+            ] {
                 let page = compose(&ConfirmationCode::new("ab12"), shown, 3, 30, locale);
                 assert!(page.starts_with("<!doctype html>") && page.contains(&format!("<html lang=\"{lang}\">")));
                 for once in ["<title>", "<main>", "<h1>", "name=\"viewport\"", "<nav aria-label="] {

@@ -6,22 +6,22 @@ use std::{
     time::Duration,
 };
 
-use app::{BridgeError, unless_broken};
-use chatwoot::{Chatwoot, ChatwootError, Contact, Shown, Source, erasing::Strip};
+use app::{HandlerError, unless_broken};
+use chatwoot::{Chatwoot, ChatwootError, Contact, ConversationLookup, SourceLookup, erasing::ContactStrip};
 use domain::{
     AccountId, Channel, ContactId, ConversationId, CustomerId, PhoneNumberId, Timestamp, UserId, WaId,
-    erasure::{Place, State},
-    words::Line,
+    erasure::{DataLocation, ErasureState},
+    texts::NoteText,
 };
-use store::{ErasureEntry, Target};
+use store::{DataSubject, ErasureEntry};
 
-use crate::{Came, Eraser};
+use crate::{ClearOutcome, Handler};
 
 /// What the names of our own attributes on a contact begin with.
-const OURS: &str = "whatsapp_";
+const ATTRIBUTE_PREFIX: &str = "whatsapp_";
 
 /// How long rows are waited for whose contact is gone: Chatwoot's job for them comes soon, or has failed.
-const LEFT_BEHIND: Duration = Duration::from_secs(120);
+const DELETION_SETTLE_TIME: Duration = Duration::from_secs(120);
 
 /// What a pass found in an account.
 #[derive(Default)]
@@ -42,16 +42,16 @@ impl Found {
     }
 }
 
-impl Eraser {
+impl Handler {
     pub(crate) async fn clear_chatwoot(
         &self,
         entry: &mut ErasureEntry,
-        target: &mut Target,
-    ) -> Result<Came, BridgeError> {
+        subject: &mut DataSubject,
+    ) -> Result<ClearOutcome, HandlerError> {
         let channels = self.clients.channels.all().await?;
         let mut accounts: BTreeSet<AccountId> = channels.iter().map(|channel| channel.account).collect();
-        accounts.retain(|account| target.only.is_none_or(|only| only == *account));
-        let (aliases, conversations) = (target.aliases.clone(), target.conversations.clone());
+        accounts.retain(|account| subject.only.is_none_or(|only| only == *account));
+        let (aliases, conversations) = (subject.aliases.clone(), subject.conversations.clone());
         // What was deleted at once shows in the second pass, and what was not in the third of a later run.
         for _ in 0..3 {
             let (mut all, mut left_behind) = (0, 0);
@@ -60,47 +60,47 @@ impl Eraser {
                 let chatwoot = self.clients.chatwoot(*account).await?;
                 // Who has begun anew may be known by the same: from then on only their customers lead to them.
                 let let_in = !entry.erasure.holds_back();
-                let mut found = self.find(&chatwoot, *account, &channels, target, let_in).await?;
-                if !let_in && self.learn(&chatwoot, *account, &found, entry, target).await? {
-                    found = self.find(&chatwoot, *account, &channels, target, let_in).await?;
+                let mut found = self.find(&chatwoot, *account, &channels, subject, let_in).await?;
+                if !let_in && self.learn(&chatwoot, *account, &found, entry, subject).await? {
+                    found = self.find(&chatwoot, *account, &channels, subject, let_in).await?;
                 }
-                self.remember(entry, *account, &channels, &found, target).await?;
+                self.remember(entry, *account, &channels, &found, subject).await?;
                 all += found.contacts.len() + found.conversations.len();
                 left_behind += found.left_behind;
                 for (contact, other) in &found.shared {
-                    self.strip(&chatwoot, contact, other, target, let_in).await?;
+                    self.strip(&chatwoot, contact, other, subject, let_in).await?;
                 }
                 pending |= !self.delete(&chatwoot, &found).await?;
             }
             if all == 0 {
                 if left_behind > 0 && !waited(entry, self.clients.clock.now()) {
-                    return Ok(Came::Later);
+                    return Ok(ClearOutcome::Later);
                 }
-                self.note(entry, Place::Chatwoot, met(target) + left_behind).await?;
-                self.leave(entry, Place::Chatwoot, target.shared.len() + left_behind).await?;
-                let more = target.aliases != aliases || target.conversations != conversations;
-                return if more { self.look_into_queues_again(entry, target).await } else { Ok(Came::Clear) };
+                self.note(entry, DataLocation::Chatwoot, met(subject) + left_behind).await?;
+                self.leave(entry, DataLocation::Chatwoot, subject.shared.len() + left_behind).await?;
+                let more = subject.aliases != aliases || subject.conversations != conversations;
+                return if more { self.look_into_queues_again(entry, subject).await } else { Ok(ClearOutcome::Clear) };
             }
             if pending {
                 break;
             }
         }
-        if target.aliases != aliases || target.conversations != conversations {
-            return self.look_into_queues_again(entry, target).await;
+        if subject.aliases != aliases || subject.conversations != conversations {
+            return self.look_into_queues_again(entry, subject).await;
         }
-        Ok(Came::Later)
+        Ok(ClearOutcome::Later)
     }
 
     /// Something of what Chatwoot has shown may wait in a group in which no mark was put.
     pub(crate) async fn look_into_queues_again(
         &self,
         entry: &mut ErasureEntry,
-        target: &mut Target,
-    ) -> Result<Came, BridgeError> {
-        target.probed_at = None;
-        self.clients.erasures.set_target(&entry.erasure.code, target).await?;
+        subject: &mut DataSubject,
+    ) -> Result<ClearOutcome, HandlerError> {
+        subject.probed_at = None;
+        self.clients.erasures.set_data_subject(&entry.erasure.code, subject).await?;
         *entry = self.save(entry, entry.erasure.clone().reopened()).await?;
-        Ok(Came::Later)
+        Ok(ClearOutcome::Later)
     }
 
     /// Everything of theirs that is there now, by every key there is.
@@ -109,16 +109,16 @@ impl Eraser {
         chatwoot: &Chatwoot,
         account: AccountId,
         channels: &[Channel],
-        target: &Target,
+        subject: &DataSubject,
         let_in: bool,
-    ) -> Result<Found, BridgeError> {
+    ) -> Result<Found, HandlerError> {
         let mut found = Found::default();
-        for customer in &target.customers {
+        for customer in &subject.customers {
             for channel in channels.iter().filter(|channel| channel.account == account) {
                 match chatwoot.source(channel.inbox, customer).await? {
-                    Source::Of(contact) => found.add(Some(*contact)),
-                    Source::LeftBehind => found.left_behind += 1,
-                    Source::Nobodys => {}
+                    SourceLookup::Of(contact) => found.add(Some(*contact)),
+                    SourceLookup::LeftBehind => found.left_behind += 1,
+                    SourceLookup::Nobodys => {}
                 }
             }
             for contact in chatwoot.contacts_with("identifier", customer.as_str()).await? {
@@ -126,7 +126,7 @@ impl Eraser {
             }
         }
         // Whose time is over under one contact may be active under another that has the same phone.
-        let phones = if target.quiet_since.is_some() || let_in { &BTreeSet::new() } else { &target.phones };
+        let phones = if subject.quiet_since.is_some() || let_in { &BTreeSet::new() } else { &subject.phones };
         let spellings: BTreeSet<String> =
             phones.iter().flat_map(WaId::spellings).filter_map(|phone| phone.e164()).collect();
         for phone in spellings {
@@ -134,39 +134,40 @@ impl Eraser {
                 found.add(Some(contact));
             }
         }
-        for (_, id) in target.contacts.iter().filter(|(of, _)| *of == account) {
+        for (_, id) in subject.contacts.iter().filter(|(of, _)| *of == account) {
             let contact = chatwoot.contact(*id).await?;
             found.add(contact);
         }
         let none_is_left = found.contacts.is_empty();
-        for (_, id, _) in target.conversations.iter().filter(|(of, ..)| *of == account) {
+        for (_, id, _) in subject.conversations.iter().filter(|(of, ..)| *of == account) {
             match chatwoot.shown(*id).await? {
-                Shown::Gone => {}
-                Shown::With(party) => {
-                    if !self.is_somebody(party.source_id.as_deref(), target).await? {
+                ConversationLookup::Gone => {}
+                ConversationLookup::Found(party) => {
+                    if !self.is_somebody(party.source_id.as_deref(), subject).await? {
                         found.conversations.insert(*id);
                     }
                     found.add(party.contact);
                 }
                 // Another's, since an agent merged the two.
-                Shown::LeftBehind if !self.is_known_as_theirs(account, *id, target).await?.unwrap_or(true) => {}
-                Shown::LeftBehind if none_is_left => {
+                ConversationLookup::LeftBehind
+                    if !self.is_known_as_theirs(account, *id, subject).await?.unwrap_or(true) => {}
+                ConversationLookup::LeftBehind if none_is_left => {
                     found.conversations.insert(*id);
                     found.orphans.insert(*id);
                 }
                 // Something else may be wrong with it while a contact of theirs is there.
-                Shown::LeftBehind => found.left_behind += 1,
+                ConversationLookup::LeftBehind => found.left_behind += 1,
             }
         }
         for contact in std::mem::take(&mut found.contacts).into_values() {
             let theirs = chatwoot.conversations_of(contact.id).await?.into_iter().map(|conversation| conversation.id);
-            let Some(other) = self.shared_with(chatwoot, &contact, target).await? else {
+            let Some(other) = self.shared_with(chatwoot, &contact, subject).await? else {
                 found.conversations.extend(theirs);
                 found.contacts.insert(contact.id, contact);
                 continue;
             };
             for id in theirs {
-                if self.is_theirs(chatwoot, account, id, target).await? {
+                if self.is_theirs(chatwoot, account, id, subject).await? {
                     found.conversations.insert(id);
                 }
             }
@@ -183,8 +184,8 @@ impl Eraser {
         account: AccountId,
         found: &Found,
         entry: &ErasureEntry,
-        target: &mut Target,
-    ) -> Result<bool, BridgeError> {
+        subject: &mut DataSubject,
+    ) -> Result<bool, HandlerError> {
         let mut ids: BTreeSet<String> = BTreeSet::new();
         for contact in found.contacts.values() {
             ids.extend(contact.identifier.clone());
@@ -194,19 +195,19 @@ impl Eraser {
             let known = self.clients.conversations.get(account, *id).await?;
             ids.extend(known.and_then(|known| known.customer).map(|customer| customer.as_str().to_owned()));
         }
-        let before = target.customers.len();
+        let before = subject.customers.len();
         for id in ids {
             let customer = CustomerId::new(id.as_str());
-            if !target.customers.contains(&customer) && self.belongings.has(&id).await? {
-                target.customers.insert(customer);
+            if !subject.customers.contains(&customer) && self.inventory.has(&id).await? {
+                subject.customers.insert(customer);
             }
         }
-        if target.customers.len() == before {
+        if subject.customers.len() == before {
             return Ok(false);
         }
-        self.belongings.gather(target).await?;
-        self.clients.erasures.set_target(&entry.erasure.code, target).await?;
-        self.clients.tombstones.bury_all(&entry.erasure, target, true).await?;
+        self.inventory.gather(subject).await?;
+        self.clients.erasures.set_data_subject(&entry.erasure.code, subject).await?;
+        self.clients.tombstones.insert_all(&entry.erasure, subject, true).await?;
         Ok(true)
     }
 
@@ -215,11 +216,11 @@ impl Eraser {
         &self,
         chatwoot: &Chatwoot,
         contact: &Contact,
-        target: &Target,
-    ) -> Result<Option<String>, BridgeError> {
+        subject: &DataSubject,
+    ) -> Result<Option<String>, HandlerError> {
         let sources = chatwoot.sources_of(contact.id).await?;
         for id in contact.identifier.iter().chain(&sources) {
-            if self.belongings.is_somebody_else(id, target).await? {
+            if self.inventory.is_somebody_else(id, subject).await? {
                 return Ok(Some(id.clone()));
             }
         }
@@ -232,14 +233,14 @@ impl Eraser {
         chatwoot: &Chatwoot,
         account: AccountId,
         id: ConversationId,
-        target: &Target,
-    ) -> Result<bool, BridgeError> {
-        if let Some(is_theirs) = self.is_known_as_theirs(account, id, target).await? {
+        subject: &DataSubject,
+    ) -> Result<bool, HandlerError> {
+        if let Some(is_theirs) = self.is_known_as_theirs(account, id, subject).await? {
             return Ok(is_theirs);
         }
         // Its contact is there: what breaks is Chatwoot.
         let source = chatwoot.party(id).await?.and_then(|party| party.source_id);
-        Ok(source.is_some_and(|source| target.customers.contains(&CustomerId::new(source))))
+        Ok(source.is_some_and(|source| subject.customers.contains(&CustomerId::new(source))))
     }
 
     /// What the table says of that, if it knows.
@@ -247,15 +248,15 @@ impl Eraser {
         &self,
         account: AccountId,
         id: ConversationId,
-        target: &Target,
-    ) -> Result<Option<bool>, BridgeError> {
+        subject: &DataSubject,
+    ) -> Result<Option<bool>, HandlerError> {
         let known = self.clients.conversations.get(account, id).await?;
-        Ok(known.and_then(|known| known.customer).map(|customer| target.customers.contains(&customer)))
+        Ok(known.and_then(|known| known.customer).map(|customer| subject.customers.contains(&customer)))
     }
 
-    async fn is_somebody(&self, source: Option<&str>, target: &Target) -> Result<bool, BridgeError> {
+    async fn is_somebody(&self, source: Option<&str>, subject: &DataSubject) -> Result<bool, HandlerError> {
         let Some(source) = source else { return Ok(false) };
-        Ok(self.belongings.is_somebody_else(source, target).await?)
+        Ok(self.inventory.is_somebody_else(source, subject).await?)
     }
 
     /// A contact that is somebody else's as well stays; what it says of the person goes. Where they may have begun anew, the phone, the
@@ -265,35 +266,36 @@ impl Eraser {
         chatwoot: &Chatwoot,
         contact: &Contact,
         other: &str,
-        target: &Target,
+        subject: &DataSubject,
         let_in: bool,
-    ) -> Result<(), BridgeError> {
-        let mut strip = Strip::default();
-        if contact.identifier.as_deref().is_some_and(|id| target.customers.contains(&CustomerId::new(id))) {
+    ) -> Result<(), HandlerError> {
+        let mut strip = ContactStrip::default();
+        if contact.identifier.as_deref().is_some_and(|id| subject.customers.contains(&CustomerId::new(id))) {
             strip.identifier = Some(other);
         }
         if let_in {
-            if strip != Strip::default() {
+            if strip != ContactStrip::default() {
                 chatwoot.strip_contact(contact.id, &strip).await?;
             }
             return Ok(());
         }
         let digits = contact.phone_number.as_deref().map(|phone| WaId::new(phone.trim_start_matches('+')));
         strip.phone =
-            digits.is_some_and(|phone| target.phones.iter().any(|theirs| theirs.canonical() == phone.canonical()));
+            digits.is_some_and(|phone| subject.phones.iter().any(|theirs| theirs.canonical() == phone.canonical()));
         let attributes = contact.custom_attributes.iter().flatten();
-        let users: BTreeSet<&str> = target.users.iter().map(UserId::as_str).collect();
+        let users: BTreeSet<&str> = subject.users.iter().map(UserId::as_str).collect();
         if attributes.clone().any(|(_, value)| value.as_str().is_some_and(|value| users.contains(value))) {
-            strip.attributes = attributes.map(|(name, _)| name.clone()).filter(|name| name.starts_with(OURS)).collect();
+            strip.attributes =
+                attributes.map(|(name, _)| name.clone()).filter(|name| name.starts_with(ATTRIBUTE_PREFIX)).collect();
         }
-        let stopgap = Line::Nameless.say(self.clients.locale);
-        for customer in &target.customers {
+        let stopgap = NoteText::Nameless.text(self.clients.locale);
+        for customer in &subject.customers {
             let called = contact.name.as_deref().unwrap_or_default();
             if called != stopgap && self.clients.profiles.is_our_name(customer, called).await? {
                 strip.name = Some(&stopgap);
             }
         }
-        if strip != Strip::default() {
+        if strip != ContactStrip::default() {
             chatwoot.strip_contact(contact.id, &strip).await?;
         }
         Ok(())
@@ -306,29 +308,29 @@ impl Eraser {
         account: AccountId,
         channels: &[Channel],
         found: &Found,
-        target: &mut Target,
-    ) -> Result<(), BridgeError> {
-        let before = target.clone();
-        target.contacts.extend(found.contacts.keys().map(|id| (account, *id)));
-        target.shared.extend(found.shared.iter().map(|(contact, _)| (account, contact.id)));
+        subject: &mut DataSubject,
+    ) -> Result<(), HandlerError> {
+        let before = subject.clone();
+        subject.contacts.extend(found.contacts.keys().map(|id| (account, *id)));
+        subject.shared.extend(found.shared.iter().map(|(contact, _)| (account, contact.id)));
         let known: BTreeSet<ConversationId> =
-            target.conversations.iter().filter(|(of, ..)| *of == account).map(|(_, id, _)| *id).collect();
+            subject.conversations.iter().filter(|(of, ..)| *of == account).map(|(_, id, _)| *id).collect();
         let number = channels.iter().find(|channel| channel.account == account);
         let number = number.map_or_else(|| PhoneNumberId::new(""), |channel| channel.phone_number_id.clone());
-        target.conversations.extend(found.conversations.difference(&known).map(|id| (account, *id, number.clone())));
+        subject.conversations.extend(found.conversations.difference(&known).map(|id| (account, *id, number.clone())));
         // What the table knew and Chatwoot had lost long ago was not found.
-        let shared: BTreeSet<_> = target.shared.iter().copied().collect();
-        target.met_contacts.extend(found.contacts.keys().map(|id| (account, *id)).filter(|one| !shared.contains(one)));
-        target.met_conversations.extend(found.conversations.iter().map(|id| (account, *id)));
-        if *target != before {
-            self.clients.erasures.set_target(&entry.erasure.code, target).await?;
+        let shared: BTreeSet<_> = subject.shared.iter().copied().collect();
+        subject.met_contacts.extend(found.contacts.keys().map(|id| (account, *id)).filter(|one| !shared.contains(one)));
+        subject.met_conversations.extend(found.conversations.iter().map(|id| (account, *id)));
+        if *subject != before {
+            self.clients.erasures.set_data_subject(&entry.erasure.code, subject).await?;
         }
-        self.note(entry, Place::Chatwoot, met(target)).await?;
-        self.leave(entry, Place::Chatwoot, shared.len()).await
+        self.note(entry, DataLocation::Chatwoot, met(subject)).await?;
+        self.leave(entry, DataLocation::Chatwoot, shared.len()).await
     }
 
     /// Has it deleted; tells whether nothing is left to wait for before the next look.
-    async fn delete(&self, chatwoot: &Chatwoot, found: &Found) -> Result<bool, BridgeError> {
+    async fn delete(&self, chatwoot: &Chatwoot, found: &Found) -> Result<bool, HandlerError> {
         for id in &found.conversations {
             // Only the conversation leads to a draft, and what it says of itself goes into an audit log when it is deleted.
             let cleared = [chatwoot.delete_draft(*id).await, chatwoot.empty_attributes(*id).await];
@@ -358,15 +360,16 @@ impl Eraser {
 }
 
 /// How much of theirs Chatwoot has shown so far.
-fn met(target: &Target) -> usize {
-    target.met_contacts.difference(&target.shared).count() + target.met_conversations.len() + target.shared.len()
+fn met(subject: &DataSubject) -> usize {
+    subject.met_contacts.difference(&subject.shared).count() + subject.met_conversations.len() + subject.shared.len()
 }
 
 /// Whether this place was waited for so long.
 fn waited(entry: &ErasureEntry, now: Timestamp) -> bool {
     match entry.erasure.state {
-        State::Waiting { place: Place::Chatwoot, since, .. } | State::Failed { place: Place::Chatwoot, since, .. } => {
-            now.since(since) >= LEFT_BEHIND
+        ErasureState::Waiting { location: DataLocation::Chatwoot, since, .. }
+        | ErasureState::Failed { location: DataLocation::Chatwoot, since, .. } => {
+            now.since(since) >= DELETION_SETTLE_TIME
         }
         _ => false,
     }

@@ -5,30 +5,30 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use app::HandlerError;
 use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, Message, MessageSystemAttributeName};
-use app::BridgeError;
-use domain::{AccountId, ConversationId, Identity, InboundTask, Subject, Timestamp, erasure::Place, mention};
+use domain::{AccountId, ConversationId, Identity, InboundTask, KeyedHash, Timestamp, erasure::DataLocation, mention};
 use queue::{DeadLetters, Queue, QueueError};
 use serde::Deserialize;
-use store::{ErasureEntry, Target};
+use store::{DataSubject, ErasureEntry};
 
-use crate::{Came, Eraser, letters};
+use crate::{ClearOutcome, Handler, dead_letter};
 
 /// How long a letter is out of sight while the others are looked at; longer than the function runs.
-const HIDDEN_SECONDS: i32 = 600;
+const VISIBILITY_SECONDS: i32 = 600;
 
 /// A receive that waits asks all of SQS's servers; one that does not asks some, and its "nothing" proves nothing.
 const ASKS_ALL: i32 = 1;
 
 /// More letters than an operator leaves lying, and than one look takes.
-const MOST: usize = 20_000;
+const MAX_DEAD_LETTERS: usize = 20_000;
 
 /// So many bytes of letters are held in memory at once.
-const HELD: usize = 32 * 1024 * 1024;
+const MAX_HELD_BYTES: usize = 32 * 1024 * 1024;
 
 /// Whom letters are looked through for.
 struct Wanted<'t> {
-    target: &'t Target,
+    subject: &'t DataSubject,
     /// The numbers of accounts that are not meant.
     elsewhere: BTreeSet<String>,
     /// Letters since then are about somebody who has begun anew.
@@ -64,13 +64,13 @@ struct Look {
 impl Look {
     /// Whether something may stand behind what is in hand.
     fn may_hide_some(&self) -> bool {
-        !self.hiding.is_empty() || self.pieces.values().flatten().any(|piece| !letters::stands_alone(piece))
+        !self.hiding.is_empty() || self.pieces.values().flatten().any(|piece| !dead_letter::stands_alone(piece))
     }
 
     /// Pieces hide others like any letter.
     fn give_up_pieces(&mut self) {
         for pieces in self.pieces.values_mut() {
-            self.hiding.extend(pieces.extract_if(.., |piece| !letters::stands_alone(piece)));
+            self.hiding.extend(pieces.extract_if(.., |piece| !dead_letter::stands_alone(piece)));
         }
         self.pieces.retain(|_, pieces| !pieces.is_empty());
     }
@@ -83,19 +83,19 @@ struct Whereabouts {
     conversation: ConversationId,
 }
 
-impl Eraser {
+impl Handler {
     pub(crate) async fn clear_dead_letters(
         &self,
         entry: &mut ErasureEntry,
-        target: &Target,
+        target: &DataSubject,
         until: Option<Timestamp>,
-    ) -> Result<Came, BridgeError> {
+    ) -> Result<ClearOutcome, HandlerError> {
         let channels = if target.only.is_some() { self.clients.channels.all().await? } else { Vec::new() };
         let elsewhere = channels.iter().filter(|channel| target.only != Some(channel.account));
         let elsewhere = elsewhere.map(|channel| channel.phone_number_id.to_string()).collect();
         let asked_at = entry.erasure.asked_at;
         let up_to = entry.erasure.confirmed_at.unwrap_or(asked_at);
-        let wanted = &Wanted { target, elsewhere, until, up_to, asked_at };
+        let wanted = &Wanted { subject: target, elsewhere, until, up_to, asked_at };
         for _ in 0..2 {
             let mut found = Found { entry: &mut *entry, count: 0 };
             let (mut saw_all, mut trouble) = (true, None);
@@ -109,16 +109,16 @@ impl Eraser {
             }
             match trouble {
                 Some(error) => return Err(error),
-                None if !saw_all => return Ok(Came::Later),
-                None if found.count == 0 => return Ok(Came::Clear),
+                None if !saw_all => return Ok(ClearOutcome::Later),
+                None if found.count == 0 => return Ok(ClearOutcome::Clear),
                 None => {}
             }
         }
-        Ok(Came::Later)
+        Ok(ClearOutcome::Later)
     }
 
     /// Looks at a queue, takes out what is about the person, and counts that. Tells whether it saw every letter there is.
-    async fn sweep(&self, url: &str, wanted: &Wanted<'_>, found: &mut Found<'_>) -> Result<bool, BridgeError> {
+    async fn sweep(&self, url: &str, wanted: &Wanted<'_>, found: &mut Found<'_>) -> Result<bool, HandlerError> {
         let mut look = Look::default();
         let swept = self.look_through(url, wanted, &mut look, found).await;
         let hiding = look.hiding.iter().filter_map(|letter| letter.receipt_handle.as_ref());
@@ -143,9 +143,9 @@ impl Eraser {
         wanted: &Wanted<'_>,
         look: &mut Look,
         found: &mut Found<'_>,
-    ) -> Result<bool, BridgeError> {
+    ) -> Result<bool, HandlerError> {
         let queue = Queue::new(self.clients.sqs.clone(), url.to_owned());
-        while look.received < MOST {
+        while look.received < MAX_DEAD_LETTERS {
             let page = self.receive(url).await?;
             let nothing_shows = page.is_empty();
             look.received += page.len();
@@ -161,7 +161,7 @@ impl Eraser {
                 // Others may have letters in hand, and SQS counts late: what this look found is confirmed by another one.
                 return Ok(saw_all);
             }
-            if nothing_shows || look.bytes > HELD {
+            if nothing_shows || look.bytes > MAX_HELD_BYTES {
                 look.give_up_pieces();
                 self.bring_forward(url, look).await?;
             }
@@ -175,21 +175,21 @@ impl Eraser {
         url: &str,
         wanted: &Wanted<'_>,
         look: &mut Look,
-        letter: Message,
+        message: Message,
         found: &mut Found<'_>,
-    ) -> Result<(), BridgeError> {
-        if letter.message_id().is_some_and(|id| look.known.contains(id)) {
+    ) -> Result<(), HandlerError> {
+        if message.message_id().is_some_and(|id| look.known.contains(id)) {
             // It was out of sight for too long, or was put in again.
-            look.receipts.extend(letter.receipt_handle);
+            look.receipts.extend(message.receipt_handle);
             return Ok(());
         }
-        let Some((name, of)) = letters::piece(&letter) else {
-            return self.decide(url, wanted, look, vec![letter], found).await;
+        let Some((name, of)) = dead_letter::piece(&message) else {
+            return self.decide(url, wanted, look, vec![message], found).await;
         };
-        look.bytes += letter.body().unwrap_or_default().len();
+        look.bytes += message.body().unwrap_or_default().len();
         let pieces = look.pieces.entry(name.clone()).or_default();
-        look.known.extend(letter.message_id.clone());
-        pieces.push(letter);
+        look.known.extend(message.message_id.clone());
+        pieces.push(message);
         if pieces.len() < of {
             return Ok(());
         }
@@ -205,22 +205,23 @@ impl Eraser {
         look: &mut Look,
         pieces: Vec<Message>,
         found: &mut Found<'_>,
-    ) -> Result<(), BridgeError> {
-        let text = letters::text(&pieces);
+    ) -> Result<(), HandlerError> {
+        let text = dead_letter::text(&pieces);
         let now = self.clients.clock.now();
-        if pieces.iter().all(|piece| letters::is_overdue(piece, now)) {
+        if pieces.iter().all(|piece| dead_letter::is_overdue(piece, now)) {
             for piece in &pieces {
                 self.remove(url, piece).await?;
                 look.known.remove(piece.message_id().unwrap_or_default());
             }
             return Ok(());
         }
-        let is_old = wanted.until.is_none_or(|until| pieces.iter().any(|piece| letters::since(piece) < until));
+        let is_old = wanted.until.is_none_or(|until| pieces.iter().any(|piece| dead_letter::since(piece) < until));
         if is_old && self.is_about(&text, wanted) && !is_spared(&text, &pieces, wanted) {
             self.keep_the_rest(url, &pieces, &text, wanted).await?;
             // Written down first: what is gone could not be counted any more.
-            let so_far = found.entry.erasure.found.get(&Place::DeadLetters).copied().unwrap_or_default();
-            self.note(found.entry, Place::DeadLetters, usize::try_from(so_far + 1).unwrap_or(usize::MAX)).await?;
+            let so_far = found.entry.erasure.found.get(&DataLocation::DeadLetters).copied().unwrap_or_default();
+            self.note(found.entry, DataLocation::DeadLetters, usize::try_from(so_far + 1).unwrap_or(usize::MAX))
+                .await?;
             found.count += 1;
             for piece in &pieces {
                 self.remove(url, piece).await?;
@@ -230,7 +231,7 @@ impl Eraser {
         }
         for piece in pieces {
             look.known.extend(piece.message_id.clone());
-            if letters::stands_alone(&piece) {
+            if dead_letter::stands_alone(&piece) {
                 look.receipts.extend(piece.receipt_handle);
             } else {
                 look.bytes += piece.body().unwrap_or_default().len();
@@ -242,18 +243,18 @@ impl Eraser {
 
     /// Puts what is kept in again, each letter in a group of its own, so that what stands behind it comes forward. Killed in between, a
     /// letter is there twice; put back, its claim knows the repeat.
-    async fn bring_forward(&self, url: &str, look: &mut Look) -> Result<(), BridgeError> {
+    async fn bring_forward(&self, url: &str, look: &mut Look) -> Result<(), HandlerError> {
         look.bytes = 0;
         for letter in std::mem::take(&mut look.hiding) {
             look.known.remove(letter.message_id().unwrap_or_default());
             // One that shows already is in somebody else's hands, who would put it in again as well.
             let receipt: Vec<&String> = letter.receipt_handle.iter().collect();
-            if !self.hide(url, &receipt, HIDDEN_SECONDS).await? {
+            if !self.hide(url, &receipt, VISIBILITY_SECONDS).await? {
                 continue;
             }
-            let copy = letters::alone(&letter)?.queue_url(url).send_with(&self.clients.sqs).await;
+            let copy = dead_letter::alone(&letter)?.queue_url(url).send_with(&self.clients.sqs).await;
             // A piece is taken up again when it comes out, with the others of its letter.
-            let id = copy.map_err(QueueError::call)?.message_id.filter(|_| letters::piece(&letter).is_none());
+            let id = copy.map_err(QueueError::call)?.message_id.filter(|_| dead_letter::piece(&letter).is_none());
             look.known.extend(id);
             self.remove(url, &letter).await?;
         }
@@ -262,17 +263,17 @@ impl Eraser {
 
     /// Drops what was put in again and is older by now than its queue would have kept it. Each such letter stands in a group of its
     /// own, so that nothing hides it; what does not show today shows tomorrow.
-    pub(crate) async fn drop_overdue_letters(&self) -> Result<(), BridgeError> {
+    pub(crate) async fn drop_overdue_letters(&self) -> Result<(), HandlerError> {
         let now = self.clients.clock.now();
         for url in &self.dead {
             let (mut kept, mut dropped) = (Vec::new(), 0_usize);
-            while kept.len() < MOST {
+            while kept.len() < MAX_DEAD_LETTERS {
                 let page = self.receive(url).await?;
                 if page.is_empty() {
                     break;
                 }
                 for letter in page {
-                    if letters::is_overdue(&letter, now) {
+                    if dead_letter::is_overdue(&letter, now) {
                         self.remove(url, &letter).await?;
                         dropped += 1;
                     } else {
@@ -288,7 +289,7 @@ impl Eraser {
         Ok(())
     }
 
-    async fn receive(&self, url: &str) -> Result<Vec<Message>, BridgeError> {
+    async fn receive(&self, url: &str) -> Result<Vec<Message>, HandlerError> {
         let request = self
             .clients
             .sqs
@@ -296,7 +297,7 @@ impl Eraser {
             .queue_url(url)
             .max_number_of_messages(10)
             .wait_time_seconds(ASKS_ALL)
-            .visibility_timeout(HIDDEN_SECONDS)
+            .visibility_timeout(VISIBILITY_SECONDS)
             .message_system_attribute_names(MessageSystemAttributeName::MessageGroupId)
             .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
             .message_attribute_names("All");
@@ -304,14 +305,14 @@ impl Eraser {
         Ok(answer.messages.unwrap_or_default())
     }
 
-    async fn remove(&self, url: &str, letter: &Message) -> Result<(), BridgeError> {
+    async fn remove(&self, url: &str, message: &Message) -> Result<(), HandlerError> {
         let request = self.clients.sqs.delete_message().queue_url(url);
-        request.set_receipt_handle(letter.receipt_handle.clone()).send().await.map_err(QueueError::call)?;
+        request.set_receipt_handle(message.receipt_handle.clone()).send().await.map_err(QueueError::call)?;
         Ok(())
     }
 
     /// Keeps up to ten letters out of sight for so long from now. Tells whether all of them still were.
-    async fn hide(&self, url: &str, receipts: &[&String], seconds: i32) -> Result<bool, BridgeError> {
+    async fn hide(&self, url: &str, receipts: &[&String], seconds: i32) -> Result<bool, HandlerError> {
         let mut request = self.clients.sqs.change_message_visibility_batch().queue_url(url);
         for (at, receipt) in receipts.iter().enumerate() {
             let entry = ChangeMessageVisibilityBatchRequestEntry::builder()
@@ -330,14 +331,14 @@ impl Eraser {
         pieces: &[Message],
         text: &str,
         wanted: &Wanted<'_>,
-    ) -> Result<(), BridgeError> {
+    ) -> Result<(), HandlerError> {
         let (Some(letter), None) = (pieces.first(), self.of_one(text, wanted)) else { return Ok(()) };
         let theirs = |text: &str| self.is_named(text, wanted);
         let Some(rest) = mention::without(text, &theirs) else { return Ok(()) };
-        let reason = letters::attribute(letter, "reason").unwrap_or("unreadable_item");
+        let reason = dead_letter::attribute(letter, "reason").unwrap_or("unreadable_item");
         let dead_letters = DeadLetters::new(self.clients.sqs.clone(), url.to_owned());
-        let beside = letters::beside(letter);
-        Ok(dead_letters.put_beside(&letters::own_group(), rest.as_bytes(), reason, &beside).await?)
+        let beside = dead_letter::beside(letter);
+        Ok(dead_letters.put_beside(&dead_letter::own_group(), rest.as_bytes(), reason, &beside).await?)
     }
 
     /// Whether a letter is about the person: by whom it is, where that can be read, and by any mention, where not.
@@ -346,7 +347,7 @@ impl Eraser {
     }
 
     /// Whether a task about one person is about this one; nothing if it is no such task.
-    fn of_one(&self, text: &str, Wanted { target, elsewhere, .. }: &Wanted<'_>) -> Option<bool> {
+    fn of_one(&self, text: &str, Wanted { subject: target, elsewhere, .. }: &Wanted<'_>) -> Option<bool> {
         let is = |identity: &Identity| {
             identity.aliases(&self.clients.key).iter().any(|alias| target.aliases.contains(&alias.subject))
         };
@@ -364,8 +365,8 @@ impl Eraser {
         Some(target.conversations.iter().any(|(of, id, _)| (*of, *id) == (account, conversation)))
     }
 
-    fn is_named(&self, text: &str, Wanted { target, .. }: &Wanted<'_>) -> bool {
-        let named: BTreeSet<Subject> = mention::mentioned(text, &self.clients.key);
+    fn is_named(&self, text: &str, Wanted { subject: target, .. }: &Wanted<'_>) -> bool {
+        let named: BTreeSet<KeyedHash> = mention::mentioned(text, &self.clients.key);
         !named.is_disjoint(&target.aliases) || target.customers.iter().any(|customer| text.contains(customer.as_str()))
     }
 }
@@ -373,7 +374,7 @@ impl Eraser {
 /// Whether a letter is a message that is newer than what is erased, and waited for the end of that.
 fn is_spared(text: &str, pieces: &[Message], wanted: &Wanted<'_>) -> bool {
     let Ok(InboundTask::MessageV1(message)) = serde_json::from_str::<InboundTask>(text) else { return false };
-    let set_aside = |piece: &Message| letters::since(piece) >= wanted.asked_at;
+    let set_aside = |piece: &Message| dead_letter::since(piece) >= wanted.asked_at;
     // Meta tells whole seconds.
     message.sent_at.as_secs() > wanted.up_to.as_secs() && pieces.iter().all(set_aside)
 }

@@ -1,41 +1,41 @@
 //! `erasure.fifo`: brings a request for erasure to its end, place by place, each looked at again afterwards. It goes on where it
 //! stopped, whatever stopped it, and is never done by half.
 
+mod activity_recheck;
 mod chatwoot_side;
-mod comeback;
+mod dead_letter;
 mod dead_letters;
+mod drain;
 mod labels;
-mod letters;
 mod meta_side;
-mod queues;
-mod second_look;
+mod second_check;
 
 use std::time::Duration;
 
+use app::{Clients, HandlerError, Settings, StartError};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
-use app::{BridgeError, Clients, Settings, StartError};
 use domain::{
     ConfirmationCode, Erasure, ErasureTask, SharedClock, Timestamp,
-    erasure::{Door, InvalidTransition, Place, Receipt, State},
-    subject::Kind,
+    erasure::{DataLocation, ErasureState, InvalidTransition, Receipt, RequestSource},
+    keyed_hash::HashKind,
 };
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use platform::{Environment, Metric, Metrics};
 use queue::{DeadLetters, Drain, Queue, Record, Verdict, backoff};
-use store::{Belongings, Claim, ErasureEntry, ErasureRequests, StoreError, Target};
+use store::{Claim, DataInventory, DataSubject, ErasureEntry, ErasureRequests, StoreError};
 
 /// SQS hides a message for twelve hours at most.
-const LONGEST_SLEEP: Duration = Duration::from_secs(11 * 3600);
+const MAX_VISIBILITY_TIMEOUT: Duration = Duration::from_secs(11 * 3600);
 
 /// When to look again at a request that somebody else has in hand.
-const ELSEWHERE: Duration = Duration::from_secs(5);
+const CONTENTION_DELAY: Duration = Duration::from_secs(5);
 
 /// The function's settings and clients.
 #[derive(Debug)]
-pub struct Eraser {
+pub struct Handler {
     clients: Clients,
     requests: ErasureRequests,
-    belongings: Belongings,
+    inventory: DataInventory,
     drain: Drain,
     erasures: Queue,
     inbound: Queue,
@@ -45,7 +45,7 @@ pub struct Eraser {
 }
 
 /// What came of a place.
-enum Came {
+enum ClearOutcome {
     /// It is empty.
     Clear,
     /// Not yet.
@@ -57,13 +57,13 @@ enum Came {
 }
 
 /// A request that waits for long is looked at less often, or SQS would give its letter up before the letter's days are over.
-fn patience(record: &Record) -> Duration {
-    if record.receives < queue::PATIENT { Duration::ZERO } else { backoff(record.receives, &record.id) }
+fn backoff_of(record: &Record) -> Duration {
+    if record.receives < queue::MAX_OUTAGE_RECEIVES { Duration::ZERO } else { backoff(record.receives, &record.id) }
 }
 
 /// Serves invocations until the process ends.
 pub async fn run(clock: SharedClock) -> Result<(), Error> {
-    let eraser = &Eraser::from_env(Environment::process(), clock).await?;
+    let eraser = &Handler::from_env(Environment::process(), clock).await?;
     lambda_runtime::run(service_fn(async |event: LambdaEvent<SqsEvent>| {
         let left = Timestamp::from_millis(i64::try_from(event.context.deadline).unwrap_or(i64::MAX));
         let left = left.since(eraser.clients.clock.now());
@@ -72,7 +72,7 @@ pub async fn run(clock: SharedClock) -> Result<(), Error> {
     .await
 }
 
-impl Eraser {
+impl Handler {
     /// Reads the settings.
     pub async fn from_env(mut env: Environment, clock: SharedClock) -> Result<Self, StartError> {
         let names = [
@@ -85,7 +85,7 @@ impl Eraser {
         ];
         let urls = names.map(|name| env.text(name));
         let stack = env.text("STACK_NAME");
-        let promise = app::promise(&mut env);
+        let promise = app::erasure_deadlines(&mut env);
         let settings = Settings::read(&mut env);
         let [
             Some(erasures),
@@ -106,7 +106,7 @@ impl Eraser {
         let queue = |url: String| Queue::new(sqs.clone(), url);
         Ok(Self {
             requests: ErasureRequests::new(table.clone(), key.clone(), promise),
-            belongings: Belongings::new(table.clone(), key.clone()),
+            inventory: DataInventory::new(table.clone(), key.clone()),
             drain: Drain {
                 queue: queue(erasures.clone()),
                 dead_letters: DeadLetters::new(sqs.clone(), dead_erasures.clone()),
@@ -144,36 +144,38 @@ impl Eraser {
         })
     }
 
-    async fn request(&self, record: &Record, code: &ConfirmationCode) -> Result<Verdict, BridgeError> {
+    async fn request(&self, record: &Record, code: &ConfirmationCode) -> Result<Verdict, HandlerError> {
         let Some(entry) = self.clients.erasures.get(code).await? else {
             tracing::error!(erasure = %code, "there is no such request");
             return Ok(Verdict::Done);
         };
         let Some(entry) = self.in_time(entry).await? else { return Ok(Verdict::Done) };
         let now = self.clients.clock.now();
-        let patience = patience(record);
+        let patience = backoff_of(record);
         match entry.erasure.state {
-            State::Received { until } if record.group.ends_with("#grace") => {
-                return Ok(Verdict::Retry { after: Some(until.since(now).min(LONGEST_SLEEP)) });
+            ErasureState::Received { until } if record.group.ends_with("#grace") => {
+                return Ok(Verdict::Retry { after: Some(until.since(now).min(MAX_VISIBILITY_TIMEOUT)) });
             }
             // The letter that waits for the end of that time is on its way.
-            State::Received { .. } | State::Done { .. } | State::Withdrawn { .. } => return Ok(Verdict::Done),
-            State::Waiting { wake_at, .. } | State::Failed { wake_at, .. } if wake_at > now => {
+            ErasureState::Received { .. } | ErasureState::Done { .. } | ErasureState::Withdrawn { .. } => {
+                return Ok(Verdict::Done);
+            }
+            ErasureState::Waiting { wake_at, .. } | ErasureState::Failed { wake_at, .. } if wake_at > now => {
                 return Ok(Verdict::Retry { after: Some(wake_at.since(now).max(patience)) });
             }
             _ => {}
         }
-        let claim = self.clients.key.subject_of_all(Kind::Item, ["erasure", code.as_str()]);
+        let claim = self.clients.key.subject_of_all(HashKind::Item, ["erasure", code.as_str()]);
         if let Claim::Busy { for_at_most } = self.clients.claims.take(&claim, &record.id).await? {
-            return Ok(Verdict::Retry { after: Some(for_at_most.min(ELSEWHERE)) });
+            return Ok(Verdict::Retry { after: Some(for_at_most.min(CONTENTION_DELAY)) });
         }
-        let mut brought = Box::pin(self.bring_on(&entry)).await;
-        if brought.as_ref().is_err_and(BridgeError::is_chatwoot_token)
+        let mut brought = Box::pin(self.advance(&entry)).await;
+        if brought.as_ref().is_err_and(HandlerError::is_chatwoot_token)
             && self.clients.renew_chatwoot_token().await
             // The first try wrote down how far it came.
             && let Some(entry) = self.clients.erasures.get(code).await?
         {
-            brought = Box::pin(self.bring_on(&entry)).await;
+            brought = Box::pin(self.advance(&entry)).await;
         }
         // Whatever came of it: who comes next must not wait for the lease.
         self.clients.claims.release(&claim).await?;
@@ -184,12 +186,12 @@ impl Eraser {
     }
 
     /// The request as time alone has changed it; nothing if that closed it.
-    async fn in_time(&self, entry: ErasureEntry) -> Result<Option<ErasureEntry>, BridgeError> {
+    async fn in_time(&self, entry: ErasureEntry) -> Result<Option<ErasureEntry>, HandlerError> {
         let now = self.clients.clock.now();
         let mut erasure = entry.erasure.clone();
-        if let State::Received { until } = erasure.state
+        if let ErasureState::Received { until } = erasure.state
             && now >= until
-            && erasure.door == Door::Agent
+            && erasure.door == RequestSource::Agent
             && self.was_unlabeled(&erasure.code).await?
         {
             // The word of it was lost.
@@ -201,59 +203,59 @@ impl Eraser {
     }
 
     /// Clears one place after the other, as far as it goes now.
-    async fn bring_on(&self, entry: &ErasureEntry) -> Result<Verdict, BridgeError> {
+    async fn advance(&self, entry: &ErasureEntry) -> Result<Verdict, HandlerError> {
         let now = self.clients.clock.now();
         let code = entry.erasure.code.clone();
         let Ok(begun) = entry.erasure.clone().begin(now) else { return Ok(Verdict::Done) };
         let mut entry = self.save(entry, begun).await?;
         // Of whom it is about nothing is known any more: that is no reason to call it done.
-        let mut target = self.clients.erasures.target(&code).await?.ok_or(StoreError::Missing)?;
-        if !self.seal(&mut entry, &mut target).await? {
+        let mut subject = self.clients.erasures.data_subject(&code).await?.ok_or(StoreError::Missing)?;
+        if !self.block_intake(&mut entry, &mut subject).await? {
             tracing::error!(erasure = %code, "whom an erasure is about has to be named once more");
-            let waits = entry.erasure.clone().wait(Place::Chatwoot, self.clients.clock.now());
+            let waits = entry.erasure.clone().wait(DataLocation::Chatwoot, self.clients.clock.now());
             let entry = self.save(&entry, waits.unwrap_or_else(|InvalidTransition| entry.erasure.clone())).await?;
-            return Ok(self.put_off(&entry.erasure));
+            return Ok(self.defer(&entry.erasure));
         }
-        while let Some(place) = entry.erasure.next_place() {
-            let came = self.clear(place, &mut entry, &mut target).await;
+        while let Some(place) = entry.erasure.next_location() {
+            let outcome = self.clear(place, &mut entry, &mut subject).await;
             let now = self.clients.clock.now();
-            if matches!(came, Ok(Came::Wanted)) {
+            if matches!(outcome, Ok(ClearOutcome::Wanted)) {
                 // If this run ends here, the next one buries them again first.
-                target.probed_at = None;
-                self.clients.erasures.set_target(&code, &target).await?;
-                self.unbury(&entry, &target).await?;
+                subject.probed_at = None;
+                self.clients.erasures.set_data_subject(&code, &subject).await?;
+                self.remove_tombstones(&entry, &subject).await?;
             }
-            let next = match &came {
-                Ok(Came::Wanted) => entry.erasure.clone().withdraw(now),
-                Ok(Came::Clear) => entry.erasure.clone().clear(place, now),
-                Ok(Came::Later | Came::NotBefore(_)) | Err(_) => entry.erasure.clone().wait(place, now),
+            let next = match &outcome {
+                Ok(ClearOutcome::Wanted) => entry.erasure.clone().withdraw(now),
+                Ok(ClearOutcome::Clear) => entry.erasure.clone().clear(place, now),
+                Ok(ClearOutcome::Later | ClearOutcome::NotBefore(_)) | Err(_) => entry.erasure.clone().wait(place, now),
             };
             entry = self.save(&entry, next.unwrap_or_else(|InvalidTransition| entry.erasure.clone())).await?;
-            match came {
-                Ok(Came::Clear) => {
+            match outcome {
+                Ok(ClearOutcome::Clear) => {
                     tracing::info!(erasure = %code, place = place.word(), "a place is clear");
-                    if place == Place::Table {
-                        self.unseal(&entry.erasure, &target).await?;
+                    if place == DataLocation::Table {
+                        self.unblock_intake(&entry.erasure, &subject).await?;
                     }
                 }
                 // The secret may hold a newer token.
                 Err(error) if error.is_chatwoot_token() => return Err(error),
                 Err(error) => {
                     tracing::warn!(%error, erasure = %code, place = place.word(), "a place does not take an erasure now");
-                    return Ok(self.put_off(&entry.erasure));
+                    return Ok(self.defer(&entry.erasure));
                 }
-                Ok(Came::Later | Came::NotBefore(_)) => return Ok(self.put_off(&entry.erasure)),
-                Ok(Came::Wanted) => {
+                Ok(ClearOutcome::Later | ClearOutcome::NotBefore(_)) => return Ok(self.defer(&entry.erasure)),
+                Ok(ClearOutcome::Wanted) => {
                     tracing::info!(erasure = %code, "whose time was over is active again");
                     return Ok(Verdict::Done);
                 }
             }
         }
-        self.unseal(&entry.erasure, &target).await?;
-        if let Some(verdict) = self.look_again(&mut entry, &mut target).await? {
+        self.unblock_intake(&entry.erasure, &subject).await?;
+        if let Some(verdict) = self.look_again(&mut entry, &mut subject).await? {
             return Ok(verdict);
         }
-        self.clients.erasures.forget_probes(&code).await?;
+        self.clients.erasures.forget_drain_markers(&code).await?;
         let now = self.clients.clock.now();
         let done = entry.erasure.clone().finish(now).unwrap_or_else(|InvalidTransition| entry.erasure.clone());
         // As it is signed today it is given out for as long as it is kept, whatever words and keys come later.
@@ -268,51 +270,60 @@ impl Eraser {
         Ok(Verdict::Done)
     }
 
-    fn put_off(&self, erasure: &Erasure) -> Verdict {
+    fn defer(&self, erasure: &Erasure) -> Verdict {
         let now = self.clients.clock.now();
-        Verdict::Retry { after: Some(erasure.wake_at().map_or(ELSEWHERE, |at| at.since(now))) }
+        Verdict::Retry { after: Some(erasure.wake_at().map_or(CONTENTION_DELAY, |at| at.since(now))) }
     }
 
-    async fn clear(&self, place: Place, entry: &mut ErasureEntry, target: &mut Target) -> Result<Came, BridgeError> {
-        match place {
-            Place::InboundQueue | Place::OutboundQueue => self.queue_is_clear(place, entry).await,
-            Place::DeadLetters if target.quiet_since.is_some() && entry.erasure.holds_back() => {
-                self.is_still_over(target).await
+    async fn clear(
+        &self,
+        location: DataLocation,
+        entry: &mut ErasureEntry,
+        subject: &mut DataSubject,
+    ) -> Result<ClearOutcome, HandlerError> {
+        match location {
+            DataLocation::InboundQueue | DataLocation::OutboundQueue => self.queue_is_clear(location, entry).await,
+            DataLocation::DeadLetters if subject.quiet_since.is_some() && entry.erasure.holds_back() => {
+                self.is_still_over(subject).await
             }
-            Place::DeadLetters if target.quiet_since.is_some() => Ok(Came::Clear),
-            Place::DeadLetters => {
+            DataLocation::DeadLetters if subject.quiet_since.is_some() => Ok(ClearOutcome::Clear),
+            DataLocation::DeadLetters => {
                 // Letters of whoever has begun anew since are not meant.
-                let until = entry.erasure.cleared.get(&Place::Table).map(|cleared| cleared.at);
-                self.clear_dead_letters(entry, target, until).await
+                let until = entry.erasure.cleared.get(&DataLocation::Table).map(|cleared| cleared.at);
+                self.clear_dead_letters(entry, subject, until).await
             }
-            Place::Chatwoot => self.clear_chatwoot(entry, target).await,
-            Place::Table => self.clear_table(entry, target).await,
-            Place::MetaMedia => self.clear_media(entry, target).await,
-            Place::MetaContactBook => self.clear_contact_book(entry, target).await,
+            DataLocation::Chatwoot => self.clear_chatwoot(entry, subject).await,
+            DataLocation::Table => self.clear_table(entry, subject).await,
+            DataLocation::MetaMedia => self.clear_media(entry, subject).await,
+            DataLocation::MetaContactBook => self.clear_contact_book(entry, subject).await,
         }
     }
 
-    async fn clear_table(&self, entry: &mut ErasureEntry, target: &mut Target) -> Result<Came, BridgeError> {
-        let keys = self.belongings.keys(target).await?;
-        let before = usize::try_from(target.deleted).unwrap_or(usize::MAX);
-        self.note(entry, Place::Table, before.saturating_add(keys.len())).await?;
+    async fn clear_table(
+        &self,
+        entry: &mut ErasureEntry,
+        subject: &mut DataSubject,
+    ) -> Result<ClearOutcome, HandlerError> {
+        let keys = self.inventory.keys(subject).await?;
+        let before = usize::try_from(subject.deleted).unwrap_or(usize::MAX);
+        self.note(entry, DataLocation::Table, before.saturating_add(keys.len())).await?;
         if keys.is_empty() {
-            return Ok(Came::Clear);
+            return Ok(ClearOutcome::Clear);
         }
-        if self.is_more_by_now(target).await? {
-            return self.look_everywhere_again(entry, target).await;
+        if self.is_more_by_now(subject).await? {
+            return self.look_everywhere_again(entry, subject).await;
         }
-        self.belongings.delete(&keys).await?;
-        target.deleted += keys.len() as u64;
-        self.clients.erasures.set_target(&entry.erasure.code, target).await?;
+        self.inventory.delete(&keys).await?;
+        subject.deleted += keys.len() as u64;
+        self.clients.erasures.set_data_subject(&entry.erasure.code, subject).await?;
         // An index is a moment behind: the look that finds nothing is another one, later.
-        Ok(Came::Later)
+        Ok(ClearOutcome::Later)
     }
 
     /// Writes down how much was found before any of it is erased.
-    async fn note(&self, entry: &mut ErasureEntry, place: Place, found: usize) -> Result<(), BridgeError> {
+    async fn note(&self, entry: &mut ErasureEntry, location: DataLocation, found: usize) -> Result<(), HandlerError> {
         let mut erasure = entry.erasure.clone();
-        erasure.note(place, found as u64);
+        erasure.note(location, found as u64);
         if erasure != entry.erasure {
             *entry = self.save(entry, erasure).await?;
         }
@@ -320,9 +331,9 @@ impl Eraser {
     }
 
     /// Writes down how much of it has to stay where it is.
-    async fn leave(&self, entry: &mut ErasureEntry, place: Place, left: usize) -> Result<(), BridgeError> {
+    async fn leave(&self, entry: &mut ErasureEntry, location: DataLocation, left: usize) -> Result<(), HandlerError> {
         let mut erasure = entry.erasure.clone();
-        erasure.leave(place, left as u64);
+        erasure.leave(location, left as u64);
         if erasure != entry.erasure {
             *entry = self.save(entry, erasure).await?;
         }
@@ -331,43 +342,47 @@ impl Eraser {
 
     /// Buries everything they are known by, before anything is erased: from now on nothing of theirs comes in. `false` if nobody
     /// knows any more what they are called outside.
-    async fn seal(&self, entry: &mut ErasureEntry, target: &mut Target) -> Result<bool, BridgeError> {
+    async fn block_intake(&self, entry: &mut ErasureEntry, subject: &mut DataSubject) -> Result<bool, HandlerError> {
         let learnt = self.clients.erasures.learnt(&entry.erasure.code).await?;
-        let first = !target.gathered;
-        if first || (entry.erasure.holds_back() && !learnt.is_subset(&target.aliases)) {
-            target.aliases.extend(learnt);
-            self.belongings.gather(target).await?;
-            if target.is_unnamed() {
+        let first = !subject.gathered;
+        if first || (entry.erasure.holds_back() && !learnt.is_subset(&subject.aliases)) {
+            subject.aliases.extend(learnt);
+            self.inventory.gather(subject).await?;
+            if subject.is_unnamed() {
                 return Ok(false);
             }
-            if first && !target.barred && target.quiet_since.is_none() {
+            if first && !subject.barred && subject.quiet_since.is_none() {
                 // Whatever came in until now stands with what is erased; whatever comes from now on waits.
                 let certain = entry.erasure.clone().sealed(self.clients.clock.now());
                 *entry = self.save(entry, certain).await?;
             }
             // There are more groups to look into.
-            target.probed_at = None;
-            self.clients.erasures.set_target(&entry.erasure.code, target).await?;
+            subject.probed_at = None;
+            self.clients.erasures.set_data_subject(&entry.erasure.code, subject).await?;
         }
         // Again after the days are over, since tombstones have an end; and where the last run ended before it could unseal.
         let holds_back = entry.erasure.holds_back();
-        if first || target.probed_at.is_none() || matches!(entry.erasure.state, State::Failed { .. }) || !holds_back {
-            self.clients.tombstones.bury_all(&entry.erasure, target, holds_back).await?;
-            target.barred = true;
+        if first
+            || subject.probed_at.is_none()
+            || matches!(entry.erasure.state, ErasureState::Failed { .. })
+            || !holds_back
+        {
+            self.clients.tombstones.insert_all(&entry.erasure, subject, holds_back).await?;
+            subject.barred = true;
         }
-        self.put_probes(&entry.erasure, target).await?;
+        self.put_drain_markers(&entry.erasure, subject).await?;
         Ok(true)
     }
 
-    async fn unseal(&self, erasure: &Erasure, target: &Target) -> Result<(), BridgeError> {
-        Ok(self.clients.tombstones.bury_all(erasure, target, false).await?)
+    async fn unblock_intake(&self, erasure: &Erasure, subject: &DataSubject) -> Result<(), HandlerError> {
+        Ok(self.clients.tombstones.insert_all(erasure, subject, false).await?)
     }
 
     /// If somebody else wrote meanwhile, this run is over; the next one sees what they wrote.
-    async fn save(&self, entry: &ErasureEntry, erasure: Erasure) -> Result<ErasureEntry, BridgeError> {
+    async fn save(&self, entry: &ErasureEntry, erasure: Erasure) -> Result<ErasureEntry, HandlerError> {
         match self.clients.erasures.save(entry, erasure).await? {
             Ok(saved) => Ok(saved),
-            Err(_) => Err(BridgeError::Busy(ELSEWHERE)),
+            Err(_) => Err(HandlerError::Busy(CONTENTION_DELAY)),
         }
     }
 }

@@ -2,25 +2,29 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use app::BridgeError;
+use app::HandlerError;
 use domain::{
     Channel, Class, Classify as _, MediaId, PhoneNumberId, UserId, WabaId, channel,
-    erasure::{Place, State},
+    erasure::{DataLocation, ErasureState},
 };
 use secrecy::SecretString;
-use store::{ErasureEntry, Target};
+use store::{DataSubject, ErasureEntry};
 use whatsapp::GraphError;
 
-use crate::{Came, Eraser};
+use crate::{ClearOutcome, Handler};
 
 /// For so long a token that Meta refuses is waited for.
-const PATIENCE: Duration = Duration::from_secs(3 * 86_400);
+const META_ERASURE_MAX_WAIT: Duration = Duration::from_secs(3 * 86_400);
 
-impl Eraser {
-    pub(crate) async fn clear_media(&self, entry: &mut ErasureEntry, target: &Target) -> Result<Came, BridgeError> {
-        self.note(entry, Place::MetaMedia, target.media.len()).await?;
+impl Handler {
+    pub(crate) async fn clear_media(
+        &self,
+        entry: &mut ErasureEntry,
+        subject: &DataSubject,
+    ) -> Result<ClearOutcome, HandlerError> {
+        self.note(entry, DataLocation::MetaMedia, subject.media.len()).await?;
         let mut left = 0;
-        for (number, media) in &target.media {
+        for (number, media) in &subject.media {
             // Of a number that is ours no more no token lets us at the files; Meta drops them within thirty days.
             let channel = self.clients.channels.get(number).await?;
             let Some(channel) = channel.filter(|channel| !is_withdrawn(channel)) else {
@@ -29,13 +33,13 @@ impl Eraser {
             };
             match self.delete_media(&channel, number, media).await {
                 Ok(false) => {}
-                Ok(true) => return Ok(Came::Later),
-                Err(error) if self.is_out_of_reach(entry, Place::MetaMedia, &channel, &error) => left += 1,
+                Ok(true) => return Ok(ClearOutcome::Later),
+                Err(error) if self.is_out_of_reach(entry, DataLocation::MetaMedia, &channel, &error) => left += 1,
                 Err(error) => return Err(error),
             }
         }
-        self.leave(entry, Place::MetaMedia, left).await?;
-        Ok(Came::Clear)
+        self.leave(entry, DataLocation::MetaMedia, left).await?;
+        Ok(ClearOutcome::Clear)
     }
 
     /// Deletes a file; tells whether it is still there.
@@ -44,7 +48,7 @@ impl Eraser {
         channel: &Channel,
         number: &PhoneNumberId,
         media: &MediaId,
-    ) -> Result<bool, BridgeError> {
+    ) -> Result<bool, HandlerError> {
         let graph = &self.clients.graph;
         self.with_token(channel, async |token| graph.delete_media(media, &token).await).await?;
         self.with_token(channel, async |token| graph.has_media(media, number, &token).await).await
@@ -54,29 +58,29 @@ impl Eraser {
     pub(crate) async fn clear_contact_book(
         &self,
         entry: &mut ErasureEntry,
-        target: &Target,
-    ) -> Result<Came, BridgeError> {
-        let before = entry.erasure.left.get(&Place::MetaContactBook).copied().unwrap_or_default();
-        let known = entry.erasure.found.get(&Place::MetaContactBook).copied().unwrap_or_default();
+        subject: &DataSubject,
+    ) -> Result<ClearOutcome, HandlerError> {
+        let before = entry.erasure.left.get(&DataLocation::MetaContactBook).copied().unwrap_or_default();
+        let known = entry.erasure.found.get(&DataLocation::MetaContactBook).copied().unwrap_or_default();
         let mut found = usize::try_from(known.saturating_sub(before)).unwrap_or(usize::MAX);
         let mut accounts: BTreeMap<WabaId, Vec<Channel>> = BTreeMap::new();
         let channels = self.clients.channels.all().await?.into_iter();
-        for channel in channels.filter(|channel| target.only.is_none_or(|only| only == channel.account)) {
+        for channel in channels.filter(|channel| subject.only.is_none_or(|only| only == channel.account)) {
             accounts.entry(channel.waba_id.clone()).or_default().push(channel);
         }
         let mut left = 0;
-        for user in &target.users {
+        for user in &subject.users {
             for numbers in accounts.values() {
                 match self.forget(entry, numbers, user).await? {
                     Some(true) => found += 1,
                     Some(false) => {}
                     None => left += 1,
                 }
-                self.note(entry, Place::MetaContactBook, found + left).await?;
+                self.note(entry, DataLocation::MetaContactBook, found + left).await?;
             }
         }
-        self.leave(entry, Place::MetaContactBook, left).await?;
-        Ok(Came::Clear)
+        self.leave(entry, DataLocation::MetaContactBook, left).await?;
+        Ok(ClearOutcome::Clear)
     }
 
     /// By any number of an account: one of them may be disconnected, and the book is the same. Nothing if it is out of reach.
@@ -85,37 +89,44 @@ impl Eraser {
         entry: &ErasureEntry,
         numbers: &[Channel],
         user: &UserId,
-    ) -> Result<Option<bool>, BridgeError> {
-        let mut trouble = None;
+    ) -> Result<Option<bool>, HandlerError> {
+        let mut failure = None;
         for channel in numbers.iter().filter(|channel| !is_withdrawn(channel)) {
             let (graph, number) = (&self.clients.graph, &channel.phone_number_id);
             let forget = async |token: SecretString| graph.forget_contact(number, user, &token).await;
             match self.with_token(channel, forget).await {
                 Ok(known) => return Ok(Some(known)),
-                Err(error) if self.is_out_of_reach(entry, Place::MetaContactBook, channel, &error) => {}
+                Err(error) if self.is_out_of_reach(entry, DataLocation::MetaContactBook, channel, &error) => {}
                 Err(error) => {
-                    trouble.get_or_insert(error);
+                    failure.get_or_insert(error);
                 }
             }
         }
-        trouble.map_or(Ok(None), Err)
+        failure.map_or(Ok(None), Err)
     }
 
     /// Whether waiting any longer for a number leads to nothing: it is not connected any more, or Meta refuses us for good. A token
     /// may be renewed, so that is waited for, but not for ever.
-    fn is_out_of_reach(&self, entry: &ErasureEntry, place: Place, channel: &Channel, error: &BridgeError) -> bool {
-        let BridgeError::Graph(error) = error else { return false };
+    fn is_out_of_reach(
+        &self,
+        entry: &ErasureEntry,
+        location: DataLocation,
+        channel: &Channel,
+        error: &HandlerError,
+    ) -> bool {
+        let HandlerError::Graph(error) = error else { return false };
         if error.class() == Class::Permanent {
             return true;
         }
         let now = self.clients.clock.now();
         let waited = match entry.erasure.state {
-            State::Waiting { place: waited, since, .. } | State::Failed { place: waited, since, .. } => {
-                waited == place && now.since(since) >= PATIENCE
+            ErasureState::Waiting { location: waited, since, .. }
+            | ErasureState::Failed { location: waited, since, .. } => {
+                waited == location && now.since(since) >= META_ERASURE_MAX_WAIT
             }
             _ => false,
         };
-        error.is_unauthorized() && (waited || matches!(channel.state, channel::State::Disconnected { .. }))
+        error.is_unauthorized() && (waited || matches!(channel.state, channel::ChannelState::Disconnected { .. }))
     }
 
     /// A call with the channel's token, and once more with a newer one.
@@ -123,7 +134,7 @@ impl Eraser {
         &self,
         channel: &Channel,
         call: impl AsyncFn(SecretString) -> Result<T, GraphError>,
-    ) -> Result<T, BridgeError> {
+    ) -> Result<T, HandlerError> {
         let token = self.clients.token(channel).await?;
         let answered = call(token.clone()).await;
         if answered.as_ref().is_err_and(GraphError::is_unauthorized)
@@ -137,5 +148,11 @@ impl Eraser {
 
 /// Whether our access to a number was withdrawn: Meta's answers about it say nothing any more.
 fn is_withdrawn(channel: &Channel) -> bool {
-    matches!(channel.state, channel::State::Disconnected { why: channel::Cut::Removed | channel::Cut::Deleted, .. })
+    matches!(
+        channel.state,
+        channel::ChannelState::Disconnected {
+            why: channel::DisconnectReason::Removed | channel::DisconnectReason::Deleted,
+            ..
+        }
+    )
 }

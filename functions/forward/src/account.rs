@@ -1,25 +1,25 @@
 //! What Meta tells about an account or a number: a line and a metric for the operator, and the channel's state where it
 //! changes. Messages to customers wait while a number cannot send, and go on when it can again.
 
-use app::{BridgeError, is_ours, offer};
+use app::{HandlerError, has_channel_access, sync_templates};
 use domain::{
-    Channel, Hint, OutboundTask, Timestamp,
-    channel::{Cut, Happening},
-    task::Notice,
+    Channel, OutboundTask, SyncRequest, Timestamp,
+    channel::{ChannelEvent, DisconnectReason},
+    task::AccountNotice,
 };
 use platform::Metric;
-use queue::{Letter, Record};
-use whatsapp::account::{self, AccountEvent, Change};
+use queue::{QueueMessage, Record};
+use whatsapp::account::{self, AccountChange, AccountEvent};
 
-use crate::Forward;
+use crate::Handler;
 
 /// Fields that tell of a template by which agents see another list.
-const TEMPLATES: [&str; 3] =
+const TEMPLATE_FIELDS: [&str; 3] =
     ["message_template_status_update", "message_template_components_update", "template_category_update"];
 
-impl Forward {
+impl Handler {
     /// Handles an event about an account. Doing it again changes nothing.
-    pub(crate) async fn account(&self, record: &Record, notice: &Notice) -> Result<(), BridgeError> {
+    pub(crate) async fn account(&self, record: &Record, notice: &AccountNotice) -> Result<(), HandlerError> {
         let field = known(&notice.field);
         let Some(event) = account::read(notice) else {
             self.metrics.count(Metric::AccountEvent);
@@ -45,33 +45,35 @@ impl Forward {
 
     /// What agents may send is other than it was. If it cannot be told now, the next round of `reconcile` tells it.
     async fn offer_again(&self, field: &str, channel: &Channel) {
-        if !TEMPLATES.contains(&field) {
+        if !TEMPLATE_FIELDS.contains(&field) {
             return;
         }
-        if let Err(error) = offer(&self.clients, channel).await {
+        if let Err(error) = sync_templates(&self.clients, channel).await {
             tracing::warn!(%error, channel.id = %channel.phone_number_id, "an inbox offers other templates only after the next round");
         }
     }
 
     /// What really happened. That a partner left or came does not say which one, so Graph is asked (§2.6).
-    async fn happening(&self, event: &AccountEvent, channel: &Channel) -> Result<Option<Happening>, BridgeError> {
+    async fn happening(&self, event: &AccountEvent, channel: &Channel) -> Result<Option<ChannelEvent>, HandlerError> {
         Ok(match event.change {
-            Change::To(happening) => Some(happening),
-            Change::Left | Change::Came if is_ours(&self.clients, channel).await? => Some(Happening::Reconnected),
-            Change::Left => Some(Happening::Cut(Cut::Removed)),
-            Change::Came | Change::Nothing => None,
+            AccountChange::To(happening) => Some(happening),
+            AccountChange::Left | AccountChange::PartnerAdded if has_channel_access(&self.clients, channel).await? => {
+                Some(ChannelEvent::Reconnected)
+            }
+            AccountChange::Left => Some(ChannelEvent::Cut(DisconnectReason::Removed)),
+            AccountChange::PartnerAdded | AccountChange::Nothing => None,
         })
     }
 
     async fn change(
         &self,
         channel: &Channel,
-        happening: Happening,
+        happening: ChannelEvent,
         at: Timestamp,
-        notice: &Notice,
-    ) -> Result<(), BridgeError> {
+        notice: &AccountNotice,
+    ) -> Result<(), HandlerError> {
         let id = &channel.phone_number_id;
-        let Some((before, after)) = self.clients.channels.happened(id, happening, at).await? else {
+        let Some((before, after)) = self.clients.channels.apply_event(id, happening, at).await? else {
             tracing::info!(channel.id = %id, "an event about the account came too late to change anything");
             return Ok(());
         };
@@ -91,18 +93,18 @@ impl Forward {
             }
         }
         // Also when it had been live before: whoever wrote that down may not have lived to give the hints.
-        if matches!(happening, Happening::Reconnected | Happening::Reinstated) && after.hold(now).is_none() {
+        if matches!(happening, ChannelEvent::Reconnected | ChannelEvent::Reinstated) && after.hold(now).is_none() {
             self.go_on(id, notice).await?;
         }
         Ok(())
     }
 
     /// A hint for every conversation that waits.
-    async fn go_on(&self, channel: &domain::PhoneNumberId, notice: &Notice) -> Result<(), BridgeError> {
+    async fn go_on(&self, channel: &domain::PhoneNumberId, notice: &AccountNotice) -> Result<(), HandlerError> {
         let mut letters = Vec::new();
-        for (account, conversation) in self.clients.rounds.watched(channel).await? {
-            let task = OutboundTask::HintV1(Hint::look(channel.clone(), account, conversation));
-            letters.push(Letter::new(task.group(), format!("{}#{conversation}", notice.item), &task)?);
+        for (account, conversation) in self.clients.cursor.watched(channel).await? {
+            let task = OutboundTask::HintV1(SyncRequest::look(channel.clone(), account, conversation));
+            letters.push(QueueMessage::new(task.group(), format!("{}#{conversation}", notice.item), &task)?);
         }
         Ok(self.outbound.send_all(letters).await?)
     }

@@ -1,11 +1,11 @@
 //! The customer's contact in Chatwoot: found by all they are known by, or made.
 
-use app::BridgeError;
-use chatwoot::{Chatwoot, ChatwootError, Contact, NewContact, contact_name, erasing::Aged};
-use domain::{Channel, ContactId, CustomerId, Identity, Message, WaId, words::Line};
+use app::HandlerError;
+use chatwoot::{Chatwoot, ChatwootError, Contact, NewContact, contact_name, erasing::ConversationAge};
+use domain::{Channel, ContactId, CustomerId, Identity, Message, WaId, texts::NoteText};
 use serde_json::json;
 
-use crate::Forward;
+use crate::Handler;
 
 /// The attribute of a contact that has the customer's user id.
 const USER_ID: &str = "whatsapp_user_id";
@@ -22,7 +22,7 @@ enum Chat {
 }
 
 impl Chat {
-    fn of(conversation: &Aged, channel: &Channel) -> Self {
+    fn of(conversation: &ConversationAge, channel: &Channel) -> Self {
         match (conversation.inbox == Some(channel.inbox), conversation.resolved) {
             (false, _) => Self::Elsewhere,
             (true, true) => Self::Resolved,
@@ -31,7 +31,7 @@ impl Chat {
     }
 }
 
-impl Forward {
+impl Handler {
     /// The customer's contact, and whether it was made just now.
     pub(crate) async fn contact(
         &self,
@@ -39,7 +39,7 @@ impl Forward {
         channel: &Channel,
         customer: &CustomerId,
         message: &Message,
-    ) -> Result<(ContactId, bool), BridgeError> {
+    ) -> Result<(ContactId, bool), HandlerError> {
         if let Some(contact) = chatwoot.contact_of_source(channel.inbox, customer).await? {
             return Ok((contact.id, false));
         }
@@ -76,7 +76,7 @@ impl Forward {
         channel: &Channel,
         customer: &CustomerId,
         phone: Option<&WaId>,
-    ) -> Result<bool, BridgeError> {
+    ) -> Result<bool, HandlerError> {
         let Some(phone) = phone else { return Ok(false) };
         let owner = Identity { phone: Some(phone.clone()), ..Identity::default() };
         if self.clients.customers.find(channel.account, &owner).await?.as_ref() != Some(customer) {
@@ -102,7 +102,7 @@ impl Forward {
         channel: &Channel,
         customer: &CustomerId,
         person: &Identity,
-    ) -> Result<Option<Contact>, BridgeError> {
+    ) -> Result<Option<Contact>, HandlerError> {
         if let Some(contact) = look_up(chatwoot, "identifier", customer.as_str()).await?.into_iter().next() {
             return Ok(Some(contact));
         }
@@ -133,7 +133,7 @@ impl Forward {
     }
 
     /// Whether a contact is that of another customer who lives: the number went to somebody new.
-    async fn is_anothers(&self, contact: &Contact, customer: &CustomerId) -> Result<bool, BridgeError> {
+    async fn is_anothers(&self, contact: &Contact, customer: &CustomerId) -> Result<bool, HandlerError> {
         let Some(id) = contact.identifier.as_deref().filter(|id| *id != customer.as_str()) else { return Ok(false) };
         Ok(self.clients.customers.is_ours(&CustomerId::new(id)).await?)
     }
@@ -144,7 +144,7 @@ impl Forward {
         channel: &Channel,
         customer: &CustomerId,
         contact: Contact,
-    ) -> Result<ContactId, BridgeError> {
+    ) -> Result<ContactId, HandlerError> {
         chatwoot.attach(contact.id, channel.inbox, customer).await?;
         if contact.identifier.is_none() {
             match chatwoot.identify(contact.id, customer).await {
@@ -193,7 +193,7 @@ fn new_contact<'a>(
     let mut attributes = serde_json::Map::new();
     let mut name = message.name.clone().or_else(|| message.username.clone()).or_else(|| phone.map(str::to_owned));
     if person.group.is_some() {
-        name = Some(Line::GroupName.say(locale));
+        name = Some(NoteText::GroupName.text(locale));
     } else {
         if let Some(user) = &person.user_id {
             attributes.insert(USER_ID.to_owned(), json!(user));
@@ -203,6 +203,6 @@ fn new_contact<'a>(
         }
     }
     let name = name.map(|name| contact_name(&name)).filter(|name| !name.is_empty());
-    let name = name.unwrap_or_else(|| Line::Nameless.say(locale));
+    let name = name.unwrap_or_else(|| NoteText::Nameless.text(locale));
     Owned { name, phone, customer, attributes: attributes.into() }
 }

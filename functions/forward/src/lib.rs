@@ -2,60 +2,60 @@
 //! account. Each exactly once, each customer's in order, whatever fails in between.
 
 mod account;
-mod attachment;
-mod barrier;
 mod contact;
-mod doors;
-mod file;
-mod locks;
+mod contact_sync;
+mod conversation;
+mod create_message;
+mod customer;
+mod erasure_guard;
+mod erasure_request;
+mod inbox_lock;
+mod media;
 mod message;
 mod notice;
-mod place;
+mod pending_media;
 mod revoke;
 mod status;
-mod upkeep;
-mod who;
-mod writing;
 
 use std::time::Duration;
 
+use app::{Clients, HandlerError, Settings, StartError};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
-use barrier::Gate;
-use app::{BridgeError, Clients, Settings, StartError};
 use chatwoot::ChatwootError;
-use domain::{Class, Classify as _, InboundTask, SharedClock, Subject, Timestamp, task::Unread};
+use domain::{Class, Classify as _, InboundTask, KeyedHash, SharedClock, Timestamp, task::UnreadTask};
+use erasure_guard::Admission;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use platform::{Environment, Metric, Metrics};
 use queue::{DeadLetters, Drain, Queue, Record, Verdict, backoff};
-use store::{Belongings, Claim, ErasureRequests, Excused, Held};
+use store::{Claim, ClaimGuard, DataInventory, ErasureRequests, FailureCount};
 
 /// How often a task may end without a word before it is set aside: it breaks the function, and holds up its customer.
-const CRASHES: i64 = 5;
+const MAX_CRASHES: i64 = 5;
 
 /// How often Chatwoot may refuse a task before it is set aside; by the pace of the queue, about half an hour.
-const REFUSALS: u32 = 12;
+const MAX_REFUSALS: u32 = 12;
 
 /// How long Chatwoot may go on writing what it did not answer.
-const WRITING: Duration = Duration::from_secs(6);
+const WRITE_MIN_TIME: Duration = Duration::from_secs(6);
 
 /// The function's settings and clients.
 #[derive(Debug)]
-pub struct Forward {
+pub struct Handler {
     clients: Clients,
     drain: Drain,
     outbound: Queue,
     erasures: Queue,
     requests: ErasureRequests,
-    belongings: Belongings,
+    inventory: DataInventory,
     metrics: Metrics,
-    locks: locks::Locks,
+    locks: inbox_lock::Locks,
 }
 
 /// An item in hand, and what happened to it before this attempt.
 #[derive(Clone, Debug)]
-struct Before {
+struct Attempt {
     /// With it the item's fate is sealed.
-    held: Held,
+    held: ClaimGuard,
     /// Somebody may have done it already.
     perhaps_done: bool,
     /// How often the work on it ended without a word.
@@ -66,7 +66,7 @@ struct Before {
 
 /// Serves invocations until the process ends.
 pub async fn run(clock: SharedClock) -> Result<(), Error> {
-    let forward = &Forward::from_env(Environment::process(), clock).await?;
+    let forward = &Handler::from_env(Environment::process(), clock).await?;
     forward.clients.warm_up(&forward.drain.queue).await;
     lambda_runtime::run(service_fn(async |event: LambdaEvent<SqsEvent>| {
         let left = Timestamp::from_millis(i64::try_from(event.context.deadline).unwrap_or(i64::MAX));
@@ -76,7 +76,7 @@ pub async fn run(clock: SharedClock) -> Result<(), Error> {
     .await
 }
 
-impl Forward {
+impl Handler {
     /// Reads the settings.
     pub async fn from_env(mut env: Environment, clock: SharedClock) -> Result<Self, StartError> {
         let inbound = env.text("INBOUND_QUEUE_URL");
@@ -84,7 +84,7 @@ impl Forward {
         let outbound = env.text("OUTBOUND_QUEUE_URL");
         let erasures = env.text("ERASURE_QUEUE_URL");
         let stack = env.text("STACK_NAME");
-        let promise = app::promise(&mut env);
+        let promise = app::erasure_deadlines(&mut env);
         let settings = Settings::read(&mut env);
         let (
             Some(inbound),
@@ -107,10 +107,10 @@ impl Forward {
             },
             outbound: Queue::new(sqs.clone(), outbound),
             erasures: Queue::new(sqs.clone(), erasures),
-            belongings: Belongings::new(clients.table.clone(), clients.key.clone()),
+            inventory: DataInventory::new(clients.table.clone(), clients.key.clone()),
             requests: ErasureRequests::new(clients.table.clone(), clients.key.clone(), promise),
             metrics: Metrics::new("forward", stack),
-            locks: locks::Locks::default(),
+            locks: inbox_lock::Locks::default(),
             clients,
         })
     }
@@ -132,10 +132,10 @@ impl Forward {
             return self.file(&record, hint).await;
         }
         if let InboundTask::ProbeV1(probe) = &task {
-            return self.probe(probe).await;
+            return self.drain_marker(probe).await;
         }
         let mut result = Box::pin(self.task(&record, &task)).await;
-        if result.as_ref().is_err_and(BridgeError::is_chatwoot_token) && self.clients.renew_chatwoot_token().await {
+        if result.as_ref().is_err_and(HandlerError::is_chatwoot_token) && self.clients.renew_chatwoot_token().await {
             result = Box::pin(self.task(&record, &task)).await;
         }
         match result {
@@ -144,10 +144,10 @@ impl Forward {
         }
     }
 
-    async fn task(&self, record: &Record, task: &InboundTask) -> Result<(), BridgeError> {
-        let known = match Box::pin(self.gate(record, task)).await? {
-            Gate::Open(known) => known,
-            Gate::Shut => return Ok(()),
+    async fn task(&self, record: &Record, task: &InboundTask) -> Result<(), HandlerError> {
+        let known = match Box::pin(self.admit(record, task)).await? {
+            Admission::Open(known) => known,
+            Admission::Shut => return Ok(()),
         };
         match task {
             InboundTask::MessageV1(message) => self.message(record, message, known).await,
@@ -160,29 +160,31 @@ impl Forward {
 
     /// The task stays in its queue as long as the other side cannot take it; what the other side refuses again and again,
     /// or what we cannot handle ourselves, is set aside.
-    async fn failed(&self, record: &Record, task: &InboundTask, error: &BridgeError) -> Verdict {
+    async fn failed(&self, record: &Record, task: &InboundTask, error: &HandlerError) -> Verdict {
         let class = error.class();
         let refused = matches!(class, Class::Permanent | Class::Uncertain);
-        let excused = self.excuse(task, error, refused).await;
+        let excused = self.record_failure(task, error, refused).await;
         let refusals = excused.as_ref().and_then(|excused| excused.refusals);
         let (after, reason) = match class {
             Class::Transient { after } => (after.map(|after| pace(record, error, after)), None),
             // Refusals count where there is a claim, and not receives: most of those may have been an outage.
-            Class::Permanent | Class::Uncertain if refusals.unwrap_or(record.receives.into()) < i64::from(REFUSALS) => {
+            Class::Permanent | Class::Uncertain
+                if refusals.unwrap_or(record.receives.into()) < i64::from(MAX_REFUSALS) =>
+            {
                 // What was cut off may still be being written; the next attempt must not look too early.
-                let cut_off = matches!(error, BridgeError::Chatwoot(ChatwootError::CutOff(_)));
-                (cut_off.then(|| pace(record, error, WRITING)), None)
+                let cut_off = matches!(error, HandlerError::Chatwoot(ChatwootError::CutOff(_)));
+                (cut_off.then(|| pace(record, error, WRITE_MIN_TIME)), None)
             }
             Class::Permanent | Class::Uncertain => (None, Some("refused_by_chatwoot")),
             Class::Poison => (None, Some("unusable_item")),
         };
         if let Some(reason) = reason {
             tracing::error!(%error, reason, "a task cannot be handled");
-            return self.set_aside(record, task.channel(), excused.map(|excused| excused.held), reason).await;
+            return self.dead_letter_claimed(record, task.channel(), excused.map(|excused| excused.held), reason).await;
         }
         tracing::warn!(%error, receives = record.receives, "a task has to wait");
         if let Some(excused) = &excused
-            && let Err(error) = self.clients.counters.wait(task.channel(), &excused.held).await
+            && let Err(error) = self.clients.ledger.wait(task.channel(), &excused.held).await
         {
             tracing::warn!(%error, "a task that waits is not counted yet");
         }
@@ -191,12 +193,12 @@ impl Forward {
 
     /// Without this the next look would take the failure for a crash; too many of those set a task aside. Gives what is known
     /// of the item then.
-    async fn excuse(&self, task: &InboundTask, error: &BridgeError, refused: bool) -> Option<Excused> {
-        if matches!(error, BridgeError::Busy(_)) {
+    async fn record_failure(&self, task: &InboundTask, error: &HandlerError, refused: bool) -> Option<FailureCount> {
+        if matches!(error, HandlerError::Busy(_)) {
             // The claim is somebody else's.
             return None;
         }
-        match self.clients.claims.excuse(task.item(), refused).await {
+        match self.clients.claims.record_failure(task.item(), refused).await {
             Ok(excused) => Some(excused),
             Err(error) => {
                 tracing::warn!(%error, "a failure of the other side counts as a crash");
@@ -208,11 +210,11 @@ impl Forward {
     /// A task of another version. It is counted by what all versions have.
     async fn unreadable(&self, record: &Record) -> Verdict {
         const REASON: &str = "unreadable_task";
-        let Ok(unread) = serde_json::from_str::<Unread>(&record.body) else {
+        let Ok(unread) = serde_json::from_str::<UnreadTask>(&record.body) else {
             return Verdict::Poison { reason: REASON };
         };
-        match self.clients.claims.excuse(&unread.item, false).await {
-            Ok(excused) => self.set_aside(record, unread.channel(), Some(excused.held), REASON).await,
+        match self.clients.claims.record_failure(&unread.item, false).await {
+            Ok(excused) => self.dead_letter_claimed(record, unread.channel(), Some(excused.held), REASON).await,
             Err(error) => {
                 tracing::warn!(%error, "a task that cannot be read has to wait");
                 Verdict::Retry { after: None }
@@ -221,8 +223,14 @@ impl Forward {
     }
 
     /// Puts a task into the dead letters. One that cannot be put there stays in its queue.
-    async fn set_aside(&self, record: &Record, channel: &str, held: Option<Held>, reason: &'static str) -> Verdict {
-        match self.bury(record, channel, held.as_ref(), reason).await {
+    async fn dead_letter_claimed(
+        &self,
+        record: &Record,
+        channel: &str,
+        guard: Option<ClaimGuard>,
+        reason: &'static str,
+    ) -> Verdict {
+        match self.dead_letter(record, channel, guard.as_ref(), reason).await {
             Ok(()) => Verdict::Done,
             Err(error) => {
                 tracing::warn!(%error, reason, "a task cannot be set aside yet; it comes again");
@@ -232,38 +240,38 @@ impl Forward {
     }
 
     /// Takes the claim of an item. Nothing is to be done about one that is done.
-    async fn claim(&self, record: &Record, channel: &str, item: &Subject) -> Result<Option<Before>, BridgeError> {
+    async fn claim(&self, record: &Record, channel: &str, item: &KeyedHash) -> Result<Option<Attempt>, HandlerError> {
         match self.clients.claims.take(item, &record.id).await? {
-            Claim::Won(held) => Ok(Some(Before { held, perhaps_done: false, crashes: 0, refusals: 0 })),
-            Claim::Retaken { held, crashes, .. } if crashes >= CRASHES => {
-                self.bury(record, channel, Some(&held), "crashes_the_function").await?;
+            Claim::Won(held) => Ok(Some(Attempt { held, perhaps_done: false, crashes: 0, refusals: 0 })),
+            Claim::Retaken { guard: held, crashes, .. } if crashes >= MAX_CRASHES => {
+                self.dead_letter(record, channel, Some(&held), "crashes_the_function").await?;
                 Ok(None)
             }
-            Claim::Retaken { held, crashes, refusals } => {
-                Ok(Some(Before { held, perhaps_done: true, crashes, refusals }))
+            Claim::Retaken { guard: held, crashes, refusals } => {
+                Ok(Some(Attempt { held, perhaps_done: true, crashes, refusals }))
             }
-            Claim::Busy { for_at_most } => Err(BridgeError::Busy(for_at_most.min(Duration::from_secs(60)))),
+            Claim::Busy { for_at_most } => Err(HandlerError::Busy(for_at_most.min(Duration::from_secs(60)))),
             // Counted when it was done.
             Claim::Finished => Ok(None),
             Claim::Done => {
                 self.metrics.count(Metric::Duplicate);
-                self.clients.counters.repeat(channel, item, &record.id).await?;
+                self.clients.ledger.repeat(channel, item, &record.id).await?;
                 Ok(None)
             }
         }
     }
 
     /// Puts a task into the dead letters and counts it. Its claim stays open: put back, it is a task like any other.
-    async fn bury(
+    async fn dead_letter(
         &self,
         record: &Record,
         channel: &str,
-        held: Option<&Held>,
+        guard: Option<&ClaimGuard>,
         reason: &'static str,
-    ) -> Result<(), BridgeError> {
-        self.lay_aside(record, channel, held, reason).await?;
+    ) -> Result<(), HandlerError> {
+        self.write_dead_letter(record, channel, guard, reason).await?;
         if let Ok(InboundTask::MessageV1(message)) = serde_json::from_str(&record.body)
-            && let Err(error) = self.stand_in(record, &message).await
+            && let Err(error) = self.post_placeholder(record, &message).await
         {
             tracing::warn!(%error, "the agent does not see that a message was set aside");
         }
@@ -271,25 +279,25 @@ impl Forward {
     }
 
     /// The same, and no agent is told.
-    async fn lay_aside(
+    async fn write_dead_letter(
         &self,
         record: &Record,
         channel: &str,
-        held: Option<&Held>,
+        guard: Option<&ClaimGuard>,
         reason: &'static str,
-    ) -> Result<(), BridgeError> {
+    ) -> Result<(), HandlerError> {
         self.drain.dead_letters.put(&record.group, record.body.as_bytes(), reason).await?;
         self.metrics.count(Metric::Poisoned);
         tracing::error!(reason, message.id = record.id, "a task was put into the dead letters");
-        if let Some(held) = held {
-            self.clients.counters.set_aside(channel, held, reason).await?;
+        if let Some(held) = guard {
+            self.clients.ledger.dead_letter(channel, held, reason).await?;
         }
         Ok(())
     }
 }
 
 /// What is asked for is the least; an outage is not asked again at that pace for ever. Waiting for somebody else is.
-fn pace(record: &Record, error: &BridgeError, after: Duration) -> Duration {
-    let busy = matches!(error, BridgeError::Busy(_));
+fn pace(record: &Record, error: &HandlerError, after: Duration) -> Duration {
+    let busy = matches!(error, HandlerError::Busy(_));
     if busy { after } else { after.max(backoff(record.receives, &record.id)) }
 }

@@ -1,37 +1,37 @@
 //! A message into Chatwoot, exactly once: claimed before the call, looked for before a second call, closed with its link.
 
-use app::BridgeError;
+use app::HandlerError;
 use chatwoot::{Chatwoot, ChatwootError, NewMessage, render};
-use domain::{Author, Channel, Content, ConversationId, CustomerId, Message, Wamid, message::Call, words::Line};
+use domain::{Author, Channel, Content, ConversationId, CustomerId, Message, Wamid, message::Call, texts::NoteText};
 use platform::Metric;
 use queue::Record;
-use store::{Fate, Known, Link, MissingFile, Thread};
+use store::{ItemOutcome, MessageLink, PendingFile, ResolvedAliases, Thread};
 
 use crate::{
-    Before, Forward,
+    Attempt, Handler,
+    contact_sync::opens_window,
+    create_message::{PostedMessage, Whose, source_id},
     notice::OWN_NOTE,
-    upkeep::opens_window,
-    writing::{Whose, Written, source_id},
 };
 
 /// The fate of news of somebody the business never heard of.
-const NEVER_WROTE: &str = "never_wrote";
+const REASON_NEVER_WROTE: &str = "never_wrote";
 
-impl Forward {
+impl Handler {
     pub(crate) async fn message(
         &self,
         record: &Record,
         message: &Message,
-        known: Option<Known>,
-    ) -> Result<(), BridgeError> {
+        known: Option<ResolvedAliases>,
+    ) -> Result<(), HandlerError> {
         let number = message.channel.as_str();
         let Some(before) = self.claim(record, number, &message.item).await? else { return Ok(()) };
         let Some(channel) = self.clients.channels.get(&message.channel).await? else {
-            return self.bury(record, number, Some(&before.held), "unknown_channel").await;
+            return self.dead_letter(record, number, Some(&before.held), "unknown_channel").await;
         };
         // Where Meta's body did not say which number it is, nobody could tell before.
         if message.customer.phone.as_ref().is_some_and(|phone| channel.is_number(phone.as_str())) {
-            return Ok(self.clients.counters.close(number, &before.held, Fate::Refused(OWN_NOTE)).await?);
+            return Ok(self.clients.ledger.close(number, &before.held, ItemOutcome::Refused(OWN_NOTE)).await?);
         }
         if message.author == Author::Business
             && let Some(own) = self.own(message).await?
@@ -40,7 +40,7 @@ impl Forward {
                 self.remove_copy(record, message, &own).await?;
             }
             self.metrics.count(Metric::Duplicate);
-            self.clients.counters.close(number, &before.held, Fate::Duplicate).await?;
+            self.clients.ledger.close(number, &before.held, ItemOutcome::Duplicate).await?;
             return Ok(());
         }
         if let Content::Revoke { original } = &message.content
@@ -48,35 +48,39 @@ impl Forward {
         {
             return Ok(());
         }
-        let Some((customer, message)) = self.who(&channel, message, known).await? else {
-            return Ok(self.clients.counters.close(number, &before.held, Fate::Refused(NEVER_WROTE)).await?);
+        let Some((customer, message)) = self.resolve_customer(&channel, message, known).await? else {
+            return Ok(self
+                .clients
+                .ledger
+                .close(number, &before.held, ItemOutcome::Refused(REASON_NEVER_WROTE))
+                .await?);
         };
         let message = message.as_ref();
         if message.is_about_customer() && !self.is_heard(&customer, &message.channel).await? {
             // What it tells is noted; there is no chat to tell it in.
-            self.note_wish(message, &customer).await?;
-            return Ok(self.clients.counters.close(number, &before.held, Fate::Done).await?);
+            self.note_marketing_choice(message, &customer).await?;
+            return Ok(self.clients.ledger.close(number, &before.held, ItemOutcome::Done).await?);
         }
         if is_silent(message) {
             self.touch(message, &channel, &customer).await?;
-            return Ok(self.clients.counters.close(number, &before.held, Fate::Done).await?);
+            return Ok(self.clients.ledger.close(number, &before.held, ItemOutcome::Done).await?);
         }
         let chatwoot = self.clients.chatwoot(channel.account).await?;
         let revoked = self.is_revoked(message).await?;
         let blanked = revoked.then(|| render::blank(message));
         let shown = blanked.as_ref().unwrap_or(message);
-        let placed = self.place_and_write(record, shown, &channel, &customer, &chatwoot, &before).await?;
+        let placed = self.find_conversation_and_write(record, shown, &channel, &customer, &chatwoot, &before).await?;
         let Some((conversation, written, thread)) = placed else {
-            self.note_wish(message, &customer).await?;
-            return Ok(self.clients.counters.close(number, &before.held, Fate::Done).await?);
+            self.note_marketing_choice(message, &customer).await?;
+            return Ok(self.clients.ledger.close(number, &before.held, ItemOutcome::Done).await?);
         };
         let revoked = self.follow(message, &customer, conversation, written.id).await? || revoked;
-        self.keep_up(message, &customer, &thread, &chatwoot, conversation, written.stood_since).await?;
+        self.sync_contact(message, &customer, &thread, &chatwoot, conversation, written.stood_since).await?;
         if !revoked {
             // Seldom more than a look at the text, and large: it must not weigh on every message.
-            Box::pin(self.wish(record, message, &channel, &customer, &chatwoot, conversation)).await?;
+            Box::pin(self.erasure_intent(record, message, &channel, &customer, &chatwoot, conversation)).await?;
         }
-        let link = link_id(message).map(|wamid| Link {
+        let link = link_id(message).map(|wamid| MessageLink {
             wamid,
             customer,
             account: channel.account,
@@ -95,7 +99,7 @@ impl Forward {
     }
 
     /// A line for the agent instead of a message that is in the dead letters, if the customer has a conversation.
-    pub(crate) async fn stand_in(&self, record: &Record, message: &Message) -> Result<(), BridgeError> {
+    pub(crate) async fn post_placeholder(&self, record: &Record, message: &Message) -> Result<(), HandlerError> {
         let Some(channel) = self.clients.channels.get(&message.channel).await? else { return Ok(()) };
         let Some(customer) = self.clients.customers.find(channel.account, &message.customer).await? else {
             return Ok(());
@@ -108,17 +112,17 @@ impl Forward {
         if self.listed(record, message, &chatwoot, conversation, &source).await?.is_some() {
             return Ok(());
         }
-        let content = Line::SetAside.say(self.clients.locale);
+        let content = NoteText::SetAside.text(self.clients.locale);
         let line = NewMessage { content: &content, private: true, source_id: Some(&source), ..NewMessage::default() };
         Ok(chatwoot.create_message(conversation, line).await.map(|_| ())?)
     }
 
     /// Records that the customer is there. The window opens before the agent can see the message and answer it.
-    async fn touch(&self, message: &Message, channel: &Channel, customer: &CustomerId) -> Result<Thread, BridgeError> {
+    async fn touch(&self, message: &Message, channel: &Channel, customer: &CustomerId) -> Result<Thread, HandlerError> {
         let written_at = opens_window(message).then_some(message.sent_at);
         let number = &channel.phone_number_id;
         let said_at =
-            written_at.or_else(|| matches!(message.content, Content::Moved { .. }).then_some(message.sent_at));
+            written_at.or_else(|| matches!(message.content, Content::NumberChanged { .. }).then_some(message.sent_at));
         let thread = self.clients.customers.touch(customer, number, &message.customer, written_at, said_at).await?;
         if message.standby && message.author == Author::Customer {
             self.clients.customers.overheard(customer, number, message.sent_at).await?;
@@ -127,13 +131,13 @@ impl Forward {
     }
 
     /// What the bridge sent itself must not come back as an echo.
-    async fn own(&self, message: &Message) -> Result<Option<Link>, BridgeError> {
+    async fn own(&self, message: &Message) -> Result<Option<MessageLink>, HandlerError> {
         let Some(wamid) = &message.id else { return Ok(None) };
-        Ok(self.clients.links.get(wamid).await?)
+        Ok(self.clients.message_links.get(wamid).await?)
     }
 
     /// An earlier attempt wrote the echo before it could be told that it was one.
-    async fn remove_copy(&self, record: &Record, message: &Message, own: &Link) -> Result<(), BridgeError> {
+    async fn remove_copy(&self, record: &Record, message: &Message, own: &MessageLink) -> Result<(), HandlerError> {
         let chatwoot = self.clients.chatwoot(own.account).await?;
         let copy = self.written(record, message, &chatwoot, own.conversation).await?;
         if let Some(copy) = copy.filter(|copy| copy.id != own.message) {
@@ -142,15 +146,15 @@ impl Forward {
         Ok(())
     }
 
-    async fn place_and_write(
+    async fn find_conversation_and_write(
         &self,
         record: &Record,
         message: &Message,
         channel: &Channel,
         customer: &CustomerId,
         chatwoot: &Chatwoot,
-        before: &Before,
-    ) -> Result<Option<(ConversationId, Written, Thread)>, BridgeError> {
+        attempt: &Attempt,
+    ) -> Result<Option<(ConversationId, PostedMessage, Thread)>, HandlerError> {
         let customers = &self.clients.customers;
         let mut thread = self.touch(message, channel, customer).await?;
         if message.referral.is_some() && opens_window(message) {
@@ -158,32 +162,36 @@ impl Forward {
         }
         let mut gone_before = false;
         loop {
-            let place = self.conversation(record, chatwoot, channel, customer, &thread, message, before).await?;
+            let place = self.conversation(record, chatwoot, channel, customer, &thread, message, attempt).await?;
             let Some(conversation) = place else { return Ok(None) };
-            match self.write(record, message, channel, customer, chatwoot, conversation, before).await {
+            match self.write(record, message, channel, customer, chatwoot, conversation, attempt).await {
                 // Where the contact is gone the conversation goes, too, a moment later, and what was written into it.
                 Ok(written)
                     if is_left_behind(&written, &thread, chatwoot, conversation).await?
                         && Box::pin(self.was_deleted(message, channel, customer, &thread, chatwoot)).await? =>
                 {
-                    return Err(BridgeError::Erasing);
+                    return Err(HandlerError::Erasing);
                 }
                 Ok(written) => return Ok(Some((conversation, written, thread))),
                 // An agent deleted the conversation or the contact: a new one is found or made, once.
-                Err(BridgeError::Chatwoot(ChatwootError::Gone)) if !gone_before => {
+                Err(HandlerError::Chatwoot(ChatwootError::Gone)) if !gone_before => {
                     if Box::pin(self.was_deleted(message, channel, customer, &thread, chatwoot)).await? {
-                        return Err(BridgeError::Erasing);
+                        return Err(HandlerError::Erasing);
                     }
                     gone_before = true;
                     customers.unbind(customer, &channel.phone_number_id).await?;
                     (thread.contact, thread.conversation, thread.profile) = (None, None, None);
                 }
                 // Until its job has deleted it, a conversation without its contact breaks what Chatwoot answers.
-                Err(BridgeError::Chatwoot(error @ (ChatwootError::Refused(422) | ChatwootError::Unwell(500))))
+                Err(HandlerError::Chatwoot(error @ (ChatwootError::Refused(422) | ChatwootError::Unwell(500))))
                     if !gone_before =>
                 {
                     let deleted = Box::pin(self.was_deleted(message, channel, customer, &thread, chatwoot)).await;
-                    return Err(if deleted.is_ok_and(|deleted| deleted) { BridgeError::Erasing } else { error.into() });
+                    return Err(if deleted.is_ok_and(|deleted| deleted) {
+                        HandlerError::Erasing
+                    } else {
+                        error.into()
+                    });
                 }
                 Err(error) => return Err(error),
             }
@@ -194,16 +202,16 @@ impl Forward {
     async fn close(
         &self,
         message: &Message,
-        before: &Before,
-        link: Option<Link>,
-        missing: Option<MissingFile>,
+        attempt: &Attempt,
+        link: Option<MessageLink>,
+        missing: Option<PendingFile>,
         revoked: bool,
         chatwoot: &Chatwoot,
-    ) -> Result<(), BridgeError> {
-        let (counters, traces) = (&self.clients.counters, &self.clients.traces);
-        let (number, held) = (message.channel.as_str(), &before.held);
-        let Some(link) = link else { return Ok(counters.close(number, held, Fate::Done).await?) };
-        let links = &self.clients.links;
+    ) -> Result<(), HandlerError> {
+        let (counters, traces) = (&self.clients.ledger, &self.clients.revocations);
+        let (number, held) = (message.channel.as_str(), &attempt.held);
+        let Some(link) = link else { return Ok(counters.close(number, held, ItemOutcome::Done).await?) };
+        let links = &self.clients.message_links;
         if revoked || !links.close_unless_revoked(&link, counters, traces, number, held, missing.as_ref()).await? {
             chatwoot.delete_message(link.conversation, link.message).await?;
             links.close(&link, counters, number, held).await?;
@@ -215,7 +223,7 @@ impl Forward {
 /// Whether the contact of the conversation in which a message stands is gone. Of what the customer did not write Chatwoot's answer
 /// does not tell; then a look at the conversation does.
 async fn is_left_behind(
-    written: &Written,
+    written: &PostedMessage,
     thread: &Thread,
     chatwoot: &Chatwoot,
     conversation: ConversationId,

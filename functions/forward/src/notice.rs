@@ -1,38 +1,42 @@
 //! What is no message and no status. What we know becomes a line for the operator, what we do not know a dead letter, so
 //! that it can be looked at, and put back once a newer version knows it.
 
-use app::BridgeError;
-use domain::task::{About, Notice};
+use app::HandlerError;
+use domain::task::{AccountNotice, NoticeSubject};
 use queue::Record;
-use store::Fate;
+use store::ItemOutcome;
 
-use crate::Forward;
+use crate::Handler;
 
 /// The fate of what the business wrote to its own number.
 pub(crate) const OWN_NOTE: &str = "note_to_oneself";
 
-impl Forward {
-    pub(crate) async fn notice(&self, record: &Record, notice: &Notice) -> Result<(), BridgeError> {
+impl Handler {
+    pub(crate) async fn notice(&self, record: &Record, notice: &AccountNotice) -> Result<(), HandlerError> {
         let channel = notice.counted_under();
         let Some(before) = self.claim(record, channel, &notice.item).await? else { return Ok(()) };
         let fate = match notice.about {
-            About::Account => {
+            NoticeSubject::Account => {
                 self.account(record, notice).await?;
-                Fate::Done
+                ItemOutcome::Done
             }
-            About::Ignored => Fate::Refused("not_for_us"),
-            About::UnknownStatus => {
+            NoticeSubject::Ignored => ItemOutcome::Refused("not_for_us"),
+            NoticeSubject::UnknownStatus => {
                 tracing::warn!(
                     channel.id = channel,
                     "Meta reports a status of a message that this version does not know"
                 );
-                Fate::Refused("unknown_status")
+                ItemOutcome::Refused("unknown_status")
             }
-            About::OtherStatus => Fate::Refused("not_about_a_message"),
-            About::OwnNote => Fate::Refused(OWN_NOTE),
-            About::UnknownField => return self.bury(record, channel, Some(&before.held), "unknown_field").await,
-            About::Unreadable => return self.bury(record, channel, Some(&before.held), "unreadable_item").await,
+            NoticeSubject::OtherStatus => ItemOutcome::Refused("not_about_a_message"),
+            NoticeSubject::OwnNote => ItemOutcome::Refused(OWN_NOTE),
+            NoticeSubject::UnknownField => {
+                return self.dead_letter(record, channel, Some(&before.held), "unknown_field").await;
+            }
+            NoticeSubject::Unreadable => {
+                return self.dead_letter(record, channel, Some(&before.held), "unreadable_item").await;
+            }
         };
-        Ok(self.clients.counters.close(channel, &before.held, fate).await?)
+        Ok(self.clients.ledger.close(channel, &before.held, fate).await?)
     }
 }

@@ -1,14 +1,14 @@
 //! A message deleted for everyone. Its writer asked for it to be gone, so it is gone in Chatwoot, too: its words, its files and
 //! its edits, and what remains is the same line whether the deletion comes after the message or before it.
 
-use app::BridgeError;
+use app::HandlerError;
 use domain::{Channel, Content, ConversationId, CustomerId, Message, MessageId, Wamid};
 use platform::Metric;
-use store::{Fate, Link};
+use store::{ItemOutcome, MessageLink};
 
-use crate::{Before, Forward};
+use crate::{Attempt, Handler};
 
-impl Forward {
+impl Handler {
     /// Follows a deletion. `false` if it is about a part of an agent's message, of which the rest still stands: that is told in
     /// words.
     pub(crate) async fn revoke(
@@ -16,12 +16,12 @@ impl Forward {
         message: &Message,
         channel: &Channel,
         original: &Wamid,
-        before: &Before,
-    ) -> Result<bool, BridgeError> {
+        attempt: &Attempt,
+    ) -> Result<bool, HandlerError> {
         // The mark comes first: whoever writes the message at this moment sees it when closing, or has linked it already.
         let customer = self.clients.customers.find(channel.account, &message.customer).await?;
-        let trace = self.clients.traces.revoke(original, customer.as_ref()).await?;
-        let link = self.clients.links.get(original).await?;
+        let trace = self.clients.revocations.revoke(original, customer.as_ref()).await?;
+        let link = self.clients.message_links.get(original).await?;
         if let Some(link) = &link
             && self.is_part_of_more(link).await?
         {
@@ -36,12 +36,12 @@ impl Forward {
                 chatwoot.delete_message(conversation, id).await?;
             }
         }
-        self.clients.counters.close(message.channel.as_str(), &before.held, Fate::Done).await?;
+        self.clients.ledger.close(message.channel.as_str(), &attempt.held, ItemOutcome::Done).await?;
         self.metrics.count(Metric::Forwarded);
         Ok(true)
     }
 
-    async fn is_part_of_more(&self, link: &Link) -> Result<bool, BridgeError> {
+    async fn is_part_of_more(&self, link: &MessageLink) -> Result<bool, HandlerError> {
         if link.part.is_none() {
             return Ok(false);
         }
@@ -50,10 +50,10 @@ impl Forward {
     }
 
     /// Whether a message, or the one it changes, was taken back before it came.
-    pub(crate) async fn is_revoked(&self, message: &Message) -> Result<bool, BridgeError> {
+    pub(crate) async fn is_revoked(&self, message: &Message) -> Result<bool, HandlerError> {
         let own = message.id.as_ref();
         for wamid in own.into_iter().chain(followed(message)) {
-            if self.clients.traces.get(wamid).await?.revoked {
+            if self.clients.revocations.get(wamid).await?.revoked {
                 return Ok(true);
             }
         }
@@ -67,9 +67,9 @@ impl Forward {
         customer: &CustomerId,
         conversation: ConversationId,
         id: MessageId,
-    ) -> Result<bool, BridgeError> {
+    ) -> Result<bool, HandlerError> {
         let Some(original) = followed(message) else { return Ok(false) };
-        Ok(self.clients.traces.follow(original, customer, conversation, id).await?.revoked)
+        Ok(self.clients.revocations.follow(original, customer, conversation, id).await?.revoked)
     }
 }
 

@@ -1,58 +1,59 @@
 //! Statuses: how far our messages came. They come in any order, twice, and before the send result is stored; the end is the
 //! same. A status that carries our reference settles a send nobody heard back from.
 
-use app::{BridgeError, remove_echo, tell_news};
+use app::{HandlerError, publish_late_status, remove_echo};
 use chatwoot::Chatwoot;
 use domain::{
-    AccountId, Author, Channel, ConversationId, Delivery, Hint, MessageId, OutboundTask, Part, Reference, StatusUpdate,
+    AccountId, Author, Channel, ConversationId, Delivery, MessageId, OutboundTask, Part, Reference, StatusUpdate,
+    SyncRequest,
 };
 use platform::Priced;
-use queue::{Letter, Record};
-use store::{Entry, Fate, Held, Known, Link, Met};
+use queue::{QueueMessage, Record};
+use store::{ClaimGuard, ItemOutcome, MessageLink, OutboxEntry, ResolvedAliases, StatusMatch};
 
-use crate::{Before, Forward};
+use crate::{Attempt, Handler};
 
 /// The reason under which a status is refused whose message nobody knows.
-const UNKNOWN: &str = "unknown_message";
+const REASON_UNKNOWN_MESSAGE: &str = "unknown_message";
 
 /// The part of a message that a status is about.
-struct About {
+struct StatusSubject {
     account: AccountId,
     conversation: ConversationId,
     message: MessageId,
     part: usize,
     attempt: Option<u32>,
     /// The message as it stands, if it was read already.
-    entry: Option<Entry>,
+    entry: Option<OutboxEntry>,
 }
 
 /// What a status is about.
 enum Found {
     /// A part of an agent's message.
-    Part(Box<About>),
+    Part(Box<StatusSubject>),
     /// A message that shows no ticks: written on the phone, or the customer's own.
     Whole,
     /// Nothing we know, yet.
     Nothing,
 }
 
-impl Forward {
+impl Handler {
     pub(crate) async fn status(
         &self,
         record: &Record,
         status: &StatusUpdate,
-        seen: Option<Known>,
-    ) -> Result<(), BridgeError> {
+        seen: Option<ResolvedAliases>,
+    ) -> Result<(), HandlerError> {
         let channel = status.channel.as_str();
         let Some(before) = self.claim(record, channel, &status.item).await? else { return Ok(()) };
-        let counters = &self.clients.counters;
+        let counters = &self.clients.ledger;
         let Some(known) = self.clients.channels.get(&status.channel).await? else {
             tracing::warn!(channel.id = channel, "a status came for a number that is not ours");
-            return Ok(counters.close(channel, &before.held, Fate::Refused("unknown_channel")).await?);
+            return Ok(counters.close(channel, &before.held, ItemOutcome::Refused("unknown_channel")).await?);
         };
         let fate = match self.about(status, known.account).await? {
             Found::Part(about) => self.apply(status, &known, &about, &before, seen).await?,
-            Found::Whole => Fate::Done,
+            Found::Whole => ItemOutcome::Done,
             Found::Nothing => return self.wait_for_its_message(status, &before.held).await,
         };
         counters.close(channel, &before.held, fate).await?;
@@ -62,11 +63,11 @@ impl Forward {
 
     /// Kept for a day. Whoever stores the message reads how far it came, and `reconcile` counts the status: done once the
     /// message is known, refused when the day is over.
-    async fn wait_for_its_message(&self, status: &StatusUpdate, held: &Held) -> Result<(), BridgeError> {
-        let message = self.clients.links.hash(&status.id);
-        let is_new = self.clients.early.add(&status.channel, &status.item, message).await?;
-        self.clients.counters.wait(status.channel.as_str(), held).await?;
-        self.clients.claims.lay_down(held).await?;
+    async fn wait_for_its_message(&self, status: &StatusUpdate, guard: &ClaimGuard) -> Result<(), HandlerError> {
+        let message = self.clients.message_links.hash(&status.id);
+        let is_new = self.clients.orphan_statuses.add(&status.channel, &status.item, message).await?;
+        self.clients.ledger.wait(status.channel.as_str(), guard).await?;
+        self.clients.claims.park(guard).await?;
         if is_new {
             self.price(status);
         }
@@ -90,21 +91,28 @@ impl Forward {
         });
     }
 
-    async fn about(&self, status: &StatusUpdate, account: AccountId) -> Result<Found, BridgeError> {
+    async fn about(&self, status: &StatusUpdate, account: AccountId) -> Result<Found, HandlerError> {
         let reference = status.reference.as_deref().and_then(Reference::parse).filter(|r| r.account == account);
         if let Some(Reference { account, conversation, message, part, attempt }) = reference
             && let Some(entry) = self.clients.outbox.get(account, conversation, message).await?
         {
             let (attempt, entry) = (Some(attempt), Some(entry));
-            return Ok(Found::Part(Box::new(About { account, conversation, message, part, attempt, entry })));
+            return Ok(Found::Part(Box::new(StatusSubject { account, conversation, message, part, attempt, entry })));
         }
-        let link = match self.clients.links.met(&status.id, status.delivery).await? {
-            Met::Known(link) => link,
-            Met::Unknown => return Ok(Found::Nothing),
+        let link = match self.clients.message_links.match_status(&status.id, status.delivery).await? {
+            StatusMatch::Known(link) => link,
+            StatusMatch::Unknown => return Ok(Found::Nothing),
         };
         let Some((part, attempt)) = link.part else { return Ok(Found::Whole) };
-        let Link { account, conversation, message, .. } = *link;
-        Ok(Found::Part(Box::new(About { account, conversation, message, part, attempt: Some(attempt), entry: None })))
+        let MessageLink { account, conversation, message, .. } = *link;
+        Ok(Found::Part(Box::new(StatusSubject {
+            account,
+            conversation,
+            message,
+            part,
+            attempt: Some(attempt),
+            entry: None,
+        })))
     }
 
     /// Moves the part forward and tells the agent.
@@ -112,32 +120,32 @@ impl Forward {
         &self,
         status: &StatusUpdate,
         channel: &Channel,
-        about: &About,
-        before: &Before,
-        seen: Option<Known>,
-    ) -> Result<Fate, BridgeError> {
+        about: &StatusSubject,
+        attempt: &Attempt,
+        seen: Option<ResolvedAliases>,
+    ) -> Result<ItemOutcome, HandlerError> {
         let chatwoot = self.clients.chatwoot(about.account).await?;
         let moved = self.move_forward(status, channel, about, &chatwoot).await?;
-        let Some((entry, news)) = moved else { return Ok(Fate::Refused(UNKNOWN)) };
+        let Some((entry, news)) = moved else { return Ok(ItemOutcome::Refused(REASON_UNKNOWN_MESSAGE)) };
         // An earlier attempt may have written the news down and got no further.
-        if news || before.perhaps_done {
+        if news || attempt.perhaps_done {
             self.learn(status, &entry, seen).await?;
         }
-        tell_news(&self.clients, &chatwoot, &status.channel, &entry).await?;
+        publish_late_status(&self.clients, &chatwoot, &status.channel, &entry).await?;
         // Also when this is no news: whoever wrote the news down may not have lived to give the hint.
         if entry.outgoing.next_part().is_some() {
             self.hint(status, about).await?;
         }
-        Ok(Fate::Done)
+        Ok(ItemOutcome::Done)
     }
 
     async fn move_forward(
         &self,
         status: &StatusUpdate,
         channel: &Channel,
-        about: &About,
+        about: &StatusSubject,
         chatwoot: &Chatwoot,
-    ) -> Result<Option<(Entry, bool)>, BridgeError> {
+    ) -> Result<Option<(OutboxEntry, bool)>, HandlerError> {
         let outbox = &self.clients.outbox;
         let mut entry = match &about.entry {
             Some(entry) => Some(entry.clone()),
@@ -146,13 +154,13 @@ impl Forward {
         for _ in 0..8 {
             let Some(current) = entry else { return Ok(None) };
             let Some(part) = current.outgoing.parts.get(about.part) else { return Ok(None) };
-            let reported = current.outgoing.reported(about.part, about.attempt, &status.id, status.delivery);
+            let reported = current.outgoing.apply_status(about.part, about.attempt, &status.id, status.delivery);
             let Some(outgoing) = reported else { return Ok(Some((current, false))) };
             let link = link(&current, about, &outgoing.parts[about.part], part);
             if link.is_some() {
                 remove_echo(&self.clients, chatwoot, channel, &status.id, about.message).await?;
             }
-            let link = link.as_ref().map(|link| (&self.clients.links, link));
+            let link = link.as_ref().map(|link| (&self.clients.message_links, link));
             match outbox.save_linked(current.with(outgoing), link).await? {
                 Ok(saved) => return Ok(Some((saved, true))),
                 Err(theirs) => entry = Some(theirs),
@@ -162,21 +170,21 @@ impl Forward {
     }
 
     /// An uncertain part held up those behind it, or a file fell away from under its words; now they can go.
-    async fn hint(&self, status: &StatusUpdate, about: &About) -> Result<(), BridgeError> {
-        let hint = Hint::look(status.channel.clone(), about.account, about.conversation);
-        let task = OutboundTask::HintV1(hint);
-        self.outbound.send(Letter::new(task.group(), status.item.as_str(), &task)?).await?;
+    async fn hint(&self, status: &StatusUpdate, about: &StatusSubject) -> Result<(), HandlerError> {
+        let sync = SyncRequest::look(status.channel.clone(), about.account, about.conversation);
+        let task = OutboundTask::HintV1(sync);
+        self.outbound.send(QueueMessage::new(task.group(), status.item.as_str(), &task)?).await?;
         Ok(())
     }
 }
 
 /// The status is the first to say under which id Meta has the part: from now on quotes and statuses may go by it.
-fn link(entry: &Entry, about: &About, reported: &Part, before: &Part) -> Option<Link> {
+fn link(entry: &OutboxEntry, about: &StatusSubject, reported: &Part, before: &Part) -> Option<MessageLink> {
     let Part::Accepted { wamid, attempt, .. } = reported else { return None };
     if matches!(before, Part::Accepted { .. }) {
         return None;
     }
-    Some(Link {
+    Some(MessageLink {
         wamid: wamid.clone(),
         customer: entry.customer.clone()?,
         account: about.account,

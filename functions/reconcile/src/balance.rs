@@ -1,16 +1,16 @@
 //! The balance sheet is read, and what does not add up becomes a metric and a line for the operator.
 
-use app::BridgeError;
-use domain::{Channel, task::NO_NUMBER};
+use app::HandlerError;
+use domain::{Channel, task::ACCOUNT_CHANNEL};
 use futures_util::{StreamExt as _, stream};
 use queue::QueueError;
 use serde::Serialize;
 use store::QUEUES_KEEP_DAYS;
 
-use crate::{Reconcile, SIDE_BY_SIDE};
+use crate::{Handler, MAX_CONCURRENT_CHANNELS};
 
 /// Days that are looked at: one more than queues keep anything, so that what was lost in one is seen.
-const DAYS: i64 = QUEUES_KEEP_DAYS + 1;
+const BALANCE_DAYS: i64 = QUEUES_KEEP_DAYS + 1;
 
 /// What a round found, over all channels and days.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -21,7 +21,7 @@ pub struct Balance {
     pub waiting: u64,
 }
 
-impl Reconcile {
+impl Handler {
     /// Reads the sheets of everything that has some. The queue held so much before, and so many statuses waited on each channel, if
     /// that is known.
     pub(crate) async fn balance(
@@ -29,17 +29,18 @@ impl Reconcile {
         channels: &[Channel],
         held: Result<u64, QueueError>,
         early: &[Option<u64>],
-    ) -> Result<Balance, BridgeError> {
+    ) -> Result<Balance, HandlerError> {
         let mut held = held?;
         for (channel, early) in channels.iter().zip(early) {
             held += match early {
                 Some(early) => *early,
-                None => self.clients.early.count(&channel.phone_number_id).await?,
+                None => self.clients.orphan_statuses.count(&channel.phone_number_id).await?,
             };
         }
         let numbers: Vec<&str> =
-            channels.iter().map(|channel| channel.phone_number_id.as_str()).chain([NO_NUMBER]).collect();
-        let mut sheets = stream::iter(numbers).map(|channel| self.sheets(channel)).buffer_unordered(SIDE_BY_SIDE);
+            channels.iter().map(|channel| channel.phone_number_id.as_str()).chain([ACCOUNT_CHANNEL]).collect();
+        let mut sheets =
+            stream::iter(numbers).map(|channel| self.sheets(channel)).buffer_unordered(MAX_CONCURRENT_CHANNELS);
         let (mut found, mut overdue) = (Balance::default(), 0);
         while let Some(of_channel) = sheets.next().await {
             let (balance, waited) = of_channel?;
@@ -47,7 +48,7 @@ impl Reconcile {
             found.waiting += balance.waiting;
             overdue += waited;
         }
-        let lost = self.clients.rounds.missed(overdue.saturating_sub(held)).await?;
+        let lost = self.clients.cursor.missed(overdue.saturating_sub(held)).await?;
         if lost > 0 {
             found.difference += lost;
             tracing::error!(lost, "more items wait than the queue holds: see docs/runbook/balance.md");
@@ -57,10 +58,10 @@ impl Reconcile {
 
     /// Adds up the sheets of a channel. Gives also the number of items that have waited since before today, and that a queue may
     /// still hold.
-    async fn sheets(&self, channel: &str) -> Result<(Balance, u64), BridgeError> {
+    async fn sheets(&self, channel: &str) -> Result<(Balance, u64), HandlerError> {
         let today = self.clients.clock.now().day();
         let (mut found, mut overdue) = (Balance::default(), 0);
-        for (day, sheet) in self.clients.counters.sheets(channel, today - DAYS, today).await? {
+        for (day, sheet) in self.clients.ledger.daily_totals(channel, today - BALANCE_DAYS, today).await? {
             let difference = sheet.difference(today - day);
             let waiting = u64::try_from(sheet.waiting).unwrap_or_default();
             found.waiting += waiting;

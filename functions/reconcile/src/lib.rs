@@ -2,9 +2,9 @@
 //! callback once and some never arrive; files that could not be fetched; statuses that came too early; the balance sheet.
 
 mod balance;
-mod files;
-mod numbers;
-mod statuses;
+mod channel_access;
+mod orphan_statuses;
+mod pending_media;
 
 use std::{
     collections::BTreeSet,
@@ -12,34 +12,34 @@ use std::{
     time::Duration,
 };
 
+use app::{Clients, HandlerError, Settings, StartError, sync_templates};
 pub use balance::Balance;
-use app::{BridgeError, Clients, Settings, StartError, offer};
-use domain::{AccountId, Channel, ConversationId, Hint, OutboundTask, SharedClock, Timestamp};
+use domain::{AccountId, Channel, ConversationId, OutboundTask, SharedClock, SyncRequest, Timestamp};
 use futures_util::{StreamExt as _, stream};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use platform::{Environment, Metric, Metrics};
-use queue::{Letter, Queue};
+use queue::{Queue, QueueMessage};
 use serde_json::Value;
 use uuid::Uuid;
 
 /// How far back a first round looks; nothing older could be sent.
-const FIRST: Duration = Duration::from_secs(25 * 3600);
+const FIRST_ROUND_SPAN: Duration = Duration::from_secs(25 * 3600);
 
 /// How far a round reaches back behind the beginning of the last one: what was being written then, and clocks.
-const OVERLAP: Duration = Duration::from_secs(600);
+const ROUND_OVERLAP: Duration = Duration::from_secs(600);
 
 /// Chatwoot shows 25 conversations a page; a round does not read more than this.
-const PAGES: u32 = 400;
+const MAX_PAGES: u32 = 400;
 
 /// Files or statuses of a channel that a round sees to; the rest has its turn five minutes later.
-const AT_ONCE: usize = 500;
+const SYNC_BATCH: usize = 500;
 
 /// So many channels are looked at side by side: most of a round is waiting for Chatwoot.
-const SIDE_BY_SIDE: usize = 16;
+const MAX_CONCURRENT_CHANNELS: usize = 16;
 
 /// The function's settings and clients.
 #[derive(Debug)]
-pub struct Reconcile {
+pub struct Handler {
     clients: Clients,
     inbound: Queue,
     outbound: Queue,
@@ -49,13 +49,13 @@ pub struct Reconcile {
 
 /// Serves invocations until the process ends.
 pub async fn run(clock: SharedClock) -> Result<(), Error> {
-    let reconcile = &Reconcile::from_env(Environment::process(), clock).await?;
+    let reconcile = &Handler::from_env(Environment::process(), clock).await?;
     reconcile.clients.warm_up(&reconcile.inbound).await;
     lambda_runtime::run(service_fn(async |_: LambdaEvent<Value>| Ok::<_, Error>(Box::pin(reconcile.handle()).await?)))
         .await
 }
 
-impl Reconcile {
+impl Handler {
     /// Reads the settings.
     pub async fn from_env(mut env: Environment, clock: SharedClock) -> Result<Self, StartError> {
         let inbound = env.text("INBOUND_QUEUE_URL");
@@ -76,12 +76,12 @@ impl Reconcile {
     }
 
     /// One round. A channel whose Chatwoot is down does not keep the others from theirs, nor one job the next.
-    pub async fn handle(&self) -> Result<Balance, BridgeError> {
+    pub async fn handle(&self) -> Result<Balance, HandlerError> {
         // The queue before the statuses, and both before the sheets: what goes on meanwhile is counted twice, or is missing on the
         // sheets, and never the other way round.
         let (channels, held) = tokio::join!(self.clients.channels.all(), self.inbound.holds());
         let channels = channels?;
-        let early = stream::iter(&channels).map(|channel| self.channel(channel)).buffered(SIDE_BY_SIDE);
+        let early = stream::iter(&channels).map(|channel| self.channel(channel)).buffered(MAX_CONCURRENT_CHANNELS);
         let early: Vec<Option<u64>> = early.collect().await;
         let balanced = self.balance(&channels, held, &early).await;
         self.metrics.measure(Metric::FilesMissing, self.files_missing.swap(0, Ordering::Relaxed));
@@ -99,7 +99,7 @@ impl Reconcile {
             tracing::warn!(%error, channel.id = %channel.phone_number_id, "it cannot be told whether a number is back");
         }
         let mut round = self.round(channel).await;
-        if round.as_ref().is_err_and(BridgeError::is_chatwoot_token) && self.clients.renew_chatwoot_token().await {
+        if round.as_ref().is_err_and(HandlerError::is_chatwoot_token) && self.clients.renew_chatwoot_token().await {
             round = self.round(channel).await;
         }
         match round {
@@ -108,9 +108,9 @@ impl Reconcile {
                 tracing::warn!(%error, channel.id = %channel.phone_number_id, "a round did not go through");
             }
         }
-        let mut offered = offer(&self.clients, channel).await;
-        if offered.as_ref().is_err_and(BridgeError::is_chatwoot_token) && self.clients.renew_chatwoot_token().await {
-            offered = offer(&self.clients, channel).await;
+        let mut offered = sync_templates(&self.clients, channel).await;
+        if offered.as_ref().is_err_and(HandlerError::is_chatwoot_token) && self.clients.renew_chatwoot_token().await {
+            offered = sync_templates(&self.clients, channel).await;
         }
         if let Err(error) = offered {
             tracing::warn!(%error, channel.id = %channel.phone_number_id, "an inbox keeps offering what it offered");
@@ -128,20 +128,21 @@ impl Reconcile {
         }
     }
 
-    async fn round(&self, channel: &Channel) -> Result<usize, BridgeError> {
+    async fn round(&self, channel: &Channel) -> Result<usize, HandlerError> {
         let number = &channel.phone_number_id;
         let began_at = self.clients.clock.now();
-        let last = self.clients.rounds.last(number).await?;
-        let since = last.map_or(began_at - FIRST, |last| last - OVERLAP).max(began_at - FIRST);
-        let blind_since = self.clients.rounds.blind_since(number).await?;
-        let mut hinted: BTreeSet<_> = self.clients.rounds.watched(number).await?.into_iter().collect();
+        let last = self.clients.cursor.completed_at(number).await?;
+        let since =
+            last.map_or(began_at - FIRST_ROUND_SPAN, |last| last - ROUND_OVERLAP).max(began_at - FIRST_ROUND_SPAN);
+        let blind_since = self.clients.cursor.blind_since(number).await?;
+        let mut hinted: BTreeSet<_> = self.clients.cursor.watched(number).await?.into_iter().collect();
         self.hint(channel, &hinted, blind_since).await?;
         match self.active(channel, since, blind_since, &mut hinted).await {
             Ok(()) => {}
             Err(error) => {
                 if blind_since.is_none() {
                     // What is written from now on cannot be seen, and is not late for that.
-                    self.clients.rounds.went_blind(number, began_at).await?;
+                    self.clients.cursor.went_blind(number, began_at).await?;
                 }
                 if error.is_unauthorized() {
                     return Err(error);
@@ -154,9 +155,9 @@ impl Reconcile {
             }
         }
         if blind_since.is_some() {
-            self.clients.rounds.sees(number).await?;
+            self.clients.cursor.sees(number).await?;
         }
-        self.clients.rounds.went_through(number, began_at).await?;
+        self.clients.cursor.completed(number, began_at).await?;
         Ok(hinted.len())
     }
 
@@ -168,10 +169,10 @@ impl Reconcile {
         since: Timestamp,
         blind_since: Option<Timestamp>,
         hinted: &mut BTreeSet<(AccountId, ConversationId)>,
-    ) -> Result<(), BridgeError> {
+    ) -> Result<(), HandlerError> {
         let chatwoot = self.clients.chatwoot(channel.account).await?;
         let mut seen = BTreeSet::new();
-        for page in 1..=PAGES {
+        for page in 1..=MAX_PAGES {
             let listed = chatwoot.active(channel.inbox, page).await?;
             let recent = |(_, at): &&(ConversationId, Option<Timestamp>)| at.is_none_or(|at| at >= since);
             let recent: BTreeSet<_> = listed.iter().filter(recent).map(|(id, _)| (channel.account, *id)).collect();
@@ -190,13 +191,13 @@ impl Reconcile {
         channel: &Channel,
         conversations: &BTreeSet<(AccountId, ConversationId)>,
         unseen_since: Option<Timestamp>,
-    ) -> Result<(), BridgeError> {
+    ) -> Result<(), HandlerError> {
         let mut letters = Vec::with_capacity(conversations.len());
         for (account, conversation) in conversations {
-            let hint = Hint::look(channel.phone_number_id.clone(), *account, *conversation);
-            let hint = Hint { unseen_since, ..hint };
+            let sync = SyncRequest::look(channel.phone_number_id.clone(), *account, *conversation);
+            let hint = SyncRequest { unseen_since, ..sync };
             let task = OutboundTask::HintV1(hint);
-            letters.push(Letter::new(task.group(), Uuid::new_v4().to_string(), &task)?);
+            letters.push(QueueMessage::new(task.group(), Uuid::new_v4().to_string(), &task)?);
         }
         Ok(self.outbound.send_all(letters).await?)
     }

@@ -3,18 +3,18 @@
 
 use std::time::Duration;
 
-use app::{Activity, BridgeError};
+use app::{Activity, HandlerError};
 use chatwoot::{
     Chatwoot, ChatwootError,
-    erasing::{Aged, Listed, PAGE},
+    erasing::{CONVERSATIONS_PER_PAGE, ConversationAge, ConversationPage},
 };
-use domain::{Channel, Hint, Timestamp, erasure::Door};
-use store::Target;
+use domain::{Channel, SyncRequest, Timestamp, erasure::RequestSource};
+use store::DataSubject;
 
-use crate::{DOWN, Retention, holds::Holds, run::Run};
+use crate::{Handler, MAX_CHATWOOT_FAILURES, legal_holds::LegalHolds, run::RetentionRun};
 
 /// So many are asked for a day and channel, however often the run comes: Chatwoot deletes in the background, and has to bear it.
-pub const A_DAY: u64 = 500;
+pub const MAX_REQUESTS_PER_DAY: u64 = 500;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -32,7 +32,7 @@ enum List {
 struct At<'a> {
     chatwoot: &'a Chatwoot,
     channel: &'a Channel,
-    holds: &'a Holds,
+    holds: &'a LegalHolds,
     since: Timestamp,
     /// How many were asked for today.
     asked: u64,
@@ -43,11 +43,11 @@ enum Judged {
     Active,
     Held,
     Unclear,
-    Over(Box<Target>),
+    Over(Box<DataSubject>),
 }
 
 impl At<'_> {
-    async fn page(&self, list: List, page: u32) -> Result<Listed, ChatwootError> {
+    async fn page(&self, list: List, page: u32) -> Result<ConversationPage, ChatwootError> {
         match list {
             // Chatwoot compares with the beginning of a day; the hour is ours to compare.
             List::Quiet => self.chatwoot.inactive(self.channel.inbox, self.since + DAY, page).await,
@@ -56,22 +56,22 @@ impl At<'_> {
     }
 }
 
-impl Retention {
+impl Handler {
     pub(crate) async fn inactive(
         &self,
         chatwoot: &Chatwoot,
         channel: &Channel,
-        holds: &Holds,
-        run: &mut Run,
-    ) -> Result<(), BridgeError> {
+        legal_holds: &LegalHolds,
+        run: &mut RetentionRun,
+    ) -> Result<(), HandlerError> {
         let now = self.clients.clock.now();
-        if !holds.is_known(channel.account) {
+        if !legal_holds.is_known(channel.account) {
             tracing::warn!(account = %channel.account, "what a label keeps is not known; nobody there is erased by time");
             run.unjudged(1);
             return Ok(());
         }
         let asked = self.sweeps.asked(&channel.phone_number_id, now.day()).await?;
-        let mut at = At { chatwoot, channel, holds, since: now - self.kept_for, asked };
+        let mut at = At { chatwoot, channel, holds: legal_holds, since: now - self.kept_for, asked };
         for list in [List::Quiet, List::All] {
             self.walk(list, &mut at, run).await?;
         }
@@ -79,11 +79,11 @@ impl Retention {
     }
 
     /// From the last page to the first, since what goes leaves no gap then; from where the last run had to stop.
-    async fn walk(&self, list: List, at: &mut At<'_>, run: &mut Run) -> Result<(), BridgeError> {
+    async fn walk(&self, list: List, at: &mut At<'_>, run: &mut RetentionRun) -> Result<(), HandlerError> {
         let mark = format!("{list:?}#{}", at.channel.phone_number_id);
         let total = self.total(list, at, run).await?;
-        let last = total.div_ceil(PAGE).max(1);
-        let marked = if run.dry { None } else { self.sweeps.mark(&mark).await? };
+        let last = total.div_ceil(CONVERSATIONS_PER_PAGE).max(1);
+        let marked = if run.dry { None } else { self.sweeps.cursor(&mark).await? };
         let from = marked.and_then(|(page, _)| page.parse().ok()).unwrap_or(last).clamp(1, last);
         let (mut failures, mut left) = (0, total);
         for page in (1..=from).rev().chain((from + 1..=last).rev()) {
@@ -95,7 +95,7 @@ impl Retention {
                 if run.dry {
                     return Ok(());
                 }
-                return Ok(self.sweeps.set_mark(&mark, Some(&(page.to_string(), String::new()))).await?);
+                return Ok(self.sweeps.set_cursor(&mark, Some(&(page.to_string(), String::new()))).await?);
             }
             match at.page(list, page).await {
                 Ok(listed) => {
@@ -109,32 +109,38 @@ impl Retention {
                     failures += 1;
                     tracing::warn!(%error, page, list = ?list, "Chatwoot does not show a page of a list");
                     run.unjudged(1);
-                    if failures >= DOWN || matches!(error, ChatwootError::Unauthorized) {
+                    if failures >= MAX_CHATWOOT_FAILURES || matches!(error, ChatwootError::Unauthorized) {
                         return Err(error.into());
                     }
                 }
             }
         }
         if !run.dry {
-            self.sweeps.set_mark(&mark, None).await?;
+            self.sweeps.set_cursor(&mark, None).await?;
         }
         Ok(())
     }
 
     /// How long a list is; any page tells.
-    async fn total(&self, list: List, at: &At<'_>, run: &Run) -> Result<u32, BridgeError> {
+    async fn total(&self, list: List, at: &At<'_>, run: &RetentionRun) -> Result<u32, HandlerError> {
         let mut page = 1;
         loop {
             match at.page(list, page).await {
                 Ok(listed) => return Ok(listed.total),
-                Err(error) if page >= DOWN || run.is_over() => return Err(error.into()),
+                Err(error) if page >= MAX_CHATWOOT_FAILURES || run.is_over() => return Err(error.into()),
                 Err(_) => page += 1,
             }
         }
     }
 
     /// One conversation. What is wrong with it is counted, and stops nobody else.
-    async fn see(&self, list: List, row: &Aged, at: &mut At<'_>, run: &mut Run) -> Result<(), BridgeError> {
+    async fn see(
+        &self,
+        list: List,
+        row: &ConversationAge,
+        at: &mut At<'_>,
+        run: &mut RetentionRun,
+    ) -> Result<(), HandlerError> {
         let account = at.channel.account;
         let Some(said_at) = row.said_at else {
             if run.meets(account, row.id) {
@@ -158,7 +164,7 @@ impl Retention {
             return Ok(());
         }
         // From here on a conversation costs calls.
-        if at.asked >= A_DAY && !run.dry {
+        if at.asked >= MAX_REQUESTS_PER_DAY && !run.dry {
             run.report.overdue += 1;
             return Ok(());
         }
@@ -187,9 +193,9 @@ impl Retention {
         Ok(())
     }
 
-    async fn judge(&self, row: &Aged, at: &At<'_>) -> Result<Judged, BridgeError> {
-        let hint = Hint::look(at.channel.phone_number_id.clone(), at.channel.account, row.id);
-        let Some(mut target) = app::whom(&self.clients, at.chatwoot, &hint).await? else {
+    async fn judge(&self, row: &ConversationAge, at: &At<'_>) -> Result<Judged, HandlerError> {
+        let sync = SyncRequest::look(at.channel.phone_number_id.clone(), at.channel.account, row.id);
+        let Some(mut target) = app::resolve_data_subject(&self.clients, at.chatwoot, &sync).await? else {
             // It went since it was listed.
             return Ok(Judged::Active);
         };
@@ -198,7 +204,7 @@ impl Retention {
         target.phones.clear();
         target.contacts.extend(row.contact.as_ref().map(|contact| (at.channel.account, contact.id)));
         let mut all = target.clone();
-        self.belongings.gather(&mut all).await?;
+        self.inventory.gather(&mut all).await?;
         let mut activity: Activity = app::activity(at.chatwoot, &all, at.since).await?;
         activity.add(row);
         if activity.last.is_some_and(|last| last >= at.since) {
@@ -214,9 +220,9 @@ impl Retention {
         Ok(Judged::Over(Box::new(target)))
     }
 
-    async fn ask_for(&self, target: Target, at: &mut At<'_>, run: &mut Run) -> Result<(), BridgeError> {
+    async fn ask_for(&self, subject: DataSubject, at: &mut At<'_>, run: &mut RetentionRun) -> Result<(), HandlerError> {
         let now = self.clients.clock.now();
-        let asked = self.ask(Door::Retention, target, now).await?;
+        let asked = self.ask(RequestSource::Retention, subject, now).await?;
         if asked.is_new {
             run.report.asked += 1;
             at.asked = self.sweeps.count_asked(&at.channel.phone_number_id, now.day()).await?;

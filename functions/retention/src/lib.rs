@@ -2,44 +2,46 @@
 //! deleted, and the clock of every open request is looked at. The same look without a hand on anything is the proof that nothing
 //! overdue is left.
 
-mod clock;
-mod gone;
-mod holds;
+mod deadlines;
+mod deleted_contacts;
+mod expired;
 mod inactive;
+mod legal_holds;
 mod run;
-mod table;
 
 use std::time::Duration;
 
-use app::{BridgeError, Clients, Settings, StartError};
+use app::{Clients, HandlerError, Settings, StartError};
 use chatwoot::Chatwoot;
-use domain::{AccountId, Channel, ConversationId, ErasureTask, Hint, SharedClock, Timestamp, erasure::Door};
+use domain::{
+    AccountId, Channel, ConversationId, ErasureTask, SharedClock, SyncRequest, Timestamp, erasure::RequestSource,
+};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use platform::{Environment, Metric, Metrics};
-use queue::{Letter, Queue};
+use queue::{Queue, QueueMessage};
 use serde::Serialize;
 use serde_json::Value;
-use store::{Asked, Belongings, ErasureRequests, Sweeps, Target};
+use store::{DataInventory, DataSubject, ErasureRequests, RequestOutcome, TableSweep};
 use uuid::Uuid;
 
-use crate::run::Run;
+use crate::run::RetentionRun;
 
-pub use crate::inactive::A_DAY;
-pub use app::{ERASE, KEEP};
+pub use crate::inactive::MAX_REQUESTS_PER_DAY;
+pub use app::{ERASE_LABEL, KEEP_LABEL};
 
 /// An inbox that fails so often in a row is down; one bad page is only a bad page.
-const DOWN: u32 = 3;
+const MAX_CHATWOOT_FAILURES: u32 = 3;
 
 /// Where the round over the channels goes on.
-const ROUND: &str = "channels";
+const CHANNEL_CURSOR: &str = "channels";
 
 /// The function's settings and clients.
 #[derive(Debug)]
-pub struct Retention {
+pub struct Handler {
     clients: Clients,
     requests: ErasureRequests,
-    belongings: Belongings,
-    sweeps: Sweeps,
+    inventory: DataInventory,
+    sweeps: TableSweep,
     erasures: Queue,
     kept_for: Duration,
     metrics: Metrics,
@@ -47,9 +49,9 @@ pub struct Retention {
 
 /// What a run found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Report {
+pub struct RetentionReport {
     /// Conversations whose time is over.
-    pub due: Vec<Due>,
+    pub due: Vec<DueConversation>,
     /// Erasures that were opened for them.
     pub asked: u64,
     /// Contacts that somebody deleted in Chatwoot, whose erasure was opened.
@@ -75,7 +77,7 @@ pub struct Report {
 
 /// A conversation whose time is over. No name and no number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Due {
+pub struct DueConversation {
     /// The Chatwoot account.
     pub account: AccountId,
     /// The conversation.
@@ -88,7 +90,7 @@ pub struct Due {
 
 /// Serves invocations until the process ends.
 pub async fn run(clock: SharedClock) -> Result<(), Error> {
-    let retention = &Retention::from_env(Environment::process(), clock).await?;
+    let retention = &Handler::from_env(Environment::process(), clock).await?;
     lambda_runtime::run(service_fn(async |event: LambdaEvent<Value>| {
         let left = Timestamp::from_millis(i64::try_from(event.context.deadline).unwrap_or(i64::MAX));
         let left = left.since(retention.clients.clock.now());
@@ -97,13 +99,13 @@ pub async fn run(clock: SharedClock) -> Result<(), Error> {
     .await
 }
 
-impl Retention {
+impl Handler {
     /// Reads the settings.
     pub async fn from_env(mut env: Environment, clock: SharedClock) -> Result<Self, StartError> {
         let erasures = env.text("ERASURE_QUEUE_URL");
         let stack = env.text("STACK_NAME");
         let days = env.parsed::<u64>("RETENTION_DAYS");
-        let promise = app::promise(&mut env);
+        let promise = app::erasure_deadlines(&mut env);
         let settings = Settings::read(&mut env);
         let (Some(erasures), Some(stack), Some(days), Some(promise), Some(settings)) =
             (erasures, stack, days, promise, settings)
@@ -113,8 +115,8 @@ impl Retention {
         let clients = Clients::new(settings, clock).await?;
         Ok(Self {
             requests: ErasureRequests::new(clients.table.clone(), clients.key.clone(), promise),
-            belongings: Belongings::new(clients.table.clone(), clients.key.clone()),
-            sweeps: Sweeps::new(clients.table.clone()),
+            inventory: DataInventory::new(clients.table.clone(), clients.key.clone()),
+            sweeps: TableSweep::new(clients.table.clone()),
             erasures: Queue::new(clients.sqs.clone(), erasures),
             kept_for: Duration::from_secs(days * 86_400),
             metrics: Metrics::new("retention", stack),
@@ -124,8 +126,8 @@ impl Retention {
 
     /// One run of at most `left`. What one part cannot do today, the others do all the same; the first trouble is told at the end.
     /// Chatwoot's own is no failure of the run: it is in the report, and tomorrow's run is the next try.
-    pub async fn handle(&self, left: Duration) -> Result<Report, BridgeError> {
-        let (report, trouble) = self.go(Run::new(self.clients.clock.clone(), left, false)).await;
+    pub async fn handle(&self, left: Duration) -> Result<RetentionReport, HandlerError> {
+        let (report, trouble) = self.go(RetentionRun::new(self.clients.clock.clone(), left, false)).await;
         self.metrics.measure(Metric::ErasureOpen, report.open);
         self.metrics.add(Metric::ErasureWarning, usize::try_from(report.warned).unwrap_or(usize::MAX));
         self.metrics.measure(Metric::Overdue, report.overdue);
@@ -144,9 +146,9 @@ impl Retention {
             "the daily run is over"
         );
         match trouble {
-            Some(BridgeError::Chatwoot(error)) => {
-                tracing::error!(%error, page = app::REFUSALS, "Chatwoot kept the daily run from a part of its work");
-                Ok(Report { trouble: Some(error.to_string()), ..report })
+            Some(HandlerError::Chatwoot(error)) => {
+                tracing::error!(%error, page = app::REFUSALS_PAGE, "Chatwoot kept the daily run from a part of its work");
+                Ok(RetentionReport { trouble: Some(error.to_string()), ..report })
             }
             Some(error) => Err(error),
             None => Ok(report),
@@ -154,12 +156,12 @@ impl Retention {
     }
 
     /// The proof: the same look at Chatwoot and the table, without doing anything about it.
-    pub async fn dry_run(&self) -> Result<Report, BridgeError> {
-        let (report, trouble) = self.go(Run::new(self.clients.clock.clone(), Duration::MAX, true)).await;
+    pub async fn dry_run(&self) -> Result<RetentionReport, HandlerError> {
+        let (report, trouble) = self.go(RetentionRun::new(self.clients.clock.clone(), Duration::MAX, true)).await;
         trouble.map_or(Ok(report), Err)
     }
 
-    async fn go(&self, mut run: Run) -> (Report, Option<BridgeError>) {
+    async fn go(&self, mut run: RetentionRun) -> (RetentionReport, Option<HandlerError>) {
         let opened = self.wake_open(&mut run).await;
         run.keep(opened);
         // First what needs nobody but the table.
@@ -179,14 +181,14 @@ impl Retention {
         (run.report, run.trouble)
     }
 
-    async fn chatwoot_side(&self, mut channels: Vec<Channel>, run: &mut Run) {
+    async fn chatwoot_side(&self, mut channels: Vec<Channel>, run: &mut RetentionRun) {
         if !run.dry {
-            let gone = self.gone(&channels, run).await;
+            let gone = self.deleted_contacts(&channels, run).await;
             run.keep(gone);
         }
-        let holds = self.holds(&channels, run).await;
+        let holds = self.legal_holds(&channels, run).await;
         // The one at which time was over yesterday comes first today.
-        let first = self.sweeps.mark(ROUND).await.ok().flatten();
+        let first = self.sweeps.cursor(CHANNEL_CURSOR).await.ok().flatten();
         let at = first.and_then(|(id, _)| channels.iter().position(|channel| channel.phone_number_id.as_str() == id));
         channels.rotate_left(at.unwrap_or_default());
         for (at, channel) in channels.iter().enumerate() {
@@ -198,8 +200,8 @@ impl Retention {
                     return;
                 }
                 let mark = (channel.phone_number_id.to_string(), String::new());
-                let marked = self.sweeps.set_mark(ROUND, Some(&mark)).await;
-                return run.keep(marked.map_err(BridgeError::from));
+                let marked = self.sweeps.set_cursor(CHANNEL_CURSOR, Some(&mark)).await;
+                return run.keep(marked.map_err(HandlerError::from));
             }
             let looked = self.channel(channel, &holds, run).await;
             if looked.is_err() {
@@ -208,24 +210,29 @@ impl Retention {
             run.keep(looked);
         }
         if !run.dry {
-            let marked = self.sweeps.set_mark(ROUND, None).await;
-            run.keep(marked.map_err(BridgeError::from));
+            let marked = self.sweeps.set_cursor(CHANNEL_CURSOR, None).await;
+            run.keep(marked.map_err(HandlerError::from));
         }
     }
 
-    async fn channel(&self, channel: &Channel, holds: &holds::Holds, run: &mut Run) -> Result<(), BridgeError> {
+    async fn channel(
+        &self,
+        channel: &Channel,
+        legal_holds: &legal_holds::LegalHolds,
+        run: &mut RetentionRun,
+    ) -> Result<(), HandlerError> {
         let chatwoot = self.chatwoot(channel).await?;
         if !run.dry {
             self.labeled(&chatwoot, channel, run).await?;
         }
-        self.inactive(&chatwoot, channel, holds, run).await
+        self.inactive(&chatwoot, channel, legal_holds, run).await
     }
 
     /// Chatwoot, with a token that it takes, if the inbox is there: that everything is gone is no answer.
-    async fn chatwoot(&self, channel: &Channel) -> Result<Chatwoot, BridgeError> {
+    async fn chatwoot(&self, channel: &Channel) -> Result<Chatwoot, HandlerError> {
         let chatwoot = self.clients.chatwoot(channel.account).await?;
-        let asked = chatwoot.is_locked(channel.inbox).await.map_err(BridgeError::from);
-        if asked.as_ref().is_err_and(BridgeError::is_chatwoot_token) && self.clients.renew_chatwoot_token().await {
+        let asked = chatwoot.is_locked(channel.inbox).await.map_err(HandlerError::from);
+        if asked.as_ref().is_err_and(HandlerError::is_chatwoot_token) && self.clients.renew_chatwoot_token().await {
             let chatwoot = self.clients.chatwoot(channel.account).await?;
             chatwoot.is_locked(channel.inbox).await?;
             return Ok(chatwoot);
@@ -234,19 +241,24 @@ impl Retention {
     }
 
     /// The labels whose callback was lost.
-    async fn labeled(&self, chatwoot: &Chatwoot, channel: &Channel, run: &mut Run) -> Result<(), BridgeError> {
+    async fn labeled(
+        &self,
+        chatwoot: &Chatwoot,
+        channel: &Channel,
+        run: &mut RetentionRun,
+    ) -> Result<(), HandlerError> {
         let mut failures = 0;
         for page in 1.. {
             if run.is_over() {
                 run.unjudged(1);
                 break;
             }
-            let found = match chatwoot.labeled(channel.inbox, ERASE, page).await {
+            let found = match chatwoot.labeled(channel.inbox, ERASE_LABEL, page).await {
                 Ok(found) => found.rows,
                 Err(error) => {
                     failures += 1;
                     run.unjudged(1);
-                    if failures >= DOWN {
+                    if failures >= MAX_CHATWOOT_FAILURES {
                         return Err(error.into());
                     }
                     continue;
@@ -258,9 +270,9 @@ impl Retention {
             failures = 0;
             let mut letters = Vec::with_capacity(found.len());
             for conversation in &found {
-                let hint = Hint::look(channel.phone_number_id.clone(), channel.account, conversation.id);
-                let task = ErasureTask::LabelsV1(hint);
-                letters.push(Letter::new(task.group(), Uuid::new_v4().to_string(), &task)?);
+                let sync = SyncRequest::look(channel.phone_number_id.clone(), channel.account, conversation.id);
+                let task = ErasureTask::LabelsV1(sync);
+                letters.push(QueueMessage::new(task.group(), Uuid::new_v4().to_string(), &task)?);
             }
             self.erasures.send_all(letters).await?;
         }
@@ -268,22 +280,27 @@ impl Retention {
     }
 
     /// Has the dead letters looked through: what an erasure put in again has begun the queue's days anew.
-    async fn wake_letters(&self) -> Result<(), BridgeError> {
+    async fn wake_letters(&self) -> Result<(), HandlerError> {
         let task = ErasureTask::LettersV1;
-        Ok(self.erasures.send(Letter::new(task.group(), Uuid::new_v4().to_string(), &task)?).await?)
+        Ok(self.erasures.send(QueueMessage::new(task.group(), Uuid::new_v4().to_string(), &task)?).await?)
     }
 
     /// Opens a request and wakes somebody to see to it.
-    async fn ask(&self, door: Door, target: Target, asked_at: Timestamp) -> Result<Asked, BridgeError> {
-        let asked = self.requests.ask(door, target, asked_at).await?;
+    async fn ask(
+        &self,
+        source: RequestSource,
+        subject: DataSubject,
+        asked_at: Timestamp,
+    ) -> Result<RequestOutcome, HandlerError> {
+        let asked = self.requests.ask(source, subject, asked_at).await?;
         let erasure = &asked.entry.erasure;
         if asked.is_new {
-            tracing::info!(erasure = %erasure.code, door = ?door, "an erasure was asked for");
+            tracing::info!(erasure = %erasure.code, door = ?source, "an erasure was asked for");
             self.metrics.count(Metric::ErasureAsked);
         }
         if !erasure.is_closed() {
             // Whoever asked before may have died here.
-            self.erasures.send(app::wake(erasure, Uuid::new_v4())?).await?;
+            self.erasures.send(app::erasure_message(erasure, Uuid::new_v4())?).await?;
             self.requests.bar(&asked.entry).await?;
         }
         Ok(asked)

@@ -2,21 +2,21 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use app::BridgeError;
+use app::HandlerError;
 use domain::{AccountId, ConversationId, SharedClock, Timestamp};
 
-use crate::{Due, Report};
+use crate::{DueConversation, RetentionReport};
 
 /// What is kept back for the marks and the report.
-const MARGIN: Duration = Duration::from_secs(60);
+const END_MARGIN: Duration = Duration::from_secs(60);
 
 /// Nobody runs longer; a proof takes the time it needs.
-const LONGEST: Duration = Duration::from_secs(86_400);
+const MAX_RUN_TIME: Duration = Duration::from_secs(86_400);
 
 /// A run underway.
-pub(crate) struct Run {
-    pub(crate) report: Report,
-    pub(crate) trouble: Option<BridgeError>,
+pub(crate) struct RetentionRun {
+    pub(crate) report: RetentionReport,
+    pub(crate) trouble: Option<HandlerError>,
     /// Whether it only looks.
     pub(crate) dry: bool,
     /// Conversations of people whose request is open.
@@ -26,10 +26,10 @@ pub(crate) struct Run {
     until: Timestamp,
 }
 
-impl Run {
+impl RetentionRun {
     pub(crate) fn new(clock: SharedClock, left: Duration, dry: bool) -> Self {
-        let until = clock.now() + left.min(LONGEST).saturating_sub(MARGIN);
-        let (report, open, seen) = (Report::default(), BTreeSet::new(), BTreeSet::new());
+        let until = clock.now() + left.min(MAX_RUN_TIME).saturating_sub(END_MARGIN);
+        let (report, open, seen) = (RetentionReport::default(), BTreeSet::new(), BTreeSet::new());
         Self { report, trouble: None, dry, open, seen, clock, until }
     }
 
@@ -45,7 +45,7 @@ impl Run {
     }
 
     /// Goes on without a part; its trouble is told at the end.
-    pub(crate) fn keep(&mut self, done: Result<(), BridgeError>) {
+    pub(crate) fn keep(&mut self, done: Result<(), HandlerError>) {
         if let Err(error) = done {
             tracing::warn!(%error, "a part of the daily run has to wait for tomorrow");
             self.trouble.get_or_insert(error);
@@ -64,6 +64,6 @@ impl Run {
     }
 
     pub(crate) fn due(&mut self, account: AccountId, conversation: ConversationId, said_at: Timestamp, held: bool) {
-        self.report.due.push(Due { account, conversation, active_at: said_at.as_secs(), held });
+        self.report.due.push(DueConversation { account, conversation, active_at: said_at.as_secs(), held });
     }
 }

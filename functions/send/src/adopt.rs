@@ -1,42 +1,42 @@
 //! Conversations the bridge did not make.
 
-use app::BridgeError;
-use chatwoot::{Chatwoot, Party};
-use domain::{Channel, ConversationId, CustomerId, Identity, WaId, pacing::Pair};
+use app::HandlerError;
+use chatwoot::{Chatwoot, ConversationParty};
+use domain::{Channel, ConversationId, CustomerId, Identity, WaId, rate_limit::RecipientRateLimit};
 use store::Conversation;
 
-use crate::{Send, Task, look::RETRIABLE};
+use crate::{Handler, SyncJob, sync::RETRY_MAX_AGE};
 
-impl Send {
+impl Handler {
     /// Meets a conversation the bridge did not make: begun by an agent, merged, or older than the bridge. It is resolved by
     /// our own id, then the phone; never by guessing.
     pub(crate) async fn adopt(
         &self,
-        task: &Task<'_>,
+        job: &SyncJob<'_>,
         chatwoot: &Chatwoot,
         channel: &Channel,
         known: Option<Conversation>,
-    ) -> Result<Option<(Conversation, bool)>, BridgeError> {
-        let Some(party) = chatwoot.party(task.hint.conversation).await? else { return Ok(None) };
+    ) -> Result<Option<(Conversation, bool)>, HandlerError> {
+        let Some(party) = chatwoot.party(job.hint.conversation).await? else { return Ok(None) };
         if party.inbox.is_some_and(|inbox| inbox != channel.inbox) {
             tracing::warn!(channel.id = %channel.phone_number_id, "a hint names a conversation of another inbox");
             return Ok(None);
         }
-        let (customer, erased) = self.customer(channel, task.hint.conversation, &party).await?;
+        let (customer, erased) = self.customer(channel, job.hint.conversation, &party).await?;
         let now = self.clients.clock.now();
         let known = known.unwrap_or(Conversation {
-            account: task.hint.account,
-            conversation: task.hint.conversation,
+            account: job.hint.account,
+            conversation: job.hint.conversation,
             channel: channel.phone_number_id.clone(),
             customer: None,
             // As far as the bridge has been looking after the channel, what agents wrote is ours to send, or to say why not.
-            known_since: channel.since.unwrap_or(now).max(now - RETRIABLE),
+            known_since: channel.since.unwrap_or(now).max(now - RETRY_MAX_AGE),
             settled: None,
             looked_at: None,
             told_to_wait_at: None,
             braked_at: None,
             mending: None,
-            pair: Pair::default(),
+            pair: RecipientRateLimit::default(),
             seen: None,
             heard: None,
             ticked: None,
@@ -52,8 +52,8 @@ impl Send {
         &self,
         channel: &Channel,
         conversation: ConversationId,
-        party: &Party,
-    ) -> Result<(Option<CustomerId>, bool), BridgeError> {
+        party: &ConversationParty,
+    ) -> Result<(Option<CustomerId>, bool), HandlerError> {
         let customers = &self.clients.customers;
         let known = self.known(party).await?;
         let phone = party.contact.as_ref().and_then(|contact| Some((contact, contact.phone_number.as_deref()?)));
@@ -83,7 +83,7 @@ impl Send {
     }
 
     /// The customer by our own id.
-    async fn known(&self, party: &Party) -> Result<Option<CustomerId>, BridgeError> {
+    async fn known(&self, party: &ConversationParty) -> Result<Option<CustomerId>, HandlerError> {
         let customers = &self.clients.customers;
         let Some(contact) = &party.contact else { return Ok(None) };
         for id in [&party.source_id, &contact.identifier].into_iter().flatten() {

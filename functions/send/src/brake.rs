@@ -8,26 +8,26 @@
 
 use std::time::Duration;
 
-use app::BridgeError;
-use chatwoot::{Chatwoot, listing::Listed};
-use domain::{Timestamp, command::Command, words::brake::Braked};
+use app::HandlerError;
+use chatwoot::{Chatwoot, listing::ListedMessage};
+use domain::{Timestamp, command::Command, texts::brake::Braked};
 
-use crate::look::Row;
+use crate::sync::TrackedMessage;
 
 /// What is counted is counted over this.
-const MINUTE: Duration = Duration::from_secs(60);
+const SHORT_SPAN: Duration = Duration::from_secs(60);
 
 /// How far back it is looked for the customer's last message.
-const LATELY: Duration = Duration::from_secs(3600);
+const LONG_SPAN: Duration = Duration::from_secs(3600);
 
 /// Commands a minute.
-const COMMANDS: usize = 12;
+const MAX_COMMANDS: usize = 12;
 
 /// Templates by command a minute: each of them is a message on somebody's phone, and may be charged.
-const TEMPLATES: usize = 6;
+const MAX_TEMPLATES: usize = 6;
 
 /// Templates by command since the customer last wrote, within the last hour.
-const UNANSWERED: usize = 15;
+const MAX_UNANSWERED: usize = 15;
 
 /// Commands since the customer last wrote, within the last hour.
 const UNHEARD: usize = 40;
@@ -46,13 +46,13 @@ const TOLD_HOUR: usize = 15;
 pub(crate) const SOURCE: &str = "lmotos:brake:";
 
 /// Messages of rules and bots a minute.
-const AUTOMATIC: usize = 20;
+const MAX_AUTOMATIC: usize = 20;
 
 /// Messages of rules and bots since the customer last wrote.
-const MONOLOG: usize = 60;
+const MAX_MONOLOGUE: usize = 60;
 
 /// Pages of twenty that are read of what stands before a command.
-const PAGES: usize = 6;
+const MAX_PAGES: usize = 6;
 
 /// Why a command is not to be done, and who is to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,100 +71,107 @@ pub(crate) enum Stop {
 /// Whether a command is not to be done.
 pub(crate) async fn brakes(
     chatwoot: &Chatwoot,
-    note: &Listed,
+    note: &ListedMessage,
     conversation: domain::ConversationId,
-) -> Result<Option<Stop>, BridgeError> {
+) -> Result<Option<Stop>, HandlerError> {
     let at = note.created_at().unwrap_or_default();
-    let enough = |before: &[Listed]| {
-        let oldest = before.iter().filter_map(Listed::created_at).min().unwrap_or(at);
-        oldest < at - LATELY || (oldest < at - MINUTE && before.iter().any(|one| one.heard().is_some()))
+    let enough = |before: &[ListedMessage]| {
+        let oldest = before.iter().filter_map(ListedMessage::created_at).min().unwrap_or(at);
+        oldest < at - LONG_SPAN || (oldest < at - SHORT_SPAN && before.iter().any(|one| one.heard().is_some()))
     };
-    let before = chatwoot.before(conversation, note.id, PAGES, enough).await?;
+    let before = chatwoot.before(conversation, note.id, MAX_PAGES, enough).await?;
     Ok(stop(&before, note, at))
 }
 
-fn stop(before: &[Listed], note: &Listed, at: Timestamp) -> Option<Stop> {
+fn stop(before: &[ListedMessage], note: &ListedMessage, at: Timestamp) -> Option<Stop> {
     let too_much = is_too_much(before, at);
     if note.is_automatic() {
         return (too_much.is_some() || repeats(before, note)).then_some(Stop::Automatic);
     }
     let why = too_much.or_else(|| echoes(before, note, at).then_some(Braked::Again))?;
-    let is_told = |one: &Listed| one.source_id.as_deref().is_some_and(|id| id.starts_with(SOURCE));
+    let is_told = |one: &ListedMessage| one.source_id.as_deref().is_some_and(|id| id.starts_with(SOURCE));
     let told = |time| before.iter().filter(|one| is_told(one) && within(one, at, time)).count();
-    let minute = told(MINUTE);
-    let endless = minute >= TOLD_MINUTE || told(LATELY) >= TOLD_HOUR;
+    let minute = told(SHORT_SPAN);
+    let endless = minute >= TOLD_MINUTE || told(LONG_SPAN) >= TOLD_HOUR;
     Some(if endless { Stop::Automatic } else { Stop::Perhaps { why, again: minute > 0 } })
 }
 
 /// Whether a rule or a bot asks the same again, without anything of the customer's in between, after the bridge wrote something that
 /// may have set it off. Of a rule the same command is the same, whatever stands behind it. `before` is in order.
-fn repeats(before: &[Listed], note: &Listed) -> bool {
+fn repeats(before: &[ListedMessage], note: &ListedMessage) -> bool {
     let called = note.command();
-    let name = |one: &Listed| one.command().map(|called| (called.command, called.name.to_lowercase()));
-    let same = |one: &Listed| {
+    let name = |one: &ListedMessage| one.command().map(|called| (called.command, called.name.to_lowercase()));
+    let same = |one: &ListedMessage| {
         let alike = if note.rule().is_some() { name(one) == name(note) } else { one.command() == called };
         one.is_automatic() && one.rule() == note.rule() && alike
     };
-    is_set_off(before, same, Listed::is_bridges)
+    is_set_off(before, same, ListedMessage::is_bridges)
 }
 
 /// Whether what may be a person asks for the same template again, faster than a person reads what the bridge wrote.
-fn echoes(before: &[Listed], note: &Listed, at: Timestamp) -> bool {
+fn echoes(before: &[ListedMessage], note: &ListedMessage, at: Timestamp) -> bool {
     let called = note.command();
     let is_template = called.as_ref().is_some_and(|called| called.command == Some(Command::Template));
-    let same = |one: &Listed| !one.is_automatic() && one.command() == called;
+    let same = |one: &ListedMessage| !one.is_automatic() && one.command() == called;
     is_template && is_set_off(before, same, |one| one.is_bridges() && within(one, at, REACTION))
 }
 
 /// Whether the same was asked as often as the customer did something, and the bridge wrote behind that.
-fn is_set_off(before: &[Listed], same: impl Fn(&Listed) -> bool, wrote: impl Fn(&Listed) -> bool) -> bool {
+fn is_set_off(
+    before: &[ListedMessage],
+    same: impl Fn(&ListedMessage) -> bool,
+    wrote: impl Fn(&ListedMessage) -> bool,
+) -> bool {
     let since = since_heard(before);
     let Some(first) = since.iter().position(&same) else { return false };
     since.iter().filter(|one| same(one)).count() >= heard_together(before) && since[first..].iter().any(wrote)
 }
 
 /// How many messages the customer last wrote, one right after the other.
-fn heard_together(before: &[Listed]) -> usize {
+fn heard_together(before: &[ListedMessage]) -> usize {
     let Some(last) = before.iter().rposition(|one| one.heard().is_some()) else { return 1 };
     let at = before[last].created_at().unwrap_or_default();
-    let with = |one: &&Listed| one.heard().is_some() && one.created_at().is_some_and(|then| at.since(then) <= TOGETHER);
-    before[..=last].iter().rev().take_while(with).count().max(1)
+    let context =
+        |one: &&ListedMessage| one.heard().is_some() && one.created_at().is_some_and(|then| at.since(then) <= TOGETHER);
+    before[..=last].iter().rev().take_while(context).count().max(1)
 }
 
 /// Why more was asked than a person asks, if it was.
-fn is_too_much(before: &[Listed], at: Timestamp) -> Option<Braked> {
-    let is_template = |one: &&Listed| one.command().is_some_and(|called| called.command == Some(Command::Template));
-    let minute = || before.iter().filter(|one| one.command().is_some() && within(one, at, MINUTE));
-    let unheard = || since_heard(before).iter().filter(|one| one.command().is_some() && within(one, at, LATELY));
-    if minute().count() >= COMMANDS || minute().filter(is_template).count() >= TEMPLATES {
+fn is_too_much(before: &[ListedMessage], at: Timestamp) -> Option<Braked> {
+    let is_template =
+        |one: &&ListedMessage| one.command().is_some_and(|called| called.command == Some(Command::Template));
+    let minute = || before.iter().filter(|one| one.command().is_some() && within(one, at, SHORT_SPAN));
+    let unheard = || since_heard(before).iter().filter(|one| one.command().is_some() && within(one, at, LONG_SPAN));
+    if minute().count() >= MAX_COMMANDS || minute().filter(is_template).count() >= MAX_TEMPLATES {
         return Some(Braked::TooMany);
     }
-    (unheard().filter(is_template).count() >= UNANSWERED || unheard().count() >= UNHEARD).then_some(Braked::Unanswered)
+    (unheard().filter(is_template).count() >= MAX_UNANSWERED || unheard().count() >= UNHEARD)
+        .then_some(Braked::Unanswered)
 }
 
-fn within(one: &Listed, at: Timestamp, time: Duration) -> bool {
+fn within(one: &ListedMessage, at: Timestamp, time: Duration) -> bool {
     one.created_at().is_none_or(|then| then > at - time)
 }
 
 /// What stands behind the customer's last message.
-fn since_heard(before: &[Listed]) -> &[Listed] {
+fn since_heard(before: &[ListedMessage]) -> &[ListedMessage] {
     let last = before.iter().rposition(|one| one.heard().is_some());
     &before[last.map_or(0, |last| last + 1)..]
 }
 
 /// Whether a message of a rule's or a bot's is one too many.
-pub(crate) fn is_one_too_many(rows: &[Row], at: usize) -> bool {
+pub(crate) fn is_one_too_many(rows: &[TrackedMessage], at: usize) -> bool {
     let message = &rows[at].message;
     if !message.is_automatic() {
         return false;
     }
     let written_at = message.created_at().unwrap_or_default();
-    let is_automatic = |row: &&Row| row.message.is_for_customer() && row.message.is_automatic();
-    let recent = |row: &&Row| row.message.created_at().is_none_or(|then| then > written_at - MINUTE);
+    let is_automatic = |row: &&TrackedMessage| row.message.is_for_customer() && row.message.is_automatic();
+    let recent = |row: &&TrackedMessage| row.message.created_at().is_none_or(|then| then > written_at - SHORT_SPAN);
     let minute = rows[..at].iter().filter(is_automatic).filter(recent).count();
     let heard = rows[..at].iter().rposition(|row| row.message.heard().is_some());
     let monolog = rows[heard.map_or(0, |heard| heard + 1)..at].iter().filter(is_automatic).count();
-    minute >= AUTOMATIC || monolog >= MONOLOG
+    minute >= MAX_AUTOMATIC || monolog >= MAX_MONOLOGUE
 }
 
 #[cfg(test)]
@@ -175,21 +182,21 @@ mod tests {
 
     const AT: i64 = 1_795_190_400;
 
-    fn listed(id: i64, extra: &Value) -> Listed {
+    fn listed(id: i64, extra: &Value) -> ListedMessage {
         let mut message = json!({ "id": id, "message_type": 1, "created_at": AT, "content_attributes": {} });
         message.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
         serde_json::from_value(message).unwrap()
     }
 
-    fn note(id: i64, text: &str, rule: Option<i64>) -> Listed {
+    fn note(id: i64, text: &str, rule: Option<i64>) -> ListedMessage {
         listed(id, &json!({ "private": true, "content": text, "content_attributes": { "automation_rule_id": rule } }))
     }
 
-    fn heard(id: i64) -> Listed {
+    fn heard(id: i64) -> ListedMessage {
         listed(id, &json!({ "message_type": 0, "source_id": "wamid.X" }))
     }
 
-    fn ours(id: i64) -> Listed {
+    fn ours(id: i64) -> ListedMessage {
         listed(id, &json!({ "private": true, "source_id": "lmotos:command:1" }))
     }
 
@@ -226,7 +233,7 @@ mod tests {
         let now = Timestamp::from_secs(AT);
         let asks = |id, text| note(id, text, None);
         let before = [heard(1), asks(2, "/plantilla x"), ours(3)];
-        let again = |told: Option<Listed>, text, at| {
+        let again = |told: Option<ListedMessage>, text, at| {
             stop(&[&before[..], &told.into_iter().collect::<Vec<_>>()].concat(), &asks(9, text), at)
         };
         let perhaps = |again| Some(Stop::Perhaps { why: Braked::Again, again });

@@ -1,119 +1,119 @@
 //! Agents' commands: private notes that begin with `/`. Each is answered once, by a private note that bears its id; what an answer
 //! was lost of is found by that.
 
-use app::BridgeError;
+use app::HandlerError;
 use chatwoot::{
     Chatwoot, ChatwootError, NewMessage,
-    listing::{File, Listed},
+    listing::{ListedFile, ListedMessage},
     template,
 };
 use domain::{
-    Channel, Class, Classify as _, Hint, MessageId, OutboundTask, Timestamp, Written,
+    Channel, Class, Classify as _, CommandNote, MessageId, OutboundTask, SyncRequest, Timestamp,
     command::{self, Command},
-    erasure::{Door, State},
+    erasure::{ErasureState, RequestSource},
     markup,
     template::{Picked, Template},
-    window::Advert,
-    words::{
-        asked::Asked,
-        report::{Erasing, Fate, Report, Shown, Told},
+    texts::{
+        asked::CommandReply,
+        report::{ConversationReport, ErasureSummary, FileSummary, MessageFate, MessageReport},
     },
+    window::Advert,
 };
-use queue::Letter;
+use queue::QueueMessage;
 use serde_json::json;
-use store::{Conversation, Reach, Target};
+use store::{Conversation, DataSubject, Reach};
 
 use crate::{
-    Send, Task,
+    Handler, SyncJob,
     brake::{self, Stop, brakes},
-    look::{LATE, Row},
+    sync::{MAX_MESSAGE_AGE, TrackedMessage},
     upload::is_cards,
 };
 
 /// So many of the last messages are reported on.
-const REPORTED: usize = 5;
+const MAX_REPORTED_MESSAGES: usize = 5;
 
-impl Send {
+impl Handler {
     /// Commands whose callback was lost. Only what no complete look has listed yet: a note that was there and was none before has
     /// been edited.
     pub(crate) async fn pass_on_commands(
         &self,
-        task: &Task<'_>,
+        job: &SyncJob<'_>,
         conversation: &Conversation,
-        rows: &[Row],
+        rows: &[TrackedMessage],
         now: Timestamp,
-    ) -> Result<(), BridgeError> {
-        let is_new = |row: &&Row| conversation.seen < Some(row.message.id) && is_open(task, &row.message, now);
+    ) -> Result<(), HandlerError> {
+        let is_new =
+            |row: &&TrackedMessage| conversation.seen < Some(row.message.id) && is_open(job, &row.message, now);
         let sources = |id| [source_id(id), format!("{}{id}", brake::SOURCE)].map(Some);
         let answered = |id| rows.iter().any(|row| sources(id).contains(&row.message.source_id));
         for row in rows.iter().filter(is_new).filter(|row| !answered(row.message.id)) {
-            let written = Written {
-                channel: task.hint.channel.clone(),
+            let written = CommandNote {
+                channel: job.hint.channel.clone(),
                 account: conversation.account,
                 conversation: conversation.conversation,
                 message: row.message.id,
             };
             let dedup = written.dedup();
             let task = OutboundTask::CommandV1(written);
-            self.drain.queue.send(Letter::new(task.group(), dedup, &task)?).await?;
+            self.drain.queue.send(QueueMessage::new(task.group(), dedup, &task)?).await?;
         }
         Ok(())
     }
 
     /// Answers a command, unless it was answered before, taken back, or is too old.
-    pub(crate) async fn command(&self, task: &Task<'_>, id: MessageId) -> Result<(), BridgeError> {
-        let hint = &task.hint;
-        let Some(channel) = self.clients.channels.look_again(&hint.channel).await? else { return Ok(()) };
+    pub(crate) async fn command(&self, job: &SyncJob<'_>, id: MessageId) -> Result<(), HandlerError> {
+        let sync = &job.hint;
+        let Some(channel) = self.clients.channels.look_again(&sync.channel).await? else { return Ok(()) };
         let chatwoot = self.clients.chatwoot(channel.account).await?;
         let now = self.clients.clock.now();
         let before = MessageId(id.0.saturating_sub(1));
-        let listed = match chatwoot.messages(hint.conversation, Some(before), now).await {
+        let listed = match chatwoot.messages(sync.conversation, Some(before), now).await {
             Err(ChatwootError::Gone) => return Ok(()),
             listed => listed?,
         };
-        let note = listed.iter().find(|listed| listed.id == id && is_open(task, listed, now));
-        let Some(called) = note.and_then(Listed::command) else { return Ok(()) };
+        let note = listed.iter().find(|listed| listed.id == id && is_open(job, listed, now));
+        let Some(called) = note.and_then(ListedMessage::command) else { return Ok(()) };
         let source = source_id(id);
         let braked = format!("{}{id}", brake::SOURCE);
-        let answers = |listed: &Listed| listed.source_id.as_ref().is_some_and(|is| *is == source || *is == braked);
+        let answers =
+            |listed: &ListedMessage| listed.source_id.as_ref().is_some_and(|is| *is == source || *is == braked);
         if listed.iter().any(answers) {
             return Ok(());
         }
-        let known = self.clients.conversations.get(hint.account, hint.conversation).await?;
+        let known = self.clients.conversations.get(sync.account, sync.conversation).await?;
         if let Some(note) = note
-            && let Some(stop) = brakes(&chatwoot, note, hint.conversation).await?
+            && let Some(stop) = brakes(&chatwoot, note, sync.conversation).await?
         {
-            return self.not_done(task, &chatwoot, stop, &braked).await;
+            return self.not_done(job, &chatwoot, stop, &braked).await;
         }
         let conversation = match known {
             Some(known) if known.customer.is_some() => known,
-            known => match self.adopt(task, &chatwoot, &channel, known).await? {
+            known => match self.adopt(job, &chatwoot, &channel, known).await? {
                 Some((adopted, _)) => adopted,
                 None => return Ok(()),
             },
         };
         let answer = match called.command {
-            Some(Command::Template) => {
-                self.template_asked(task, &chatwoot, &channel, &listed, id, &called.rest).await?
-            }
-            Some(Command::State) => self.report(&chatwoot, &channel, &conversation).await?.say(self.clients.locale),
+            Some(Command::Template) => self.template_asked(job, &chatwoot, &channel, &listed, id, &called.rest).await?,
+            Some(Command::State) => self.report(&chatwoot, &channel, &conversation).await?.text(self.clients.locale),
             Some(Command::Help) => command::help(self.clients.locale),
             None => command::unknown(self.clients.locale, &called.name),
         };
         let note = NewMessage { content: &answer, private: true, source_id: Some(&source), ..NewMessage::default() };
-        chatwoot.create_message(hint.conversation, note).await?;
+        chatwoot.create_message(sync.conversation, note).await?;
         Ok(())
     }
 
     /// Tells that a command is not done: under it where it may be a person's.
     async fn not_done(
         &self,
-        task: &Task<'_>,
+        job: &SyncJob<'_>,
         chatwoot: &Chatwoot,
         stop: Stop,
         source: &str,
-    ) -> Result<(), BridgeError> {
-        let (account, conversation) = (task.hint.account, task.hint.conversation);
+    ) -> Result<(), HandlerError> {
+        let (account, conversation) = (job.hint.account, job.hint.conversation);
         let (clients, metrics) = (&self.clients, &self.metrics);
         let Stop::Perhaps { why, again } = stop else {
             return app::brake(clients, metrics, chatwoot, account, conversation).await;
@@ -121,7 +121,7 @@ impl Send {
         if again {
             app::alarm(clients, metrics, account, conversation).await?;
         }
-        let content = why.say(clients.locale);
+        let content = why.text(clients.locale);
         let note = NewMessage { content, private: true, source_id: Some(source), ..NewMessage::default() };
         chatwoot.create_message(conversation, note).await?;
         Ok(())
@@ -131,42 +131,41 @@ impl Send {
     /// earlier attempt wrote it and did not live to tell, it is not written again: it would be sent again.
     async fn template_asked(
         &self,
-        task: &Task<'_>,
+        job: &SyncJob<'_>,
         chatwoot: &Chatwoot,
         channel: &Channel,
-        listed: &[Listed],
+        listed: &[ListedMessage],
         note: MessageId,
         typed: &str,
-    ) -> Result<String, BridgeError> {
+    ) -> Result<String, HandlerError> {
         let locale = self.clients.locale;
         let (called, typed) = typed.split_once(char::is_whitespace).unwrap_or((typed, ""));
         let marked = listed.iter().find(|listed| listed.was_commanded_by(note)).map(|listed| listed.id);
         let all = match (self.offered(channel).await, marked) {
             (Ok(all), _) => all,
-            (Err(BridgeError::Graph(_) | BridgeError::Secret(_)), Some(_)) => {
-                return Ok(Asked::Written { name: called.to_owned() }.say(locale));
+            (Err(HandlerError::Graph(_) | HandlerError::Secret(_)), Some(_)) => {
+                return Ok(CommandReply::Written { name: called.to_owned() }.text(locale));
             }
             (Err(error), _) => {
                 let asked = withheld(&error).ok_or(error)?;
-                return Ok(asked.say(locale));
+                return Ok(asked.text(locale));
             }
         };
         let Some(template) = named(&all, called) else {
-            return Ok(Asked::Unknown { name: called.to_owned(), names: names(&all) }.say(locale));
+            return Ok(CommandReply::Unknown { name: called.to_owned(), names: names(&all) }.text(locale));
         };
         let wanted = template.values();
         let Some(values) = command::values(typed, wanted) else {
-            return Ok(
-                Asked::Values { name: name(template, &all), body: template.body.as_written(), wanted }.say(locale)
-            );
+            return Ok(CommandReply::Values { name: name(template, &all), body: template.body.as_written(), wanted }
+                .text(locale));
         };
         let values: Vec<&str> = values.iter().map(String::as_str).collect();
         let picked = match template.pick(&values).and_then(|picked| template.fill(&picked).map(|_| picked)) {
             Ok(picked) => picked,
-            Err(fault) => return Ok(fault.say(locale).to_owned()),
+            Err(fault) => return Ok(fault.text(locale).to_owned()),
         };
         let content = markup::to_markdown(&template.body.filled(&picked.body));
-        let written = marked.or_else(|| unmarked(listed, note, &content).filter(|_| task.suspect));
+        let written = marked.or_else(|| unmarked(listed, note, &content).filter(|_| job.suspect));
         let message = if let Some(message) = written {
             message
         } else {
@@ -176,24 +175,24 @@ impl Send {
                 template: Some(template::params(&picked)),
                 ..NewMessage::default()
             };
-            chatwoot.create_message(task.hint.conversation, message).await?
+            chatwoot.create_message(job.hint.conversation, message).await?
         };
-        self.pass_on_picked(task, message, picked).await?;
-        Ok(Asked::Written { name: name(template, &all) }.say(locale))
+        self.pass_on_picked(job, message, picked).await?;
+        Ok(CommandReply::Written { name: name(template, &all) }.text(locale))
     }
 
     /// Tells of a template as its callback does, which comes once or never; and the answer behind it takes it out of what Chatwoot
     /// shows whole.
-    async fn pass_on_picked(&self, task: &Task<'_>, message: MessageId, picked: Picked) -> Result<(), BridgeError> {
-        let hint = Hint {
+    async fn pass_on_picked(&self, job: &SyncJob<'_>, message: MessageId, picked: Picked) -> Result<(), HandlerError> {
+        let sync = SyncRequest {
             template: Some(message),
             picked: Some(Box::new(picked)),
             message: Some(message),
-            ..task.hint.clone()
+            ..job.hint.clone()
         };
-        let dedup = format!("commanded:{}:{message}", hint.account);
-        let task = OutboundTask::HintV1(hint);
-        self.drain.queue.send(Letter::new(task.group(), dedup, &task)?).await?;
+        let dedup = format!("commanded:{}:{message}", sync.account);
+        let task = OutboundTask::HintV1(sync);
+        self.drain.queue.send(QueueMessage::new(task.group(), dedup, &task)?).await?;
         Ok(())
     }
 
@@ -203,17 +202,18 @@ impl Send {
         channel: &Channel,
         conversation: &Conversation,
         now: Timestamp,
-    ) -> Result<Option<Erasing>, BridgeError> {
+    ) -> Result<Option<ErasureSummary>, HandlerError> {
         let Some(customer) = &conversation.customer else { return Ok(None) };
-        let target = Target { customers: [customer.clone()].into(), only: Some(channel.account), ..Target::default() };
-        let Some(entry) = self.requests.open_about(&target).await? else { return Ok(None) };
+        let subject =
+            DataSubject { customers: [customer.clone()].into(), only: Some(channel.account), ..DataSubject::default() };
+        let Some(entry) = self.requests.open_about(&subject).await? else { return Ok(None) };
         let erasure = entry.erasure.at(now);
         Ok(match (erasure.state, erasure.door) {
-            (State::Received { until }, Door::Customer) => Some(Erasing::Asked { until }),
-            (State::Received { until }, _) => Some(Erasing::Labeled { until }),
+            (ErasureState::Received { until }, RequestSource::Customer) => Some(ErasureSummary::Asked { until }),
+            (ErasureState::Received { until }, _) => Some(ErasureSummary::Labeled { until }),
             // Time alone asked for it: who is written to is let be.
-            (_, Door::Retention) => None,
-            _ => Some(Erasing::Certain),
+            (_, RequestSource::Retention) => None,
+            _ => Some(ErasureSummary::Certain),
         })
     }
 
@@ -223,7 +223,7 @@ impl Send {
         chatwoot: &Chatwoot,
         channel: &Channel,
         conversation: &Conversation,
-    ) -> Result<Report, BridgeError> {
+    ) -> Result<ConversationReport, HandlerError> {
         let now = self.clients.clock.now();
         let reach = match &conversation.customer {
             Some(customer) => self.clients.customers.reach(channel.account, customer, &channel.phone_number_id).await?,
@@ -239,21 +239,26 @@ impl Send {
         let (account, id) = (conversation.account, conversation.conversation);
         let after = listed.first().map(|message| MessageId(message.id.0.saturating_sub(1)));
         let entries = self.clients.outbox.after(account, id, after).await?;
-        let told = |message: &Listed| {
+        let told = |message: &ListedMessage| {
             let entry = entries.iter().find(|entry| entry.message == message.id);
             let written_at = message.created_at().unwrap_or(now);
             let fate = match entry {
-                Some(entry) => Fate::Seen(entry.outgoing.clone()),
-                None if written_at < conversation.known_since - LATE => Fate::NotOurs,
-                None => Fate::Unseen,
+                Some(entry) => MessageFate::Seen(entry.outgoing.clone()),
+                None if written_at < conversation.known_since - MAX_MESSAGE_AGE => MessageFate::NotOurs,
+                None => MessageFate::Unseen,
             };
             let files = message.files().iter().map(shown).collect();
-            Told { written_at, begins: message.text().to_owned(), files, fate }
+            MessageReport { written_at, begins: message.text().to_owned(), files, fate }
         };
-        let mut last: Vec<_> =
-            listed.iter().rev().filter(|message| message.is_for_customer()).take(REPORTED).map(told).collect();
+        let mut last: Vec<_> = listed
+            .iter()
+            .rev()
+            .filter(|message| message.is_for_customer())
+            .take(MAX_REPORTED_MESSAGES)
+            .map(told)
+            .collect();
         last.reverse();
-        Ok(Report {
+        Ok(ConversationReport {
             now,
             window,
             free_until,
@@ -267,18 +272,18 @@ impl Send {
 }
 
 /// What to call a file by.
-fn shown(file: &File) -> Shown {
+fn shown(file: &ListedFile) -> FileSummary {
     let mime = file.content_type.as_deref().unwrap_or_default();
     match file.file_type.as_deref().unwrap_or_default() {
-        _ if is_cards(file) => Shown::Card,
-        "image" => Shown::Picture,
-        "video" => Shown::Film,
-        "audio" => Shown::Sound,
-        "contact" => Shown::Card,
-        _ if mime.starts_with("image/") => Shown::Picture,
-        _ if mime.starts_with("video/") => Shown::Film,
-        _ if mime.starts_with("audio/") => Shown::Sound,
-        _ => Shown::Document,
+        _ if is_cards(file) => FileSummary::Card,
+        "image" => FileSummary::Picture,
+        "video" => FileSummary::Film,
+        "audio" => FileSummary::Sound,
+        "contact" => FileSummary::Card,
+        _ if mime.starts_with("image/") => FileSummary::Picture,
+        _ if mime.starts_with("video/") => FileSummary::Film,
+        _ if mime.starts_with("audio/") => FileSummary::Sound,
+        _ => FileSummary::Document,
     }
 }
 
@@ -302,14 +307,14 @@ fn name(template: &Template, all: &[Template]) -> String {
 }
 
 /// What is said where Meta's list cannot be had. Whoever asked wants to know now, and other commands stand behind this one.
-fn withheld(error: &BridgeError) -> Option<Asked> {
+fn withheld(error: &HandlerError) -> Option<CommandReply> {
     let asked = match error {
-        BridgeError::Graph(error) if error.is_unauthorized() => Asked::Forbidden,
-        BridgeError::Graph(error) => match error.class() {
-            Class::Transient { .. } | Class::Uncertain => Asked::NotNow,
-            Class::Permanent | Class::Poison => Asked::Forbidden,
+        HandlerError::Graph(error) if error.is_unauthorized() => CommandReply::Forbidden,
+        HandlerError::Graph(error) => match error.class() {
+            Class::Transient { .. } | Class::Uncertain => CommandReply::NotNow,
+            Class::Permanent | Class::Poison => CommandReply::Forbidden,
         },
-        BridgeError::Secret(_) => Asked::NotNow,
+        HandlerError::Secret(_) => CommandReply::NotNow,
         _ => return None,
     };
     tracing::warn!(%error, "an agent asked for a template, and Meta does not tell which there are");
@@ -318,20 +323,21 @@ fn withheld(error: &BridgeError) -> Option<Asked> {
 
 /// What an earlier attempt wrote on versions before 4.9, which keep no attributes: there the words tell. Commands are answered one
 /// after the other, so it stands behind the last answer.
-fn unmarked(listed: &[Listed], note: MessageId, content: &str) -> Option<MessageId> {
-    let is_answer = |listed: &&Listed| listed.source_id.as_deref().is_some_and(|id| id.starts_with(SOURCE));
+fn unmarked(listed: &[ListedMessage], note: MessageId, content: &str) -> Option<MessageId> {
+    let is_answer =
+        |listed: &&ListedMessage| listed.source_id.as_deref().is_some_and(|id| id.starts_with(NOTE_SOURCE_PREFIX));
     let after = listed.iter().filter(is_answer).map(|listed| listed.id).fold(note, MessageId::max);
     listed.iter().find(|listed| listed.id > after && listed.says_unmarked(content)).map(|listed| listed.id)
 }
 
 /// Whether a note is a command that may still be answered.
-fn is_open(task: &Task<'_>, message: &Listed, now: Timestamp) -> bool {
-    message.command().is_some() && message.created_at().is_some_and(|at| task.saw_in_time(at, now))
+fn is_open(job: &SyncJob<'_>, message: &ListedMessage, now: Timestamp) -> bool {
+    message.command().is_some() && message.created_at().is_some_and(|at| job.saw_in_time(at, now))
 }
 
 /// Begins the source id of every answer.
-const SOURCE: &str = "lmotos:command:";
+const NOTE_SOURCE_PREFIX: &str = "lmotos:command:";
 
 fn source_id(command: MessageId) -> String {
-    format!("{SOURCE}{command}")
+    format!("{NOTE_SOURCE_PREFIX}{command}")
 }

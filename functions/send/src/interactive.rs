@@ -1,12 +1,12 @@
 //! What a bot or an automation sends beside words, as WhatsApp shows it: buttons or a list where Meta takes them, else text.
 
-use chatwoot::rich::{Article, Card, Choice, Field, Rich};
-use domain::{Locale, words::outbound::Outbound};
+use chatwoot::rich::{ArticleCard, FormField, RichCard, RichChoice, RichContent};
+use domain::{Locale, texts::outbound::OutboundText};
 use whatsapp::interactive::{self, Menu};
 
 /// How it goes out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Shown {
+pub(crate) enum InteractiveForm {
     /// As buttons or a list, the words in it.
     Menu(Menu),
     /// As text, the words first.
@@ -14,37 +14,37 @@ pub(crate) enum Shown {
 }
 
 /// Buttons, a list or a text of `words`, in WhatsApp's markup, and what stands beside them.
-pub(crate) fn shown(words: &str, rich: &Rich, locale: Locale) -> Shown {
-    let asked = |by: Outbound| if words.is_empty() { by.say(locale) } else { words };
+pub(crate) fn shown(words: &str, rich: &RichContent, locale: Locale) -> InteractiveForm {
+    let asked = |by: OutboundText| if words.is_empty() { by.text(locale) } else { words };
     match rich {
-        Rich::Choices(choices) => {
-            let question = asked(Outbound::Choose);
+        RichContent::Choices(choices) => {
+            let question = asked(OutboundText::Choose);
             let menu = choices.iter().map(choice).collect();
-            match Menu::new(question.to_owned(), Outbound::OpenList.say(locale), menu) {
-                Some(menu) => Shown::Menu(menu),
-                None => Shown::Text(format!("{question}\n{}", numbered(choices))),
+            match Menu::new(question.to_owned(), OutboundText::OpenList.text(locale), menu) {
+                Some(menu) => InteractiveForm::Menu(menu),
+                None => InteractiveForm::Text(format!("{question}\n{}", numbered(choices))),
             }
         }
-        Rich::Cards(cards) => Shown::Text(paragraphs(words, cards.iter().map(card))),
-        Rich::Form(fields) => {
+        RichContent::Cards(cards) => InteractiveForm::Text(paragraphs(words, cards.iter().map(card))),
+        RichContent::Form(fields) => {
             let fields: Vec<String> = fields.iter().map(field).collect();
-            Shown::Text(format!("{}\n{}", asked(Outbound::PleaseAnswer), fields.join("\n")))
+            InteractiveForm::Text(format!("{}\n{}", asked(OutboundText::PleaseAnswer), fields.join("\n")))
         }
-        Rich::Articles(articles) => Shown::Text(paragraphs(words, articles.iter().map(article))),
+        RichContent::Articles(articles) => InteractiveForm::Text(paragraphs(words, articles.iter().map(article))),
     }
 }
 
-fn choice(choice: &Choice) -> interactive::Choice {
+fn choice(choice: &RichChoice) -> interactive::InteractiveChoice {
     let description = one_line(&choice.description);
-    interactive::Choice {
+    interactive::InteractiveChoice {
         id: choice.value.clone(),
         title: one_line(&choice.title),
         description: (!description.is_empty()).then_some(description),
     }
 }
 
-fn numbered(choices: &[Choice]) -> String {
-    let line = |(at, choice): (usize, &Choice)| {
+fn numbered(choices: &[RichChoice]) -> String {
+    let line = |(at, choice): (usize, &RichChoice)| {
         let about = if choice.description.is_empty() {
             String::new()
         } else {
@@ -56,7 +56,7 @@ fn numbered(choices: &[Choice]) -> String {
 }
 
 /// The picture is an address: it may be anywhere, and the bridge fetches files from Chatwoot alone.
-fn card(card: &Card) -> String {
+fn card(card: &RichCard) -> String {
     let actions = card.actions.iter().map(|action| match (action.text.as_str(), action.uri.as_str()) {
         ("", uri) => uri.to_owned(),
         (text, "") => format!("• {}", one_line(text)),
@@ -65,7 +65,7 @@ fn card(card: &Card) -> String {
     lines([headline(&card.title), card.description.clone(), card.media_url.clone()].into_iter().chain(actions))
 }
 
-fn field(field: &Field) -> String {
+fn field(field: &FormField) -> String {
     let label = [&field.label, &field.name, &field.placeholder].into_iter().find(|text| !text.is_empty());
     let label = one_line(label.map_or("", String::as_str));
     let options = field.options.iter().map(|one| if one.label.is_empty() { &one.title } else { &one.label });
@@ -73,7 +73,7 @@ fn field(field: &Field) -> String {
     if options.is_empty() { format!("• {label}") } else { format!("• {label} ({})", options.join(" / ")) }
 }
 
-fn article(article: &Article) -> String {
+fn article(article: &ArticleCard) -> String {
     lines([headline(&article.title), article.description.clone(), article.link.clone()].into_iter())
 }
 
@@ -104,10 +104,10 @@ mod tests {
 
     fn text(words: &str, content_type: &str, items: &Value) -> Option<String> {
         let message = json!({ "id": 1, "content_type": content_type, "content_attributes": { "items": items } });
-        let message: chatwoot::listing::Listed = serde_json::from_value(message).unwrap();
+        let message: chatwoot::listing::ListedMessage = serde_json::from_value(message).unwrap();
         match shown(words, &message.rich().unwrap(), Locale::Es) {
-            Shown::Text(text) => Some(text),
-            Shown::Menu(_) => None,
+            InteractiveForm::Text(text) => Some(text),
+            InteractiveForm::Menu(_) => None,
         }
     }
 
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn the_list_opens_behind_words_meta_takes() {
         for locale in [Locale::Es, Locale::En] {
-            assert!(Outbound::OpenList.say(locale).chars().count() <= 20);
+            assert!(OutboundText::OpenList.text(locale).chars().count() <= 20);
         }
     }
 

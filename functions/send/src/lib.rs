@@ -2,73 +2,74 @@
 //! agents' messages in order, each part at most once by itself, the outcome back on each message in words.
 
 mod adopt;
-mod barrier;
-mod bounds;
 mod brake;
+mod budget;
 mod call;
 mod commands;
-mod dispatch;
-mod held;
+mod deferral;
+mod delivery;
+mod erasure_guard;
 mod interactive;
-mod lane;
-mod look;
-mod place;
-mod plan;
-mod receipts;
-mod record;
+mod location;
+mod parts;
+mod preconditions;
+mod preparation;
+mod read_receipts;
 mod repair;
-mod template;
+mod save;
+mod send_slot;
+mod sync;
+mod template_lookup;
 mod told_red;
-mod turn;
 mod upload;
 mod voice;
-mod waiting;
 
 use std::{collections::BTreeSet, time::Duration};
 
+use app::{Clients, HandlerError, Settings, StartError};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
-use app::{BridgeError, Clients, Settings, StartError};
 use domain::{
-    Class, Classify as _, Hint, MessageId, OutboundTask, SharedClock, Timestamp, erasure::Promise, template::Picked,
+    Class, Classify as _, MessageId, OutboundTask, SharedClock, SyncRequest, Timestamp, erasure::ErasureDeadlines,
+    template::Picked,
 };
 use futures_util::future::join;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use platform::{Environment, Metric, Metrics};
 use queue::{DeadLetters, Drain, Queue, Record, Verdict, backoff};
-use receipts::{Due, Rests, due};
+use read_receipts::{ReadReceiptQueue, ReceiptCooldown, read_receipt_queue};
 use store::ErasureRequests;
 use tokio::time::Instant;
 
 /// How often Chatwoot may refuse what a look asks of it before the hint is let go; `reconcile` gives new ones.
-const REFUSALS: u32 = 12;
+const MAX_REFUSALS: u32 = 12;
 
 /// How long at the least: receives may have been spent on waiting for one's turn.
-const REFUSED_FOR: Duration = Duration::from_secs(1800);
+const REFUSED_MAX_WAIT: Duration = Duration::from_secs(1800);
 
 /// How long a template's hint stays out of the way while its number cannot send: the hint that tells of the end stands behind it.
-const HELD: Duration = Duration::from_secs(300);
+const HOLD_DELAY: Duration = Duration::from_secs(300);
 
 /// How many records the event source takes at once (`BatchSize` in the template).
-const BATCH: usize = 10;
+const MAX_BATCH: usize = 10;
 
 /// From this receive of a hint on it is counted how often a message is in hand when the function ends without a word.
-const SUSPECT: u32 = 2;
+const SUSPECT_RECEIVES: u32 = 2;
 
 /// The function's settings and clients.
 #[derive(Debug)]
-pub struct Send {
+pub struct Handler {
     clients: Clients,
     drain: Drain,
     metrics: Metrics,
-    receipts_rest: Rests,
-    lanes: lane::Lanes,
-    templates: template::Known,
+    receipts_rest: ReceiptCooldown,
+    lanes: send_slot::Lanes,
+    templates: template_lookup::ApprovedTemplates,
     requests: ErasureRequests,
 }
 
 /// How one look at a conversation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Looked {
+enum SyncOutcome {
     /// Everything is sent, or failed in words.
     UpToDate,
     /// Something certainly was not sent and will be tried again.
@@ -101,15 +102,15 @@ struct Batch {
 }
 
 /// What a look came to.
-struct Seen {
-    looked: Looked,
+struct SyncReport {
+    looked: SyncOutcome,
     /// Messages whose values, as picked in a template, are still needed.
     needed: BTreeSet<MessageId>,
 }
 
 /// What a look has to go by.
-struct Task<'a> {
-    hint: Hint,
+struct SyncJob<'a> {
+    hint: SyncRequest,
     /// Templates that callbacks told of.
     picked: Vec<(MessageId, Picked)>,
     /// Whether nothing happened but that agents resolved the conversation.
@@ -128,20 +129,20 @@ struct Task<'a> {
     /// Whether an earlier look may have ended without a word.
     suspect: bool,
     /// What of the customer's a look ticks.
-    due: &'a Due,
+    due: &'a ReadReceiptQueue,
 }
 
-impl Task<'_> {
+impl SyncJob<'_> {
     /// Whether what was written at that time counts as seen in time, though it is read only now: a hint lay in the queue within the
     /// hour, or did so already when it was written, and could not be followed since.
     fn saw_in_time(&self, written_at: Timestamp, now: Timestamp) -> bool {
-        self.asked_at.iter().chain([&now]).any(|asked_at| asked_at.since(written_at) <= look::LATE)
+        self.asked_at.iter().chain([&now]).any(|asked_at| asked_at.since(written_at) <= sync::MAX_MESSAGE_AGE)
     }
 }
 
 /// Serves invocations until the process ends.
 pub async fn run(clock: SharedClock) -> Result<(), Error> {
-    let send = &Send::from_env(Environment::process(), clock).await?;
+    let send = &Handler::from_env(Environment::process(), clock).await?;
     send.clients.warm_up(&send.drain.queue).await;
     lambda_runtime::run(service_fn(async |event: LambdaEvent<SqsEvent>| {
         let left = Timestamp::from_millis(i64::try_from(event.context.deadline).unwrap_or(i64::MAX));
@@ -151,7 +152,7 @@ pub async fn run(clock: SharedClock) -> Result<(), Error> {
     .await
 }
 
-impl Send {
+impl Handler {
     /// Reads the settings.
     pub async fn from_env(mut env: Environment, clock: SharedClock) -> Result<Self, StartError> {
         let outbound = env.text("OUTBOUND_QUEUE_URL");
@@ -171,14 +172,14 @@ impl Send {
                 dead_letters: DeadLetters::new(sqs.clone(), dead_letters),
             },
             metrics: Metrics::new("send", stack),
-            receipts_rest: Rests::default(),
-            lanes: lane::Lanes::default(),
-            templates: template::Known::default(),
+            receipts_rest: ReceiptCooldown::default(),
+            lanes: send_slot::Lanes::default(),
+            templates: template_lookup::ApprovedTemplates::default(),
             // This function only reads requests; what is promised about them is not its to say.
             requests: ErasureRequests::new(
                 clients.table.clone(),
                 clients.key.clone(),
-                Promise { deletion_days: 0, warn_days: Vec::new(), confirm_hours: 0 },
+                ErasureDeadlines { deletion_days: 0, warn_days: Vec::new(), confirm_hours: 0 },
             ),
             clients,
         })
@@ -188,13 +189,13 @@ impl Send {
     pub async fn handle(&self, event: SqsEvent, left: Duration) -> SqsBatchResponse {
         let until = Instant::now() + left;
         let batch = Batch { until, shared: groups(&event) > 1, full: false };
-        let (due, ticks) = due();
+        let (due, ticks) = read_receipt_queue();
         let drain = async {
             let drained = self.drain.run_groups(event, |records| self.group(records, batch, &due)).await;
             drop(due);
             drained
         };
-        let (drained, ()) = join(drain, self.tick(ticks, until)).await;
+        let (drained, ()) = join(drain, self.send_read_receipts(ticks, until)).await;
         self.metrics.add(Metric::Retried, drained.retried);
         self.metrics.add(Metric::Poisoned, drained.poisoned);
         self.metrics.emit(self.clients.clock.now());
@@ -202,7 +203,7 @@ impl Send {
     }
 
     /// What is no message has groups of its own.
-    async fn group(&self, records: Vec<Record>, batch: Batch, due: &Due) -> Vec<Verdict> {
+    async fn group(&self, records: Vec<Record>, batch: Batch, due: &ReadReceiptQueue) -> Vec<Verdict> {
         let mut verdicts = Vec::new();
         let beside = |record: &&Record| {
             matches!(task(&record.body), Some(OutboundTask::TypingV1(_) | OutboundTask::CommandV1(_)))
@@ -220,7 +221,7 @@ impl Send {
         verdicts
     }
 
-    async fn beside(&self, record: &Record, batch: Batch, due: &Due) -> Verdict {
+    async fn beside(&self, record: &Record, batch: Batch, due: &ReadReceiptQueue) -> Verdict {
         let command = match task(&record.body) {
             Some(OutboundTask::TypingV1(typing)) => {
                 self.typing(&typing).await;
@@ -231,9 +232,9 @@ impl Send {
                 return Verdict::Poison { reason: "unreadable_task" };
             }
         };
-        let hint = Hint::look(command.channel.clone(), command.account, command.conversation);
-        let task = Task {
-            hint,
+        let sync = SyncRequest::look(command.channel.clone(), command.account, command.conversation);
+        let task = SyncJob {
+            hint: sync,
             picked: Vec::new(),
             only_resolves: false,
             messages: Vec::new(),
@@ -242,11 +243,11 @@ impl Send {
             hinted_at: record.sent_at,
             asked_at: vec![record.sent_at],
             batch: Batch { shared: false, full: false, ..batch },
-            suspect: record.receives >= SUSPECT,
+            suspect: record.receives >= SUSPECT_RECEIVES,
             due,
         };
         let mut done = self.command(&task, command.message).await;
-        if done.as_ref().is_err_and(BridgeError::is_chatwoot_token) && self.clients.renew_chatwoot_token().await {
+        if done.as_ref().is_err_and(HandlerError::is_chatwoot_token) && self.clients.renew_chatwoot_token().await {
             done = self.command(&task, command.message).await;
         }
         match done {
@@ -256,17 +257,17 @@ impl Send {
     }
 
     /// All hints of a batch for one conversation are one look.
-    async fn conversation(&self, records: Vec<Record>, batch: Batch, due: &Due) -> Vec<Verdict> {
-        let parsed: Vec<Option<Hint>> = records.iter().map(|record| hint(&record.body)).collect();
-        if let Some(verdicts) = self.probes(&records).await {
+    async fn conversation(&self, records: Vec<Record>, batch: Batch, due: &ReadReceiptQueue) -> Vec<Verdict> {
+        let parsed: Vec<Option<SyncRequest>> = records.iter().map(|record| sync_request(&record.body)).collect();
+        if let Some(verdicts) = self.drain_markers(&records).await {
             return verdicts;
         }
-        let Some(hint) = parsed.iter().flatten().next().cloned() else {
+        let Some(sync) = parsed.iter().flatten().next().cloned() else {
             return vec![Verdict::Poison { reason: "unreadable_task" }; records.len()];
         };
         let resolved_at = parsed.iter().flatten().filter_map(|hint| hint.resolved_at).max();
-        let hint = Hint { resolved_at, ..hint };
-        let task = Task {
+        let hint = SyncRequest { resolved_at, ..sync };
+        let task = SyncJob {
             picked: parsed.iter().flatten().filter_map(|hint| Some((hint.template?, *hint.picked.clone()?))).collect(),
             only_resolves: parsed.iter().flatten().all(only_resolves),
             messages: parsed.iter().flatten().filter_map(|hint| hint.message).collect(),
@@ -279,28 +280,28 @@ impl Send {
                 .collect(),
             hinted_at: records.iter().map(|record| record.sent_at).max().unwrap_or_default(),
             hint,
-            batch: Batch { full: records.len() >= BATCH, ..batch },
-            suspect: records.iter().any(|record| record.receives >= SUSPECT),
+            batch: Batch { full: records.len() >= MAX_BATCH, ..batch },
+            suspect: records.iter().any(|record| record.receives >= SUSPECT_RECEIVES),
             due,
         };
         self.metrics.add(Metric::Coalesced, records.len().saturating_sub(1));
-        let mut looked = Box::pin(self.look(&task)).await;
-        if looked.as_ref().is_err_and(BridgeError::is_chatwoot_token) && self.clients.renew_chatwoot_token().await {
-            looked = Box::pin(self.look(&task)).await;
+        let mut looked = Box::pin(self.sync_conversation(&task)).await;
+        if looked.as_ref().is_err_and(HandlerError::is_chatwoot_token) && self.clients.renew_chatwoot_token().await {
+            looked = Box::pin(self.sync_conversation(&task)).await;
         }
         let first = &records[0];
         let (looked, needed) = match looked {
-            Ok(Seen { looked, needed }) => (Ok(looked), Some(needed)),
+            Ok(SyncReport { looked, needed }) => (Ok(looked), Some(needed)),
             Err(error) => (Err(error), None),
         };
         let verdict = match looked {
-            Ok(Looked::Held) if needed.as_ref().is_some_and(|needed| !needed.is_empty()) => {
-                Verdict::Retry { after: Some(self.pause(first).min(HELD)) }
+            Ok(SyncOutcome::Held) if needed.as_ref().is_some_and(|needed| !needed.is_empty()) => {
+                Verdict::Retry { after: Some(self.pause(first).min(HOLD_DELAY)) }
             }
-            Ok(Looked::UpToDate | Looked::Held) => Verdict::Done,
-            Ok(Looked::OutOfTime) => Verdict::Retry { after: Some(Duration::ZERO) },
-            Ok(Looked::Soon { after }) => Verdict::Retry { after: Some(after) },
-            Ok(Looked::Waits { after, at_most }) => {
+            Ok(SyncOutcome::UpToDate | SyncOutcome::Held) => Verdict::Done,
+            Ok(SyncOutcome::OutOfTime) => Verdict::Retry { after: Some(Duration::ZERO) },
+            Ok(SyncOutcome::Soon { after }) => Verdict::Retry { after: Some(after) },
+            Ok(SyncOutcome::Waits { after, at_most }) => {
                 // What Meta asks for is the least; a limit that lasts is not asked again at that pace for hours.
                 let pace = after.unwrap_or_default().max(self.pause(first));
                 Verdict::Retry { after: Some(at_most.map_or(pace, |most| pace.min(most))) }
@@ -308,18 +309,18 @@ impl Send {
             Err(error) => self.failed(first, &task.hint, &error).await,
         };
         let clock = parsed.iter().position(Option::is_some);
-        let of = |(at, (hint, record)): (usize, (&Option<Hint>, &Record))| match hint {
+        let of = |(at, (hint, record)): (usize, (&Option<SyncRequest>, &Record))| match hint {
             // One that waits is enough, and those that nobody else could replace. What stands behind them comes into the next batch.
             Some(hint) if clock != Some(at) && needed.as_ref().is_some_and(|needed| !is_kept(hint, needed)) => {
                 Verdict::Done
             }
             // Let go with the others, what was picked in a template would be lost.
             Some(hint) if needed.is_none() && hint.template.is_some() && verdict == Verdict::Done => {
-                Verdict::Retry { after: Some(HELD) }
+                Verdict::Retry { after: Some(HOLD_DELAY) }
             }
             Some(_) => verdict,
             // Its turn comes when what stands before it is gone.
-            None if barrier::is_probe(record) => Verdict::Retry { after: Some(Duration::ZERO) },
+            None if erasure_guard::is_drain_marker(record) => Verdict::Retry { after: Some(Duration::ZERO) },
             None => Verdict::Poison { reason: "unreadable_task" },
         };
         parsed.iter().zip(&records).enumerate().map(of).collect()
@@ -333,7 +334,7 @@ impl Send {
     }
 
     /// A hint is never worth a dead letter: the conversation is watched, and gets new ones for a day.
-    async fn failed(&self, record: &Record, hint: &Hint, error: &BridgeError) -> Verdict {
+    async fn failed(&self, record: &Record, sync: &SyncRequest, error: &HandlerError) -> Verdict {
         let pace = self.pause(record);
         let refused_for = self.clients.clock.now().since(record.sent_at);
         match error.class() {
@@ -341,12 +342,12 @@ impl Send {
                 tracing::warn!(%error, receives = record.receives, "a conversation has to wait");
                 Verdict::Retry { after: Some(after.unwrap_or_default().max(pace)) }
             }
-            Class::Permanent | Class::Uncertain if record.receives < REFUSALS || refused_for < REFUSED_FOR => {
+            Class::Permanent | Class::Uncertain if record.receives < MAX_REFUSALS || refused_for < REFUSED_MAX_WAIT => {
                 tracing::warn!(%error, receives = record.receives, "Chatwoot refuses; the conversation has to wait");
                 Verdict::Retry { after: Some(pace) }
             }
             Class::Permanent | Class::Uncertain => {
-                if let Err(error) = self.clients.rounds.watch(&hint.channel, hint.account, hint.conversation).await {
+                if let Err(error) = self.clients.cursor.watch(&sync.channel, sync.account, sync.conversation).await {
                     tracing::warn!(%error, "a conversation cannot be watched; its hint is kept");
                     return Verdict::Retry { after: None };
                 }
@@ -358,13 +359,13 @@ impl Send {
     }
 }
 
-fn only_resolves(hint: &Hint) -> bool {
-    hint.resolved_at.is_some() && hint.message.is_none() && hint.template.is_none() && hint.red.is_none()
+fn only_resolves(sync: &SyncRequest) -> bool {
+    sync.resolved_at.is_some() && sync.message.is_none() && sync.template.is_none() && sync.red.is_none()
 }
 
 /// Whether a hint says what no look could find out: what was picked in a template, or that the conversation was resolved.
-fn is_kept(hint: &Hint, needed: &BTreeSet<MessageId>) -> bool {
-    hint.resolved_at.is_some() || hint.template.is_some_and(|message| needed.contains(&message))
+fn is_kept(sync: &SyncRequest, needed: &BTreeSet<MessageId>) -> bool {
+    sync.resolved_at.is_some() || sync.template.is_some_and(|message| needed.contains(&message))
 }
 
 /// How many conversations a batch is about.
@@ -377,7 +378,7 @@ fn task(body: &str) -> Option<OutboundTask> {
     serde_json::from_str(body).ok()
 }
 
-fn hint(body: &str) -> Option<Hint> {
+fn sync_request(body: &str) -> Option<SyncRequest> {
     match task(body)? {
         OutboundTask::HintV1(hint) => Some(hint),
         OutboundTask::TypingV1(_) | OutboundTask::CommandV1(_) | OutboundTask::ProbeV1(_) => None,

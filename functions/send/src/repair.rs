@@ -2,36 +2,36 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use app::{BridgeError, tell};
-use chatwoot::{ChatwootError, NewMessage, listing::Listed};
+use app::{HandlerError, publish_status};
+use chatwoot::{ChatwootError, NewMessage, listing::ListedMessage};
 use domain::{
     MessageId, Outcome, Outgoing, Timestamp,
-    outgoing::{Mark, Tag},
-    words::overwritten,
+    outgoing::{DisplayedStatus, Tag},
+    texts::overwritten,
 };
-use store::{Entry, Mending, Red};
+use store::{OutboxEntry, Red, RepairState};
 
 use crate::{
-    Send, Task,
-    dispatch::With,
-    look::{RETRIABLE, Row},
-    plan,
+    Handler, SyncJob,
+    delivery::ConversationContext,
+    parts,
+    sync::{RETRY_MAX_AGE, TrackedMessage},
 };
 
 /// How long a conversation is looked after once something was mended: the mark itself makes a callback, which may fail again.
-const AGAIN: Duration = Duration::from_secs(1800);
+const REPAIR_INTERVAL: Duration = Duration::from_secs(1800);
 
 /// How often a conversation is mended while no callback arrives.
-const ROUNDS: u32 = 6;
+const MAX_REPAIR_ROUNDS: u32 = 6;
 
 /// When it is tried again though none did.
-const REST: Duration = Duration::from_secs(4 * 3600);
+const REPAIR_COOLDOWN: Duration = Duration::from_secs(4 * 3600);
 
 /// How often the tag is put on a message before it is taken for one that Chatwoot does not keep.
 const PUT: u8 = 3;
 
 /// So many messages are mended in one look, the oldest first.
-const AT_ONCE: usize = 100;
+const MAX_REPAIRS: usize = 100;
 
 /// How many marks that Chatwoot does not take are remembered for a conversation; of more, the oldest are tried once more.
 const REMEMBERED: usize = 100;
@@ -40,38 +40,39 @@ const REMEMBERED: usize = 100;
 const CORRECTIONS: u32 = 6;
 const CORRECTIONS_AT_MOST: u32 = 24;
 
-impl Send {
+impl Handler {
     /// Takes the red from customers' own words, notes and echoes: one call for each, and none where there is nothing to mend. What
     /// has been settled is listed again only where a round may be made, so that red that stays costs other looks nothing.
     pub(crate) async fn repair(
         &self,
-        task: &Task<'_>,
-        with: &With<'_>,
-        rows: &[Row],
+        job: &SyncJob<'_>,
+        context: &ConversationContext<'_>,
+        rows: &[TrackedMessage],
         listed_at: Timestamp,
-    ) -> Result<(), BridgeError> {
-        let known = with.conversation.mending.as_ref();
+    ) -> Result<(), HandlerError> {
+        let known = context.conversation.mending.as_ref();
         let stays = known.map(|known| known.stays.clone()).unwrap_or_default();
-        let told = self.told_red(task, with).await?;
+        let told = self.told_red(job, context).await?;
         let listed = rows.iter().map(|row| &row.message).chain(&told);
         let mut due: Vec<Due> = listed.filter_map(|message| Due::of(message, &stays, listed_at)).collect();
         // Put right by this look already; whether it stays so the next one sees.
-        let is_wrong = |row: &&Row| row.entry.as_ref().is_some_and(|entry| is_out_and_red(&row.message, entry));
+        let is_wrong =
+            |row: &&TrackedMessage| row.entry.as_ref().is_some_and(|entry| is_out_and_red(&row.message, entry));
         let wrong = rows.iter().filter(is_wrong).filter_map(|row| Due::until(&row.message, listed_at));
         let mut wrong: Vec<Due> = wrong.collect();
-        let behind = known.and_then(|known| known.red).filter(|red| listed_at < red.until && is_settled(with, red));
+        let behind = known.and_then(|known| known.red).filter(|red| listed_at < red.until && is_settled(context, red));
         if due.is_empty() && wrong.is_empty() && behind.is_none() {
             return Ok(());
         }
-        let Some(mut mending) = next_round(known, !task.messages.is_empty(), listed_at) else {
+        let Some(mut mending) = next_round(known, !job.messages.is_empty(), listed_at) else {
             let Some(known) = known else { return Ok(()) };
-            let remembered = Mending { red: red(due.iter().chain(&wrong), behind), ..known.clone() };
-            return if remembered == *known { Ok(()) } else { self.remember(with, &remembered).await };
+            let remembered = RepairState { red: red(due.iter().chain(&wrong), behind), ..known.clone() };
+            return if remembered == *known { Ok(()) } else { self.remember(context, &remembered).await };
         };
         if let Some(red) = behind {
-            for message in self.settled_red(with, &red, listed_at).await? {
+            for message in self.settled_red(context, &red, listed_at).await? {
                 due.extend(Due::of(&message, &stays, listed_at));
-                if self.corrected(task, with, &message, listed_at).await? {
+                if self.corrected(job, context, &message, listed_at).await? {
                     wrong.extend(Due::until(&message, listed_at));
                 }
             }
@@ -81,17 +82,23 @@ impl Send {
         mending.red = red(due.iter().chain(&wrong), None);
         if mending.red.is_none() {
             let rounds = mending.rounds - 1;
-            return self.remember(with, &Mending { rounds, ..mending }).await;
+            return self.remember(context, &RepairState { rounds, ..mending }).await;
         }
         // Before the calls: each of them counts, whatever becomes of it.
-        self.remember(with, &mending).await?;
-        self.mend(with, &due, &wrong, mending).await
+        self.remember(context, &mending).await?;
+        self.mend(context, &due, &wrong, mending).await
     }
 
-    async fn mend(&self, with: &With<'_>, due: &[Due], wrong: &[Due], mut mending: Mending) -> Result<(), BridgeError> {
+    async fn mend(
+        &self,
+        context: &ConversationContext<'_>,
+        due: &[Due],
+        wrong: &[Due],
+        mut mending: RepairState,
+    ) -> Result<(), HandlerError> {
         let (mut mended, mut stay, mut trouble) = (0_usize, BTreeSet::new(), None);
-        for one in due.iter().take(AT_ONCE) {
-            match with.chatwoot.mark(with.conversation.conversation, one.message, "sent", None).await {
+        for one in due.iter().take(MAX_REPAIRS) {
+            match context.chatwoot.mark(context.conversation.conversation, one.message, "sent", None).await {
                 // Later versions let nothing come back from failed.
                 Ok(status) if status.as_deref() == Some("failed") => _ = stay.insert(one.message),
                 Ok(_) => mended += 1,
@@ -110,50 +117,55 @@ impl Send {
             while mending.stays.len() > REMEMBERED {
                 mending.stays.pop_first();
             }
-            self.remember(with, &mending).await?;
+            self.remember(context, &mending).await?;
         }
         if mended > 0 || !wrong.is_empty() || trouble.is_some() {
             tracing::info!(messages = mended, "messages were red because a callback failed");
-            let (number, conversation) = (&with.channel.phone_number_id, with.conversation);
-            let rounds = &self.clients.rounds;
-            rounds.watch_for(number, conversation.account, conversation.conversation, AGAIN).await?;
+            let (number, conversation) = (&context.channel.phone_number_id, context.conversation);
+            let rounds = &self.clients.cursor;
+            rounds.watch_for(number, conversation.account, conversation.conversation, REPAIR_INTERVAL).await?;
         }
         trouble.map_or(Ok(()), |error| Err(error.into()))
     }
 
     /// The red among what is settled.
-    async fn settled_red(&self, with: &With<'_>, red: &Red, now: Timestamp) -> Result<Vec<Listed>, BridgeError> {
-        let (id, before) = (with.conversation.conversation, MessageId(red.from.0 - 1));
-        let listed = with.chatwoot.messages(id, Some(before), now - RETRIABLE).await?;
-        let is_settled = |message: &Listed| with.conversation.settled >= Some(message.id);
-        Ok(listed.into_iter().take_while(is_settled).filter(Listed::is_failed).collect())
+    async fn settled_red(
+        &self,
+        context: &ConversationContext<'_>,
+        red: &Red,
+        now: Timestamp,
+    ) -> Result<Vec<ListedMessage>, HandlerError> {
+        let (id, before) = (context.conversation.conversation, MessageId(red.from.0 - 1));
+        let listed = context.chatwoot.messages(id, Some(before), now - RETRY_MAX_AGE).await?;
+        let is_settled = |message: &ListedMessage| context.conversation.settled >= Some(message.id);
+        Ok(listed.into_iter().take_while(is_settled).filter(ListedMessage::is_failed).collect())
     }
 
     /// Puts the mark of an agent's message right that is settled; tells whether it was wrong.
     async fn corrected(
         &self,
-        task: &Task<'_>,
-        with: &With<'_>,
-        message: &Listed,
+        job: &SyncJob<'_>,
+        context: &ConversationContext<'_>,
+        message: &ListedMessage,
         listed_at: Timestamp,
-    ) -> Result<bool, BridgeError> {
+    ) -> Result<bool, HandlerError> {
         if !message.is_for_customer() {
             return Ok(false);
         }
-        let (account, conversation) = (with.conversation.account, with.conversation.conversation);
+        let (account, conversation) = (context.conversation.account, context.conversation.conversation);
         let entry = self.clients.outbox.get(account, conversation, message.id).await?;
         let Some(mut entry) = entry.filter(|entry| is_out_and_red(message, entry)) else { return Ok(false) };
-        correct(self, task, with, message, &mut entry, listed_at).await?;
+        correct(self, job, context, message, &mut entry, listed_at).await?;
         Ok(true)
     }
 
-    async fn remember(&self, with: &With<'_>, mending: &Mending) -> Result<(), BridgeError> {
-        Ok(self.clients.conversations.mends(with.conversation, mending).await?)
+    async fn remember(&self, context: &ConversationContext<'_>, mending: &RepairState) -> Result<(), HandlerError> {
+        Ok(self.clients.conversations.set_repair_state(context.conversation, mending).await?)
     }
 }
 
 /// Whether an agent's message is with the customer and shown as failed, and the mark may still be put right.
-fn is_out_and_red(message: &Listed, entry: &Entry) -> bool {
+fn is_out_and_red(message: &ListedMessage, entry: &OutboxEntry) -> bool {
     let outgoing = &entry.outgoing;
     message.is_for_customer()
         && message.is_failed()
@@ -170,21 +182,21 @@ struct Due {
 
 impl Due {
     /// What stayed red for a day stays red, and so does what Chatwoot leaves red.
-    fn of(message: &Listed, stays: &BTreeSet<MessageId>, now: Timestamp) -> Option<Self> {
+    fn of(message: &ListedMessage, stays: &BTreeSet<MessageId>, now: Timestamp) -> Option<Self> {
         let is_due = message.is_red_by_mistake() && !stays.contains(&message.id);
         Self::until(message, now).filter(|_| is_due)
     }
 
     /// A message, unless it is too old to be looked at again.
-    fn until(message: &Listed, now: Timestamp) -> Option<Self> {
-        let until = message.created_at()? + RETRIABLE;
+    fn until(message: &ListedMessage, now: Timestamp) -> Option<Self> {
+        let until = message.created_at()? + RETRY_MAX_AGE;
         (now < until).then_some(Self { message: message.id, until })
     }
 }
 
 /// Whether red messages begin among what is listed no more.
-fn is_settled(with: &With<'_>, red: &Red) -> bool {
-    with.conversation.settled.is_some_and(|settled| red.from <= settled)
+fn is_settled(context: &ConversationContext<'_>, red: &Red) -> bool {
+    context.conversation.settled.is_some_and(|settled| red.from <= settled)
 }
 
 /// Where red messages are: these, and those known before.
@@ -195,45 +207,48 @@ fn red<'d>(due: impl IntoIterator<Item = &'d Due>, known: Option<Red>) -> Option
 
 /// The round that may be made now. While callbacks fail each mark makes new red, so there are few; one that arrives shows that it is
 /// worth it again.
-fn next_round(known: Option<&Mending>, arrived: bool, now: Timestamp) -> Option<Mending> {
+fn next_round(known: Option<&RepairState>, arrived: bool, now: Timestamp) -> Option<RepairState> {
     let stays = known.map(|known| known.stays.clone()).unwrap_or_default();
-    match known.filter(|known| !arrived && now.since(known.since) < REST) {
-        None => Some(Mending { since: now, rounds: 1, red: None, stays }),
-        Some(known) => (known.rounds < ROUNDS).then(|| Mending { rounds: known.rounds + 1, ..known.clone() }),
+    match known.filter(|known| !arrived && now.since(known.since) < REPAIR_COOLDOWN) {
+        None => Some(RepairState { since: now, rounds: 1, red: None, stays }),
+        Some(known) => {
+            (known.rounds < MAX_REPAIR_ROUNDS).then(|| RepairState { rounds: known.rounds + 1, ..known.clone() })
+        }
     }
 }
 
 /// A failed callback of Chatwoot's marks a message failed that is with the customer, or puts its own words over ours; the
 /// truth goes back onto it.
 pub(crate) async fn correct(
-    send: &Send,
-    task: &Task<'_>,
-    with: &With<'_>,
-    message: &Listed,
-    entry: &mut Entry,
+    send: &Handler,
+    task: &SyncJob<'_>,
+    with: &ConversationContext<'_>,
+    message: &ListedMessage,
+    entry: &mut OutboxEntry,
     listed_at: Timestamp,
-) -> Result<(), BridgeError> {
+) -> Result<(), HandlerError> {
     let marked_since = entry.outgoing.shown_at > listed_at;
     let most = if task.messages.is_empty() { CORRECTIONS } else { CORRECTIONS_AT_MOST };
     let (wrong, shown) = match entry.outgoing.outcome() {
-        Outcome::Underway => (false, Mark::Sent),
-        Outcome::Out(_) => (true, Mark::Failed),
-        Outcome::Trouble { .. } => {
-            (message.error().is_some_and(|words| Some(words) != said(send, message, entry).as_deref()), Mark::Sent)
-        }
+        Outcome::Underway => (false, DisplayedStatus::Sent),
+        Outcome::Out(_) => (true, DisplayedStatus::Failed),
+        Outcome::Incomplete { .. } => (
+            message.error().is_some_and(|words| Some(words) != said(send, message, entry).as_deref()),
+            DisplayedStatus::Sent,
+        ),
     };
     if !message.is_failed() || !wrong {
         return Ok(());
     }
-    if shown == Mark::Sent {
+    if shown == DisplayedStatus::Sent {
         tag(send, with, message, entry).await?;
     }
     let corrected = entry.outgoing.corrected;
     if !marked_since && corrected < most {
         let outgoing = Outgoing { shown, corrected: corrected + 1, ..entry.outgoing.clone() };
         let wrongly_shown = entry.clone().with(outgoing);
-        let named = |at| plan::file_name(message, &wrongly_shown.outgoing, send.clients.locale, at);
-        if let Some(told) = tell(&send.clients, with.chatwoot, &wrongly_shown, named).await? {
+        let named = |at| parts::file_name(message, &wrongly_shown.outgoing, send.clients.locale, at);
+        if let Some(told) = publish_status(&send.clients, with.chatwoot, &wrongly_shown, named).await? {
             *entry = told;
         }
     }
@@ -241,37 +256,42 @@ pub(crate) async fn correct(
 }
 
 /// What is to stand on a message that failed.
-fn said(send: &Send, message: &Listed, entry: &Entry) -> Option<String> {
+fn said(send: &Handler, message: &ListedMessage, entry: &OutboxEntry) -> Option<String> {
     let locale = send.clients.locale;
-    entry.outgoing.say(locale, |at| plan::file_name(message, &entry.outgoing, locale, at))
+    entry.outgoing.text(locale, |at| parts::file_name(message, &entry.outgoing, locale, at))
 }
 
 /// So that an agent's Retry is noticed where callbacks fail: Chatwoot turns the message red again before anybody sees it as sent.
 /// Our own words cannot stand there either, so a line tells them, once.
-async fn tag(send: &Send, with: &With<'_>, message: &Listed, entry: &mut Entry) -> Result<(), BridgeError> {
+async fn tag(
+    send: &Handler,
+    context: &ConversationContext<'_>,
+    message: &ListedMessage,
+    entry: &mut OutboxEntry,
+) -> Result<(), HandlerError> {
     let times = match entry.outgoing.tag {
         Some(Tag::Stands | Tag::Refused) => return Ok(()),
         Some(Tag::Put(times)) => times,
         None => 0,
     };
-    let conversation = with.conversation.conversation;
+    let conversation = context.conversation.conversation;
     let tag = if message.is_tagged() {
         Tag::Stands
-    } else if times < PUT && with.chatwoot.tag(conversation, message.id).await? {
+    } else if times < PUT && context.chatwoot.tag(conversation, message.id).await? {
         Tag::Put(times + 1)
     } else {
         Tag::Refused
     };
     let known = |outgoing: &Outgoing| {
-        let is_news = outgoing.tag == entry.outgoing.tag && matches!(outgoing.outcome(), Outcome::Trouble { .. });
+        let is_news = outgoing.tag == entry.outgoing.tag && matches!(outgoing.outcome(), Outcome::Incomplete { .. });
         is_news.then(|| Outgoing { tag: Some(tag), ..outgoing.clone() })
     };
     let Some(saved) = send.clients.outbox.change(entry, known).await? else { return Ok(()) };
     *entry = saved;
     let (Tag::Stands | Tag::Refused, Some(reason)) = (tag, said(send, message, entry)) else { return Ok(()) };
-    let content = overwritten::say(send.clients.locale, message.text(), &reason, tag == Tag::Stands);
+    let content = overwritten::text(send.clients.locale, message.text(), &reason, tag == Tag::Stands);
     let line = NewMessage { content: &content, line: true, ..NewMessage::default() };
-    if let Err(error) = with.chatwoot.create_message(conversation, line).await {
+    if let Err(error) = context.chatwoot.create_message(conversation, line).await {
         tracing::warn!(%error, "an agent does not read why a message failed: Chatwoot's callbacks fail, and its words stand there");
     }
     Ok(())

@@ -10,15 +10,15 @@ use std::{
 
 use app::Clients;
 use bytes::{Bytes, BytesMut};
-use chatwoot::{Chatwoot, ChatwootError, files, listing::File};
-use domain::{Channel, Class, Classify as _, message::MediaKind, outgoing::FileWay, vcard, words::Trouble};
+use chatwoot::{Chatwoot, ChatwootError, files, listing::ListedFile};
+use domain::{Channel, Class, Classify as _, message::MediaKind, outgoing::FileWay, texts::SendFailure, vcard};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream, stream::BoxStream};
 use reqwest::{Body, header};
 use secrecy::SecretString;
 use tokio::sync::Semaphore;
 use url::Url;
 use whatsapp::{
-    compose::{CARDS, Piece},
+    compose::{GraphPayload, MAX_CARDS},
     graph::{Upload, file_timeout},
     media::{self, Way},
     names,
@@ -27,16 +27,16 @@ use whatsapp::{
 use crate::voice;
 
 /// One recording is coded at a time: several would take the processor and the memory from one another until none is done in time.
-static CODING: Semaphore = Semaphore::const_new(1);
+static TRANSCODE_PERMIT: Semaphore = Semaphore::const_new(1);
 
 /// The largest file that is read as cards of people; a photo in it makes it larger, and a document.
-const CARD_FILE: u64 = 64 * 1024;
+const MAX_CARD_FILE_BYTES: u64 = 64 * 1024;
 
 /// Why a file is not at Meta.
 #[derive(Debug)]
 pub(crate) enum NotUploaded {
     /// It cannot be read, or Meta does not take it.
-    Never(Trouble),
+    Never(SendFailure),
     /// Chatwoot announced it, but does not have it yet.
     Missing,
     /// Chatwoot's storage does not give it out whole just now.
@@ -56,19 +56,19 @@ pub(crate) enum NotUploaded {
 
 impl NotUploaded {
     /// What the agent is told when it is given up.
-    pub(crate) fn trouble(&self) -> Trouble {
+    pub(crate) fn trouble(&self) -> SendFailure {
         match self {
             Self::Never(trouble) => *trouble,
-            Self::WrongType => Trouble::FileRefused,
-            Self::Slow => Trouble::FileSlow,
-            Self::Unauthorized => Trouble::refused(190),
-            Self::Missing | Self::Unwell | Self::NotNow { .. } => Trouble::FileUnreadable,
+            Self::WrongType => SendFailure::FileRefused,
+            Self::Slow => SendFailure::FileSlow,
+            Self::Unauthorized => SendFailure::refused(190),
+            Self::Missing | Self::Unwell | Self::NotNow { .. } => SendFailure::FileUnreadable,
         }
     }
 }
 
 /// Whether a file holds cards of people, by what Chatwoot says of it.
-pub(crate) fn is_cards(file: &File) -> bool {
+pub(crate) fn is_cards(file: &ListedFile) -> bool {
     let mime = file.content_type.as_deref().map(media::essence).unwrap_or_default();
     let name = || file.data_url.as_deref().and_then(files::name).unwrap_or_default();
     matches!(mime.as_str(), "text/vcard" | "text/x-vcard" | "text/directory") || name().to_lowercase().ends_with(".vcf")
@@ -94,18 +94,21 @@ pub(crate) async fn upload(
     chatwoot: &Chatwoot,
     channel: &Channel,
     token: &SecretString,
-    file: &File,
+    file: &ListedFile,
     caption: Option<&str>,
-) -> Result<(Piece, Option<FileWay>), NotUploaded> {
-    if is_cards(file) && file.file_size.is_none_or(|size| size <= CARD_FILE) {
+) -> Result<(GraphPayload, Option<FileWay>), NotUploaded> {
+    if is_cards(file) && file.file_size.is_none_or(|size| size <= MAX_CARD_FILE_BYTES) {
         let cards = cards(chatwoot, file).await?;
-        if (1..=CARDS).contains(&cards.len()) {
-            return Ok((Piece::Contacts(cards), None));
+        if (1..=MAX_CARDS).contains(&cards.len()) {
+            return Ok((GraphPayload::Contacts(cards), None));
         }
     }
     let mut opened = open(chatwoot, file).await?;
     let by = Ways { clients, chatwoot, channel, token, file, caption };
-    if caption.is_none() && voice::is_recording(&opened.name, &opened.mime_type) && opened.size <= voice::LONGEST {
+    if caption.is_none()
+        && voice::is_recording(&opened.name, &opened.mime_type)
+        && opened.size <= voice::MAX_RECORDING_BYTES
+    {
         let (note, recording) = spoken(opened).await?;
         if let Some(note) = note {
             match by.take(note).await {
@@ -125,13 +128,13 @@ struct Ways<'a> {
     chatwoot: &'a Chatwoot,
     channel: &'a Channel,
     token: &'a SecretString,
-    file: &'a File,
+    file: &'a ListedFile,
     caption: Option<&'a str>,
 }
 
 impl Ways<'_> {
     /// Takes an opened file along its ways, the best first, until Meta has it or its address.
-    async fn take(&self, opened: Opened) -> Result<(Piece, Option<FileWay>), NotUploaded> {
+    async fn take(&self, opened: Opened) -> Result<(GraphPayload, Option<FileWay>), NotUploaded> {
         let name = names::fitting(&opened.name, &opened.mime_type);
         let (mime_type, size, address) = (opened.mime_type.clone(), opened.size, opened.address.clone());
         let ways = media::ways(&mime_type, size, &opened.head);
@@ -149,7 +152,7 @@ impl Ways<'_> {
                     let kind = if wordless { MediaKind::Document } else { kind };
                     match post(self.clients, self.channel, self.token, opened, mime_type).await {
                         Ok(id) => {
-                            let piece = Piece::File { kind, id, caption: caption(), filename: Some(name) };
+                            let piece = GraphPayload::File { kind, id, caption: caption(), filename: Some(name) };
                             return Ok((piece, Some(FileWay::Uploaded { kind })));
                         }
                         Err(NotUploaded::WrongType) => refused = true,
@@ -163,7 +166,7 @@ impl Ways<'_> {
                             None if refused || media::is_taken(&mime_type) => FileWay::LinkedOdd,
                             None => FileWay::LinkedType,
                         };
-                        return Ok((Piece::Link { url, caption: caption(), filename: name }, Some(why)));
+                        return Ok((GraphPayload::Link { url, caption: caption(), filename: name }, Some(why)));
                     }
                 }
             }
@@ -172,7 +175,7 @@ impl Ways<'_> {
             NotUploaded::WrongType
         } else {
             let heavy = media::too_heavy(&mime_type, size);
-            NotUploaded::Never(heavy.map_or(Trouble::FileKind, |kind| Trouble::FileHeavy { kind }))
+            NotUploaded::Never(heavy.map_or(SendFailure::FileKind, |kind| SendFailure::FileHeavy { kind }))
         })
     }
 }
@@ -184,23 +187,23 @@ pub(crate) async fn upload_address(
     channel: &Channel,
     token: &SecretString,
     url: &str,
-) -> Result<Piece, NotUploaded> {
-    let file = File { data_url: Some(url.to_owned()), content_type: None, file_size: None, file_type: None };
+) -> Result<GraphPayload, NotUploaded> {
+    let file = ListedFile { data_url: Some(url.to_owned()), content_type: None, file_size: None, file_type: None };
     upload(clients, chatwoot, channel, token, &file, None).await.map(|(piece, _)| piece)
 }
 
 /// Chatwoot names a file by an address of another origin than the bridge was told: the operator has to mend that.
 pub(crate) fn elsewhere() -> NotUploaded {
     let (error, cause) = (ChatwootError::Elsewhere, app::ORIGINS_DIFFER);
-    tracing::error!(%error, cause, page = app::REFUSALS, "agents' files cannot be read");
-    NotUploaded::Never(Trouble::FileElsewhere)
+    tracing::error!(%error, cause, page = app::REFUSALS_PAGE, "agents' files cannot be read");
+    NotUploaded::Never(SendFailure::FileElsewhere)
 }
 
 /// Opens a file, reads its beginning, and checks what can be checked before Meta is asked.
-async fn open(chatwoot: &Chatwoot, file: &File) -> Result<Opened, NotUploaded> {
+async fn open(chatwoot: &Chatwoot, file: &ListedFile) -> Result<Opened, NotUploaded> {
     // Chatwoot names a file's address once the file is attached.
     let url = file.data_url.as_deref().filter(|url| !url.trim().is_empty()).ok_or(NotUploaded::Missing)?;
-    let response = match chatwoot.file(url, file_timeout(media::LIMIT)).await {
+    let response = match chatwoot.file(url, file_timeout(media::MAX_MEDIA_BYTES)).await {
         Ok(response) => response,
         // Chatwoot announces files before its storage has them, and a storage that lists nothing forbids what is not there.
         Err(ChatwootError::Gone | ChatwootError::Unauthorized | ChatwootError::Unwell(403)) => {
@@ -208,7 +211,7 @@ async fn open(chatwoot: &Chatwoot, file: &File) -> Result<Opened, NotUploaded> {
         }
         Err(ChatwootError::Elsewhere) => return Err(elsewhere()),
         Err(ChatwootError::Forbidden | ChatwootError::Refused(_)) => {
-            return Err(NotUploaded::Never(Trouble::FileUnreadable));
+            return Err(NotUploaded::Never(SendFailure::FileUnreadable));
         }
         Err(error) => {
             tracing::warn!(%error, "an agent's file cannot be read just now");
@@ -221,15 +224,15 @@ async fn open(chatwoot: &Chatwoot, file: &File) -> Result<Opened, NotUploaded> {
     let called = file.content_type.as_deref().or_else(|| header(header::CONTENT_TYPE)).unwrap_or_default().to_owned();
     let address = Some(response.url().clone());
     let Some(size) = size.or(file.file_size) else { return Err(NotUploaded::Unwell) };
-    if size > media::LIMIT {
-        return Err(NotUploaded::Never(Trouble::FileTooLarge));
+    if size > media::MAX_MEDIA_BYTES {
+        return Err(NotUploaded::Never(SendFailure::FileTooLarge));
     }
     if file.file_size.is_some_and(|announced| announced != size) {
         tracing::warn!("an agent's file is not as long as Chatwoot says");
         return Err(NotUploaded::Unwell);
     }
     if size == 0 {
-        return Err(NotUploaded::Never(Trouble::FileEmpty));
+        return Err(NotUploaded::Never(SendFailure::FileEmpty));
     }
     let broke_off = Arc::new(AtomicBool::new(false));
     let mark = Arc::clone(&broke_off);
@@ -251,7 +254,7 @@ async fn peek(
     mut bytes: BoxStream<'static, reqwest::Result<Bytes>>,
 ) -> reqwest::Result<(Bytes, BoxStream<'static, reqwest::Result<Bytes>>)> {
     let mut head = BytesMut::new();
-    while head.len() < media::HEAD {
+    while head.len() < media::HEAD_BYTES {
         match bytes.next().await {
             Some(chunk) => head.extend_from_slice(&chunk?),
             None => break,
@@ -279,7 +282,9 @@ async fn post(
         }
         Err(error) if error.is_unauthorized() => Err(NotUploaded::Unauthorized),
         Err(error) if error.class() == Class::Permanent => Err(match error.code() {
-            Some(code) if error.is_of_account() => NotUploaded::Never(Trouble::Refused { code, clue: error.clue() }),
+            Some(code) if error.is_of_account() => {
+                NotUploaded::Never(SendFailure::Refused { code, clue: error.clue() })
+            }
             // Of an upload, whatever else is refused means the file itself; there may be another way for it.
             _ => NotUploaded::WrongType,
         }),
@@ -294,13 +299,13 @@ async fn post(
 /// A recording as a voice note, if it can be made one, and the recording itself.
 async fn spoken(opened: Opened) -> Result<(Option<Opened>, Opened), NotUploaded> {
     // Kept until the work is over, also where nobody waits for it any more.
-    let turn = CODING.acquire().await;
+    let budget = TRANSCODE_PERMIT.acquire().await;
     let (name, mime_type, address) = (opened.name, opened.mime_type, opened.address);
     let mp3 = whole(opened.bytes).await?;
     let coded = mp3.clone();
     // It takes the processor for seconds, and other conversations go on meanwhile.
     let coding = move || {
-        let _turn = turn;
+        let _turn = budget;
         voice::note(&coded)
     };
     let note = tokio::task::spawn_blocking(coding).await.ok().flatten();
@@ -318,7 +323,7 @@ fn in_hand(name: String, mime_type: String, bytes: Bytes) -> Opened {
         mime_type,
         address: None,
         size: bytes.len() as u64,
-        head: bytes.slice(..media::HEAD.min(bytes.len())),
+        head: bytes.slice(..media::HEAD_BYTES.min(bytes.len())),
         bytes: stream::iter([Ok(bytes)]).boxed(),
         broke_off: Arc::default(),
     }
@@ -330,9 +335,9 @@ async fn whole(bytes: BoxStream<'static, reqwest::Result<Bytes>>) -> Result<Byte
 }
 
 /// The cards in a file; none if it is too large, or none can be read in it.
-async fn cards(chatwoot: &Chatwoot, file: &File) -> Result<Vec<domain::message::Card>, NotUploaded> {
+async fn cards(chatwoot: &Chatwoot, file: &ListedFile) -> Result<Vec<domain::message::Card>, NotUploaded> {
     let opened = open(chatwoot, file).await?;
-    if opened.size > CARD_FILE {
+    if opened.size > MAX_CARD_FILE_BYTES {
         return Ok(Vec::new());
     }
     Ok(vcard::parse(&String::from_utf8_lossy(&whole(opened.bytes).await?)))

@@ -14,7 +14,7 @@ const COMPLEXITY: i32 = 3;
 
 /// Five minutes as Chatwoot records them. What is longer goes as the file it is: coding it would take more of the function's
 /// time than is left to send it.
-pub(crate) const LONGEST: u64 = 5 * 1024 * 1024;
+pub(crate) const MAX_RECORDING_BYTES: u64 = 5 * 1024 * 1024;
 
 /// Whether the dashboard recorded it, by the names it gives: twelve digits that its `getUuid` draws (`AudioRecorder.vue`), a whole
 /// UUID, or `recording-` and a time. People name files otherwise.

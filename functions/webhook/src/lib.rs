@@ -6,51 +6,53 @@ use std::{
     time::Duration,
 };
 
-use domain::{InboundTask, PhoneNumberId, SharedClock, Subject, SubjectKey, mention, subject::Kind, task::NO_NUMBER};
+use domain::{
+    HashKey, InboundTask, KeyedHash, PhoneNumberId, SharedClock, keyed_hash::HashKind, mention, task::ACCOUNT_CHANNEL,
+};
 use lambda_http::{Body, Error, Request, RequestExt as _, Response, http::Method};
 use platform::{AppSecrets, ConfigError, Environment, Metric, Metrics, SecretError, Secrets, aws::Aws, warm_up};
-use queue::{DeadLetters, Letter, Queue, QueueError};
+use queue::{DeadLetters, Queue, QueueError, QueueMessage};
 use secrecy::{ExposeSecret as _, SecretString};
-use store::{Channels, Counters, Fate, StoreError, TAKEN_UP_TO, Table, Tombstones};
+use store::{Channels, ItemLedger, ItemOutcome, StoreError, TAKEN_UP_TO, Table, Tombstones};
 use subtle::ConstantTimeEq as _;
 use tokio::time::timeout;
 use uuid::Uuid;
 use whatsapp::{AppSecret, Verified, webhook};
 
 /// Meta sends up to 3 MB; base64 of 4 MiB still fits Lambda's 6 MB.
-const LIMIT: usize = 4 * 1024 * 1024;
+const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
 
 /// How long counting may keep Meta waiting for its answer. What is not counted here is counted by `forward`.
-const COUNTING: Duration = Duration::from_secs(1);
+const COUNT_MAX_WAIT: Duration = Duration::from_secs(1);
 
 /// Why a body is in the dead letters that is no webhook.
-const UNREADABLE: &str = "unreadable_body";
+const REASON_UNREADABLE_BODY: &str = "unreadable_body";
 
 /// Why an item that no queue takes is in the dead letters.
-const TOO_LARGE: &str = "too_large_for_the_queue";
+const REASON_TOO_LARGE: &str = "too_large_for_the_queue";
 
 /// Why an item of somebody erased is turned away.
-const ERASED: &str = "erased";
+const REASON_ERASED: &str = "erased";
 
 /// Why an item is turned away that may be a repeat of what nobody remembers.
-const TOO_OLD: &str = "too_old";
+const REASON_TOO_OLD: &str = "too_old";
 
 /// The function's settings and clients.
 #[derive(Debug)]
-pub struct Webhook {
+pub struct Handler {
     clock: SharedClock,
     secrets: Secrets,
     app_secret: String,
     inbound: Queue,
     dead_letters: DeadLetters,
     table: Table,
-    counters: Counters,
+    ledger: ItemLedger,
     metrics: Metrics,
 }
 
 /// Why nothing could be stored; Meta gets a 500 and comes again.
 #[derive(Debug, thiserror::Error)]
-enum Trouble {
+enum RequestError {
     #[error(transparent)]
     Queue(#[from] QueueError),
     #[error(transparent)]
@@ -61,13 +63,13 @@ enum Trouble {
 
 /// Serves invocations until the process ends.
 pub async fn run(clock: SharedClock) -> Result<(), Error> {
-    let webhook = &Webhook::from_env(Environment::process(), clock)?;
+    let webhook = &Handler::from_env(Environment::process(), clock)?;
     webhook.warm_up().await;
     lambda_http::run(lambda_http::service_fn(async |request: Request| Ok::<_, Error>(webhook.handle(request).await)))
         .await
 }
 
-impl Webhook {
+impl Handler {
     /// Reads the settings.
     pub fn from_env(mut env: Environment, clock: SharedClock) -> Result<Self, ConfigError> {
         let aws = Aws::from_env(&mut env);
@@ -88,7 +90,7 @@ impl Webhook {
             app_secret,
             inbound: Queue::new(aws.sqs.clone(), inbound),
             dead_letters: DeadLetters::new(aws.sqs, dead_letters),
-            counters: Counters::new(table.clone()),
+            ledger: ItemLedger::new(table.clone()),
             table,
             metrics: Metrics::new("webhook", stack),
             clock,
@@ -98,7 +100,7 @@ impl Webhook {
     /// Has the secret at hand and the lines open before the first request.
     async fn warm_up(&self) {
         let secret = self.secrets.prepare([self.app_secret.as_str()]);
-        warm_up(Box::pin(async { tokio::join!(secret, self.inbound.holds(), self.counters.open()) })).await;
+        warm_up(Box::pin(async { tokio::join!(secret, self.inbound.holds(), self.ledger.open()) })).await;
     }
 
     /// Answers one request.
@@ -119,7 +121,7 @@ impl Webhook {
         response
     }
 
-    async fn handshake(&self, request: &Request) -> Result<Response<Body>, Trouble> {
+    async fn handshake(&self, request: &Request) -> Result<Response<Body>, RequestError> {
         let query = request.query_string_parameters();
         let (Some("subscribe"), Some(challenge), Some(token)) =
             (query.first("hub.mode"), query.first("hub.challenge"), query.first("hub.verify_token"))
@@ -137,9 +139,9 @@ impl Webhook {
         Ok(empty(403))
     }
 
-    async fn receive(&self, request: &Request) -> Result<Response<Body>, Trouble> {
+    async fn receive(&self, request: &Request) -> Result<Response<Body>, RequestError> {
         let body: &[u8] = request.body();
-        if body.len() > LIMIT {
+        if body.len() > MAX_BODY_BYTES {
             return Ok(empty(413));
         }
         let Some(signature) = request.headers().get("x-hub-signature-256").and_then(|value| value.to_str().ok()) else {
@@ -157,31 +159,31 @@ impl Webhook {
         Ok(empty(401))
     }
 
-    async fn store(&self, body: Verified<'_>, key: &SecretString) -> Result<Response<Body>, Trouble> {
-        let key = SubjectKey::new(key.clone());
+    async fn store(&self, body: Verified<'_>, key: &SecretString) -> Result<Response<Body>, RequestError> {
+        let key = HashKey::new(key.clone());
         let Ok(tasks) = webhook::parse(body, &key, self.clock.now()) else {
             // The same bytes would come again for a week.
             // A group of its own: in one that all share, the first ten would hide the others from whoever looks for a person.
             let group = format!("unreadable#{}", Uuid::new_v4());
             let reason = if let Some(rest) = self.without_anybody_erased(body.bytes(), &key).await? {
-                self.dead_letters.put(&group, &rest, UNREADABLE).await?;
+                self.dead_letters.put(&group, &rest, REASON_UNREADABLE_BODY).await?;
                 self.metrics.count(Metric::Poisoned);
                 tracing::error!(bytes = rest.len(), "a signed webhook cannot be read; it is in the dead letters");
-                UNREADABLE
+                REASON_UNREADABLE_BODY
             } else {
                 tracing::info!("a signed webhook that cannot be read names somebody erased; it is dropped");
-                ERASED
+                REASON_ERASED
             };
             // Whose it is nobody knows.
-            let nobody = key.subject_of_all(Kind::Item, ["unreadable"]);
-            self.counted(self.counters.count(NO_NUMBER, &nobody, Fate::Refused(reason))).await;
+            let nobody = key.subject_of_all(HashKind::Item, ["unreadable"]);
+            self.counted(self.ledger.count(ACCOUNT_CHANNEL, &nobody, ItemOutcome::Refused(reason))).await;
             return Ok(empty(200));
         };
         self.metrics.add(Metric::Received, tasks.len());
         let mut letters = Vec::with_capacity(tasks.len());
-        let mut received: BTreeMap<&str, Vec<&Subject>> = BTreeMap::new();
+        let mut received: BTreeMap<&str, Vec<&KeyedHash>> = BTreeMap::new();
         let mut too_large = Vec::new();
-        let mut too_old: BTreeMap<&str, Vec<&Subject>> = BTreeMap::new();
+        let mut too_old: BTreeMap<&str, Vec<&KeyedHash>> = BTreeMap::new();
         let now = self.clock.now();
         let receipt = Uuid::new_v4().simple();
         for (at, task) in tasks.iter().enumerate() {
@@ -190,12 +192,12 @@ impl Webhook {
                 continue;
             }
             // Each receipt is a letter of its own: a repeat is a claim's to find out, so that it is counted.
-            let letter = Letter::new(task.group.as_str(), format!("{receipt}-{at}"), &task.task)?;
-            if letter.fits() {
-                letters.push(letter);
+            let message = QueueMessage::new(task.group.as_str(), format!("{receipt}-{at}"), &task.task)?;
+            if message.fits() {
+                letters.push(message);
                 received.entry(task.task.channel()).or_default().push(task.task.item());
             } else {
-                too_large.push((letter, &task.task));
+                too_large.push((message, &task.task));
             }
         }
         self.inbound.send_all(letters).await?;
@@ -203,13 +205,13 @@ impl Webhook {
         let mut turned_away = Vec::with_capacity(too_large.len());
         for (letter, task) in too_large {
             let Some(body) = self.without_erased(&letter, task, &key).await? else {
-                turned_away.push((task, ERASED));
+                turned_away.push((task, REASON_ERASED));
                 continue;
             };
-            self.dead_letters.put(&letter.group, body.as_bytes(), TOO_LARGE).await?;
+            self.dead_letters.put(&letter.group, body.as_bytes(), REASON_TOO_LARGE).await?;
             self.metrics.count(Metric::Poisoned);
             tracing::error!(bytes = body.len(), "an item is too large for the queue; it is in the dead letters");
-            turned_away.push((task, TOO_LARGE));
+            turned_away.push((task, REASON_TOO_LARGE));
         }
         if !too_old.is_empty() {
             let items: usize = too_old.values().map(Vec::len).sum();
@@ -218,13 +220,13 @@ impl Webhook {
         // After the queue has everything: what Meta is not told to be stored is not received.
         self.counted(async {
             for (channel, items) in too_old {
-                self.counters.count_all(channel, &items, Fate::Refused(TOO_OLD)).await?;
+                self.ledger.count_all(channel, &items, ItemOutcome::Refused(REASON_TOO_OLD)).await?;
             }
             for (channel, items) in received {
-                self.counters.receive(channel, &items).await?;
+                self.ledger.receive(channel, &items).await?;
             }
             for (task, reason) in turned_away {
-                self.counters.count(task.channel(), task.item(), Fate::Refused(reason)).await?;
+                self.ledger.count(task.channel(), task.item(), ItemOutcome::Refused(reason)).await?;
             }
             Ok(())
         })
@@ -236,7 +238,7 @@ impl Webhook {
     async fn without_anybody_erased<'b>(
         &self,
         body: &'b [u8],
-        key: &SubjectKey,
+        key: &HashKey,
     ) -> Result<Option<Cow<'b, [u8]>>, StoreError> {
         let tombstones = Tombstones::new(self.table.clone(), key.clone());
         let marks = tombstones.marks().await?;
@@ -258,16 +260,16 @@ impl Webhook {
     /// away, never sees it.
     async fn without_erased(
         &self,
-        letter: &Letter,
+        letter: &QueueMessage,
         task: &InboundTask,
-        key: &SubjectKey,
+        key: &HashKey,
     ) -> Result<Option<String>, StoreError> {
         let tombstones = Tombstones::new(self.table.clone(), key.clone());
         let marks = tombstones.marks().await?;
         if marks.is_empty() {
             return Ok(Some(letter.body.clone()));
         }
-        let named: BTreeSet<Subject> = match task {
+        let named: BTreeSet<KeyedHash> = match task {
             InboundTask::MessageV1(message) => {
                 let persons = std::iter::once(message.customer.clone()).chain(message.speaker());
                 persons.flat_map(|person| person.aliases(key)).map(|alias| alias.subject).collect()
@@ -306,7 +308,7 @@ impl Webhook {
 
     /// Counts, but lets nothing depend on it: what is stored is stored.
     async fn counted(&self, counting: impl Future<Output = Result<(), StoreError>>) {
-        match timeout(COUNTING, counting).await {
+        match timeout(COUNT_MAX_WAIT, counting).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "what was received is not counted yet"),
             Err(_) => tracing::warn!("the table takes too long; what was received is not counted yet"),

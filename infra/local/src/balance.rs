@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use domain::Timestamp;
 use platform::aws::Aws as Clients;
 use serde_json::{Value, json};
-use store::{Counters, Sheet, Table};
+use store::{DailyTotals, ItemLedger, Table};
 
 use crate::calendar;
 
 /// Reads the sheets.
 #[derive(Debug)]
 pub struct Balance {
-    counters: Counters,
+    ledger: ItemLedger,
     clients: Clients,
     table: String,
 }
@@ -20,14 +20,14 @@ pub struct Balance {
 impl Balance {
     /// Of this table.
     pub fn new(clients: Clients, table: &Table, name: &str) -> Self {
-        Self { counters: Counters::new(table.clone()), clients, table: name.to_owned() }
+        Self { ledger: ItemLedger::new(table.clone()), clients, table: name.to_owned() }
     }
 
     /// `{"channels":{"<id>":{"<YYYY-MM-DD>":{"received":n,…}}}}`.
     pub async fn read(&self, now: Timestamp) -> anyhow::Result<Value> {
         let mut channels = BTreeMap::new();
         for channel in self.channels().await? {
-            let sheets = self.counters.sheets(&channel, 0, now.day()).await?;
+            let sheets = self.ledger.daily_totals(&channel, 0, now.day()).await?;
             let days: BTreeMap<String, Value> =
                 sheets.iter().map(|(day, sheet)| (calendar::day(*day), show(sheet, now.day() - day))).collect();
             channels.insert(channel, days);
@@ -52,7 +52,7 @@ impl Balance {
     }
 }
 
-fn show(sheet: &Sheet, age: i64) -> Value {
+fn show(sheet: &DailyTotals, age: i64) -> Value {
     json!({
         "received": sheet.received,
         "done": sheet.done,

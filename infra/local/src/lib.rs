@@ -27,13 +27,13 @@ mod process;
 mod recovery;
 mod resources;
 mod routes;
+mod runner;
 mod runtime_api;
 mod schedule;
 mod simulators;
-pub mod stage;
 mod stop;
 mod template;
-mod world;
+pub mod test_stack;
 
 use std::{process::ExitCode, time::Duration};
 
@@ -52,7 +52,7 @@ pub fn main() -> anyhow::Result<ExitCode> {
     let filter = filter.add_directive("dynoxide=info".parse()?);
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(world::run(&options))?;
+    runtime.block_on(runner::run(&options))?;
     runtime.shutdown_timeout(Duration::from_millis(100));
     Ok(ExitCode::SUCCESS)
 }

@@ -28,7 +28,7 @@ pub(crate) struct Launcher {
 
 /// What all functions share.
 #[derive(Clone, Debug)]
-pub(crate) struct Ground {
+pub(crate) struct ProcessSettings {
     pub(crate) aws_url: String,
     pub(crate) runtime_api: String,
     pub(crate) clock_file: PathBuf,
@@ -36,7 +36,7 @@ pub(crate) struct Ground {
 
 impl Launcher {
     /// For `function`, on `ground`.
-    pub(crate) fn new(function: &Function, ground: &Ground) -> anyhow::Result<Self> {
+    pub(crate) fn new(function: &Function, ground: &ProcessSettings) -> anyhow::Result<Self> {
         let mut variables = function.environment.clone();
         let mut set = |name: &str, value: String| variables.insert(name.to_owned(), value);
         set("AWS_LAMBDA_FUNCTION_NAME", function.full_name.clone());

@@ -3,9 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use store::{Claims, Table};
 use simulator_aws::Aws;
 use simulator_wire::MovableClock;
+use store::{Claims, Table};
 
 use crate::{channels, template::Template};
 
@@ -14,7 +14,7 @@ pub(crate) async fn take_up_work(aws: &Aws, template: &Template, clock: &Movable
     let clients = channels::clients(aws.url()).context("the AWS clients cannot be made")?;
     for table in &template.tables {
         let table = Table::new(clients.dynamodb.clone(), table.name.clone(), Arc::new(clock.clone()), Duration::ZERO);
-        Claims::new(table).excuse_all().await.context("open claims cannot be excused")?;
+        Claims::new(table).forgive_restart().await.context("open claims cannot be excused")?;
     }
     aws.release_received()
 }

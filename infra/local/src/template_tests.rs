@@ -185,7 +185,7 @@ fn the_privacy_page_says_what_the_policy_says() {
     assert!(map.contains(&format!("starts after {} hours", policy.confirm_hours)));
     let [first, second, third] = policy.warn_days[..] else { panic!("three warnings") };
     assert!(map.contains(&format!("{first}, {second} and {third} days, and after {}", policy.deletion_days)));
-    for place in domain::erasure::Place::ALL {
+    for place in domain::erasure::DataLocation::ALL {
         assert!(map.contains(&format!("`{}`", place.word())), "{place:?}");
     }
     let queue = template().queues;
@@ -224,11 +224,11 @@ fn what_stays_after_an_erasure_stays_for_the_days_of_the_policy() {
         assert!(line.contains(&how_long), "{how_long}: {line}");
     }
 
-    let promise = domain::erasure::Promise { deletion_days: 30, warn_days: vec![], confirm_hours: 24 };
+    let promise = domain::erasure::ErasureDeadlines { deletion_days: 30, warn_days: vec![], confirm_hours: 24 };
     let (now, code) = (domain::Timestamp::from_secs(0), domain::ConfirmationCode::new("c"));
     let mut erasure =
-        domain::Erasure::open(code, domain::erasure::Door::Operator, now, now, &promise).begin(now).unwrap();
-    for place in domain::erasure::Place::ALL {
+        domain::Erasure::open(code, domain::erasure::RequestSource::Operator, now, now, &promise).begin(now).unwrap();
+    for place in domain::erasure::DataLocation::ALL {
         erasure = erasure.clear(place, now).unwrap();
     }
     let receipt = domain::erasure::Receipt::of(&erasure.finish(now).unwrap()).unwrap();
@@ -242,16 +242,20 @@ fn what_stays_after_an_erasure_stays_for_the_days_of_the_policy() {
 fn the_pages_name_the_labels_and_words_that_count() {
     let privacy = include_str!("../../../docs/privacy.md");
     let setup = include_str!("../../../docs/setup.md");
-    for label in [retention::KEEP, retention::ERASE] {
+    for label in [retention::KEEP_LABEL, retention::ERASE_LABEL] {
         assert!(privacy.contains(&format!("`{label}`")) && setup.contains(&format!("`{label}`")), "{label}");
     }
     for words in ["BORRAR MIS DATOS", "DELETE MY DATA"] {
         assert!(privacy.contains(&format!("**{words}**")), "{words}");
-        assert_eq!(domain::words::deletion::wish(words), Some(domain::words::deletion::Wish::Ask), "{words}");
+        assert_eq!(
+            domain::texts::deletion::erasure_intent(words),
+            Some(domain::texts::deletion::ErasureIntent::Ask),
+            "{words}"
+        );
     }
-    assert!(privacy.contains(&format!("({} a number)", retention::A_DAY)));
+    assert!(privacy.contains(&format!("({} a number)", retention::MAX_REQUESTS_PER_DAY)));
     let runbook = include_str!("../../../docs/runbook/erasure.md");
-    assert!(runbook.contains(&format!("More than {} people a day", retention::A_DAY)));
+    assert!(runbook.contains(&format!("More than {} people a day", retention::MAX_REQUESTS_PER_DAY)));
 }
 
 #[test]
@@ -343,14 +347,14 @@ async fn a_function_without_settings_names_all_that_it_misses() {
     let clock = domain::SystemClock.shared();
     let nothing = || platform::Environment::given([]);
     let faults = [
-        ("forward", forward::Forward::from_env(nothing(), clock.clone()).await.unwrap_err().to_string()),
-        ("send", send::Send::from_env(nothing(), clock.clone()).await.unwrap_err().to_string()),
-        ("reconcile", reconcile::Reconcile::from_env(nothing(), clock.clone()).await.unwrap_err().to_string()),
-        ("webhook", webhook::Webhook::from_env(nothing(), clock.clone()).unwrap_err().to_string()),
-        ("deletion", deletion::Deletion::from_env(nothing(), clock.clone()).unwrap_err().to_string()),
-        ("erasure", erasure::Eraser::from_env(nothing(), clock.clone()).await.unwrap_err().to_string()),
-        ("retention", retention::Retention::from_env(nothing(), clock.clone()).await.unwrap_err().to_string()),
-        ("callback", callback::Callback::from_env(nothing(), clock).unwrap_err().to_string()),
+        ("forward", forward::Handler::from_env(nothing(), clock.clone()).await.unwrap_err().to_string()),
+        ("send", send::Handler::from_env(nothing(), clock.clone()).await.unwrap_err().to_string()),
+        ("reconcile", reconcile::Handler::from_env(nothing(), clock.clone()).await.unwrap_err().to_string()),
+        ("webhook", webhook::Handler::from_env(nothing(), clock.clone()).unwrap_err().to_string()),
+        ("deletion", deletion::Handler::from_env(nothing(), clock.clone()).unwrap_err().to_string()),
+        ("erasure", erasure::Handler::from_env(nothing(), clock.clone()).await.unwrap_err().to_string()),
+        ("retention", retention::Handler::from_env(nothing(), clock.clone()).await.unwrap_err().to_string()),
+        ("callback", callback::Handler::from_env(nothing(), clock).unwrap_err().to_string()),
     ];
     let template = Template::read(&surroundings()).unwrap();
     for (name, fault) in faults {

@@ -1,16 +1,16 @@
 //! Requests, receipts, and whose time is over.
 
 use anyhow::{Context as _, anyhow};
-use deletion::{Command, Deletion};
-use domain::erasure::{Checked, Signed};
-use retention::{Due, Retention};
+use deletion::OperatorCommand;
+use domain::erasure::{ReceiptCheck, SignedReceipt};
+use retention::DueConversation;
 use serde_json::{Value, json};
-use store::Erasures;
+use store::ErasureLedger;
 
 use crate::{Told, stack::Stack};
 
 /// An operator who runs it has as long as the schedule.
-const A_RUN: std::time::Duration = std::time::Duration::from_secs(900);
+const RUN_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(900);
 
 /// Opens a request, or says what would be opened.
 pub(crate) async fn erase(
@@ -20,8 +20,8 @@ pub(crate) async fn erase(
     yes: bool,
 ) -> anyhow::Result<Told> {
     let (name, value, command) = match (phone, user_id) {
-        (Some(phone), _) => ("phone", phone, Command::Phone(phone.to_owned())),
-        (None, Some(user_id)) => ("user_id", user_id, Command::UserId(user_id.to_owned())),
+        (Some(phone), _) => ("phone", phone, OperatorCommand::Phone(phone.to_owned())),
+        (None, Some(user_id)) => ("user_id", user_id, OperatorCommand::UserId(user_id.to_owned())),
         (None, None) => return Err(anyhow!("a phone or a user id is needed")),
     };
     // Refused now, and not only when it counts.
@@ -30,7 +30,7 @@ pub(crate) async fn erase(
         let words = format!("would ask for the erasure of {name} {}; --yes does it", masked(value));
         return Ok(Told::new(json!({ "dry_run": true, name: masked(value) }), words));
     }
-    let deletion = Deletion::from_env(stack.environment(&[]).await?, Stack::clock())?;
+    let deletion = deletion::Handler::from_env(stack.environment(&[]).await?, Stack::clock())?;
     let answer = deletion.invoke(json!({ name: value })).await.map_err(|error| anyhow!("{error}"))?;
     let words = format!("asked; its code is {}", answer["code"].as_str().unwrap_or_default());
     Ok(Told::new(answer, words))
@@ -39,13 +39,13 @@ pub(crate) async fn erase(
 /// The open requests: code, who asked, where they stand, how many days are left.
 pub(crate) async fn list(stack: &Stack) -> anyhow::Result<Told> {
     let now = Stack::clock().now();
-    let open = Erasures::new(stack.table()).all_open().await?;
+    let open = ErasureLedger::new(stack.table()).all_open().await?;
     let rows: Vec<Value> = open
         .iter()
         .map(|entry| {
             let erasure = &entry.erasure;
             json!({ "code": erasure.code, "door": erasure.door, "state": erasure.state, "days_left": erasure.days_left(now),
-                "breached": erasure.breached_at.is_some(), "next": erasure.next_place() })
+                "breached": erasure.breached_at.is_some(), "next": erasure.next_location() })
         })
         .collect();
     let line = |row: &Value| {
@@ -57,10 +57,10 @@ pub(crate) async fn list(stack: &Stack) -> anyhow::Result<Told> {
 
 /// The receipt of a request.
 pub(crate) async fn receipt(stack: &Stack, code: &str) -> anyhow::Result<Told> {
-    let deletion = Deletion::from_env(stack.environment(&[]).await?, Stack::clock())?;
+    let deletion = deletion::Handler::from_env(stack.environment(&[]).await?, Stack::clock())?;
     match deletion.invoke(json!({ "receipt": code })).await {
         Ok(signed) => Ok(Told::new(signed.clone(), serde_json::to_string_pretty(&signed)?)),
-        Err(error) if error.is::<deletion::Refused>() => {
+        Err(error) if error.is::<deletion::OperatorError>() => {
             Ok(Told { json: json!({ "error": error.to_string() }), words: error.to_string(), so: false })
         }
         Err(error) => Err(anyhow!("{error}")),
@@ -70,22 +70,22 @@ pub(crate) async fn receipt(stack: &Stack, code: &str) -> anyhow::Result<Told> {
 /// Whether a receipt is ours, and unchanged.
 pub(crate) async fn verify(stack: &Stack, text: &str) -> anyhow::Result<Told> {
     let key = stack.key().await?;
-    let mut checked = Checked::Forged;
-    if let Ok(signed) = serde_json::from_str::<Signed>(text) {
+    let mut checked = ReceiptCheck::Forged;
+    if let Ok(signed) = serde_json::from_str::<SignedReceipt>(text) {
         checked = signed.check(&key);
         // The key is not what it was; the receipt that was kept is.
-        if checked == Checked::OtherKey
-            && let Some(kept) = Erasures::new(stack.table()).receipt(&signed.receipt.code).await?
+        if checked == ReceiptCheck::OtherKey
+            && let Some(kept) = ErasureLedger::new(stack.table()).receipt(&signed.receipt.code).await?
         {
-            checked = if kept == signed { Checked::Genuine } else { Checked::Forged };
+            checked = if kept == signed { ReceiptCheck::Genuine } else { ReceiptCheck::Forged };
         }
     }
     let words = match checked {
-        Checked::Genuine => "the receipt is genuine",
-        Checked::Forged => "the receipt is NOT genuine",
-        Checked::OtherKey => "the receipt is signed with another version of the key: this one cannot tell",
+        ReceiptCheck::Genuine => "the receipt is genuine",
+        ReceiptCheck::Forged => "the receipt is NOT genuine",
+        ReceiptCheck::OtherKey => "the receipt is signed with another version of the key: this one cannot tell",
     };
-    let genuine = checked == Checked::Genuine;
+    let genuine = checked == ReceiptCheck::Genuine;
     let told = json!({ "genuine": genuine, "checked": checked, "key": key.receipt_key_version() });
     Ok(Told { so: genuine, ..Told::new(told, words) })
 }
@@ -93,12 +93,12 @@ pub(crate) async fn verify(stack: &Stack, text: &str) -> anyhow::Result<Told> {
 /// Whose time is over; with `yes` it is acted on.
 pub(crate) async fn retention(stack: &Stack, chatwoot_url: &str, yes: bool) -> anyhow::Result<Told> {
     let env = stack.environment(&[("CHATWOOT_URL", chatwoot_url)]).await?;
-    let retention = Box::pin(Retention::from_env(env, Stack::clock())).await?;
-    let report = if yes { Box::pin(retention.handle(A_RUN)).await } else { Box::pin(retention.dry_run()).await };
+    let retention = Box::pin(retention::Handler::from_env(env, Stack::clock())).await?;
+    let report = if yes { Box::pin(retention.handle(RUN_TIMEOUT)).await } else { Box::pin(retention.dry_run()).await };
     let report = report.context("the run did not come to its end")?;
-    let line = |due: &Due| {
+    let line = |due: &DueConversation| {
         let held = if due.held { " (kept by a label)" } else { "" };
-        let Due { account, conversation, active_at, .. } = due;
+        let DueConversation { account, conversation, active_at, .. } = due;
         format!("conversation {conversation} of account {account}, last active at {active_at}{held}")
     };
     let mut words: Vec<String> = report.due.iter().map(line).collect();

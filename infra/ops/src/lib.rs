@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::stack::Stack;
 
 /// There is no such thing, or it is not genuine.
-const NOT_SO: u8 = 3;
+const EXIT_NOT_VERIFIED: u8 = 3;
 
 #[derive(Debug, Parser)]
 #[command(name = "ops", about = "The operator's tool of the WhatsApp ↔ Chatwoot bridge")]
@@ -104,7 +104,7 @@ pub fn main() -> ExitCode {
             if writeln!(std::io::stdout().lock(), "{}", text.trim_end()).is_err() {
                 return ExitCode::FAILURE;
             }
-            if told.so { ExitCode::SUCCESS } else { ExitCode::from(NOT_SO) }
+            if told.so { ExitCode::SUCCESS } else { ExitCode::from(EXIT_NOT_VERIFIED) }
         }
         Err(error) => {
             let _ = writeln!(std::io::stderr().lock(), "{error:#}");

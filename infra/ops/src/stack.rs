@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use domain::{SharedClock, SubjectKey, SystemClock};
+use domain::{HashKey, SharedClock, SystemClock};
 use platform::{AppSecrets, Environment, Secrets, aws::Aws};
 use serde::Deserialize;
-use store::{Belongings, Table};
+use store::{DataInventory, Table};
 
 /// The days of `infra/policy.toml`.
 #[derive(Debug, Deserialize)]
@@ -44,14 +44,14 @@ impl Stack {
         Table::new(self.aws.dynamodb.clone(), format!("{}-bridge", self.name), Self::clock(), retention)
     }
 
-    pub(crate) async fn key(&self) -> anyhow::Result<SubjectKey> {
+    pub(crate) async fn key(&self) -> anyhow::Result<HashKey> {
         let secrets = Secrets::new(self.aws.secrets.clone(), Self::clock());
         let secret = secrets.get::<AppSecrets>(&format!("{}/app", self.name)).await.context("the app's secret")?;
-        Ok(SubjectKey::new(secret.subject_key))
+        Ok(HashKey::new(secret.subject_key))
     }
 
-    pub(crate) async fn belongings(&self) -> anyhow::Result<Belongings> {
-        Ok(Belongings::new(self.table(), self.key().await?))
+    pub(crate) async fn belongings(&self) -> anyhow::Result<DataInventory> {
+        Ok(DataInventory::new(self.table(), self.key().await?))
     }
 
     /// The settings the template gives a function, with the operator's credentials.

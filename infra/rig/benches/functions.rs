@@ -11,7 +11,7 @@ use std::{
 };
 
 use rig::{
-    Ground,
+    BenchStack,
     functions::{self, Profile},
     guard, instructions,
     measure::{self, Figures, Plan, Spread},
@@ -68,14 +68,14 @@ struct Bench {
 }
 
 /// What is measured, and with which events.
-struct Subject {
+struct Candidate {
     name: String,
     function: String,
     program: Vec<String>,
     newcomers: bool,
 }
 
-impl Subject {
+impl Candidate {
     fn scenario(&self) -> anyhow::Result<Scenario> {
         if self.newcomers { Ok(Scenario::newcomers()) } else { Scenario::of(&self.function) }
     }
@@ -93,9 +93,9 @@ impl Bench {
     }
 
     /// Every function, `forward` once more for new customers, and the peer next to the function it is a peer of.
-    fn subjects(&self) -> anyhow::Result<Vec<Subject>> {
+    fn subjects(&self) -> anyhow::Result<Vec<Candidate>> {
         let mut subjects = Vec::new();
-        let subject = |name: &str, function: &str, program: Vec<String>| Subject {
+        let subject = |name: &str, function: &str, program: Vec<String>| Candidate {
             name: name.to_owned(),
             function: function.to_owned(),
             program,
@@ -105,7 +105,7 @@ impl Bench {
             subjects.push(subject(&name, &name, vec![self.binary(&name)]));
             if name == "forward" {
                 let newcomers = subject("forward, a new customer", &name, vec![self.binary(&name)]);
-                subjects.push(Subject { newcomers: true, ..newcomers });
+                subjects.push(Candidate { newcomers: true, ..newcomers });
             }
         }
         subjects.push(subject(FLOOR, "webhook", vec![self.floor.display().to_string()]));
@@ -116,7 +116,7 @@ impl Bench {
     }
 
     /// Figures of every subject, round by round.
-    async fn rounds(&self, subjects: &[Subject], plan: &Plan<'_>) -> anyhow::Result<Vec<Vec<Figures>>> {
+    async fn rounds(&self, subjects: &[Candidate], plan: &Plan<'_>) -> anyhow::Result<Vec<Vec<Figures>>> {
         let mut all = vec![Vec::new(); subjects.len()];
         for _ in 0..ROUNDS {
             for (subject, figures) in subjects.iter().zip(&mut all) {
@@ -124,7 +124,7 @@ impl Bench {
                 // A number sends 80 in a row and then rests for a second, so that no more of `send` are called here.
                 let calls = if subject.function == "send" { plan.calls.min(50) } else { plan.calls };
                 let plan = Plan { function: &subject.function, program: &program, calls, ..plan.clone() };
-                let ground = Ground::start().await?;
+                let ground = BenchStack::start().await?;
                 figures.push(measure::run_on(&ground, &plan, &mut subject.scenario()?).await?);
             }
         }
@@ -196,7 +196,7 @@ impl Bench {
         let subjects = self.subjects()?;
         let plan = Plan { settle: 5, memory_mb: Some(128), tls: true, ..self.plan("", &[], 30) };
         let all = self.rounds(&subjects, &plan).await?;
-        for (Subject { name, .. }, rounds) in subjects.iter().zip(&all) {
+        for (Candidate { name, .. }, rounds) in subjects.iter().zip(&all) {
             let one = together(rounds);
             println!(
                 "| `{name}` | {} | {} | {} | {} | {} | {} | {} | {} |",
@@ -225,7 +225,7 @@ impl Bench {
         let program = [binary.as_str()];
         let bundle = self.peer.as_ref().ok().map(|bundle| bundle.display().to_string());
         for messages in [1, 10, 100, 500, 1_000, 2_000, 5_000_u32] {
-            let ground = Ground::start().await?;
+            let ground = BenchStack::start().await?;
             let mut scenario = Scenario::body_of(usize::try_from(messages)?);
             let bytes = scenario.next(&ground).await?.len();
             let plan = self.plan("webhook", &program, if messages > 100 { 5 } else { 30 });
@@ -233,7 +233,7 @@ impl Bench {
             let (mut time, mut cpu) = ("—".to_owned(), "—".to_owned());
             if let Some(bundle) = &bundle {
                 let plan = Plan { program: &[peer::NODE, bundle], ..plan };
-                let ground = Ground::start().await?;
+                let ground = BenchStack::start().await?;
                 let theirs =
                     measure::run_on(&ground, &plan, &mut Scenario::body_of(usize::try_from(messages)?)).await?;
                 time = format!("{:.2}", ratio(one.beyond.p50, theirs.beyond.p50));
@@ -255,7 +255,7 @@ impl Bench {
         let program = [binary.as_str()];
         let ways = [(0, 0), (10_000, 0), (100_000, 0), (1_000_000, 0), (0, 1_000), (0, 10_000)];
         for (items, queued) in ways {
-            let ground = Ground::start().await?;
+            let ground = BenchStack::start().await?;
             ground.fill_table(items).await?;
             let plan = self.plan("forward", &program, 30);
             ground.fill_queue(queued).await?;
@@ -274,7 +274,7 @@ impl Bench {
             let binary = self.binary(function);
             let mut took = Vec::new();
             for customers in [1, 10] {
-                let ground = Ground::start().await?;
+                let ground = BenchStack::start().await?;
                 let program = [binary.as_str()];
                 let plan = Plan { delay: 250, settle: 1, ..self.plan(function, &program, 3) };
                 let one = measure::run_on(&ground, &plan, &mut Scenario::batch_of(function, customers)).await?;
@@ -292,7 +292,7 @@ impl Bench {
         for function in ["forward", "send"] {
             let binary = self.binary(function);
             for mb in [1, 16, 100_usize] {
-                let ground = Ground::start().await?;
+                let ground = BenchStack::start().await?;
                 let program = [binary.as_str()];
                 let plan = Plan { settle: 0, delay: 0, ..self.plan(function, &program, 1) };
                 let one = measure::run_on(&ground, &plan, &mut Scenario::file_of(function, mb * 1_000_000)).await?;

@@ -3,8 +3,8 @@
 use std::{hint::black_box, time::Duration};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use domain::{SubjectKey, Timestamp};
-use queue::Letter;
+use domain::{HashKey, Timestamp};
+use queue::QueueMessage;
 use rig::scenario;
 use whatsapp::{AppSecret, webhook};
 
@@ -12,7 +12,7 @@ const NOW: Timestamp = Timestamp::from_secs(1_795_190_400);
 
 fn webhooks(criterion: &mut Criterion) {
     let secret = AppSecret::new("test-app-secret".into());
-    let key = SubjectKey::new("test-subject-key".into());
+    let key = HashKey::new("test-subject-key".into());
     let mut group = criterion.benchmark_group("webhook");
     group.warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(3)).sample_size(20);
     for messages in [1, 100, 5_000] {
@@ -33,7 +33,7 @@ fn webhooks(criterion: &mut Criterion) {
         let Some(tasks) = parsed else { return };
         group.bench_with_input(BenchmarkId::new("write letters", messages), &tasks, |bencher, tasks| {
             bencher.iter(|| {
-                let letters = tasks.iter().map(|task| Letter::new(task.group.as_str(), "id", &task.task).ok());
+                let letters = tasks.iter().map(|task| QueueMessage::new(task.group.as_str(), "id", &task.task).ok());
                 letters.map(|letter| letter.map_or(0, |letter| letter.body.len())).sum::<usize>()
             });
         });

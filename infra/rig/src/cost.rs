@@ -5,9 +5,9 @@ use std::{collections::BTreeSet, fmt::Write as _, fs, time::Duration};
 use anyhow::Context as _;
 use platform::aws::Aws;
 use serde_json::Value;
-use stories::{CHANNEL, World};
 use simulator_meta::Customer;
 use simulator_wire::Call;
+use stories::{CHANNEL, World};
 
 use crate::functions;
 

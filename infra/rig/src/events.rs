@@ -12,7 +12,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::Value;
 use sha2::Sha256;
 
-use crate::{functions::top, ground::APP_SECRET};
+use crate::{bench_stack::APP_SECRET, functions::top};
 
 /// The folders of bodies; all others hold whole events.
 const BODIES: [&str; 2] = ["meta", "chatwoot"];

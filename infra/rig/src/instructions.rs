@@ -4,7 +4,7 @@ use std::{fs, path::Path, process::Stdio};
 
 use anyhow::Context as _;
 
-use crate::{Ground, Process, functions, scenario::Scenario};
+use crate::{BenchStack, Process, functions, scenario::Scenario};
 
 /// Warm calls in a count.
 const WARM: usize = 10;
@@ -66,7 +66,7 @@ async fn run(
 ) -> anyhow::Result<(u64, usize)> {
     let folder = tempfile::tempdir()?;
     let out = keep.unwrap_or(folder.path()).join(format!("{name}-{calls}.callgrind"));
-    let ground = Ground::start().await?;
+    let ground = BenchStack::start().await?;
     ground.record();
     let mut process =
         ground.launch(function, &counted(&out, binary).each_ref().map(String::as_str), Stdio::null()).await?;
@@ -90,7 +90,7 @@ async fn run(
 async fn alone(name: &str, function: &str, binary: &Path, keep: Option<&Path>) -> anyhow::Result<u64> {
     let folder = tempfile::tempdir()?;
     let out = keep.unwrap_or(folder.path()).join(format!("{name}-alone.callgrind"));
-    let mut variables = Ground::start().await?.variables(function)?;
+    let mut variables = BenchStack::start().await?.variables(function)?;
     variables.insert("AWS_ENDPOINT_URL".to_owned(), NOWHERE.to_owned());
     let program = counted(&out, binary);
     // One that needs its secret to live has ended by itself.

@@ -1,10 +1,10 @@
 //! The true binaries of the functions on a stub of Lambda's Runtime API, between the embedded AWS and both simulators: the
 //! boot test, the benches and the guard over instruction counts stand on it.
 
+pub mod bench_stack;
 pub mod cost;
 pub mod events;
 pub mod functions;
-pub mod ground;
 pub mod guard;
 pub mod instructions;
 pub mod measure;
@@ -16,5 +16,5 @@ pub mod runtime_api;
 pub mod scenario;
 pub mod tls;
 
-pub use ground::Ground;
+pub use bench_stack::BenchStack;
 pub use process::{Outcome, Process};

@@ -8,7 +8,7 @@ use std::{
 
 use simulator_wire::answering;
 
-use crate::{Ground, Process, quota::Quota, scenario::Scenario, tls::Tls};
+use crate::{BenchStack, Process, quota::Quota, scenario::Scenario, tls::Tls};
 
 /// How a program is measured.
 #[derive(Clone, Debug)]
@@ -90,7 +90,7 @@ struct Taken {
 }
 
 /// Runs the plan once, on this ground and with the events of this scenario.
-pub async fn run_on(ground: &Ground, plan: &Plan<'_>, scenario: &mut Scenario) -> anyhow::Result<Figures> {
+pub async fn run_on(ground: &BenchStack, plan: &Plan<'_>, scenario: &mut Scenario) -> anyhow::Result<Figures> {
     ground.record();
     let mut variables = ground.variables(plan.function)?;
     let tls = if plan.tls { Some(Tls::in_front_of(ground.world.stage.aws.url()).await?) } else { None };
@@ -140,7 +140,12 @@ pub async fn run_on(ground: &Ground, plan: &Plan<'_>, scenario: &mut Scenario) -
     Ok(figures)
 }
 
-async fn call(ground: &Ground, process: &mut Process, scenario: &mut Scenario, event: String) -> anyhow::Result<Taken> {
+async fn call(
+    ground: &BenchStack,
+    process: &mut Process,
+    scenario: &mut Scenario,
+    event: String,
+) -> anyhow::Result<Taken> {
     process.ready().await?;
     ground.calls();
     let outcome = process.call(event).await?;

@@ -14,10 +14,10 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use tempfile::TempDir;
 use simulator_chatwoot::{Chatwoot, Inbox};
 use simulator_meta::{Customer, Meta, Number, Statuses};
 use simulator_wire::MovableClock;
+use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 use crate::measure::Spread;
@@ -27,7 +27,7 @@ const INBOX: i64 = 14;
 const CONFIG: &str = include_str!("pipeline.toml");
 
 /// Nothing takes this long on one machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+const MAX_WAIT: Duration = Duration::from_secs(120);
 
 /// So long after the last message somebody looks on for one that comes twice.
 const QUIET: Duration = Duration::from_secs(2);
@@ -236,7 +236,7 @@ async fn arrivals(
     written: Vec<(String, Instant)>,
     seen: impl Fn() -> Option<Vec<String>>,
 ) -> anyhow::Result<Vec<Arrival>> {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + MAX_WAIT;
     let mut all: Vec<Arrival> = Vec::with_capacity(written.len());
     while all.len() < written.len() || all.last().is_some_and(|last| last.at.elapsed() < QUIET) {
         let missing = written.len() - all.len();

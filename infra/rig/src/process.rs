@@ -18,7 +18,7 @@ use tokio::{
 use crate::runtime_api::{Heard, RuntimeApi};
 
 /// Nothing that is measured here takes this long, valgrind included.
-const PATIENCE: Duration = Duration::from_secs(120);
+const MAX_WAIT: Duration = Duration::from_secs(120);
 
 /// A running function.
 #[derive(Debug)]
@@ -82,7 +82,7 @@ impl Process {
 
     async fn hear(&mut self) -> anyhow::Result<Heard> {
         tokio::select! {
-            heard = timeout(PATIENCE, self.api.hear()) => heard.context("it says nothing")?,
+            heard = timeout(MAX_WAIT, self.api.hear()) => heard.context("it says nothing")?,
             status = self.child.wait() => Err(anyhow!("the process ended: {}", status?)),
         }
     }
@@ -145,7 +145,7 @@ impl Process {
         let asked = Instant::now();
         let sent = Command::new("kill").args(["-TERM", &self.id()?.to_string()]).status().await?;
         anyhow::ensure!(sent.success(), "no signal could be sent");
-        let status = timeout(PATIENCE, self.child.wait()).await.context("it does not end")??;
+        let status = timeout(MAX_WAIT, self.child.wait()).await.context("it does not end")??;
         Ok((status, asked.elapsed()))
     }
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
-use stories::{CHANNEL, World};
 use simulator_meta::Customer;
+use stories::{CHANNEL, World};
 
-use crate::{Ground, events};
+use crate::{BenchStack, events};
 
 /// So many customers write what stands in a large body: one customer's messages would go through the queue one after another.
 const WRITERS: usize = 50;
@@ -20,7 +20,7 @@ const IN_TURN: usize = 8;
 pub struct Scenario {
     kind: Kind,
     count: usize,
-    batch: Option<local::stage::Batch>,
+    batch: Option<local::test_stack::Batch>,
 }
 
 #[derive(Clone, Debug)]
@@ -88,7 +88,7 @@ impl Scenario {
     }
 
     /// The next event.
-    pub async fn next(&mut self, ground: &Ground) -> anyhow::Result<String> {
+    pub async fn next(&mut self, ground: &BenchStack) -> anyhow::Result<String> {
         let world = &ground.world;
         self.count += 1;
         let count = self.count;
@@ -179,7 +179,7 @@ impl Scenario {
     }
 
     /// Does with the answer what Lambda would, once it is the one that was to be expected: what failed early is cheap, and no figure.
-    pub async fn settle(&mut self, ground: &Ground, answer: &[u8]) -> anyhow::Result<()> {
+    pub async fn settle(&mut self, ground: &BenchStack, answer: &[u8]) -> anyhow::Result<()> {
         let answer: Value = serde_json::from_slice(answer)?;
         match &self.kind {
             // Everything is sealed, and the marks are on their way through the queues: the letter comes back when they are through.
@@ -254,7 +254,7 @@ pub fn body(messages: &[Value]) -> String {
 }
 
 /// Meta's post of these messages as an event of the HTTP API.
-pub fn webhook(ground: &Ground, messages: &[Value]) -> anyhow::Result<String> {
+pub fn webhook(ground: &BenchStack, messages: &[Value]) -> anyhow::Result<String> {
     let body = body(messages);
     let request = axum::http::Request::post("/webhooks/meta")
         .header("host", "abcdef1234.execute-api.us-east-1.amazonaws.com")

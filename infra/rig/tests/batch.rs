@@ -1,7 +1,7 @@
 //! What a batch costs together that would cost much one by one.
 
-use stories::World;
 use simulator_wire::{Effect, Fault};
+use stories::World;
 
 #[tokio::test]
 async fn customers_who_are_done_together_are_taken_out_of_the_queue_together() {

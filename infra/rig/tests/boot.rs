@@ -15,9 +15,8 @@ use std::{
 use platform::aws::Aws;
 use queue::Queue;
 use rig::{
-    Ground, Process, events,
+    BenchStack, Process, bench_stack, events,
     functions::{self, Profile},
-    ground,
 };
 use serde_json::{Value, json};
 use tokio::{net::unix::pipe, process::Command};
@@ -63,7 +62,7 @@ fn binary(function: &str) -> PathBuf {
     functions::binary(&BUILT, function)
 }
 
-async fn start(ground: &Ground, function: &str, log: Stdio) -> Process {
+async fn start(ground: &BenchStack, function: &str, log: Stdio) -> Process {
     let binary = binary(function);
     ground.launch(function, &[binary.to_str().unwrap()], log).await.unwrap()
 }
@@ -86,7 +85,7 @@ fn all_events(function: &str) -> Vec<(String, Value)> {
 
 #[tokio::test]
 async fn each_binary_starts_and_answers_its_events() {
-    let ground = Ground::start().await.unwrap();
+    let ground = BenchStack::start().await.unwrap();
     for function in functions::names().unwrap() {
         let mut process = start(&ground, &function, Stdio::inherit()).await;
         for (name, event) in events::of(&function).unwrap() {
@@ -100,7 +99,7 @@ async fn each_binary_starts_and_answers_its_events() {
 
 #[tokio::test]
 async fn the_lines_are_open_before_the_first_event() {
-    let ground = Ground::start().await.unwrap();
+    let ground = BenchStack::start().await.unwrap();
     ground.record();
     for (function, queue) in [
         ("webhook", "INBOUND_QUEUE_URL"),
@@ -125,11 +124,11 @@ async fn the_lines_are_open_before_the_first_event() {
 
 #[tokio::test]
 async fn a_malformed_event_fails_alone() {
-    let ground = Ground::start().await.unwrap();
+    let ground = BenchStack::start().await.unwrap();
     for function in functions::names().unwrap() {
         let mut process = start(&ground, &function, Stdio::null()).await;
         let first = process.id().unwrap();
-        for event in ground::malformed().map(|event| event.to_string()).into_iter().chain(["no JSON".to_owned()]) {
+        for event in bench_stack::malformed().map(|event| event.to_string()).into_iter().chain(["no JSON".to_owned()]) {
             // Whether it is refused or nothing to do is the function's; that it goes on is not.
             process.call(event).await.unwrap();
         }
@@ -142,7 +141,7 @@ async fn a_malformed_event_fails_alone() {
 /// No handler panics on an event. But each writes its metrics with `eprintln!`, which panics where nobody reads.
 #[tokio::test]
 async fn a_panic_in_a_handler_ends_the_event_and_not_the_process() {
-    let ground = Ground::start().await.unwrap();
+    let ground = BenchStack::start().await.unwrap();
     for function in functions::names().unwrap() {
         let folder = tempfile::tempdir().unwrap();
         let mut log = Log::new(folder.path()).await;
@@ -183,7 +182,7 @@ async fn a_panic_in_a_handler_ends_the_event_and_not_the_process() {
 
 #[tokio::test]
 async fn it_ends_at_once_when_it_is_told_to() {
-    let ground = Ground::start().await.unwrap();
+    let ground = BenchStack::start().await.unwrap();
     for function in functions::names().unwrap() {
         let folder = tempfile::tempdir().unwrap();
         let log = Log::new(folder.path()).await;

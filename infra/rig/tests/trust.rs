@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, path::PathBuf, process::Stdio, sync::LazyLock};
 
 use rig::{
-    Ground, Process,
+    BenchStack, Process,
     functions::{self, Profile},
     scenario::Scenario,
     tls::Tls,
@@ -23,7 +23,7 @@ async fn answer(function: &str, variables: &BTreeMap<String, String>, event: &st
 
 #[tokio::test]
 async fn aws_is_believed_by_a_named_authority_and_not_by_the_system_s() {
-    let ground = Ground::start().await.unwrap();
+    let ground = BenchStack::start().await.unwrap();
     let tls = Tls::in_front_of(ground.world.stage.aws.url()).await.unwrap();
     let authority = tls.authority().display().to_string();
     for function in ["webhook", "callback"] {
@@ -41,7 +41,7 @@ async fn aws_is_believed_by_a_named_authority_and_not_by_the_system_s() {
 
 #[tokio::test]
 async fn a_private_chatwoot_is_believed_by_its_own_authority() {
-    let ground = Ground::start().await.unwrap();
+    let ground = BenchStack::start().await.unwrap();
     let tls = Tls::in_front_of(&ground.world.chatwoot.url()).await.unwrap();
     let pem = std::fs::read_to_string(tls.authority()).unwrap();
     let mut variables = ground.variables("forward").unwrap();

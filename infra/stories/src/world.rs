@@ -8,21 +8,15 @@ use axum::{
     extract::{Request, State},
     http::{Response, StatusCode},
 };
-use callback::Callback;
-use deletion::Deletion;
 use domain::{Clock as _, Locale, SharedClock, Timestamp};
-use erasure::Eraser;
-use forward::Forward;
-use local::stage::{Batch, Stage};
-use reconcile::{Balance, Reconcile};
-use retention::{Report, Retention};
-use send::Send;
+use local::test_stack::{Batch, TestStack};
+use reconcile::Balance;
+use retention::RetentionReport;
 use serde_json::Value;
 use simulator_aws::Lag;
 use simulator_chatwoot::{Chatwoot, Inbox};
 use simulator_meta::{Meta, Number, Statuses};
 use simulator_wire::{Faults, MovableClock, Server};
-use webhook::Webhook;
 
 use crate::stop_after::StopAfter;
 
@@ -62,16 +56,16 @@ pub struct World {
     /// The one clock; it stands still unless a story moves it.
     pub clock: MovableClock,
     /// The embedded AWS and the template.
-    pub stage: Arc<Stage>,
+    pub stage: Arc<TestStack>,
     /// WhatsApp.
     pub meta: Meta,
     /// The sales team's side.
     pub chatwoot: Chatwoot,
-    forward: Box<Forward>,
-    send: Box<Send>,
-    reconcile: Box<Reconcile>,
-    eraser: Box<Eraser>,
-    retention: Box<Retention>,
+    forward: Box<forward::Handler>,
+    send: Box<send::Handler>,
+    reconcile: Box<reconcile::Handler>,
+    eraser: Box<erasure::Handler>,
+    retention: Box<retention::Handler>,
     front: Arc<Server>,
     doors: Arc<Doors>,
 }
@@ -83,10 +77,10 @@ fn wanted_lag() -> Lag {
 
 /// What stands behind the front door.
 struct Doors {
-    stage: Arc<Stage>,
-    webhook: Webhook,
-    callback: Callback,
-    deletion: Deletion,
+    stage: Arc<TestStack>,
+    webhook: webhook::Handler,
+    callback: callback::Handler,
+    deletion: deletion::Handler,
 }
 
 impl World {
@@ -114,15 +108,15 @@ impl World {
         let shared: SharedClock = Arc::new(clock.clone());
         let meta = start_meta(shared.clone()).await?;
         let chatwoot = start_chatwoot(shared.clone()).await?;
-        let stage = Arc::new(Stage::start(clock.clone(), CONFIG, &meta.url(), &chatwoot.url()).await?);
+        let stage = Arc::new(TestStack::start(clock.clone(), CONFIG, &meta.url(), &chatwoot.url()).await?);
         stage.aws.lag(wanted_lag())?;
         if clock.pass(Duration::ZERO) {
             stage.aws.answer_at_once();
         }
         let doors = Doors {
-            webhook: Webhook::from_env(stage.environment("webhook")?, shared.clone())?,
-            callback: Callback::from_env(stage.environment("callback")?, shared.clone())?,
-            deletion: Deletion::from_env(stage.environment("deletion")?, shared.clone())?,
+            webhook: webhook::Handler::from_env(stage.environment("webhook")?, shared.clone())?,
+            callback: callback::Handler::from_env(stage.environment("callback")?, shared.clone())?,
+            deletion: deletion::Handler::from_env(stage.environment("deletion")?, shared.clone())?,
             stage: stage.clone(),
         };
         let doors = Arc::new(doors);
@@ -138,11 +132,13 @@ impl World {
         };
         let environment = |function| stage.environment(function).map(|env| env.with("LOCALE", language));
         Ok(Self {
-            forward: Box::new(Box::pin(Forward::from_env(environment("forward")?, shared.clone())).await?),
-            send: Box::new(Box::pin(Send::from_env(environment("send")?, shared.clone())).await?),
-            reconcile: Box::new(Box::pin(Reconcile::from_env(stage.environment("reconcile")?, shared.clone())).await?),
-            eraser: Box::new(Box::pin(Eraser::from_env(environment("erasure")?, shared.clone())).await?),
-            retention: Box::new(Box::pin(Retention::from_env(environment("retention")?, shared)).await?),
+            forward: Box::new(Box::pin(forward::Handler::from_env(environment("forward")?, shared.clone())).await?),
+            send: Box::new(Box::pin(send::Handler::from_env(environment("send")?, shared.clone())).await?),
+            reconcile: Box::new(
+                Box::pin(reconcile::Handler::from_env(stage.environment("reconcile")?, shared.clone())).await?,
+            ),
+            eraser: Box::new(Box::pin(erasure::Handler::from_env(environment("erasure")?, shared.clone())).await?),
+            retention: Box::new(Box::pin(retention::Handler::from_env(environment("retention")?, shared)).await?),
             clock,
             stage,
             meta,
@@ -274,12 +270,12 @@ impl World {
     }
 
     /// The daily run of `retention`.
-    pub async fn retention(&self) -> anyhow::Result<Report> {
+    pub async fn retention(&self) -> anyhow::Result<RetentionReport> {
         self.retention_within(RUN).await
     }
 
     /// The same, with so much time left.
-    pub async fn retention_within(&self, left: Duration) -> anyhow::Result<Report> {
+    pub async fn retention_within(&self, left: Duration) -> anyhow::Result<RetentionReport> {
         Ok(Box::pin(self.retention.handle(left)).await?)
     }
 
@@ -293,7 +289,7 @@ impl World {
     }
 
     /// What the daily run would do.
-    pub async fn retention_dry_run(&self) -> anyhow::Result<Report> {
+    pub async fn retention_dry_run(&self) -> anyhow::Result<RetentionReport> {
         Ok(Box::pin(self.retention.dry_run()).await?)
     }
 
@@ -405,8 +401,13 @@ async fn start_chatwoot(clock: SharedClock) -> anyhow::Result<Chatwoot> {
     };
     let inboxes =
         vec![inbox(14, "WhatsApp Ventas", CALLBACK_SECRET), inbox(15, "WhatsApp Taller", "secret-of-the-workshop")];
-    let settings =
-        simulator_chatwoot::Settings { listen: loopback(), clock, account_id: ACCOUNT, token: TOKEN.to_owned(), inboxes };
+    let settings = simulator_chatwoot::Settings {
+        listen: loopback(),
+        clock,
+        account_id: ACCOUNT,
+        token: TOKEN.to_owned(),
+        inboxes,
+    };
     Chatwoot::start(settings).await
 }
 

@@ -2,18 +2,18 @@
 
 use chatwoot::{
     Chatwoot,
-    erasing::{Aged, SHOWN},
+    erasing::{ConversationAge, MAX_CONVERSATIONS_SHOWN},
 };
 use domain::Timestamp;
-use store::Target;
+use store::DataSubject;
 
-use crate::BridgeError;
+use crate::HandlerError;
 
 /// An agent's label that forbids an erasure by time: a legal hold.
-pub const KEEP: &str = "conservar";
+pub const KEEP_LABEL: &str = "conservar";
 
 /// An agent's label that asks for an erasure.
-pub const ERASE: &str = "borrar-datos";
+pub const ERASE_LABEL: &str = "borrar-datos";
 
 /// What is known of somebody's activity.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,23 +28,24 @@ pub struct Activity {
 
 impl Activity {
     /// A conversation of theirs counts, too.
-    pub fn add(&mut self, conversation: &Aged) {
+    pub fn add(&mut self, conversation: &ConversationAge) {
         self.last = self.last.max(conversation.said_at);
-        self.kept |= conversation.labels.iter().any(|label| label == KEEP);
+        self.kept |= conversation.labels.iter().any(|label| label == KEEP_LABEL);
         self.unclear |= conversation.said_at.is_none();
     }
 }
 
 /// That of whomever `target` names, in all their conversations of the account `chatwoot` is of. The target has to be gathered.
-pub async fn activity(chatwoot: &Chatwoot, target: &Target, since: Timestamp) -> Result<Activity, BridgeError> {
-    let mut activity = Activity { last: target.active_at, ..Activity::default() };
-    for (_, contact) in target.contacts.iter().filter(|(account, _)| target.only.is_none_or(|only| only == *account)) {
+pub async fn activity(chatwoot: &Chatwoot, subject: &DataSubject, since: Timestamp) -> Result<Activity, HandlerError> {
+    let mut activity = Activity { last: subject.active_at, ..Activity::default() };
+    for (_, contact) in subject.contacts.iter().filter(|(account, _)| subject.only.is_none_or(|only| only == *account))
+    {
         let theirs = chatwoot.conversations_of(*contact).await?;
         for conversation in &theirs {
             activity.add(conversation);
         }
         // In those that are not shown nothing happened later than in the last that is.
-        let rest = theirs.get(SHOWN - 1).map(|last| last.active_at);
+        let rest = theirs.get(MAX_CONVERSATIONS_SHOWN - 1).map(|last| last.active_at);
         activity.unclear |= rest.is_some_and(|at| at.is_none_or(|at| at >= since));
     }
     Ok(activity)

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use chatwoot::{Chatwoot, NewMessage};
-use domain::{AccountId, ConversationId, words::Line};
+use domain::{AccountId, ConversationId, texts::NoteText};
 use platform::{Metric, Metrics};
 
-use crate::{BridgeError, Clients};
+use crate::{Clients, HandlerError};
 
 /// Told once, the agents are not told again before this: the note itself may set off what goes round.
-const TOLD: Duration = Duration::from_secs(3600);
+const BRAKE_NOTE_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// Tells agents and operator, unless they were told lately.
 pub async fn brake(
@@ -18,12 +18,12 @@ pub async fn brake(
     chatwoot: &Chatwoot,
     account: AccountId,
     conversation: ConversationId,
-) -> Result<(), BridgeError> {
+) -> Result<(), HandlerError> {
     if !alarm(clients, metrics, account, conversation).await? {
         return Ok(());
     }
     let source = format!("lmotos:brake:{}", clients.clock.now().as_millis());
-    let content = Line::Braked.say(clients.locale);
+    let content = NoteText::Braked.text(clients.locale);
     let note = NewMessage { content: &content, private: true, source_id: Some(&source), ..NewMessage::default() };
     if let Err(error) = chatwoot.create_message(conversation, note).await {
         tracing::warn!(%error, "the agents do not read that something is braked");
@@ -38,10 +38,10 @@ pub async fn alarm(
     metrics: &Metrics,
     account: AccountId,
     conversation: ConversationId,
-) -> Result<bool, BridgeError> {
+) -> Result<bool, HandlerError> {
     let Some(known) = clients.conversations.get(account, conversation).await? else { return Ok(false) };
     let now = clients.clock.now();
-    if known.braked_at.is_some_and(|told| now.since(told) < TOLD) {
+    if known.braked_at.is_some_and(|told| now.since(told) < BRAKE_NOTE_INTERVAL) {
         tracing::info!(%conversation, "something still keeps the bridge busy by itself");
         return Ok(false);
     }

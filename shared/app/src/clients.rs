@@ -6,8 +6,8 @@ use std::{
     time::Duration,
 };
 
-use chatwoot::{Chatwoot, REFUSALS, files::PublicOnly, rights::Rights};
-use domain::{AccountId, Channel, Locale, SharedClock, Subject, SubjectKey, Timestamp, subject::Kind};
+use chatwoot::{Chatwoot, REFUSALS_PAGE, files::PublicOnly, rights::Rights};
+use domain::{AccountId, Channel, HashKey, KeyedHash, Locale, SharedClock, Timestamp, keyed_hash::HashKind};
 use platform::{
     AppSecrets, ChannelSecrets, ConfigError, Environment, SecretError, Secrets,
     aws::Aws,
@@ -17,8 +17,8 @@ use platform::{
 use queue::Queue;
 use secrecy::{ExposeSecret as _, SecretString};
 use store::{
-    Channels, Claims, Conversations, Counters, Customers, EarlyStatuses, Erasures, Links, MediaAtMeta, MissingFiles,
-    Outbox, Paces, Profiles, Rounds, Table, Tombstones, Traces,
+    Channels, Claims, Conversations, CustomerStore, ErasureLedger, ItemLedger, MediaAtMeta, MessageLinks,
+    NumberRateLimit, OrphanStatuses, Outbox, PendingMedia, Profiles, ReconcileCursor, Revocations, Table, Tombstones,
 };
 use url::Url;
 use whatsapp::Graph;
@@ -48,7 +48,7 @@ pub struct Clients {
     /// The agents' language.
     pub locale: Locale,
     /// Behind every keyed hash.
-    pub key: SubjectKey,
+    pub key: HashKey,
     /// SQS.
     pub sqs: aws_sdk_sqs::Client,
     /// Secrets, cached.
@@ -62,38 +62,38 @@ pub struct Clients {
     /// Conversations.
     pub conversations: Conversations,
     /// The balance sheet.
-    pub counters: Counters,
+    pub ledger: ItemLedger,
     /// Customers.
-    pub customers: Customers,
+    pub customers: CustomerStore,
     /// Statuses whose message is not known yet.
-    pub early: EarlyStatuses,
+    pub orphan_statuses: OrphanStatuses,
     /// Requests for erasure.
-    pub erasures: Erasures,
+    pub erasures: ErasureLedger,
     /// Files that are still to come.
-    pub files: MissingFiles,
+    pub pending_media: PendingMedia,
     /// Links.
-    pub links: Links,
+    pub message_links: MessageLinks,
     /// Files at Meta.
     pub media: MediaAtMeta,
     /// The outbox.
     pub outbox: Outbox,
     /// How many messages numbers send.
-    pub paces: Paces,
+    pub rate_limit: NumberRateLimit,
     /// What customers call themselves and wish.
     pub profiles: Profiles,
     /// Who was erased, and up to when.
     pub tombstones: Tombstones,
     /// Messages taken back.
-    pub traces: Traces,
+    pub revocations: Revocations,
     /// The rounds of `reconcile`.
-    pub rounds: Rounds,
+    pub cursor: ReconcileCursor,
     /// The table under all of them.
     pub table: Table,
     http: Http,
     chatwoot_url: Url,
     app_secret: String,
     /// Of which tokens Chatwoot was asked what they may do, by hash, and when.
-    tokens: Mutex<HashMap<Subject, Timestamp>>,
+    tokens: Mutex<HashMap<KeyedHash, Timestamp>>,
     /// Whether Chatwoot was seen to call itself by another origin than its address here.
     chatwoot_elsewhere: Arc<AtomicBool>,
 }
@@ -145,26 +145,26 @@ impl Clients {
             settings;
         let secrets = Secrets::new(aws.secrets, clock.clone());
         let http = Http::new(Arc::new(PublicOnly), chatwoot_ca.as_deref())?;
-        let key = SubjectKey::new(secrets.get::<AppSecrets>(&app_secret).await?.subject_key);
+        let key = HashKey::new(secrets.get::<AppSecrets>(&app_secret).await?.subject_key);
         let table = Table::new(aws.dynamodb, table, clock.clone(), retention);
         Ok(Self {
             graph: Graph::new(http.kept.clone(), http.fresh.clone(), graph_url, graph_version),
             channels: Channels::new(table.clone()),
             claims: Claims::new(table.clone()),
             conversations: Conversations::new(table.clone()),
-            counters: Counters::new(table.clone()),
-            customers: Customers::new(table.clone(), key.clone()),
-            early: EarlyStatuses::new(table.clone()),
-            erasures: Erasures::new(table.clone()),
-            files: MissingFiles::new(table.clone()),
-            links: Links::new(table.clone(), key.clone()),
+            ledger: ItemLedger::new(table.clone()),
+            customers: CustomerStore::new(table.clone(), key.clone()),
+            orphan_statuses: OrphanStatuses::new(table.clone()),
+            erasures: ErasureLedger::new(table.clone()),
+            pending_media: PendingMedia::new(table.clone()),
+            message_links: MessageLinks::new(table.clone(), key.clone()),
             media: MediaAtMeta::new(table.clone()),
             outbox: Outbox::new(table.clone()),
-            paces: Paces::new(table.clone()),
+            rate_limit: NumberRateLimit::new(table.clone()),
             profiles: Profiles::new(table.clone(), key.clone()),
             tombstones: Tombstones::new(table.clone(), key.clone()),
-            traces: Traces::new(table.clone(), key.clone()),
-            rounds: Rounds::new(table.clone()),
+            revocations: Revocations::new(table.clone(), key.clone()),
+            cursor: ReconcileCursor::new(table.clone()),
             table,
             sqs: aws.sqs,
             clock,
@@ -218,7 +218,7 @@ impl Clients {
 
     /// Asks Chatwoot what a token may do, and says where that is too little; once a day for each token.
     async fn say_what_is_missing(&self, token: &SecretString, is_new: bool) {
-        let token = self.key.subject_of_all(Kind::Item, ["chatwoot_token", token.expose_secret()]);
+        let token = self.key.subject_of_all(HashKind::Item, ["chatwoot_token", token.expose_secret()]);
         let now = self.clock.now();
         let known = |looked_at: &Timestamp| now.since(*looked_at) < LOOKED_AT_FOR;
         if self.tokens().get(&token).is_some_and(known) {
@@ -234,7 +234,7 @@ impl Clients {
             Ok(memberships) => memberships,
             Err(error) => {
                 self.tokens().remove(&token);
-                return tracing::error!(%error, page = REFUSALS, "Chatwoot does not say what the token may do");
+                return tracing::error!(%error, page = REFUSALS_PAGE, "Chatwoot does not say what the token may do");
             }
         };
         for account in accounts {
@@ -243,12 +243,12 @@ impl Clients {
                 tracing::info!(%account, "the token in the secret is an administrator's");
             } else {
                 let cause = rights.cause();
-                tracing::error!(%account, cause, page = REFUSALS, "Chatwoot refuses what the bridge has to do");
+                tracing::error!(%account, cause, page = REFUSALS_PAGE, "Chatwoot refuses what the bridge has to do");
             }
         }
     }
 
-    fn tokens(&self) -> MutexGuard<'_, HashMap<Subject, Timestamp>> {
+    fn tokens(&self) -> MutexGuard<'_, HashMap<KeyedHash, Timestamp>> {
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -3,7 +3,7 @@
 use chatwoot::Chatwoot;
 use domain::{Author, Channel, MessageId, Wamid, channel::Mode};
 
-use crate::{BridgeError, Clients};
+use crate::{Clients, HandlerError};
 
 /// Before a message is linked to what Meta calls it: deletes the copy that stands in Chatwoot, if an echo was faster than Meta's
 /// answer. There are echoes only where a phone is used beside the API.
@@ -13,11 +13,11 @@ pub async fn remove_echo(
     channel: &Channel,
     wamid: &Wamid,
     message: MessageId,
-) -> Result<(), BridgeError> {
+) -> Result<(), HandlerError> {
     if channel.mode != Mode::Coexistence {
         return Ok(());
     }
-    let link = clients.links.get(wamid).await?;
+    let link = clients.message_links.get(wamid).await?;
     let echo = link.filter(|link| link.part.is_none() && link.author == Author::Business && link.message != message);
     if let Some(echo) = echo {
         chatwoot.delete_message(echo.conversation, echo.message).await?;

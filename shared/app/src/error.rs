@@ -9,7 +9,7 @@ use whatsapp::GraphError;
 
 /// A task that could not be finished.
 #[derive(Debug, thiserror::Error)]
-pub enum BridgeError {
+pub enum HandlerError {
     /// The table.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -33,7 +33,7 @@ pub enum BridgeError {
     Erasing,
 }
 
-impl BridgeError {
+impl HandlerError {
     /// Whether Chatwoot's token was refused, or what it was used for, so that the secret is worth another look.
     pub fn is_chatwoot_token(&self) -> bool {
         matches!(self, Self::Chatwoot(error) if error.is_refused())
@@ -45,7 +45,7 @@ impl BridgeError {
     }
 }
 
-impl Classify for BridgeError {
+impl Classify for HandlerError {
     fn class(&self) -> Class {
         match self {
             Self::Store(error) => error.class(),

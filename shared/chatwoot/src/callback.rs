@@ -2,7 +2,7 @@
 
 use domain::{
     AccountId, ConversationId, InboxId, Locale, MessageId,
-    command::Called,
+    command::CommandCall,
     template::{Fault, Picked},
 };
 use serde::Deserialize;
@@ -12,30 +12,30 @@ use crate::{Authentic, template};
 /// The body is not JSON of Chatwoot's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the body is no callback of Chatwoot's")]
-pub struct Unreadable;
+pub struct UnreadableCallback;
 
 /// What a callback means for us.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Meaning {
+pub enum CallbackKind {
     /// Nothing.
     Nothing(&'static str),
     /// There may be something to send in a conversation.
-    Look(Look),
+    Look(ConversationChange),
     /// Chatwoot marked a message failed that cannot fail: a customer's, a note, an echo. Its callback did.
-    Red(Look),
+    Red(ConversationChange),
     /// An agent asks something of the bridge, in a note.
-    Command(Look),
+    Command(ConversationChange),
     /// An agent types what the customer is to read.
-    Typing(Place),
+    Typing(CallbackOrigin),
     /// A conversation was resolved.
-    Resolved(Place),
+    Resolved(CallbackOrigin),
     /// The labels of a conversation changed.
-    Labels(Labels),
+    Labels(LabelChange),
 }
 
 /// Whose labels changed. Which they are now, only a look tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Labels {
+pub struct LabelChange {
     /// The account it came from.
     pub account: AccountId,
     /// The inbox it came from.
@@ -46,7 +46,7 @@ pub struct Labels {
 
 /// A conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct CallbackOrigin {
     /// The account it came from; older versions do not say so here.
     pub account: Option<AccountId>,
     /// The inbox it came from.
@@ -57,7 +57,7 @@ pub struct Place {
 
 /// Where to look.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Look {
+pub struct ConversationChange {
     /// The account it came from.
     pub account: AccountId,
     /// The inbox it came from.
@@ -120,21 +120,21 @@ struct Last {
 }
 
 /// Reads what a callback means (§2.5). Only the root tells about the message; the one inside the conversation may be another.
-pub fn read(body: Authentic<'_>) -> Result<Meaning, Unreadable> {
+pub fn read(body: Authentic<'_>) -> Result<CallbackKind, UnreadableCallback> {
     let bytes = body.bytes();
-    let Event { event } = serde_json::from_slice(bytes).map_err(|_| Unreadable)?;
+    let Event { event } = serde_json::from_slice(bytes).map_err(|_| UnreadableCallback)?;
     let changed = match event.as_deref() {
         Some("message_created") => false,
         Some("message_updated") => true,
         Some("conversation_typing_on") => return Ok(typing(bytes)),
         Some("conversation_status_changed") => return Ok(status(bytes)),
         Some("conversation_updated") => return Ok(labels(bytes)),
-        Some(_) => return Ok(Meaning::Nothing("another event")),
-        None => return Err(Unreadable),
+        Some(_) => return Ok(CallbackKind::Nothing("another event")),
+        None => return Err(UnreadableCallback),
     };
-    let body: Body = serde_json::from_slice(bytes).map_err(|_| Unreadable)?;
+    let body: Body = serde_json::from_slice(bytes).map_err(|_| UnreadableCallback)?;
     let (Some(message), Some(account), Some(conversation)) = (body.id, body.account, body.conversation) else {
-        return Err(Unreadable);
+        return Err(UnreadableCallback);
     };
     let attribute = |name: &str| body.content_attributes.as_ref().and_then(|a| a.get(name)).filter(|v| !v.is_null());
     let kind = body.message_type.as_deref();
@@ -144,7 +144,7 @@ pub fn read(body: Authentic<'_>) -> Result<Meaning, Unreadable> {
     let status = conversation.messages.iter().flatten().find(|last| last.id == Some(message));
     let status = status.and_then(|last| last.status.as_deref());
     let inbox = body.inbox.map(|inbox| inbox.id).or(conversation.inbox_id);
-    let look = |inbox| Look {
+    let look = |inbox| ConversationChange {
         account: AccountId(account.id),
         inbox: InboxId(inbox),
         conversation: ConversationId(conversation.id),
@@ -155,20 +155,20 @@ pub fn read(body: Authentic<'_>) -> Result<Meaning, Unreadable> {
     };
     let is_kept = kind == Some("incoming") || (matches!(kind, Some("outgoing" | "template")) && (private || is_ours));
     if is_kept && changed && attribute("external_error").is_some() && status.is_none_or(|is| is == "failed") {
-        return inbox.map(|inbox| Meaning::Red(look(inbox))).ok_or(Unreadable);
+        return inbox.map(|inbox| CallbackKind::Red(look(inbox))).ok_or(UnreadableCallback);
     }
     if !matches!(kind, Some("outgoing" | "template")) {
-        return Ok(Meaning::Nothing("not an agent's"));
+        return Ok(CallbackKind::Nothing("not an agent's"));
     }
-    let command = private && !changed && body.content.as_deref().and_then(Called::parse).is_some();
+    let command = private && !changed && body.content.as_deref().and_then(CommandCall::parse).is_some();
     if private && !command {
-        return Ok(Meaning::Nothing("a note"));
+        return Ok(CallbackKind::Nothing("a note"));
     }
     if is_ours {
-        return Ok(Meaning::Nothing("written by an API"));
+        return Ok(CallbackKind::Nothing("written by an API"));
     }
     if attribute("deleted").is_some_and(|deleted| deleted == true) {
-        return Ok(Meaning::Nothing("deleted"));
+        return Ok(CallbackKind::Nothing("deleted"));
     }
     if changed {
         // Our own marks come back: a failure still has its error, ticks still have their status. A Retry has neither.
@@ -176,16 +176,16 @@ pub fn read(body: Authentic<'_>) -> Result<Meaning, Unreadable> {
         // A message nobody knew the kind of is marked with these words, so that this very callback comes and tells.
         let asked = error.and_then(serde_json::Value::as_str).is_some_and(asks_again);
         if !asked && (error.is_some() || matches!(status, Some("delivered" | "read" | "failed"))) {
-            return Ok(Meaning::Nothing("our own mark"));
+            return Ok(CallbackKind::Nothing("our own mark"));
         }
     }
-    let Some(inbox) = inbox else { return Err(Unreadable) };
-    let look = Look {
+    let Some(inbox) = inbox else { return Err(UnreadableCallback) };
+    let look = ConversationChange {
         picked: body.additional_attributes.as_ref().and_then(template::picked),
         survey: body.content.as_deref().filter(|_| body.content_type.as_deref() == Some("input_csat")).and_then(survey),
         ..look(inbox)
     };
-    Ok(if command { Meaning::Command(look) } else { Meaning::Look(look) })
+    Ok(if command { CallbackKind::Command(look) } else { CallbackKind::Look(look) })
 }
 
 /// The link behind a survey's words.
@@ -196,7 +196,7 @@ fn survey(content: &str) -> Option<String> {
 
 /// Whether these are the words by which the bridge asks what a message is.
 fn asks_again(words: &str) -> bool {
-    [Locale::Es, Locale::En].iter().any(|locale| Fault::Untold.say(*locale) == words)
+    [Locale::Es, Locale::En].iter().any(|locale| Fault::Untold.text(*locale) == words)
 }
 
 /// What is told of a conversation as a whole (§2.5). A body that lacks what is needed is nothing: all of this are niceties.
@@ -211,8 +211,8 @@ struct Told {
 }
 
 impl Told {
-    fn place(self) -> Place {
-        Place {
+    fn place(self) -> CallbackOrigin {
+        CallbackOrigin {
             account: self.account.map(|account| AccountId(account.id)),
             inbox: InboxId(self.inbox_id),
             conversation: ConversationId(self.id),
@@ -220,7 +220,7 @@ impl Told {
     }
 }
 
-fn typing(bytes: &[u8]) -> Meaning {
+fn typing(bytes: &[u8]) -> CallbackKind {
     #[derive(Deserialize)]
     struct Typing {
         conversation: Told,
@@ -235,21 +235,21 @@ fn typing(bytes: &[u8]) -> Meaning {
     match serde_json::from_slice::<Typing>(bytes) {
         // Of a contact's own typing the event tells as well; only contacts have no type.
         Ok(Typing { conversation, is_private: false, user }) if matches!(user.kind.as_str(), "user" | "agent_bot") => {
-            Meaning::Typing(conversation.place())
+            CallbackKind::Typing(conversation.place())
         }
-        _ => Meaning::Nothing("nobody types to the customer"),
+        _ => CallbackKind::Nothing("nobody types to the customer"),
     }
 }
 
-fn status(bytes: &[u8]) -> Meaning {
+fn status(bytes: &[u8]) -> CallbackKind {
     match serde_json::from_slice::<Told>(bytes) {
-        Ok(told) if told.status.as_deref() == Some("resolved") => Meaning::Resolved(told.place()),
-        _ => Meaning::Nothing("not resolved"),
+        Ok(told) if told.status.as_deref() == Some("resolved") => CallbackKind::Resolved(told.place()),
+        _ => CallbackKind::Nothing("not resolved"),
     }
 }
 
 /// The conversation stands at the root; the account only since 4.14.2, and before that in its last message.
-fn labels(bytes: &[u8]) -> Meaning {
+fn labels(bytes: &[u8]) -> CallbackKind {
     #[derive(Deserialize)]
     struct Updated {
         #[serde(flatten)]
@@ -259,16 +259,16 @@ fn labels(bytes: &[u8]) -> Meaning {
         #[serde(default)]
         messages: Option<serde_json::Value>,
     }
-    let Ok(updated) = serde_json::from_slice::<Updated>(bytes) else { return Meaning::Nothing("another event") };
+    let Ok(updated) = serde_json::from_slice::<Updated>(bytes) else { return CallbackKind::Nothing("another event") };
     let changes = updated.changed_attributes.as_ref().and_then(serde_json::Value::as_array);
     let is_about_labels = changes.into_iter().flatten().any(|change| change.get("label_list").is_some());
     let inside = || updated.messages.as_ref()?.get(0)?.get("account_id")?.as_i64().map(AccountId);
     let place = updated.told.place();
     match place.account.or_else(inside) {
         Some(account) if is_about_labels => {
-            Meaning::Labels(Labels { account, inbox: place.inbox, conversation: place.conversation })
+            CallbackKind::Labels(LabelChange { account, inbox: place.inbox, conversation: place.conversation })
         }
-        _ => Meaning::Nothing("another event"),
+        _ => CallbackKind::Nothing("another event"),
     }
 }
 
@@ -281,7 +281,7 @@ mod tests {
 
     const EVENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../events/chatwoot");
 
-    fn meaning(body: &[u8]) -> Result<Meaning, Unreadable> {
+    fn meaning(body: &[u8]) -> Result<CallbackKind, UnreadableCallback> {
         read(PathSecret::new("s".into()).verify("s", body).unwrap())
     }
 
@@ -297,7 +297,7 @@ mod tests {
             seen += 1;
             let expected = looks.contains(&&name[..2]);
             match meaning(&std::fs::read(&file).unwrap()).unwrap() {
-                Meaning::Look(look) => {
+                CallbackKind::Look(look) => {
                     assert!(expected, "{name}: {look:?}");
                     let conversation = ConversationId(if name.starts_with("12") { 483 } else { 482 });
                     assert_eq!(
@@ -310,14 +310,14 @@ mod tests {
                         "{name}"
                     );
                 }
-                Meaning::Typing(place) | Meaning::Resolved(place) => {
+                CallbackKind::Typing(place) | CallbackKind::Resolved(place) => {
                     assert!(matches!(&name[..2], "18" | "22"), "{name}");
                     assert_eq!((place.inbox, place.conversation), (InboxId(14), ConversationId(482)), "{name}");
                 }
-                Meaning::Red(look) => assert!(name.starts_with("25") && look.changed, "{name}: {look:?}"),
-                Meaning::Command(look) => panic!("{name}: {look:?}"),
-                Meaning::Nothing(why) => assert!(!expected, "{name}: {why}"),
-                Meaning::Labels(labels) => {
+                CallbackKind::Red(look) => assert!(name.starts_with("25") && look.changed, "{name}: {look:?}"),
+                CallbackKind::Command(look) => panic!("{name}: {look:?}"),
+                CallbackKind::Nothing(why) => assert!(!expected, "{name}: {why}"),
+                CallbackKind::Labels(labels) => {
                     assert!(!expected && name.contains("label"), "{name}: {labels:?}");
                     assert_eq!(labels.inbox, InboxId(14));
                 }
@@ -329,11 +329,11 @@ mod tests {
     #[test]
     fn what_is_no_callback_is_said_to_be_none() {
         for body in ["", "[]", "{}", "{\"event\":\"message_created\"}", "null", "{\"event\":"] {
-            assert_eq!(meaning(body.as_bytes()), Err(Unreadable), "{body}");
+            assert_eq!(meaning(body.as_bytes()), Err(UnreadableCallback), "{body}");
         }
     }
 
-    fn of(body: &serde_json::Value) -> Meaning {
+    fn of(body: &serde_json::Value) -> CallbackKind {
         meaning(body.to_string().as_bytes()).unwrap()
     }
 
@@ -344,14 +344,14 @@ mod tests {
                 "message_type": "outgoing", "private": private, "content": content, "source_id": source,
                 "conversation": { "id": 482 } }))
         };
-        assert!(matches!(note("message_created", "/estado", true, None), Meaning::Command(_)));
-        assert!(matches!(note("message_created", "/estado", false, None), Meaning::Look(_)));
+        assert!(matches!(note("message_created", "/estado", true, None), CallbackKind::Command(_)));
+        assert!(matches!(note("message_created", "/estado", false, None), CallbackKind::Look(_)));
         for nothing in [
             note("message_updated", "/estado", true, None),
             note("message_created", "mira /estado", true, None),
             note("message_created", "/estado", true, Some("lmotos:command:6")),
         ] {
-            assert!(matches!(nothing, Meaning::Nothing(_)), "{nothing:?}");
+            assert!(matches!(nothing, CallbackKind::Nothing(_)), "{nothing:?}");
         }
     }
 
@@ -363,9 +363,9 @@ mod tests {
                 "additional_attributes": { "template_params": { "name": "saludo" } },
                 "conversation": { "id": 482, "messages": [{ "id": 7, "status": "failed" }] } }))
         };
-        let Meaning::Look(look) = marked(Fault::Untold.say(Locale::En)) else { panic!("no answer") };
+        let CallbackKind::Look(look) = marked(Fault::Untold.text(Locale::En)) else { panic!("no answer") };
         assert_eq!(look.picked.map(|picked| picked.name).as_deref(), Some("saludo"));
-        assert!(matches!(marked(Fault::Lost.say(Locale::Es)), Meaning::Nothing(_)));
+        assert!(matches!(marked(Fault::Lost.text(Locale::Es)), CallbackKind::Nothing(_)));
     }
 
     #[test]
@@ -381,7 +381,7 @@ mod tests {
         for red in
             [json!({ "message_type": "incoming" }), json!({ "private": true }), json!({ "source_id": "wamid.1" }), echo]
         {
-            assert!(matches!(told(red.clone()), Meaning::Red(look) if look.message == MessageId(7)), "{red}");
+            assert!(matches!(told(red.clone()), CallbackKind::Red(look) if look.message == MessageId(7)), "{red}");
         }
         // What is put right comes back, too.
         let mended = json!({ "conversation": { "id": 482, "messages": [{ "id": 7, "status": "sent" }] } });
@@ -390,7 +390,7 @@ mod tests {
             if nothing != json!({}) {
                 incoming["message_type"] = json!("incoming");
             }
-            assert!(matches!(told(incoming.clone()), Meaning::Nothing(_)), "{incoming}");
+            assert!(matches!(told(incoming.clone()), CallbackKind::Nothing(_)), "{incoming}");
         }
     }
 
@@ -401,11 +401,11 @@ mod tests {
                 "conversation": { "id": 482, "inbox_id": 14 } }))
         };
         let agent = || json!({ "id": 1, "type": "user" });
-        let place = Place { account: None, inbox: InboxId(14), conversation: ConversationId(482) };
-        assert_eq!(typing(agent(), json!(false)), Meaning::Typing(place));
-        assert!(matches!(typing(agent(), json!(true)), Meaning::Nothing(_)));
-        assert!(matches!(typing(agent(), json!(null)), Meaning::Nothing(_)));
-        assert!(matches!(typing(json!({ "id": 1 }), json!(false)), Meaning::Nothing(_)));
+        let place = CallbackOrigin { account: None, inbox: InboxId(14), conversation: ConversationId(482) };
+        assert_eq!(typing(agent(), json!(false)), CallbackKind::Typing(place));
+        assert!(matches!(typing(agent(), json!(true)), CallbackKind::Nothing(_)));
+        assert!(matches!(typing(agent(), json!(null)), CallbackKind::Nothing(_)));
+        assert!(matches!(typing(json!({ "id": 1 }), json!(false)), CallbackKind::Nothing(_)));
     }
 
     #[test]
@@ -413,7 +413,7 @@ mod tests {
         let status = |status: &str| {
             of(&json!({ "event": "conversation_status_changed", "id": 482, "inbox_id": 14, "status": status }))
         };
-        assert!(matches!(status("resolved"), Meaning::Resolved(_)));
-        assert!(matches!(status("open"), Meaning::Nothing(_)));
+        assert!(matches!(status("resolved"), CallbackKind::Resolved(_)));
+        assert!(matches!(status("open"), CallbackKind::Nothing(_)));
     }
 }

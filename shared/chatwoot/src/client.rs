@@ -21,7 +21,7 @@ use crate::{ChatwootError, files};
 const OWN: [&str; 2] = ["/rails/active_storage/", "/survey/responses/"];
 
 /// How long a call may take in all.
-const CALL: Duration = Duration::from_secs(10);
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One account of a Chatwoot installation.
 #[derive(Clone, Debug)]
@@ -102,7 +102,7 @@ impl Chatwoot {
         request
             .header("api_access_token", self.token.clone())
             .header(reqwest::header::ACCEPT, "application/json")
-            .timeout(CALL)
+            .timeout(CALL_TIMEOUT)
     }
 
     pub(crate) async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ChatwootError> {

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// A name may be this long.
-const NAME_LIMIT: usize = 255;
+const MAX_NAME_LENGTH: usize = 255;
 
 /// A contact.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -69,7 +69,7 @@ impl ContactChange {
 
 /// What stands in an inbox under an id of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum SourceLookup {
     /// A contact.
     Of(Box<Contact>),
     /// A row whose contact is deleted. It goes with a job of Chatwoot's, or stays for ever if that failed.
@@ -81,10 +81,10 @@ pub enum Source {
 impl Chatwoot {
     /// What stands in an inbox under our id. A row without its contact breaks Chatwoot's answer; whether it is that is seen by
     /// whether it can tell of an id that nobody has.
-    pub async fn source(&self, inbox: InboxId, source: &CustomerId) -> Result<Source, ChatwootError> {
+    pub async fn source(&self, inbox: InboxId, source: &CustomerId) -> Result<SourceLookup, ChatwootError> {
         match self.contact_of_source(inbox, source).await {
-            Ok(Some(contact)) => Ok(Source::Of(Box::new(contact))),
-            Ok(None) => Ok(Source::Nobodys),
+            Ok(Some(contact)) => Ok(SourceLookup::Of(Box::new(contact))),
+            Ok(None) => Ok(SourceLookup::Nobodys),
             Err(ChatwootError::Unwell(500)) => match self.contact_of_source(inbox, &CustomerId::mint()).await? {
                 None => self.source_again(inbox, source).await,
                 Some(_) => Err(ChatwootError::Unwell(500)),
@@ -94,11 +94,11 @@ impl Chatwoot {
     }
 
     /// Chatwoot is well: what fails now fails for the row.
-    async fn source_again(&self, inbox: InboxId, source: &CustomerId) -> Result<Source, ChatwootError> {
+    async fn source_again(&self, inbox: InboxId, source: &CustomerId) -> Result<SourceLookup, ChatwootError> {
         match self.contact_of_source(inbox, source).await {
-            Ok(Some(contact)) => Ok(Source::Of(Box::new(contact))),
-            Ok(None) => Ok(Source::Nobodys),
-            Err(ChatwootError::Unwell(500)) => Ok(Source::LeftBehind),
+            Ok(Some(contact)) => Ok(SourceLookup::Of(Box::new(contact))),
+            Ok(None) => Ok(SourceLookup::Nobodys),
+            Err(ChatwootError::Unwell(500)) => Ok(SourceLookup::LeftBehind),
             Err(error) => Err(error),
         }
     }
@@ -192,5 +192,5 @@ impl Chatwoot {
 
 /// A text that fits into a contact's name; empty if it shows nothing.
 pub fn contact_name(text: &str) -> String {
-    name::clean(text).map(|name| text::clean(&name, NAME_LIMIT)).unwrap_or_default()
+    name::clean(text).map(|name| text::clean(&name, MAX_NAME_LENGTH)).unwrap_or_default()
 }

@@ -11,11 +11,11 @@ use crate::{Chatwoot, ChatwootError, Contact, client::found, template, text};
 const ATTRIBUTE_LIMIT: usize = 1_500;
 
 /// The last id that Chatwoot's column holds: no account has so many conversations.
-const NONE_HAS_IT: ConversationId = ConversationId(2_147_483_647);
+const UNUSED_CONVERSATION_ID: ConversationId = ConversationId(2_147_483_647);
 
 /// Whom a conversation is with.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Party {
+pub struct ConversationParty {
     /// The inbox it is in.
     pub inbox: Option<InboxId>,
     /// The id under which the contact stands in the inbox; ours, where we made it.
@@ -30,9 +30,9 @@ pub struct Party {
 
 /// What is shown of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Shown {
+pub enum ConversationLookup {
     /// Whom it is with.
-    With(Box<Party>),
+    Found(Box<ConversationParty>),
     /// A row whose contact is deleted. It goes with a job of Chatwoot's, or stays for ever if that failed.
     LeftBehind,
     /// Nothing.
@@ -42,18 +42,18 @@ pub enum Shown {
 impl Chatwoot {
     /// Whom a conversation is with, if it is not left behind. A row without its contact breaks Chatwoot's answer, each time. Whether
     /// it is that is seen by whether Chatwoot can tell of a conversation that does not exist, and by asking once more.
-    pub async fn shown(&self, conversation: ConversationId) -> Result<Shown, ChatwootError> {
+    pub async fn shown(&self, conversation: ConversationId) -> Result<ConversationLookup, ChatwootError> {
         let mut answer = self.party(conversation).await;
         if matches!(answer, Err(ChatwootError::Unwell(500))) {
-            if self.party(NONE_HAS_IT).await?.is_some() {
+            if self.party(UNUSED_CONVERSATION_ID).await?.is_some() {
                 return Err(ChatwootError::Unwell(500));
             }
             answer = self.party(conversation).await;
         }
         match answer {
-            Ok(Some(party)) => Ok(Shown::With(Box::new(party))),
-            Ok(None) => Ok(Shown::Gone),
-            Err(ChatwootError::Unwell(500)) => Ok(Shown::LeftBehind),
+            Ok(Some(party)) => Ok(ConversationLookup::Found(Box::new(party))),
+            Ok(None) => Ok(ConversationLookup::Gone),
+            Err(ChatwootError::Unwell(500)) => Ok(ConversationLookup::LeftBehind),
             Err(error) => Err(error),
         }
     }
@@ -87,10 +87,10 @@ impl Chatwoot {
     }
 
     /// Whom a conversation is with; nothing if it is gone.
-    pub async fn party(&self, conversation: ConversationId) -> Result<Option<Party>, ChatwootError> {
+    pub async fn party(&self, conversation: ConversationId) -> Result<Option<ConversationParty>, ChatwootError> {
         let request = self.request(Method::GET, &["conversations", &conversation.to_string()]);
         let row: Option<ConversationRow> = found(self.json(request).await)?;
-        Ok(row.map(|row| Party {
+        Ok(row.map(|row| ConversationParty {
             inbox: row.inbox_id,
             source_id: row.source_id(),
             resolved: row.is_resolved(),

@@ -10,14 +10,14 @@ use crate::{Chatwoot, ChatwootError};
 
 /// What an attribute belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Belongs {
+pub enum AttributeOwner {
     /// A contact.
     Contact,
     /// A conversation.
     Conversation,
 }
 
-impl Belongs {
+impl AttributeOwner {
     /// Chatwoot's name, in answers, and its number, in requests.
     fn wire(self) -> (&'static str, u8) {
         match self {
@@ -29,9 +29,9 @@ impl Belongs {
 
 /// An attribute that agents are to see.
 #[derive(Clone, Copy, Debug)]
-pub struct Shown<'a> {
+pub struct AttributeDefinition<'a> {
     /// What it belongs to.
-    pub belongs: Belongs,
+    pub belongs: AttributeOwner,
     /// Its key.
     pub key: &'a str,
     /// What agents read.
@@ -42,14 +42,14 @@ pub struct Shown<'a> {
 
 impl Chatwoot {
     /// Has the account show these attributes; what is defined already stays as it is. Gives back how many were missing.
-    pub async fn show_attributes(&self, wanted: &[Shown<'_>]) -> Result<usize, ChatwootError> {
+    pub async fn show_attributes(&self, wanted: &[AttributeDefinition<'_>]) -> Result<usize, ChatwootError> {
         #[derive(Deserialize)]
         struct Known {
             attribute_key: String,
             attribute_model: String,
         }
-        const PATH: &[&str] = &["custom_attribute_definitions"];
-        let known: Vec<Known> = self.json(self.request(Method::GET, PATH)).await?;
+        const DEFINITIONS_PATH: &[&str] = &["custom_attribute_definitions"];
+        let known: Vec<Known> = self.json(self.request(Method::GET, DEFINITIONS_PATH)).await?;
         let known: BTreeSet<_> = known.into_iter().map(|known| (known.attribute_key, known.attribute_model)).collect();
         let mut missing = 0;
         for shown in wanted {
@@ -63,7 +63,7 @@ impl Chatwoot {
                 "attribute_display_type": if shown.is_link { 4 } else { 0 },
                 "attribute_model": number,
             });
-            missing += usize::from(self.make(PATH, "custom_attribute_definition", body).await?);
+            missing += usize::from(self.make(DEFINITIONS_PATH, "custom_attribute_definition", body).await?);
         }
         Ok(missing)
     }

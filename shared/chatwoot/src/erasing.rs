@@ -12,23 +12,23 @@ use crate::{
 };
 
 /// A list shows so many conversations a page.
-pub const PAGE: u32 = 25;
+pub const CONVERSATIONS_PER_PAGE: u32 = 25;
 
 /// So many conversations of a contact are shown, the last active first.
-pub const SHOWN: usize = 20;
+pub const MAX_CONVERSATIONS_SHOWN: usize = 20;
 
 /// A page of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
+pub struct ConversationPage {
     /// What it shows.
-    pub rows: Vec<Aged>,
+    pub rows: Vec<ConversationAge>,
     /// How many the whole list has.
     pub total: u32,
 }
 
 /// What goes from a contact that stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Strip<'a> {
+pub struct ContactStrip<'a> {
     /// Whose id it has from now on.
     pub identifier: Option<&'a str>,
     /// What it is called from now on.
@@ -41,7 +41,7 @@ pub struct Strip<'a> {
 
 /// A conversation as a list shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Aged {
+pub struct ConversationAge {
     /// Its id.
     pub id: ConversationId,
     /// The inbox it is in.
@@ -83,7 +83,7 @@ struct Meta {
     sender: Option<Contact>,
 }
 
-impl From<Row> for Aged {
+impl From<Row> for ConversationAge {
     fn from(row: Row) -> Self {
         let at = |value: &Value| value.as_i64().map(Timestamp::from_secs);
         let said_at = match &row.last_non_activity_message {
@@ -166,7 +166,7 @@ impl Chatwoot {
     }
 
     /// Takes out of a contact that stays what is somebody's who goes.
-    pub async fn strip_contact(&self, id: ContactId, strip: &Strip<'_>) -> Result<(), ChatwootError> {
+    pub async fn strip_contact(&self, id: ContactId, strip: &ContactStrip<'_>) -> Result<(), ChatwootError> {
         let mut body = json!({});
         if let Some(identifier) = strip.identifier {
             body["identifier"] = json!(identifier);
@@ -185,14 +185,14 @@ impl Chatwoot {
     }
 
     /// The last twenty conversations of a contact, of all inboxes.
-    pub async fn conversations_of(&self, contact: ContactId) -> Result<Vec<Aged>, ChatwootError> {
+    pub async fn conversations_of(&self, contact: ContactId) -> Result<Vec<ConversationAge>, ChatwootError> {
         #[derive(Deserialize)]
         struct Answer {
             payload: Vec<Row>,
         }
         let request = self.request(Method::GET, &["contacts", &contact.to_string(), "conversations"]);
         let answer: Option<Answer> = found(self.json(request).await)?;
-        Ok(answer.into_iter().flat_map(|answer| answer.payload).map(Aged::from).collect())
+        Ok(answer.into_iter().flat_map(|answer| answer.payload).map(ConversationAge::from).collect())
     }
 
     /// The labels of a conversation; nothing if it is gone.
@@ -207,17 +207,22 @@ impl Chatwoot {
     }
 
     /// One page of an inbox's conversations in which nothing has happened since that day.
-    pub async fn inactive(&self, inbox: InboxId, since: Timestamp, page: u32) -> Result<Listed, ChatwootError> {
+    pub async fn inactive(
+        &self,
+        inbox: InboxId,
+        since: Timestamp,
+        page: u32,
+    ) -> Result<ConversationPage, ChatwootError> {
         self.filtered(inbox, Some(("last_activity_at", "is_less_than", json!(day(since)))), page).await
     }
 
     /// One page of all conversations of an inbox.
-    pub async fn every(&self, inbox: InboxId, page: u32) -> Result<Listed, ChatwootError> {
+    pub async fn every(&self, inbox: InboxId, page: u32) -> Result<ConversationPage, ChatwootError> {
         self.filtered(inbox, None, page).await
     }
 
     /// One page of an inbox's conversations with a label.
-    pub async fn labeled(&self, inbox: InboxId, label: &str, page: u32) -> Result<Listed, ChatwootError> {
+    pub async fn labeled(&self, inbox: InboxId, label: &str, page: u32) -> Result<ConversationPage, ChatwootError> {
         self.filtered(inbox, Some(("labels", "equal_to", json!(label))), page).await
     }
 
@@ -226,7 +231,7 @@ impl Chatwoot {
         inbox: InboxId,
         and: Option<(&str, &str, Value)>,
         page: u32,
-    ) -> Result<Listed, ChatwootError> {
+    ) -> Result<ConversationPage, ChatwootError> {
         #[derive(Deserialize)]
         struct Answer {
             payload: Vec<Row>,
@@ -245,7 +250,10 @@ impl Chatwoot {
         let mut url = self.url(&["conversations", "filter"]);
         url.query_pairs_mut().append_pair("page", &page.to_string());
         let answer: Answer = self.json(self.post(url).json(&body)).await?;
-        Ok(Listed { rows: answer.payload.into_iter().map(Aged::from).collect(), total: answer.meta.all_count })
+        Ok(ConversationPage {
+            rows: answer.payload.into_iter().map(ConversationAge::from).collect(),
+            total: answer.meta.all_count,
+        })
     }
 }
 

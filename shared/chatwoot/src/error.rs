@@ -6,7 +6,7 @@ use std::time::Duration;
 use domain::{Class, Classify};
 
 /// The runbook's page about what Chatwoot and the bridge refuse each other.
-pub const REFUSALS: &str = "docs/runbook/refusals.md";
+pub const REFUSALS_PAGE: &str = "docs/runbook/refusals.md";
 
 /// The cause of [`ChatwootError::Elsewhere`], for the operator.
 pub const ORIGINS_DIFFER: &str = "Chatwoot's FRONTEND_URL and the bridge's CHATWOOT_URL have different origins";

@@ -16,10 +16,10 @@ use url::{Host, Url};
 use crate::ChatwootError;
 
 /// Chatwoot redirects to its storage once; a proxy may add a step or two.
-const REDIRECTS: usize = 5;
+const MAX_REDIRECTS: usize = 5;
 
 /// How long a storage may take until it begins to answer; the bytes may take longer.
-const ANSWER: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Opens the file at `url`. `guarded` resolves names by [`PublicOnly`]; `limit` is for the whole transfer.
 pub(crate) async fn open(
@@ -33,9 +33,9 @@ pub(crate) async fn open(
     if url.origin() != base.origin() {
         return Err(ChatwootError::Elsewhere);
     }
-    for _ in 0..=REDIRECTS {
+    for _ in 0..=MAX_REDIRECTS {
         let client = if url.origin() == base.origin() { own } else { guard(&url, guarded)? };
-        let answer = tokio::time::timeout(ANSWER, client.get(url.clone()).timeout(limit).send());
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, client.get(url.clone()).timeout(limit).send());
         let response = answer.await.map_err(|_| ChatwootError::NoAnswer(None))?.map_err(ChatwootError::of)?;
         if !response.status().is_redirection() {
             return if response.status().is_success() {

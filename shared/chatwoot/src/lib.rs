@@ -23,8 +23,8 @@ pub mod template;
 mod text;
 
 pub use client::Chatwoot;
-pub use contacts::{Contact, ContactChange, NewContact, Source, contact_name};
-pub use conversations::{Party, Shown, attribute};
-pub use error::{ChatwootError, ORIGINS_DIFFER, REFUSALS};
-pub use messages::{Attachment, Made, NewMessage};
+pub use contacts::{Contact, ContactChange, NewContact, SourceLookup, contact_name};
+pub use conversations::{ConversationLookup, ConversationParty, attribute};
+pub use error::{ChatwootError, ORIGINS_DIFFER, REFUSALS_PAGE};
+pub use messages::{Attachment, CreatedMessage, NewMessage};
 pub use signature::{Authentic, CallbackSecret, PathSecret};

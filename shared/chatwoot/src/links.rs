@@ -1,9 +1,9 @@
 //! Messages that are nothing without a link, which Chatwoot's list does not show: surveys and video calls.
 
-use crate::listing::Listed;
+use crate::listing::ListedMessage;
 
 /// Stands in every survey's link.
-const SURVEY: &str = "/survey/responses/";
+const SURVEY_PATH: &str = "/survey/responses/";
 
 /// The first web address among these values.
 fn address(value: &serde_json::Value) -> Option<String> {
@@ -15,10 +15,10 @@ fn address(value: &serde_json::Value) -> Option<String> {
     }
 }
 
-impl Listed {
+impl ListedMessage {
     /// Whether it is a survey whose link Chatwoot gives in the callback alone (§2.5).
     pub fn wants_survey_link(&self) -> bool {
-        self.content_type.as_deref() == Some("input_csat") && !self.text().contains(SURVEY)
+        self.content_type.as_deref() == Some("input_csat") && !self.text().contains(SURVEY_PATH)
     }
 
     /// Puts a link behind its words.
@@ -51,7 +51,7 @@ mod tests {
 
     use super::*;
 
-    fn listed(extra: serde_json::Value) -> Listed {
+    fn listed(extra: serde_json::Value) -> ListedMessage {
         let mut message = json!({ "id": 7, "content": "Hola", "message_type": 1 });
         message.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
         serde_json::from_value(message).unwrap()

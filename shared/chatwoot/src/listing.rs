@@ -1,16 +1,16 @@
 //! Messages as Chatwoot lists them: what `send` goes by. A callback is only a hint; this is the truth.
 
-use domain::{MessageId, Timestamp, Wamid, command::Called, markup};
+use domain::{MessageId, Timestamp, Wamid, command::CommandCall, markup};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 
 use crate::{
-    rich::{self, Rich},
+    rich::{self, RichContent},
     tag::TAG,
 };
 
 /// What a message is in Chatwoot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ListedKind {
     /// From the customer.
     Incoming,
     /// From an agent, a bot or an automation.
@@ -25,7 +25,7 @@ pub enum Kind {
 
 /// A message in a list. A member of a shape we do not know is absent: it must not cost the message.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-pub struct Listed {
+pub struct ListedMessage {
     /// Its id; ids grow.
     pub id: MessageId,
     /// Its text.
@@ -49,7 +49,7 @@ pub struct Listed {
     #[serde(default, deserialize_with = "object_or_text")]
     content_attributes: Attributes,
     #[serde(default, deserialize_with = "lenient")]
-    attachments: Vec<File>,
+    attachments: Vec<ListedFile>,
     #[serde(default, deserialize_with = "lenient")]
     sender: Sender,
 }
@@ -89,7 +89,7 @@ struct Attributes {
 
 /// A file of a message.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-pub struct File {
+pub struct ListedFile {
     /// Where it is; redirects to the storage.
     #[serde(default, deserialize_with = "lenient")]
     pub data_url: Option<String>,
@@ -146,22 +146,22 @@ fn is_set(flag: &serde_json::Value) -> bool {
     !matches!(flag, serde_json::Value::Null | serde_json::Value::Bool(false)) && *flag != "false"
 }
 
-impl Listed {
+impl ListedMessage {
     /// What it is.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> ListedKind {
         match &self.message_type {
-            TypeCode::Number(0) => Kind::Incoming,
-            TypeCode::Number(1) => Kind::Outgoing,
-            TypeCode::Number(2) => Kind::Activity,
-            TypeCode::Number(3) => Kind::Template,
+            TypeCode::Number(0) => ListedKind::Incoming,
+            TypeCode::Number(1) => ListedKind::Outgoing,
+            TypeCode::Number(2) => ListedKind::Activity,
+            TypeCode::Number(3) => ListedKind::Template,
             TypeCode::Word(word) => match word.as_str() {
-                "incoming" => Kind::Incoming,
-                "outgoing" => Kind::Outgoing,
-                "activity" => Kind::Activity,
-                "template" => Kind::Template,
-                _ => Kind::Other,
+                "incoming" => ListedKind::Incoming,
+                "outgoing" => ListedKind::Outgoing,
+                "activity" => ListedKind::Activity,
+                "template" => ListedKind::Template,
+                _ => ListedKind::Other,
             },
-            TypeCode::Number(_) | TypeCode::Absent => Kind::Other,
+            TypeCode::Number(_) | TypeCode::Absent => ListedKind::Other,
         }
     }
 
@@ -182,7 +182,7 @@ impl Listed {
     pub fn is_for_customer(&self) -> bool {
         let echo = is_set(&self.content_attributes.external_echo);
         let foreign = self.source_id.as_deref().is_some_and(|id| !id.is_empty());
-        matches!(self.kind(), Kind::Outgoing | Kind::Template)
+        matches!(self.kind(), ListedKind::Outgoing | ListedKind::Template)
             && !self.private
             && !echo
             && !self.is_deleted()
@@ -191,7 +191,9 @@ impl Listed {
 
     /// Whether a person or a bot says it to the customer, and no greeting, survey or rule does.
     pub fn is_answer(&self) -> bool {
-        self.is_for_customer() && self.kind() == Kind::Outgoing && !is_set(&self.content_attributes.automation_rule_id)
+        self.is_for_customer()
+            && self.kind() == ListedKind::Outgoing
+            && !is_set(&self.content_attributes.automation_rule_id)
     }
 
     /// Whether a rule or a bot wrote it, as far as Chatwoot says so: a macro, or an integration with a user's token, does not show.
@@ -214,7 +216,7 @@ impl Listed {
     /// Meta's id of what the customer wrote; nothing for whatever else stands on their side.
     pub fn heard(&self) -> Option<Wamid> {
         let wamid = self.source_id.as_deref().filter(|id| id.starts_with("wamid."))?;
-        (self.kind() == Kind::Incoming && !self.private).then(|| Wamid::new(wamid))
+        (self.kind() == ListedKind::Incoming && !self.private).then(|| Wamid::new(wamid))
     }
 
     /// Meta's id of what was said while Meta's own agent had the chat.
@@ -234,10 +236,10 @@ impl Listed {
     }
 
     /// What a note asks of the bridge, if it does.
-    pub fn command(&self) -> Option<Called> {
+    pub fn command(&self) -> Option<CommandCall> {
         let foreign = self.source_id.as_deref().is_some_and(|id| !id.is_empty());
-        let asks = self.private && self.kind() == Kind::Outgoing && !foreign && !self.is_deleted();
-        self.content.as_deref().filter(|_| asks).and_then(Called::parse)
+        let asks = self.private && self.kind() == ListedKind::Outgoing && !foreign && !self.is_deleted();
+        self.content.as_deref().filter(|_| asks).and_then(CommandCall::parse)
     }
 
     /// What an integration keeps with it.
@@ -257,9 +259,9 @@ impl Listed {
         let unsent = self.private || ours || is_set(&self.content_attributes.external_echo);
         self.is_failed()
             && match self.kind() {
-                Kind::Incoming => true,
-                Kind::Outgoing | Kind::Template => unsent || (self.is_deleted() && self.error().is_some()),
-                Kind::Activity | Kind::Other => false,
+                ListedKind::Incoming => true,
+                ListedKind::Outgoing | ListedKind::Template => unsent || (self.is_deleted() && self.error().is_some()),
+                ListedKind::Activity | ListedKind::Other => false,
             }
     }
 
@@ -285,7 +287,7 @@ impl Listed {
     }
 
     /// Its files, in order.
-    pub fn files(&self) -> &[File] {
+    pub fn files(&self) -> &[ListedFile] {
         &self.attachments
     }
 
@@ -311,7 +313,7 @@ impl Listed {
     }
 
     /// What it shows beside its words.
-    pub fn rich(&self) -> Option<Rich> {
+    pub fn rich(&self) -> Option<RichContent> {
         rich::read(self.content_type.as_deref(), &self.content_attributes.items)
     }
 }
@@ -322,7 +324,7 @@ mod tests {
 
     use super::*;
 
-    fn listed(extra: serde_json::Value) -> Listed {
+    fn listed(extra: serde_json::Value) -> ListedMessage {
         let mut message = json!({ "id": 7, "content": "Hola", "message_type": 1, "private": false, "status": "sent",
             "content_attributes": {}, "created_at": 1_795_184_000, "source_id": null });
         message.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
@@ -414,7 +416,7 @@ mod tests {
     fn choices_stand_beside_the_words() {
         let items = json!({ "items": [{ "title": "Contado", "value": "1" }, { "title": "Crédito", "value": "2" }] });
         let message = listed(json!({ "content_type": "input_select", "content_attributes": items }));
-        let Some(Rich::Choices(choices)) = message.rich() else { panic!("{message:?}") };
+        let Some(RichContent::Choices(choices)) = message.rich() else { panic!("{message:?}") };
         assert_eq!((message.text(), choices.len()), ("Hola", 2));
         let odd = listed(json!({ "content_type": "input_select", "content_attributes": { "items": { "a": 1 } } }));
         assert_eq!((odd.text(), odd.rich(), odd.has_lost_items()), ("Hola", None, true));

@@ -7,10 +7,10 @@ use reqwest::{Body, Method, multipart};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{Chatwoot, ChatwootError, client::found, listing::Listed};
+use crate::{Chatwoot, ChatwootError, client::found, listing::ListedMessage};
 
 /// The page size of a listing after an id.
-const PAGE: usize = 100;
+const MESSAGES_PER_PAGE: usize = 100;
 
 /// A message to be written.
 #[derive(Debug, Default)]
@@ -50,7 +50,7 @@ pub struct Attachment {
 
 /// A message that was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-pub struct Made {
+pub struct CreatedMessage {
     /// Its id.
     pub id: MessageId,
     /// Whether Chatwoot says whose it is. A customer's is nobody's once the contact is deleted, and goes with the conversation.
@@ -77,7 +77,7 @@ impl Chatwoot {
         &self,
         conversation: ConversationId,
         message: NewMessage<'_>,
-    ) -> Result<Made, ChatwootError> {
+    ) -> Result<CreatedMessage, ChatwootError> {
         let kind = match message.incoming {
             _ if message.line => "activity",
             true => "incoming",
@@ -130,7 +130,7 @@ impl Chatwoot {
         conversation: ConversationId,
         after: Option<MessageId>,
         since: Timestamp,
-    ) -> Result<Vec<Listed>, ChatwootError> {
+    ) -> Result<Vec<ListedMessage>, ChatwootError> {
         let mut all = match after {
             Some(after) => self.newer(conversation, after).await?,
             None => self.back_to(conversation, since).await?,
@@ -147,9 +147,9 @@ impl Chatwoot {
         conversation: ConversationId,
         message: MessageId,
         pages: usize,
-        enough: impl Fn(&[Listed]) -> bool,
-    ) -> Result<Vec<Listed>, ChatwootError> {
-        let mut all: Vec<Listed> = Vec::new();
+        enough: impl Fn(&[ListedMessage]) -> bool,
+    ) -> Result<Vec<ListedMessage>, ChatwootError> {
+        let mut all: Vec<ListedMessage> = Vec::new();
         let mut before = message;
         for _ in 0..pages {
             let (page, _) = self.listed_page(conversation, "before", Some(before)).await?;
@@ -165,11 +165,15 @@ impl Chatwoot {
         Ok(all)
     }
 
-    async fn newer(&self, conversation: ConversationId, mut after: MessageId) -> Result<Vec<Listed>, ChatwootError> {
+    async fn newer(
+        &self,
+        conversation: ConversationId,
+        mut after: MessageId,
+    ) -> Result<Vec<ListedMessage>, ChatwootError> {
         let mut all = Vec::new();
         loop {
             let (page, length) = self.listed_page(conversation, "after", Some(after)).await?;
-            let full = length >= PAGE;
+            let full = length >= MESSAGES_PER_PAGE;
             let newest = page.iter().map(|message| message.id).max();
             all.extend(page);
             match newest {
@@ -179,13 +183,17 @@ impl Chatwoot {
         }
     }
 
-    async fn back_to(&self, conversation: ConversationId, since: Timestamp) -> Result<Vec<Listed>, ChatwootError> {
-        let mut all: Vec<Listed> = Vec::new();
+    async fn back_to(
+        &self,
+        conversation: ConversationId,
+        since: Timestamp,
+    ) -> Result<Vec<ListedMessage>, ChatwootError> {
+        let mut all: Vec<ListedMessage> = Vec::new();
         let mut before = None;
         loop {
             let (page, _) = self.listed_page(conversation, "before", before).await?;
             let oldest = page.iter().map(|message| message.id).min();
-            let reached = page.iter().filter_map(Listed::created_at).any(|at| at < since);
+            let reached = page.iter().filter_map(ListedMessage::created_at).any(|at| at < since);
             all.extend(page);
             match oldest {
                 Some(oldest) if !reached && before.is_none_or(|before| oldest < before) => before = Some(oldest),
@@ -200,7 +208,7 @@ impl Chatwoot {
         conversation: ConversationId,
         side: &str,
         id: Option<MessageId>,
-    ) -> Result<(Vec<Listed>, usize), ChatwootError> {
+    ) -> Result<(Vec<ListedMessage>, usize), ChatwootError> {
         #[derive(Deserialize)]
         struct Answer {
             payload: Vec<Value>,
@@ -211,7 +219,7 @@ impl Chatwoot {
         }
         let answer: Answer = self.json(self.get(url)).await?;
         let length = answer.payload.len();
-        let readable: Vec<Listed> =
+        let readable: Vec<ListedMessage> =
             answer.payload.into_iter().filter_map(|message| serde_json::from_value(message).ok()).collect();
         if readable.len() < length {
             tracing::error!(unreadable = length - readable.len(), "Chatwoot lists messages without an id");

@@ -5,11 +5,11 @@ mod kinds;
 use domain::{
     Author, Content, Locale, Message, Wamid, markup,
     message::{Card, Media},
-    words::{Line, inbound::Inbound},
+    texts::{NoteText, inbound::InboundText},
 };
 
 /// Chatwoot's limit is 150,000 characters (§5).
-const LIMIT: usize = 149_000;
+const MAX_MESSAGE_LENGTH: usize = 149_000;
 
 /// A message as it is to stand in Chatwoot.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,13 +35,13 @@ pub fn render(message: &Message, locale: Locale) -> Rendered<'_> {
     rendered.quote = rendered.quote.or(message.reply_to.as_ref());
     let mut text = std::mem::take(&mut rendered.text);
     if rendered.file.is_none() && text.chars().all(domain::name::is_invisible) {
-        text = Inbound::Blank.say(locale);
+        text = InboundText::Blank.text(locale);
     }
     if let Some(product) = &message.product {
-        text = join(&Inbound::Product(&plain(&product.id)).say(locale), &text);
+        text = join(&InboundText::Product(&plain(&product.id)).text(locale), &text);
     }
     if message.forwarded {
-        text = join(&Inbound::Forwarded { often: message.forwarded_often }.say(locale), &text);
+        text = join(&InboundText::Forwarded { often: message.forwarded_often }.text(locale), &text);
     }
     if let Some(referral) = &message.referral {
         text = join_apart(&text, &kinds::advert(referral, locale));
@@ -50,13 +50,13 @@ pub fn render(message: &Message, locale: Locale) -> Rendered<'_> {
         text = spoken(message, &text);
     }
     if message.standby && !rendered.note {
-        text = join(&Inbound::Standby(message.author).say(locale), &text);
+        text = join(&InboundText::Standby(message.author).text(locale), &text);
         rendered.note = true;
     }
     if message.author == Author::Business || rendered.note {
         text = without_liquid(&text);
     }
-    rendered.text = text.chars().filter(|c| *c != '\0').take(LIMIT).collect();
+    rendered.text = text.chars().filter(|c| *c != '\0').take(MAX_MESSAGE_LENGTH).collect();
     rendered
 }
 
@@ -73,17 +73,17 @@ pub fn blank(message: &Message) -> Message {
 }
 
 /// The text when a line has to stand for the file.
-pub fn instead_of_file(rendered: &Rendered<'_>, line: Line, locale: Locale) -> String {
-    join(&rendered.text, &line.say(locale))
+pub fn instead_of_file(rendered: &Rendered<'_>, line: NoteText, locale: Locale) -> String {
+    join(&rendered.text, &line.text(locale))
 }
 
 /// The text when the message it points to is unknown to Chatwoot.
 pub fn with_lost_quote(message: &Message, text: &str, locale: Locale) -> String {
     let line = match message.content {
-        Content::Reaction { .. } | Content::Edit { .. } | Content::Revoke { .. } => Line::AboutAnother,
-        _ => Line::InReplyTo,
+        Content::Reaction { .. } | Content::Edit { .. } | Content::Revoke { .. } => NoteText::AboutAnother,
+        _ => NoteText::InReplyTo,
     };
-    join(&format!("↩️ {}", line.say(locale)), text)
+    join(&format!("↩️ {}", line.text(locale)), text)
 }
 
 /// In a group each message names its speaker.

@@ -6,21 +6,21 @@ use serde_json::Value;
 
 /// What a message shows beside its words.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Rich {
+pub enum RichContent {
     /// `input_select`: one of these.
-    Choices(Vec<Choice>),
+    Choices(Vec<RichChoice>),
     /// `cards`, side by side.
-    Cards(Vec<Card>),
+    Cards(Vec<RichCard>),
     /// `form`: questions to be answered.
-    Form(Vec<Field>),
+    Form(Vec<FormField>),
     /// `article`: pages of the help center.
-    Articles(Vec<Article>),
+    Articles(Vec<ArticleCard>),
 }
 
 /// One of several answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub struct Choice {
+pub struct RichChoice {
     /// What the customer reads.
     #[serde(deserialize_with = "text")]
     pub title: String,
@@ -35,7 +35,7 @@ pub struct Choice {
 /// A card.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub struct Card {
+pub struct RichCard {
     /// Its headline.
     #[serde(deserialize_with = "text")]
     pub title: String,
@@ -47,13 +47,13 @@ pub struct Card {
     pub media_url: String,
     /// Its buttons.
     #[serde(deserialize_with = "each")]
-    pub actions: Vec<Action>,
+    pub actions: Vec<CardAction>,
 }
 
 /// A button of a card.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub struct Action {
+pub struct CardAction {
     /// What stands on it.
     #[serde(deserialize_with = "text")]
     pub text: String,
@@ -65,7 +65,7 @@ pub struct Action {
 /// A question of a form.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub struct Field {
+pub struct FormField {
     /// The question.
     #[serde(deserialize_with = "text")]
     pub label: String,
@@ -77,13 +77,13 @@ pub struct Field {
     pub placeholder: String,
     /// The answers to choose from, if it is not free.
     #[serde(deserialize_with = "each")]
-    pub options: Vec<Answer>,
+    pub options: Vec<FormAnswer>,
 }
 
 /// An answer to choose.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub struct Answer {
+pub struct FormAnswer {
     /// What is read.
     #[serde(deserialize_with = "text")]
     pub label: String,
@@ -95,7 +95,7 @@ pub struct Answer {
 /// A page of the help center.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub struct Article {
+pub struct ArticleCard {
     /// Its headline.
     #[serde(deserialize_with = "text")]
     pub title: String,
@@ -108,19 +108,19 @@ pub struct Article {
 }
 
 /// What the items of a message of this type are; nothing if there are none, or the type has none.
-pub(crate) fn read(content_type: Option<&str>, items: &[Value]) -> Option<Rich> {
+pub(crate) fn read(content_type: Option<&str>, items: &[Value]) -> Option<RichContent> {
     let rich = match content_type? {
-        "input_select" => Rich::Choices(all(items, |choice: &Choice| !choice.title.is_empty())),
-        "cards" => Rich::Cards(all(items, |card| *card != Card::default())),
-        "form" => Rich::Form(all(items, |field| *field != Field::default())),
-        "article" => Rich::Articles(all(items, |article| *article != Article::default())),
+        "input_select" => RichContent::Choices(all(items, |choice: &RichChoice| !choice.title.is_empty())),
+        "cards" => RichContent::Cards(all(items, |card| *card != RichCard::default())),
+        "form" => RichContent::Form(all(items, |field| *field != FormField::default())),
+        "article" => RichContent::Articles(all(items, |article| *article != ArticleCard::default())),
         _ => return None,
     };
     let empty = match &rich {
-        Rich::Choices(items) => items.is_empty(),
-        Rich::Cards(items) => items.is_empty(),
-        Rich::Form(items) => items.is_empty(),
-        Rich::Articles(items) => items.is_empty(),
+        RichContent::Choices(items) => items.is_empty(),
+        RichContent::Cards(items) => items.is_empty(),
+        RichContent::Form(items) => items.is_empty(),
+        RichContent::Articles(items) => items.is_empty(),
     };
     (!empty).then_some(rich)
 }
@@ -157,8 +157,8 @@ mod tests {
     #[test]
     fn an_odd_item_does_not_cost_the_others() {
         let odd = json!([{ "title": " Sí ", "value": 7 }, 3, { "value": "x" }, { "title": null }, { "title": ["a"] }]);
-        let choice = Choice { title: "Sí".into(), value: "7".into(), description: String::new() };
-        assert_eq!(read(Some("input_select"), items(&odd)), Some(Rich::Choices(vec![choice])));
+        let choice = RichChoice { title: "Sí".into(), value: "7".into(), description: String::new() };
+        assert_eq!(read(Some("input_select"), items(&odd)), Some(RichContent::Choices(vec![choice])));
     }
 
     #[test]
@@ -172,8 +172,8 @@ mod tests {
     fn a_card_has_its_buttons() {
         let card = json!([{ "title": "RX150", "media_url": "https://x.example/a.png",
             "actions": [{ "type": "link", "text": "Ver", "uri": "https://x.example" }, { "text": "Quiero", "payload": "p" }] }]);
-        let Some(Rich::Cards(cards)) = read(Some("cards"), items(&card)) else { panic!() };
+        let Some(RichContent::Cards(cards)) = read(Some("cards"), items(&card)) else { panic!() };
         assert_eq!((cards[0].title.as_str(), cards[0].actions.len()), ("RX150", 2));
-        assert_eq!(cards[0].actions[1], Action { text: "Quiero".into(), uri: String::new() });
+        assert_eq!(cards[0].actions[1], CardAction { text: "Quiero".into(), uri: String::new() });
     }
 }

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sha2::Sha256;
 
 /// How old a signature may be, and how far ahead its clock (§2.4).
-const FRESH: Duration = Duration::from_secs(300);
+const TIMESTAMP_TOLERANCE: Duration = Duration::from_secs(300);
 
 /// A callback body whose sender was checked.
 #[derive(Clone, Copy)]
@@ -44,7 +44,7 @@ impl CallbackSecret {
         mac.verify_slice(&tag).ok()?;
         let signed_at = Timestamp::from_secs(timestamp.parse().ok()?);
         let apart = now.since(signed_at).max(signed_at.since(now));
-        (apart <= FRESH).then_some(Authentic(body))
+        (apart <= TIMESTAMP_TOLERANCE).then_some(Authentic(body))
     }
 
     fn mac(&self) -> Option<Hmac<Sha256>> {
@@ -96,9 +96,10 @@ mod tests {
             let signature = headers["X-Chatwoot-Signature"].as_str().unwrap();
             let at = Timestamp::from_secs(timestamp.parse().unwrap());
             let check = |now| secret.verify(timestamp, signature, &body, now).is_some();
-            assert!(check(at) && check(at + FRESH), "{file}");
+            assert!(check(at) && check(at + TIMESTAMP_TOLERANCE), "{file}");
             assert!(
-                !check(at + FRESH + Duration::from_secs(1)) && !check(at - FRESH - Duration::from_secs(1)),
+                !check(at + TIMESTAMP_TOLERANCE + Duration::from_secs(1))
+                    && !check(at - TIMESTAMP_TOLERANCE - Duration::from_secs(1)),
                 "{file}"
             );
             assert!(secret.verify("1795184999", signature, &body, at).is_none(), "{file}: another time");

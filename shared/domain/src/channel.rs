@@ -17,7 +17,7 @@ pub enum Mode {
 /// Whether messages flow, by what Meta said last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum ChannelState {
     /// Both ways.
     Live,
     /// Meta lets the account do less until a certain time.
@@ -34,13 +34,13 @@ pub enum State {
         /// Since when, by our clock.
         since: Timestamp,
         /// What ended it.
-        why: Cut,
+        why: DisconnectReason,
     },
 }
 
 /// What an inbox offers its agents.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Offered {
+pub struct SyncedTemplates {
     /// When the inbox was last seen to offer it.
     pub checked_at: Timestamp,
     /// How many templates.
@@ -52,7 +52,7 @@ pub struct Offered {
 /// What ended the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Cut {
+pub enum DisconnectReason {
     /// Our access was withdrawn, and Graph confirms it.
     Removed,
     /// The number left the platform on its phone.
@@ -65,9 +65,9 @@ pub enum Cut {
 
 /// What happened to an account, as far as it matters to the flow of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Happening {
+pub enum ChannelEvent {
     /// The connection is gone.
-    Cut(Cut),
+    Cut(DisconnectReason),
     /// A ban was lifted.
     Reinstated,
     /// The number is connected again.
@@ -83,7 +83,7 @@ pub enum Happening {
 
 /// Why messages wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hold {
+pub enum SendHold {
     /// The operator paused the channel.
     Paused,
     /// Meta does not let us send.
@@ -101,14 +101,14 @@ pub enum Hold {
 /// Which receipts the customer gets of what the agents do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Receipts {
+pub struct ReceiptSettings {
     /// Blue ticks, once an agent has answered or resolved the conversation.
     pub read: bool,
     /// That an agent is typing. Meta shows it only together with blue ticks (§4.2), so it needs them allowed, too.
     pub typing: bool,
 }
 
-impl Default for Receipts {
+impl Default for ReceiptSettings {
     fn default() -> Self {
         Self { read: true, typing: true }
     }
@@ -130,7 +130,7 @@ pub struct Channel {
     /// How the number is used.
     pub mode: Mode,
     /// Whether messages flow, by what Meta said last.
-    pub state: State,
+    pub state: ChannelState,
     /// When the event happened that the state comes from; an older one changes nothing.
     #[serde(default)]
     pub state_at: Timestamp,
@@ -139,7 +139,7 @@ pub struct Channel {
     pub paused: bool,
     /// Which receipts the customer gets.
     #[serde(default)]
-    pub receipts: Receipts,
+    pub receipts: ReceiptSettings,
     /// The name of the channel's secret.
     pub secret: String,
     /// Since when the bridge looks after it; what agents wrote before is not ours to send.
@@ -147,7 +147,7 @@ pub struct Channel {
     pub since: Option<Timestamp>,
     /// What its inbox offers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub offered: Option<Offered>,
+    pub offered: Option<SyncedTemplates>,
 }
 
 impl Channel {
@@ -157,20 +157,22 @@ impl Channel {
     }
 
     /// Why what the business begins has to wait. More forbids that than answers.
-    pub fn hold_begun(&self, now: Timestamp) -> Option<Hold> {
+    pub fn hold_begun(&self, now: Timestamp) -> Option<SendHold> {
         match self.state {
-            State::Restricted { since, until, .. } if now < until => Some(Hold::Restricted { since }),
+            ChannelState::Restricted { since, until, .. } if now < until => Some(SendHold::Restricted { since }),
             _ => self.hold(now),
         }
     }
 
     /// Why messages to customers have to wait, if they have to.
-    pub fn hold(&self, now: Timestamp) -> Option<Hold> {
+    pub fn hold(&self, now: Timestamp) -> Option<SendHold> {
         match self.state {
-            State::Disconnected { since, .. } => Some(Hold::Disconnected { since }),
-            _ if self.paused => Some(Hold::Paused),
-            State::Restricted { since, until, replies: true } if now < until => Some(Hold::Restricted { since }),
-            State::Live | State::Restricted { .. } => None,
+            ChannelState::Disconnected { since, .. } => Some(SendHold::Disconnected { since }),
+            _ if self.paused => Some(SendHold::Paused),
+            ChannelState::Restricted { since, until, replies: true } if now < until => {
+                Some(SendHold::Restricted { since })
+            }
+            ChannelState::Live | ChannelState::Restricted { .. } => None,
         }
     }
 
@@ -191,7 +193,7 @@ impl Channel {
     }
 }
 
-impl Hold {
+impl SendHold {
     /// Since when, where that is known. A note to the agent from before was about something else.
     pub fn since(self) -> Option<Timestamp> {
         match self {
@@ -201,23 +203,29 @@ impl Hold {
     }
 }
 
-impl State {
+impl ChannelState {
     /// The state after something happened.
     #[must_use]
-    pub fn after(self, happening: Happening, now: Timestamp) -> Self {
+    pub fn after(self, happening: ChannelEvent, now: Timestamp) -> Self {
         match (self, happening) {
             // A ban outweighs whatever else ended the connection: only its end lifts it.
-            (Self::Disconnected { why: Cut::Banned, .. }, Happening::Cut(_) | Happening::Reconnected) => self,
-            (Self::Disconnected { since, .. }, Happening::Cut(why)) => Self::Disconnected { since, why },
-            (_, Happening::Cut(why)) => Self::Disconnected { since: now, why },
-            (Self::Disconnected { why: Cut::Banned, .. } | Self::Restricted { .. }, Happening::Reinstated)
-            | (Self::Disconnected { .. }, Happening::Reconnected) => Self::Live,
-            (Self::Restricted { since, until: before, .. }, Happening::Restricted { until, replies })
+            (
+                Self::Disconnected { why: DisconnectReason::Banned, .. },
+                ChannelEvent::Cut(_) | ChannelEvent::Reconnected,
+            ) => self,
+            (Self::Disconnected { since, .. }, ChannelEvent::Cut(why)) => Self::Disconnected { since, why },
+            (_, ChannelEvent::Cut(why)) => Self::Disconnected { since: now, why },
+            (
+                Self::Disconnected { why: DisconnectReason::Banned, .. } | Self::Restricted { .. },
+                ChannelEvent::Reinstated,
+            )
+            | (Self::Disconnected { .. }, ChannelEvent::Reconnected) => Self::Live,
+            (Self::Restricted { since, until: before, .. }, ChannelEvent::Restricted { until, replies })
                 if now < before =>
             {
                 Self::Restricted { since, until, replies }
             }
-            (Self::Live | Self::Restricted { .. }, Happening::Restricted { until, replies }) => {
+            (Self::Live | Self::Restricted { .. }, ChannelEvent::Restricted { until, replies }) => {
                 Self::Restricted { since: now, until, replies }
             }
             (unchanged, _) => unchanged,
@@ -229,10 +237,10 @@ impl State {
         match self {
             Self::Live => "live",
             Self::Restricted { .. } => "restricted",
-            Self::Disconnected { why: Cut::Removed, .. } => "disconnected: access withdrawn",
-            Self::Disconnected { why: Cut::Offboarded, .. } => "disconnected: left on its phone",
-            Self::Disconnected { why: Cut::Deleted, .. } => "disconnected: account deleted",
-            Self::Disconnected { why: Cut::Banned, .. } => "disconnected: banned",
+            Self::Disconnected { why: DisconnectReason::Removed, .. } => "disconnected: access withdrawn",
+            Self::Disconnected { why: DisconnectReason::Offboarded, .. } => "disconnected: left on its phone",
+            Self::Disconnected { why: DisconnectReason::Deleted, .. } => "disconnected: account deleted",
+            Self::Disconnected { why: DisconnectReason::Banned, .. } => "disconnected: banned",
         }
     }
 }
@@ -245,7 +253,7 @@ mod tests {
 
     const NOON: Timestamp = Timestamp::from_secs(1_795_190_400);
 
-    fn channel(state: State, paused: bool) -> Channel {
+    fn channel(state: ChannelState, paused: bool) -> Channel {
         Channel {
             phone_number_id: PhoneNumberId::new("1"),
             waba_id: WabaId::new("2"),
@@ -256,7 +264,7 @@ mod tests {
             state,
             state_at: NOON,
             paused,
-            receipts: Receipts::default(),
+            receipts: ReceiptSettings::default(),
             secret: "s".to_owned(),
             since: None,
             offered: None,
@@ -265,39 +273,40 @@ mod tests {
 
     #[test]
     fn a_ban_ends_only_by_its_own_end() {
-        let banned = State::Live.after(Happening::Cut(Cut::Banned), NOON);
-        assert_eq!(banned.after(Happening::Reconnected, NOON), banned);
-        assert_eq!(banned.after(Happening::Cut(Cut::Removed), NOON), banned);
-        assert_eq!(banned.after(Happening::Reinstated, NOON), State::Live);
-        let gone = State::Live.after(Happening::Cut(Cut::Removed), NOON);
-        assert_eq!(gone.after(Happening::Reinstated, NOON), gone);
-        assert_eq!(gone.after(Happening::Reconnected, NOON), State::Live);
+        let banned = ChannelState::Live.after(ChannelEvent::Cut(DisconnectReason::Banned), NOON);
+        assert_eq!(banned.after(ChannelEvent::Reconnected, NOON), banned);
+        assert_eq!(banned.after(ChannelEvent::Cut(DisconnectReason::Removed), NOON), banned);
+        assert_eq!(banned.after(ChannelEvent::Reinstated, NOON), ChannelState::Live);
+        let gone = ChannelState::Live.after(ChannelEvent::Cut(DisconnectReason::Removed), NOON);
+        assert_eq!(gone.after(ChannelEvent::Reinstated, NOON), gone);
+        assert_eq!(gone.after(ChannelEvent::Reconnected, NOON), ChannelState::Live);
     }
 
     #[test]
     fn answers_wait_for_what_forbids_answers_and_no_longer() {
         let until = NOON + Duration::from_secs(60);
-        let begin_only = State::Live.after(Happening::Restricted { until, replies: false }, NOON);
+        let begin_only = ChannelState::Live.after(ChannelEvent::Restricted { until, replies: false }, NOON);
         assert_eq!(channel(begin_only, false).hold(NOON), None);
-        let both = State::Live.after(Happening::Restricted { until, replies: true }, NOON);
-        assert_eq!(channel(both, false).hold(NOON), Some(Hold::Restricted { since: NOON }));
+        let both = ChannelState::Live.after(ChannelEvent::Restricted { until, replies: true }, NOON);
+        assert_eq!(channel(both, false).hold(NOON), Some(SendHold::Restricted { since: NOON }));
         assert_eq!(channel(both, false).hold(until), None);
-        assert_eq!(channel(State::Live, true).hold(NOON), Some(Hold::Paused));
+        assert_eq!(channel(ChannelState::Live, true).hold(NOON), Some(SendHold::Paused));
     }
 
     #[test]
     fn typing_is_never_shown_without_leave_to_show_what_was_read() {
-        let with = |read, typing| Channel { receipts: Receipts { read, typing }, ..channel(State::Live, false) };
+        let with =
+            |read, typing| Channel { receipts: ReceiptSettings { read, typing }, ..channel(ChannelState::Live, false) };
         assert!(with(true, true).shows_typing(NOON) && with(true, true).shows_read(NOON));
         assert!(!with(false, true).shows_typing(NOON) && !with(true, false).shows_typing(NOON));
-        assert!(!channel(State::Live, true).shows_read(NOON));
-        let older: Receipts = serde_json::from_str("{}").unwrap();
-        assert_eq!(older, Receipts::default());
+        assert!(!channel(ChannelState::Live, true).shows_read(NOON));
+        let older: ReceiptSettings = serde_json::from_str("{}").unwrap();
+        assert_eq!(older, ReceiptSettings::default());
     }
 
     #[test]
     fn a_number_is_known_in_any_spelling() {
-        let channel = channel(State::Live, false);
+        let channel = channel(ChannelState::Live, false);
         assert!(channel.is_number("525555550100") && channel.is_number("5215555550100"));
         assert!(!channel.is_number("525555550101") && !channel.is_number(""));
     }

@@ -1,32 +1,32 @@
 //! The ledger of erasures: each request is a state machine on a clock of 30 days. It knows no person, only a code, times and
 //! counts; whom it is about stands beside it in the table, until it is done.
 
-mod place;
-mod promise;
+mod data_location;
+mod deadlines;
 mod receipt;
 
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-pub use place::Place;
-pub use promise::{Promise, WarnDays};
-pub use receipt::{Checked, Receipt, Signed};
+pub use data_location::DataLocation;
+pub use deadlines::{ErasureDeadlines, WarnDays};
+pub use receipt::{Receipt, ReceiptCheck, SignedReceipt};
 
 use crate::{ConfirmationCode, Timestamp};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// The longest pause between two tries on a place that does not take them.
-const LONGEST_PAUSE: Duration = Duration::from_secs(900);
+const MAX_PAUSE: Duration = Duration::from_secs(900);
 
 /// How long after a function began to erase somebody looks whether it lived to go on.
-const LEASE: Duration = Duration::from_secs(900);
+const LEASE_TTL: Duration = Duration::from_secs(900);
 
 /// Who asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Door {
+pub enum RequestSource {
     /// The operator.
     Operator,
     /// An agent, by a label; it starts after a while in which the label can be taken away.
@@ -53,7 +53,7 @@ pub struct Cleared {
 /// Where a request stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
-pub enum State {
+pub enum ErasureState {
     /// It can still be withdrawn, until then.
     Received {
         /// When that is over.
@@ -72,7 +72,7 @@ pub enum State {
     /// A place does not take it now, or is not empty yet.
     Waiting {
         /// Which.
-        place: Place,
+        location: DataLocation,
         /// Since when.
         since: Timestamp,
         /// How often it was tried.
@@ -83,7 +83,7 @@ pub enum State {
     /// The promised days are over. It is still tried.
     Failed {
         /// The place that did not take it.
-        place: Place,
+        location: DataLocation,
         /// Since when it did not.
         since: Timestamp,
         /// How often it was tried.
@@ -106,7 +106,7 @@ pub enum State {
 /// What the public is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Shown {
+pub enum PublicState {
     /// It came in.
     Received,
     /// A place has to be waited for.
@@ -130,7 +130,7 @@ pub struct Erasure {
     /// Under which its state can be asked.
     pub code: ConfirmationCode,
     /// Who asked.
-    pub door: Door,
+    pub door: RequestSource,
     /// When; the 30 days begin here.
     pub asked_at: Timestamp,
     /// When they are over.
@@ -142,16 +142,16 @@ pub struct Erasure {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub means_up_to: Option<Timestamp>,
     /// Where it stands.
-    pub state: State,
+    pub state: ErasureState,
     /// How much was found so far, place by place.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub found: BTreeMap<Place, u64>,
+    pub found: BTreeMap<DataLocation, u64>,
     /// How much of that has to be left where it is, place by place: the receipt says why.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub left: BTreeMap<Place, u64>,
+    pub left: BTreeMap<DataLocation, u64>,
     /// The places that are clear.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub cleared: BTreeMap<Place, Cleared>,
+    pub cleared: BTreeMap<DataLocation, Cleared>,
     /// The days of which the operator was warned.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warned: Vec<u32>,
@@ -163,17 +163,25 @@ pub struct Erasure {
 impl Erasure {
     /// A request made at `asked_at` and heard of `now`: the promise counts from when it was made, the time to withdraw or confirm it
     /// from when somebody can.
-    pub fn open(code: ConfirmationCode, door: Door, asked_at: Timestamp, now: Timestamp, promise: &Promise) -> Self {
-        let (confirmed_at, state) = match door {
-            Door::Agent | Door::Customer => (None, State::Received { until: now + promise.grace() }),
-            Door::Operator | Door::Chatwoot | Door::Meta | Door::Retention => {
-                (Some(asked_at), State::Confirmed { wake_at: asked_at })
+    pub fn open(
+        code: ConfirmationCode,
+        source: RequestSource,
+        asked_at: Timestamp,
+        now: Timestamp,
+        deadlines: &ErasureDeadlines,
+    ) -> Self {
+        let (confirmed_at, state) = match source {
+            RequestSource::Agent | RequestSource::Customer => {
+                (None, ErasureState::Received { until: now + deadlines.grace() })
+            }
+            RequestSource::Operator | RequestSource::Chatwoot | RequestSource::Meta | RequestSource::Retention => {
+                (Some(asked_at), ErasureState::Confirmed { wake_at: asked_at })
             }
         };
-        let due_at = asked_at + DAY * promise.deletion_days;
+        let due_at = asked_at + DAY * deadlines.deletion_days;
         Self {
             code,
-            door,
+            door: source,
             asked_at,
             due_at,
             confirmed_at,
@@ -189,11 +197,11 @@ impl Erasure {
 
     /// The customer is asked at that moment whether they mean it, for the first time or once more: their time to say so begins then.
     #[must_use]
-    pub fn question(mut self, at: Timestamp, promise: &Promise) -> Self {
-        if let State::Received { until } = self.state
-            && self.door == Door::Customer
+    pub fn question(mut self, at: Timestamp, deadlines: &ErasureDeadlines) -> Self {
+        if let ErasureState::Received { until } = self.state
+            && self.door == RequestSource::Customer
         {
-            self.state = State::Received { until: until.max(at + promise.grace()) };
+            self.state = ErasureState::Received { until: until.max(at + deadlines.grace()) };
         }
         self
     }
@@ -201,7 +209,9 @@ impl Erasure {
     /// It is certain from now on.
     pub fn confirm(self, at: Timestamp) -> Result<Self, InvalidTransition> {
         match self.state {
-            State::Received { .. } => Ok(Self { state: State::Confirmed { wake_at: at }, ..self.sealed(at) }),
+            ErasureState::Received { .. } => {
+                Ok(Self { state: ErasureState::Confirmed { wake_at: at }, ..self.sealed(at) })
+            }
             _ => Err(InvalidTransition),
         }
     }
@@ -220,10 +230,12 @@ impl Erasure {
 
     /// It was not meant. What only time asked for is not meant either once they are active again, as long as nothing is erased.
     pub fn withdraw(self, at: Timestamp) -> Result<Self, InvalidTransition> {
-        let untouched = !self.is_closed() && self.cleared.keys().all(|place| *place < Place::DeadLetters);
+        let untouched = !self.is_closed() && self.cleared.keys().all(|place| *place < DataLocation::DeadLetters);
         match self.state {
-            State::Received { .. } => Ok(Self { state: State::Withdrawn { at }, ..self }),
-            _ if self.door == Door::Retention && untouched => Ok(Self { state: State::Withdrawn { at }, ..self }),
+            ErasureState::Received { .. } => Ok(Self { state: ErasureState::Withdrawn { at }, ..self }),
+            _ if self.door == RequestSource::Retention && untouched => {
+                Ok(Self { state: ErasureState::Withdrawn { at }, ..self })
+            }
             _ => Err(InvalidTransition),
         }
     }
@@ -232,18 +244,18 @@ impl Erasure {
     /// none, and one that is open after its days is a breach.
     #[must_use]
     pub fn at(mut self, now: Timestamp) -> Self {
-        if let State::Received { until } = self.state
+        if let ErasureState::Received { until } = self.state
             && now >= until
         {
             self = match self.door {
-                Door::Customer => Self { state: State::Withdrawn { at: until }, ..self },
-                _ => Self { state: State::Confirmed { wake_at: until }, ..self.sealed(until) },
+                RequestSource::Customer => Self { state: ErasureState::Withdrawn { at: until }, ..self },
+                _ => Self { state: ErasureState::Confirmed { wake_at: until }, ..self.sealed(until) },
             };
         }
         if self.is_late(now) {
             self.breached_at.get_or_insert(self.due_at);
-            if let State::Waiting { place, since, tries, wake_at } = self.state {
-                self.state = State::Failed { place, since, tries, wake_at };
+            if let ErasureState::Waiting { location: place, since, tries, wake_at } = self.state {
+                self.state = ErasureState::Failed { location: place, since, tries, wake_at };
             }
         }
         self
@@ -261,37 +273,41 @@ impl Erasure {
     /// Somebody begins to erase, or goes on with it.
     pub fn begin(self, now: Timestamp) -> Result<Self, InvalidTransition> {
         match self.state {
-            State::Confirmed { .. } | State::Erasing { .. } => {
-                Ok(Self { state: State::Erasing { wake_at: now + LEASE }, ..self })
+            ErasureState::Confirmed { .. } | ErasureState::Erasing { .. } => {
+                Ok(Self { state: ErasureState::Erasing { wake_at: now + LEASE_TTL }, ..self })
             }
             // Which place is waited for, and since when, is not forgotten by trying.
-            State::Waiting { place, since, tries, .. } => {
-                Ok(Self { state: State::Waiting { place, since, tries, wake_at: now + LEASE }, ..self })
+            ErasureState::Waiting { location: place, since, tries, .. } => Ok(Self {
+                state: ErasureState::Waiting { location: place, since, tries, wake_at: now + LEASE_TTL },
+                ..self
+            }),
+            ErasureState::Failed { location: place, since, tries, .. } => Ok(Self {
+                state: ErasureState::Failed { location: place, since, tries, wake_at: now + LEASE_TTL },
+                ..self
+            }),
+            ErasureState::Received { .. } | ErasureState::Done { .. } | ErasureState::Withdrawn { .. } => {
+                Err(InvalidTransition)
             }
-            State::Failed { place, since, tries, .. } => {
-                Ok(Self { state: State::Failed { place, since, tries, wake_at: now + LEASE }, ..self })
-            }
-            State::Received { .. } | State::Done { .. } | State::Withdrawn { .. } => Err(InvalidTransition),
         }
     }
 
     /// So much was found in a place, before anything is erased there. What an earlier look found counts.
-    pub fn note(&mut self, place: Place, found: u64) {
-        let known = self.found.entry(place).or_default();
+    pub fn note(&mut self, location: DataLocation, found: u64) {
+        let known = self.found.entry(location).or_default();
         *known = found.max(*known);
     }
 
     /// So much of what was found in a place is out of reach, or somebody else's as well.
-    pub fn leave(&mut self, place: Place, left: u64) {
+    pub fn leave(&mut self, location: DataLocation, left: u64) {
         if left == 0 {
-            self.left.remove(&place);
+            self.left.remove(&location);
         } else {
-            self.left.insert(place, left);
+            self.left.insert(location, left);
         }
     }
 
     /// A look found the place empty.
-    pub fn clear(self, place: Place, now: Timestamp) -> Result<Self, InvalidTransition> {
+    pub fn clear(self, place: DataLocation, now: Timestamp) -> Result<Self, InvalidTransition> {
         if !self.is_underway() {
             return Err(InvalidTransition);
         }
@@ -299,32 +315,35 @@ impl Erasure {
         let found = self.found.get(&place).copied().unwrap_or_default();
         cleared.insert(place, Cleared { found, at: now });
         let state = match self.state {
-            State::Waiting { place: waited, .. } if waited == place => State::Erasing { wake_at: now + LEASE },
+            ErasureState::Waiting { location: waited, .. } if waited == place => {
+                ErasureState::Erasing { wake_at: now + LEASE_TTL }
+            }
             other => other,
         };
         Ok(Self { state, cleared, ..self })
     }
 
     /// A place is not empty yet, or does not answer.
-    pub fn wait(self, place: Place, now: Timestamp) -> Result<Self, InvalidTransition> {
+    pub fn wait(self, place: DataLocation, now: Timestamp) -> Result<Self, InvalidTransition> {
         let (since, tries) = match self.state {
-            State::Waiting { place: known, since, tries, .. } | State::Failed { place: known, since, tries, .. }
+            ErasureState::Waiting { location: known, since, tries, .. }
+            | ErasureState::Failed { location: known, since, tries, .. }
                 if known == place =>
             {
                 (since, tries.saturating_add(1))
             }
-            State::Erasing { .. } | State::Waiting { .. } | State::Failed { .. } => (now, 1),
+            ErasureState::Erasing { .. } | ErasureState::Waiting { .. } | ErasureState::Failed { .. } => (now, 1),
             _ => return Err(InvalidTransition),
         };
-        let pause = Duration::from_secs(1 << tries.saturating_sub(1).min(10)).min(LONGEST_PAUSE);
-        let state = State::Waiting { place, since, tries, wake_at: now + pause };
+        let pause = Duration::from_secs(1 << tries.saturating_sub(1).min(10)).min(MAX_PAUSE);
+        let state = ErasureState::Waiting { location: place, since, tries, wake_at: now + pause };
         Ok(Self { state, ..self }.at(now))
     }
 
     /// There is more of the person than was known when the queues were looked into: they are looked into once more.
     #[must_use]
     pub fn reopened(mut self) -> Self {
-        self.cleared.retain(|place, _| *place > Place::DeadLetters);
+        self.cleared.retain(|place, _| *place > DataLocation::DeadLetters);
         self
     }
 
@@ -337,71 +356,71 @@ impl Erasure {
     /// Every place is clear.
     pub fn finish(mut self, now: Timestamp) -> Result<Self, InvalidTransition> {
         self.note_breach(now);
-        if !self.is_underway() || self.next_place().is_some() {
+        if !self.is_underway() || self.next_location().is_some() {
             return Err(InvalidTransition);
         }
-        Ok(Self { state: State::Done { at: now }, ..self })
+        Ok(Self { state: ErasureState::Done { at: now }, ..self })
     }
 
     /// The first place that is not clear yet.
-    pub fn next_place(&self) -> Option<Place> {
-        Place::ALL.into_iter().find(|place| !self.cleared.contains_key(place))
+    pub fn next_location(&self) -> Option<DataLocation> {
+        DataLocation::ALL.into_iter().find(|place| !self.cleared.contains_key(place))
     }
 
     /// When somebody has to look at it again; nothing once it is closed.
     pub fn wake_at(&self) -> Option<Timestamp> {
         match self.state {
-            State::Received { until } => Some(until),
-            State::Confirmed { wake_at }
-            | State::Erasing { wake_at }
-            | State::Waiting { wake_at, .. }
-            | State::Failed { wake_at, .. } => Some(wake_at),
-            State::Done { .. } | State::Withdrawn { .. } => None,
+            ErasureState::Received { until } => Some(until),
+            ErasureState::Confirmed { wake_at }
+            | ErasureState::Erasing { wake_at }
+            | ErasureState::Waiting { wake_at, .. }
+            | ErasureState::Failed { wake_at, .. } => Some(wake_at),
+            ErasureState::Done { .. } | ErasureState::Withdrawn { .. } => None,
         }
     }
 
     /// Whether nothing happens any more.
     pub fn is_closed(&self) -> bool {
-        matches!(self.state, State::Done { .. } | State::Withdrawn { .. })
+        matches!(self.state, ErasureState::Done { .. } | ErasureState::Withdrawn { .. })
     }
 
     /// Whether it has begun and is not over.
     pub fn is_underway(&self) -> bool {
-        matches!(self.state, State::Erasing { .. } | State::Waiting { .. } | State::Failed { .. })
+        matches!(self.state, ErasureState::Erasing { .. } | ErasureState::Waiting { .. } | ErasureState::Failed { .. })
     }
 
     /// Whether what is newer has to wait: until nothing of before is left where it would come to. Files and the contact book at Meta
     /// may take longer, and hold up nobody.
     pub fn holds_back(&self) -> bool {
-        !self.is_closed() && !self.cleared.contains_key(&Place::Table)
+        !self.is_closed() && !self.cleared.contains_key(&DataLocation::Table)
     }
 
     /// The warnings that have become due: days of the policy that have passed. Each comes once.
-    pub fn warn(&mut self, now: Timestamp, promise: &Promise) -> Vec<u32> {
+    pub fn warn(&mut self, now: Timestamp, deadlines: &ErasureDeadlines) -> Vec<u32> {
         if self.is_closed() {
             return Vec::new();
         }
         let passed = |day: &&u32| now >= self.asked_at + DAY * **day && !self.warned.contains(*day);
-        let due: Vec<u32> = promise.warn_days.iter().filter(passed).copied().collect();
+        let due: Vec<u32> = deadlines.warn_days.iter().filter(passed).copied().collect();
         self.warned.extend(&due);
         due
     }
 
     /// What the public is told; nothing of a request that was withdrawn.
-    pub fn shown(&self, now: Timestamp) -> Option<Shown> {
+    pub fn public_state(&self, now: Timestamp) -> Option<PublicState> {
         let known = self.clone().at(now);
         if known.is_late(now) {
-            return Some(Shown::Failed);
+            return Some(PublicState::Failed);
         }
         match known.state {
-            State::Received { .. } | State::Confirmed { .. } => Some(Shown::Received),
+            ErasureState::Received { .. } | ErasureState::Confirmed { .. } => Some(PublicState::Received),
             // A moment's pause between two looks is part of the work.
-            State::Waiting { since, .. } if now.since(since) < LONGEST_PAUSE => Some(Shown::Erasing),
-            State::Waiting { .. } => Some(Shown::Waiting),
-            State::Erasing { .. } => Some(Shown::Erasing),
-            State::Failed { .. } => Some(Shown::Failed),
-            State::Done { .. } => Some(Shown::Done),
-            State::Withdrawn { .. } => None,
+            ErasureState::Waiting { since, .. } if now.since(since) < MAX_PAUSE => Some(PublicState::Erasing),
+            ErasureState::Waiting { .. } => Some(PublicState::Waiting),
+            ErasureState::Erasing { .. } => Some(PublicState::Erasing),
+            ErasureState::Failed { .. } => Some(PublicState::Failed),
+            ErasureState::Done { .. } => Some(PublicState::Done),
+            ErasureState::Withdrawn { .. } => None,
         }
     }
 

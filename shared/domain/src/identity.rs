@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    GroupId, Subject, UserId, WaId,
-    subject::{Kind, SubjectKey},
+    GroupId, KeyedHash, UserId, WaId,
+    keyed_hash::{HashKey, HashKind},
 };
 
 /// What an event says about a person. Empty texts never get in here: absent, null and `""` are the same.
@@ -31,9 +31,9 @@ pub struct Identity {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alias {
     /// The keyed hash that stands for it in the table.
-    pub subject: Subject,
+    pub subject: KeyedHash,
     /// What kind of thing was hashed.
-    pub kind: Kind,
+    pub kind: HashKind,
 }
 
 /// Where to send to.
@@ -63,14 +63,15 @@ impl Address {
 
 impl Identity {
     /// The strongest alias comes first: group, then user id and its parent, then phone and its other spelling.
-    pub fn aliases(&self, key: &SubjectKey) -> Vec<Alias> {
+    pub fn aliases(&self, key: &HashKey) -> Vec<Alias> {
         if let Some(group) = &self.group {
-            return vec![Alias { subject: key.subject(Kind::Group, group.as_str()), kind: Kind::Group }];
+            return vec![Alias { subject: key.subject(HashKind::Group, group.as_str()), kind: HashKind::Group }];
         }
         let users = [&self.user_id, &self.parent].into_iter().flatten();
-        let users = users.map(|id| Alias { subject: key.subject(Kind::User, id.as_str()), kind: Kind::User });
+        let users = users.map(|id| Alias { subject: key.subject(HashKind::User, id.as_str()), kind: HashKind::User });
         let phones = [&self.phone, &self.wa_id].into_iter().flatten();
-        let phones = phones.map(|id| Alias { subject: key.subject(Kind::Phone, &id.canonical()), kind: Kind::Phone });
+        let phones =
+            phones.map(|id| Alias { subject: key.subject(HashKind::Phone, &id.canonical()), kind: HashKind::Phone });
         let mut aliases: Vec<Alias> = users.chain(phones).collect();
         aliases.dedup();
         aliases
@@ -78,10 +79,10 @@ impl Identity {
 
     /// The one subject under which this person's items are put in order. The phone before the user id, which older events of
     /// the same person lack; a person without a visible phone has the user id in all of them.
-    pub fn subject(&self, key: &SubjectKey) -> Option<Subject> {
+    pub fn subject(&self, key: &HashKey) -> Option<KeyedHash> {
         // The other phone is not in every event.
         let usual = if self.address().is_some() { Self { wa_id: None, ..self.clone() } } else { self.clone() };
-        let phone = usual.aliases(key).into_iter().min_by_key(|alias| alias.kind != Kind::Phone);
+        let phone = usual.aliases(key).into_iter().min_by_key(|alias| alias.kind != HashKind::Phone);
         phone.map(|alias| alias.subject)
     }
 
@@ -111,7 +112,7 @@ mod tests {
 
     #[test]
     fn the_phone_decides_order_and_address_where_it_shows() {
-        let key = SubjectKey::new("k".into());
+        let key = HashKey::new("k".into());
         let both = Identity {
             user_id: Some(UserId::new("MX.1")),
             phone: Some(WaId::new("5215555550123")),
@@ -127,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_group_hides_its_speaker() {
-        let key = SubjectKey::new("k".into());
+        let key = HashKey::new("k".into());
         let user_id = Some(UserId::new("MX.1"));
         let group = Identity { user_id, group: Some(GroupId::new("g")), ..Identity::default() };
         assert_eq!(group.aliases(&key).len(), 1);
@@ -137,7 +138,7 @@ mod tests {
 
     #[test]
     fn two_spellings_of_one_phone_are_one_alias_and_a_parent_is_another() {
-        let key = SubjectKey::new("k".into());
+        let key = HashKey::new("k".into());
         let rafael = Identity {
             user_id: Some(UserId::new("BR.1")),
             parent: Some(UserId::new("BR.ENT.1")),
@@ -145,9 +146,9 @@ mod tests {
             wa_id: Some(WaId::new("551185550167")),
             group: None,
         };
-        let kinds: Vec<Kind> = rafael.aliases(&key).into_iter().map(|alias| alias.kind).collect();
-        assert_eq!(kinds, [Kind::User, Kind::User, Kind::Phone]);
+        let kinds: Vec<HashKind> = rafael.aliases(&key).into_iter().map(|alias| alias.kind).collect();
+        assert_eq!(kinds, [HashKind::User, HashKind::User, HashKind::Phone]);
         let parent = Identity { user_id: rafael.parent.clone(), ..Identity::default() };
-        assert_eq!(parent.aliases(&key)[0].subject, key.subject(Kind::User, "BR.ENT.1"));
+        assert_eq!(parent.aliases(&key)[0].subject, key.subject(HashKind::User, "BR.ENT.1"));
     }
 }

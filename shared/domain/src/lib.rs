@@ -11,21 +11,21 @@ pub mod erasure;
 pub mod failure;
 mod id;
 pub mod identity;
+pub mod keyed_hash;
 pub mod markup;
 pub mod mention;
 pub mod message;
 pub mod name;
 mod numbering;
 pub mod outgoing;
-pub mod pacing;
 pub mod pricing;
+pub mod rate_limit;
 mod refusals;
-pub mod subject;
 pub mod task;
 pub mod template;
+pub mod texts;
 pub mod vcard;
 pub mod window;
-pub mod words;
 
 pub use channel::Channel;
 pub use clock::{Clock, SharedClock, SystemClock, Timestamp};
@@ -33,15 +33,15 @@ pub use delivery::{Delivery, StatusUpdate};
 pub use erasure::Erasure;
 pub use failure::{Class, Classify};
 pub use id::{
-    AccountId, ConfirmationCode, ContactId, ConversationId, CustomerId, GroupId, InboxId, MediaId, MessageId,
-    PhoneNumberId, Subject, UserId, WaId, WabaId, Wamid,
+    AccountId, ConfirmationCode, ContactId, ConversationId, CustomerId, GroupId, InboxId, KeyedHash, MediaId,
+    MessageId, PhoneNumberId, UserId, WaId, WabaId, Wamid,
 };
 pub use identity::{Address, Alias, Identity};
+pub use keyed_hash::HashKey;
 pub use message::{Author, Content, Message};
 pub use outgoing::{Outcome, Outgoing, Part, Reference};
 pub use pricing::Pricing;
 pub use refusals::{Clue, NO_CODE, Parameter};
-pub use subject::SubjectKey;
-pub use task::{ErasureTask, FileHint, Hint, InboundTask, OutboundTask, Probe, Typing, Written};
+pub use task::{CommandNote, DrainMarker, ErasureTask, InboundTask, MediaRetry, OutboundTask, SyncRequest, Typing};
+pub use texts::Locale;
 pub use window::Window;
-pub use words::Locale;

@@ -8,13 +8,13 @@ use base64::{
 };
 use serde_json::Value;
 
-use crate::{Subject, SubjectKey, WaId, subject::Kind};
+use crate::{HashKey, KeyedHash, WaId, keyed_hash::HashKind};
 
 /// A phone has this many digits; shorter runs are times, codes and counts.
-const PHONE: std::ops::RangeInclusive<usize> = 8..=15;
+const PHONE_DIGITS: std::ops::RangeInclusive<usize> = 8..=15;
 
 /// A user id is at most this long (§3.1).
-const USER: usize = 140;
+const MAX_USER_ID_LENGTH: usize = 140;
 
 /// Meta pads its base64, and its repeaters do not always.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
@@ -25,10 +25,10 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// Everything in `text` that may be a phone or a user id, wamids looked into.
-pub fn mentioned(text: &str, key: &SubjectKey) -> BTreeSet<Subject> {
+pub fn mentioned(text: &str, key: &HashKey) -> BTreeSet<KeyedHash> {
     let mut found = BTreeSet::new();
     let mut tokens = BTreeSet::new();
-    for token in text.split(|c: char| !is_part_of_id(c)).filter(|token| token.len() >= *PHONE.start()) {
+    for token in text.split(|c: char| !is_part_of_id(c)).filter(|token| token.len() >= *PHONE_DIGITS.start()) {
         if tokens.insert(token) {
             look_at(token, key, &mut found);
         }
@@ -92,11 +92,11 @@ fn is_part_of_id(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '+' | '/' | '=')
 }
 
-fn look_at(token: &str, key: &SubjectKey, found: &mut BTreeSet<Subject>) {
+fn look_at(token: &str, key: &HashKey, found: &mut BTreeSet<KeyedHash>) {
     phones(token, key, found);
     let bare = token.trim_matches(['.', '-', '/', '=']);
-    if bare.len() <= USER && bare.contains('.') {
-        found.insert(key.subject(Kind::User, bare));
+    if bare.len() <= MAX_USER_ID_LENGTH && bare.contains('.') {
+        found.insert(key.subject(HashKind::User, bare));
     }
     if let Some((_, body)) = token.split_once("wamid.")
         && let Ok(inside) = LENIENT.decode(body)
@@ -104,18 +104,18 @@ fn look_at(token: &str, key: &SubjectKey, found: &mut BTreeSet<Subject>) {
         // Phone and user id stand in it as they are.
         let inside: String =
             inside.iter().map(|byte| if byte.is_ascii_graphic() { *byte as char } else { ' ' }).collect();
-        for token in inside.split(|c: char| !is_part_of_id(c)).filter(|token| token.len() >= *PHONE.start()) {
+        for token in inside.split(|c: char| !is_part_of_id(c)).filter(|token| token.len() >= *PHONE_DIGITS.start()) {
             phones(token, key, found);
             if token.contains('.') {
-                found.insert(key.subject(Kind::User, token));
+                found.insert(key.subject(HashKind::User, token));
             }
         }
     }
 }
 
-fn phones(token: &str, key: &SubjectKey, found: &mut BTreeSet<Subject>) {
-    for digits in token.split(|c: char| !c.is_ascii_digit()).filter(|digits| PHONE.contains(&digits.len())) {
-        found.insert(key.subject(Kind::Phone, &WaId::new(digits).canonical()));
+fn phones(token: &str, key: &HashKey, found: &mut BTreeSet<KeyedHash>) {
+    for digits in token.split(|c: char| !c.is_ascii_digit()).filter(|digits| PHONE_DIGITS.contains(&digits.len())) {
+        found.insert(key.subject(HashKind::Phone, &WaId::new(digits).canonical()));
     }
 }
 
@@ -123,12 +123,12 @@ fn phones(token: &str, key: &SubjectKey, found: &mut BTreeSet<Subject>) {
 mod tests {
     use super::*;
 
-    fn key() -> SubjectKey {
-        SubjectKey::new("k".into())
+    fn key() -> HashKey {
+        HashKey::new("k".into())
     }
 
-    fn phone(digits: &str) -> Subject {
-        key().subject(Kind::Phone, &WaId::new(digits).canonical())
+    fn phone(digits: &str) -> KeyedHash {
+        key().subject(HashKind::Phone, &WaId::new(digits).canonical())
     }
 
     #[test]
@@ -137,7 +137,7 @@ mod tests {
         for text in ["{\"from\":\"525555550123\"", "+525555550123,", "n 5215555550123", &format!("\"wamid.{wamid}\"")] {
             assert!(mentioned(text, &key()).contains(&phone("5215555550123")), "{text}");
         }
-        let user = key().subject(Kind::User, "MX.ENT.12345678");
+        let user = key().subject(HashKind::User, "MX.ENT.12345678");
         assert!(mentioned(r#"{"user_id":"MX.ENT.12345678"}"#, &key()).contains(&user));
         assert!(!mentioned("52155555501234", &key()).contains(&phone("5215555550123")));
         assert!(mentioned("hola 12345", &key()).is_empty());

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Identity, MediaId, PhoneNumberId, Subject, Timestamp, WaId, Wamid};
+use crate::{Identity, KeyedHash, MediaId, PhoneNumberId, Timestamp, WaId, Wamid};
 
 /// Who wrote it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,7 +20,7 @@ pub struct Message {
     /// The business number it came to or went out from.
     pub channel: PhoneNumberId,
     /// What is claimed for it: the keyed hash of the item.
-    pub item: Subject,
+    pub item: KeyedHash,
     /// Meta's id; absent on items that have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<Wamid>,
@@ -67,7 +67,7 @@ pub struct Message {
 impl Message {
     /// Whether it is no message but news of the person. That alone makes nobody a customer, and opens no conversation.
     pub fn is_about_customer(&self) -> bool {
-        matches!(self.content, Content::Moved { .. } | Content::Preference { .. } | Content::Handover { .. })
+        matches!(self.content, Content::NumberChanged { .. } | Content::Preference { .. } | Content::Handover { .. })
     }
 
     /// In a group: who spoke there, as a person of their own.
@@ -189,7 +189,7 @@ pub enum Content {
         original: Wamid,
     },
     /// The customer's number or user id changed.
-    Moved {
+    NumberChanged {
         /// Which of the two, in Meta's word.
         what: String,
         /// Who the customer was until then.

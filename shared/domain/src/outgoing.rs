@@ -14,12 +14,12 @@ pub use self::{
     part::{Awaited, Part},
     reference::Reference,
 };
-use crate::{Delivery, Locale, Timestamp, Wamid, template::Fault, words::Trouble};
+use crate::{Delivery, Locale, Timestamp, Wamid, template::Fault, texts::SendFailure};
 
 /// What the agent sees on the message in Chatwoot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Mark {
+pub enum DisplayedStatus {
     /// One tick; every message starts with it.
     Sent,
     /// Two ticks.
@@ -35,7 +35,7 @@ pub enum Mark {
 /// What a message is. Chatwoot's list does not say so; its callback does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Nature {
+pub enum MessageKind {
     /// Nobody knows yet.
     #[default]
     Unsorted,
@@ -74,7 +74,7 @@ pub struct Outgoing {
     pub corrected: u32,
     /// What it is.
     #[serde(default)]
-    pub nature: Nature,
+    pub nature: MessageKind,
     /// Its parts, in the order they go out.
     pub parts: Vec<Part>,
     /// Whether the words under a file are the last part, which goes out first: the file cannot be had.
@@ -84,7 +84,7 @@ pub struct Outgoing {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<SentFile>,
     /// What Chatwoot was last told.
-    pub shown: Mark,
+    pub shown: DisplayedStatus,
     /// When that call had been answered. A listing from before this moment says nothing about the agent's wish.
     pub shown_at: Timestamp,
     /// Our tag on it.
@@ -98,11 +98,11 @@ pub enum Outcome {
     /// Still on its way; nothing to tell yet.
     Underway,
     /// Out, and this far.
-    Out(Mark),
+    Out(DisplayedStatus),
     /// Not all of it is out.
-    Trouble {
+    Incomplete {
         /// Why.
-        trouble: Trouble,
+        failure: SendFailure,
         /// Parts that Meta has.
         accepted: usize,
     },
@@ -119,11 +119,11 @@ impl Outgoing {
             quote: None,
             deaths: 0,
             corrected: 0,
-            nature: Nature::Unsorted,
+            nature: MessageKind::Unsorted,
             parts: vec![Part::Planned; parts.max(1)],
             words_apart: false,
             files: Vec::new(),
-            shown: Mark::Sent,
+            shown: DisplayedStatus::Sent,
             shown_at: seen_at,
             tag: None,
         }
@@ -137,7 +137,7 @@ impl Outgoing {
     /// The same as a template, which has one part.
     #[must_use]
     pub fn as_template(mut self) -> Self {
-        self.nature = Nature::Template;
+        self.nature = MessageKind::Template;
         self.parts = vec![Part::Planned];
         self.words_apart = false;
         self.files = Vec::new();
@@ -159,19 +159,19 @@ impl Outgoing {
     #[must_use]
     pub fn picked(self, young: bool) -> Self {
         let given_up = self.parts.iter().find_map(|part| match part {
-            Part::Failed { attempt: 0, trouble } => Some(*trouble),
+            Part::Failed { attempt: 0, failure: trouble } => Some(*trouble),
             _ => None,
         });
         match given_up {
             _ if !self.is_untried() => self,
-            Some(Trouble::Template { fault: Fault::Lost | Fault::Untold | Fault::MayBeOne }) if young => {
+            Some(SendFailure::Template { fault: Fault::Lost | Fault::Untold | Fault::MayBeOne }) if young => {
                 self.as_template()
             }
-            Some(trouble) if !young || trouble == Trouble::SeenTooLate => {
-                let parts = vec![Part::Failed { attempt: 0, trouble }];
-                Self { nature: Nature::Template, parts, words_apart: false, files: Vec::new(), ..self }
+            Some(trouble) if !young || trouble == SendFailure::SeenTooLate => {
+                let parts = vec![Part::Failed { attempt: 0, failure: trouble }];
+                Self { nature: MessageKind::Template, parts, words_apart: false, files: Vec::new(), ..self }
             }
-            _ if self.nature == Nature::Template => self,
+            _ if self.nature == MessageKind::Template => self,
             _ => self.as_template(),
         }
     }
@@ -181,21 +181,21 @@ impl Outgoing {
     #[must_use]
     pub fn plain(mut self, young: bool) -> Self {
         for part in self.parts.iter_mut().filter(|_| young) {
-            let Part::Failed { attempt: 0, trouble: Trouble::Template { fault } } = part else { continue };
+            let Part::Failed { attempt: 0, failure: SendFailure::Template { fault } } = part else { continue };
             if matches!(fault, Fault::Untold | Fault::MayBeOne) {
                 *part = Part::Planned;
             }
         }
-        self.nature = Nature::Plain;
+        self.nature = MessageKind::Plain;
         self
     }
 
     /// The message once Meta has reported this about a part, if that changes anything. The words under a file that failed go out
     /// without it.
-    pub fn reported(&self, at: usize, attempt: Option<u32>, wamid: &Wamid, delivery: Delivery) -> Option<Self> {
+    pub fn apply_status(&self, at: usize, attempt: Option<u32>, wamid: &Wamid, delivery: Delivery) -> Option<Self> {
         let mut changed = self.clone();
         let part = changed.parts.get_mut(at)?;
-        *part = part.reported(attempt, wamid, delivery);
+        *part = part.apply_status(attempt, wamid, delivery);
         let captioned = changed.file(at).is_some_and(|file| file.captioned);
         if captioned && changed.trouble(at).is_some_and(|trouble| changed.is_of_file(at, trouble)) {
             changed = changed.with_words_apart();
@@ -219,26 +219,26 @@ impl Outgoing {
         let is_pending = stops.is_none() && self.parts.iter().any(Part::is_pending);
         match stops.or(first) {
             _ if is_pending => return Outcome::Underway,
-            Some(trouble) => return Outcome::Trouble { trouble, accepted },
+            Some(trouble) => return Outcome::Incomplete { failure: trouble, accepted },
             None => {}
         }
-        Outcome::Out(self.parts.iter().map(Part::mark).min_by_key(|mark| *mark as u8).unwrap_or(Mark::Sent))
+        Outcome::Out(self.parts.iter().map(Part::mark).min_by_key(|mark| *mark as u8).unwrap_or(DisplayedStatus::Sent))
     }
 
     /// What keeps the rest from going out, if anything does.
-    fn stops(&self) -> Option<Trouble> {
+    fn stops(&self) -> Option<SendFailure> {
         self.troubles().find(|(at, trouble)| !self.is_of_file(*at, *trouble)).map(|(_, trouble)| trouble)
     }
 
     /// What the agent reads if not all of it is out; `named` tells what the file of a part is called. Files that cannot be had are
     /// named beside others.
-    pub fn say(&self, locale: Locale, named: impl Fn(usize) -> Option<String>) -> Option<String> {
-        let Outcome::Trouble { trouble, accepted } = self.outcome() else { return None };
+    pub fn text(&self, locale: Locale, named: impl Fn(usize) -> Option<String>) -> Option<String> {
+        let Outcome::Incomplete { failure: trouble, accepted } = self.outcome() else { return None };
         let said = trouble.say_partly(locale, accepted, self.parts.len());
         if self.stops().is_some() || self.parts.len() == 1 {
             return Some(said);
         }
-        let mut told: Vec<(Trouble, Vec<String>)> = Vec::new();
+        let mut told: Vec<(SendFailure, Vec<String>)> = Vec::new();
         for (at, trouble) in self.troubles() {
             let name = named(at);
             match told.iter_mut().find(|(known, _)| *known == trouble) {
@@ -247,20 +247,20 @@ impl Outgoing {
             }
         }
         let sentences = told.iter().enumerate().map(|(at, (trouble, names))| {
-            let why = if at == 0 { said.clone() } else { trouble.say(locale) };
+            let why = if at == 0 { said.clone() } else { trouble.text(locale) };
             if names.is_empty() { why } else { format!("{why} ({})", names.join(", ")) }
         });
         Some(sentences.collect::<Vec<_>>().join(" "))
     }
 
     /// What the agent should see, if that differs from what is shown.
-    pub fn untold(&self) -> Option<Outcome> {
+    pub fn pending_status(&self) -> Option<Outcome> {
         let outcome = self.outcome();
         let wanted = match &outcome {
             Outcome::Underway => return None,
             Outcome::Out(mark) => *mark,
-            Outcome::Trouble { trouble: Trouble::Unconfirmed, .. } => Mark::Unconfirmed,
-            Outcome::Trouble { .. } => Mark::Failed,
+            Outcome::Incomplete { failure: SendFailure::Unconfirmed, .. } => DisplayedStatus::Unconfirmed,
+            Outcome::Incomplete { .. } => DisplayedStatus::Failed,
         };
         (wanted != self.shown).then_some(outcome)
     }
@@ -268,10 +268,10 @@ impl Outgoing {
     /// Whether the agent pressed Retry: we had marked it failed, and a listing begun after that shows it as sent again, or without
     /// the tag that an earlier one showed. Nothing else counts, least of all a mark of our own that came through late.
     pub fn is_retried(&self, sent_in_chatwoot: bool, tagged: bool, listed_at: Timestamp) -> bool {
-        matches!(self.shown, Mark::Failed | Mark::Unconfirmed)
+        matches!(self.shown, DisplayedStatus::Failed | DisplayedStatus::Unconfirmed)
             && (sent_in_chatwoot || self.tag == Some(Tag::Stands) && !tagged)
             && listed_at > self.shown_at
-            && matches!(self.outcome(), Outcome::Trouble { .. })
+            && matches!(self.outcome(), Outcome::Incomplete { .. })
     }
 
     /// The state after the agent pressed Retry: what was not sent is planned again, what was sent stays.
@@ -284,7 +284,7 @@ impl Outgoing {
         }
         self.asked_at = now;
         self.corrected = 0;
-        self.shown = Mark::Sent;
+        self.shown = DisplayedStatus::Sent;
         self.tag = None;
         self
     }
@@ -302,7 +302,7 @@ impl Outgoing {
                 Some(self.parts.len() - 1)
             }
             Outcome::Underway => self.parts.iter().position(Part::is_pending),
-            Outcome::Out(_) | Outcome::Trouble { .. } => None,
+            Outcome::Out(_) | Outcome::Incomplete { .. } => None,
         }
     }
 
@@ -329,49 +329,52 @@ mod tests {
         Part::Accepted { attempt: 1, wamid: Wamid::new(wamid), delivery }
     }
 
-    fn message(parts: Vec<Part>, shown: Mark) -> Outgoing {
-        Outgoing { parts, shown, nature: Nature::Plain, ..Outgoing::new(NOW, 1) }
+    fn message(parts: Vec<Part>, shown: DisplayedStatus) -> Outgoing {
+        Outgoing { parts, shown, nature: MessageKind::Plain, ..Outgoing::new(NOW, 1) }
     }
 
     #[test]
     fn a_message_is_as_far_as_its_slowest_part() {
-        let message = message(vec![accepted("a", Delivery::Read), accepted("b", Delivery::Delivered)], Mark::Sent);
-        assert_eq!(message.outcome(), Outcome::Out(Mark::Delivered));
+        let message =
+            message(vec![accepted("a", Delivery::Read), accepted("b", Delivery::Delivered)], DisplayedStatus::Sent);
+        assert_eq!(message.outcome(), Outcome::Out(DisplayedStatus::Delivered));
     }
 
     #[test]
     fn what_is_known_to_be_a_template_goes_out_by_itself_only_while_it_is_young_and_untried() {
-        let failed = |attempt, trouble| message(vec![Part::Failed { attempt, trouble }, Part::Planned], Mark::Failed);
-        let lost = Trouble::Template { fault: Fault::Lost };
+        let failed = |attempt, trouble| {
+            message(vec![Part::Failed { attempt, failure: trouble }, Part::Planned], DisplayedStatus::Failed)
+        };
+        let lost = SendFailure::Template { fault: Fault::Lost };
         for (before, young, goes) in [
-            (message(vec![Part::Planned, Part::Planned], Mark::Sent), false, true),
-            (failed(0, Trouble::Template { fault: Fault::Untold }), true, true),
+            (message(vec![Part::Planned, Part::Planned], DisplayedStatus::Sent), false, true),
+            (failed(0, SendFailure::Template { fault: Fault::Untold }), true, true),
             (failed(0, lost), true, true),
             (failed(0, lost), false, false),
-            (failed(0, Trouble::WindowClosed), true, true),
-            (failed(0, Trouble::WindowClosed), false, false),
-            (failed(0, Trouble::SeenTooLate), true, false),
-            (failed(1, Trouble::WindowClosed), true, false),
+            (failed(0, SendFailure::WindowClosed), true, true),
+            (failed(0, SendFailure::WindowClosed), false, false),
+            (failed(0, SendFailure::SeenTooLate), true, false),
+            (failed(1, SendFailure::WindowClosed), true, false),
         ] {
             let after = before.clone().picked(young);
             assert_eq!(after.next_part().is_some(), goes, "{before:?} {young}");
-            assert_eq!(after.nature == Nature::Template, before.is_untried(), "{before:?} {young}");
+            assert_eq!(after.nature == MessageKind::Template, before.is_untried(), "{before:?} {young}");
             assert!(!before.is_untried() || after.parts.len() == 1, "{before:?} {young}");
         }
     }
 
     #[test]
     fn what_is_known_to_be_words_after_all_goes_out_while_it_is_young() {
-        let untold = Part::Failed { attempt: 0, trouble: Trouble::Template { fault: Fault::Untold } };
-        let message = message(vec![untold, Part::Planned], Mark::Failed);
+        let untold = Part::Failed { attempt: 0, failure: SendFailure::Template { fault: Fault::Untold } };
+        let message = message(vec![untold, Part::Planned], DisplayedStatus::Failed);
         assert_eq!(message.clone().plain(true).next_part(), Some(0));
         assert_eq!(message.plain(false).next_part(), None);
     }
 
     #[test]
     fn retry_sends_only_what_was_not_sent() {
-        let failed = Part::Failed { attempt: 2, trouble: Trouble::WindowClosed };
-        let message = message(vec![accepted("a", Delivery::Sent), failed, Part::Planned], Mark::Failed);
+        let failed = Part::Failed { attempt: 2, failure: SendFailure::WindowClosed };
+        let message = message(vec![accepted("a", Delivery::Sent), failed, Part::Planned], DisplayedStatus::Failed);
         assert_eq!(message.next_part(), None);
         let retried = message.retried(NOW);
         assert_eq!(retried.next_part(), Some(1));
@@ -380,25 +383,25 @@ mod tests {
 
     #[test]
     fn a_file_that_cannot_be_had_stops_nothing_and_is_named() {
-        let failed = Part::Failed { attempt: 0, trouble: Trouble::FileEmpty };
-        let message = message(vec![failed.clone(), Part::Planned], Mark::Sent);
-        assert_eq!((message.next_part(), message.untold()), (Some(1), None));
+        let failed = Part::Failed { attempt: 0, failure: SendFailure::FileEmpty };
+        let message = message(vec![failed.clone(), Part::Planned], DisplayedStatus::Sent);
+        assert_eq!((message.next_part(), message.pending_status()), (Some(1), None));
         let mut apart = message.with_words_apart();
         assert_eq!((apart.next_part(), apart.parts.len()), (Some(2), 3));
         apart.parts[2] = accepted("a", Delivery::Sent);
         assert_eq!(apart.next_part(), Some(1));
         apart.parts[1] = failed;
         assert_eq!(apart.next_part(), None);
-        let said = apart.say(Locale::Es, |at| Some(format!("{at}.zip"))).unwrap();
+        let said = apart.text(Locale::Es, |at| Some(format!("{at}.zip"))).unwrap();
         assert!(said.starts_with("Salieron 1 de 3 partes. ") && said.ends_with(" (0.zip, 1.zip)"), "{said}");
         assert_eq!(apart.retried(NOW).next_part(), Some(0));
-        let stopped = self::message(vec![Part::Uncertain { attempt: 1 }, Part::Planned], Mark::Sent);
+        let stopped = self::message(vec![Part::Uncertain { attempt: 1 }, Part::Planned], DisplayedStatus::Sent);
         assert_eq!(stopped.next_part(), None);
     }
 
     #[test]
     fn a_listing_from_before_the_mark_is_no_retry() {
-        let message = message(vec![Part::Uncertain { attempt: 1 }], Mark::Failed);
+        let message = message(vec![Part::Uncertain { attempt: 1 }], DisplayedStatus::Failed);
         let later = NOW + Duration::from_millis(1);
         assert!(!message.is_retried(true, false, NOW));
         assert!(!message.is_retried(false, false, later));
@@ -408,7 +411,7 @@ mod tests {
     #[test]
     fn a_tag_that_stood_and_is_gone_tells_of_a_retry() {
         let later = NOW + Duration::from_millis(1);
-        let tagged = |tag| Outgoing { tag, ..message(vec![Part::Uncertain { attempt: 1 }], Mark::Failed) };
+        let tagged = |tag| Outgoing { tag, ..message(vec![Part::Uncertain { attempt: 1 }], DisplayedStatus::Failed) };
         for never in [None, Some(Tag::Put(1)), Some(Tag::Refused)] {
             assert!(!tagged(never).is_retried(false, false, later), "{never:?}");
         }
@@ -420,40 +423,44 @@ mod tests {
 
     #[test]
     fn what_was_never_shown_as_failed_cannot_be_retried() {
-        let message = message(vec![Part::Uncertain { attempt: 1 }], Mark::Sent);
+        let message = message(vec![Part::Uncertain { attempt: 1 }], DisplayedStatus::Sent);
         assert!(!message.is_retried(true, false, NOW + Duration::from_secs(1)));
-        assert!(message.untold().is_some());
+        assert!(message.pending_status().is_some());
     }
 
     #[test]
     fn a_status_settles_what_was_uncertain() {
-        let settled = Part::Uncertain { attempt: 3 }.reported(Some(3), &Wamid::new("w"), Delivery::Delivered);
+        let settled = Part::Uncertain { attempt: 3 }.apply_status(Some(3), &Wamid::new("w"), Delivery::Delivered);
         assert_eq!(settled, Part::Accepted { attempt: 3, wamid: Wamid::new("w"), delivery: Delivery::Delivered });
     }
 
     #[test]
     fn a_status_of_an_older_call_does_not_touch_the_newer_message() {
         let newer = accepted("new", Delivery::Sent);
-        assert_eq!(newer.reported(Some(1), &Wamid::new("old"), Delivery::Read), newer);
+        assert_eq!(newer.apply_status(Some(1), &Wamid::new("old"), Delivery::Read), newer);
     }
 
     #[test]
     fn the_failure_of_a_call_that_is_being_repeated_changes_nothing() {
         let failed = Delivery::failed(131_026);
         let waiting = Part::Waiting { attempt: 1, since: NOW, awaited: Awaited::Meta };
-        assert_eq!(waiting.reported(Some(1), &Wamid::new("old"), failed), waiting);
+        assert_eq!(waiting.apply_status(Some(1), &Wamid::new("old"), failed), waiting);
         let sending = Part::Sending { attempt: 2, since: None };
-        assert_eq!(sending.reported(Some(1), &Wamid::new("old"), failed), sending);
-        assert_ne!(sending.reported(Some(2), &Wamid::new("new"), failed), sending);
-        for settled in [Part::Uncertain { attempt: 2 }, Part::Failed { attempt: 2, trouble: Trouble::Unreachable }] {
-            assert_eq!(settled.reported(Some(1), &Wamid::new("old"), failed), settled);
+        assert_eq!(sending.apply_status(Some(1), &Wamid::new("old"), failed), sending);
+        assert_ne!(sending.apply_status(Some(2), &Wamid::new("new"), failed), sending);
+        for settled in [Part::Uncertain { attempt: 2 }, Part::Failed { attempt: 2, failure: SendFailure::Unreachable }]
+        {
+            assert_eq!(settled.apply_status(Some(1), &Wamid::new("old"), failed), settled);
         }
     }
 
     #[test]
     fn what_reached_the_customer_did_whatever_failed_after_it() {
         let failed = accepted("new", Delivery::failed(131_026));
-        assert_eq!(failed.reported(Some(1), &Wamid::new("old"), Delivery::Delivered).mark(), Mark::Delivered);
-        assert_eq!(failed.reported(Some(1), &Wamid::new("old"), Delivery::failed(1)), failed);
+        assert_eq!(
+            failed.apply_status(Some(1), &Wamid::new("old"), Delivery::Delivered).mark(),
+            DisplayedStatus::Delivered
+        );
+        assert_eq!(failed.apply_status(Some(1), &Wamid::new("old"), Delivery::failed(1)), failed);
     }
 }

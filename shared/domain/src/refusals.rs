@@ -388,7 +388,7 @@ impl Refusal {
 pub const NO_CODE: i64 = -1;
 
 /// Why a message is not with the customer, and what to do; a code nobody knows is shown, for the operator.
-pub(crate) fn say(code: i64, clue: Clue, locale: Locale) -> String {
+pub(crate) fn text(code: i64, clue: Clue, locale: Locale) -> String {
     let refusal = Refusal::of(code);
     if let Some(exact) = refusal.exact(clue, locale) {
         return match locale {

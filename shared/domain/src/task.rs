@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AccountId, ConfirmationCode, ConversationId, Message, MessageId, PhoneNumberId, StatusUpdate, Subject, Timestamp,
+    AccountId, ConfirmationCode, ConversationId, KeyedHash, Message, MessageId, PhoneNumberId, StatusUpdate, Timestamp,
     WabaId, template::Picked,
 };
 
@@ -16,18 +16,18 @@ pub enum InboundTask {
     /// How far a message of ours came.
     StatusV1(StatusUpdate),
     /// Something about the account or the number, or something we do not know.
-    NoticeV1(Notice),
+    NoticeV1(AccountNotice),
     /// A file of an earlier message that could not be fetched then: ask for it again. Given by `reconcile`, no item of Meta's.
-    FileV1(FileHint),
+    FileV1(MediaRetry),
     /// A mark an erasure puts behind everything in a group: once it comes out, nothing from before it is left there.
-    ProbeV1(Probe),
+    ProbeV1(DrainMarker),
 }
 
 /// Which erasure waits for a group, and which one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Probe {
+pub struct DrainMarker {
     /// Stands for it where a task needs one.
-    pub item: Subject,
+    pub item: KeyedHash,
     /// The erasure.
     pub code: ConfirmationCode,
     /// The group it was put into.
@@ -44,7 +44,7 @@ pub enum ErasureTask {
         code: ConfirmationCode,
     },
     /// The labels of a conversation changed: an agent may have asked for an erasure, or withdrawn it.
-    LabelsV1(Hint),
+    LabelsV1(SyncRequest),
     /// Drop the dead letters that an erasure put in again and whose days are over.
     LettersV1,
 }
@@ -61,15 +61,15 @@ impl ErasureTask {
 }
 
 /// Under which items are counted that name no number.
-pub const NO_NUMBER: &str = "account";
+pub const ACCOUNT_CHANNEL: &str = "account";
 
 fn counted_under(channel: Option<&PhoneNumberId>) -> &str {
-    channel.map_or(NO_NUMBER, PhoneNumberId::as_str)
+    channel.map_or(ACCOUNT_CHANNEL, PhoneNumberId::as_str)
 }
 
 impl InboundTask {
     /// What is claimed for it.
-    pub fn item(&self) -> &Subject {
+    pub fn item(&self) -> &KeyedHash {
         match self {
             Self::MessageV1(message) => &message.item,
             Self::StatusV1(status) => &status.item,
@@ -86,31 +86,31 @@ impl InboundTask {
             Self::StatusV1(status) => status.channel.as_str(),
             Self::NoticeV1(notice) => notice.counted_under(),
             Self::FileV1(file) => file.channel.as_str(),
-            Self::ProbeV1(_) => NO_NUMBER,
+            Self::ProbeV1(_) => ACCOUNT_CHANNEL,
         }
     }
 }
 
 /// Which file to ask for again. The table says the rest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileHint {
+pub struct MediaRetry {
     /// The number its message came to.
     pub channel: PhoneNumberId,
     /// The item of its message.
-    pub item: Subject,
+    pub item: KeyedHash,
 }
 
 /// As much of an inbound task as any version of it has: enough to count one that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Unread {
+pub struct UnreadTask {
     /// What is claimed for it.
-    pub item: Subject,
+    pub item: KeyedHash,
     /// The number it came to, where it says so.
     #[serde(default)]
     pub channel: Option<PhoneNumberId>,
 }
 
-impl Unread {
+impl UnreadTask {
     /// The channel it is counted under.
     pub fn channel(&self) -> &str {
         counted_under(self.channel.as_ref())
@@ -119,16 +119,16 @@ impl Unread {
 
 /// Something that is no message and no status.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Notice {
+pub struct AccountNotice {
     /// The keyed hash of the item.
-    pub item: Subject,
+    pub item: KeyedHash,
     /// The number it is about, where it says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<PhoneNumberId>,
     /// The webhook field it came under.
     pub field: String,
     /// What became of it.
-    pub about: About,
+    pub about: NoticeSubject,
     /// The item as Meta wrote it.
     pub raw: String,
     /// The account its entry names; a partner's portfolio on some events.
@@ -139,7 +139,7 @@ pub struct Notice {
     pub at: Option<Timestamp>,
 }
 
-impl Notice {
+impl AccountNotice {
     /// The channel it is counted under.
     pub fn counted_under(&self) -> &str {
         counted_under(self.channel.as_ref())
@@ -149,7 +149,7 @@ impl Notice {
 /// What a notice is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum About {
+pub enum NoticeSubject {
     /// A field we know: the operator gets a line.
     Account,
     /// Not meant for us: the App Dashboard's test sample, or another product of the same app.
@@ -172,13 +172,13 @@ pub enum About {
 #[serde(tag = "task", rename_all = "snake_case")]
 pub enum OutboundTask {
     /// Bring this conversation up to date.
-    HintV1(Hint),
+    HintV1(SyncRequest),
     /// An agent is typing.
     TypingV1(Typing),
     /// An agent wrote a command.
-    CommandV1(Written),
+    CommandV1(CommandNote),
     /// A mark an erasure puts behind everything in a group.
-    ProbeV1(Probe),
+    ProbeV1(DrainMarker),
 }
 
 impl OutboundTask {
@@ -209,7 +209,7 @@ pub struct Typing {
 
 /// The note that is a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Written {
+pub struct CommandNote {
     /// The number the conversation belongs to.
     pub channel: PhoneNumberId,
     /// The Chatwoot account.
@@ -220,7 +220,7 @@ pub struct Written {
     pub message: MessageId,
 }
 
-impl Written {
+impl CommandNote {
     /// One note is one command, whoever tells of it.
     pub fn dedup(&self) -> String {
         format!("command:{}:{}", self.account, self.message)
@@ -229,7 +229,7 @@ impl Written {
 
 /// Which conversation, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hint {
+pub struct SyncRequest {
     /// The number the conversation belongs to.
     pub channel: PhoneNumberId,
     /// The Chatwoot account.
@@ -259,7 +259,7 @@ pub struct Hint {
     pub unseen_since: Option<Timestamp>,
 }
 
-impl Hint {
+impl SyncRequest {
     /// To look at a conversation.
     pub fn look(channel: PhoneNumberId, account: AccountId, conversation: ConversationId) -> Self {
         Self {
@@ -290,8 +290,9 @@ mod tests {
             buttons: vec![None, Some("8".to_owned())],
             ..Picked::default()
         };
-        let look = Hint::look(PhoneNumberId::new("1"), AccountId(3), ConversationId(4));
-        let task = OutboundTask::HintV1(Hint { template: Some(MessageId(5)), picked: Some(Box::new(picked)), ..look });
+        let look = SyncRequest::look(PhoneNumberId::new("1"), AccountId(3), ConversationId(4));
+        let task =
+            OutboundTask::HintV1(SyncRequest { template: Some(MessageId(5)), picked: Some(Box::new(picked)), ..look });
         assert_eq!(serde_json::from_str::<OutboundTask>(&serde_json::to_string(&task).unwrap()).unwrap(), task);
     }
 

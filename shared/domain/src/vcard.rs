@@ -7,7 +7,7 @@ use crate::message::Card;
 pub use read::parse;
 
 /// A line longer than this many bytes goes on in the next one, after a space (RFC 2425 §5.8.1).
-const LINE: usize = 75;
+const MAX_LINE_BYTES: usize = 75;
 
 /// All cards as one file: those of the sender's phone as they came, the others made from what they say.
 pub fn compose(cards: &[Card]) -> String {
@@ -84,7 +84,7 @@ fn folded(line: &str) -> String {
     let mut out = String::with_capacity(line.len() + 2);
     let mut length = 0;
     for c in line.chars() {
-        if length + c.len_utf8() > LINE {
+        if length + c.len_utf8() > MAX_LINE_BYTES {
             out.push_str("\r\n ");
             length = 1;
         }
@@ -133,7 +133,7 @@ mod tests {
         #[test]
         fn no_text_breaks_out_of_its_line(text in "(?s).{0,120}") {
             let file = compose(&[card(&text)]);
-            prop_assert!(file.split("\r\n").all(|line| line.len() <= LINE && !line.contains(['\r', '\n'])));
+            prop_assert!(file.split("\r\n").all(|line| line.len() <= MAX_LINE_BYTES && !line.contains(['\r', '\n'])));
             let unfolded = file.replace("\r\n ", "");
             let fields: Vec<_> = unfolded.split("\r\n").map(|line| line.split(':').next().unwrap()).collect();
             prop_assert_eq!(fields, ["BEGIN", "VERSION", "N", "FN", "TEL;TYPE=CELL", "END", ""]);

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::Timestamp;
 
 /// How long a customer's message keeps the window open (whatsapp-cloud-api.md §4.5).
-pub const OPEN_FOR: Duration = Duration::from_secs(24 * 3600);
+pub const WINDOW_LENGTH: Duration = Duration::from_secs(24 * 3600);
 
 /// Counted from the customer's own time of the last live message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +29,7 @@ impl Window {
 
     /// Whether a free-form message may be sent.
     pub fn is_open(self, now: Timestamp) -> bool {
-        self.0.is_some_and(|start| now.since(start) < OPEN_FOR)
+        self.0.is_some_and(|start| now.since(start) < WINDOW_LENGTH)
     }
 
     /// When it last opened.
@@ -40,10 +40,10 @@ impl Window {
 
 /// How long the business has to answer somebody an advert or a Page's button brought, for its messages to be free
 /// (whatsapp-cloud-api.md §4.5).
-const ANSWERED_WITHIN: Duration = OPEN_FOR;
+const ADVERT_ANSWER_SPAN: Duration = WINDOW_LENGTH;
 
 /// How long they are free from that answer on. What may be written without a template still ends with the window.
-const FREE_FOR: Duration = Duration::from_secs(72 * 3600);
+const FREE_ENTRY_LENGTH: Duration = Duration::from_secs(72 * 3600);
 
 /// A customer came by an advert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,12 +57,12 @@ pub struct Advert {
 impl Advert {
     /// Whether an answer now is the one that makes messages free.
     pub fn waits_for_answer(self, now: Timestamp) -> bool {
-        self.answered_at.is_none() && now.since(self.came_at) < ANSWERED_WITHIN
+        self.answered_at.is_none() && now.since(self.came_at) < ADVERT_ANSWER_SPAN
     }
 
     /// Until when Meta charges nothing, if that time began.
     pub fn free_until(self) -> Option<Timestamp> {
-        self.answered_at.map(|answered_at| answered_at + FREE_FOR)
+        self.answered_at.map(|answered_at| answered_at + FREE_ENTRY_LENGTH)
     }
 }
 
@@ -75,19 +75,19 @@ mod tests {
     #[test]
     fn it_closes_after_a_day_to_the_second() {
         let window = Window::default().opened_by(NOON, NOON);
-        assert!(window.is_open(NOON + OPEN_FOR - Duration::from_secs(1)));
-        assert!(!window.is_open(NOON + OPEN_FOR));
+        assert!(window.is_open(NOON + WINDOW_LENGTH - Duration::from_secs(1)));
+        assert!(!window.is_open(NOON + WINDOW_LENGTH));
         assert!(!Window::default().is_open(NOON));
     }
 
     #[test]
     fn an_advert_answered_within_a_day_makes_three_days_free() {
         let advert = Advert { came_at: NOON, answered_at: None };
-        assert!(advert.waits_for_answer(NOON + OPEN_FOR - Duration::from_secs(1)));
-        assert!(!advert.waits_for_answer(NOON + OPEN_FOR));
+        assert!(advert.waits_for_answer(NOON + WINDOW_LENGTH - Duration::from_secs(1)));
+        assert!(!advert.waits_for_answer(NOON + WINDOW_LENGTH));
         let answered = Advert { answered_at: Some(NOON), ..advert };
         assert!(!answered.waits_for_answer(NOON));
-        assert_eq!((advert.free_until(), answered.free_until()), (None, Some(NOON + FREE_FOR)));
+        assert_eq!((advert.free_until(), answered.free_until()), (None, Some(NOON + FREE_ENTRY_LENGTH)));
     }
 
     #[test]

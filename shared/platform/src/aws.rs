@@ -12,9 +12,9 @@ use crate::Environment;
 
 /// AWS answers in milliseconds; what takes this long is asked again, and then given up: without an end a call that hangs would
 /// last until Lambda kills all work of the batch.
-const CONNECT: Duration = Duration::from_secs(2);
-const ATTEMPT: Duration = Duration::from_secs(3);
-const OPERATION: Duration = Duration::from_secs(9);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(9);
 
 /// The clients; each function takes those it needs.
 #[derive(Clone, Debug)]
@@ -53,9 +53,9 @@ impl Aws {
                     // An attempt has an end of its own, far below what this would wait for.
                     .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
                 let patience = TimeoutConfig::builder()
-                    .connect_timeout(CONNECT)
-                    .operation_attempt_timeout(ATTEMPT)
-                    .operation_timeout(OPERATION);
+                    .connect_timeout(CONNECT_TIMEOUT)
+                    .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+                    .operation_timeout(OPERATION_TIMEOUT);
                 config.set_timeout_config(Some(patience.build()));
                 config.set_endpoint_url(endpoint.clone());
                 $sdk::Client::from_conf(config.build())

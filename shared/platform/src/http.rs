@@ -10,10 +10,10 @@ use rustls::{
 };
 
 /// How long it may take to connect.
-const CONNECT: Duration = Duration::from_secs(3);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A connection that idled longer may have been closed by the other side while the function was frozen.
-const IDLE: Duration = Duration::from_secs(15);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Neither TLS nor the client could be set up: a fault of the build, not of the network.
 #[derive(Debug, thiserror::Error)]
@@ -47,10 +47,10 @@ impl Http {
     /// alone, beside the public ones.
     pub fn new(guard: Arc<dyn Resolve>, authority: Option<&str>) -> Result<Self, ClientError> {
         let public = tls(None)?;
-        let kept = builder(&public).pool_idle_timeout(IDLE).build()?;
+        let kept = builder(&public).pool_idle_timeout(IDLE_TIMEOUT).build()?;
         let own = authority.is_some().then(|| tls(authority)).transpose()?;
         let private = match &own {
-            Some(own) => builder(own).pool_idle_timeout(IDLE).build()?,
+            Some(own) => builder(own).pool_idle_timeout(IDLE_TIMEOUT).build()?,
             None => kept.clone(),
         };
         let believed = own.as_ref().unwrap_or(&public);
@@ -66,7 +66,7 @@ impl Http {
 fn builder(tls: &ClientConfig) -> ClientBuilder {
     Client::builder()
         .tls_backend_preconfigured(tls.clone())
-        .connect_timeout(CONNECT)
+        .connect_timeout(CONNECT_TIMEOUT)
         .redirect(Policy::none())
         .no_proxy()
         .user_agent(concat!("lmotos-bridge/", env!("CARGO_PKG_VERSION")))

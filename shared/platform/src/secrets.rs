@@ -12,16 +12,16 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 
 /// How long a secret is used without looking again.
-const FRESH: Duration = Duration::from_secs(300);
+const SECRET_TTL: Duration = Duration::from_secs(300);
 
 /// A failed check looks again at once, but a flood of forgeries must not become a flood of calls.
-const REFETCH_EVERY: Duration = Duration::from_secs(5);
+const REFETCH_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A secret that could not be had is not asked for again before this.
-const FAILED_FOR: Duration = Duration::from_secs(2);
+const FAILURE_TTL: Duration = Duration::from_secs(2);
 
 /// How many secrets are worth fetching before they are needed.
-const AT_HAND: usize = 4;
+const MAX_CONCURRENT_FETCHES: usize = 4;
 
 /// The app's own secret.
 #[derive(Clone, Debug, Deserialize)]
@@ -112,7 +112,7 @@ struct Cached {
 
 impl Cached {
     fn failed(&self, now: Timestamp) -> Option<SecretError> {
-        self.failed.filter(|(_, at)| now.since(*at) < FAILED_FOR).map(|(error, _)| error)
+        self.failed.filter(|(_, at)| now.since(*at) < FAILURE_TTL).map(|(error, _)| error)
     }
 }
 
@@ -127,7 +127,7 @@ impl Secrets {
         let now = self.clock.now();
         let cached = self.cached(name);
         if let Some((text, fetched_at)) = &cached.text
-            && now.since(*fetched_at) < FRESH
+            && now.since(*fetched_at) < SECRET_TTL
             && let Ok(read) = parse(text)
         {
             return Ok(read);
@@ -149,7 +149,7 @@ impl Secrets {
     pub async fn get_again<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, SecretError> {
         let now = self.clock.now();
         let cached = self.cached(name);
-        if cached.refetched_at.is_some_and(|at| now.since(at) < REFETCH_EVERY) || cached.failed(now).is_some() {
+        if cached.refetched_at.is_some_and(|at| now.since(at) < REFETCH_INTERVAL) || cached.failed(now).is_some() {
             return Ok(None);
         }
         self.fetch_and_keep(name, true).await.map(Some)
@@ -158,7 +158,7 @@ impl Secrets {
     /// Fetches secrets before anybody needs them, side by side, the first few of them: as many as an ordinary dealer has. What cannot
     /// be had now is fetched when it is needed.
     pub async fn prepare(&self, names: impl IntoIterator<Item = &str>) {
-        let fetches = names.into_iter().take(AT_HAND).map(async |name| {
+        let fetches = names.into_iter().take(MAX_CONCURRENT_FETCHES).map(async |name| {
             if let Ok(text) = self.fetch(name).await {
                 self.change(name, |cached| cached.text = Some((text, self.clock.now())));
             }

@@ -13,7 +13,7 @@ use crate::Environment;
 
 /// The crates whose lines follow the level asked for. Everybody else stays at `WARN`, whatever is asked for: libraries write
 /// addresses, headers and bodies into their finer lines.
-const OURS: [&str; 15] = [
+const OUR_CRATES: [&str; 15] = [
     "app",
     "callback",
     "chatwoot",
@@ -37,7 +37,7 @@ pub fn init() {
     let level = env.optional("AWS_LAMBDA_LOG_LEVEL").or_else(|| env.optional("RUST_LOG"));
     let level = level.and_then(|level| LevelFilter::from_str(&level).ok()).unwrap_or(LevelFilter::INFO);
     // Names and levels, compared as they stand: an `EnvFilter` would bring an engine for regular expressions along.
-    let filter = Targets::new().with_default(LevelFilter::WARN).with_targets(OURS.map(|name| (name, level)));
+    let filter = Targets::new().with_default(LevelFilter::WARN).with_targets(OUR_CRATES.map(|name| (name, level)));
     // A line that cannot be written is lost. To tell that on the same standard error would panic outside of any handler, and end
     // the process.
     let lines = fmt::layer().with_writer(std::io::stderr).with_target(false).without_time().log_internal_errors(false);
@@ -53,7 +53,7 @@ pub fn init() {
 mod tests {
     use std::{fs, path::Path};
 
-    use super::OURS;
+    use super::OUR_CRATES;
 
     #[test]
     fn no_crate_that_ships_is_silenced() {
@@ -64,6 +64,6 @@ mod tests {
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         ours.sort();
-        assert_eq!(OURS.as_slice(), ours);
+        assert_eq!(OUR_CRATES.as_slice(), ours);
     }
 }

@@ -6,7 +6,7 @@ use domain::{Clock, Timestamp};
 use tokio::time::sleep;
 
 /// How often a clock that runs is looked at: somebody may move it.
-const LOOK: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Waits until a time of this clock.
 pub async fn wait_until(clock: &dyn Clock, at: Timestamp) {
@@ -22,7 +22,7 @@ pub async fn wait_until(clock: &dyn Clock, at: Timestamp) {
                 clippy::disallowed_methods,
                 reason = "the one place that waits, for less than a second, by a clock that can be moved"
             )]
-            sleep(left.min(LOOK)).await;
+            sleep(left.min(POLL_INTERVAL)).await;
         }
     }
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 /// Lambda ends a start after ten seconds, and an event waits for most starts.
-const LONGEST: Duration = Duration::from_secs(2);
+const WARM_UP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Does `work`, whose outcome does not matter: what is not at hand then is fetched by the first event that needs it.
 pub async fn warm_up(work: impl Future) {
-    if timeout(LONGEST, work).await.is_err() {
+    if timeout(WARM_UP_TIMEOUT, work).await.is_err() {
         tracing::warn!("a start went on without the lines it wanted to open");
     }
 }

@@ -3,17 +3,17 @@
 use std::time::Duration;
 
 /// The longest wait for the first days. An outage is waited out at this pace.
-const LONGEST: Duration = Duration::from_secs(900);
+const MAX_BACKOFF: Duration = Duration::from_secs(900);
 
 /// From this receive on, five days into an outage, it is twice as long: SQS gives a message up after a thousand receives, and
 /// must not before its 14 days are over.
-pub const PATIENT: u32 = 480;
+pub const MAX_OUTAGE_RECEIVES: u32 = 480;
 
 /// One second after the first receive, doubled with each further one, at most 15 minutes. A tenth more or less by `salt`
 /// keeps the customers of a whole outage from coming back in one second.
 pub fn backoff(receives: u32, salt: &str) -> Duration {
     let seconds = 1u64 << receives.saturating_sub(1).min(11);
-    let longest = if receives < PATIENT { LONGEST } else { LONGEST * 2 };
+    let longest = if receives < MAX_OUTAGE_RECEIVES { MAX_BACKOFF } else { MAX_BACKOFF * 2 };
     let base = Duration::from_secs(seconds).min(longest);
     let spread = salt.bytes().fold(7u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte))) % 100;
     let swing = base.mul_f64(0.1 * f64::from(spread) / 100.0);

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::QueueError;
 
 /// What one dead letter holds at most; a longer body is cut into several.
-const PIECE: usize = 700 * 1024;
+const MAX_PIECE_BYTES: usize = 700 * 1024;
 
 /// The dead letters of a queue.
 ///
@@ -81,8 +81,8 @@ fn attribute(text: &str) -> Result<MessageAttributeValue, QueueError> {
 fn cut(text: &str) -> Vec<&str> {
     let mut pieces = Vec::new();
     let mut rest = text;
-    while rest.len() > PIECE {
-        let mut end = PIECE;
+    while rest.len() > MAX_PIECE_BYTES {
+        let mut end = MAX_PIECE_BYTES;
         while !rest.is_char_boundary(end) {
             end -= 1;
         }
@@ -101,10 +101,10 @@ mod tests {
     #[test]
     fn a_long_body_is_cut_and_comes_together_again() {
         // A letter of two bytes lies across each cut.
-        let text = format!("x{}", "ñ".repeat(PIECE));
+        let text = format!("x{}", "ñ".repeat(MAX_PIECE_BYTES));
         let pieces = cut(&text);
         assert_eq!(pieces.len(), 3);
-        assert!(pieces.iter().all(|piece| piece.len() <= PIECE));
+        assert!(pieces.iter().all(|piece| piece.len() <= MAX_PIECE_BYTES));
         assert_eq!(pieces.concat(), text);
         assert_eq!(cut(""), [""]);
     }

@@ -11,10 +11,10 @@ use tokio::time::{Instant, timeout};
 use crate::{DeadLetters, Queue, backoff};
 
 /// A record is begun only if at least this much of the invocation's time is left: a file may take 90 s.
-const LEAST_LEFT: Duration = Duration::from_secs(20);
+const MIN_TIME_LEFT: Duration = Duration::from_secs(20);
 
 /// What settling a batch takes at the end of an invocation.
-const LAST_WORDS: Duration = Duration::from_secs(5);
+const FINAL_CALLS_TIME: Duration = Duration::from_secs(5);
 
 /// A message taken from a queue.
 #[derive(Clone, Debug)]
@@ -96,12 +96,12 @@ impl Drain {
             async move {
                 let mut verdicts = Vec::new();
                 for record in records {
-                    if started.elapsed() + LEAST_LEFT > left {
+                    if started.elapsed() + MIN_TIME_LEFT > left {
                         verdicts.push(Verdict::Retry { after: Some(Duration::ZERO) });
                         break;
                     }
                     // Lambda would kill all that is at work beside it, and hide the whole batch for long.
-                    let limit = left.saturating_sub(started.elapsed()).saturating_sub(LAST_WORDS);
+                    let limit = left.saturating_sub(started.elapsed()).saturating_sub(FINAL_CALLS_TIME);
                     let verdict = timeout(limit, AssertUnwindSafe(handle(record)).catch_unwind()).await;
                     // What panicked or took too long is tried again; whoever claims it counts that as a crash.
                     verdicts.push(verdict.ok().and_then(Result::ok).unwrap_or(Verdict::Retry { after: None }));
@@ -156,7 +156,7 @@ impl Drain {
         let mut records = records.into_iter();
         while let Some(record) = records.next() {
             let verdict = match verdicts.next() {
-                Some(Verdict::Poison { reason }) => self.bury(&record, reason, &mut drained).await,
+                Some(Verdict::Poison { reason }) => self.dead_letter(&record, reason, &mut drained).await,
                 Some(verdict) => verdict,
                 None => Verdict::Retry { after: None },
             };
@@ -172,7 +172,7 @@ impl Drain {
                     Some(Verdict::Poison { .. } | Verdict::Retry { .. }) | None => held.push(record),
                 }
             }
-            self.hold(&held, wait).await;
+            self.delay(&held, wait).await;
             drained.retried += held.len();
             drained.response.batch_item_failures.extend(held.into_iter().map(|record| failure(record.id)));
         }
@@ -190,7 +190,7 @@ impl Drain {
         }
     }
 
-    async fn bury(&self, record: &Record, reason: &'static str, drained: &mut Drained) -> Verdict {
+    async fn dead_letter(&self, record: &Record, reason: &'static str, drained: &mut Drained) -> Verdict {
         match self.dead_letters.put(&record.group, record.body.as_bytes(), reason).await {
             Ok(()) => {
                 tracing::error!(reason, message.id = record.id, "a task was put into the dead letters");
@@ -205,7 +205,7 @@ impl Drain {
     }
 
     /// Hides a held group for `wait`, the last record first: the first one must not be overtaken.
-    async fn hold(&self, held: &[Record], wait: Duration) {
+    async fn delay(&self, held: &[Record], wait: Duration) {
         let seconds = i32::try_from(wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).unwrap_or(900);
         let mut entries = Vec::new();
         for (at, record) in held.iter().enumerate().rev() {

@@ -6,8 +6,8 @@ mod drain;
 mod error;
 mod producer;
 
-pub use backoff::{PATIENT, backoff};
+pub use backoff::{MAX_OUTAGE_RECEIVES, backoff};
 pub use dead_letters::DeadLetters;
 pub use drain::{Drain, Drained, Record, Verdict};
 pub use error::QueueError;
-pub use producer::{Letter, Queue};
+pub use producer::{Queue, QueueMessage};

@@ -10,14 +10,14 @@ use serde::Serialize;
 use crate::QueueError;
 
 /// What SQS takes at once, in bytes, less what the entries' own fields may count.
-const BATCH_BYTES: usize = 1024 * 1024 - 16 * 1024;
+const MAX_BATCH_BYTES: usize = 1024 * 1024 - 16 * 1024;
 
 /// What SQS takes at once, in messages.
-const BATCH: usize = 10;
+const MAX_BATCH: usize = 10;
 
 /// A message to be put into a queue.
 #[derive(Clone, Debug)]
-pub struct Letter {
+pub struct QueueMessage {
     /// Messages of one group come out in the order they went in.
     pub group: String,
     /// A second letter with the same id within five minutes is taken and forgotten.
@@ -26,7 +26,7 @@ pub struct Letter {
     pub body: String,
 }
 
-impl Letter {
+impl QueueMessage {
     /// Writes a task down.
     pub fn new(group: impl Into<String>, dedup: impl Into<String>, task: &impl Serialize) -> Result<Self, QueueError> {
         // SQS refuses the two noncharacters, and JSON may spell them out; outside of strings they cannot stand.
@@ -39,7 +39,7 @@ impl Letter {
 
     /// Whether SQS would take it.
     pub fn fits(&self) -> bool {
-        self.body.len() <= BATCH_BYTES
+        self.body.len() <= MAX_BATCH_BYTES
     }
 }
 
@@ -57,8 +57,8 @@ impl Queue {
     }
 
     /// Puts all letters in, each group in its order. An error means that some may be missing.
-    pub async fn send_all(&self, letters: Vec<Letter>) -> Result<(), QueueError> {
-        let lanes = lanes(letters).into_iter().map(async |lane| {
+    pub async fn send_all(&self, messages: Vec<QueueMessage>) -> Result<(), QueueError> {
+        let lanes = lanes(messages).into_iter().map(async |lane| {
             for batch in batches(lane) {
                 self.send_batch(batch).await?;
             }
@@ -68,8 +68,8 @@ impl Queue {
     }
 
     /// Puts one in.
-    pub async fn send(&self, letter: Letter) -> Result<(), QueueError> {
-        self.send_all(vec![letter]).await
+    pub async fn send(&self, message: QueueMessage) -> Result<(), QueueError> {
+        self.send_all(vec![message]).await
     }
 
     /// How many messages are in it, in hand or put off among them. SQS counts them within about a minute.
@@ -85,10 +85,10 @@ impl Queue {
         Ok(counts.iter().filter_map(|count| shown.get(count)?.parse::<u64>().ok()).sum())
     }
 
-    async fn send_batch(&self, letters: Vec<Letter>) -> Result<(), QueueError> {
-        let of = letters.len();
+    async fn send_batch(&self, messages: Vec<QueueMessage>) -> Result<(), QueueError> {
+        let of = messages.len();
         let mut entries = Vec::with_capacity(of);
-        for (at, letter) in letters.into_iter().enumerate() {
+        for (at, letter) in messages.into_iter().enumerate() {
             let entry = SendMessageBatchRequestEntry::builder()
                 .id(at.to_string())
                 .message_body(letter.body)
@@ -105,16 +105,16 @@ impl Queue {
 }
 
 /// So many letters are worth a lane of their own.
-const LANE: usize = 50;
+const LANE_BATCHES: usize = 50;
 
 /// So many lanes at the most.
-const LANES: usize = 8;
+const MAX_LANES: usize = 8;
 
 /// Letters that may be put in side by side: a group is in one lane.
-fn lanes(letters: Vec<Letter>) -> Vec<Vec<Letter>> {
-    let count = (letters.len() / LANE).clamp(1, LANES);
+fn lanes(messages: Vec<QueueMessage>) -> Vec<Vec<QueueMessage>> {
+    let count = (messages.len() / LANE_BATCHES).clamp(1, MAX_LANES);
     let mut lanes = vec![Vec::new(); count];
-    for letter in letters {
+    for letter in messages {
         let lane = letter.group.bytes().fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
         lanes[lane % count].push(letter);
     }
@@ -122,12 +122,12 @@ fn lanes(letters: Vec<Letter>) -> Vec<Vec<Letter>> {
 }
 
 /// Batches within both of SQS's limits, the order kept.
-fn batches(letters: Vec<Letter>) -> Vec<Vec<Letter>> {
-    let mut batches: Vec<Vec<Letter>> = Vec::new();
+fn batches(messages: Vec<QueueMessage>) -> Vec<Vec<QueueMessage>> {
+    let mut batches: Vec<Vec<QueueMessage>> = Vec::new();
     let mut bytes = 0;
-    for letter in letters {
+    for letter in messages {
         match batches.last_mut() {
-            Some(batch) if batch.len() < BATCH && bytes + letter.body.len() <= BATCH_BYTES => {
+            Some(batch) if batch.len() < MAX_BATCH && bytes + letter.body.len() <= MAX_BATCH_BYTES => {
                 bytes += letter.body.len();
                 batch.push(letter);
             }
@@ -144,22 +144,23 @@ fn batches(letters: Vec<Letter>) -> Vec<Vec<Letter>> {
 mod tests {
     use super::*;
 
-    fn letter(id: usize, bytes: usize) -> Letter {
-        Letter { group: "g".into(), dedup: id.to_string(), body: "x".repeat(bytes) }
+    fn letter(id: usize, bytes: usize) -> QueueMessage {
+        QueueMessage { group: "g".into(), dedup: id.to_string(), body: "x".repeat(bytes) }
     }
 
     #[test]
     fn noncharacters_are_spelled_out() {
-        let body = Letter::new("g", "d", &"a\u{ffff}b\u{fffe}").unwrap().body;
+        let body = QueueMessage::new("g", "d", &"a\u{ffff}b\u{fffe}").unwrap().body;
         assert_eq!(body, r#""a\uffffb\ufffe""#);
         assert_eq!(serde_json::from_str::<String>(&body).unwrap(), "a\u{ffff}b\u{fffe}");
     }
 
     #[test]
     fn a_group_is_in_one_lane_and_in_its_order() {
-        let letters: Vec<_> = (0..500).map(|id| Letter { group: format!("g{}", id % 40), ..letter(id, 1) }).collect();
+        let letters: Vec<_> =
+            (0..500).map(|id| QueueMessage { group: format!("g{}", id % 40), ..letter(id, 1) }).collect();
         let lanes = lanes(letters);
-        assert_eq!(lanes.len(), LANES);
+        assert_eq!(lanes.len(), MAX_LANES);
         assert_eq!(lanes.iter().map(Vec::len).sum::<usize>(), 500);
         for group in 0..40 {
             let group = format!("g{group}");
@@ -178,7 +179,7 @@ mod tests {
         let letters: Vec<_> = (0..27).map(|id| letter(id, if id == 5 { 900_000 } else { 60_000 })).collect();
         let batches = batches(letters);
         for batch in &batches {
-            assert!(batch.len() <= BATCH && batch.iter().map(|l| l.body.len()).sum::<usize>() <= BATCH_BYTES);
+            assert!(batch.len() <= MAX_BATCH && batch.iter().map(|l| l.body.len()).sum::<usize>() <= MAX_BATCH_BYTES);
         }
         let order: Vec<usize> = batches.iter().flatten().map(|l| l.dedup.parse().unwrap()).collect();
         assert_eq!(order, (0..27).collect::<Vec<_>>());

@@ -9,40 +9,40 @@ use std::{
 use aws_sdk_dynamodb::{operation::update_item::UpdateItemError, types::ReturnValue};
 use domain::{
     Channel, PhoneNumberId, Timestamp,
-    channel::{Happening, Offered},
+    channel::{ChannelEvent, SyncedTemplates},
 };
 
-use tokio::sync::Mutex as Door;
+use tokio::sync::Mutex as ListLock;
 
 use crate::{
     StoreError, Table,
     sort_keys::SortKeys,
-    table::{Change, Item, Key, integer},
+    table::{Item, ItemUpdate, Key, integer},
 };
 
 /// Where they all are.
 pub(crate) const PARTITION: &str = "channel";
 
 /// How long a channel is used without looking again.
-const FRESH: Duration = Duration::from_secs(60);
+const CHANNEL_CACHE_TTL: Duration = Duration::from_secs(60);
 
 /// How long what a door finds of all channels holds: a new one is let in after that at the latest.
-const LISTED_FOR: Duration = Duration::from_secs(5);
+const LIST_CACHE_TTL: Duration = Duration::from_secs(5);
 
 /// The longest id. Meta's have up to seventeen digits.
-const LONGEST_ID: usize = 32;
+const MAX_ID_LENGTH: usize = 32;
 
 /// Channels by phone number id, remembered for a minute.
 #[derive(Clone, Debug)]
 pub struct Channels {
     table: Table,
-    cache: Arc<Mutex<HashMap<PhoneNumberId, Seen>>>,
+    cache: Arc<Mutex<HashMap<PhoneNumberId, CachedChannel>>>,
     /// When a door looked at all of them.
-    listed_at: Arc<Door<Option<Timestamp>>>,
+    listed_at: Arc<ListLock<Option<Timestamp>>>,
 }
 
 #[derive(Clone, Debug)]
-struct Seen {
+struct CachedChannel {
     at: Timestamp,
     channel: Arc<Channel>,
 }
@@ -55,7 +55,7 @@ impl Channels {
 
     /// The channel that an unproven request names. What is no id of Meta's is none. Of the others all channels are looked at together,
     /// once in some seconds: whoever guesses costs no read, however many ids they try.
-    pub async fn at_the_door(&self, named: &str) -> Result<Option<Arc<Channel>>, StoreError> {
+    pub async fn by_path_id(&self, named: &str) -> Result<Option<Arc<Channel>>, StoreError> {
         if !is_id(named) {
             return Ok(None);
         }
@@ -66,7 +66,7 @@ impl Channels {
         // Whoever comes meanwhile waits for the same look.
         let mut listed_at = self.listed_at.lock().await;
         let now = self.table.now();
-        if listed_at.is_none_or(|at| now.since(at) >= LISTED_FOR) {
+        if listed_at.is_none_or(|at| now.since(at) >= LIST_CACHE_TTL) {
             self.remember_all().await?;
             *listed_at = Some(now);
         }
@@ -84,7 +84,7 @@ impl Channels {
     fn remembered(&self, id: &PhoneNumberId) -> Option<Arc<Channel>> {
         let now = self.table.now();
         let seen = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
-        seen.filter(|seen| now.since(seen.at) < FRESH).map(|seen| seen.channel)
+        seen.filter(|seen| now.since(seen.at) < CHANNEL_CACHE_TTL).map(|seen| seen.channel)
     }
 
     /// The channel as it stands now. Whoever is about to hold a message back looks again: a number that is connected again
@@ -95,17 +95,17 @@ impl Channels {
     }
 
     fn remember(&self, channel: Channel) -> Arc<Channel> {
-        let seen = Seen { at: self.table.now(), channel: Arc::new(channel) };
+        let seen = CachedChannel { at: self.table.now(), channel: Arc::new(channel) };
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         cache.insert(seen.channel.phone_number_id.clone(), seen.clone());
         seen.channel
     }
 
     /// Writes down what happened to a number, if nothing newer is known, and gives the channel before and after.
-    pub async fn happened(
+    pub async fn apply_event(
         &self,
         id: &PhoneNumberId,
-        happening: Happening,
+        happening: ChannelEvent,
         at: Timestamp,
     ) -> Result<Option<(Channel, Channel)>, StoreError> {
         for _ in 0..8 {
@@ -141,8 +141,8 @@ impl Channels {
     }
 
     /// Writes down what a number's inbox offers.
-    pub async fn offered(&self, id: &PhoneNumberId, offered: &Offered) -> Result<(), StoreError> {
-        let change = Change {
+    pub async fn set_synced_templates(&self, id: &PhoneNumberId, offered: &SyncedTemplates) -> Result<(), StoreError> {
+        let change = ItemUpdate {
             key: key(id),
             update: "SET offered = :offered".to_owned(),
             condition: Some("attribute_exists(pk)".to_owned()),
@@ -169,7 +169,7 @@ impl Channels {
 
 /// Whether a text looks like an id of Meta's: digits, and not too many.
 fn is_id(text: &str) -> bool {
-    (1..=LONGEST_ID).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+    (1..=MAX_ID_LENGTH).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn key(id: &PhoneNumberId) -> Key {

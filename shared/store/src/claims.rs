@@ -5,16 +5,16 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, TransactWriteItem};
-use domain::{Subject, Timestamp};
+use domain::{KeyedHash, Timestamp};
 use serde::Serialize;
 
 use crate::{
     StoreError, Table,
-    table::{Change, Item, Key, Written, integer, number, text},
+    table::{Item, ItemUpdate, Key, UpdateOutcome, integer, number, text},
 };
 
 /// Longer than any function runs.
-const LEASE: Duration = Duration::from_secs(300);
+const LEASE_TTL: Duration = Duration::from_secs(300);
 
 /// Days after which an item is not taken any more: nobody would know whether it was handled. Twice Meta's seven, and one.
 const TAKEN_DAYS: u64 = 15;
@@ -27,18 +27,18 @@ pub const CLAIMS_KEEP_DAYS: u64 = TAKEN_DAYS + 1;
 pub const TAKEN_UP_TO: Duration = Duration::from_secs(TAKEN_DAYS * 86_400);
 
 /// The same as a time.
-const KEPT: Duration = Duration::from_secs(CLAIMS_KEEP_DAYS * 86_400);
+const CLAIM_TTL: Duration = Duration::from_secs(CLAIMS_KEEP_DAYS * 86_400);
 
 /// An item in somebody's hands. Only taking its claim makes one, and only with one can its fate be sealed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Held {
-    pub(crate) item: Subject,
-    pub(crate) line: Option<Line>,
+pub struct ClaimGuard {
+    pub(crate) item: KeyedHash,
+    pub(crate) line: Option<LedgerRow>,
 }
 
 /// Where an item is counted: a channel, and the day on which the item was received.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Line {
+pub(crate) struct LedgerRow {
     pub(crate) channel: String,
     pub(crate) day: i64,
 }
@@ -47,11 +47,11 @@ pub(crate) struct Line {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claim {
     /// Nobody was at it before.
-    Won(Held),
+    Won(ClaimGuard),
     /// Somebody was, and did not finish: what they did is unknown, so look before doing.
     Retaken {
         /// The item.
-        held: Held,
+        guard: ClaimGuard,
         /// How often the work ended without a word, the other side not being at fault.
         crashes: i64,
         /// How often the other side refused it.
@@ -70,9 +70,9 @@ pub enum Claim {
 
 /// What is known of an item after an attempt ended in good order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Excused {
+pub struct FailureCount {
     /// The item.
-    pub held: Held,
+    pub held: ClaimGuard,
     /// How often the other side refused it so far; nothing if nobody had taken its claim.
     pub refusals: Option<i64>,
 }
@@ -91,10 +91,10 @@ impl Claims {
 
     /// Asks for an item in the name of `holder`, the queue's id of the task. A holder may take its own claim again: the
     /// queue gives a task out a second time only when the first work on it has ended, however it did.
-    pub async fn take(&self, item: &Subject, holder: &str) -> Result<Claim, StoreError> {
+    pub async fn take(&self, item: &KeyedHash, holder: &str) -> Result<Claim, StoreError> {
         loop {
             let now = self.table.now();
-            let change = Change {
+            let change = ItemUpdate {
                 key: key(item),
                 update: "SET holder = :holder, leased_until = :until, expires_at = :end, \
                          attempts = if_not_exists(attempts, :zero) + :one REMOVE set_aside_at"
@@ -108,54 +108,54 @@ impl Claims {
                 ),
                 values: Item::from([
                     (":holder".to_owned(), text(holder)),
-                    (":until".to_owned(), integer((now + LEASE).as_millis())),
+                    (":until".to_owned(), integer((now + LEASE_TTL).as_millis())),
                     (":now".to_owned(), integer(now.as_millis())),
                     (":seconds".to_owned(), integer(now.as_secs())),
-                    (":end".to_owned(), integer((now + KEPT).as_secs())),
+                    (":end".to_owned(), integer((now + CLAIM_TTL).as_secs())),
                     (":zero".to_owned(), integer(0)),
                     (":one".to_owned(), integer(1)),
                 ]),
             };
             match self.table.update(change, ReturnValue::AllOld).await? {
-                Written::Done(before) => return Ok(taken(item, before.as_ref())),
+                UpdateOutcome::Done(before) => return Ok(taken(item, before.as_ref())),
                 // What is past its end says nothing any more; TTL may be days late.
-                Written::Refused(Some(before)) if !self.table.is_alive(&before) => {
-                    self.table.bury(&key(item)).await?;
+                UpdateOutcome::Refused(Some(before)) if !self.table.is_alive(&before) => {
+                    self.table.delete_expired(&key(item)).await?;
                 }
-                Written::Refused(Some(before)) if !is_settled(&before) => {
+                UpdateOutcome::Refused(Some(before)) if !is_settled(&before) => {
                     let until = Timestamp::from_millis(number(&before, "leased_until").unwrap_or_default());
                     return Ok(Claim::Busy { for_at_most: until.since(now) });
                 }
-                Written::Refused(Some(before)) if is_known(&before, holder) => {
+                UpdateOutcome::Refused(Some(before)) if is_known(&before, holder) => {
                     return Ok(Claim::Finished);
                 }
-                Written::Refused(_) => return Ok(Claim::Done),
+                UpdateOutcome::Refused(_) => return Ok(Claim::Done),
             }
         }
     }
 
     /// The last attempt ended in good order, with the other side at fault; it does not count as a crash. `refused` says
     /// whether the other side refused the item.
-    pub async fn excuse(&self, item: &Subject, refused: bool) -> Result<Excused, StoreError> {
-        let change = Change {
+    pub async fn record_failure(&self, item: &KeyedHash, refused: bool) -> Result<FailureCount, StoreError> {
+        let change = ItemUpdate {
             key: key(item),
             update: "SET excused = attempts ADD refusals :refused".to_owned(),
             condition: Some("attribute_exists(attempts)".to_owned()),
             values: Item::from([(":refused".to_owned(), integer(i64::from(refused)))]),
         };
         let (after, claimed) = match self.table.update(change, ReturnValue::AllNew).await? {
-            Written::Done(after) => (after, true),
-            Written::Refused(before) => (before, false),
+            UpdateOutcome::Done(after) => (after, true),
+            UpdateOutcome::Refused(before) => (before, false),
         };
         let refusals = after.as_ref().filter(|_| claimed).and_then(|after| number(after, "refusals"));
-        Ok(Excused { held: Held { item: item.clone(), line: after.as_ref().and_then(line) }, refusals })
+        Ok(FailureCount { held: ClaimGuard { item: item.clone(), line: after.as_ref().and_then(line) }, refusals })
     }
 
     /// Leaves an item open that waits for something else than its task. Repeats of it are repeats; who settles it in the end
     /// picks it up.
-    pub async fn lay_down(&self, held: &Held) -> Result<(), StoreError> {
-        let change = Change {
-            key: key(&held.item),
+    pub async fn park(&self, guard: &ClaimGuard) -> Result<(), StoreError> {
+        let change = ItemUpdate {
+            key: key(&guard.item),
             update: "SET laid_down_at = :now REMOVE leased_until".to_owned(),
             condition: Some("attribute_exists(attempts) AND attribute_not_exists(done_at)".to_owned()),
             values: Item::from([(":now".to_owned(), integer(self.table.now().as_millis()))]),
@@ -164,14 +164,14 @@ impl Claims {
     }
 
     /// An item that was laid down, to settle it; nothing if it is done.
-    pub async fn pick_up(&self, item: &Subject) -> Result<Option<Held>, StoreError> {
+    pub async fn resume(&self, item: &KeyedHash) -> Result<Option<ClaimGuard>, StoreError> {
         let claim = self.table.item(&key(item)).await?.filter(|claim| !claim.contains_key("done_at"));
-        Ok(claim.map(|claim| Held { item: item.clone(), line: line(&claim) }))
+        Ok(claim.map(|claim| ClaimGuard { item: item.clone(), line: line(&claim) }))
     }
 
     /// The process that hosted all work ended from outside: no open claim's last attempt counts as a crash. Reads the whole
     /// table, so it is for a table on one machine; in the cloud a function ends by its own fault or is started again.
-    pub async fn excuse_all(&self) -> Result<usize, StoreError> {
+    pub async fn forgive_restart(&self) -> Result<usize, StoreError> {
         let (mut excused, mut start) = (0, None);
         loop {
             let page = self.table.client.scan().table_name(&self.table.name);
@@ -183,7 +183,7 @@ impl Claims {
                 .map_err(StoreError::call)?;
             for item in page.items.unwrap_or_default() {
                 let Some(pk) = item.get("pk").and_then(|pk| pk.as_s().ok()) else { continue };
-                let change = Change {
+                let change = ItemUpdate {
                     key: Key::new(pk, "claim"),
                     update: "SET excused = attempts".to_owned(),
                     condition: Some("attribute_exists(attempts)".to_owned()),
@@ -200,7 +200,7 @@ impl Claims {
     }
 
     /// Gives a claim up, for work that may be done again by anybody.
-    pub async fn release(&self, item: &Subject) -> Result<(), StoreError> {
+    pub async fn release(&self, item: &KeyedHash) -> Result<(), StoreError> {
         self.table.delete(&key(item)).await
     }
 }
@@ -209,23 +209,23 @@ fn is_settled(claim: &Item) -> bool {
     ["done_at", "laid_down_at", "set_aside_at"].into_iter().any(|end| claim.contains_key(end))
 }
 
-fn taken(item: &Subject, before: Option<&Item>) -> Claim {
-    let held = Held { item: item.clone(), line: before.and_then(line) };
+fn taken(item: &KeyedHash, before: Option<&Item>) -> Claim {
+    let held = ClaimGuard { item: item.clone(), line: before.and_then(line) };
     // Before the first attempt there is nothing, or what `webhook` wrote when it received the item. (The embedded table gives
     // the keys of an item that was not there.)
     let Some(before) = before.filter(|before| before.contains_key("attempts")) else { return Claim::Won(held) };
     let count = |name| number(before, name).unwrap_or_default();
-    Claim::Retaken { held, crashes: count("attempts") - count("excused"), refusals: count("refusals") }
+    Claim::Retaken { guard: held, crashes: count("attempts") - count("excused"), refusals: count("refusals") }
 }
 
-pub(crate) fn key(item: &Subject) -> Key {
+pub(crate) fn key(item: &KeyedHash) -> Key {
     Key::new(format!("claim#{item}"), "claim")
 }
 
 /// The line a claim says its item stands in.
-pub(crate) fn line(claim: &Item) -> Option<Line> {
+pub(crate) fn line(claim: &Item) -> Option<LedgerRow> {
     let channel = claim.get("counted_for")?.as_s().ok()?.clone();
-    Some(Line { channel, day: number(claim, "counted_on")? })
+    Some(LedgerRow { channel, day: number(claim, "counted_on")? })
 }
 
 #[derive(Serialize)]
@@ -236,14 +236,14 @@ struct Received<'l> {
 }
 
 /// A claim made when the item was received, before anybody is at work on it. It fails if there is one already.
-pub(crate) fn received(table: &Table, item: &Subject, line: &Line) -> Result<TransactWriteItem, StoreError> {
-    let expires_at = (table.now() + KEPT).as_secs();
+pub(crate) fn received(table: &Table, item: &KeyedHash, line: &LedgerRow) -> Result<TransactWriteItem, StoreError> {
+    let expires_at = (table.now() + CLAIM_TTL).as_secs();
     table.transact_create(&key(item), &Received { counted_for: &line.channel, counted_on: line.day, expires_at })
 }
 
 /// How a claim stands after a write of the balance sheet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Left {
+pub(crate) enum ClaimEnd {
     /// As it was; only its line is new.
     Waiting,
     /// Done.
@@ -254,22 +254,27 @@ pub(crate) enum Left {
 }
 
 /// The change of a claim that goes with a count. It fails if the claim is not in the line it is thought to be in, or done.
-pub(crate) fn changed(table: &Table, held: &Held, line: &Line, left: Left) -> Result<TransactWriteItem, StoreError> {
+pub(crate) fn changed(
+    table: &Table,
+    guard: &ClaimGuard,
+    line: &LedgerRow,
+    left: ClaimEnd,
+) -> Result<TransactWriteItem, StoreError> {
     let now = table.now();
-    let mut values = Item::from([(":end".to_owned(), integer((now + KEPT).as_secs()))]);
+    let mut values = Item::from([(":end".to_owned(), integer((now + CLAIM_TTL).as_secs()))]);
     let update = match left {
-        Left::Waiting | Left::Done => {
+        ClaimEnd::Waiting | ClaimEnd::Done => {
             values.insert(":channel".to_owned(), text(&line.channel));
             values.insert(":day".to_owned(), integer(line.day));
             let lines = "SET expires_at = :end, counted_for = :channel, counted_on = :day";
-            if left == Left::Waiting {
+            if left == ClaimEnd::Waiting {
                 lines.to_owned()
             } else {
                 values.insert(":now".to_owned(), integer(now.as_millis()));
                 format!("{lines}, done_at = :now REMOVE leased_until")
             }
         }
-        Left::Open => {
+        ClaimEnd::Open => {
             values.insert(":zero".to_owned(), integer(0));
             values.insert(":one".to_owned(), integer(1));
             values.insert(":now".to_owned(), integer(now.as_millis()));
@@ -278,15 +283,15 @@ pub(crate) fn changed(table: &Table, held: &Held, line: &Line, left: Left) -> Re
                 .to_owned()
         }
     };
-    let counted = match &held.line {
+    let counted = match &guard.line {
         None => "attribute_not_exists(counted_on)",
         Some(known) => {
             values.insert(":known".to_owned(), integer(known.day));
             "counted_on = :known"
         }
     };
-    table.transact_update(Change {
-        key: key(&held.item),
+    table.transact_update(ItemUpdate {
+        key: key(&guard.item),
         update,
         condition: Some(format!("attribute_not_exists(done_at) AND {counted}")),
         values,
@@ -300,8 +305,8 @@ fn is_known(claim: &Item, holder: &str) -> bool {
 }
 
 /// That a task which is a repeat of a settled item is counted; once for each task.
-pub(crate) fn repeated(table: &Table, item: &Subject, holder: &str) -> Result<TransactWriteItem, StoreError> {
-    table.transact_update(Change {
+pub(crate) fn repeated(table: &Table, item: &KeyedHash, holder: &str) -> Result<TransactWriteItem, StoreError> {
+    table.transact_update(ItemUpdate {
         key: key(item),
         // Beside one another: a repeat and what it repeats may both come again and again.
         update: "ADD repeated_by :repeat".to_owned(),

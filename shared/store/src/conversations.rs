@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::types::ReturnValue;
 use domain::{
-    AccountId, Channel, ContactId, ConversationId, CustomerId, MessageId, PhoneNumberId, Timestamp, Wamid, pacing::Pair,
+    AccountId, Channel, ContactId, ConversationId, CustomerId, MessageId, PhoneNumberId, Timestamp, Wamid,
+    rate_limit::RecipientRateLimit,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Customers, StoreError, Table,
-    table::{Change, Item, Key, integer, text},
+    CustomerStore, StoreError, Table,
+    table::{Item, ItemUpdate, Key, integer, text},
 };
 
 /// A conversation as the bridge knows it.
@@ -41,16 +42,16 @@ pub struct Conversation {
     pub braked_at: Option<Timestamp>,
     /// The rounds in which red was taken from messages that had not failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mending: Option<Mending>,
+    pub mending: Option<RepairState>,
     /// What was sent to this person lately.
     #[serde(default, rename = "paid_back_at")]
-    pub pair: Pair,
+    pub pair: RecipientRateLimit,
     /// The newest message any complete look has listed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<MessageId>,
     /// The customer's last message that needs no more looking at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub heard: Option<Heard>,
+    pub heard: Option<LastHeard>,
     /// Up to which of the customer's messages blue ticks were asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ticked: Option<MessageId>,
@@ -61,7 +62,7 @@ pub struct Conversation {
 
 /// Rounds in which red was taken from messages that had not failed. Each makes callbacks, which may fail and make red again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Mending {
+pub struct RepairState {
     /// When the first was.
     pub since: Timestamp,
     /// How many there were.
@@ -85,7 +86,7 @@ pub struct Red {
 
 /// Something the customer wrote.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Heard {
+pub struct LastHeard {
     /// Its id in Chatwoot.
     pub message: MessageId,
     /// Meta's id of it.
@@ -99,13 +100,13 @@ pub struct Heard {
 
 /// What a complete look found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct SyncResult {
     /// How far all is settled now.
     pub settled: Option<MessageId>,
     /// The newest message of the list.
     pub seen: Option<MessageId>,
     /// The customer's last message that is settled.
-    pub heard: Option<Heard>,
+    pub heard: Option<LastHeard>,
 }
 
 /// The conversations.
@@ -128,14 +129,14 @@ impl Conversations {
     /// Binds a customer's thread to a conversation just found or made: thread and conversation in one write.
     pub async fn bind(
         &self,
-        customers: &Customers,
+        customers: &CustomerStore,
         customer: &CustomerId,
         channel: &Channel,
         contact: ContactId,
         id: ConversationId,
     ) -> Result<(), StoreError> {
         let now = self.table.now();
-        let put = self.table.transact_update(Change {
+        let put = self.table.transact_update(ItemUpdate {
             key: key(channel.account, id),
             update: "SET customer = :customer, channel = :channel, account = :account, conversation = :id, \
                      known_since = if_not_exists(known_since, :now), active_at = :now, expires_at = :end"
@@ -178,16 +179,16 @@ impl Conversations {
             values.insert(":customer".to_owned(), text(customer.as_str()));
         }
         let key = key(conversation.account, conversation.conversation);
-        self.table.update(Change { key, update, condition: None, values }, ReturnValue::None).await.map(|_| ())
+        self.table.update(ItemUpdate { key, update, condition: None, values }, ReturnValue::None).await.map(|_| ())
     }
 
     /// Records that a look which began at `looked_at` went through, and what it found. If a message was reopened
     /// meanwhile, nothing is recorded: the look did not see it.
-    pub async fn looked(
+    pub async fn record_sync(
         &self,
         conversation: &Conversation,
         looked_at: Timestamp,
-        found: &Found,
+        found: &SyncResult,
     ) -> Result<(), StoreError> {
         let mut update = "SET looked_at = :at".to_owned();
         let mut values = Item::from([(":at".to_owned(), integer(looked_at.as_millis()))]);
@@ -209,7 +210,7 @@ impl Conversations {
             None => "attribute_exists(pk) AND attribute_not_exists(settled)",
         };
         let key = key(conversation.account, conversation.conversation);
-        let change = Change { key, update, condition: Some(unchanged.to_owned()), values };
+        let change = ItemUpdate { key, update, condition: Some(unchanged.to_owned()), values };
         self.table.update(change, ReturnValue::None).await.map(|_| ())
     }
 
@@ -220,7 +221,7 @@ impl Conversations {
         conversation: ConversationId,
         message: MessageId,
     ) -> Result<(), StoreError> {
-        let change = Change {
+        let change = ItemUpdate {
             key: key(account, conversation),
             update: "SET settled = :before".to_owned(),
             condition: Some("settled >= :message".to_owned()),
@@ -233,19 +234,23 @@ impl Conversations {
     }
 
     /// Records that something was sent: the conversation lives on.
-    pub async fn sent(&self, conversation: &Conversation, pair: Pair) -> Result<(), StoreError> {
+    pub async fn sent(&self, conversation: &Conversation, limit: RecipientRateLimit) -> Result<(), StoreError> {
         let values = Item::from([
             (":now".to_owned(), integer(self.table.now().as_millis())),
             (":end".to_owned(), integer(self.table.kept_until())),
-            (":pair".to_owned(), integer(pair.paid_back_at().as_millis())),
+            (":pair".to_owned(), integer(limit.paid_back_at().as_millis())),
         ]);
         let update = "SET active_at = :now, expires_at = :end, paid_back_at = :pair".to_owned();
         self.change(conversation, update, values).await
     }
 
     /// Records that nothing fits for now: Meta said so.
-    pub async fn paced(&self, conversation: &Conversation, pair: Pair) -> Result<(), StoreError> {
-        let values = Item::from([(":pair".to_owned(), integer(pair.paid_back_at().as_millis()))]);
+    pub async fn set_rate_limit(
+        &self,
+        conversation: &Conversation,
+        limit: RecipientRateLimit,
+    ) -> Result<(), StoreError> {
+        let values = Item::from([(":pair".to_owned(), integer(limit.paid_back_at().as_millis()))]);
         self.change(conversation, "SET paid_back_at = :pair".to_owned(), values).await
     }
 
@@ -267,7 +272,7 @@ impl Conversations {
     }
 
     /// Records how far the red was taken from messages, and where some may be left.
-    pub async fn mends(&self, conversation: &Conversation, mending: &Mending) -> Result<(), StoreError> {
+    pub async fn set_repair_state(&self, conversation: &Conversation, mending: &RepairState) -> Result<(), StoreError> {
         let values = Item::from([(":mending".to_owned(), serde_dynamo::to_attribute_value(mending)?)]);
         self.change(conversation, "SET mending = :mending".to_owned(), values).await
     }
@@ -285,7 +290,7 @@ impl Conversations {
     }
 
     async fn change(&self, conversation: &Conversation, update: String, values: Item) -> Result<(), StoreError> {
-        let change = Change {
+        let change = ItemUpdate {
             key: key(conversation.account, conversation.conversation),
             update,
             condition: Some("attribute_exists(pk)".to_owned()),
@@ -301,7 +306,7 @@ impl Conversations {
         since: Timestamp,
     ) -> Result<Vec<(AccountId, ConversationId)>, StoreError> {
         #[derive(Deserialize)]
-        struct Row {
+        struct ConversationRow {
             account: AccountId,
             conversation: ConversationId,
         }
@@ -310,7 +315,7 @@ impl Conversations {
             (":since".to_owned(), integer(since.as_millis())),
         ]);
         let shown = self.table.indexed("activity", "channel = :channel AND active_at >= :since", values).await?;
-        let found = shown.into_iter().map(serde_dynamo::aws_sdk_dynamodb_1::from_item::<Row>);
+        let found = shown.into_iter().map(serde_dynamo::aws_sdk_dynamodb_1::from_item::<ConversationRow>);
         found.map(|found| found.map(|row| (row.account, row.conversation)).map_err(StoreError::from)).collect()
     }
 }

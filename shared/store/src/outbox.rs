@@ -6,14 +6,14 @@ use domain::{AccountId, ConversationId, CustomerId, MessageId, Outgoing};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Link, Links, StoreError, Table, conversations,
+    MessageLink, MessageLinks, StoreError, Table, conversations,
     sort_keys::SortKeys,
     table::{Item, Key, text, with_key},
 };
 
 /// An agent's message in the outbox.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct OutboxEntry {
     /// The Chatwoot account.
     pub account: AccountId,
     /// The conversation.
@@ -29,7 +29,7 @@ pub struct Entry {
     stamp: String,
 }
 
-impl Entry {
+impl OutboxEntry {
     /// An entry not yet written.
     pub fn new(
         account: AccountId,
@@ -56,17 +56,17 @@ impl Entry {
 /// What became of a write.
 enum Saved {
     /// It is done.
-    Done(Entry),
+    Done(OutboxEntry),
     /// Somebody else wrote since the entry was read.
-    Theirs(Entry),
+    Theirs(OutboxEntry),
     /// The entry was deleted since.
     Gone,
 }
 
 #[derive(Serialize)]
-struct Row<'a> {
+struct OutboxRow<'a> {
     #[serde(flatten)]
-    entry: &'a Entry,
+    entry: &'a OutboxEntry,
     expires_at: i64,
 }
 
@@ -88,7 +88,7 @@ impl Outbox {
         account: AccountId,
         conversation: ConversationId,
         message: MessageId,
-    ) -> Result<Option<Entry>, StoreError> {
+    ) -> Result<Option<OutboxEntry>, StoreError> {
         self.table.get(&key(account, conversation, message)).await
     }
 
@@ -98,7 +98,7 @@ impl Outbox {
         account: AccountId,
         conversation: ConversationId,
         after: Option<MessageId>,
-    ) -> Result<Vec<Entry>, StoreError> {
+    ) -> Result<Vec<OutboxEntry>, StoreError> {
         let from = MessageId(after.map_or(0, |id| id.0.saturating_add(1)));
         let first = key(account, conversation, from);
         let last = key(account, conversation, MessageId(i64::MAX));
@@ -106,16 +106,16 @@ impl Outbox {
     }
 
     /// Writes an entry as it now is, unless somebody else wrote it since it was read: then theirs comes back.
-    pub async fn save(&self, entry: Entry) -> Result<Result<Entry, Entry>, StoreError> {
+    pub async fn save(&self, entry: OutboxEntry) -> Result<Result<OutboxEntry, OutboxEntry>, StoreError> {
         self.save_linked(entry, None).await
     }
 
     /// The same, and links the message to what Meta calls it, in one write.
     pub async fn save_linked(
         &self,
-        entry: Entry,
-        link: Option<(&Links, &Link)>,
-    ) -> Result<Result<Entry, Entry>, StoreError> {
+        entry: OutboxEntry,
+        link: Option<(&MessageLinks, &MessageLink)>,
+    ) -> Result<Result<OutboxEntry, OutboxEntry>, StoreError> {
         match self.write(entry, link).await? {
             Saved::Done(entry) => Ok(Ok(entry)),
             Saved::Theirs(entry) => Ok(Err(entry)),
@@ -123,10 +123,14 @@ impl Outbox {
         }
     }
 
-    async fn write(&self, entry: Entry, link: Option<(&Links, &Link)>) -> Result<Saved, StoreError> {
-        let written = Entry { stamp: CustomerId::mint().as_str().to_owned(), ..entry.clone() };
+    async fn write(
+        &self,
+        entry: OutboxEntry,
+        link: Option<(&MessageLinks, &MessageLink)>,
+    ) -> Result<Saved, StoreError> {
+        let written = OutboxEntry { stamp: CustomerId::mint().as_str().to_owned(), ..entry.clone() };
         let key = key(entry.account, entry.conversation, entry.message);
-        let row = Row { entry: &written, expires_at: self.table.kept_until() };
+        let row = OutboxRow { entry: &written, expires_at: self.table.kept_until() };
         let item = with_key(&key, &row)?;
         let (condition, seen) = if entry.is_new() {
             ("attribute_not_exists(pk)", None)
@@ -165,9 +169,9 @@ impl Outbox {
     /// as it is; nothing comes back if there is no such entry any more.
     pub async fn change(
         &self,
-        entry: &Entry,
+        entry: &OutboxEntry,
         mut change: impl FnMut(&Outgoing) -> Option<Outgoing>,
-    ) -> Result<Option<Entry>, StoreError> {
+    ) -> Result<Option<OutboxEntry>, StoreError> {
         let mut entry = entry.clone();
         for _ in 0..8 {
             let Some(outgoing) = change(&entry.outgoing) else { return Ok(Some(entry)) };

@@ -8,7 +8,7 @@ use std::{
 use domain::CustomerId;
 
 use crate::{
-    Belongings, StoreError,
+    DataInventory, StoreError,
     sort_keys::Owner,
     table::{Item, Key, text},
 };
@@ -30,7 +30,7 @@ pub(crate) fn pair(item: &Item) -> Option<(String, String)> {
     Some((item.get("pk")?.as_s().ok()?.clone(), item.get("sk")?.as_s().ok()?.clone()))
 }
 
-impl Belongings {
+impl DataInventory {
     /// A customer's own partition, and what else names them.
     pub(crate) async fn keys_of(&self, customer: &CustomerId) -> Result<Vec<Key>, StoreError> {
         let Some(owner) = Owner::of(customer) else { return Ok(Vec::new()) };

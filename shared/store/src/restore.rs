@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use aws_sdk_dynamodb::types::TimeToLiveStatus;
-use domain::{AccountId, CustomerId, Subject, Timestamp};
+use domain::{AccountId, CustomerId, KeyedHash, Timestamp};
 use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
 use serde_json::Value;
 
 use crate::{
-    Belongings, StoreError, Table, Target, Tombstones,
-    erasures::{Pointer, Row, TargetRow, beside, opened},
+    DataInventory, DataSubject, StoreError, Table, Tombstones,
+    ledger::{DataSubjectRow, ErasureRow, Pointer, beside, opened},
     owned::pair,
     table::{Item, Key, number, text, with_key},
     tombstones,
@@ -33,14 +33,14 @@ pub struct Reapplied {
 #[derive(Clone, Debug)]
 pub struct Restore {
     table: Table,
-    belongings: Belongings,
+    inventory: DataInventory,
     tombstones: Tombstones,
 }
 
 impl Restore {
     /// Of this table.
-    pub fn new(table: Table, belongings: Belongings) -> Self {
-        Self { tombstones: Tombstones::new(table.clone(), belongings.key.clone()), table, belongings }
+    pub fn new(table: Table, belongings: DataInventory) -> Self {
+        Self { tombstones: Tombstones::new(table.clone(), belongings.key.clone()), table, inventory: belongings }
     }
 
     /// Whether the table deletes what is past its end; one that was restored does not until it is told to.
@@ -67,8 +67,8 @@ impl Restore {
             if item.get("sk") != Some(&text("target")) {
                 return Ok(from_item(item)?);
             }
-            let row: TargetRow = from_item(item.clone())?;
-            let row = TargetRow { target: self.belongings.without_names(&row.target), ..row };
+            let row: DataSubjectRow = from_item(item.clone())?;
+            let row = DataSubjectRow { target: self.inventory.without_names(&row.target), ..row };
             let key = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
             Ok(from_item(with_key(&Key::new(key("pk"), key("sk")), &row)?)?)
         };
@@ -84,20 +84,20 @@ impl Restore {
                 living.push((pk, sk, value));
             }
         }
-        let mut target = self.risen(&buried(&living)?).await?;
+        let mut subject = self.risen(&erased_people(&living)?).await?;
         let mut applied = Reapplied {
             requests: living.iter().filter(|(_, sk, _)| sk == "ledger").count() as u64,
             tombstones: living.iter().filter(|(_, sk, _)| sk.starts_with("tombstone")).count() as u64,
-            customers: target.customers.len() as u64,
+            customers: subject.customers.len() as u64,
             items: 0,
         };
-        let keys = self.keys(&mut target).await?;
+        let keys = self.keys(&mut subject).await?;
         applied.items = keys.len() as u64;
         if dry {
             return Ok(applied);
         }
         // First, so that a run that was ended in between finds the same people again.
-        self.belongings.delete(&keys).await?;
+        self.inventory.delete(&keys).await?;
         for (pk, sk, value) in living {
             self.put_back(&pk, &sk, value).await?;
         }
@@ -105,17 +105,17 @@ impl Restore {
     }
 
     /// The keys of everything of theirs, by the table itself: what was put back a moment ago its index may not show yet.
-    async fn keys(&self, target: &mut Target) -> Result<Vec<(String, String)>, StoreError> {
-        if target.customers.is_empty() {
+    async fn keys(&self, subject: &mut DataSubject) -> Result<Vec<(String, String)>, StoreError> {
+        if subject.customers.is_empty() {
             return Ok(Vec::new());
         }
         loop {
-            let (belongings, known) = (self.belongings.read_whole(&target.customers).await?, target.customers.len());
+            let (belongings, known) = (self.inventory.read_whole(&subject.customers).await?, subject.customers.len());
             // By their own ids alone: what they were known by may lead to somebody else by now.
-            belongings.gather_late(target).await?;
+            belongings.gather_late(subject).await?;
             // Who was joined to them may be named by more.
-            if target.customers.len() == known {
-                return belongings.keys(target).await;
+            if subject.customers.len() == known {
+                return belongings.keys(subject).await;
             }
         }
     }
@@ -127,8 +127,8 @@ impl Restore {
         if sk != "ledger" {
             return self.table.put(&key, value).await;
         }
-        let row: Row = from_item(to_item(value)?)?;
-        let row = Row { erasure: row.erasure.restored(), ..row };
+        let row: ErasureRow = from_item(to_item(value)?)?;
+        let row = ErasureRow { erasure: row.erasure.restored(), ..row };
         self.table.put(&key, &row).await?;
         let code = &row.erasure.code;
         if row.erasure.is_closed() {
@@ -141,8 +141,8 @@ impl Restore {
 
     /// Who of the buried is in this table, past their end or not: by their own id, which may stand on nothing but a link any
     /// more, and by what they were known by before they were erased.
-    async fn risen(&self, buried: &Buried) -> Result<Target, StoreError> {
-        let (mut target, mut seen, mut start) = (Target::default(), HashSet::new(), None);
+    async fn risen(&self, buried: &ErasedPeople) -> Result<DataSubject, StoreError> {
+        let (mut target, mut seen, mut start) = (DataSubject::default(), HashSet::new(), None);
         loop {
             let page = self
                 .table
@@ -162,7 +162,7 @@ impl Restore {
                 let Some(customer) = pk.strip_prefix("customer#").or(named).map(CustomerId::new) else { continue };
                 let alias = pk.strip_prefix("alias#").and_then(|rest| rest.split_once('#'));
                 let alias =
-                    alias.and_then(|(account, hash)| Some((AccountId(account.parse().ok()?), Subject::new(hash))));
+                    alias.and_then(|(account, hash)| Some((AccountId(account.parse().ok()?), KeyedHash::new(hash))));
                 let erased_at = alias.and_then(|(account, alias)| buried.until(account, &alias));
                 let since = Timestamp::from_millis(number(&item, "since").unwrap_or_default());
                 let by_alias = erased_at.is_some_and(|erased_at| since <= erased_at);
@@ -182,16 +182,16 @@ impl Restore {
 
 /// Whom the requests that are done have buried.
 #[derive(Debug, Default)]
-struct Buried {
+struct ErasedPeople {
     /// The hashes of their own ids, and of what they were known by.
-    all: BTreeSet<Subject>,
+    all: BTreeSet<KeyedHash>,
     /// Until when what they were known by was theirs, in one account or in all.
-    known_by: BTreeMap<(Subject, Option<AccountId>), Timestamp>,
+    known_by: BTreeMap<(KeyedHash, Option<AccountId>), Timestamp>,
 }
 
-impl Buried {
+impl ErasedPeople {
     /// Until when an alias in an account was theirs.
-    fn until(&self, account: AccountId, alias: &Subject) -> Option<Timestamp> {
+    fn until(&self, account: AccountId, alias: &KeyedHash) -> Option<Timestamp> {
         let until = |only| self.known_by.get(&(alias.clone(), only)).copied();
         until(None).max(until(Some(account)))
     }
@@ -199,13 +199,13 @@ impl Buried {
 
 /// Whom the requests that are done have buried. What an open one is about leads to what is still in Chatwoot: it goes when
 /// that is gone.
-fn buried(living: &[(String, String, &Value)]) -> Result<Buried, StoreError> {
+fn erased_people(living: &[(String, String, &Value)]) -> Result<ErasedPeople, StoreError> {
     let values = || living.iter().map(|(_, _, value)| *value);
     let done: BTreeSet<&str> = values().filter(|value| is_done(value)).filter_map(code).collect();
     let by_time: BTreeSet<&str> = values().filter(|value| value["door"] == "retention").filter_map(code).collect();
-    let mut buried = Buried::default();
+    let mut buried = ErasedPeople::default();
     for (_, _, value) in living {
-        let Some((subject, tombstone)) = tombstones::buried(&to_item(*value)?)? else { continue };
+        let Some((subject, tombstone)) = tombstones::read_tombstone(&to_item(*value)?)? else { continue };
         if !done.contains(tombstone.code.as_str()) {
             continue;
         }

@@ -51,7 +51,7 @@ impl Key {
 
 /// An update: what is set, under which condition.
 #[derive(Clone, Debug)]
-pub(crate) struct Change {
+pub(crate) struct ItemUpdate {
     pub(crate) key: Key,
     pub(crate) update: String,
     pub(crate) condition: Option<String>,
@@ -59,7 +59,7 @@ pub(crate) struct Change {
 }
 
 /// What a conditional write met.
-pub(crate) enum Written {
+pub(crate) enum UpdateOutcome {
     /// Done; the item before or after, as asked.
     Done(Option<Item>),
     /// The condition did not hold; the item as it stands.
@@ -68,7 +68,7 @@ pub(crate) enum Written {
 
 /// What came of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Transacted {
+pub(crate) enum TransactOutcome {
     /// Everything is written.
     Done,
     /// Nothing is. The positions of the writes whose condition did not hold; none if another write was in the way.
@@ -212,7 +212,7 @@ impl Table {
     }
 
     /// Changes one item.
-    pub(crate) async fn update(&self, change: Change, returned: ReturnValue) -> Result<Written, StoreError> {
+    pub(crate) async fn update(&self, change: ItemUpdate, returned: ReturnValue) -> Result<UpdateOutcome, StoreError> {
         if !change.key.can_be() {
             return Err(StoreError::Key);
         }
@@ -228,10 +228,10 @@ impl Table {
             .return_values(returned)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         match request.send().await {
-            Ok(done) => Ok(Written::Done(done.attributes.filter(|item| !item.is_empty()))),
+            Ok(done) => Ok(UpdateOutcome::Done(done.attributes.filter(|item| !item.is_empty()))),
             Err(error) => match error.as_service_error() {
                 Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
-                    Ok(Written::Refused(refused.item.clone()))
+                    Ok(UpdateOutcome::Refused(refused.item.clone()))
                 }
                 _ => Err(StoreError::call(error)),
             },
@@ -260,14 +260,14 @@ impl Table {
 
     /// Writes all or nothing. `false` means that a condition did not hold or another write was in the way.
     pub(crate) async fn transact(&self, items: Vec<TransactWriteItem>) -> Result<bool, StoreError> {
-        Ok(self.transact_or_tell(items).await? == Transacted::Done)
+        Ok(self.transact_or_tell(items).await? == TransactOutcome::Done)
     }
 
     /// The same, and tells whose condition did not hold.
-    pub(crate) async fn transact_or_tell(&self, items: Vec<TransactWriteItem>) -> Result<Transacted, StoreError> {
+    pub(crate) async fn transact_or_tell(&self, items: Vec<TransactWriteItem>) -> Result<TransactOutcome, StoreError> {
         let request = self.client.transact_write_items().set_transact_items(Some(items));
         match request.send().await {
-            Ok(_) => Ok(Transacted::Done),
+            Ok(_) => Ok(TransactOutcome::Done),
             Err(error) => match error.as_service_error() {
                 Some(TransactWriteItemsError::TransactionCanceledException(canceled)) => {
                     let lasting = canceled.cancellation_reasons().iter().any(|reason| {
@@ -278,14 +278,14 @@ impl Table {
                     }
                     let reasons = canceled.cancellation_reasons().iter().enumerate();
                     let refused = reasons.filter(|(_, reason)| reason.code() == Some("ConditionalCheckFailed"));
-                    Ok(Transacted::Refused(refused.map(|(at, _)| at).collect()))
+                    Ok(TransactOutcome::Refused(refused.map(|(at, _)| at).collect()))
                 }
                 _ => Err(StoreError::call(error)),
             },
         }
     }
 
-    pub(crate) fn transact_update(&self, change: Change) -> Result<TransactWriteItem, StoreError> {
+    pub(crate) fn transact_update(&self, change: ItemUpdate) -> Result<TransactWriteItem, StoreError> {
         if !change.key.can_be() {
             return Err(StoreError::Key);
         }
@@ -311,7 +311,7 @@ impl Table {
     }
 
     /// Deletes an item that is past its end, if it still is.
-    pub(crate) async fn bury(&self, key: &Key) -> Result<(), StoreError> {
+    pub(crate) async fn delete_expired(&self, key: &Key) -> Result<(), StoreError> {
         self.delete_if(key, "expires_at <= :now", (":now", integer(self.now().as_secs()))).await
     }
 

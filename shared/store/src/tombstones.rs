@@ -11,17 +11,18 @@ use std::{
 
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValue};
 use domain::{
-    AccountId, Alias, ConfirmationCode, CustomerId, Erasure, Identity, Subject, SubjectKey, Timestamp, subject::Kind,
+    AccountId, Alias, ConfirmationCode, CustomerId, Erasure, HashKey, Identity, KeyedHash, Timestamp,
+    keyed_hash::HashKind,
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 use serde_dynamo::aws_sdk_dynamodb_1::from_item;
 
 use crate::{
-    Erasures, Known, StoreError, Table, Target,
-    alias_writes::alias_key,
+    DataSubject, ErasureLedger, ResolvedAliases, StoreError, Table,
+    aliases::alias_key,
     sort_keys::SortKeys,
-    table::{Change, Item, Key, Written, integer, text},
+    table::{Item, ItemUpdate, Key, UpdateOutcome, integer, text},
 };
 
 /// Days for which a tombstone stands (`tombstone_days` of the policy): longer than Meta repeats (7 days), than a queue keeps (14),
@@ -29,7 +30,7 @@ use crate::{
 pub const TOMBSTONES_STAND_DAYS: u64 = 35;
 
 /// The same as a time.
-const KEPT: Duration = Duration::from_secs(TOMBSTONES_STAND_DAYS * 86_400);
+const TOMBSTONE_TTL: Duration = Duration::from_secs(TOMBSTONES_STAND_DAYS * 86_400);
 
 /// What the name of a mark begins with.
 const MARK: char = 'h';
@@ -41,7 +42,7 @@ const MARK_LENGTH: usize = 10;
 const MARKS_AT_ONCE: usize = 100;
 
 /// So many hashes are looked up side by side where nobody knows the account.
-const SIDE_BY_SIDE: usize = 16;
+const MAX_CONCURRENT_WRITES: usize = 16;
 
 /// What is buried under a hash.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,7 +64,7 @@ pub struct Tombstone {
 
 /// What a tombstone means for something that comes in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Barred {
+pub enum ErasureCheck {
     /// Nothing: nobody erased it.
     No,
     /// It is about somebody erased, from before.
@@ -83,7 +84,7 @@ impl Marks {
     }
 
     /// Those of these hashes under which something may be buried; under the others is nothing.
-    pub fn among(&self, subjects: impl IntoIterator<Item = Subject>) -> Vec<Subject> {
+    pub fn among(&self, subjects: impl IntoIterator<Item = KeyedHash>) -> Vec<KeyedHash> {
         subjects.into_iter().filter(|subject| self.0.contains(&mark(subject))).collect()
     }
 }
@@ -92,14 +93,14 @@ impl Marks {
 #[derive(Clone, Debug)]
 pub struct Tombstones {
     table: Table,
-    key: SubjectKey,
-    erasures: Erasures,
+    key: HashKey,
+    erasures: ErasureLedger,
 }
 
 impl Tombstones {
     /// Those of this table, hashed under `key`.
-    pub fn new(table: Table, key: SubjectKey) -> Self {
-        Self { erasures: Erasures::new(table.clone()), table, key }
+    pub fn new(table: Table, key: HashKey) -> Self {
+        Self { erasures: ErasureLedger::new(table.clone()), table, key }
     }
 
     /// What is buried at all, in one read: what names thousands is looked up only where it names somebody erased.
@@ -112,17 +113,17 @@ impl Tombstones {
     async fn will_stand<'s>(
         &self,
         code: &ConfirmationCode,
-        subjects: impl IntoIterator<Item = &'s Subject>,
+        subjects: impl IntoIterator<Item = &'s KeyedHash>,
     ) -> Result<(), StoreError> {
         let marks: Vec<String> = subjects.into_iter().map(mark).collect();
         for some in marks.chunks(MARKS_AT_ONCE) {
             let set = some.iter().fold("SET expires_at = :end".to_owned(), |set, mark| format!("{set}, {mark} = :yes"));
-            let change = Change {
+            let change = ItemUpdate {
                 key: Key::new(marked(), code.as_str()),
                 update: set,
                 condition: None,
                 values: Item::from([
-                    (":end".to_owned(), integer((self.table.now() + KEPT).as_secs())),
+                    (":end".to_owned(), integer((self.table.now() + TOMBSTONE_TTL).as_secs())),
                     (":yes".to_owned(), AttributeValue::Bool(true)),
                 ]),
             };
@@ -132,12 +133,12 @@ impl Tombstones {
     }
 
     /// Buries a hash, or what was buried there before more deeply: the later time counts.
-    pub async fn bury(&self, subject: &Subject, tombstone: &Tombstone) -> Result<(), StoreError> {
+    pub async fn insert(&self, subject: &KeyedHash, tombstone: &Tombstone) -> Result<(), StoreError> {
         let now = self.table.now();
         let common = Item::from([
             (":code".to_owned(), text(tombstone.code.as_str())),
             (":sealed".to_owned(), AttributeValue::Bool(tombstone.sealed)),
-            (":end".to_owned(), integer((now + KEPT).as_secs())),
+            (":end".to_owned(), integer((now + TOMBSTONE_TTL).as_secs())),
             (":buried".to_owned(), integer(now.as_millis())),
         ]);
         // The end of an erasure buries nothing more.
@@ -146,13 +147,13 @@ impl Tombstones {
         let mut values = common.clone();
         values.insert(":at".to_owned(), integer(tombstone.erased_at.as_millis()));
         values.insert(":now".to_owned(), integer(now.as_secs()));
-        let change = Change {
+        let change = ItemUpdate {
             key: key(subject, tombstone.only),
             update: format!("SET code = :code, erased_at = :at, sealed = :sealed, expires_at = :end, {buried}"),
             condition: Some("attribute_not_exists(pk) OR erased_at <= :at OR expires_at <= :now".to_owned()),
             values,
         };
-        if let Written::Done(_) = self.table.update(change, ReturnValue::None).await? {
+        if let UpdateOutcome::Done(_) = self.table.update(change, ReturnValue::None).await? {
             return Ok(());
         }
         // An earlier erasure went deeper, and its time stays. What is newer waits for this one all the same, until it is over.
@@ -163,7 +164,7 @@ impl Tombstones {
             ("code = :code", values.collect())
         };
         let buried = if tombstone.sealed { ", buried_at = :buried" } else { "" };
-        let change = Change {
+        let change = ItemUpdate {
             key: key(subject, tombstone.only),
             update: format!("SET code = :code, sealed = :sealed, expires_at = :end{buried}"),
             condition: Some(condition.to_owned()),
@@ -173,9 +174,9 @@ impl Tombstones {
     }
 
     /// Takes a tombstone of an erasure away that did not come to be.
-    pub async fn lift(
+    pub async fn remove(
         &self,
-        subject: &Subject,
+        subject: &KeyedHash,
         code: &ConfirmationCode,
         only: Option<AccountId>,
     ) -> Result<(), StoreError> {
@@ -183,22 +184,23 @@ impl Tombstones {
     }
 
     /// Buries everything that is known of whom a request is about.
-    pub async fn bury_all(&self, erasure: &Erasure, target: &Target, sealed: bool) -> Result<(), StoreError> {
-        let customers: Vec<Subject> = target.customers.iter().map(|customer| self.customer_subject(customer)).collect();
-        self.will_stand(&erasure.code, target.aliases.iter().chain(&customers)).await?;
-        let (confirmed_at, only) = (erasure.confirmed_at.unwrap_or(erasure.asked_at), target.only);
-        for alias in &target.aliases {
-            let given_up = target.given_up.get(alias);
+    pub async fn insert_all(&self, erasure: &Erasure, subject: &DataSubject, sealed: bool) -> Result<(), StoreError> {
+        let customers: Vec<KeyedHash> =
+            subject.customers.iter().map(|customer| self.customer_subject(customer)).collect();
+        self.will_stand(&erasure.code, subject.aliases.iter().chain(&customers)).await?;
+        let (confirmed_at, only) = (erasure.confirmed_at.unwrap_or(erasure.asked_at), subject.only);
+        for alias in &subject.aliases {
+            let given_up = subject.given_up.get(alias);
             // A phone they gave up is somebody else's since then.
             let erased_at = given_up.map_or(confirmed_at, |end| confirmed_at.min(*end));
             let sealed = sealed && given_up.is_none();
-            self.bury(alias, &Tombstone { code: erasure.code.clone(), erased_at, sealed, buried_at: None, only })
+            self.insert(alias, &Tombstone { code: erasure.code.clone(), erased_at, sealed, buried_at: None, only })
                 .await?;
         }
         for customer in &customers {
             let tombstone =
                 Tombstone { code: erasure.code.clone(), erased_at: confirmed_at, sealed, buried_at: None, only };
-            self.bury(customer, &tombstone).await?;
+            self.insert(customer, &tombstone).await?;
         }
         Ok(())
     }
@@ -208,20 +210,21 @@ impl Tombstones {
     pub async fn among<'s>(
         &self,
         account: Option<AccountId>,
-        subjects: impl IntoIterator<Item = &'s Subject>,
-    ) -> Result<HashMap<Subject, Tombstone>, StoreError> {
+        subjects: impl IntoIterator<Item = &'s KeyedHash>,
+    ) -> Result<HashMap<KeyedHash, Tombstone>, StoreError> {
         let items = if let Some(account) = account {
             self.read(subjects.into_iter().flat_map(|subject| keys(subject, account)).collect()).await?
         } else {
             let keys: Vec<Key> = subjects.into_iter().map(|subject| key(subject, None)).collect();
             let found =
                 keys.into_iter().map(|Key { pk, sk }| async move { self.table.items(&pk, SortKeys::prefix(sk)).await });
-            let found: Vec<Vec<Item>> = stream::iter(found).buffer_unordered(SIDE_BY_SIDE).try_collect().await?;
+            let found: Vec<Vec<Item>> =
+                stream::iter(found).buffer_unordered(MAX_CONCURRENT_WRITES).try_collect().await?;
             found.into_iter().flatten().collect()
         };
-        let mut among: HashMap<Subject, Tombstone> = HashMap::new();
+        let mut among: HashMap<KeyedHash, Tombstone> = HashMap::new();
         for item in items {
-            let Some((subject, tombstone)) = buried(&item)? else { continue };
+            let Some((subject, tombstone)) = read_tombstone(&item)? else { continue };
             match among.get(&subject) {
                 Some(known) if known.erased_at >= tombstone.erased_at => {}
                 _ => _ = among.insert(subject, tombstone),
@@ -233,44 +236,44 @@ impl Tombstones {
     /// Whether something about a person, sent at that time, may come in. A user id decides before a phone: a phone may have been
     /// given to somebody else since. What is barred by one of its ids bars the others, too. Comes with what was read of the aliases on
     /// the way.
-    pub async fn bars(
+    pub async fn check(
         &self,
         account: AccountId,
         identity: &Identity,
         at: Timestamp,
-    ) -> Result<(Barred, Known), StoreError> {
+    ) -> Result<(ErasureCheck, ResolvedAliases), StoreError> {
         let aliases = identity.aliases(&self.key);
         if aliases.is_empty() {
-            return Ok((Barred::No, Known::new(account, &aliases, Vec::new())?));
+            return Ok((ErasureCheck::No, ResolvedAliases::new(account, &aliases, Vec::new())?));
         }
         let mut wanted: Vec<Item> = aliases.iter().flat_map(|alias| keys(&alias.subject, account)).collect();
         wanted.extend(aliases.iter().map(|alias| alias_key(account, alias).item()));
-        let (mut buried_here, mut living) = (HashMap::<Subject, Vec<Tombstone>>::new(), Vec::new());
+        let (mut buried_here, mut living) = (HashMap::<KeyedHash, Vec<Tombstone>>::new(), Vec::new());
         for item in self.read(wanted).await? {
-            match buried(&item)? {
+            match read_tombstone(&item)? {
                 Some((subject, tombstone)) => buried_here.entry(subject).or_default().push(tombstone),
                 None => living.push(item),
             }
         }
-        let known = Known::new(account, &aliases, living)?;
-        let barred = self.barred(account, &aliases, &buried_here, &known, at).await?;
+        let known = ResolvedAliases::new(account, &aliases, living)?;
+        let barred = self.check_tombstones(account, &aliases, &buried_here, &known, at).await?;
         Ok((barred, known))
     }
 
-    async fn barred(
+    async fn check_tombstones(
         &self,
         account: AccountId,
         aliases: &[Alias],
-        buried_here: &HashMap<Subject, Vec<Tombstone>>,
-        known: &Known,
+        buried_here: &HashMap<KeyedHash, Vec<Tombstone>>,
+        known: &ResolvedAliases,
         at: Timestamp,
-    ) -> Result<Barred, StoreError> {
+    ) -> Result<ErasureCheck, StoreError> {
         let lives = |alias: &Alias| known.row(alias).is_some();
         for alias in aliases {
             let Some(tombstones) = buried_here.get(&alias.subject) else {
-                if alias.kind == Kind::User && lives(alias) {
+                if alias.kind == HashKind::User && lives(alias) {
                     // Somebody else has this phone now.
-                    return Ok(Barred::No);
+                    return Ok(ErasureCheck::No);
                 }
                 continue;
             };
@@ -283,23 +286,23 @@ impl Tombstones {
                         self.erasures.learn(&tombstone.code, &other.subject).await?;
                     }
                     self.will_stand(&tombstone.code, [&other.subject]).await?;
-                    self.bury(&other.subject, tombstone).await?;
+                    self.insert(&other.subject, tombstone).await?;
                 }
             }
             if let Some(tombstone) = deep.into_iter().max_by_key(|tombstone| tombstone.erased_at) {
-                return Ok(Barred::Erased(tombstone.code.clone()));
+                return Ok(ErasureCheck::Erased(tombstone.code.clone()));
             }
             for tombstone in tombstones.iter().filter(|tombstone| tombstone.sealed) {
                 // What was buried in passing may be sealed for longer than its erasure takes.
                 if self.is_underway(&tombstone.code, account).await? {
-                    return Ok(Barred::NotYet(tombstone.code.clone()));
+                    return Ok(ErasureCheck::NotYet(tombstone.code.clone()));
                 }
             }
-            if alias.kind != Kind::Phone {
-                return Ok(Barred::No);
+            if alias.kind != HashKind::Phone {
+                return Ok(ErasureCheck::No);
             }
         }
-        Ok(Barred::No)
+        Ok(ErasureCheck::No)
     }
 
     /// Whether an erasure that means this account, too, is not over.
@@ -307,8 +310,8 @@ impl Tombstones {
         if !self.erasures.get(code).await?.is_some_and(|entry| entry.erasure.holds_back()) {
             return Ok(false);
         }
-        let target = self.erasures.target(code).await?;
-        Ok(target.and_then(|target| target.only).is_none_or(|only| only == account))
+        let subject = self.erasures.data_subject(code).await?;
+        Ok(subject.and_then(|target| target.only).is_none_or(|only| only == account))
     }
 
     /// Whether a customer's own id is buried: a conversation of theirs may outlive them for a while.
@@ -322,8 +325,8 @@ impl Tombstones {
     }
 
     /// The hash under which a customer's own id is buried.
-    pub fn customer_subject(&self, customer: &CustomerId) -> Subject {
-        self.key.subject_of_all(Kind::Item, ["customer", customer.as_str()])
+    pub fn customer_subject(&self, customer: &CustomerId) -> KeyedHash {
+        self.key.subject_of_all(HashKind::Item, ["customer", customer.as_str()])
     }
 
     async fn read(&self, keys: Vec<Item>) -> Result<Vec<Item>, StoreError> {
@@ -343,37 +346,39 @@ impl Tombstones {
     }
 }
 
-const PREFIX: &str = "tombstone#";
+const TOMBSTONE_PREFIX: &str = "tombstone#";
 
 /// The sort key of one for all accounts, and before the account of one for a single one.
-const KIND: &str = "tombstone";
+const TOMBSTONE_SORT_KEY: &str = "tombstone";
 
 /// Where the marks stand: an item for each erasure, as long-lived as the last of its tombstones.
 fn marked() -> String {
-    format!("{PREFIX}any")
+    format!("{TOMBSTONE_PREFIX}any")
 }
 
 /// The name under which it is marked that something is buried under a hash; a piece of the hash tells hashes apart well enough.
-fn mark(subject: &Subject) -> String {
+fn mark(subject: &KeyedHash) -> String {
     let piece = subject.as_str().chars().filter(char::is_ascii_alphanumeric).take(MARK_LENGTH);
     std::iter::once(MARK).chain(piece).collect()
 }
 
-fn key(subject: &Subject, only: Option<AccountId>) -> Key {
-    let kind = only.map_or_else(|| KIND.to_owned(), |account| format!("{KIND}#{account}"));
-    Key::new(format!("{PREFIX}{subject}"), kind)
+fn key(subject: &KeyedHash, only: Option<AccountId>) -> Key {
+    let kind = only.map_or_else(|| TOMBSTONE_SORT_KEY.to_owned(), |account| format!("{TOMBSTONE_SORT_KEY}#{account}"));
+    Key::new(format!("{TOMBSTONE_PREFIX}{subject}"), kind)
 }
 
 /// Where the tombstones of a hash stand that bar in an account.
-fn keys(subject: &Subject, account: AccountId) -> [Item; 2] {
+fn keys(subject: &KeyedHash, account: AccountId) -> [Item; 2] {
     [None, Some(account)].map(|only| key(subject, only).item())
 }
 
 /// A tombstone, and what is buried under it.
-pub(crate) fn buried(item: &Item) -> Result<Option<(Subject, Tombstone)>, StoreError> {
+pub(crate) fn read_tombstone(item: &Item) -> Result<Option<(KeyedHash, Tombstone)>, StoreError> {
     let part = |name: &str| item.get(name).and_then(|part| part.as_s().ok());
-    let subject = part("pk").and_then(|pk| pk.strip_prefix(PREFIX));
-    let Some((subject, kind)) = subject.zip(part("sk").and_then(|sk| sk.strip_prefix(KIND))) else { return Ok(None) };
+    let subject = part("pk").and_then(|pk| pk.strip_prefix(TOMBSTONE_PREFIX));
+    let Some((subject, kind)) = subject.zip(part("sk").and_then(|sk| sk.strip_prefix(TOMBSTONE_SORT_KEY))) else {
+        return Ok(None);
+    };
     let only = kind.strip_prefix('#').and_then(|account| account.parse().ok()).map(AccountId);
-    Ok(Some((Subject::new(subject), Tombstone { only, ..from_item(item.clone())? })))
+    Ok(Some((KeyedHash::new(subject), Tombstone { only, ..from_item(item.clone())? })))
 }

@@ -3,8 +3,8 @@
 
 use domain::{
     Channel, PhoneNumberId, Timestamp, WabaId,
-    channel::{Cut, Happening, Mode},
-    task::Notice,
+    channel::{ChannelEvent, DisconnectReason, Mode},
+    task::AccountNotice,
 };
 use serde_json::value::RawValue;
 
@@ -20,7 +20,7 @@ pub struct AccountEvent {
     /// The number it is about, as people read it.
     display: Option<String>,
     /// What it changes.
-    pub change: Change,
+    pub change: AccountChange,
     /// Meta's word for it.
     pub event: String,
     /// More of Meta's words: a reason, a kind, a level. Never prose, never a person.
@@ -31,15 +31,15 @@ pub struct AccountEvent {
 
 /// What an event changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum AccountChange {
     /// Nothing; the operator reads of it.
     Nothing,
     /// The state of the channel.
-    To(Happening),
+    To(ChannelEvent),
     /// A partner left, and Meta does not say which: Graph tells whether we still have access.
     Left,
     /// A partner came, and it may be us.
-    Came,
+    PartnerAdded,
 }
 
 /// Kinds of restriction that leave answers inside the window alone (§2.6, Meta's policy pages).
@@ -47,7 +47,7 @@ const NOT_ABOUT_ANSWERS: [&str; 3] =
     ["RESTRICTED_BIZ_INITIATED_MESSAGING", "RESTRICTED_ADD_PHONE_NUMBER_ACTION", "RESTRICTED_BIZ_INITIATED_CALLING"];
 
 /// Reads a notice about an account; nothing if it is not one.
-pub fn read(notice: &Notice) -> Option<AccountEvent> {
+pub fn read(notice: &AccountNotice) -> Option<AccountEvent> {
     let raw: &RawValue = serde_json::from_str(&notice.raw).ok()?;
     let value = Fields::read(raw)?.object("value")?;
     let inside = |name: &str, member: &str| value.object(name).and_then(|object| object.text(member));
@@ -67,7 +67,7 @@ pub fn read(notice: &Notice) -> Option<AccountEvent> {
         value.text("max_daily_conversations_per_business"),
         value.objects("restriction_info").iter().find_map(|restriction| restriction.text("restriction_type")),
     ];
-    let change = if notice.field == "account_update" { change(&event, &value) } else { Change::Nothing };
+    let change = if notice.field == "account_update" { change(&event, &value) } else { AccountChange::Nothing };
     let severe = details.iter().flatten().any(|word| word == "CRITICAL")
         || matches!(event.as_str(), "ACCOUNT_VIOLATION" | "FLAGGED" | "RED" | "DISABLED" | "PIN_RESET_REQUEST")
         || inside("ban_info", "waba_ban_state").as_deref() == Some("SCHEDULE_FOR_DISABLE");
@@ -88,33 +88,33 @@ pub fn read(notice: &Notice) -> Option<AccountEvent> {
     })
 }
 
-fn change(event: &str, value: &Fields<'_>) -> Change {
+fn change(event: &str, value: &Fields<'_>) -> AccountChange {
     match event {
-        "PARTNER_REMOVED" | "PARTNER_APP_UNINSTALLED" => Change::Left,
-        "PARTNER_ADDED" | "PARTNER_APP_INSTALLED" => Change::Came,
-        "ACCOUNT_DELETED" => Change::To(Happening::Cut(Cut::Deleted)),
-        "ACCOUNT_OFFBOARDED" => Change::To(Happening::Cut(Cut::Offboarded)),
-        "ACCOUNT_RECONNECTED" => Change::To(Happening::Reconnected),
+        "PARTNER_REMOVED" | "PARTNER_APP_UNINSTALLED" => AccountChange::Left,
+        "PARTNER_ADDED" | "PARTNER_APP_INSTALLED" => AccountChange::PartnerAdded,
+        "ACCOUNT_DELETED" => AccountChange::To(ChannelEvent::Cut(DisconnectReason::Deleted)),
+        "ACCOUNT_OFFBOARDED" => AccountChange::To(ChannelEvent::Cut(DisconnectReason::Offboarded)),
+        "ACCOUNT_RECONNECTED" => AccountChange::To(ChannelEvent::Reconnected),
         "DISABLED_UPDATE" => match value.object("ban_info").and_then(|ban| ban.text("waba_ban_state")).as_deref() {
-            Some("DISABLE") => Change::To(Happening::Cut(Cut::Banned)),
-            Some("REINSTATE") => Change::To(Happening::Reinstated),
+            Some("DISABLE") => AccountChange::To(ChannelEvent::Cut(DisconnectReason::Banned)),
+            Some("REINSTATE") => AccountChange::To(ChannelEvent::Reinstated),
             // The date stands in English prose; the ban itself will be told.
-            _ => Change::Nothing,
+            _ => AccountChange::Nothing,
         },
-        "ACCOUNT_RESTRICTION" => restriction(value).map_or(Change::Nothing, Change::To),
-        _ => Change::Nothing,
+        "ACCOUNT_RESTRICTION" => restriction(value).map_or(AccountChange::Nothing, AccountChange::To),
+        _ => AccountChange::Nothing,
     }
 }
 
 /// The strictest of the restrictions that have an end; one without an end cannot be left again by itself.
-fn restriction(value: &Fields<'_>) -> Option<Happening> {
+fn restriction(value: &Fields<'_>) -> Option<ChannelEvent> {
     let ends = |restriction: &Fields<'_>| {
         let until = Timestamp::from_secs(restriction.number("expiration")?);
         let kind = restriction.text("restriction_type").unwrap_or_default();
         Some((!NOT_ABOUT_ANSWERS.contains(&kind.as_str()), until))
     };
     let (replies, until) = value.objects("restriction_info").iter().filter_map(ends).max()?;
-    Some(Happening::Restricted { until, replies })
+    Some(ChannelEvent::Restricted { until, replies })
 }
 
 /// Meta's words are upper-case names, but for those of a username's state; nothing else gets into a log.
@@ -151,38 +151,41 @@ impl AccountEvent {
 
 #[cfg(test)]
 mod tests {
-    use domain::{Subject, task::About};
+    use domain::{KeyedHash, task::NoticeSubject};
 
     use super::*;
 
-    fn notice(field: &str, value: &str) -> Notice {
-        Notice {
-            item: Subject::new("item"),
+    fn notice(field: &str, value: &str) -> AccountNotice {
+        AccountNotice {
+            item: KeyedHash::new("item"),
             channel: None,
             field: field.to_owned(),
-            about: About::Account,
+            about: NoticeSubject::Account,
             raw: format!(r#"{{"field":"{field}","value":{value}}}"#),
             waba: Some(WabaId::new("entry")),
             at: None,
         }
     }
 
-    fn changed(value: &str) -> Change {
+    fn changed(value: &str) -> AccountChange {
         read(&notice("account_update", value)).unwrap().change
     }
 
     #[test]
     fn each_event_changes_what_it_should() {
-        let cut = |cut| Change::To(Happening::Cut(cut));
-        assert_eq!(changed(r#"{"event":"ACCOUNT_OFFBOARDED"}"#), cut(Cut::Offboarded));
-        assert_eq!(changed(r#"{"event":"ACCOUNT_DELETED"}"#), cut(Cut::Deleted));
-        assert_eq!(changed(r#"{"event":"DISABLED_UPDATE","ban_info":{"waba_ban_state":"DISABLE"}}"#), cut(Cut::Banned));
+        let cut = |cut| AccountChange::To(ChannelEvent::Cut(cut));
+        assert_eq!(changed(r#"{"event":"ACCOUNT_OFFBOARDED"}"#), cut(DisconnectReason::Offboarded));
+        assert_eq!(changed(r#"{"event":"ACCOUNT_DELETED"}"#), cut(DisconnectReason::Deleted));
+        assert_eq!(
+            changed(r#"{"event":"DISABLED_UPDATE","ban_info":{"waba_ban_state":"DISABLE"}}"#),
+            cut(DisconnectReason::Banned)
+        );
         let scheduled = r#"{"event":"DISABLED_UPDATE","ban_info":{"waba_ban_state":"SCHEDULE_FOR_DISABLE"}}"#;
-        assert_eq!(changed(scheduled), Change::Nothing);
-        assert_eq!(changed(r#"{"event":"ACCOUNT_RECONNECTED"}"#), Change::To(Happening::Reconnected));
-        assert_eq!(changed(r#"{"event":"PARTNER_REMOVED"}"#), Change::Left);
-        assert_eq!(changed(r#"{"event":"SOMETHING_NEW"}"#), Change::Nothing);
-        assert_eq!(read(&notice("security", r#"{"event":"ACCOUNT_DELETED"}"#)).unwrap().change, Change::Nothing);
+        assert_eq!(changed(scheduled), AccountChange::Nothing);
+        assert_eq!(changed(r#"{"event":"ACCOUNT_RECONNECTED"}"#), AccountChange::To(ChannelEvent::Reconnected));
+        assert_eq!(changed(r#"{"event":"PARTNER_REMOVED"}"#), AccountChange::Left);
+        assert_eq!(changed(r#"{"event":"SOMETHING_NEW"}"#), AccountChange::Nothing);
+        assert_eq!(read(&notice("security", r#"{"event":"ACCOUNT_DELETED"}"#)).unwrap().change, AccountChange::Nothing);
     }
 
     #[test]
@@ -196,10 +199,13 @@ mod tests {
         let until = |secs| Timestamp::from_secs(secs);
         assert_eq!(
             of(std::slice::from_ref(&begin)),
-            Change::To(Happening::Restricted { until: until(9), replies: false })
+            AccountChange::To(ChannelEvent::Restricted { until: until(9), replies: false })
         );
-        assert_eq!(of(&[begin, answer]), Change::To(Happening::Restricted { until: until(5), replies: true }));
-        assert_eq!(of(&[r#"{"restriction_type":"X"}"#.to_owned()]), Change::Nothing);
+        assert_eq!(
+            of(&[begin, answer]),
+            AccountChange::To(ChannelEvent::Restricted { until: until(5), replies: true })
+        );
+        assert_eq!(of(&[r#"{"restriction_type":"X"}"#.to_owned()]), AccountChange::Nothing);
     }
 
     #[test]

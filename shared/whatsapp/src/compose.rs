@@ -11,7 +11,7 @@ use crate::{cards, interactive::Menu};
 
 /// What one call sends.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Piece {
+pub enum GraphPayload {
     /// A template, as [`crate::templates::compose`] writes it.
     Template(Value),
     /// Words; at most [`crate::split::TEXT_LIMIT`].
@@ -40,19 +40,19 @@ pub enum Piece {
     Menu(Menu),
     /// A place on the map.
     Location(Location),
-    /// Cards of people; at most [`CARDS`].
+    /// Cards of people; at most [`MAX_CARDS`].
     Contacts(Vec<Card>),
 }
 
 /// Meta's pages name different numbers of cards a message may have (§4.2); this is the least.
-pub const CARDS: usize = 5;
+pub const MAX_CARDS: usize = 5;
 
 /// The body of the call.
-pub fn message(to: &Address, piece: &Piece, quote: Option<&Wamid>, reference: &Reference) -> Value {
+pub fn message(to: &Address, piece: &GraphPayload, quote: Option<&Wamid>, reference: &Reference) -> Value {
     let (kind, object) = match piece {
-        Piece::Template(template) => ("template", template.clone()),
-        Piece::Text(body) => ("text", json!({ "body": body, "preview_url": markup::has_link(body) })),
-        Piece::File { kind, id, caption, filename } => {
+        GraphPayload::Template(template) => ("template", template.clone()),
+        GraphPayload::Text(body) => ("text", json!({ "body": body, "preview_url": markup::has_link(body) })),
+        GraphPayload::File { kind, id, caption, filename } => {
             let mut object = json!({ "id": id });
             if let Some(caption) = caption.as_ref().filter(|_| crate::media::takes_caption(*kind)) {
                 object["caption"] = json!(caption);
@@ -65,16 +65,16 @@ pub fn message(to: &Address, piece: &Piece, quote: Option<&Wamid>, reference: &R
             }
             (word(*kind), object)
         }
-        Piece::Link { url, caption, filename } => {
+        GraphPayload::Link { url, caption, filename } => {
             let mut object = json!({ "link": url.as_str(), "filename": filename });
             if let Some(caption) = caption {
                 object["caption"] = json!(caption);
             }
             (word(MediaKind::Document), object)
         }
-        Piece::Menu(menu) => ("interactive", menu.compose()),
-        Piece::Location(place) => ("location", location(place)),
-        Piece::Contacts(cards) => ("contacts", cards.iter().map(cards::compose).collect()),
+        GraphPayload::Menu(menu) => ("interactive", menu.compose()),
+        GraphPayload::Location(place) => ("location", location(place)),
+        GraphPayload::Contacts(cards) => ("contacts", cards.iter().map(cards::compose).collect()),
     };
     let mut body = json!({
         "messaging_product": "whatsapp",
@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn a_quoted_text_to_a_phone() {
         let to = Address::Phone(WaId::new("5215555550123"));
-        let body = message(&to, &Piece::Text("Hola".into()), Some(&Wamid::new("wamid.X")), &REFERENCE);
+        let body = message(&to, &GraphPayload::Text("Hola".into()), Some(&Wamid::new("wamid.X")), &REFERENCE);
         assert_eq!(
             body,
             json!({
@@ -149,14 +149,18 @@ mod tests {
 
     #[test]
     fn a_person_without_a_phone_is_a_recipient() {
-        let body = message(&Address::User(UserId::new("MX.1")), &Piece::Text("Hola".into()), None, &REFERENCE);
+        let body = message(&Address::User(UserId::new("MX.1")), &GraphPayload::Text("Hola".into()), None, &REFERENCE);
         assert_eq!((&body["recipient"], body.get("to")), (&json!("MX.1"), None));
     }
 
     #[test]
     fn a_sound_has_no_caption_and_only_a_document_a_name() {
-        let file =
-            |kind| Piece::File { kind, id: MediaId::new("1"), caption: Some("c".into()), filename: Some("n".into()) };
+        let file = |kind| GraphPayload::File {
+            kind,
+            id: MediaId::new("1"),
+            caption: Some("c".into()),
+            filename: Some("n".into()),
+        };
         let to = Address::Phone(WaId::new("5215555550123"));
         assert_eq!(message(&to, &file(MediaKind::Audio), None, &REFERENCE)["audio"], json!({ "id": "1" }));
         let document = json!({ "id": "1", "caption": "c", "filename": "n" });

@@ -46,16 +46,17 @@ pub enum GraphError {
 }
 
 /// Too many messages to one person (§4.4).
-pub const PAIR_LIMIT: i64 = 131_056;
+pub const RECIPIENT_RATE_LIMIT_CODE: i64 = 131_056;
 
 /// An object that is not there, or not visible to the token.
-const NOT_THERE: i64 = 33;
+const NOT_FOUND_CODE: i64 = 33;
 
 /// Codes for which Meta advises to try again (§4.6).
-const RETRIED: [i64; 10] = [2, 4, 80_007, 130_429, 131_000, 131_016, PAIR_LIMIT, 131_057, 133_004, 133_015];
+const TRANSIENT_CODES: [i64; 10] =
+    [2, 4, 80_007, 130_429, 131_000, 131_016, RECIPIENT_RATE_LIMIT_CODE, 131_057, 133_004, 133_015];
 
 /// Codes that come with HTTP 5xx and yet do not pass by themselves (§4.6).
-const LASTING: [i64; 3] = [3, 131_045, 133_000];
+const REGISTRATION_CODES: [i64; 3] = [3, 131_045, 133_000];
 
 impl GraphError {
     /// Whether Meta's token for the channel is no longer good.
@@ -74,7 +75,7 @@ impl GraphError {
             matches!(
                 code,
                 3 | 4
-                    | NOT_THERE
+                    | NOT_FOUND_CODE
                     | 368
                     | 613
                     | 80_007
@@ -151,8 +152,8 @@ impl GraphError {
         match serde_json::from_slice::<Envelope>(body) {
             Ok(Envelope { error }) => {
                 // "Not there" is a kind of "invalid parameter" (§4.6), and another thing to do.
-                let not_there = error.code == 100 && error.error_subcode == NOT_THERE;
-                let code = if not_there { NOT_THERE } else { error.code };
+                let not_there = error.code == 100 && error.error_subcode == NOT_FOUND_CODE;
+                let code = if not_there { NOT_FOUND_CODE } else { error.code };
                 let clue = clue(&[&error.error_data["details"], &error.error_data, &error.message]);
                 Self::Refused { code, status, transient: error.is_transient.unwrap_or_default(), regained, clue }
             }
@@ -191,12 +192,12 @@ impl Classify for GraphError {
                 // A token that is refused is an outage until the operator mends it: no file is given up for it.
                 let passes = self.is_unauthorized()
                     || *transient
-                    || RETRIED.contains(code)
+                    || TRANSIENT_CODES.contains(code)
                     || *status == 429
-                    || (*status >= 500 && !LASTING.contains(code));
+                    || (*status >= 500 && !REGISTRATION_CODES.contains(code));
                 let pace = match code {
                     // A pair or throughput limit lets one message through every few seconds (§4.4).
-                    &PAIR_LIMIT | 130_429 => Some(Duration::from_secs(6)),
+                    &RECIPIENT_RATE_LIMIT_CODE | 130_429 => Some(Duration::from_secs(6)),
                     // What may be called in an hour is used up.
                     4 | 80_007 => Some(Duration::from_secs(60)),
                     _ => None,

@@ -25,17 +25,17 @@ pub(crate) struct FormFile {
 }
 
 /// What Meta writes into the chat for a form of its own, in every language.
-const SENT: &str = "Sent";
+const FORM_SENT_BODY: &str = "Sent";
 
 /// An answer that lies deeper is shown as it came: nobody builds such a form, and a queue's reader has an end.
 const DEEPEST: u8 = 8;
 
 /// The most choices that a list of the builder has.
-const MOST_CHOICES: u8 = 200;
+const MAX_CHOICES: u8 = 200;
 
 /// Reads the answer to a form. Its values are JSON, as text or as they are.
 pub(crate) fn read(reply: &Fields<'_>) -> Content {
-    let body = reply.text("body").filter(|body| body != SENT);
+    let body = reply.text("body").filter(|body| body != FORM_SENT_BODY);
     let title = reply.text("name").filter(|name| !matches!(name.as_str(), "flow" | "address_message"));
     let mut form = Form { title, body, ..Form::default() };
     if let Some(raw) = reply.raw("response_json") {
@@ -262,7 +262,7 @@ fn is_typed(label: &str) -> bool {
 /// stand as well, only what looks like a title is one: a text loses nothing.
 fn choice(text: &str, holds: Holds) -> Option<String> {
     let (at, title) = text.split_once('_')?;
-    let place = at.parse::<u8>().is_ok_and(|place| place.to_string() == at && place < MOST_CHOICES);
+    let place = at.parse::<u8>().is_ok_and(|place| place.to_string() == at && place < MAX_CHOICES);
     if holds == Holds::AsTyped || !place || title.is_empty() || text.contains(char::is_whitespace) {
         return None;
     }

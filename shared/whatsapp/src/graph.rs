@@ -16,16 +16,16 @@ use url::{Host, Url};
 use crate::{GraphError, SendError, content, fields::Fields, media, usage};
 
 /// How long a call may take in all; a file may take longer, see [`file_timeout`].
-const CALL: Duration = Duration::from_secs(10);
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a nicety may take.
-const NICETY: Duration = Duration::from_secs(2);
+const PRESENCE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Meta's file server may point elsewhere; more than this is a circle.
-const REDIRECTS: usize = 5;
+const MAX_REDIRECTS: usize = 5;
 
 /// Names that lead nowhere from outside of a network.
-const INSIDE: [&str; 6] = [".local", ".localhost", ".internal", ".lan", ".home.arpa", ".corp"];
+const PRIVATE_SUFFIXES: [&str; 6] = [".local", ".localhost", ".internal", ".lan", ".home.arpa", ".corp"];
 
 /// Where the Graph API is.
 #[derive(Clone, Debug)]
@@ -84,7 +84,7 @@ impl Graph {
 
     /// Sends one message.
     pub async fn send(&self, from: &PhoneNumberId, token: &SecretString, body: &Value) -> Result<Accepted, SendError> {
-        let request = self.fresh.post(self.at(&[from.as_str(), "messages"])).json(body).timeout(CALL);
+        let request = self.fresh.post(self.at(&[from.as_str(), "messages"])).json(body).timeout(CALL_TIMEOUT);
         let raw: Box<RawValue> = self.call(request, token).await?;
         // Only the id counts; an odd member beside it must not make an accepted message an uncertain one.
         let answer = Fields::read(&raw);
@@ -112,7 +112,7 @@ impl Graph {
         if typing {
             body["typing_indicator"] = json!({ "type": "text" });
         }
-        let request = self.client.post(self.at(&[number.as_str(), "messages"])).json(&body).timeout(NICETY);
+        let request = self.client.post(self.at(&[number.as_str(), "messages"])).json(&body).timeout(PRESENCE_TIMEOUT);
         self.call::<Value>(request, token).await.map(|_| ())
     }
 
@@ -125,7 +125,7 @@ impl Graph {
     ) -> Result<Located, GraphError> {
         let mut url = self.at(&[media.as_str()]);
         url.query_pairs_mut().append_pair("phone_number_id", of.as_str());
-        let raw: Box<RawValue> = self.call(self.client.get(url).timeout(CALL), token).await?;
+        let raw: Box<RawValue> = self.call(self.client.get(url).timeout(CALL_TIMEOUT), token).await?;
         let unreadable = || GraphError::NoAnswer { status: Some(200), source: None };
         let fields = Fields::read(&raw).ok_or_else(unreadable)?;
         Ok(Located {
@@ -140,7 +140,7 @@ impl Graph {
     /// that Meta named and to no other.
     pub async fn open(&self, file: &Located, token: &SecretString) -> Result<Response, GraphError> {
         let mut url = file.url.clone();
-        for _ in 0..=REDIRECTS {
+        for _ in 0..=MAX_REDIRECTS {
             if url.scheme() != "https" && url.origin() != self.base.origin() {
                 break;
             }
@@ -191,7 +191,7 @@ impl Graph {
         if !fields.is_empty() {
             url.query_pairs_mut().append_pair("fields", fields);
         }
-        self.call(self.client.get(url).timeout(CALL), token).await
+        self.call(self.client.get(url).timeout(CALL_TIMEOUT), token).await
     }
 
     /// A page of a list.
@@ -203,7 +203,7 @@ impl Graph {
     ) -> Result<Box<RawValue>, GraphError> {
         let mut url = self.at(path);
         url.query_pairs_mut().extend_pairs(query);
-        self.call(self.client.get(url).timeout(CALL), token).await
+        self.call(self.client.get(url).timeout(CALL_TIMEOUT), token).await
     }
 
     /// A call that deletes.
@@ -212,7 +212,7 @@ impl Graph {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        self.client.delete(url).timeout(CALL)
+        self.client.delete(url).timeout(CALL_TIMEOUT)
     }
 
     pub(crate) async fn call<T: DeserializeOwned>(
@@ -253,7 +253,7 @@ fn is_within_reach(graph: &Url, url: &Url) -> bool {
     };
     let is_public = url.domain().is_some_and(|name| {
         let name = name.trim_end_matches('.');
-        name.contains('.') && !INSIDE.iter().any(|end| name.ends_with(end))
+        name.contains('.') && !PRIVATE_SUFFIXES.iter().any(|end| name.ends_with(end))
     });
     (url.scheme() == "https" && is_public) || (is_here(url) && is_here(graph))
 }

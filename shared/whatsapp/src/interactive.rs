@@ -6,19 +6,19 @@ use serde_json::{Value, json};
 
 use crate::split::length;
 
-const BUTTONS: usize = 3;
-const BUTTON_TITLE: usize = 20;
-const ROWS: usize = 10;
-const ROW_TITLE: usize = 24;
-const DESCRIPTION: usize = 72;
+const MAX_BUTTONS: usize = 3;
+const MAX_BUTTON_TITLE: usize = 20;
+const MAX_ROWS: usize = 10;
+const MAX_ROW_TITLE: usize = 24;
+const MAX_DESCRIPTION: usize = 72;
 /// Some pages of Meta's say 4,096 for lists; what fits here fits there.
-const BODY: usize = 1024;
-const BUTTON_ID: usize = 256;
-const ROW_ID: usize = 200;
+const MAX_BODY: usize = 1024;
+const MAX_BUTTON_ID: usize = 256;
+const MAX_ROW_ID: usize = 200;
 
 /// One of several answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Choice {
+pub struct InteractiveChoice {
     /// Comes back with the answer.
     pub id: String,
     /// What the customer reads and taps; one line.
@@ -36,28 +36,31 @@ pub struct Menu {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Shape {
-    Buttons(Vec<Choice>),
-    List { label: String, rows: Vec<Choice> },
+    Buttons(Vec<InteractiveChoice>),
+    List { label: String, rows: Vec<InteractiveChoice> },
 }
 
 impl Menu {
     /// Up to three short answers are buttons, up to ten a list behind a button that says `label` (at most 20 characters). Nothing
     /// if Meta would take neither.
-    pub fn new(body: String, label: &str, choices: Vec<Choice>) -> Option<Self> {
+    pub fn new(body: String, label: &str, choices: Vec<InteractiveChoice>) -> Option<Self> {
         let titles: HashSet<&str> = choices.iter().map(|choice| choice.title.as_str()).collect();
-        let fits = !body.trim().is_empty() && length(&body) <= BODY;
+        let fits = !body.trim().is_empty() && length(&body) <= MAX_BODY;
         if !fits || choices.is_empty() || titles.len() < choices.len() || titles.contains("") {
             return None;
         }
         let short = |most: usize| choices.iter().all(|choice| length(&choice.title) <= most);
-        let described = |choice: &Choice| choice.description.is_some();
-        let shape = if choices.len() <= BUTTONS && short(BUTTON_TITLE) && !choices.iter().any(described) {
-            Shape::Buttons(with_ids(choices, BUTTON_ID))
-        } else if choices.len() <= ROWS
-            && short(ROW_TITLE)
-            && choices.iter().filter_map(|choice| choice.description.as_deref()).all(|text| length(text) <= DESCRIPTION)
+        let described = |choice: &InteractiveChoice| choice.description.is_some();
+        let shape = if choices.len() <= MAX_BUTTONS && short(MAX_BUTTON_TITLE) && !choices.iter().any(described) {
+            Shape::Buttons(with_ids(choices, MAX_BUTTON_ID))
+        } else if choices.len() <= MAX_ROWS
+            && short(MAX_ROW_TITLE)
+            && choices
+                .iter()
+                .filter_map(|choice| choice.description.as_deref())
+                .all(|text| length(text) <= MAX_DESCRIPTION)
         {
-            Shape::List { label: label.to_owned(), rows: with_ids(choices, ROW_ID) }
+            Shape::List { label: label.to_owned(), rows: with_ids(choices, MAX_ROW_ID) }
         } else {
             return None;
         };
@@ -69,8 +72,7 @@ impl Menu {
         let body = json!({ "text": self.body });
         match &self.shape {
             Shape::Buttons(buttons) => {
-                let button =
-                    |choice: &Choice| json!({ "type": "reply", "reply": { "id": choice.id, "title": choice.title } });
+                let button = |choice: &InteractiveChoice| json!({ "type": "reply", "reply": { "id": choice.id, "title": choice.title } });
                 let buttons: Vec<Value> = buttons.iter().map(button).collect();
                 json!({ "type": "button", "body": body, "action": { "buttons": buttons } })
             }
@@ -82,7 +84,7 @@ impl Menu {
     }
 }
 
-fn row(choice: &Choice) -> Value {
+fn row(choice: &InteractiveChoice) -> Value {
     let mut row = json!({ "id": choice.id, "title": choice.title });
     if let Some(description) = &choice.description {
         row["description"] = json!(description);
@@ -91,7 +93,7 @@ fn row(choice: &Choice) -> Value {
 }
 
 /// Ids have to differ and to fit into `most`; for one that does not, a number stands: its place, unless another has that.
-fn with_ids(mut choices: Vec<Choice>, most: usize) -> Vec<Choice> {
+fn with_ids(mut choices: Vec<InteractiveChoice>, most: usize) -> Vec<InteractiveChoice> {
     let mut taken = HashSet::new();
     let mut unfit = Vec::new();
     for (at, choice) in choices.iter().enumerate() {
@@ -115,15 +117,15 @@ mod tests {
 
     use super::*;
 
-    fn choice(title: &str) -> Choice {
-        Choice { id: title.to_lowercase(), title: title.to_owned(), description: None }
+    fn choice(title: &str) -> InteractiveChoice {
+        InteractiveChoice { id: title.to_lowercase(), title: title.to_owned(), description: None }
     }
 
-    fn kind(body: &str, choices: Vec<Choice>) -> Option<String> {
+    fn kind(body: &str, choices: Vec<InteractiveChoice>) -> Option<String> {
         Menu::new(body.to_owned(), "Ver", choices).map(|menu| menu.compose()["type"].as_str().unwrap().to_owned())
     }
 
-    fn many(count: usize, length: usize) -> Vec<Choice> {
+    fn many(count: usize, length: usize) -> Vec<InteractiveChoice> {
         (0..count).map(|n| choice(&format!("{n:0length$}"))).collect()
     }
 
@@ -148,12 +150,12 @@ mod tests {
 
     #[test]
     fn what_is_described_is_a_list() {
-        let described = |length: usize| Choice { description: Some("x".repeat(length)), ..choice("Sí") };
+        let described = |length: usize| InteractiveChoice { description: Some("x".repeat(length)), ..choice("Sí") };
         assert_eq!(kind("¿Va?", vec![described(72)]).as_deref(), Some("list"));
         assert_eq!(kind("¿Va?", vec![described(73)]), None);
     }
 
-    fn ids(choices: Vec<Choice>) -> Vec<String> {
+    fn ids(choices: Vec<InteractiveChoice>) -> Vec<String> {
         match Menu::new("¿Va?".into(), "Ver", choices).unwrap().shape {
             Shape::Buttons(all) | Shape::List { rows: all, .. } => all.into_iter().map(|one| one.id).collect(),
         }
@@ -166,13 +168,13 @@ mod tests {
 
     #[test]
     fn only_an_id_that_does_not_fit_is_replaced() {
-        let with = |title: &str, id: &str| Choice { id: id.to_owned(), ..choice(title) };
+        let with = |title: &str, id: &str| InteractiveChoice { id: id.to_owned(), ..choice(title) };
         let long = "y".repeat(256);
         assert_eq!(ids(vec![with("Sí", &long), with("No", "no")]), [&long, "no"]);
         assert_eq!(ids(vec![with("Sí", "si"), with("No", &format!("{long}y"))]), ["si", "2"]);
         assert_eq!(ids(vec![with("Sí", "x"), with("No", "x")]), ["x", "2"]);
         assert_eq!(ids(vec![with("Sí", ""), with("No", "1"), with("Tal vez", "2")]), ["3", "1", "2"]);
-        let row = |title: &str, id: &str| Choice { description: Some("hoy".into()), ..with(title, id) };
+        let row = |title: &str, id: &str| InteractiveChoice { description: Some("hoy".into()), ..with(title, id) };
         assert_eq!(ids(vec![row("Sí", &long[..200]), row("No", &long[..201])]), [&long[..200], "2"]);
     }
 
@@ -184,7 +186,7 @@ mod tests {
             menu.compose(),
             json!({ "type": "button", "body": { "text": "¿Va?" }, "action": { "buttons": [reply] } })
         );
-        let row = Choice { description: Some("hoy".into()), ..choice("Sí") };
+        let row = InteractiveChoice { description: Some("hoy".into()), ..choice("Sí") };
         let rows = json!([{ "rows": [{ "id": "sí", "title": "Sí", "description": "hoy" }] }]);
         assert_eq!(
             Menu::new("¿Va?".into(), "Ver", vec![row]).unwrap().compose()["action"],
@@ -198,7 +200,7 @@ mod tests {
             titles in proptest::collection::vec("[a-z🏍️ñ ]{0,26}", 0..13),
             ids in proptest::collection::vec("[ab ]{0,3}", 13),
         ) {
-            let choices = titles.iter().zip(&ids).map(|(title, id)| Choice { id: id.clone(), ..choice(title) }).collect();
+            let choices = titles.iter().zip(&ids).map(|(title, id)| InteractiveChoice { id: id.clone(), ..choice(title) }).collect();
             if let Some(menu) = Menu::new("¿Va?".into(), "Ver", choices) {
                 let (most, title, all) = match &menu.shape {
                     Shape::Buttons(all) => (3, 20, all),

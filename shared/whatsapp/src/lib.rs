@@ -24,6 +24,6 @@ pub mod templates;
 mod usage;
 pub mod webhook;
 
-pub use error::{GraphError, PAIR_LIMIT, SendError};
+pub use error::{GraphError, RECIPIENT_RATE_LIMIT_CODE, SendError};
 pub use graph::Graph;
 pub use signature::{AppSecret, Verified};

@@ -10,13 +10,13 @@ pub use self::judged::{declared, essence, judged, well_formed};
 const MIB: u64 = 1024 * 1024;
 
 /// The largest file of any kind, in bytes.
-pub const LIMIT: u64 = 100 * MIB;
+pub const MAX_MEDIA_BYTES: u64 = 100 * MIB;
 
 /// What any file is.
-pub(crate) const ANY: &str = "application/octet-stream";
+pub(crate) const OCTET_STREAM: &str = "application/octet-stream";
 
 /// How much of its beginning tells what a file is.
-pub const HEAD: usize = 512;
+pub const HEAD_BYTES: usize = 512;
 
 /// A way for a file to Meta.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,11 +39,11 @@ pub fn ways(mime_type: &str, size: u64, head: &[u8]) -> Vec<Way> {
     let reads = reads_as_text(head);
     let mut ways = Vec::new();
     match limit(mime_type) {
-        Some(limit) if size <= limit && (mime_type != TEXT || reads) => {
+        Some(limit) if size <= limit && (mime_type != TEXT_PLAIN || reads) => {
             ways.push(upload(mime_type, outgoing_kind(mime_type, head)));
         }
-        None if reads && size <= LIMIT && (is_text(mime_type) || mime_type == ANY) => {
-            ways.push(upload(TEXT, MediaKind::Document));
+        None if reads && size <= MAX_MEDIA_BYTES && (is_text(mime_type) || mime_type == OCTET_STREAM) => {
+            ways.push(upload(TEXT_PLAIN, MediaKind::Document));
         }
         _ => {}
     }
@@ -80,7 +80,7 @@ fn outgoing_kind(mime_type: &str, head: &[u8]) -> MediaKind {
     }
 }
 
-const TEXT: &str = "text/plain";
+const TEXT_PLAIN: &str = "text/plain";
 
 /// The most bytes Meta takes in an upload of this type; nothing if it takes none.
 fn limit(mime_type: &str) -> Option<u64> {
@@ -91,14 +91,14 @@ fn limit(mime_type: &str) -> Option<u64> {
         "video/mp4" | "video/3gpp" | "audio/aac" | "audio/amr" | "audio/mpeg" | "audio/mp4" | "audio/ogg" => {
             Some(16 * MIB)
         }
-        TEXT
+        TEXT_PLAIN
         | "application/pdf"
         | "application/msword"
         | "application/vnd.ms-excel"
         | "application/vnd.ms-powerpoint"
         | "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
         | "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-        | "application/vnd.openxmlformats-officedocument.presentationml.presentation" => Some(LIMIT),
+        | "application/vnd.openxmlformats-officedocument.presentationml.presentation" => Some(MAX_MEDIA_BYTES),
         _ => None,
     }
 }
@@ -163,24 +163,26 @@ mod tests {
             ("audio/amr", 16 * MIB, MediaKind::Audio),
             ("audio/mpeg", 16 * MIB, MediaKind::Audio),
             ("audio/mp4", 16 * MIB, MediaKind::Audio),
-            ("application/pdf", LIMIT, MediaKind::Document),
-            ("text/plain", LIMIT, MediaKind::Document),
+            ("application/pdf", MAX_MEDIA_BYTES, MediaKind::Document),
+            ("text/plain", MAX_MEDIA_BYTES, MediaKind::Document),
         ] {
             assert_eq!(ways(mime, limit, b"x"), [upload(mime, kind), Way::Link], "{mime}");
             assert_eq!(ways(mime, limit + 1, b"x"), [Way::Link], "{mime}");
         }
-        for other in ["image/gif", "image/heic", "audio/webm", "audio/wav", "video/quicktime", "application/zip", ANY] {
+        for other in
+            ["image/gif", "image/heic", "audio/webm", "audio/wav", "video/quicktime", "application/zip", OCTET_STREAM]
+        {
             assert_eq!(ways(other, 1, b"\0"), [Way::Link], "{other}");
         }
         assert_eq!(first("image/webp", 500 * 1024, b"x"), upload("image/webp", MediaKind::Document));
         assert_eq!(first("nonsense", 1, b"\0"), Way::Link);
         assert_eq!(too_heavy("image/jpeg", 5 * MIB + 1), Some(MediaKind::Image));
-        assert_eq!((too_heavy("image/jpeg", 5 * MIB), too_heavy("image/heic", LIMIT)), (None, None));
+        assert_eq!((too_heavy("image/jpeg", 5 * MIB), too_heavy("image/heic", MAX_MEDIA_BYTES)), (None, None));
     }
 
     #[test]
     fn texts_of_all_kinds_are_plain_ones() {
-        let text = upload(TEXT, MediaKind::Document);
+        let text = upload(TEXT_PLAIN, MediaKind::Document);
         for mime in ["text/csv", "text/xml", "application/xml", "application/json", "image/svg+xml", "text/html", ""] {
             assert_eq!(first(mime, 900, "¡año!\r\n".as_bytes()), text, "{mime}");
         }
@@ -192,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_text_stays_one_whatever_its_first_letters_are() {
-        let text = upload(TEXT, MediaKind::Document);
+        let text = upload(TEXT_PLAIN, MediaKind::Document);
         for head in
             ["Modelo: WAVE 110", "Moto    AVI 125", "ID3 usados", "GIF89a es un formato", "OggS", "%PDF- no", "#!AMR"]
         {
@@ -201,7 +203,7 @@ mod tests {
             assert_eq!(first("text/plain", 900, head.as_bytes()), text, "{head}");
         }
         // Nor does a name without an ending make a sound of it.
-        assert_eq!(judged("", "lista", b"Modelo: WAVE 110"), ANY);
+        assert_eq!(judged("", "lista", b"Modelo: WAVE 110"), OCTET_STREAM);
         assert_eq!(judged("text/plain", "a.txt", b"GIF89a\x01\0\x01\0"), "image/gif");
     }
 

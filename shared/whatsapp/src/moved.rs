@@ -8,12 +8,12 @@ use crate::fields::Fields;
 /// of the person all the same, and no message of theirs.
 pub(crate) fn system(message: &Fields<'_>) -> Content {
     let Some(system) = message.object("system") else {
-        return Content::Moved { what: String::new(), before: Box::default(), now: Box::default() };
+        return Content::NumberChanged { what: String::new(), before: Box::default(), now: Box::default() };
     };
     let what = system.text("type").unwrap_or_default();
     if what == "customer_identity_changed" {
         // A new phone or a new installation: the person and all its ids are the same.
-        return Content::Moved { what, before: Box::default(), now: Box::default() };
+        return Content::NumberChanged { what, before: Box::default(), now: Box::default() };
     }
     let now = Identity {
         user_id: system.text("user_id").map(UserId::new),
@@ -28,7 +28,7 @@ pub(crate) fn system(message: &Fields<'_>) -> Content {
         phone: message.text("from").or_else(|| system.text("customer")).map(WaId::new),
         ..Identity::default()
     };
-    Content::Moved { what, before: Box::new(before), now: Box::new(now) }
+    Content::NumberChanged { what, before: Box::new(before), now: Box::new(now) }
 }
 
 /// An entry of the field `user_id_update`, which Meta withdrew and some partners still forward.
@@ -50,7 +50,7 @@ pub(crate) fn user_id_update(entry: &Fields<'_>) -> Option<Content> {
         ..Identity::default()
     };
     let what = "user_changed_user_id".to_owned();
-    Some(Content::Moved { what, before: Box::new(before), now: Box::new(now) })
+    Some(Content::NumberChanged { what, before: Box::new(before), now: Box::new(now) })
 }
 
 /// The number a customer gave when asked for it. A card that was merely shared proves nothing (§3.4).
@@ -73,7 +73,7 @@ mod tests {
     }
 
     fn moved(json: &str) -> (Identity, Identity) {
-        let Content::Moved { before, now, .. } = system(&fields(json)) else { panic!("{json}") };
+        let Content::NumberChanged { before, now, .. } = system(&fields(json)) else { panic!("{json}") };
         (*before, *now)
     }
 
@@ -91,7 +91,7 @@ mod tests {
     fn news_that_does_not_say_what_happened_is_news_all_the_same() {
         for odd in [r#""system":{}"#, r#""system":null"#, r#""system":"x""#, r#""system":[]"#, r#""from":"51""#] {
             let json = format!("{{{odd}}}");
-            let Content::Moved { what, now, .. } = system(&fields(&json)) else { panic!("{odd}") };
+            let Content::NumberChanged { what, now, .. } = system(&fields(&json)) else { panic!("{odd}") };
             assert!(what.is_empty() && now.is_empty(), "{odd}");
         }
     }

@@ -101,7 +101,7 @@ fn decoded(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::ANY;
+    use crate::media::OCTET_STREAM;
 
     const DOCX: &str = "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
 
@@ -124,7 +124,7 @@ mod tests {
             ("precios.2026", "text/plain", "precios.2026.txt"),
             ("precios", "text/csv", "precios.csv"),
             ("moto.stl", "model/stl", "moto.stl"),
-            ("lista", ANY, "lista"),
+            ("lista", OCTET_STREAM, "lista"),
         ] {
             assert_eq!(fitting(name, mime), expected, "{name}");
         }

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use crate::{Graph, GraphError, fields::Fields};
 
 /// States of a number that is not with us any more.
-const GONE: [&str; 5] = ["DISCONNECTED", "DELETED", "MIGRATED", "BANNED", "OFFBOARDED"];
+const GONE_STATUSES: [&str; 5] = ["DISCONNECTED", "DELETED", "MIGRATED", "BANNED", "OFFBOARDED"];
 
 impl Graph {
     /// Whether Graph still lets the token at the channel's number, and the number is connected. An error means that it cannot
@@ -19,7 +19,7 @@ impl Graph {
         // Asked for apart: a version that does not know a field refuses the whole call.
         let Some(raw) = self.describe(channel, "status,is_on_biz_app", token).await? else { return Ok(true) };
         let Some(fields) = Fields::read(&raw) else { return Ok(true) };
-        let gone = fields.text("status").is_some_and(|status| GONE.contains(&status.as_str()));
+        let gone = fields.text("status").is_some_and(|status| GONE_STATUSES.contains(&status.as_str()));
         let left_its_phone =
             channel.mode == Mode::Coexistence && fields.raw("is_on_biz_app").is_some_and(|raw| raw.get() == "false");
         Ok(!gone && !left_its_phone)

@@ -5,7 +5,7 @@ use domain::{GroupId, Identity, UserId, WaId, name};
 use crate::fields::Fields;
 
 /// A line of `contacts[]`; matched by user id, then by phone, never by position.
-pub(crate) struct Contact {
+pub(crate) struct WebhookContact {
     pub(crate) user_id: Option<String>,
     pub(crate) parent: Option<String>,
     pub(crate) wa_id: Option<String>,
@@ -57,7 +57,7 @@ impl Person {
         }
     }
 
-    pub(crate) fn identity(&self, contact: Option<&Contact>) -> Identity {
+    pub(crate) fn identity(&self, contact: Option<&WebhookContact>) -> Identity {
         if let Some(group) = &self.group {
             let user_id = self.user.clone().or_else(|| contact.and_then(|contact| contact.user_id.clone()));
             return Identity {
@@ -66,7 +66,7 @@ impl Person {
                 ..Identity::default()
             };
         }
-        let said = |of: fn(&Contact) -> &Option<String>| contact.and_then(|contact| of(contact).clone());
+        let said = |of: fn(&WebhookContact) -> &Option<String>| contact.and_then(|contact| of(contact).clone());
         let wa_id = said(|contact| &contact.wa_id).map(WaId::new);
         let phone = self.phone.clone().map(WaId::new).or_else(|| wa_id.clone());
         let other = |id: &WaId| phone.as_ref().is_some_and(|phone| !WaId::are_same(phone.as_str(), id.as_str()));
@@ -80,7 +80,7 @@ impl Person {
     }
 }
 
-impl Contact {
+impl WebhookContact {
     pub(crate) fn read(fields: &Fields<'_>) -> Self {
         let profile = fields.object("profile");
         let text = |name| profile.as_ref().and_then(|profile: &Fields<'_>| profile.text(name));

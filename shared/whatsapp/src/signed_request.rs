@@ -46,7 +46,7 @@ struct Payload {
 }
 
 /// The longest id of a user; Meta's have up to seventeen digits.
-const LONGEST_ID: usize = 64;
+const MAX_ID_LENGTH: usize = 64;
 
 /// A text everywhere in Meta's documentation; a number in older apps.
 #[derive(Deserialize)]
@@ -72,7 +72,7 @@ impl SignedRequest {
             Id::Text(id) => id,
             Id::Number(id) => id.to_string(),
         };
-        if user_id.is_empty() || user_id.len() > LONGEST_ID {
+        if user_id.is_empty() || user_id.len() > MAX_ID_LENGTH {
             return Err(NotSigned::Unreadable);
         }
         let issued_at = payload.issued_at.filter(|at| *at > 0).ok_or(NotSigned::Unreadable)?;

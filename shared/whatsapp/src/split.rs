@@ -18,7 +18,7 @@ pub fn length(text: &str) -> usize {
 const LEAST_MARKED: usize = 64;
 
 /// So many places are tried for a cut that tears nothing.
-const TRIES: usize = 24;
+const MAX_CUTS: usize = 24;
 
 /// Cuts `text` into pieces of at most `limit` UTF-16 units. White space at a cut is dropped, but for the indentation of code and of
 /// lists; everything else is kept. A mark that is
@@ -62,7 +62,7 @@ fn places(rest: &str, limit: usize) -> impl Iterator<Item = usize> {
         (room > limit / 2).then(|| boundary(prefix(rest, room), rest))
     };
     let words = prefix(rest, limit).char_indices().rev().filter(|(at, c)| *at > 0 && c.is_whitespace());
-    std::iter::successors(Some(best), before).take(TRIES).chain(words.map(|(at, _)| at).take(TRIES))
+    std::iter::successors(Some(best), before).take(MAX_CUTS).chain(words.map(|(at, _)| at).take(MAX_CUTS))
 }
 
 /// Both halves, with what is open at the cut closed and opened again.

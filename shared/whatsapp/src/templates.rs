@@ -11,16 +11,16 @@ use serde_json::{Map, Value, json, value::RawValue};
 use crate::{Graph, GraphError, compose::word};
 
 /// How many a page lists.
-const PAGE: &str = "100";
+const TEMPLATES_PER_PAGE: &str = "100";
 
 /// An account may have 6,000 templates; a list that goes on and on is a circle.
-const PAGES: usize = 100;
+const MAX_PAGES: usize = 100;
 
-const FIELDS: &str = "id,name,language,status,category,parameter_format,components";
+const TEMPLATE_FIELDS: &str = "id,name,language,status,category,parameter_format,components";
 
 /// A template, and how it is shown to agents.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Listed {
+pub struct TemplateList {
     /// Read.
     pub template: Template,
     /// As Meta gives it, without what nobody needs to fill it in: each agent's browser loads the whole list.
@@ -34,10 +34,10 @@ impl Graph {
         waba: &WabaId,
         name: Option<&str>,
         token: &SecretString,
-    ) -> Result<Vec<Listed>, GraphError> {
+    ) -> Result<Vec<TemplateList>, GraphError> {
         let (mut found, mut after) = (Vec::new(), None::<String>);
-        for _ in 0..PAGES {
-            let mut query = vec![("limit", PAGE), ("fields", FIELDS)];
+        for _ in 0..MAX_PAGES {
+            let mut query = vec![("limit", TEMPLATES_PER_PAGE), ("fields", TEMPLATE_FIELDS)];
             query.extend(name.map(|name| ("name", name)));
             query.extend(after.as_deref().map(|after| ("after", after)));
             let raw: Box<RawValue> = self.list(&[waba.as_str(), "message_templates"], &query, token).await?;
@@ -61,7 +61,7 @@ impl Graph {
     }
 }
 
-fn read(value: &Value) -> Option<Listed> {
+fn read(value: &Value) -> Option<TemplateList> {
     let text = |name: &str| value[name].as_str().unwrap_or_default().to_owned();
     let (name, language) = (text("name"), text("language"));
     if name.is_empty() || language.is_empty() {
@@ -116,7 +116,7 @@ fn read(value: &Value) -> Option<Listed> {
     let in_header = matches!(&template.header, Some(Header::Text(text)) if has_names(text));
     template.named |= in_header || has_names(&template.body);
     let shown = shown(value, components);
-    Some(Listed { template, shown })
+    Some(TemplateList { template, shown })
 }
 
 fn kind(component: &Value) -> String {
@@ -154,7 +154,7 @@ fn shown(value: &Value, components: &[Value]) -> Value {
 }
 
 /// The member `template` of a message. `file` is where the header's file was uploaded to, or its public address.
-pub fn compose(filled: &Filled, file: Option<&File>) -> Value {
+pub fn compose(filled: &Filled, file: Option<&HeaderFile>) -> Value {
     let text = |(name, value): &(String, String)| {
         let mut parameter = json!({ "type": "text", "text": value });
         if filled.named {
@@ -197,7 +197,7 @@ pub fn compose(filled: &Filled, file: Option<&File>) -> Value {
 
 /// A header's file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum File {
+pub enum HeaderFile {
     /// Uploaded.
     Uploaded {
         /// Where to.
@@ -214,7 +214,7 @@ pub enum File {
     },
 }
 
-impl File {
+impl HeaderFile {
     fn compose(&self, kind: MediaKind) -> Value {
         let (mut object, name) = match self {
             Self::Uploaded { id, name } => (json!({ "id": id }), name),
@@ -233,7 +233,7 @@ mod tests {
 
     use super::*;
 
-    fn listed(components: &Value) -> Listed {
+    fn listed(components: &Value) -> TemplateList {
         read(&json!({ "id": "1", "name": "x", "language": "es_MX", "status": "APPROVED", "category": "UTILITY",
             "parameter_format": "POSITIONAL", "quality_score": { "score": "GREEN" }, "components": components }))
         .unwrap()
@@ -255,7 +255,7 @@ mod tests {
         let mut picked = listed.template.pick(&["https://c.example/a.pdf", "Ana", "250Z", "88412", "MOTO10"]).unwrap();
         picked.buttons[0] = Some("SI".to_owned());
         let filled = listed.template.fill(&picked).unwrap();
-        let file = File::Uploaded { id: MediaId::new("9"), name: Some("a.pdf".into()) };
+        let file = HeaderFile::Uploaded { id: MediaId::new("9"), name: Some("a.pdf".into()) };
         assert_eq!(
             compose(&filled, Some(&file)),
             json!({ "name": "x", "language": { "code": "es_MX" }, "components": [

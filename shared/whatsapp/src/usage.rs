@@ -6,7 +6,7 @@ use reqwest::header::HeaderMap;
 use serde::Deserialize;
 
 /// A day: nothing Meta blocks for its rates takes longer.
-const LONGEST: Duration = Duration::from_secs(86_400);
+const MAX_REGAIN_TIME: Duration = Duration::from_secs(86_400);
 
 /// When a call may be made again, if the account has used up what it may call. Meta tells it in whole minutes.
 pub(crate) fn regained(headers: &HeaderMap) -> Option<Duration> {
@@ -18,7 +18,7 @@ pub(crate) fn regained(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get("x-business-use-case-usage")?.to_str().ok()?;
     let accounts: HashMap<String, Vec<Usage>> = serde_json::from_str(text).ok()?;
     let minutes = accounts.into_values().flatten().map(|usage| usage.estimated_time_to_regain_access).max()?;
-    (minutes > 0).then(|| Duration::from_secs(minutes.saturating_mul(60)).min(LONGEST))
+    (minutes > 0).then(|| Duration::from_secs(minutes.saturating_mul(60)).min(MAX_REGAIN_TIME))
 }
 
 #[cfg(test)]
@@ -33,7 +33,7 @@ mod tests {
     fn the_longest_of_all_counts() {
         let one = r#"{"1":[{"type":"whatsapp","call_count":100,"estimated_time_to_regain_access":3},{"call_count":2}],"2":[{}]}"#;
         assert_eq!(read(one), Some(Duration::from_secs(180)));
-        assert_eq!(read(r#"{"1":[{"estimated_time_to_regain_access":99999999999}]}"#), Some(LONGEST));
+        assert_eq!(read(r#"{"1":[{"estimated_time_to_regain_access":99999999999}]}"#), Some(MAX_REGAIN_TIME));
     }
 
     #[test]

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use domain::{
-    Author, Content, InboundTask, Message, PhoneNumberId, Subject, SubjectKey, Timestamp, WaId, WabaId, Wamid,
+    Author, Content, HashKey, InboundTask, KeyedHash, Message, PhoneNumberId, Timestamp, WaId, WabaId, Wamid,
+    keyed_hash::HashKind,
     message::Call,
-    subject::Kind,
-    task::{About, NO_NUMBER, Notice},
+    task::{ACCOUNT_CHANNEL, AccountNotice, NoticeSubject},
 };
 use serde_json::value::RawValue;
 
@@ -15,7 +15,7 @@ use crate::{
     fields::Fields,
     form::{self, FormFile},
     moved,
-    person::{Contact, Person},
+    person::{Person, WebhookContact},
 };
 
 mod news;
@@ -25,7 +25,7 @@ use news::own_number;
 
 /// A task and the group in which it keeps its order.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Grouped {
+pub struct GroupedTask {
     /// Phone number id `#` customer.
     pub group: String,
     /// What to do.
@@ -38,31 +38,31 @@ pub struct Grouped {
 /// The body is no JSON object with an `object` and entries; a repeat would bring the same bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the body is no webhook of Meta's")]
-pub struct Unreadable;
+pub struct UnreadableWebhook;
 
 /// No clock is further ahead than this. A later time, such as one in milliseconds, would make every event after it a stale one.
-const AHEAD: Duration = Duration::from_secs(86_400);
+const MAX_CLOCK_SKEW: Duration = Duration::from_secs(86_400);
 
 /// Before this there was no WhatsApp: a smaller number is no time.
-const FIRST: Timestamp = Timestamp::from_secs(1_230_768_000);
+const EARLIEST_TIME: Timestamp = Timestamp::from_secs(1_230_768_000);
 
 /// A number beyond this is no seconds, but milliseconds.
-const MILLIS: i64 = 100_000_000_000;
+const MILLIS_FROM: i64 = 100_000_000_000;
 
 /// The fields under which a phone app tells of its past, which is old by nature.
-const PAST: [&str; 2] = ["history", "smb_app_state_sync"];
+const HISTORY_FIELDS: [&str; 2] = ["history", "smb_app_state_sync"];
 
 /// The longest id of a number, an account or the like that is taken for one.
-const LONGEST_ID: usize = 64;
+const MAX_ID_LENGTH: usize = 64;
 
 /// Splits a body into tasks. `received_at` stands in where an item has no time of its own, or one that cannot be.
-pub fn parse(body: Verified<'_>, key: &SubjectKey, received_at: Timestamp) -> Result<Vec<Grouped>, Unreadable> {
+pub fn parse(body: Verified<'_>, key: &HashKey, received_at: Timestamp) -> Result<Vec<GroupedTask>, UnreadableWebhook> {
     // A byte that is no text costs its letter, not the body.
     let text = String::from_utf8_lossy(body.bytes());
-    let raw: &RawValue = serde_json::from_str(&text).map_err(|_| Unreadable)?;
-    let envelope = Fields::read(raw).ok_or(Unreadable)?;
+    let raw: &RawValue = serde_json::from_str(&text).map_err(|_| UnreadableWebhook)?;
+    let envelope = Fields::read(raw).ok_or(UnreadableWebhook)?;
     if !envelope.has("entry") {
-        return Err(Unreadable);
+        return Err(UnreadableWebhook);
     }
     let ours = envelope.text("object").is_none_or(|object| object == "whatsapp_business_account");
     let mut out = Splitter { key, received_at, tasks: Vec::new() };
@@ -85,7 +85,7 @@ const CONVERSATION_FIELDS: [&str; 8] = [
 ];
 
 /// The lists of items in the value of such a field.
-const LISTS: [&str; 3] = ["messages", "message_echoes", "statuses"];
+const ITEM_LISTS: [&str; 3] = ["messages", "message_echoes", "statuses"];
 
 /// The fields that tell about an account, a number, a template or a group (§2.6): a line for the operator.
 const ACCOUNT_FIELDS: [&str; 23] = [
@@ -115,9 +115,9 @@ const ACCOUNT_FIELDS: [&str; 23] = [
 ];
 
 struct Splitter<'k> {
-    key: &'k SubjectKey,
+    key: &'k HashKey,
     received_at: Timestamp,
-    tasks: Vec<Grouped>,
+    tasks: Vec<GroupedTask>,
 }
 
 /// What all items of a change share.
@@ -127,10 +127,10 @@ struct Change<'a> {
     channel: Option<PhoneNumberId>,
     /// The business number as people read it.
     number: Option<String>,
-    contacts: Vec<Contact>,
+    contacts: Vec<WebhookContact>,
     /// Whether Meta's own agent has the chat.
     standby: bool,
-    about: About,
+    about: NoticeSubject,
     raw: &'a RawValue,
 }
 
@@ -145,18 +145,18 @@ struct Entry {
 impl Splitter<'_> {
     fn entry(&mut self, raw: &RawValue, ours: bool) {
         let Some(fields) = Fields::read(raw) else {
-            return self.notice(&Entry::default(), "entry", None, About::Unreadable, raw);
+            return self.notice(&Entry::default(), "entry", None, NoticeSubject::Unreadable, raw);
         };
         let entry = Entry {
             waba: fields.text("id").unwrap_or_default(),
             at: fields.number("time").and_then(|secs| self.plausible(secs)),
         };
         if !ours || entry.waba == "0" {
-            return self.notice(&entry, "entry", None, About::Ignored, raw);
+            return self.notice(&entry, "entry", None, NoticeSubject::Ignored, raw);
         }
         let changes = fields.list("changes");
         if changes.is_empty() {
-            return self.notice(&entry, "entry", None, About::Unreadable, raw);
+            return self.notice(&entry, "entry", None, NoticeSubject::Unreadable, raw);
         }
         for change in changes {
             self.change(&entry, change);
@@ -164,19 +164,22 @@ impl Splitter<'_> {
     }
 
     fn change(&mut self, entry: &Entry, raw: &RawValue) {
-        let Some(change) = Fields::read(raw) else { return self.notice(entry, "change", None, About::Unreadable, raw) };
+        let Some(change) = Fields::read(raw) else {
+            return self.notice(entry, "change", None, NoticeSubject::Unreadable, raw);
+        };
         let field = change.text("field").unwrap_or_default();
         let value = change.object("value");
         // A change that does not say what it is about is what it carries.
-        let nameless = field.is_empty() && value.as_ref().is_some_and(|value| LISTS.iter().any(|list| value.has(list)));
+        let nameless =
+            field.is_empty() && value.as_ref().is_some_and(|value| ITEM_LISTS.iter().any(|list| value.has(list)));
         if ACCOUNT_FIELDS.contains(&field.as_str()) {
             let channel = value.as_ref().and_then(channel);
-            return self.notice(entry, &field, channel, About::Account, raw);
+            return self.notice(entry, &field, channel, NoticeSubject::Account, raw);
         }
         if !CONVERSATION_FIELDS.contains(&field.as_str()) && !nameless {
-            return self.notice(entry, &field, value.as_ref().and_then(channel), About::UnknownField, raw);
+            return self.notice(entry, &field, value.as_ref().and_then(channel), NoticeSubject::UnknownField, raw);
         }
-        let Some(value) = value else { return self.notice(entry, &field, None, About::Unreadable, raw) };
+        let Some(value) = value else { return self.notice(entry, &field, None, NoticeSubject::Unreadable, raw) };
         let channel = channel(&value);
         // When Meta's own agent handles the thread, the usual value sits one level down.
         let (mut inner, mut odd) = (Vec::new(), Vec::new());
@@ -190,16 +193,16 @@ impl Splitter<'_> {
         let change = Change {
             entry: entry.clone(),
             standby: field == "standby" || !inner.is_empty(),
-            about: if field == "messaging_handovers" { About::Account } else { About::Unreadable },
+            about: if field == "messaging_handovers" { NoticeSubject::Account } else { NoticeSubject::Unreadable },
             field,
             channel,
             number: own_number(&value),
-            contacts: contacts.map(|contact| Contact::read(&contact)).collect(),
+            contacts: contacts.map(|contact| WebhookContact::read(&contact)).collect(),
             raw,
         };
         let before = self.tasks.len();
         for raw in odd {
-            self.item_notice(&change, About::Unreadable, raw);
+            self.item_notice(&change, NoticeSubject::Unreadable, raw);
         }
         for value in inner.iter().chain([&value]) {
             self.items(&change, value);
@@ -233,18 +236,18 @@ impl Splitter<'_> {
             self.user_id_update(change, item);
         }
         for item in value.list("errors") {
-            self.item_notice(change, About::Account, item);
+            self.item_notice(change, NoticeSubject::Account, item);
         }
     }
 
     fn message(&mut self, change: &Change<'_>, raw: &RawValue, author: Author) {
-        let Some(fields) = Fields::read(raw) else { return self.item_notice(change, About::Unreadable, raw) };
+        let Some(fields) = Fields::read(raw) else { return self.item_notice(change, NoticeSubject::Unreadable, raw) };
         // What Meta's own agent said sits one level down, as the call that sent it.
         let said = fields.object("message").filter(|_| !fields.has("type"));
         let fields = said.into_iter().fold(fields, Fields::or);
         if fields.text("type").as_deref() == Some("request_welcome") {
             // The customer opened the chat and said nothing; withdrawn since (§2.2).
-            return self.item_notice(change, About::Ignored, raw);
+            return self.item_notice(change, NoticeSubject::Ignored, raw);
         }
         // What the business wrote is an echo under whatever name it comes.
         let to_somebody = fields.has("to") || fields.has("to_user_id");
@@ -257,7 +260,7 @@ impl Splitter<'_> {
         let mut person = Person { group: fields.text("group_id"), ..Person::read(&fields, side) };
         match &content {
             // A change of ids may name its sender nowhere but inside.
-            Content::Moved { before, .. } => person = person.or(before),
+            Content::NumberChanged { before, .. } => person = person.or(before),
             Content::Contacts { .. } if author == Author::Customer => {
                 person.asked_for = moved::own_number(&fields).map(|id| id.as_str().to_owned());
             }
@@ -274,7 +277,8 @@ impl Splitter<'_> {
         if files.is_empty() {
             return;
         }
-        let Some(Grouped { group, task: InboundTask::MessageV1(form), at: sent }) = self.tasks.last().cloned() else {
+        let Some(GroupedTask { group, task: InboundTask::MessageV1(form), at: sent }) = self.tasks.last().cloned()
+        else {
             return;
         };
         let Some(wamid) = form.id.clone() else { return };
@@ -293,12 +297,16 @@ impl Splitter<'_> {
                 content: Content::Media { media, caption: Some(format!("📋 {field}")) },
                 ..(*form).clone()
             };
-            self.tasks.push(Grouped { group: group.clone(), task: InboundTask::MessageV1(Box::new(file)), at: sent });
+            self.tasks.push(GroupedTask {
+                group: group.clone(),
+                task: InboundTask::MessageV1(Box::new(file)),
+                at: sent,
+            });
         }
     }
 
     fn call(&mut self, change: &Change<'_>, raw: &RawValue) {
-        let Some(fields) = Fields::read(raw) else { return self.item_notice(change, About::Unreadable, raw) };
+        let Some(fields) = Fields::read(raw) else { return self.item_notice(change, NoticeSubject::Unreadable, raw) };
         let inbound = fields.text("direction").as_deref() != Some("BUSINESS_INITIATED");
         let (side, author) = if inbound { ("from", Author::Customer) } else { ("to", Author::Business) };
         let person = Person::read(&fields, side);
@@ -316,22 +324,22 @@ impl Splitter<'_> {
         id: Option<Wamid>,
         content: Content,
     ) {
-        let Some(channel) = &change.channel else { return self.item_notice(change, About::Unreadable, raw) };
+        let Some(channel) = &change.channel else { return self.item_notice(change, NoticeSubject::Unreadable, raw) };
         // An item that names nobody is by the one person the change names.
         let alone =
             change.contacts.first().filter(|_| change.contacts.len() == 1 && person.is_nobody() && id.is_some());
         let mut contact = change.contacts.iter().find(|contact| contact.is(&person)).or(alone);
-        if let (None, Content::Moved { now, .. }) = (contact, &content) {
+        if let (None, Content::NumberChanged { now, .. }) = (contact, &content) {
             // The line of somebody who changed may have the new name already.
             let person = Person::default().or(now);
             contact = change.contacts.iter().find(|contact| contact.is(&person));
         }
         let customer = person.identity(contact);
         let Some(subject) = customer.subject(self.key) else {
-            return self.item_notice(change, About::Unreadable, raw);
+            return self.item_notice(change, NoticeSubject::Unreadable, raw);
         };
         if change.is_own(customer.phone.as_ref().map(WaId::as_str)) {
-            return self.item_notice(change, About::OwnNote, raw);
+            return self.item_notice(change, NoticeSubject::OwnNote, raw);
         }
         let call = fields.text("id").filter(|_| is_end_of_call(&content));
         let item = match (&id, call) {
@@ -363,7 +371,7 @@ impl Splitter<'_> {
         };
         let task = InboundTask::MessageV1(Box::new(message));
         let at = self.own_time(fields).or(change.entry.at);
-        self.tasks.push(Grouped { group: self.group(channel.as_str(), subject.as_str()), task, at });
+        self.tasks.push(GroupedTask { group: self.group(channel.as_str(), subject.as_str()), task, at });
     }
 
     /// When an item came about.
@@ -378,27 +386,34 @@ impl Splitter<'_> {
 
     /// A time that can be.
     fn plausible(&self, number: i64) -> Option<Timestamp> {
-        let at = if number < MILLIS { Timestamp::from_secs(number) } else { Timestamp::from_millis(number) };
-        Some(at).filter(|at| (FIRST..=self.received_at + AHEAD).contains(at))
+        let at = if number < MILLIS_FROM { Timestamp::from_secs(number) } else { Timestamp::from_millis(number) };
+        Some(at).filter(|at| (EARLIEST_TIME..=self.received_at + MAX_CLOCK_SKEW).contains(at))
     }
 
-    fn item_notice(&mut self, change: &Change<'_>, about: About, raw: &RawValue) {
+    fn item_notice(&mut self, change: &Change<'_>, about: NoticeSubject, raw: &RawValue) {
         self.notice(&change.entry, &change.field, change.channel.clone(), about, raw);
     }
 
-    fn notice(&mut self, entry: &Entry, field: &str, channel: Option<PhoneNumberId>, about: About, raw: &RawValue) {
+    fn notice(
+        &mut self,
+        entry: &Entry,
+        field: &str,
+        channel: Option<PhoneNumberId>,
+        about: NoticeSubject,
+        raw: &RawValue,
+    ) {
         // The same may happen again: a number can leave and come back twice. The hour tells it from a repeat of Meta's.
         let at = entry.at.map(|at| at.as_secs().to_string()).unwrap_or_default();
         let item = self.item(["notice", &entry.waba, field, raw.get(), &at]);
         let group = match &channel {
-            Some(channel) => self.group(channel.as_str(), NO_NUMBER),
-            None => self.group(NO_NUMBER, &entry.waba),
+            Some(channel) => self.group(channel.as_str(), ACCOUNT_CHANNEL),
+            None => self.group(ACCOUNT_CHANNEL, &entry.waba),
         };
         let waba = (!entry.waba.is_empty()).then(|| WabaId::new(&entry.waba));
         let raw = raw.get().to_owned();
-        let notice = Notice { item, channel, field: field.to_owned(), about, raw, waba, at: entry.at };
-        let at = entry.at.filter(|_| !PAST.contains(&field));
-        self.tasks.push(Grouped { group, task: InboundTask::NoticeV1(notice), at });
+        let notice = AccountNotice { item, channel, field: field.to_owned(), about, raw, waba, at: entry.at };
+        let at = entry.at.filter(|_| !HISTORY_FIELDS.contains(&field));
+        self.tasks.push(GroupedTask { group, task: InboundTask::NoticeV1(notice), at });
     }
 
     /// A group's name, within what SQS takes; an id that is none of Meta's is hashed.
@@ -408,8 +423,8 @@ impl Splitter<'_> {
         format!("{}#{}", part(first), part(second))
     }
 
-    fn item<'a>(&self, parts: impl IntoIterator<Item = &'a str>) -> Subject {
-        self.key.subject_of_all(Kind::Item, parts)
+    fn item<'a>(&self, parts: impl IntoIterator<Item = &'a str>) -> KeyedHash {
+        self.key.subject_of_all(HashKind::Item, parts)
     }
 }
 
@@ -419,7 +434,7 @@ fn is_end_of_call(content: &Content) -> bool {
 
 fn channel(value: &Fields<'_>) -> Option<PhoneNumberId> {
     // It becomes part of keys, which have an end.
-    let plain = |id: &String| id.len() <= LONGEST_ID && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let plain = |id: &String| id.len() <= MAX_ID_LENGTH && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let named = |member: &str| value.object(member)?.text("phone_number_id").filter(plain);
     named("metadata").or_else(|| named("recipient")).map(PhoneNumberId::new)
 }

@@ -6,13 +6,13 @@
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use domain::{InboundTask, OutboundTask, SubjectKey, Timestamp};
+use domain::{HashKey, InboundTask, OutboundTask, Timestamp};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::Value;
 use sha2::Sha256;
 use whatsapp::{
     AppSecret,
-    webhook::{self, Grouped},
+    webhook::{self, GroupedTask},
 };
 
 const APP_SECRET: &str = "test-app-secret";
@@ -49,13 +49,13 @@ fn header<'a>(event: &'a Value, name: &str) -> &'a str {
 }
 
 /// What `webhook` makes of an event: nothing if the signature does not hold.
-fn tasks(file: &str) -> Option<Vec<Grouped>> {
+fn tasks(file: &str) -> Option<Vec<GroupedTask>> {
     let event = event(file);
     let body = body(&event);
     assert_eq!(header(&event, "content-length"), body.len().to_string(), "{file}");
     let secret = AppSecret::new(APP_SECRET.into());
     let verified = secret.verify(header(&event, "x-hub-signature-256"), &body)?;
-    webhook::parse(verified, &SubjectKey::new(SUBJECT_KEY.into()), Timestamp::from_secs(1_795_200_000)).ok()
+    webhook::parse(verified, &HashKey::new(SUBJECT_KEY.into()), Timestamp::from_secs(1_795_200_000)).ok()
 }
 
 fn records(file: &str) -> Vec<Value> {

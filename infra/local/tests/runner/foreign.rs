@@ -23,7 +23,7 @@ const GONE: &str = "5215598761234";
 const STAYS: &str = "5215598765678";
 
 /// The slowest of them answers one request at a time.
-const LONGEST: Duration = Duration::from_secs(120);
+const MAX_WAIT: Duration = Duration::from_secs(120);
 
 struct Day<'a> {
     sides: &'a Sides,
@@ -47,7 +47,7 @@ impl Day<'_> {
     async fn calm(&self) {
         self.sides.chatwoot.settled().await;
         self.sides.meta.settled().await;
-        eventually_within(LONGEST, "an end of the work", || self.queues().all(|queue| self.held(&queue) == 0));
+        eventually_within(MAX_WAIT, "an end of the work", || self.queues().all(|queue| self.held(&queue) == 0));
     }
 
     fn advance(&self, seconds: u64) {
@@ -79,7 +79,7 @@ impl Day<'_> {
 
     /// Time goes on until a request is done.
     fn bring_to_an_end(&self, code: &str) {
-        eventually_within(LONGEST, "the end of an erasure", || {
+        eventually_within(MAX_WAIT, "the end of an erasure", || {
             self.advance(60);
             self.state(code) == "done"
         });
@@ -162,7 +162,7 @@ async fn a_day_s_work(day: &Day<'_>) -> Vec<String> {
     day.advance(366 * 86_400);
     let due = day.runner.post("/_local/run/retention", "");
     assert_eq!(due.status, 200, "{due:?}");
-    eventually_within(LONGEST, "the end of whose time is over", || {
+    eventually_within(MAX_WAIT, "the end of whose time is over", || {
         day.advance(60);
         day.sides.chatwoot.conversation_of("Berta").is_none() && day.queues().all(|queue| day.held(&queue) == 0)
     });

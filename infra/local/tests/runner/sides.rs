@@ -2,10 +2,10 @@
 
 use std::{fs, path::PathBuf, process::Command, sync::Arc, time::Duration};
 
-use tempfile::TempDir;
 use simulator_chatwoot::{Chatwoot, Inbox};
 use simulator_meta::{Meta, Number, Statuses};
 use simulator_wire::MovableClock;
+use tempfile::TempDir;
 
 use crate::support::Runner;
 

@@ -40,7 +40,7 @@ use crate::{
 const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
 
 /// How long a call may go on after the end was asked for.
-const PATIENCE: Duration = Duration::from_secs(2);
+const MAX_WAIT: Duration = Duration::from_secs(2);
 
 /// The service.
 #[derive(Debug)]
@@ -191,7 +191,7 @@ impl Dynamo {
         let Some(Running { database, stop, server }) = self.lock().take() else { return Ok(()) };
         let _ = stop.send(());
         self.proxy.close();
-        if let Ok(ended) = timeout(PATIENCE, server).await {
+        if let Ok(ended) = timeout(MAX_WAIT, server).await {
             ended?.map_err(anyhow::Error::msg)?;
         } else {
             tracing::warn!("a call to DynamoDB was still running at the end");
@@ -199,7 +199,7 @@ impl Dynamo {
         drop(database);
         let Some(path) = &self.path else { return Ok(()) };
         let connection = rusqlite::Connection::open(path)?;
-        connection.busy_timeout(PATIENCE)?;
+        connection.busy_timeout(MAX_WAIT)?;
         connection.execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE);").context("cannot clean the table file")?;
         Ok(())
     }

@@ -21,8 +21,8 @@ use axum::{
     response::IntoResponse as _,
 };
 use serde_json::Value;
-use tempfile::TempDir;
 use simulator_wire::{Faults, Server};
+use tempfile::TempDir;
 use tokio::{net::TcpStream, sync::Mutex, time::timeout};
 
 use crate::{ACCOUNT, proxy::Proxy};

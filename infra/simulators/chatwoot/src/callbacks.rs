@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::event::Event;
 
 /// The log keeps this many.
-const KEPT: usize = 20_000;
+const MAX_LOGGED: usize = 20_000;
 
 /// How a callback is doubled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -238,7 +238,7 @@ impl Callbacks {
 
 impl Line {
     fn record(&mut self, post: Post) {
-        if self.log.len() == KEPT {
+        if self.log.len() == MAX_LOGGED {
             self.log.pop_front();
         }
         self.log.push_back(post);

@@ -18,7 +18,7 @@ use crate::{
     calendar::float_secs,
     conversation_rules::{Opening, Taken},
     errors::{Answer, Refusal},
-    event::Subject,
+    event::EventSubject,
     filters::{Condition, all_fit, page},
     messages::draft,
     params::Params,
@@ -323,7 +323,7 @@ impl State {
     pub(crate) fn tell_typing(&self, id: i64, user: SenderRef, on: bool, private: bool) {
         let Some(inbox) = self.conversations.get(&id).map(|row| row.inbox_id) else { return };
         let name = if on { "conversation_typing_on" } else { "conversation_typing_off" };
-        self.callbacks.push(crate::event::Event::new(name, inbox, id, Subject::Typing { user, private }));
+        self.callbacks.push(crate::event::Event::new(name, inbox, id, EventSubject::Typing { user, private }));
     }
 }
 

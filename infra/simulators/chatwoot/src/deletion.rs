@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     errors::Refusal,
-    event::{Event, Subject},
+    event::{Event, EventSubject},
     rows::{Attributes, MessageType, SenderRef},
     state::State,
 };
@@ -124,7 +124,7 @@ impl State {
                     "message_updated",
                     message.inbox_id,
                     message.conversation_id,
-                    Subject::Message(message.id),
+                    EventSubject::Message(message.id),
                 ));
             }
         }

@@ -11,14 +11,14 @@ pub(crate) struct Event {
     pub name: &'static str,
     pub inbox: i64,
     pub conversation: i64,
-    pub subject: Subject,
+    pub subject: EventSubject,
     pub delivery: Uuid,
     /// It is the second of a doubled pair.
     pub repeated: bool,
 }
 
 #[derive(Clone, Debug)]
-pub(crate) enum Subject {
+pub(crate) enum EventSubject {
     Message(i64),
     Conversation(Changes),
     Typing { user: SenderRef, private: bool },
@@ -64,14 +64,14 @@ impl Serialize for Change {
 }
 
 impl Event {
-    pub(crate) fn new(name: &'static str, inbox: i64, conversation: i64, subject: Subject) -> Self {
+    pub(crate) fn new(name: &'static str, inbox: i64, conversation: i64, subject: EventSubject) -> Self {
         Self { name, inbox, conversation, subject, delivery: Uuid::new_v4(), repeated: false }
     }
 
     pub(crate) fn message(&self) -> Option<i64> {
         match self.subject {
-            Subject::Message(id) => Some(id),
-            Subject::Conversation(_) | Subject::Typing { .. } => None,
+            EventSubject::Message(id) => Some(id),
+            EventSubject::Conversation(_) | EventSubject::Typing { .. } => None,
         }
     }
 

@@ -4,7 +4,7 @@ use domain::Timestamp;
 
 use crate::{
     calendar::{float_secs, iso},
-    event::{Event, Subject},
+    event::{Event, EventSubject},
     rows::{Contact, Conversation, Message, MessageType, Role, SenderRef},
     state::State,
     wire::{
@@ -22,15 +22,15 @@ impl State {
     pub(crate) fn body(&self, event: &Event, older: bool) -> Option<String> {
         let conversation = self.conversations.get(&event.conversation)?;
         let body = match &event.subject {
-            Subject::Message(id) => {
+            EventSubject::Message(id) => {
                 rails_json(&self.message_body(event.name, self.messages.get(id)?, conversation, older))
             }
-            Subject::Conversation(changes) => rails_json(&ConversationBody {
+            EventSubject::Conversation(changes) => rails_json(&ConversationBody {
                 conversation: self.conversation_data(conversation, older),
                 event: event.name,
                 changed_attributes: changes.clone(),
             }),
-            Subject::Typing { user, private } => rails_json(&TypingBody {
+            EventSubject::Typing { user, private } => rails_json(&TypingBody {
                 event: event.name,
                 user: self.root_sender(*user),
                 conversation: self.conversation_data(conversation, older),

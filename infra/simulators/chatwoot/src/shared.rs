@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The log keeps this many.
-const KEPT: usize = 20_000;
+const MAX_LOGGED: usize = 20_000;
 
 /// One call that the simulator answered. Calls that a fault swallowed before the work are not in the log.
 #[derive(Clone, Debug, Serialize)]
@@ -58,7 +58,7 @@ impl Shared {
 
     fn record(&self, entry: RequestLog) {
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        if log.len() == KEPT {
+        if log.len() == MAX_LOGGED {
             log.pop_front();
         }
         log.push_back(entry);

@@ -17,7 +17,7 @@ use crate::{
     definitions::{Definition, Label},
     deletion::Doomed,
     errors::Refusal,
-    event::{Change, Changes, Event, Subject},
+    event::{Change, Changes, Event, EventSubject},
     rows::{Attributes, Blob, Contact, ContactInbox, Conversation, InboxRow, Message, Role, User},
     throttle::{Limits, Throttles},
 };
@@ -181,12 +181,17 @@ impl State {
     }
 
     pub(crate) fn tell_message(&self, name: &'static str, message: &Message) {
-        self.callbacks.push(Event::new(name, message.inbox_id, message.conversation_id, Subject::Message(message.id)));
+        self.callbacks.push(Event::new(
+            name,
+            message.inbox_id,
+            message.conversation_id,
+            EventSubject::Message(message.id),
+        ));
     }
 
     pub(crate) fn tell_conversation(&self, name: &'static str, id: i64, changes: Changes) {
         if let Some(conversation) = self.conversations.get(&id) {
-            self.callbacks.push(Event::new(name, conversation.inbox_id, id, Subject::Conversation(changes)));
+            self.callbacks.push(Event::new(name, conversation.inbox_id, id, EventSubject::Conversation(changes)));
         }
     }
 

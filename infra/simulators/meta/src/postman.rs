@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::wire;
 
 /// Meta gives up on a callback that takes longer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const MAX_WAIT: Duration = Duration::from_secs(10);
 
 /// One webhook and what became of it.
 #[derive(Clone, Debug)]
@@ -198,7 +198,7 @@ impl Desk {
         let signature = wire::sign(&lock(&self.app_secret), &body);
         let request = self.client.post(url).header("content-type", "application/json");
         let request = request.header("user-agent", "facebookexternalua").header("x-hub-signature-256", signature);
-        let response = request.body(body).timeout(PATIENCE).send().await.context("the webhook did not answer")?;
+        let response = request.body(body).timeout(MAX_WAIT).send().await.context("the webhook did not answer")?;
         let status = response.status().as_u16();
         // Read to the end, so that the connection can be used again.
         let _ = response.bytes().await;

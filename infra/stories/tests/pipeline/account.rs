@@ -5,17 +5,17 @@ use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use domain::{
     Channel, Clock as _, PhoneNumberId, SharedClock,
-    channel::{Cut, State},
+    channel::{ChannelState, DisconnectReason},
 };
 use serde_json::{Value, json};
-use store::{Channels, Table};
-use stories::{CHANNEL, COEXISTENCE_CHANNEL, World};
 use simulator_chatwoot::FileMode;
 use simulator_wire::Effect;
+use store::{Channels, Table};
+use stories::{CHANNEL, COEXISTENCE_CHANNEL, World};
 
 use crate::{
-    cast::{HOUR, MINUTE, always, answer, berta, columns, goes_by, once, post, sheet},
-    shop::{Shop, file, refuses},
+    fixtures::{HOUR, MINUTE, always, answer, berta, columns, goes_by, once, post, sheet},
+    open_chat::{OpenChat, file, refuses},
 };
 
 const WABA: &str = "109876543210987";
@@ -50,24 +50,24 @@ fn channels(world: &World) -> Channels {
     Channels::new(Table::new(aws.dynamodb, world.stage.table().unwrap().to_owned(), clock, Duration::ZERO))
 }
 
-async fn state(world: &World, number: &str) -> State {
+async fn state(world: &World, number: &str) -> ChannelState {
     channels(world).get(&PhoneNumberId::new(number)).await.unwrap().unwrap().state
 }
 
 async fn is_live(world: &World) -> bool {
-    state(world, CHANNEL).await == State::Live
+    state(world, CHANNEL).await == ChannelState::Live
 }
 
-async fn cut(world: &World) -> Option<Cut> {
+async fn cut(world: &World) -> Option<DisconnectReason> {
     match state(world, CHANNEL).await {
-        State::Disconnected { why, .. } => Some(why),
+        ChannelState::Disconnected { why, .. } => Some(why),
         _ => None,
     }
 }
 
 #[tokio::test]
 async fn while_a_number_is_disconnected_messages_wait_with_one_note_and_go_on_when_it_is_back() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let world = &shop.world;
     happens(world, &account(AT + 10, "ACCOUNT_OFFBOARDED")).await;
     world.pass(MINUTE);
@@ -100,7 +100,7 @@ async fn while_a_number_is_disconnected_messages_wait_with_one_note_and_go_on_wh
 
 #[tokio::test]
 async fn what_waits_when_the_window_closes_is_said_in_words() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     happens(&shop.world, &account(AT, "ACCOUNT_DELETED")).await;
     shop.world.pass(MINUTE);
     let first = shop.says("uno").await;
@@ -124,7 +124,7 @@ async fn a_stale_or_repeated_event_changes_nothing() {
     happens(&swapped, &back).await;
     happens(&swapped, &gone).await;
     assert!(is_live(&swapped).await);
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let world = &shop.world;
     happens(world, &gone).await;
     happens(world, &back).await;
@@ -138,13 +138,13 @@ async fn a_stale_or_repeated_event_changes_nothing() {
     }
     // The same once more, later: that is another event.
     happens(world, &account(AT + 300, "ACCOUNT_OFFBOARDED")).await;
-    assert_eq!(cut(world).await, Some(Cut::Offboarded));
+    assert_eq!(cut(world).await, Some(DisconnectReason::Offboarded));
 }
 
 #[tokio::test]
 async fn that_a_partner_left_is_believed_only_if_graph_confirms_it() {
     for word in ["PARTNER_REMOVED", "PARTNER_APP_UNINSTALLED"] {
-        let shop = Shop::open().await;
+        let shop = OpenChat::open().await;
         let world = &shop.world;
         // Another partner: Graph still answers.
         happens(world, &partner(AT + 10, word)).await;
@@ -158,12 +158,12 @@ async fn that_a_partner_left_is_believed_only_if_graph_confirms_it() {
         world.meta.faults().clear();
         world.meta.set_access(CHANNEL, false);
         goes_by(world, 30 * MINUTE, 5 * MINUTE).await;
-        assert_eq!((cut(world).await, world.queued("inbound")), (Some(Cut::Removed), 0));
+        assert_eq!((cut(world).await, world.queued("inbound")), (Some(DisconnectReason::Removed), 0));
         shop.says("dos").await;
         assert_eq!(shop.ana.heard(), ["uno"]);
         // Somebody else comes: still not us. Then we do.
         happens(world, &partner(AT + 4000, "PARTNER_ADDED")).await;
-        assert_eq!(cut(world).await, Some(Cut::Removed));
+        assert_eq!(cut(world).await, Some(DisconnectReason::Removed));
         world.meta.set_access(CHANNEL, true);
         happens(world, &partner(AT + 4001, "PARTNER_APP_INSTALLED")).await;
         assert_eq!(shop.ana.heard(), ["uno", "dos"]);
@@ -177,14 +177,17 @@ async fn a_number_that_left_its_phone_is_disconnected_although_graph_still_knows
         "disconnection_info": {"reason": "PRIMARY_INACTIVITY", "initiated_by": "SYSTEM"}});
     world.meta.set_number_status(COEXISTENCE_CHANNEL, Some("DISCONNECTED"));
     happens(&world, &event(PARTNER, AT, "account_update", &removed)).await;
-    assert!(matches!(state(&world, COEXISTENCE_CHANNEL).await, State::Disconnected { why: Cut::Removed, .. }));
+    assert!(matches!(
+        state(&world, COEXISTENCE_CHANNEL).await,
+        ChannelState::Disconnected { why: DisconnectReason::Removed, .. }
+    ));
     // The other number of the account is not meant.
     assert!(is_live(&world).await);
 }
 
 #[tokio::test]
 async fn a_withdrawn_number_with_a_new_token_is_found_by_reconcile() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let world = &shop.world;
     world.meta.set_access(CHANNEL, false);
     happens(world, &partner(AT + 10, "PARTNER_REMOVED")).await;
@@ -200,7 +203,7 @@ async fn a_withdrawn_number_with_a_new_token_is_found_by_reconcile() {
 
 #[tokio::test]
 async fn a_send_that_meta_refuses_before_send_has_heard_of_it_waits_as_well() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let world = &shop.world;
     // `send` read the channel a moment ago.
     shop.says("uno").await;
@@ -214,7 +217,7 @@ async fn a_send_that_meta_refuses_before_send_has_heard_of_it_waits_as_well() {
 
 #[tokio::test]
 async fn a_ban_holds_until_it_is_lifted_and_an_announced_one_holds_nothing() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let world = &shop.world;
     let ban = |at: i64, state: &str| {
         let info = json!({"waba_ban_state": state, "waba_ban_date": "November 30, 2026"});
@@ -224,7 +227,7 @@ async fn a_ban_holds_until_it_is_lifted_and_an_announced_one_holds_nothing() {
     assert!(is_live(world).await);
     happens(world, &ban(AT + 2, "DISABLE")).await;
     happens(world, &account(AT + 3, "ACCOUNT_RECONNECTED")).await;
-    assert_eq!(cut(world).await, Some(Cut::Banned));
+    assert_eq!(cut(world).await, Some(DisconnectReason::Banned));
     world.pass(MINUTE);
     shop.says("uno").await;
     assert_eq!((shop.ana.heard().len(), shop.notes().len()), (0, 1));
@@ -234,7 +237,7 @@ async fn a_ban_holds_until_it_is_lifted_and_an_announced_one_holds_nothing() {
 
 #[tokio::test]
 async fn a_restriction_holds_what_it_forbids_and_ends_by_itself() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let world = &shop.world;
     let restriction = |at: i64, kind: &str| {
         let info = json!([{"restriction_type": kind, "expiration": AT + 7200}]);
@@ -242,7 +245,7 @@ async fn a_restriction_holds_what_it_forbids_and_ends_by_itself() {
     };
     // Beginning conversations is forbidden; answers are not.
     happens(world, &restriction(AT + 1, "RESTRICTED_BIZ_INITIATED_MESSAGING")).await;
-    assert!(matches!(state(world, CHANNEL).await, State::Restricted { replies: false, .. }));
+    assert!(matches!(state(world, CHANNEL).await, ChannelState::Restricted { replies: false, .. }));
     shop.says("uno").await;
     assert_eq!(shop.ana.heard(), ["uno"]);
     happens(world, &restriction(AT + 2, "RESTRICTED_CUSTOMER_INITIATED_MESSAGING")).await;
@@ -280,7 +283,7 @@ async fn every_event_about_an_account_has_a_fate_and_none_needs_a_person_to_be_r
 async fn wherever_forward_dies_a_reconnection_reaches_what_waits() {
     let mut awaits = 0;
     loop {
-        let shop = Shop::open().await;
+        let shop = OpenChat::open().await;
         let world = &shop.world;
         happens(world, &account(AT + 10, "ACCOUNT_OFFBOARDED")).await;
         world.pass(MINUTE);
@@ -298,7 +301,7 @@ async fn wherever_forward_dies_a_reconnection_reaches_what_waits() {
 
 #[tokio::test]
 async fn a_file_has_its_time_also_after_its_number_was_down() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let world = &shop.world;
     happens(world, &account(AT + 10, "ACCOUNT_OFFBOARDED")).await;
     shop.sofia.sends_files(shop.conversation, None, vec![file("moto.pdf", "application/pdf", b"%PDF")]).await;
@@ -315,7 +318,7 @@ async fn a_file_has_its_time_also_after_its_number_was_down() {
 
 #[tokio::test]
 async fn a_paused_number_tells_once_also_if_the_answer_to_that_is_lost() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let world = &shop.world;
     let id = PhoneNumberId::new(CHANNEL);
     let mut channel = Channel::clone(&*channels(world).get(&id).await.unwrap().unwrap());

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use stories::World;
 
-use crate::cast::{HOUR, MINUTE, always, ana, ana_wrote, answer, calls, goes_by};
+use crate::fixtures::{HOUR, MINUTE, always, ana, ana_wrote, answer, calls, goes_by};
 
 fn advert(id: &str, click: Option<&str>) -> Value {
     let mut referral = json!({"source_url": "https://fb.me/x_1_", "source_id": id, "source_type": "ad",

@@ -2,10 +2,10 @@
 
 use domain::Clock as _;
 use serde_json::{Value, json};
-use stories::{CHANNEL, COEXISTENCE_CHANNEL, World};
 use simulator_wire::{Effect, Fault};
+use stories::{CHANNEL, COEXISTENCE_CHANNEL, World};
 
-use crate::cast::{
+use crate::fixtures::{
     HOUR, MINUTE, always, ana, ana_wrote, answer, body, columns, goes_by, patience, post, profile, sheet, sheet_of,
     status, text, total,
 };

@@ -13,11 +13,11 @@ use axum::{
     http::{HeaderMap, StatusCode},
 };
 use serde_json::json;
-use stories::{CALLBACK_SECRET, CHANNEL, COEXISTENCE_CHANNEL, PATH_SECRET};
 use simulator_chatwoot::Duplicate;
 use simulator_wire::{Effect, Fault, Faults, Server};
+use stories::{CALLBACK_SECRET, CHANNEL, COEXISTENCE_CHANNEL, PATH_SECRET};
 
-use crate::shop::{Shop, post, refuses};
+use crate::open_chat::{OpenChat, post, refuses};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -31,7 +31,7 @@ struct Letterbox {
 }
 
 impl Letterbox {
-    async fn instead_of_the_bridge(shop: &Shop) -> Self {
+    async fn instead_of_the_bridge(shop: &OpenChat) -> Self {
         let letters = Arc::new(Mutex::default());
         let router = Router::new().fallback(take).with_state(Arc::clone(&letters));
         let server = Server::start("127.0.0.1:0".parse().unwrap(), router, Faults::default()).await.unwrap();
@@ -40,7 +40,7 @@ impl Letterbox {
     }
 
     /// The letter about the message Sofía just wrote.
-    async fn letter(&self, shop: &Shop) -> Letter {
+    async fn letter(&self, shop: &OpenChat) -> Letter {
         shop.world.calm().await;
         let letters = self.letters.lock().unwrap();
         let about_it = |letter: &&Letter| String::from_utf8_lossy(&letter.1).contains("\"message_created\"");
@@ -54,7 +54,7 @@ async fn take(State(letters): State<Arc<Mutex<Vec<Letter>>>>, headers: HeaderMap
 }
 
 /// Delivers a letter to a path of the bridge, with only those headers whose names contain `headers`.
-async fn deliver(shop: &Shop, path: &str, headers: &str, (all, body): &Letter) -> u16 {
+async fn deliver(shop: &OpenChat, path: &str, headers: &str, (all, body): &Letter) -> u16 {
     let chosen = all.iter().filter(|(name, _)| name.as_str().contains(headers));
     let chosen: Vec<(&str, &str)> = chosen
         .filter(|(name, _)| !matches!(name.as_str(), "host" | "content-length" | "connection"))
@@ -65,7 +65,7 @@ async fn deliver(shop: &Shop, path: &str, headers: &str, (all, body): &Letter) -
 
 #[tokio::test]
 async fn a_lost_callback_is_found_by_reconcile_within_five_minutes() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.world.chatwoot.callbacks().lose(1);
     let message = shop.says("Buenas").await;
     assert!(shop.ana.heard().is_empty());
@@ -77,7 +77,7 @@ async fn a_lost_callback_is_found_by_reconcile_within_five_minutes() {
 #[tokio::test]
 async fn a_doubled_callback_sends_once() {
     for kind in [Duplicate::SameDelivery, Duplicate::NewDelivery] {
-        let shop = Shop::open().await;
+        let shop = OpenChat::open().await;
         shop.world.chatwoot.callbacks().duplicate(3, kind);
         for text in ["uno", "dos", "tres"] {
             shop.sofia.replies(shop.conversation, text).await;
@@ -94,7 +94,7 @@ async fn a_doubled_callback_sends_once() {
 #[tokio::test]
 async fn swapped_callbacks_do_not_swap_messages() {
     for seed in 1..6 {
-        let shop = Shop::open().await;
+        let shop = OpenChat::open().await;
         let callbacks = shop.world.chatwoot.callbacks();
         callbacks.hold();
         callbacks.shuffle(seed);
@@ -110,7 +110,7 @@ async fn swapped_callbacks_do_not_swap_messages() {
 
 #[tokio::test]
 async fn a_message_whose_callback_was_lost_goes_before_the_next_one() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.world.chatwoot.callbacks().lose(1);
     shop.says("primero").await;
     shop.says("después").await;
@@ -119,7 +119,7 @@ async fn a_message_whose_callback_was_lost_goes_before_the_next_one() {
 
 #[tokio::test]
 async fn a_late_callback_of_what_went_out_long_ago_sends_nothing() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.world.chatwoot.callbacks().hold();
     shop.says("Buenas").await;
     shop.reconciles().await;
@@ -132,7 +132,7 @@ async fn a_late_callback_of_what_went_out_long_ago_sends_nothing() {
 
 #[tokio::test]
 async fn a_callback_the_bridge_could_not_take_marks_the_message_failed_until_it_is_sent_after_all() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.world.front().refuse().await;
     let message = shop.says("Buenas").await;
     assert!(shop.mark(message).contains("Failed to open TCP connection"), "{}", shop.mark(message));
@@ -145,7 +145,7 @@ async fn a_callback_the_bridge_could_not_take_marks_the_message_failed_until_it_
 
 #[tokio::test]
 async fn a_failed_callback_about_a_message_that_is_out_does_not_stay_on_it() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let fault = Fault {
         method: None,
         path: "/".to_owned(),
@@ -170,7 +170,7 @@ async fn a_failed_callback_about_a_message_that_is_out_does_not_stay_on_it() {
 
 #[tokio::test]
 async fn only_what_is_signed_right_and_fresh_is_taken() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let letterbox = Letterbox::instead_of_the_bridge(&shop).await;
     shop.sofia.replies(shop.conversation, "Buenas").await;
     let letter = letterbox.letter(&shop).await;
@@ -204,7 +204,7 @@ async fn only_what_is_signed_right_and_fresh_is_taken() {
 
 #[tokio::test]
 async fn what_is_no_callback_is_refused_and_other_inboxes_change_nothing() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let path = format!("/callbacks/chatwoot/{CHANNEL}/{PATH_SECRET}");
     for body in ["", "{", "[]", "{}", "null"] {
         assert_eq!(post(&shop.world.url(), &path, &[], body.as_bytes()).await, 400, "{body}");
@@ -224,7 +224,7 @@ async fn what_is_no_callback_is_refused_and_other_inboxes_change_nothing() {
 
 #[tokio::test]
 async fn an_older_chatwoot_does_not_sign_and_shows_the_secret_in_the_path() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.world.chatwoot.callbacks().like_older_versions(true);
     let door = format!("{}/callbacks/chatwoot/{CHANNEL}", shop.world.url());
     // What signs is no path secret: paths stand in logs.
@@ -240,7 +240,7 @@ async fn an_older_chatwoot_does_not_sign_and_shows_the_secret_in_the_path() {
 
 #[tokio::test]
 async fn a_channel_takes_no_unsigned_callback_unless_it_has_a_secret_for_the_path() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let post_to = async |path: &str| post(&shop.world.url(), &format!("/callbacks/chatwoot/{path}"), &[], b"{}").await;
     for secret in ["secret-of-the-workshop", "", "%20", PATH_SECRET, "null"] {
         let status = post_to(&format!("{COEXISTENCE_CHANNEL}/{secret}")).await;
@@ -258,7 +258,7 @@ async fn a_channel_takes_no_unsigned_callback_unless_it_has_a_secret_for_the_pat
 
 #[tokio::test]
 async fn the_secret_in_the_path_counts_beside_no_signature_of_any_kind() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let path = format!("/callbacks/chatwoot/{CHANNEL}/{PATH_SECRET}");
     let signatures: [&[(&str, &str)]; 9] = [
         &[("X-Chatwoot-Signature", "")],
@@ -279,7 +279,7 @@ async fn the_secret_in_the_path_counts_beside_no_signature_of_any_kind() {
 
 #[tokio::test]
 async fn who_guesses_at_the_door_costs_no_read_each_time() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.world.stage.aws.calls().record();
     let knock = async |path: &str, status: u16| {
         assert_eq!(
@@ -310,7 +310,7 @@ async fn who_guesses_at_the_door_costs_no_read_each_time() {
     assert_eq!(knock("999", 404).await, 1, "it may be ours by now");
     assert_eq!(knock("998", 404).await, 0);
     // A new channel is let in within the same seconds.
-    let channels = store::Channels::new(crate::cast::table(&shop.world));
+    let channels = store::Channels::new(crate::fixtures::table(&shop.world));
     let known = channels.get(&domain::PhoneNumberId::new(CHANNEL)).await.unwrap().unwrap();
     let new = domain::Channel { phone_number_id: domain::PhoneNumberId::new("998"), ..known.as_ref().clone() };
     channels.put(&new).await.unwrap();
@@ -322,7 +322,7 @@ async fn who_guesses_at_the_door_costs_no_read_each_time() {
 
 #[tokio::test]
 async fn a_secret_that_cannot_be_had_is_not_asked_for_at_each_knock() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let reads = || {
         let calls = shop.world.stage.aws.calls().take();
         calls.iter().filter(|call| call.target.contains("GetSecretValue")).count()
@@ -350,7 +350,7 @@ async fn a_secret_that_cannot_be_had_is_not_asked_for_at_each_knock() {
 
 #[tokio::test]
 async fn a_callback_beyond_the_limit_is_refused_before_any_work() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.world.stage.aws.calls().record();
     let beyond = vec![b' '; 4 * 1024 * 1024 + 1];
     for path in [CHANNEL.to_owned(), format!("{CHANNEL}/{PATH_SECRET}"), "999".to_owned()] {
@@ -361,7 +361,7 @@ async fn a_callback_beyond_the_limit_is_refused_before_any_work() {
 
 #[tokio::test]
 async fn a_new_secret_needs_no_deploy_and_the_previous_one_is_good_for_a_while() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.says("uno").await;
     let name = shop.world.stage.channel_secret(CHANNEL).unwrap();
     let put = |secret: &str, previous: Option<&str>| {
@@ -386,7 +386,7 @@ async fn a_new_secret_needs_no_deploy_and_the_previous_one_is_good_for_a_while()
 
 #[tokio::test]
 async fn our_own_marks_coming_back_cost_chatwoot_no_call() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let reads = || shop.world.chatwoot.requests().iter().filter(|call| call.method == "GET").count();
     let marks = || shop.world.chatwoot.requests().iter().filter(|call| call.method == "PATCH").count();
     let before = reads();

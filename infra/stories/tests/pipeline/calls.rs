@@ -1,12 +1,12 @@
 //! Calls: one line for each, when it is over. And the customer's wish about marketing.
 
-use domain::{AccountId, Identity, SubjectKey, UserId, WaId};
+use domain::{AccountId, HashKey, Identity, UserId, WaId};
 use serde_json::{Value, json};
-use store::{Customers, Profiles};
+use store::{CustomerStore, Profiles};
 use stories::World;
 
 use crate::{
-    cast::{HOUR, ana, ana_wrote, body, counted, post, profile, table},
+    fixtures::{HOUR, ana, ana_wrote, body, counted, post, profile, table},
     identity::{arrives, from},
 };
 
@@ -84,8 +84,8 @@ async fn the_wish_about_marketing_is_kept_and_a_late_repeat_does_not_undo_it() {
             "value": value, "detail": "…", "timestamp": at});
         body("user_preferences", &json!({"contacts": [profile("Ana", "5215555550123")], "user_preferences": [item]}))
     };
-    let customers = Customers::new(table(&world), SubjectKey::new("subject-key-of-the-stories".into()));
-    let profiles = Profiles::new(table(&world), SubjectKey::new("subject-key-of-the-stories".into()));
+    let customers = CustomerStore::new(table(&world), HashKey::new("subject-key-of-the-stories".into()));
+    let profiles = Profiles::new(table(&world), HashKey::new("subject-key-of-the-stories".into()));
     let user = Identity { user_id: Some(UserId::new(ana(&world).user_id())), ..Identity::default() };
     for (value, at, opt_out) in [("stop", 20, true), ("resume", 10, true), ("resume", 30, false), ("signup", 40, false)]
     {
@@ -116,8 +116,8 @@ async fn a_wish_outlives_that_two_customers_turn_out_to_be_one() {
     let user = ana(&world).user_id();
     arrives(&world, &from(None, Some(&user), "wamid.1", 1_795_190_401, "hola")).await;
     arrives(&world, &from(Some(phone), Some(&user), "wamid.2", 1_795_190_402, "soy yo")).await;
-    let key = || SubjectKey::new("subject-key-of-the-stories".into());
+    let key = || HashKey::new("subject-key-of-the-stories".into());
     let known = Identity { phone: Some(WaId::new(phone)), ..Identity::default() };
-    let customer = Customers::new(table(&world), key()).find(AccountId(3), &known).await.unwrap().unwrap();
+    let customer = CustomerStore::new(table(&world), key()).find(AccountId(3), &known).await.unwrap().unwrap();
     assert!(Profiles::new(table(&world), key()).wants_no_marketing(&customer).await.unwrap());
 }

@@ -6,12 +6,12 @@ use serde_json::json;
 use simulator_wire::Effect;
 
 use crate::{
-    cast::{MINUTE, always, answer, once, source_ids},
-    shop::{Shop, refuses},
+    fixtures::{MINUTE, always, answer, once, source_ids},
+    open_chat::{OpenChat, refuses},
     templates,
 };
 
-impl Shop {
+impl OpenChat {
     /// Sofía writes a note, and the bridge works.
     pub(crate) async fn asks(&self, note: &str) -> i64 {
         let id = self.sofia.notes(self.conversation, note).await;
@@ -29,7 +29,7 @@ impl Shop {
 
 #[tokio::test]
 async fn state_tells_of_the_window_the_last_messages_and_the_number() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let sent = shop.says("Buenas, ¿en qué puedo ayudarle?").await;
     shop.later(2 * 60 * MINUTE).await;
     shop.ana.reads_all().await;
@@ -53,7 +53,7 @@ async fn state_tells_of_the_window_the_last_messages_and_the_number() {
 
 #[tokio::test]
 async fn state_is_told_at_once_while_a_message_waits() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.meta_will(refuses(503, 2), 100);
     shop.says("uno").await;
     for _ in 0..20 {
@@ -66,7 +66,7 @@ async fn state_is_told_at_once_while_a_message_waits() {
 
 #[tokio::test]
 async fn state_promises_nothing_of_what_is_from_before_the_bridge() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let contact = shop.sofia.adds_contact("Caro", Some("+525555550177")).await;
     shop.world.chatwoot.callbacks().lose(10);
     let (conversation, _) = shop.sofia.starts_conversation(contact, 14, "de otra época").await;
@@ -82,7 +82,7 @@ async fn state_promises_nothing_of_what_is_from_before_the_bridge() {
 
 #[tokio::test]
 async fn help_and_what_does_not_exist_are_answered_with_the_list() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.asks("/ayuda").await;
     shop.asks("/borra todo").await;
     shop.asks("/mi\\_comando2 x").await;
@@ -99,7 +99,7 @@ async fn help_and_what_does_not_exist_are_answered_with_the_list() {
 
 #[tokio::test]
 async fn a_slash_elsewhere_is_no_command_and_one_for_the_customer_is_held_back() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     for note in ["ver /estado", "24/7", "/ mañana", "/etc/hosts", "precio 5/6", "/!"] {
         shop.asks(note).await;
     }
@@ -119,8 +119,8 @@ async fn a_slash_elsewhere_is_no_command_and_one_for_the_customer_is_held_back()
 
 #[tokio::test]
 async fn state_says_what_a_message_without_words_was_and_tells_of_an_erasure() {
-    let shop = Shop::open().await;
-    let files = vec![crate::shop::file("moto.png", "image/png", b"\x89PNG moto")];
+    let shop = OpenChat::open().await;
+    let files = vec![crate::open_chat::file("moto.png", "image/png", b"\x89PNG moto")];
     shop.sofia.sends_files(shop.conversation, None, files).await;
     shop.world.work().await.unwrap();
     shop.asks("/estado").await;
@@ -139,7 +139,7 @@ async fn state_says_what_a_message_without_words_was_and_tells_of_an_erasure() {
 
 #[tokio::test]
 async fn a_command_whose_callback_was_lost_is_found_by_the_next_round() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.world.chatwoot.callbacks().lose(1);
     shop.asks("/estado").await;
     assert!(shop.answers().is_empty());
@@ -156,7 +156,7 @@ async fn a_command_whose_callback_was_lost_is_found_by_the_next_round() {
 #[tokio::test]
 async fn a_command_is_answered_once_whatever_is_doubled_or_breaks_off() {
     for effect in [Effect::DropBefore, Effect::DropAfter, answer(502)] {
-        let shop = Shop::open().await;
+        let shop = OpenChat::open().await;
         shop.world.chatwoot.callbacks().duplicate(1, simulator_chatwoot::Duplicate::NewDelivery);
         let id = shop.sofia.notes(shop.conversation, "/ayuda").await;
         shop.world.chatwoot.faults().add(once("POST", "/messages", effect.clone()));
@@ -173,7 +173,7 @@ async fn a_command_is_answered_once_whatever_is_doubled_or_breaks_off() {
 
 #[tokio::test]
 async fn a_command_that_lay_in_the_queue_in_time_is_answered_late_and_one_taken_back_never() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.world.chatwoot.faults().add(always("GET", "/messages", answer(503)));
     shop.asks("/estado").await;
     let second = shop.asks("/ayuda").await;
@@ -187,7 +187,7 @@ async fn a_command_that_lay_in_the_queue_in_time_is_answered_late_and_one_taken_
 
 #[tokio::test]
 async fn a_command_nobody_heard_of_within_the_hour_does_nothing() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.world.chatwoot.callbacks().lose(1);
     shop.asks("/estado").await;
     shop.later(61 * MINUTE).await;
@@ -197,7 +197,7 @@ async fn a_command_nobody_heard_of_within_the_hour_does_nothing() {
 
 #[tokio::test]
 async fn commands_hold_up_no_message() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.world.chatwoot.faults().add(always("POST", "/messages", answer(500)));
     shop.asks("/estado").await;
     shop.says("Buenas").await;
@@ -207,7 +207,7 @@ async fn commands_hold_up_no_message() {
     assert_eq!(shop.answers().len(), 1);
 }
 
-impl Shop {
+impl OpenChat {
     /// The inbox has this one template.
     async fn has_a_template(&self, text: &str) {
         let components = json!([templates::body(text)]);
@@ -224,7 +224,7 @@ impl Shop {
 #[tokio::test]
 async fn a_template_by_name_stands_in_the_conversation_as_if_it_had_been_picked() {
     for effect in [None, Some(Effect::DropBefore), Some(Effect::DropAfter), Some(answer(502))] {
-        let shop = Shop::open().await;
+        let shop = OpenChat::open().await;
         shop.has_a_template("Hola {{1}}, su {{2}} está lista.").await;
         shop.sofia.notes(shop.conversation, "/plantilla recordatorio\\_servicio Ana López | RX 150").await;
         if let Some(effect) = effect.clone() {
@@ -243,7 +243,7 @@ async fn a_template_by_name_stands_in_the_conversation_as_if_it_had_been_picked(
 
 #[tokio::test]
 async fn a_template_that_cannot_be_had_by_name_is_answered_in_words() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.asks("/plantilla saludo").await;
     shop.has_a_template("Hola {{1}}, su {{2}} está lista.").await;
     shop.asks("/plantilla").await;
@@ -271,7 +271,7 @@ async fn where_meta_does_not_tell_its_templates_that_is_said_at_once_and_nobody_
         (refuses(401, 190), "se perdió el permiso"),
         (refuses(403, 200), "se perdió el permiso"),
     ] {
-        let shop = Shop::open().await;
+        let shop = OpenChat::open().await;
         shop.world.meta.faults().add(always("GET", "/message_templates", effect.clone()));
         shop.sofia.notes(shop.conversation, "/plantilla saludo Ana").await;
         shop.asks("/estado").await;
@@ -284,7 +284,7 @@ async fn where_meta_does_not_tell_its_templates_that_is_said_at_once_and_nobody_
 #[tokio::test]
 async fn a_template_by_name_arrives_also_where_its_callback_is_lost_or_doubled() {
     for lost in [true, false] {
-        let shop = Shop::open().await;
+        let shop = OpenChat::open().await;
         shop.has_a_template("Hola {{1}}, su {{2}} está lista.").await;
         shop.sofia.notes(shop.conversation, "/plantilla recordatorio_servicio Ana | RX 150").await;
         shop.world.calm().await;
@@ -305,7 +305,7 @@ async fn a_template_by_name_arrives_also_where_its_callback_is_lost_or_doubled()
 
 #[tokio::test]
 async fn two_equal_commands_are_two_templates_and_an_agents_own_words_are_none() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.has_a_template("Hola {{1}}, su {{2}} está lista.").await;
     let note = "/plantilla recordatorio_servicio Ana | RX 150";
     shop.sofia.notes(shop.conversation, note).await;
@@ -317,7 +317,7 @@ async fn two_equal_commands_are_two_templates_and_an_agents_own_words_are_none()
 
 #[tokio::test]
 async fn of_several_languages_the_agents_own_is_sent_or_the_one_that_was_named() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let of = |language: &str, status: &str| {
         let text = format!("Su moto está lista ({language}).");
         let mut template = templates::template("lista", "UTILITY", &json!([templates::body(&text)]));

@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use stories::{CHANNEL, COEXISTENCE_CHANNEL, World};
 use simulator_wire::{Effect, Fault};
+use stories::{CHANNEL, COEXISTENCE_CHANNEL, World};
 
-use crate::cast::{HOUR, MINUTE, always, answer, post, profile, text, total};
+use crate::fixtures::{HOUR, MINUTE, always, answer, post, profile, text, total};
 
 /// One thing in a body. Items of one number are numbered, so that a repeat is a repeat.
 #[derive(Clone, Debug)]
@@ -32,7 +32,7 @@ enum Item {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Trouble {
+enum Disturbance {
     None,
     ChatwootIsDown,
     ChatwootHangsUp,
@@ -54,14 +54,14 @@ fn item() -> impl Strategy<Value = Item> {
     ]
 }
 
-fn trouble() -> impl Strategy<Value = Trouble> {
+fn disturbance() -> impl Strategy<Value = Disturbance> {
     prop_oneof![
-        Just(Trouble::None),
-        Just(Trouble::ChatwootIsDown),
-        Just(Trouble::ChatwootHangsUp),
-        Just(Trouble::MetaIsDown),
-        Just(Trouble::TheTableStutters),
-        Just(Trouble::ForwardDies),
+        Just(Disturbance::None),
+        Just(Disturbance::ChatwootIsDown),
+        Just(Disturbance::ChatwootHangsUp),
+        Just(Disturbance::MetaIsDown),
+        Just(Disturbance::TheTableStutters),
+        Just(Disturbance::ForwardDies),
     ]
 }
 
@@ -115,7 +115,7 @@ fn wamid(words: &str) -> String {
 }
 
 fn change(field: &str, channel: u8, members: &Value) -> Value {
-    let mut body = crate::cast::body(field, members);
+    let mut body = crate::fixtures::body(field, members);
     body["entry"][0]["changes"][0]["value"]["metadata"]["phone_number_id"] = json!(CHANNELS[usize::from(channel)]);
     body["entry"][0].take()
 }
@@ -150,16 +150,16 @@ fn body(items: &[Item], together: bool) -> Value {
     json!({"object": "whatsapp_business_account", "entry": entries})
 }
 
-fn begins(world: &World, trouble: Trouble) {
-    match trouble {
-        Trouble::None | Trouble::ForwardDies => {}
-        Trouble::ChatwootIsDown => world.chatwoot.faults().add(always("POST", "", answer(503))),
-        Trouble::ChatwootHangsUp => {
+fn begins(world: &World, disturbance: Disturbance) {
+    match disturbance {
+        Disturbance::None | Disturbance::ForwardDies => {}
+        Disturbance::ChatwootIsDown => world.chatwoot.faults().add(always("POST", "", answer(503))),
+        Disturbance::ChatwootHangsUp => {
             let often = Fault { times: Some(5), skip: 2, ..always("POST", "", Effect::DropAfter) };
             world.chatwoot.faults().add(often);
         }
-        Trouble::MetaIsDown => world.meta.faults().add(always("GET", "", answer(500))),
-        Trouble::TheTableStutters => {
+        Disturbance::MetaIsDown => world.meta.faults().add(always("GET", "", answer(500))),
+        Disturbance::TheTableStutters => {
             // For good, so that the SDK's own tries do not help.
             let faults = world.stage.aws.faults();
             faults.add(Fault { times: Some(4), skip: 9, ..always("POST", "", Effect::DropAfter) });
@@ -179,12 +179,12 @@ fn read(world: &World) -> BTreeMap<String, usize> {
     read
 }
 
-async fn everything_is_accounted_for(bodies: Vec<(Vec<Item>, bool, Trouble)>) {
+async fn everything_is_accounted_for(bodies: Vec<(Vec<Item>, bool, Disturbance)>) {
     let world = World::start().await.unwrap();
     let mut received = 0;
     let mut said = BTreeMap::new();
-    for (items, together, trouble) in &bodies {
-        begins(&world, *trouble);
+    for (items, together, disturbance) in &bodies {
+        begins(&world, *disturbance);
         let body = body(items, *together);
         while post(&world, &body).await != 200 {
             world.pass(MINUTE);
@@ -202,11 +202,11 @@ async fn everything_is_accounted_for(bodies: Vec<(Vec<Item>, bool, Trouble)>) {
             }
         }
         // A table that stutters cannot be read either.
-        let stutters = matches!(trouble, Trouble::TheTableStutters);
+        let stutters = matches!(disturbance, Disturbance::TheTableStutters);
         if !stutters {
             total(&world).await;
         }
-        if matches!(trouble, Trouble::ForwardDies) {
+        if matches!(disturbance, Disturbance::ForwardDies) {
             // An error is that nothing is due: what waits from the body before may be put off.
             let _ = world.forward_killed(items.len() * 3).await;
             world.calm().await;
@@ -230,12 +230,12 @@ async fn everything_is_accounted_for(bodies: Vec<(Vec<Item>, bool, Trouble)>) {
     world.reconcile().await.unwrap();
     world.later(Duration::from_secs(400)).await.unwrap();
     let sheet = total(&world).await;
-    let at_the_table = bodies.iter().any(|(_, _, trouble)| matches!(trouble, Trouble::TheTableStutters));
+    let at_the_table = bodies.iter().any(|(_, _, disturbance)| matches!(disturbance, Disturbance::TheTableStutters));
     // A lost answer of the queue's makes Meta come again with what is there already.
     assert!(sheet["received"] == received || (at_the_table && sheet["received"] > received), "{sheet:?} {received}");
     assert_eq!((sheet["waiting"], world.queued("inbound")), (0, 0));
     // Who dies between the letter and its count writes another.
-    let dies = bodies.iter().any(|(_, _, trouble)| matches!(trouble, Trouble::ForwardDies));
+    let dies = bodies.iter().any(|(_, _, disturbance)| matches!(disturbance, Disturbance::ForwardDies));
     let letters = i64::try_from(world.dead_letters("inbound").len()).unwrap();
     assert!(sheet["refused"] >= letters || at_the_table || dies, "{sheet:?} {letters}");
     let mut read = read(&world);
@@ -251,7 +251,7 @@ proptest! {
 
     #[test]
     fn the_sheet_always_balances_and_one_bad_item_never_stops_another(
-        bodies in prop::collection::vec((prop::collection::vec(item(), 0..=50), any::<bool>(), trouble()), 1..4),
+        bodies in prop::collection::vec((prop::collection::vec(item(), 0..=50), any::<bool>(), disturbance()), 1..4),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(everything_is_accounted_for(bodies));
@@ -282,6 +282,6 @@ async fn an_item_and_its_repeat_are_counted_once_each_however_often_they_come() 
         words(3, 0, 1),
         words(0, 18, 0),
     ];
-    let bodies = vec![(vec![file(1, 40)], false, Trouble::MetaIsDown), (dies, false, Trouble::ForwardDies)];
+    let bodies = vec![(vec![file(1, 40)], false, Disturbance::MetaIsDown), (dies, false, Disturbance::ForwardDies)];
     Box::pin(everything_is_accounted_for(bodies)).await;
 }

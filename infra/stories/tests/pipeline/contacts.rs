@@ -4,7 +4,7 @@ use serde_json::json;
 use stories::World;
 
 use crate::{
-    cast::{HOUR, MINUTE, always, ana_wrote, answer, goes_by},
+    fixtures::{HOUR, MINUTE, always, ana_wrote, answer, goes_by},
     identity::{ANA, AT, NEW, OLD, answers, arrives, conversations, from, system},
 };
 
@@ -46,7 +46,7 @@ async fn contacts_that_an_agent_merged_renamed_or_blocked_keep_their_messages() 
 async fn two_customers_in_one_merged_contact_stay_two_recipients() {
     let world = World::start().await.unwrap();
     let (ana, _) = ana_wrote(&world).await;
-    let berta = crate::cast::berta(&world);
+    let berta = crate::fixtures::berta(&world);
     berta.writes("buenas").await.unwrap();
     world.work().await.unwrap();
     let contacts = world.chatwoot.contacts();

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use stories::World;
 use simulator_meta::Customer;
+use stories::World;
 
-use crate::shop::{UNCONFIRMED, file};
+use crate::open_chat::{UNCONFIRMED, file};
 
 /// Longer than the queue hides what a dead function had taken.
 const HIDDEN: Duration = Duration::from_secs(721);

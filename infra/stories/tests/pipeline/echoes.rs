@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use stories::{COEXISTENCE_CHANNEL, World};
 
-use crate::cast::{HOUR, MINUTE, ana, ana_wrote, body, goes_by, post, post_all_again, profile};
+use crate::fixtures::{HOUR, MINUTE, ana, ana_wrote, body, goes_by, post, post_all_again, profile};
 
 fn echo(field: &str, wamid: &str, members: &Value) -> Value {
     let mut item = json!({"from": "525555550100", "to": "5215555550123", "id": wamid, "timestamp": "1795190400"});

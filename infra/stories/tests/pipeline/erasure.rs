@@ -4,13 +4,13 @@ use std::{collections::BTreeMap, time::Duration};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
-use stories::World;
 use simulator_meta::Customer;
 use simulator_wire::Effect;
+use stories::World;
 
 use crate::{
-    cast::{HOUR, MINUTE, always, ana, ana_wrote, answer, berta, goes_by, post_all_again},
-    shop::{call, file},
+    fixtures::{HOUR, MINUTE, always, ana, ana_wrote, answer, berta, goes_by, post_all_again},
+    open_chat::{call, file},
 };
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -296,15 +296,15 @@ async fn dead_letters_of_the_person_go_and_those_of_others_stay() {
     let contacts = |name: &str, phone: &str| json!({"profile": {"name": name}, "wa_id": phone});
     let thread =
         |phone: &str| json!({"id": phone, "messages": [{"from": phone, "id": "x", "text": {"body": "secreto"}}]});
-    let history = crate::cast::body(
+    let history = crate::fixtures::body(
         "history",
         &json!({"contacts": [contacts("Ana", "5215555550123")],
             "history": [{"metadata": {"phase": 0}, "threads": [thread("5215555550123"), thread("5215555550124")]}]}),
     );
-    crate::cast::post(&world, &history).await;
+    crate::fixtures::post(&world, &history).await;
     for phone in ["5215555550123", "5215555550124"] {
         let sync = json!({"state_sync": [{"type": "contact", "contact": {"full_name": "Ana", "phone_number": phone}}]});
-        crate::cast::post(&world, &crate::cast::body("smb_app_state_sync", &sync)).await;
+        crate::fixtures::post(&world, &crate::fixtures::body("smb_app_state_sync", &sync)).await;
     }
     world.work().await.unwrap();
     let before = world.dead_letters("inbound");
@@ -317,7 +317,7 @@ async fn dead_letters_of_the_person_go_and_those_of_others_stay() {
     // The same bodies once more: what is said of others is kept, of her nothing.
     world.pass(16 * DAY);
     post_all_again(&world).await;
-    crate::cast::post(&world, &history).await;
+    crate::fixtures::post(&world, &history).await;
     world.work().await.unwrap();
     let again: Vec<String> = world.dead_letters("inbound").into_iter().map(|(_, body)| body).collect();
     assert!(again.iter().all(|body| !body.contains("5215555550123")), "{again:?}");

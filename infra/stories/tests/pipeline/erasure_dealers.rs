@@ -2,17 +2,17 @@
 
 use domain::{
     AccountId, CustomerId, PhoneNumberId, Timestamp,
-    erasure::{Door, Promise, State},
+    erasure::{ErasureDeadlines, ErasureState, RequestSource},
 };
 use serde_json::json;
-use store::{Barred, Customers, ErasureRequests, Target, Tombstone, Tombstones};
-use stories::{ACCOUNT, World};
 use simulator_wire::Fault;
+use store::{CustomerStore, DataSubject, ErasureCheck, ErasureRequests, Tombstone, Tombstones};
+use stories::{ACCOUNT, World};
 
 use crate::{
-    cast::{HOUR, MINUTE, always, ana_wrote, answer, body, goes_by, key, post, table},
     erasure::{done, is_done, operator_asks},
     erasure_doors::code_in,
+    fixtures::{HOUR, MINUTE, always, ana_wrote, answer, body, goes_by, key, post, table},
     retention_sweep::{hers, wrote_to_another_dealer},
 };
 
@@ -26,7 +26,7 @@ fn tombstones(world: &World) -> Tombstones {
 }
 
 fn requests(world: &World) -> ErasureRequests {
-    let promise = Promise { deletion_days: 30, warn_days: vec![7, 20, 27], confirm_hours: 24 };
+    let promise = ErasureDeadlines { deletion_days: 30, warn_days: vec![7, 20, 27], confirm_hours: 24 };
     ErasureRequests::new(table(world), key(), promise)
 }
 
@@ -34,14 +34,14 @@ fn requests(world: &World) -> ErasureRequests {
 async fn is_gone(world: &World, at: Timestamp) -> [bool; 2] {
     let mut gone = [false; 2];
     for (gone, account) in gone.iter_mut().zip([HERE, OTHER]) {
-        *gone = matches!(tombstones(world).bars(account, &hers(), at).await.unwrap().0, Barred::Erased(_));
+        *gone = matches!(tombstones(world).check(account, &hers(), at).await.unwrap().0, ErasureCheck::Erased(_));
     }
     gone
 }
 
 /// Ana is a customer of both dealers.
 struct Both {
-    customers: Customers,
+    customers: CustomerStore,
     theirs: CustomerId,
     wrote_at: Timestamp,
 }
@@ -65,7 +65,7 @@ impl Both {
         let aliases = || aliases.iter().map(|alias| &alias.subject);
         assert!(tombstones(world).among(Some(OTHER), aliases()).await.unwrap().is_empty());
         assert!(!tombstones(world).among(Some(HERE), aliases()).await.unwrap().is_empty());
-        let open = store::Erasures::new(table(world)).all_open().await.unwrap();
+        let open = store::ErasureLedger::new(table(world)).all_open().await.unwrap();
         assert!(open.is_empty(), "nobody waits for the other account");
     }
 }
@@ -169,7 +169,7 @@ async fn whichever_call_fails_a_request_means_all_accounts_as_soon_as_the_operat
     world.chatwoot.agent("Sofía").labels(conversation, &["borrar-datos"]).await;
     world.work().await.unwrap();
     let code = domain::ConfirmationCode::new(code_in(&world.agent_reads("Ana").pop().unwrap()));
-    let erasures = store::Erasures::new(table(&world));
+    let erasures = store::ErasureLedger::new(table(&world));
     let mut widened = Vec::new();
     for skip in 0.. {
         // A secret that could not be had is not asked for again at once.
@@ -178,8 +178,8 @@ async fn whichever_call_fails_a_request_means_all_accounts_as_soon_as_the_operat
         let asked = world.operator(json!({ "phone": "+5215555550123" })).await;
         world.stage.aws.faults().clear();
         let entry = erasures.get(&code).await.unwrap().unwrap();
-        let target = erasures.target(&code).await.unwrap().unwrap();
-        let certain = matches!(entry.erasure.state, State::Confirmed { .. });
+        let target = erasures.data_subject(&code).await.unwrap().unwrap();
+        let certain = matches!(entry.erasure.state, ErasureState::Confirmed { .. });
         assert_eq!(target.only, Some(HERE).filter(|_| !certain), "{skip}");
         widened.push(certain);
         assert!(skip < 200, "{asked:?}");
@@ -225,23 +225,23 @@ async fn a_request_at_each_of_two_dealers_is_two_and_one_for_all_covers_both() {
     let both = Both::begin(&world).await;
     let requests = requests(&world);
     let ask = async |door, only| {
-        let target = Target { only, ..Target::of(&hers()) };
+        let target = DataSubject { only, ..DataSubject::of(&hers()) };
         let asked = requests.ask(door, target, table(&world).now()).await.unwrap();
         requests.bar(&asked.entry).await.unwrap();
         (asked.entry.erasure.code, asked.is_new)
     };
-    let (here, is_new) = ask(Door::Chatwoot, Some(HERE)).await;
+    let (here, is_new) = ask(RequestSource::Chatwoot, Some(HERE)).await;
     assert!(is_new && is_gone(&world, both.wrote_at - MINUTE).await == [true, false]);
-    let (there, is_new) = ask(Door::Chatwoot, Some(OTHER)).await;
+    let (there, is_new) = ask(RequestSource::Chatwoot, Some(OTHER)).await;
     assert!(is_new && here != there);
     for (account, code) in [(HERE, &here), (OTHER, &there)] {
-        assert_eq!(ask(Door::Agent, Some(account)).await, (code.clone(), false));
+        assert_eq!(ask(RequestSource::Agent, Some(account)).await, (code.clone(), false));
     }
     // One of the two means all of them from now on, and whoever asks again at any meets one that means it.
-    let (all, is_new) = ask(Door::Operator, None).await;
+    let (all, is_new) = ask(RequestSource::Operator, None).await;
     assert!(!is_new && all == here, "{all} {here} {there}");
-    assert_eq!(ask(Door::Operator, None).await, (all.clone(), false));
-    assert_eq!(ask(Door::Customer, Some(HERE)).await, (all, false));
+    assert_eq!(ask(RequestSource::Operator, None).await, (all.clone(), false));
+    assert_eq!(ask(RequestSource::Customer, Some(HERE)).await, (all, false));
 }
 
 #[tokio::test]
@@ -259,7 +259,7 @@ async fn a_tombstone_for_all_accounts_and_one_for_each_leave_one_another_alone()
     let all =
         [stone("all", now, None), stone("here", now + MINUTE, Some(HERE)), stone("there", now + HOUR, Some(OTHER))];
     for stone in &all {
-        graves.bury(subject, stone).await.unwrap();
+        graves.insert(subject, stone).await.unwrap();
     }
     let gone = async |at| is_gone(&world, at).await;
     assert_eq!(gone(now).await, [true, true]);
@@ -267,8 +267,8 @@ async fn a_tombstone_for_all_accounts_and_one_for_each_leave_one_another_alone()
     assert_eq!(gone(now + HOUR).await, [false, true]);
     let among = async |account| graves.among(account, [subject]).await.unwrap()[subject].code.to_string();
     assert_eq!([among(Some(HERE)).await, among(Some(OTHER)).await, among(None).await], ["here", "there", "there"]);
-    graves.lift(subject, &all[2].code, Some(OTHER)).await.unwrap();
+    graves.remove(subject, &all[2].code, Some(OTHER)).await.unwrap();
     assert_eq!((gone(now + MINUTE).await, gone(now).await), ([true, false], [true, true]));
-    graves.lift(subject, &all[0].code, None).await.unwrap();
+    graves.remove(subject, &all[0].code, None).await.unwrap();
     assert_eq!(gone(now).await, [true, false]);
 }

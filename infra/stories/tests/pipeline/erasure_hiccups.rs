@@ -1,13 +1,13 @@
 //! Chatwoot fails once, wherever that may be: the erasure takes a pass more, and is as whole as without.
 
 use serde_json::json;
-use stories::World;
 use simulator_wire::{Effect, Fault};
+use stories::World;
 
 use crate::{
-    cast::{MINUTE, answer, calls, goes_by, once},
     erasure::{is_done, items, operator_asks, state, two_customers},
     erasure_places::{place, receipt},
+    fixtures::{MINUTE, answer, calls, goes_by, once},
 };
 
 /// Chatwoot does what it is asked to, and says that it did not.

@@ -4,21 +4,21 @@
 use std::time::Duration;
 
 use domain::{
-    AccountId, ContactId, Identity, SubjectKey, UserId, WaId,
-    erasure::{Door, Place, Promise},
+    AccountId, ContactId, HashKey, Identity, UserId, WaId,
+    erasure::{DataLocation, ErasureDeadlines, RequestSource},
 };
 use proptest::{
     prelude::*,
     test_runner::{Config, TestCaseError, TestRunner},
 };
 use serde_json::json;
-use store::{Belongings, Customers, ErasureEntry, ErasureRequests, Erasures, Table, Target};
+use store::{CustomerStore, DataInventory, DataSubject, ErasureEntry, ErasureLedger, ErasureRequests, Table};
 use stories::{ACCOUNT, World};
 
 use crate::{
-    cast::{HOUR, MINUTE, always, ana_wrote, answer, goes_by},
     erasure::{done, is_done, operator_asks, state},
     erasure_doors::code_in,
+    fixtures::{HOUR, MINUTE, always, ana_wrote, answer, goes_by},
 };
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -29,7 +29,7 @@ const KEY: &str = "subject-key-of-the-stories";
 #[derive(Clone, Debug)]
 enum Act {
     /// Somebody asks, and names them by what they know: phone, user id, our id, the contact.
-    Asks { door: Door, by: u8 },
+    Asks { door: RequestSource, by: u8 },
     /// Whoever is open is withdrawn, if it still can be.
     Withdraws,
     /// Whoever is open is brought to its end, and they are gone.
@@ -41,7 +41,12 @@ enum Act {
 }
 
 fn acts() -> impl Strategy<Value = Vec<Act>> {
-    let door = prop::sample::select(vec![Door::Operator, Door::Agent, Door::Customer, Door::Chatwoot]);
+    let door = prop::sample::select(vec![
+        RequestSource::Operator,
+        RequestSource::Agent,
+        RequestSource::Customer,
+        RequestSource::Chatwoot,
+    ]);
     let asks = (door, 1..16_u8).prop_map(|(door, by)| Act::Asks { door, by });
     let writes = (any::<bool>(), any::<bool>()).prop_map(|(phone, user)| Act::Writes { phone: phone || !user, user });
     prop::collection::vec(
@@ -62,13 +67,13 @@ struct Person<'w> {
 }
 
 impl Person<'_> {
-    fn named(&self, by: u8, customer: Option<domain::CustomerId>) -> Target {
-        Target {
+    fn named(&self, by: u8, customer: Option<domain::CustomerId>) -> DataSubject {
+        DataSubject {
             phones: (by & 1 != 0).then(|| self.phone.clone()).into_iter().collect(),
             users: (by & 2 != 0).then(|| self.user.clone()).into_iter().collect(),
             customers: customer.filter(|_| by & 4 != 0).into_iter().collect(),
             contacts: (by & 8 != 0).then_some((AccountId(ACCOUNT), self.contact)).into_iter().collect(),
-            ..Target::default()
+            ..DataSubject::default()
         }
     }
 
@@ -81,7 +86,7 @@ impl Person<'_> {
     }
 
     async fn customer(&self) -> Option<domain::CustomerId> {
-        let customers = Customers::new(self.table.clone(), SubjectKey::new(KEY.into()));
+        let customers = CustomerStore::new(self.table.clone(), HashKey::new(KEY.into()));
         customers.find(AccountId(ACCOUNT), &self.identity(true, true)).await.unwrap()
     }
 
@@ -96,7 +101,7 @@ impl Person<'_> {
     }
 
     async fn act(&self, act: &Act) -> Result<(), TestCaseError> {
-        let (now, erasures) = (self.table.now(), Erasures::new(self.table.clone()));
+        let (now, erasures) = (self.table.now(), ErasureLedger::new(self.table.clone()));
         match *act {
             Act::Asks { door, by } => {
                 let target = self.named(by, self.customer().await);
@@ -110,7 +115,7 @@ impl Person<'_> {
                     // Whoever names them by any of this meets this request.
                     for by in [1, 2, 4, 8].into_iter().filter(|one| by & one != 0) {
                         let again = self.named(by, self.customer().await);
-                        if again == Target::default() {
+                        if again == DataSubject::default() {
                             continue;
                         }
                         let open = self.requests.open_about(&again).await.unwrap();
@@ -130,18 +135,18 @@ impl Person<'_> {
                     let erasure = entry.erasure.clone();
                     let certain = erasure.clone().confirm(now).unwrap_or(erasure);
                     let mut begun = certain.begin(now).unwrap();
-                    for place in Place::ALL {
+                    for place in DataLocation::ALL {
                         begun = begun.clear(place, now).unwrap();
                     }
                     erasures.save(&entry, begun.finish(now).unwrap()).await.unwrap().unwrap();
                 }
-                let belongings = Belongings::new(self.table.clone(), SubjectKey::new(KEY.into()));
+                let belongings = DataInventory::new(self.table.clone(), HashKey::new(KEY.into()));
                 let mut target = self.named(3, None);
                 belongings.gather(&mut target).await.unwrap();
                 belongings.delete(&belongings.keys(&target).await.unwrap()).await.unwrap();
             }
             Act::Writes { phone, user } => {
-                let customers = Customers::new(self.table.clone(), SubjectKey::new(KEY.into()));
+                let customers = CustomerStore::new(self.table.clone(), HashKey::new(KEY.into()));
                 customers.identify(AccountId(ACCOUNT), &self.identity(phone, user), now).await.unwrap();
             }
             Act::Passes { hours } => self.world.pass(Duration::from_secs(hours * 3600)),
@@ -155,9 +160,9 @@ impl Person<'_> {
 fn whichever_doors_are_used_in_whichever_order_the_next_request_is_taken() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let world = runtime.block_on(World::start()).unwrap();
-    let table = crate::cast::table(&world);
-    let promise = Promise { deletion_days: 30, warn_days: vec![7, 20, 27], confirm_hours: 24 };
-    let requests = ErasureRequests::new(table.clone(), SubjectKey::new(KEY.into()), promise);
+    let table = crate::fixtures::table(&world);
+    let promise = ErasureDeadlines { deletion_days: 30, warn_days: vec![7, 20, 27], confirm_hours: 24 };
+    let requests = ErasureRequests::new(table.clone(), HashKey::new(KEY.into()), promise);
     let number = std::cell::Cell::new(0_i64);
     let config = Config { cases: 32, failure_persistence: None, ..Config::default() };
     let outcome = TestRunner::new(config).run(&acts(), |acts| {

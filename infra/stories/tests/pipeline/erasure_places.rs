@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use domain::{AccountId, Identity, UserId, WaId};
 use serde_json::{Value, json};
-use store::{Belongings, Target, Tombstones};
+use store::{DataInventory, DataSubject, Tombstones};
 use stories::{CHANNEL, World};
 
 use crate::{
-    cast::{HOUR, MINUTE, always, ana_wrote, answer, berta, goes_by, key, table},
     erasure::{done, is_done, items, operator_asks, state, two_customers},
+    fixtures::{HOUR, MINUTE, always, ana_wrote, answer, berta, goes_by, key, table},
     identity::answers,
+    open_chat::{OpenChat, file, refuses},
     retention_sweep::wrote_to_another_dealer,
-    shop::{Shop, file, refuses},
     templates::{body, params, template},
 };
 
@@ -140,7 +140,7 @@ async fn what_outlived_the_table_s_memory_of_somebody_is_found_by_what_chatwoot_
 
 #[tokio::test]
 async fn a_template_s_file_is_erased_at_meta_like_any_other() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let picture = json!([{ "type": "HEADER", "format": "DOCUMENT" }, body("Le mando su cotización.")]);
     shop.offers(vec![template("cotizacion", "UTILITY", &picture)]).await;
     let files = vec![file("cotizacion Ana.pdf", "application/pdf", b"%PDF Ana")];
@@ -167,9 +167,9 @@ async fn what_was_read_of_somebody_before_they_were_erased_leads_nobody_to_them_
     let by_id = Identity { user_id: Some(UserId::new("MX.777")), ..Identity::default() };
     let both = Identity { phone: Some(WaId::new("5215555550777")), ..by_id.clone() };
     let before = customers.identify(account, &by_id, at).await.unwrap();
-    let (_, known) = Tombstones::new(table(&world), key()).bars(account, &both, at).await.unwrap();
-    let mut target = Target { only: Some(account), customers: [before.clone()].into(), ..Target::default() };
-    let belongings = Belongings::new(table(&world), key());
+    let (_, known) = Tombstones::new(table(&world), key()).check(account, &both, at).await.unwrap();
+    let mut target = DataSubject { only: Some(account), customers: [before.clone()].into(), ..DataSubject::default() };
+    let belongings = DataInventory::new(table(&world), key());
     belongings.gather(&mut target).await.unwrap();
     belongings.delete(&belongings.keys(&target).await.unwrap()).await.unwrap();
     let after = customers.identify_known(known, at).await.unwrap();

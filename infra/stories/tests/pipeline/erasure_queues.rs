@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use stories::World;
 
 use crate::{
-    cast::{HOUR, MINUTE, always, ana, ana_wrote, answer, berta, body, goes_by, post, profile, text},
     erasure::{done, is_done, operator_asks, state},
+    fixtures::{HOUR, MINUTE, always, ana, ana_wrote, answer, berta, body, goes_by, post, profile, text},
 };
 
 const ANA: &str = "5215555550123";

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use stories::{CHANNEL, World};
 
 use crate::{
-    cast::{HOUR, MINUTE, ana_wrote, columns, counted, goes_by, post, profile, sheet_of, status, text},
     erasure::{done, items, operator_asks},
+    fixtures::{HOUR, MINUTE, ana_wrote, columns, counted, goes_by, post, profile, sheet_of, status, text},
     statuses::{answered, latest, meanwhile, message, several},
 };
 
@@ -104,7 +104,7 @@ async fn an_early_status_of_what_wakes_an_erasure_waits_for_it() {
     let mut echo = text("525555550100", "wamid.waking", world.clock.now().as_secs(), "Ya llegó su moto");
     echo["to"] = json!(ANA);
     let members = json!({"contacts": [profile("Ana", ANA)], "message_echoes": [echo]});
-    assert_eq!(post(&world, &crate::cast::body("smb_message_echoes", &members)).await, 200);
+    assert_eq!(post(&world, &crate::fixtures::body("smb_message_echoes", &members)).await, 200);
     goes_by(&world, 5 * MINUTE, Duration::from_secs(5)).await;
     let conversations = world.chatwoot.conversations();
     assert!(conversations.len() == 1 && conversations[0].id != conversation, "{conversations:?}");

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use stories::World;
 use simulator_chatwoot::Limits;
 use simulator_wire::{Effect, Fault};
+use stories::World;
 
-use crate::cast::{
+use crate::fixtures::{
     HOUR, MINUTE, always, ana, ana_wrote, answer, berta, body, counted, goes_by, once, patience, post, post_all_again,
     profile, rounds, source_ids, text,
 };

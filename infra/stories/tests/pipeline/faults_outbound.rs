@@ -5,7 +5,7 @@ use std::time::Duration;
 use simulator_wire::{Effect, Fault};
 
 use crate::{
-    shop::{Shop, UNCONFIRMED, at, file, proxy_page, refuses},
+    open_chat::{OpenChat, UNCONFIRMED, at, file, proxy_page, refuses},
     templates::{follow_up, params},
 };
 
@@ -35,7 +35,7 @@ fn every(method: &str, path: &str, effect: &Effect, times: u32) -> Fault {
     Fault { method: Some(method.to_owned()), ..at(path, effect.clone(), Some(times)) }
 }
 
-impl Shop {
+impl OpenChat {
     /// Lets time pass minute by minute, with its rounds of `reconcile`.
     async fn waits(&self, minutes: u32) {
         for minute in 1..=minutes {
@@ -50,7 +50,7 @@ impl Shop {
 #[tokio::test]
 async fn whatever_chatwoot_does_while_its_list_is_read_the_message_goes_out_once() {
     for effect in faults() {
-        let shop = Shop::open().await;
+        let shop = OpenChat::open().await;
         let path = format!("/conversations/{}/messages", shop.conversation);
         shop.world.chatwoot.faults().add(every("GET", &path, &effect, 2));
         let message = shop.says("Buenas").await;
@@ -64,7 +64,7 @@ async fn whatever_chatwoot_does_while_its_list_is_read_the_message_goes_out_once
 #[tokio::test]
 async fn whatever_chatwoot_does_while_a_conversation_is_met_the_message_goes_out_once() {
     for effect in faults() {
-        let shop = Shop::open().await;
+        let shop = OpenChat::open().await;
         shop.sofia.deletes_contact(shop.world.chatwoot.contacts()[0].id).await;
         let contact = shop.sofia.adds_contact("Ana", Some("+5215555550123")).await;
         shop.world.chatwoot.faults().add(every("GET", "/conversations/", &effect, 1));
@@ -81,7 +81,7 @@ async fn whatever_chatwoot_does_while_a_file_is_read_it_goes_out_whole_and_once_
     for path in ["/rails/active_storage/blobs", "/rails/active_storage/disk"] {
         // A page that says it is the file cannot be told from the file.
         for effect in faults().into_iter().filter(|effect| !matches!(effect, Effect::Answer { status: 200, .. })) {
-            let shop = Shop::open().await;
+            let shop = OpenChat::open().await;
             shop.world.chatwoot.faults().add(every("GET", path, &effect, 1));
             let files = vec![file("a.pdf", "application/pdf", b"%PDF")];
             let message = shop.sofia.sends_files(shop.conversation, None, files).await;
@@ -102,7 +102,7 @@ async fn whatever_chatwoot_does_while_a_file_is_read_it_goes_out_whole_and_once_
 #[tokio::test]
 async fn whatever_meta_does_with_an_upload_the_file_goes_out_once() {
     for effect in faults() {
-        let shop = Shop::open().await;
+        let shop = OpenChat::open().await;
         shop.meta_will_at("/media", effect.clone(), 2);
         let files = vec![file("a.png", "image/png", b"png")];
         let message = shop.sofia.sends_files(shop.conversation, Some("mira"), files).await;
@@ -115,7 +115,7 @@ async fn whatever_meta_does_with_an_upload_the_file_goes_out_once() {
 #[tokio::test]
 async fn whatever_meta_does_with_a_send_it_happens_at_most_once_and_never_silently() {
     for effect in faults() {
-        let shop = Shop::open().await;
+        let shop = OpenChat::open().await;
         shop.meta_will(effect.clone(), 1);
         let message = shop.says("Buenas").await;
         shop.waits(5).await;
@@ -131,7 +131,7 @@ async fn whatever_meta_does_with_a_send_it_happens_at_most_once_and_never_silent
 async fn whatever_meta_says_in_its_own_envelope_is_believed() {
     let passing = [(500, 131_000), (500, 131_016), (400, 131_056), (429, 130_429), (503, 2), (400, 4), (400, 80_007)];
     for (status, code) in passing {
-        let shop = Shop::open().await;
+        let shop = OpenChat::open().await;
         shop.meta_will(refuses(status, code), 3);
         let message = shop.says("Buenas").await;
         shop.waits(4).await;
@@ -141,7 +141,7 @@ async fn whatever_meta_says_in_its_own_envelope_is_believed() {
     for (status, code) in
         [(400, 131_047), (400, 131_026), (401, 190), (403, 10), (400, 368), (400, 100), (500, 131_045)]
     {
-        let shop = Shop::open().await;
+        let shop = OpenChat::open().await;
         // The token is looked up anew once, so twice.
         shop.meta_will(refuses(status, code), 2);
         let message = shop.says("Buenas").await;
@@ -154,7 +154,7 @@ async fn whatever_meta_says_in_its_own_envelope_is_believed() {
 
 #[tokio::test]
 async fn a_new_token_of_meta_needs_no_deploy() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.meta_will(refuses(401, 190), 1);
     let message = shop.says("Buenas").await;
     assert_eq!((shop.ana.heard(), shop.mark(message).as_str()), (vec!["Buenas".to_owned()], "sent"));
@@ -163,7 +163,7 @@ async fn a_new_token_of_meta_needs_no_deploy() {
 #[tokio::test]
 async fn whatever_chatwoot_does_while_a_message_is_marked_the_agent_sees_it_in_the_end() {
     for effect in faults() {
-        let shop = Shop::open().await;
+        let shop = OpenChat::open().await;
         shop.world.chatwoot.faults().add(every("PATCH", "/messages/", &effect, 2));
         shop.meta_will(Effect::DropBefore, 1);
         let message = shop.says("Buenas").await;
@@ -175,7 +175,7 @@ async fn whatever_chatwoot_does_while_a_message_is_marked_the_agent_sees_it_in_t
 
 /// Loses `send`'s n-th call to AWS as often as the SDK tries it.
 async fn aws_is_lost_at(skip: u32, effect: Effect) {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.sofia.replies(shop.conversation, "Buenas").await;
     shop.world.calm().await;
     shop.world.stage.aws.faults().add(Fault { method: None, skip, ..at("/", effect.clone(), Some(3)) });
@@ -201,7 +201,7 @@ async fn a_call_to_aws_that_is_lost_never_sends_twice_and_never_silently() {
 
 /// Loses `send`'s n-th call to AWS, as often as the SDK tries it, in a conversation that an agent began with somebody unknown.
 async fn aws_is_lost_at_the_beginning(skip: u32, effect: Effect) {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.offers(vec![follow_up()]).await;
     let caro = shop.world.meta.customer("Caro", "5215555550166");
     let contact = shop.sofia.adds_contact("Carolina", Some("+525555550166")).await;
@@ -240,7 +240,7 @@ async fn a_conversation_an_agent_begins_is_whole_wherever_aws_is_lost() {
 
 #[tokio::test]
 async fn while_meta_is_out_of_reach_the_agent_gets_one_note_after_five_minutes_and_messages_go_out_when_it_is_back() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.world.meta.server().refuse().await;
     let first = shop.says("uno").await;
     for _ in 0..4 {
@@ -269,7 +269,7 @@ async fn while_meta_is_out_of_reach_the_agent_gets_one_note_after_five_minutes_a
 
 #[tokio::test]
 async fn one_customers_trouble_holds_up_no_other() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let beto = shop.world.meta.customer("Beto", "5215555550199");
     beto.writes("buenas").await.unwrap();
     shop.world.work().await.unwrap();
@@ -287,7 +287,7 @@ async fn one_customers_trouble_holds_up_no_other() {
 
 #[tokio::test]
 async fn a_window_that_closes_while_meta_is_out_of_reach_is_said_in_words() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.world.pass(23 * HOUR);
     shop.world.meta.server().refuse().await;
     let message = shop.says("Buenas").await;
@@ -302,7 +302,7 @@ async fn a_window_that_closes_while_meta_is_out_of_reach_is_said_in_words() {
 
 #[tokio::test]
 async fn after_a_day_of_trying_the_agent_decides() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.world.meta.server().refuse().await;
     let message = shop.says("Buenas").await;
     for hour in 1..=25 {
@@ -325,7 +325,7 @@ async fn after_a_day_of_trying_the_agent_decides() {
 
 #[tokio::test]
 async fn a_send_that_hangs_is_unconfirmed_and_never_repeated() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.meta_will(Effect::HangAfter, 1);
     let message = shop.says("Buenas").await;
     shop.waits(10).await;
@@ -335,7 +335,7 @@ async fn a_send_that_hangs_is_unconfirmed_and_never_repeated() {
 
 #[tokio::test]
 async fn that_it_is_over_is_told_once_even_if_chatwoot_loses_the_answer() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.world.meta.server().refuse().await;
     shop.says("uno").await;
     shop.waits(6).await;

@@ -6,8 +6,8 @@ use simulator_chatwoot::FileMode;
 use simulator_meta::Bubble;
 
 use crate::{
-    cast::{always, answer},
-    shop::{Shop, file, refuses},
+    fixtures::{always, answer},
+    open_chat::{OpenChat, file, refuses},
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -22,7 +22,7 @@ const RECORDING: &str = "3fa91c0e4b7d.mp3";
 /// A callback with one.
 const RECORDED: &str = include_str!("../../../../events/chatwoot/07_audio_attachment.json");
 
-impl Shop {
+impl OpenChat {
     /// Sofía sends a file; what Ana gets.
     async fn sends(&self, name: &str, mime: &str, bytes: &[u8]) -> Bubble {
         let message = self.sofia.sends_files(self.conversation, None, vec![file(name, mime, bytes)]).await;
@@ -46,7 +46,7 @@ fn opus(channels: u8) -> Vec<u8> {
 
 #[tokio::test]
 async fn kinds_and_sizes_whatsapp_does_not_show_go_as_documents_with_their_names() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     for (name, mime, size, as_type) in [
         ("moto.gif", "image/gif", 900, "image/gif"),
         ("moto.heic", "image/heic", 900, "image/heic"),
@@ -80,7 +80,7 @@ async fn kinds_and_sizes_whatsapp_does_not_show_go_as_documents_with_their_names
 
 #[tokio::test]
 async fn words_go_under_a_picture_that_became_a_document_too() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let picture = file("moto.gif", "image/gif", b"GIF89a");
     shop.sofia.sends_files(shop.conversation, Some("mira"), vec![picture]).await;
     shop.world.work().await.unwrap();
@@ -90,7 +90,7 @@ async fn words_go_under_a_picture_that_became_a_document_too() {
 
 #[tokio::test]
 async fn what_is_too_large_or_empty_never_reaches_meta() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     // A fault that is never met shows that nobody called.
     shop.meta_will_at("/media", refuses(500, 1), 1);
     for (bytes, words) in
@@ -107,7 +107,7 @@ async fn what_is_too_large_or_empty_never_reaches_meta() {
 
 #[tokio::test]
 async fn a_recording_of_the_dashboard_arrives_as_a_voice_note() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let callback: serde_json::Value = serde_json::from_str(RECORDED).unwrap();
     let file = &callback["attachments"][0];
     let url = file["data_url"].as_str().unwrap().split('?').next().unwrap();
@@ -131,21 +131,21 @@ async fn a_voice_note_meta_does_not_take_goes_as_the_recording_it_was() {
     for (code, refused, kind, as_type) in
         [(100, 1, "audio", "audio/mpeg"), (131_053, 1, "audio", "audio/mpeg"), (100, 2, "document", "audio/mpeg")]
     {
-        let shop = Shop::open().await;
+        let shop = OpenChat::open().await;
         shop.meta_will_at("/media", refuses(400, code), refused);
         let got = shop.sends(RECORDING, "audio/mpeg", SPEECH).await;
         assert_eq!((got.kind.as_str(), got.mime.as_deref()), (kind, Some(as_type)), "{code}");
         assert!(got.bytes.as_deref() == Some(SPEECH), "{code}: other bytes");
     }
     // So does one that cannot be made a note at all.
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.meta_will_at("/media", refuses(400, 131_053), 1);
     assert_eq!(shop.sends(RECORDING, "audio/mpeg", b"no mp3 at all").await.kind, "document");
 }
 
 #[tokio::test]
 async fn a_voice_file_is_a_voice_note_if_whatsapp_can_play_it() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     assert_eq!(shop.sends("nota.ogg", "audio/ogg", &opus(1)).await.kind, "voice");
     assert_eq!(shop.sends("nota.ogg", "audio/ogg", &opus(2)).await.kind, "document");
     assert_eq!(shop.sends("nota.ogg", "audio/ogg", b"OggS\0\x02\x01vorbis").await.kind, "document");
@@ -154,7 +154,7 @@ async fn a_voice_file_is_a_voice_note_if_whatsapp_can_play_it() {
 
 #[tokio::test]
 async fn a_name_stays_as_it_was_unless_it_could_harm() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let long = format!("{}.pdf", "cotización ".repeat(20));
     for (name, kept) in [
         ("cotización Ñandú 🏍️ (1)+2 & 100%.pdf", "cotización Ñandú 🏍️ (1)+2 & 100-.pdf"),
@@ -176,7 +176,7 @@ async fn a_name_stays_as_it_was_unless_it_could_harm() {
 
 #[tokio::test]
 async fn a_card_of_people_is_one_to_tap_on() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let card = |name: &str| format!("BEGIN:VCARD\r\nVERSION:3.0\r\nFN:{name}\r\nTEL:+52 1 55\r\nEND:VCARD\r\n");
     let got = shop.sends("Eva.vcf", "text/vcard", card("Eva Muñoz").as_bytes()).await;
     assert_eq!((got.kind.as_str(), got.text.as_str()), ("contacts", "Eva Muñoz +52 1 55"));
@@ -198,7 +198,7 @@ async fn a_card_of_people_is_one_to_tap_on() {
 #[tokio::test]
 async fn a_file_that_is_announced_is_waited_for_a_quarter_of_an_hour_and_what_follows_stays_behind_it() {
     for in_time in [true, false] {
-        let shop = Shop::open().await;
+        let shop = OpenChat::open().await;
         shop.world.chatwoot.serve_files(FileMode::Missing);
         let files = vec![file("moto.png", "image/png", b"png"), file("moto.pdf", "application/pdf", b"%PDF")];
         let message = shop.sofia.sends_files(shop.conversation, Some("mira"), files).await;
@@ -245,8 +245,8 @@ enum Kept {
 }
 
 /// Sofía sends a file that is kept back; after five minutes she has heard of it, once.
-async fn kept_back(kept: Kept) -> (Shop, i64) {
-    let shop = Shop::open().await;
+async fn kept_back(kept: Kept) -> (OpenChat, i64) {
+    let shop = OpenChat::open().await;
     let chatwoot = &shop.world.chatwoot;
     match kept {
         Kept::By(status) => chatwoot.faults().add(always("GET", "/active_storage/disk/", answer(status))),
@@ -300,7 +300,7 @@ async fn a_file_that_is_not_there_holds_others_up_for_a_quarter_of_an_hour_and_a
 
 #[tokio::test]
 async fn a_slow_storage_only_takes_longer() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.world.chatwoot.serve_files(FileMode::Slow(Duration::from_millis(50)));
     let got = shop.sends("moto.pdf", "application/pdf", b"%PDF-1.7 y lo que sigue").await;
     assert!(got.bytes.as_deref() == Some(&b"%PDF-1.7 y lo que sigue"[..]));

@@ -5,22 +5,22 @@ use simulator_meta::{Rules, Statuses};
 use simulator_wire::Fault;
 
 use crate::{
-    cast::{always, answer},
-    shop::{Shop, file},
+    fixtures::{always, answer},
+    open_chat::{OpenChat, file},
 };
 
 const ZIP: (&str, &str, &[u8]) = ("fotos.zip", "application/zip", b"PK\x03\x04");
 const DISK: &str = "/active_storage/disk/";
 
 /// Chatwoot gives files to the bridge, and not to Meta, which asks second each time.
-fn meta_cannot_fetch(shop: &Shop) {
+fn meta_cannot_fetch(shop: &OpenChat) {
     shop.world.chatwoot.faults().clear();
     shop.world.chatwoot.faults().add(Fault { skip: 1, times: Some(1), ..always("GET", DISK, answer(403)) });
 }
 
 #[tokio::test]
 async fn the_words_under_a_file_that_fails_late_go_out_once_and_retry_sends_the_file() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     meta_cannot_fetch(&shop);
     let message = shop.attaches(Some("todo"), &[ZIP]).await;
     assert_eq!(shop.got(), ["todo"]);
@@ -41,7 +41,7 @@ async fn the_words_under_a_file_that_fails_late_go_out_once_and_retry_sends_the_
 
 #[tokio::test]
 async fn a_status_long_after_the_message_was_done_with_lets_its_words_go_out() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.world.meta.set_statuses(Statuses::Manual);
     let mp4 = b"\0\0\0\x14ftypisom\0\0";
     let message = shop.attaches(Some("así suena"), &[("moto.mp4", "video/mp4", mp4)]).await;
@@ -59,7 +59,7 @@ async fn a_status_long_after_the_message_was_done_with_lets_its_words_go_out() {
 
 #[tokio::test]
 async fn a_picture_too_heavy_to_upload_is_called_that_where_meta_cannot_fetch_it() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     meta_cannot_fetch(&shop);
     let mut jpg = vec![0; 6 * 1024 * 1024];
     jpg[..3].copy_from_slice(b"\xff\xd8\xff");
@@ -71,7 +71,7 @@ async fn a_picture_too_heavy_to_upload_is_called_that_where_meta_cannot_fetch_it
 
 #[tokio::test]
 async fn a_type_that_meta_does_not_fetch_either_ends_in_words_about_the_type() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.world.meta.set_rules(Rules { linked_types: true, ..Rules::default() });
     let message = shop.attaches(Some("todo"), &[ZIP]).await;
     assert_eq!(shop.got(), ["todo"]);
@@ -81,10 +81,10 @@ async fn a_type_that_meta_does_not_fetch_either_ends_in_words_about_the_type() {
 
 #[tokio::test]
 async fn the_quote_goes_with_what_goes_out_first() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let asked = shop.world.chatwoot.messages(shop.conversation)[0].id;
     let question = shop.ana.phone()[0].wamid.clone();
-    let quoted = |shop: &Shop| {
+    let quoted = |shop: &OpenChat| {
         let received = shop.ana.received().into_iter();
         received.map(|bubble| bubble.quoted.as_deref() == Some(&question)).collect::<Vec<_>>()
     };

@@ -8,13 +8,13 @@ use simulator_meta::Bubble;
 use simulator_wire::{Effect, Fault};
 
 use crate::{
-    cast::{always, answer},
-    shop::{Shop, file, refuses},
+    fixtures::{always, answer},
+    open_chat::{OpenChat, file, refuses},
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-impl Shop {
+impl OpenChat {
     /// Sofía sends files with words; the message.
     pub(crate) async fn attaches(&self, words: Option<&str>, files: &[(&str, &str, &[u8])]) -> i64 {
         let files = files.iter().map(|(name, mime, bytes)| file(name, mime, bytes)).collect();
@@ -41,7 +41,7 @@ impl Shop {
 
 #[tokio::test]
 async fn a_text_of_any_kind_is_uploaded_as_a_plain_one_under_its_own_name() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     for (name, mime) in [
         ("factura.xml", "text/xml"),
         ("factura.xml", "application/xml"),
@@ -61,7 +61,7 @@ async fn a_text_of_any_kind_is_uploaded_as_a_plain_one_under_its_own_name() {
 
 #[tokio::test]
 async fn what_cannot_be_uploaded_is_fetched_by_meta_from_where_it_lies_for_minutes() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let zip = b"PK\x03\x04 and more";
     let message = shop.attaches(Some("todo"), &[("fotos.zip", "application/zip", zip)]).await;
     assert_eq!(shop.mark(message), "sent");
@@ -77,7 +77,7 @@ async fn what_cannot_be_uploaded_is_fetched_by_meta_from_where_it_lies_for_minut
 
 #[tokio::test]
 async fn a_file_is_sent_as_what_it_is_whatever_it_is_called() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let png = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x01\0\0\0\x01\x08\x02";
     for (name, mime, bytes, kind, as_type, shown) in [
         ("foto.jpg", "image/jpeg", &png[..], "image", "image/png", None),
@@ -98,7 +98,7 @@ async fn a_file_is_sent_as_what_it_is_whatever_it_is_called() {
 
 #[tokio::test]
 async fn what_meta_refuses_as_what_it_is_goes_by_its_address_once() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.meta_will_at("/media", refuses(400, 100), 1);
     let message = shop.attaches(None, &[("lista.pdf", "application/pdf", b"%PDF-1.7")]).await;
     assert_eq!(shop.mark(message), "sent");
@@ -109,7 +109,7 @@ async fn what_meta_refuses_as_what_it_is_goes_by_its_address_once() {
 
 #[tokio::test]
 async fn an_address_that_does_not_work_for_meta_ends_in_words() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     // The bridge reads it, and Meta does not.
     shop.world.chatwoot.faults().add(Fault { skip: 1, ..always("GET", "/active_storage/disk/", answer(403)) });
     let message = shop.attaches(None, &[("fotos.zip", "application/zip", b"PK\x03\x04")]).await;
@@ -119,7 +119,7 @@ async fn an_address_that_does_not_work_for_meta_ends_in_words() {
 
 #[tokio::test]
 async fn one_file_that_cannot_be_had_is_named_and_stops_neither_the_words_nor_the_others() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let files: [(&str, &str, &[u8]); 4] = [
         ("a.png", "image/png", b""),
         ("b.pdf", "application/pdf", b"%PDF-1"),
@@ -155,7 +155,7 @@ async fn a_file_meta_refuses_at_once_is_named_and_stops_neither_the_words_nor_th
         (131_051, "Message type is not currently supported.", "no admite este tipo de mensaje"),
         (131_053, "Unsupported Video mime type", "no acepta archivos de este tipo"),
     ] {
-        let shop = Shop::open().await;
+        let shop = OpenChat::open().await;
         shop.meta_will(refuses_so(code, details), 1);
         let files: [(&str, &str, &[u8]); 2] =
             [("a.zip", "application/zip", b"PK\x03\x04"), ("b.pdf", "application/pdf", b"%PDF-2")];
@@ -170,7 +170,7 @@ async fn a_file_meta_refuses_at_once_is_named_and_stops_neither_the_words_nor_th
     // What is wrong with the recipient or the number is wrong with everything.
     for (code, details) in [(100, "The parameter to is required."), (131_026, "Message undeliverable"), (131_031, "x")]
     {
-        let shop = Shop::open().await;
+        let shop = OpenChat::open().await;
         shop.meta_will(refuses_so(code, details), 1);
         let files: [(&str, &str, &[u8]); 2] =
             [("a.pdf", "application/pdf", b"%PDF-1"), ("b.pdf", "application/pdf", b"%PDF-2")];
@@ -182,14 +182,14 @@ async fn a_file_meta_refuses_at_once_is_named_and_stops_neither_the_words_nor_th
 #[tokio::test]
 async fn an_upload_refused_for_any_reason_of_its_own_goes_by_its_address() {
     for code in [131_008, 131_009, 131_051, 131_052, 131_053, 131_999] {
-        let shop = Shop::open().await;
+        let shop = OpenChat::open().await;
         shop.meta_will_at("/media", refuses(400, code), 1);
         let message = shop.attaches(None, &[("lista.pdf", "application/pdf", b"%PDF-1.7")]).await;
         assert_eq!((shop.mark(message).as_str(), shop.got()), ("sent", vec!["lista.pdf".to_owned()]), "{code}");
         assert!(shop.asked()["document"]["link"].is_string(), "{code}");
     }
     // An account that may not send has no other way.
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.meta_will_at("/media", refuses(403, 200), 9);
     let message = shop.attaches(None, &[("lista.pdf", "application/pdf", b"%PDF-1.7")]).await;
     assert!(shop.mark(message).contains("perdió el permiso") && shop.got().is_empty(), "{}", shop.mark(message));
@@ -199,7 +199,7 @@ async fn an_upload_refused_for_any_reason_of_its_own_goes_by_its_address() {
 async fn an_ending_says_more_than_the_type_a_computer_calls_everything_by() {
     const EXCEL: &str = "application/vnd.ms-excel";
     const WORD: &str = "application/msword";
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let (zip, text) = (&b"PK\x03\x04 and more"[..], &b"modelo;precio\r\n"[..]);
     for (name, mime, bytes) in [
         ("lista.csv", EXCEL, text),
@@ -229,7 +229,7 @@ async fn an_ending_says_more_than_the_type_a_computer_calls_everything_by() {
 
 #[tokio::test]
 async fn a_file_that_is_waited_for_in_vain_lets_the_others_go_out_behind_it() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.world.chatwoot.faults().add(always("GET", "b.pdf", answer(404)));
     let files: [(&str, &str, &[u8]); 3] = [
         ("a.pdf", "application/pdf", b"%PDF-1"),
@@ -255,7 +255,7 @@ async fn a_file_that_is_waited_for_in_vain_lets_the_others_go_out_behind_it() {
 
 #[tokio::test]
 async fn too_little_time_for_a_file_puts_it_back_for_a_while_and_then_it_goes_out() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let files = vec![file("moto.pdf", "application/pdf", &[b'%'; 20_000_000])];
     let message = shop.sofia.sends_files(shop.conversation, None, files).await;
     let world = &shop.world;

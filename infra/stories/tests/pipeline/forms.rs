@@ -1,10 +1,10 @@
 //! Forms: their answers in order, and their photos and documents like any file.
 
 use serde_json::json;
-use stories::{CHANNEL, World};
 use simulator_meta::Upload;
+use stories::{CHANNEL, World};
 
-use crate::cast::{HOUR, MINUTE, always, ana_wrote, answer, columns, post_all_again, rounds, sheet};
+use crate::fixtures::{HOUR, MINUTE, always, ana_wrote, answer, columns, post_all_again, rounds, sheet};
 
 fn upload(field: &str, name: &str, mime: &str) -> Upload {
     Upload { field: field.to_owned(), name: name.to_owned(), mime: mime.to_owned(), bytes: name.as_bytes().to_vec() }

@@ -4,8 +4,8 @@ use serde_json::json;
 use stories::World;
 
 use crate::{
-    cast::{ana, ana_wrote, calls},
     erasure::{done, operator_asks},
+    fixtures::{ana, ana_wrote, calls},
 };
 
 /// Everything the table knows of people is lost; channels stay.

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use domain::Clock as _;
 use serde_json::json;
-use stories::{COEXISTENCE_CHANNEL, World};
 use simulator_meta::Customer;
 use simulator_wire::Fault;
+use stories::{COEXISTENCE_CHANNEL, World};
 
 use crate::{
-    cast::{HOUR, MINUTE, always, ana, ana_wrote, answer, body, calls, goes_by, post, profile, text},
     erasure::{done, items, operator_asks},
     erasure_doors::code_in,
+    fixtures::{HOUR, MINUTE, always, ana, ana_wrote, answer, body, calls, goes_by, post, profile, text},
 };
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use stories::World;
 
-use crate::cast::{HOUR, MINUTE, ana, body, goes_by, post, text};
+use crate::fixtures::{HOUR, MINUTE, ana, body, goes_by, post, text};
 
 pub(crate) const OLD: &str = "5215555550123";
 pub(crate) const NEW: &str = "5215555550199";

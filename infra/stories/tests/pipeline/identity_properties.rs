@@ -7,12 +7,12 @@ use std::{
     time::Duration,
 };
 
-use domain::{AccountId, CustomerId, Identity, SharedClock, SubjectKey, Timestamp, UserId, WaId};
+use domain::{AccountId, CustomerId, HashKey, Identity, SharedClock, Timestamp, UserId, WaId};
 use proptest::{
     prelude::*,
     test_runner::{Config, TestCaseError, TestRunner},
 };
-use store::{Customers, Table};
+use store::{CustomerStore, Table};
 use stories::World;
 
 const PEOPLE: usize = 4;
@@ -65,7 +65,7 @@ impl Person {
 
 /// Customers of one account, and the time.
 struct Books {
-    customers: Customers,
+    customers: CustomerStore,
     account: AccountId,
     people: Vec<Person>,
     /// Which person each user id that was seen belongs to.
@@ -82,7 +82,7 @@ fn user(id: &str) -> Identity {
 }
 
 impl Books {
-    fn open(customers: Customers, account: i64) -> Self {
+    fn open(customers: CustomerStore, account: i64) -> Self {
         let person = |who: usize| {
             let user = format!("CO.{who}.0");
             let (users, past) = (vec![user.clone()], vec![(i64::MIN, who, user)]);
@@ -177,9 +177,9 @@ impl Books {
 
     async fn announced(&self, before: &Identity, now: &Identity, twice: bool) -> Result<(), TestCaseError> {
         let at = Timestamp::from_secs(self.at);
-        let first = self.customers.moved(self.account, before, now, at).await.unwrap();
+        let first = self.customers.change_number(self.account, before, now, at).await.unwrap();
         if twice {
-            prop_assert_eq!(&self.customers.moved(self.account, before, now, at).await.unwrap(), &first);
+            prop_assert_eq!(&self.customers.change_number(self.account, before, now, at).await.unwrap(), &first);
         }
         for id in [before, now].into_iter().filter(|identity| identity.user_id.is_some()) {
             let by_id = Identity { user_id: id.user_id.clone(), ..Identity::default() };
@@ -213,13 +213,13 @@ impl Books {
 }
 
 /// The customers' table of a world.
-fn customers(world: &World) -> Customers {
+fn customers(world: &World) -> CustomerStore {
     let mut environment = world.stage.environment("forward").unwrap();
     let clock: SharedClock = Arc::new(world.clock.clone());
     let aws = platform::aws::Aws::from_env(&mut environment).unwrap();
     let kept = Duration::from_secs(365 * 86_400);
     let table = Table::new(aws.dynamodb, world.stage.table().unwrap().to_owned(), clock, kept);
-    Customers::new(table, SubjectKey::new("k".into()))
+    CustomerStore::new(table, HashKey::new("k".into()))
 }
 
 #[test]

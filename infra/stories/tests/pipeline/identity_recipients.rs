@@ -2,14 +2,14 @@
 
 use domain::{AccountId, Identity, UserId, WaId};
 use serde_json::json;
-use store::Customers;
-use stories::{ACCOUNT, World};
 use simulator_wire::Effect;
+use store::CustomerStore;
+use stories::{ACCOUNT, World};
 
 use crate::{
-    cast::{HOUR, MINUTE, body, goes_by, key, post, table},
+    fixtures::{HOUR, MINUTE, body, goes_by, key, post, table},
     identity::{ANA, AT, NEW, OLD, answers, arrives, conversations, from},
-    shop::at,
+    open_chat::at,
 };
 
 #[tokio::test]
@@ -64,7 +64,7 @@ async fn the_user_id_in_meta_s_answer_is_theirs_from_then_on() {
     let effect = Effect::Answer { status: 200, content_type: "application/json".to_owned(), body: answer.to_string() };
     world.meta.faults().add(at("/messages", effect, Some(1)));
     answers(&world, conversation, "¿en qué le ayudo?").await;
-    let customers = Customers::new(table(&world), key());
+    let customers = CustomerStore::new(table(&world), key());
     let by_phone = Identity { phone: Some(WaId::new(OLD)), ..Identity::default() };
     let by_id = Identity { user_id: Some(UserId::new(ANA)), ..Identity::default() };
     let known = customers.find(AccountId(ACCOUNT), &by_phone).await.unwrap();

@@ -1,11 +1,11 @@
 //! What customers send, as the agent gets it: quotes, files, people without a phone, groups, echoes, repeats.
 
 use serde_json::json;
-use stories::{CHANNEL, COEXISTENCE_CHANNEL, World};
 use simulator_chatwoot::MessageView;
 use simulator_wire::{Effect, Fault};
+use stories::{CHANNEL, COEXISTENCE_CHANNEL, World};
 
-use crate::cast::{
+use crate::fixtures::{
     HOUR, MINUTE, always, ana, ana_wrote, berta, body, columns, counted, goes_by, patience, post, profile, source_ids,
     text,
 };
@@ -167,7 +167,7 @@ async fn a_number_nobody_knows_is_set_aside_and_counted() {
     assert!(world.chatwoot.contacts().is_empty());
     assert_eq!(world.dead_letters("inbound")[0].0, "unknown_channel");
     let expected = columns(&[("received", 1), ("refused_unknown_channel", 1)]);
-    assert_eq!(crate::cast::sheet(&world, "999").await, expected);
+    assert_eq!(crate::fixtures::sheet(&world, "999").await, expected);
 }
 
 #[tokio::test]
@@ -269,7 +269,7 @@ async fn an_agent_deletes_conversation_or_contact_and_the_next_message_makes_ano
 #[tokio::test]
 async fn hundreds_of_messages_of_many_people_at_once_come_in_order_through_a_bad_day() {
     let world = World::start().await.unwrap();
-    let ways = [Effect::DropBefore, Effect::DropAfter, crate::cast::answer(502), crate::cast::answer(429)];
+    let ways = [Effect::DropBefore, Effect::DropAfter, crate::fixtures::answer(502), crate::fixtures::answer(429)];
     for (at, effect) in ways.into_iter().cycle().take(24).enumerate() {
         let (path, skip) = if at % 3 == 0 { ("/contacts", at) } else { ("/messages", at * 9) };
         let skip = u32::try_from(skip).unwrap();

@@ -8,8 +8,8 @@ use std::{
 };
 
 use domain::Locale;
-use stories::World;
 use simulator_chatwoot::MessageView;
+use stories::World;
 
 /// File → whose conversation it comes into, and what stands there. `←` is the business itself, from the phone app.
 #[rustfmt::skip]

@@ -6,14 +6,14 @@ use serde_json::json;
 use simulator_chatwoot::{Robot, Rule, RuleAction};
 
 use crate::{
-    cast::{MINUTE, goes_by},
-    shop::Shop,
+    fixtures::{MINUTE, goes_by},
+    open_chat::OpenChat,
     templates,
 };
 
 const BRAKED: &str = "🛑 Una automatización";
 
-impl Shop {
+impl OpenChat {
     async fn has_a_price_list(&self) {
         let components = json!([templates::body("El precio de la RX 150 está en la lista.")]);
         self.offers(vec![templates::template("precio_lista", "UTILITY", &components)]).await;
@@ -48,7 +48,7 @@ impl Shop {
 
 #[tokio::test]
 async fn a_rule_without_a_message_type_sends_one_template_for_each_thing_the_customer_wrote() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.has_a_price_list().await;
     shop.has_a_rule("precio", vec![RuleAction::AddPrivateNote("/plantilla precio_lista".to_owned())]);
     shop.ana_writes("¿qué precio tiene?").await;
@@ -64,7 +64,7 @@ async fn a_rule_without_a_message_type_sends_one_template_for_each_thing_the_cus
 #[tokio::test]
 async fn a_rule_that_sets_itself_off_by_any_command_is_answered_once() {
     for command in ["/ayuda", "/estado", "/nada"] {
-        let shop = Shop::open().await;
+        let shop = OpenChat::open().await;
         shop.has_a_rule("", vec![RuleAction::AddPrivateNote(command.to_owned())]);
         shop.ana_writes("buenas").await;
         assert_eq!((shop.answers().len(), shop.brakes()), (1, 1), "{command}: {:?}", shop.notes());
@@ -77,7 +77,7 @@ async fn a_rule_that_sets_itself_off_by_any_command_is_answered_once() {
 
 #[tokio::test]
 async fn two_rules_that_set_each_other_off_come_to_an_end() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.has_a_price_list().await;
     shop.has_a_rule("precio", vec![RuleAction::AddPrivateNote("/ayuda".to_owned())]);
     shop.has_a_rule("comandos", vec![RuleAction::AddPrivateNote("/plantilla precio_lista".to_owned())]);
@@ -87,7 +87,7 @@ async fn two_rules_that_set_each_other_off_come_to_an_end() {
 
 #[tokio::test]
 async fn a_rule_that_asks_for_the_message_type_runs_as_often_as_the_customer_writes() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.has_a_price_list().await;
     let actions = vec![RuleAction::AddPrivateNote("/plantilla precio_lista".to_owned())];
     let rule = Rule { contains: "precio".to_owned(), message_type: Some("incoming".to_owned()), actions };
@@ -100,7 +100,7 @@ async fn a_rule_that_asks_for_the_message_type_runs_as_often_as_the_customer_wri
 
 #[tokio::test]
 async fn an_integration_with_a_users_token_sends_one_template_for_each_thing_the_customer_wrote() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.has_a_price_list().await;
     shop.has_a_robot("/plantilla precio_lista", true, true);
     for times in 1..=2 {
@@ -116,7 +116,7 @@ async fn an_integration_with_a_users_token_sends_one_template_for_each_thing_the
 
 #[tokio::test]
 async fn an_integration_with_a_users_token_that_asks_anything_else_is_braked_by_the_count() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.has_a_robot("/estado", true, true);
     shop.ana_writes("buenas").await;
     let told = shop.told("demasiados comandos").len();
@@ -127,7 +127,7 @@ async fn an_integration_with_a_users_token_that_asks_anything_else_is_braked_by_
 
 #[tokio::test]
 async fn whoever_asks_too_much_reads_why_under_each_command() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.has_a_price_list().await;
     shop.asks("/plantilla precio_lista").await;
     shop.asks("/plantilla precio_lista").await;
@@ -147,7 +147,7 @@ async fn whoever_asks_too_much_reads_why_under_each_command() {
 
 #[tokio::test]
 async fn two_things_the_customer_wrote_together_are_answered_twice() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.has_a_price_list().await;
     shop.has_a_rule("precio", vec![RuleAction::AddPrivateNote("/plantilla precio_lista".to_owned())]);
     shop.later(MINUTE).await;
@@ -160,7 +160,7 @@ async fn two_things_the_customer_wrote_together_are_answered_twice() {
 
 #[tokio::test]
 async fn a_bot_that_answers_marks_is_braked_and_retry_sends_what_is_needed() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.has_a_robot("¡Gracias por escribir!", false, false);
     shop.ana.writes("buenas").await.unwrap();
     for _ in 0..40 {
@@ -184,7 +184,7 @@ async fn a_bot_that_answers_marks_is_braked_and_retry_sends_what_is_needed() {
 
 #[tokio::test]
 async fn rules_that_put_the_label_of_an_erasure_on_and_off_come_to_an_end() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let label = || "borrar-datos".to_owned();
     // Each notice has the other rule's word in it.
     shop.has_a_rule("borrar mi", vec![RuleAction::AddLabel(label())]);
@@ -200,7 +200,7 @@ async fn rules_that_put_the_label_of_an_erasure_on_and_off_come_to_an_end() {
 
 #[tokio::test]
 async fn fast_work_of_people_is_not_braked() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.has_a_price_list().await;
     for at in 0..30 {
         shop.sofia.replies(shop.conversation, &format!("foto {at}")).await;

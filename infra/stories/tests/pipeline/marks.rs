@@ -3,7 +3,7 @@
 use serde_json::json;
 use stories::World;
 
-use crate::cast::{ana, ana_wrote};
+use crate::fixtures::{ana, ana_wrote};
 
 #[tokio::test]
 async fn marks_go_both_ways() {
@@ -62,12 +62,12 @@ async fn in_a_group_each_line_names_its_speaker_whatever_it_is() {
         let mut item = json!({"from": "5215555550123", "id": wamid, "timestamp": "1795190400", "group_id": "Y2FwaQ"});
         item.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
         let contact = json!({"profile": {"name": name}, "wa_id": "5215555550123"});
-        crate::cast::body("messages", &json!({"contacts": [contact], "messages": [item]}))
+        crate::fixtures::body("messages", &json!({"contacts": [contact], "messages": [item]}))
     };
     let list = json!({"type": "text", "text": {"body": "- una\n- dos"}});
     let place = json!({"type": "location", "location": {"latitude": 1.5, "longitude": 2.5}});
-    crate::cast::post(&world, &item(Some("*Ana*"), "wamid.1", &list)).await;
-    crate::cast::post(&world, &item(None, "wamid.2", &place)).await;
+    crate::fixtures::post(&world, &item(Some("*Ana*"), "wamid.1", &list)).await;
+    crate::fixtures::post(&world, &item(None, "wamid.2", &place)).await;
     world.work().await.unwrap();
     assert_eq!(
         world.agent_reads("Grupo de WhatsApp"),

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use stories::{CHANNEL, World};
 use simulator_chatwoot::{FileMode, MessageView};
 use simulator_meta::{Customer, Rules};
 use simulator_wire::{Effect, Fault};
+use stories::{CHANNEL, World};
 
-use crate::cast::{
+use crate::fixtures::{
     HOUR, MINUTE, always, ana, ana_wrote, answer, columns, goes_by, patience, post_all_again, rounds, sheet, source_ids,
 };
 
@@ -55,7 +55,7 @@ async fn a_line_stands_for_it_at_once_and_the_file_comes_quoting_it() {
     rounds(&world, 2 * DAY, HOUR).await;
     assert_eq!((messages(&world).len(), notes(&world).len()), (5, 0));
     // What the bridge reminds itself of is no item of Meta's.
-    assert_eq!(crate::cast::total(&world).await["waiting"], 0);
+    assert_eq!(crate::fixtures::total(&world).await["waiting"], 0);
     assert!(world.dead_letters("inbound").is_empty());
 }
 

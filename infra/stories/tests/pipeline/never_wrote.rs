@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use stories::{CHANNEL, World};
 
 use crate::{
-    cast::{body, calls, columns, profile, sheet},
+    fixtures::{body, calls, columns, profile, sheet},
     identity::{ANA, AT, NEW, OLD, arrives, from, system},
 };
 

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use domain::Clock as _;
 use serde_json::{Value, json};
-use stories::{CHANNEL, COEXISTENCE_CHANNEL, World};
 use simulator_wire::Call;
+use stories::{CHANNEL, COEXISTENCE_CHANNEL, World};
 
 use crate::{
-    cast::{HOUR, MINUTE, ana, ana_wrote, body, columns, counted, post, profile, sheet, text, total},
     erasure::{done, operator_asks},
-    shop::Shop,
+    fixtures::{HOUR, MINUTE, ana, ana_wrote, body, columns, counted, post, profile, sheet, text, total},
+    open_chat::OpenChat,
 };
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -30,7 +30,7 @@ fn wrote(wamid: &str, members: &Value) -> Value {
 
 #[tokio::test]
 async fn whatever_was_captured_is_not_shown_again_after_any_time() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let (world, ana) = (&shop.world, &shop.ana);
     let now = world.clock.now().as_secs();
     ana.sends_file("image", b"a picture".to_vec(), "image/jpeg", None, None).await.unwrap();

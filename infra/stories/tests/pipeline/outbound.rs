@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use stories::COEXISTENCE_CHANNEL;
 use simulator_chatwoot::Limits;
 use simulator_wire::Effect;
+use stories::COEXISTENCE_CHANNEL;
 
 use crate::{
-    cast::goes_by,
-    shop::{Shop, file, refuses},
+    fixtures::goes_by,
+    open_chat::{OpenChat, file, refuses},
 };
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -27,7 +27,7 @@ async fn every_kind_of_file_arrives_whole_with_its_name_and_type() {
         ("precios.xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "document", true),
         ("notas.txt", "text/plain", "document", true),
     ];
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     for (name, mime, kind, named) in cases {
         let bytes: Vec<u8> = name.bytes().cycle().take(70_000).collect();
         let message = shop.sofia.sends_files(shop.conversation, None, vec![file(name, mime, &bytes)]).await;
@@ -43,7 +43,7 @@ async fn every_kind_of_file_arrives_whole_with_its_name_and_type() {
 
 #[tokio::test]
 async fn all_files_of_a_message_go_out_in_order_and_the_words_once() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let names = ["a.png", "b.pdf", "c.mp3", "d.mp4"];
     let mimes = ["image/png", "application/pdf", "audio/mpeg", "video/mp4"];
     let files = names.iter().zip(mimes).map(|(name, mime)| file(name, mime, name.as_bytes())).collect();
@@ -56,7 +56,7 @@ async fn all_files_of_a_message_go_out_in_order_and_the_words_once() {
 
 #[tokio::test]
 async fn a_quote_of_either_side_points_to_the_quoted_message() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let question = shop.world.chatwoot.messages(shop.conversation)[0].id;
     let first = shop.says("Buenas").await;
     shop.sofia.quotes(shop.conversation, question, "Hola, Ana").await;
@@ -73,7 +73,7 @@ async fn a_quote_of_either_side_points_to_the_quoted_message() {
 
 #[tokio::test]
 async fn a_long_text_arrives_in_parts_without_losing_a_word() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let text = (0..2_000).map(|n| format!("palabra{n}")).collect::<Vec<_>>().join(" ");
     let message = shop.says(&text).await;
     let heard = shop.ana.heard();
@@ -85,7 +85,7 @@ async fn a_long_text_arrives_in_parts_without_losing_a_word() {
 
 #[tokio::test]
 async fn notes_echoes_and_lines_of_the_system_never_go_out() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.sofia.notes(shop.conversation, "cliente difícil").await;
     shop.sofia.resolves(shop.conversation).await;
     shop.sofia.reopens(shop.conversation).await;
@@ -102,7 +102,7 @@ async fn notes_echoes_and_lines_of_the_system_never_go_out() {
 
 #[tokio::test]
 async fn the_window_closes_a_day_after_the_customers_own_time_to_the_second() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.world.pass(DAY.saturating_sub(SECOND));
     let open = shop.says("todavía").await;
     shop.world.pass(SECOND);
@@ -115,7 +115,7 @@ async fn the_window_closes_a_day_after_the_customers_own_time_to_the_second() {
 
 #[tokio::test]
 async fn a_quote_behind_a_message_that_waits_is_not_forgotten() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let question = shop.world.chatwoot.messages(shop.conversation)[0].id;
     shop.meta_will(refuses(503, 131_016), 2);
     shop.sofia.replies(shop.conversation, "uno").await;
@@ -130,7 +130,7 @@ async fn a_quote_behind_a_message_that_waits_is_not_forgotten() {
 
 #[tokio::test]
 async fn a_quote_that_was_seen_too_late_is_there_when_the_agent_retries() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let question = shop.world.chatwoot.messages(shop.conversation)[0].id;
     shop.world.chatwoot.callbacks().lose(1);
     let message = shop.sofia.quotes(shop.conversation, question, "sí").await;
@@ -144,7 +144,7 @@ async fn a_quote_that_was_seen_too_late_is_there_when_the_agent_retries() {
 
 #[tokio::test]
 async fn to_somebody_who_never_wrote_nothing_is_sent() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let beto = shop.world.meta.customer("Beto", "5215555550199").at(COEXISTENCE_CHANNEL);
     shop.world.meta.echo(&beto, "su moto está lista").await.unwrap();
     shop.world.work().await.unwrap();
@@ -158,7 +158,7 @@ async fn to_somebody_who_never_wrote_nothing_is_sent() {
 }
 
 /// An agent begins a conversation by hand; the mark on its first message.
-async fn begins(shop: &Shop, contact: i64, inbox: i64, text: &str) -> String {
+async fn begins(shop: &OpenChat, contact: i64, inbox: i64, text: &str) -> String {
     let (conversation, message) = shop.sofia.starts_conversation(contact, inbox, text).await;
     shop.world.work().await.unwrap();
     let message = shop.world.chatwoot.messages(conversation).into_iter().find(|m| m.id == message).unwrap();
@@ -167,7 +167,7 @@ async fn begins(shop: &Shop, contact: i64, inbox: i64, text: &str) -> String {
 
 #[tokio::test]
 async fn a_conversation_an_agent_began_is_resolved_by_our_id() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.sofia.resolves(shop.conversation).await;
     let contact = shop.world.chatwoot.contacts()[0].id;
     assert_eq!(begins(&shop, contact, 14, "¿Sigue buscando?").await, "sent");
@@ -184,7 +184,7 @@ async fn a_conversation_an_agent_began_is_resolved_by_our_id() {
 
 #[tokio::test]
 async fn a_conversation_an_agent_began_is_resolved_by_the_phone_and_else_refused_in_words() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.sofia.deletes_contact(shop.world.chatwoot.contacts()[0].id).await;
     let entered = shop.sofia.adds_contact("Ana otra vez", Some("+5215555550123")).await;
     assert_eq!(begins(&shop, entered, 14, "¿Sigue buscando?").await, "sent");
@@ -201,7 +201,7 @@ async fn a_conversation_an_agent_began_is_resolved_by_the_phone_and_else_refused
 
 #[tokio::test]
 async fn an_edited_phone_number_leads_nowhere_else() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let beto = shop.world.meta.customer("Beto", "5215555550199");
     shop.sofia.changes_phone(shop.world.chatwoot.contacts()[0].id, Some("+5215555550199")).await;
     shop.says("para Ana").await;
@@ -210,7 +210,7 @@ async fn an_edited_phone_number_leads_nowhere_else() {
 
 #[tokio::test]
 async fn what_the_bridge_sees_more_than_an_hour_late_waits_for_the_agents_word() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.world.chatwoot.callbacks().lose(2);
     let early = shop.says("a tiempo").await;
     shop.world.pass(59 * MINUTE);
@@ -229,7 +229,7 @@ async fn what_the_bridge_sees_more_than_an_hour_late_waits_for_the_agents_word()
 
 #[tokio::test]
 async fn what_is_deleted_before_it_was_sent_is_not_sent() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.world.chatwoot.callbacks().hold();
     let message = shop.sofia.replies(shop.conversation, "perdón, otro chat").await;
     shop.sofia.deletes(shop.conversation, message).await;
@@ -249,7 +249,7 @@ async fn what_is_deleted_before_it_was_sent_is_not_sent() {
 
 #[tokio::test]
 async fn a_file_that_cannot_be_read_or_that_meta_does_not_take_is_refused_in_words() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let heavy = vec![0; 101 * 1024 * 1024];
     let sends = async |name: &str, mime: &str, bytes: &[u8]| {
         let picture = file(name, mime, bytes);
@@ -269,13 +269,13 @@ async fn a_file_that_cannot_be_read_or_that_meta_does_not_take_is_refused_in_wor
 
 #[tokio::test]
 async fn while_chatwoots_own_limit_stops_marks_nothing_is_sent_twice() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.world.chatwoot.limit(Limits { messages_per_conversation_and_minute: 2, ..Limits::default() });
     shop.meta_will(Effect::DropBefore, 1);
     let message = shop.says("Buenas").await;
     for _ in 0..5 {
         shop.later(MINUTE).await;
     }
-    assert!(shop.mark(message).starts_with(crate::shop::UNCONFIRMED), "{}", shop.mark(message));
+    assert!(shop.mark(message).starts_with(crate::open_chat::UNCONFIRMED), "{}", shop.mark(message));
     assert!(shop.ana.heard().is_empty());
 }

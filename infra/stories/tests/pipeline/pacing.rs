@@ -4,25 +4,25 @@
 use std::time::Duration;
 
 use domain::Clock as _;
-use stories::COEXISTENCE_CHANNEL;
 use simulator_wire::{Effect, Fault};
+use stories::COEXISTENCE_CHANNEL;
 
 use crate::{
-    cast::{MINUTE, goes_by},
-    shop::{Shop, at, proxy_page, refuses},
+    fixtures::{MINUTE, goes_by},
+    open_chat::{OpenChat, at, proxy_page, refuses},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Whatever Meta was asked to send, it took.
-fn nothing_was_refused(shop: &Shop) {
+fn nothing_was_refused(shop: &OpenChat) {
     let requests = shop.world.meta.requests();
     assert!(requests.iter().all(|request| request.status == 200), "{requests:?}");
 }
 
 #[tokio::test]
 async fn sixty_answers_in_a_row_arrive_in_order_and_none_is_refused() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let beto = shop.world.meta.customer("Beto", "5215555550199");
     beto.writes("buenas").await.unwrap();
     shop.world.work().await.unwrap();
@@ -45,7 +45,7 @@ async fn sixty_answers_in_a_row_arrive_in_order_and_none_is_refused() {
 
 #[tokio::test]
 async fn trouble_behind_a_long_wait_for_one_s_turn_is_waited_out_as_any_other() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let said: Vec<String> = (1..=60).map(|number| format!("respuesta {number}")).collect();
     for text in &said {
         shop.sofia.replies(shop.conversation, text).await;
@@ -62,7 +62,7 @@ async fn trouble_behind_a_long_wait_for_one_s_turn_is_waited_out_as_any_other() 
 
 #[tokio::test]
 async fn what_was_borrowed_is_remembered_by_the_next_look() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     for number in 0..45 {
         shop.says(&format!("respuesta {number}")).await;
     }
@@ -76,7 +76,7 @@ async fn what_was_borrowed_is_remembered_by_the_next_look() {
 
 #[tokio::test]
 async fn a_number_sends_no_more_in_a_second_than_it_may() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let customer = |number: u32| {
         let phone = format!("52155555502{number:02}");
         shop.world.meta.customer(&format!("Cliente {number:02}"), &phone).at(COEXISTENCE_CHANNEL)
@@ -103,7 +103,7 @@ async fn a_number_sends_no_more_in_a_second_than_it_may() {
 
 #[tokio::test]
 async fn a_number_at_its_limit_sends_nine_tenths_of_what_it_may_and_keeps_the_order() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let customer =
         |number: u32| shop.world.meta.customer(&format!("Cliente {number:02}"), &format!("52155555502{number:02}"));
     let customers: Vec<_> = (0..12).map(customer).collect();
@@ -132,8 +132,8 @@ async fn a_number_at_its_limit_sends_nine_tenths_of_what_it_may_and_keeps_the_or
 
 #[tokio::test]
 async fn several_processes_share_a_number_s_places() {
-    let shop = Shop::open().await;
-    let processes: Vec<_> = (0..4).map(|_| store::Paces::new(crate::cast::table(&shop.world))).collect();
+    let shop = OpenChat::open().await;
+    let processes: Vec<_> = (0..4).map(|_| store::NumberRateLimit::new(crate::fixtures::table(&shop.world))).collect();
     let number = domain::PhoneNumberId::new("1");
     let (mut places, mut turned_away) = (Vec::new(), 0);
     for round in 0..400 {
@@ -157,14 +157,14 @@ async fn several_processes_share_a_number_s_places() {
 }
 
 /// How many places the number took since it was last asked.
-fn places_taken(shop: &Shop) -> usize {
+fn places_taken(shop: &OpenChat) -> usize {
     let calls = shop.world.stage.aws.calls().take();
     calls.iter().filter(|call| String::from_utf8_lossy(&call.body).contains("pace#")).count()
 }
 
 #[tokio::test]
 async fn a_place_that_is_over_before_the_call_is_given_up_for_another_one() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let aws = &shop.world.stage.aws;
     aws.calls().record_bodies();
     shop.says("uno").await;
@@ -194,7 +194,7 @@ async fn a_place_that_is_over_before_the_call_is_given_up_for_another_one() {
 
 #[tokio::test]
 async fn a_call_that_is_repeated_with_a_new_token_has_a_place_of_its_own() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.world.stage.aws.calls().record_bodies();
     shop.meta_will(refuses(401, 190), 1);
     shop.says("uno").await;
@@ -203,7 +203,7 @@ async fn a_call_that_is_repeated_with_a_new_token_has_a_place_of_its_own() {
 
 #[tokio::test]
 async fn where_one_second_of_the_clock_ends_a_number_sends_no_more_either() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let mut conversations = Vec::new();
     let mut customers = Vec::new();
     for number in 0..40 {
@@ -228,7 +228,7 @@ async fn where_one_second_of_the_clock_ends_a_number_sends_no_more_either() {
 
 #[tokio::test]
 async fn a_person_meta_counts_more_for_is_left_alone_for_a_while() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.meta_will(refuses(400, 131_056), 1);
     shop.says("uno").await;
     shop.sofia.replies(shop.conversation, "dos").await;
@@ -247,7 +247,7 @@ async fn an_account_that_called_too_often_waits_as_long_as_meta_says() {
     for (code, header, before, after) in
         [(80_007, Some(r#"{"1":[{"estimated_time_to_regain_access":3}]}"#), 175, 190), (4, None, 55, 70)]
     {
-        let shop = Shop::open().await;
+        let shop = OpenChat::open().await;
         let headers = header.map(|usage| ("x-business-use-case-usage".to_owned(), usage.to_owned()));
         let body = format!(r#"{{"error":{{"message":"(#{code}) limit","code":{code}}}}}"#);
         shop.meta_will(Effect::AnswerWith { status: 400, headers: headers.into_iter().collect(), body }, 1);

@@ -3,7 +3,7 @@
 use serde_json::json;
 use stories::World;
 
-use crate::cast::{HOUR, MINUTE, always, ana, answer, calls, goes_by, once};
+use crate::fixtures::{HOUR, MINUTE, always, ana, answer, calls, goes_by, once};
 
 async fn writes_as(world: &World, name: &str) {
     world.meta.customer(name, "5215555550123").writes(name).await.unwrap();

@@ -1,10 +1,10 @@
 //! Why a message is red: Meta's code, and what it names beside the code.
 
 use serde_json::{Value, json};
-use stories::World;
 use simulator_wire::Effect;
+use stories::World;
 
-use crate::cast::{ana_wrote, once};
+use crate::fixtures::{ana_wrote, once};
 
 fn error(code: i64, details: &str) -> Value {
     json!([{"code": code, "title": "x", "message": "x", "error_data": {"details": details}}])
@@ -70,5 +70,5 @@ async fn a_payment_that_failed_turns_no_message_red() {
         let shown = world.chatwoot.messages(conversation).pop().unwrap();
         assert!(shown.status != "failed" && shown.external_error.is_none(), "{status}: {shown:?}");
     }
-    assert_eq!(crate::cast::counted(&world, "refused_not_about_a_message").await, 3);
+    assert_eq!(crate::fixtures::counted(&world, "refused_not_about_a_message").await, 3);
 }

@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-use domain::{Channel, Clock as _, Timestamp, channel::Receipts};
+use domain::{Channel, Clock as _, Timestamp, channel::ReceiptSettings};
+use simulator_wire::Effect;
 use store::Channels;
 use stories::{CHANNEL, COEXISTENCE_CHANNEL, World};
-use simulator_wire::Effect;
 
 use crate::{
-    cast::{MINUTE, always, goes_by, table},
-    shop::{Shop, at, proxy_page, refuses},
+    fixtures::{MINUTE, always, goes_by, table},
+    open_chat::{OpenChat, at, proxy_page, refuses},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
 
-impl Shop {
+impl OpenChat {
     /// Sofía types, and the bridge works.
     async fn types(&self) {
         self.sofia.types(self.conversation, true).await;
@@ -32,7 +32,7 @@ impl Shop {
     }
 }
 
-async fn with_receipts(world: &World, receipts: Receipts) {
+async fn with_receipts(world: &World, receipts: ReceiptSettings) {
     let channels = Channels::new(table(world));
     let known = channels.get(&domain::PhoneNumberId::new(CHANNEL)).await.unwrap().unwrap();
     channels.put(&Channel { receipts, ..(*known).clone() }).await.unwrap();
@@ -42,7 +42,7 @@ async fn with_receipts(world: &World, receipts: Receipts) {
 
 #[tokio::test]
 async fn an_answer_ticks_what_was_written_before_it() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.writes_again("¿siguen abiertos?").await;
     assert!(shop.ana.ticked().is_empty(), "nobody has answered");
     shop.says("Sí, hasta las siete").await;
@@ -60,7 +60,7 @@ async fn an_answer_ticks_what_was_written_before_it() {
 
 #[tokio::test]
 async fn what_came_after_the_answer_is_not_ticked_by_it() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.world.chatwoot.callbacks().hold();
     shop.sofia.replies(shop.conversation, "Buenas").await;
     shop.writes_again("otra cosa").await;
@@ -72,7 +72,7 @@ async fn what_came_after_the_answer_is_not_ticked_by_it() {
 
 #[tokio::test]
 async fn an_answer_hours_later_ticks_what_left_the_list_long_ago() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.sofia.notes(shop.conversation, "llamar mañana").await;
     shop.later(30 * MINUTE).await;
     shop.reconciles().await;
@@ -84,7 +84,7 @@ async fn an_answer_hours_later_ticks_what_left_the_list_long_ago() {
 
 #[tokio::test]
 async fn resolving_ticks_and_notes_greetings_and_reopening_do_not() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.sofia.notes(shop.conversation, "ya vino a la tienda").await;
     let rule = serde_json::json!({ "content": "Gracias por escribir", "message_type": "template" });
     assert_eq!(shop.calls_chatwoot(&format!("/conversations/{}/messages", shop.conversation), &rule).await, 200);
@@ -101,7 +101,7 @@ async fn resolving_ticks_and_notes_greetings_and_reopening_do_not() {
 
 #[tokio::test]
 async fn what_is_written_after_resolving_stays_unread() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.world.pass(SECOND);
     shop.sofia.resolves(shop.conversation).await;
     shop.world.calm().await;
@@ -114,7 +114,7 @@ async fn what_is_written_after_resolving_stays_unread() {
 
 #[tokio::test]
 async fn the_customer_sees_an_agent_type_until_the_answer_or_for_25_seconds() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.types().await;
     assert!(shop.ana.sees_typing());
     assert_eq!(shop.ana.ticked(), ["hola"], "Meta shows one only with the other");
@@ -131,7 +131,7 @@ async fn the_customer_sees_an_agent_type_until_the_answer_or_for_25_seconds() {
 
 #[tokio::test]
 async fn nobody_is_shown_to_type_who_types_a_note_or_too_late_or_has_sent_it_already() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.sofia.types_a_note(shop.conversation).await;
     shop.sofia.types(shop.conversation, false).await;
     shop.world.work().await.unwrap();
@@ -154,15 +154,15 @@ async fn nobody_is_shown_to_type_who_types_a_note_or_too_late_or_has_sent_it_alr
 
 #[tokio::test]
 async fn both_can_be_switched_off() {
-    let shop = Shop::open().await;
-    with_receipts(&shop.world, Receipts { read: true, typing: false }).await;
+    let shop = OpenChat::open().await;
+    with_receipts(&shop.world, ReceiptSettings { read: true, typing: false }).await;
     shop.types().await;
     assert_eq!(shop.marks(), 0);
     shop.says("Buenas").await;
     assert_eq!(shop.marks(), 1);
 
-    let shop = Shop::open().await;
-    with_receipts(&shop.world, Receipts { read: false, typing: true }).await;
+    let shop = OpenChat::open().await;
+    with_receipts(&shop.world, ReceiptSettings { read: false, typing: true }).await;
     shop.types().await;
     shop.says("Buenas").await;
     shop.sofia.resolves(shop.conversation).await;
@@ -174,7 +174,7 @@ async fn both_can_be_switched_off() {
 async fn receipts_that_fail_cost_no_message_anything_and_are_not_repeated() {
     for effect in [Effect::DropBefore, Effect::DropAfter, proxy_page(502), refuses(400, 131_009), refuses(400, 130_429)]
     {
-        let shop = Shop::open().await;
+        let shop = OpenChat::open().await;
         let mut second = at("/messages", effect.clone(), Some(1));
         second.skip = 1;
         shop.world.meta.faults().add(second);
@@ -193,7 +193,7 @@ async fn receipts_that_fail_cost_no_message_anything_and_are_not_repeated() {
 
 #[tokio::test]
 async fn while_a_message_waits_typing_does_not_wait_behind_it() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.meta_will(refuses(503, 2), 100);
     shop.says("uno").await;
     goes_by(&shop.world, 20 * MINUTE, MINUTE).await;
@@ -209,15 +209,15 @@ async fn while_a_message_waits_typing_does_not_wait_behind_it() {
 
 #[tokio::test]
 async fn where_chatwoots_list_cannot_be_had_typing_is_let_go() {
-    let shop = Shop::open().await;
-    shop.world.chatwoot.faults().add(always("GET", "/messages", crate::cast::answer(500)));
+    let shop = OpenChat::open().await;
+    shop.world.chatwoot.faults().add(always("GET", "/messages", crate::fixtures::answer(500)));
     shop.types().await;
     assert_eq!((shop.marks(), shop.world.queued("outbound")), (0, 0));
 }
 
 #[tokio::test]
 async fn what_the_shops_phone_has_read_already_may_be_ticked_once_more() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let beto = shop.world.meta.customer("Beto", "5215555550129").at(COEXISTENCE_CHANNEL);
     beto.writes("hola, taller").await.unwrap();
     shop.world.work().await.unwrap();
@@ -231,14 +231,14 @@ async fn what_the_shops_phone_has_read_already_may_be_ticked_once_more() {
 
 #[tokio::test]
 async fn a_callback_without_an_account_is_the_channels_and_another_inboxs_is_nobodys() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let post = async |inbox: i64| {
         let body = serde_json::json!({ "event": "conversation_typing_on", "is_private": false,
             "user": { "id": 1, "type": "user" }, "conversation": { "id": shop.conversation, "inbox_id": inbox } });
         let secret = stories::PATH_SECRET;
         let path = format!("/callbacks/chatwoot/{CHANNEL}/{secret}");
         let json = [("content-type", "application/json")];
-        let status = crate::shop::post(&shop.world.url(), &path, &json, body.to_string().as_bytes()).await;
+        let status = crate::open_chat::post(&shop.world.url(), &path, &json, body.to_string().as_bytes()).await;
         shop.world.work().await.unwrap();
         status
     };
@@ -249,7 +249,7 @@ async fn a_callback_without_an_account_is_the_channels_and_another_inboxs_is_nob
 
 #[tokio::test]
 async fn resolving_a_conversation_nobody_wrote_in_makes_no_customer() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let contact = shop.sofia.adds_contact("Carolina", Some("+525555550166")).await;
     shop.world.chatwoot.callbacks().lose(2);
     let (conversation, _) = shop.sofia.starts_conversation(contact, 14, "hola").await;
@@ -263,7 +263,7 @@ async fn resolving_a_conversation_nobody_wrote_in_makes_no_customer() {
 #[tokio::test]
 async fn one_numbers_trouble_silences_no_other_and_what_resolving_asked_for_is_made_up_for() {
     for effect in [Effect::HangBefore, Effect::DropBefore, proxy_page(502), refuses(400, 130_429)] {
-        let shop = Shop::open().await;
+        let shop = OpenChat::open().await;
         let beto = shop.world.meta.customer("Beto", "5215555550129").at(COEXISTENCE_CHANNEL);
         beto.writes("hola, taller").await.unwrap();
         shop.world.work().await.unwrap();
@@ -291,7 +291,7 @@ async fn one_numbers_trouble_silences_no_other_and_what_resolving_asked_for_is_m
 
 #[tokio::test]
 async fn ticks_do_not_wait_for_another_conversations_messages() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let beto = shop.world.meta.customer("Beto", "5215555550199");
     beto.writes("buenas").await.unwrap();
     shop.world.work().await.unwrap();

@@ -4,41 +4,41 @@
 use std::time::Duration;
 
 use axum::{Router, http::StatusCode};
-use stories::CHANNEL;
 use simulator_wire::{Faults, Server};
+use stories::CHANNEL;
 
 use crate::{
-    cast::{MINUTE, calls},
-    shop::Shop,
+    fixtures::{MINUTE, calls},
+    open_chat::OpenChat,
 };
 
 /// What Sofía sees red.
-fn red(shop: &Shop) -> Vec<String> {
+fn red(shop: &OpenChat) -> Vec<String> {
     let messages = shop.world.chatwoot.messages(shop.conversation).into_iter();
     messages.filter(|message| message.status == "failed").map(|message| message.content).collect()
 }
 
 /// What becomes of callbacks.
 #[derive(Clone, Copy, Debug)]
-enum Door {
+enum CallbackAnswer {
     Answers(u16),
     Refuses,
     IsSlow,
 }
 
 /// Where callbacks go from now on; nothing else is behind it.
-async fn callbacks_meet(shop: &Shop, door: Door) -> Option<Server> {
+async fn callbacks_meet(shop: &OpenChat, door: CallbackAnswer) -> Option<Server> {
     let chatwoot = &shop.world.chatwoot;
     let router = match door {
-        Door::Refuses => {
+        CallbackAnswer::Refuses => {
             chatwoot.set_callback_url(14, "http://127.0.0.1:9/callbacks/chatwoot/1");
             return None;
         }
-        Door::IsSlow => {
+        CallbackAnswer::IsSlow => {
             chatwoot.callbacks().set_timeout(Duration::ZERO);
             Router::new().fallback(std::future::pending::<StatusCode>)
         }
-        Door::Answers(status) => {
+        CallbackAnswer::Answers(status) => {
             let status = StatusCode::from_u16(status).unwrap();
             Router::new().fallback(async move || status)
         }
@@ -49,7 +49,7 @@ async fn callbacks_meet(shop: &Shop, door: Door) -> Option<Server> {
 }
 
 /// The bridge takes callbacks again.
-fn callbacks_arrive(shop: &Shop) {
+fn callbacks_arrive(shop: &OpenChat) {
     let chatwoot = &shop.world.chatwoot;
     chatwoot.callbacks().set_timeout(Duration::from_secs(5));
     chatwoot.set_callback_url(14, &format!("{}/callbacks/chatwoot/{CHANNEL}", shop.world.url()));
@@ -57,8 +57,10 @@ fn callbacks_arrive(shop: &Shop) {
 
 #[tokio::test]
 async fn whatever_the_callback_failed_of_is_mended_in_one_round() {
-    for door in [Door::Answers(500), Door::Answers(401), Door::Refuses, Door::IsSlow] {
-        let shop = Shop::open().await;
+    for door in
+        [CallbackAnswer::Answers(500), CallbackAnswer::Answers(401), CallbackAnswer::Refuses, CallbackAnswer::IsSlow]
+    {
+        let shop = OpenChat::open().await;
         let _server = callbacks_meet(&shop, door).await;
         shop.ana.writes("¿precio?").await.unwrap();
         shop.world.work().await.unwrap();
@@ -85,7 +87,7 @@ async fn whatever_the_callback_failed_of_is_mended_in_one_round() {
 
 #[tokio::test]
 async fn where_nothing_is_red_a_round_calls_what_it_called_before() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.sofia.notes(shop.conversation, "pide precio").await;
     shop.says("Con gusto").await;
     shop.world.pass(5 * MINUTE);
@@ -96,7 +98,7 @@ async fn where_nothing_is_red_a_round_calls_what_it_called_before() {
     // The list, and that nothing stands before it.
     assert_eq!(calls(&shop.world, "GET", "/messages"), looked + 2);
     // What was mended is looked after for half an hour, and no longer.
-    let server = callbacks_meet(&shop, Door::Answers(500)).await;
+    let server = callbacks_meet(&shop, CallbackAnswer::Answers(500)).await;
     shop.ana.writes("gracias").await.unwrap();
     shop.world.work().await.unwrap();
     drop(server);
@@ -114,8 +116,8 @@ async fn where_nothing_is_red_a_round_calls_what_it_called_before() {
 
 #[tokio::test]
 async fn while_callbacks_fail_for_a_day_red_is_taken_away_a_few_times_and_again_once_one_arrives() {
-    let shop = Shop::open().await;
-    let _server = callbacks_meet(&shop, Door::Answers(500)).await;
+    let shop = OpenChat::open().await;
+    let _server = callbacks_meet(&shop, CallbackAnswer::Answers(500)).await;
     let before = calls(&shop.world, "PATCH", "/messages/");
     shop.ana.writes("¿precio?").await.unwrap();
     shop.world.work().await.unwrap();
@@ -127,7 +129,7 @@ async fn while_callbacks_fail_for_a_day_red_is_taken_away_a_few_times_and_again_
     assert!((1..=12).contains(&patched), "{patched}");
     callbacks_arrive(&shop);
     // Written behind the outage; what is red by then is not yet a day old.
-    let _server = callbacks_meet(&shop, Door::Answers(500)).await;
+    let _server = callbacks_meet(&shop, CallbackAnswer::Answers(500)).await;
     shop.ana.writes("¿y a plazos?").await.unwrap();
     shop.world.work().await.unwrap();
     for _ in 0..20 {
@@ -142,7 +144,7 @@ async fn while_callbacks_fail_for_a_day_red_is_taken_away_a_few_times_and_again_
 }
 
 /// From which message on the conversation was last listed.
-fn listed_after(shop: &Shop) -> i64 {
+fn listed_after(shop: &OpenChat) -> i64 {
     let requests = shop.world.chatwoot.requests();
     let mut listed = requests.iter().filter(|request| request.method == "GET").filter_map(|request| {
         request.path.split_once("/messages?after=").map(|(_, after)| after.split('&').next().unwrap().parse().unwrap())
@@ -152,8 +154,8 @@ fn listed_after(shop: &Shop) -> i64 {
 
 #[tokio::test]
 async fn red_that_has_to_wait_costs_other_looks_nothing_and_is_mended_all_the_same() {
-    let shop = Shop::open().await;
-    let _server = callbacks_meet(&shop, Door::Answers(500)).await;
+    let shop = OpenChat::open().await;
+    let _server = callbacks_meet(&shop, CallbackAnswer::Answers(500)).await;
     for text in ["¿precio?", "¿a plazos?", "¿hola?"] {
         shop.ana.writes(text).await.unwrap();
         shop.world.work().await.unwrap();
@@ -189,8 +191,8 @@ async fn red_that_has_to_wait_costs_other_looks_nothing_and_is_mended_all_the_sa
 
 #[tokio::test]
 async fn red_that_chatwoot_does_not_take_back_is_tried_once() {
-    let shop = Shop::open().await;
-    let server = callbacks_meet(&shop, Door::Answers(500)).await;
+    let shop = OpenChat::open().await;
+    let server = callbacks_meet(&shop, CallbackAnswer::Answers(500)).await;
     shop.ana.writes("¿precio?").await.unwrap();
     shop.world.work().await.unwrap();
     let theirs = shop.world.chatwoot.messages(shop.conversation).last().unwrap().id;
@@ -213,7 +215,7 @@ async fn red_that_chatwoot_does_not_take_back_is_tried_once() {
 #[tokio::test]
 async fn the_callback_that_tells_of_the_red_has_it_mended_at_once_and_once() {
     for settled in [false, true] {
-        let shop = Shop::open().await;
+        let shop = OpenChat::open().await;
         let chatwoot = &shop.world.chatwoot;
         let callbacks = chatwoot.callbacks().clone();
         // The callback of the note fails, and what that makes Chatwoot tell waits.

@@ -1,16 +1,16 @@
 //! The operator is not left alone: what one side refuses the other has a line with its cause and its page.
 
-use domain::words::Trouble;
+use domain::texts::SendFailure;
 use serde_json::json;
-use stories::{CHANNEL, World};
 use simulator_chatwoot::Role;
+use stories::{CHANNEL, World};
 
 use crate::{
-    cast::{HOUR, MINUTE, always, ana, answer, calls, goes_by},
     erasure::{operator_asks, state},
+    fixtures::{HOUR, MINUTE, always, ana, answer, calls, goes_by},
     logged::log,
+    open_chat::{OpenChat, file},
     retention_sweep::wrote_to_another_dealer,
-    shop::{Shop, file},
     templates::{body, params, template},
 };
 
@@ -99,7 +99,7 @@ async fn what_is_forbidden_starts_a_look_at_what_the_token_lacks() {
 
 #[tokio::test]
 async fn files_of_another_origin_send_the_agent_to_the_operator_and_not_back_to_the_clip() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.world.chatwoot.call_itself("https://chat.lmotos.example");
     let log = log();
     let message = shop.sofia.sends_files(shop.conversation, None, vec![file("a.jpg", "image/jpeg", &[7; 900])]).await;
@@ -107,14 +107,14 @@ async fn files_of_another_origin_send_the_agent_to_the_operator_and_not_back_to_
     let rows = shop.world.chatwoot.messages(shop.conversation);
     let row = rows.iter().find(|row| row.id == message).unwrap();
     let why = row.external_error.clone().unwrap();
-    assert_eq!((row.status.as_str(), why), ("failed", Trouble::FileElsewhere.say(domain::Locale::Es)));
+    assert_eq!((row.status.as_str(), why), ("failed", SendFailure::FileElsewhere.text(domain::Locale::Es)));
     let text = log.text();
     assert!(text.contains("FRONTEND_URL") && text.contains(PAGE), "{text}");
 }
 
 #[tokio::test]
 async fn one_file_of_another_origin_is_named_and_stops_neither_the_words_nor_the_others() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.world.chatwoot.name_elsewhere("a.pdf", "https://old.lmotos.example");
     let files: [(&str, &str, &[u8]); 2] =
         [("a.pdf", "application/pdf", b"%PDF-1"), ("b.pdf", "application/pdf", b"%PDF-2")];
@@ -130,7 +130,7 @@ async fn one_file_of_another_origin_is_named_and_stops_neither_the_words_nor_the
 
 #[tokio::test]
 async fn a_file_above_a_template_that_has_another_origin_is_refused_in_words_and_not_left_to_meta() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let header = json!({ "type": "HEADER", "format": "IMAGE", "example": { "header_handle": ["h"] } });
     shop.offers(vec![template("foto", "UTILITY", &json!([header, body("Hola {{1}}")]))]).await;
     let processed = json!({ "body": { "1": "Ana" }, "header": { "media_type": "image",
@@ -138,7 +138,7 @@ async fn a_file_above_a_template_that_has_another_origin_is_refused_in_words_and
     let log = log();
     let message = shop.sofia.picks_template(shop.conversation, params("foto", &processed), "Hola Ana").await;
     shop.world.work().await.unwrap();
-    assert_eq!(shop.mark(message), Trouble::FileElsewhere.say(domain::Locale::Es));
+    assert_eq!(shop.mark(message), SendFailure::FileElsewhere.text(domain::Locale::Es));
     assert!(shop.sent_templates().is_empty());
     let text = log.text();
     assert!(text.contains("FRONTEND_URL") && text.contains(PAGE), "{text}");
@@ -146,7 +146,7 @@ async fn a_file_above_a_template_that_has_another_origin_is_refused_in_words_and
 
 #[tokio::test]
 async fn a_survey_whose_link_would_lead_nowhere_is_refused_in_words() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.surveys(None).await;
     shop.world.chatwoot.call_itself("https://chat.lmotos.example");
     // By this the bridge knows.
@@ -158,14 +158,14 @@ async fn a_survey_whose_link_would_lead_nowhere_is_refused_in_words() {
     shop.reconciles().await;
     let survey =
         shop.world.chatwoot.messages(shop.conversation).into_iter().find(|one| one.content_type == "input_csat");
-    assert_eq!(shop.mark(survey.unwrap().id), Trouble::LinkElsewhere.say(domain::Locale::Es));
+    assert_eq!(shop.mark(survey.unwrap().id), SendFailure::LinkElsewhere.text(domain::Locale::Es));
     assert!(shop.ana.heard().is_empty(), "{:?}", shop.ana.heard());
     assert!(log.text().contains("a survey's link cannot be made") && log.text().contains(PAGE), "{}", log.text());
 }
 
 #[tokio::test]
 async fn a_callback_under_a_wrong_secret_leaves_a_line() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.world.chatwoot.reset_secret(14).unwrap();
     let log = log();
     shop.sofia.replies(shop.conversation, "hola").await;

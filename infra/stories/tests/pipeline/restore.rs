@@ -4,23 +4,23 @@ use std::time::Duration;
 
 use domain::{
     AccountId,
-    erasure::{Door, Promise},
+    erasure::{ErasureDeadlines, RequestSource},
 };
 use serde_json::json;
-use store::{Belongings, ErasureRequests, Restore, Target};
+use store::{DataInventory, DataSubject, ErasureRequests, Restore};
 use stories::{ACCOUNT, World};
 
 use crate::{
-    cast::{HOUR, MINUTE, always, ana, ana_wrote, answer, goes_by, key, post_all_again, table},
     erasure::{done, is_done, items, operator_asks, state, two_customers},
     erasure_places::outlived,
+    fixtures::{HOUR, MINUTE, always, ana, ana_wrote, answer, goes_by, key, post_all_again, table},
     retention_sweep::{hers, wrote_to_another_dealer},
 };
 
 const DAY: Duration = Duration::from_secs(86_400);
 
 fn restore(world: &World) -> Restore {
-    Restore::new(table(world), Belongings::new(table(world), key()))
+    Restore::new(table(world), DataInventory::new(table(world), key()))
 }
 
 /// The whole table, to be put back later.
@@ -130,18 +130,19 @@ async fn what_nobody_is_known_by_any_more_is_erased_again_as_well() {
 
 #[tokio::test]
 async fn what_was_erased_at_one_dealer_is_not_erased_at_another_after_a_restore() {
-    for door in [Door::Retention, Door::Chatwoot] {
+    for door in [RequestSource::Retention, RequestSource::Chatwoot] {
         let world = World::start().await.unwrap();
         ana(&world).writes("hola").await.unwrap();
         world.work().await.unwrap();
-        let quiet_since = Some(table(&world).now()).filter(|_| door == Door::Retention);
+        let quiet_since = Some(table(&world).now()).filter(|_| door == RequestSource::Retention);
         let (customers, theirs) = wrote_to_another_dealer(&world).await;
         world.pass(DAY);
         let yesterday = backup(&world).await;
         let hers_here = customers.find(AccountId(ACCOUNT), &hers()).await.unwrap();
         let only = Some(AccountId(ACCOUNT));
-        let target = Target { only, quiet_since, customers: hers_here.into_iter().collect(), ..Target::default() };
-        let promise = Promise { deletion_days: 30, warn_days: vec![], confirm_hours: 24 };
+        let target =
+            DataSubject { only, quiet_since, customers: hers_here.into_iter().collect(), ..DataSubject::default() };
+        let promise = ErasureDeadlines { deletion_days: 30, warn_days: vec![], confirm_hours: 24 };
         let requests = ErasureRequests::new(table(&world), key(), promise);
         let asked = requests.ask(door, target, table(&world).now()).await.unwrap();
         let report = world.retention().await.unwrap();
@@ -158,8 +159,8 @@ async fn what_was_erased_at_one_dealer_is_not_erased_at_another_after_a_restore(
         let graves = store::Tombstones::new(table(&world), key());
         let first = table(&world).now() - 2 * DAY;
         for (account, barred) in [(AccountId(ACCOUNT), true), (AccountId(9), false)] {
-            let (bars, _) = graves.bars(account, &hers(), first).await.unwrap();
-            assert_eq!(matches!(bars, store::Barred::Erased(_)), barred, "{door:?} {account}");
+            let (bars, _) = graves.check(account, &hers(), first).await.unwrap();
+            assert_eq!(matches!(bars, store::ErasureCheck::Erased(_)), barred, "{door:?} {account}");
         }
     }
 }

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use serde_json::json;
-use stories::World;
 use simulator_wire::{Effect, Fault};
+use stories::World;
 
 use crate::{
-    cast::{HOUR, MINUTE, always, ana, answer, berta, goes_by},
     erasure::{items, operator_asks, state},
+    fixtures::{HOUR, MINUTE, always, ana, answer, berta, goes_by},
     logged::{Logged, log},
 };
 

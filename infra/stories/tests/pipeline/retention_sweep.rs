@@ -6,14 +6,14 @@ use std::time::Duration;
 use domain::{AccountId, Channel, Clock as _, CustomerId, Identity, PhoneNumberId, WaId};
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
-use store::{Channels, Customers, Sweeps, Table};
-use stories::{ACCOUNT, CHANNEL, COEXISTENCE_CHANNEL, World};
 use simulator_meta::Customer;
+use store::{Channels, CustomerStore, Table, TableSweep};
+use stories::{ACCOUNT, CHANNEL, COEXISTENCE_CHANNEL, World};
 
 use crate::{
-    cast::{MINUTE, always, ana, answer, calls, goes_by, key, table},
     erasure::{items, operator_asks, state},
-    shop::call,
+    fixtures::{MINUTE, always, ana, answer, calls, goes_by, key, table},
+    open_chat::call,
 };
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -42,8 +42,8 @@ async fn many_a_year_ago(world: &World, count: u32) {
     world.pass(YEAR + DAY);
 }
 
-fn sweeps(world: &World) -> Sweeps {
-    Sweeps::new(table(world))
+fn sweeps(world: &World) -> TableSweep {
+    TableSweep::new(table(world))
 }
 
 /// What the bridge's own administrator asks of Chatwoot.
@@ -116,10 +116,10 @@ async fn a_sweep_goes_on_at_its_mark_and_comes_round_to_what_lies_before_it() {
     let world = World::start().await.unwrap();
     many_a_year_ago(&world, 27).await;
     let mark = ("1".to_owned(), String::new());
-    sweeps(&world).set_mark(&format!("Quiet#{CHANNEL}"), Some(&mark)).await.unwrap();
+    sweeps(&world).set_cursor(&format!("Quiet#{CHANNEL}"), Some(&mark)).await.unwrap();
     let report = world.retention().await.unwrap();
     assert_eq!((report.asked, report.overdue), (27, 0));
-    assert_eq!(sweeps(&world).mark(&format!("Quiet#{CHANNEL}")).await.unwrap(), None);
+    assert_eq!(sweeps(&world).cursor(&format!("Quiet#{CHANNEL}")).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -165,13 +165,13 @@ async fn too_many_contacts_gone_are_counted_and_the_sweep_goes_on() {
     let agent = world.chatwoot.agent("Sofía");
     let contacts = world.chatwoot.contacts();
     let mark = ("customer#".to_owned(), "channel#".to_owned());
-    sweeps(&world).set_mark("contacts", Some(&mark)).await.unwrap();
+    sweeps(&world).set_cursor("contacts", Some(&mark)).await.unwrap();
     for contact in contacts {
         agent.deletes_contact(contact.id).await;
     }
     let report = world.retention().await.unwrap();
     assert_eq!((report.gone, report.overdue), (0, 21));
-    assert_eq!(sweeps(&world).mark("contacts").await.unwrap(), None, "it is not stuck there");
+    assert_eq!(sweeps(&world).cursor("contacts").await.unwrap(), None, "it is not stuck there");
 }
 
 #[tokio::test]
@@ -303,7 +303,7 @@ async fn what_is_written_anew_between_the_look_and_the_purge_lives() {
     world.work().await.unwrap();
     world.pass(YEAR + DAY);
     let sweeps = sweeps(&world);
-    let expired = sweeps.overdue(None).await.unwrap().expired;
+    let expired = sweeps.expired(None).await.unwrap().expired;
     ana(&world).writes("hola otra vez").await.unwrap();
     world.work().await.unwrap();
     let is = |item: &String, (pk, sk): &(String, String)| item.ends_with(&format!("pk=S({pk:?}) sk=S({sk:?})"));
@@ -313,7 +313,7 @@ async fn what_is_written_anew_between_the_look_and_the_purge_lives() {
         items.into_iter().filter(lives).filter(|item| expired.iter().any(|key| is(item, key))).collect::<Vec<_>>()
     };
     let before = written_anew(items(&world).await);
-    sweeps.bury(&expired).await.unwrap();
+    sweeps.delete_expired(&expired).await.unwrap();
     assert!(before.iter().any(|item| item.contains("alias#")), "{before:?}");
     assert_eq!(written_anew(items(&world).await), before);
 }
@@ -333,7 +333,7 @@ async fn the_proof_tells_what_is_there_after_its_time_in_chatwoot_and_the_table(
 }
 
 /// The second dealer has an account of its own, which does not answer, and the same person wrote there just now.
-pub(crate) async fn wrote_to_another_dealer(world: &World) -> (Customers, CustomerId) {
+pub(crate) async fn wrote_to_another_dealer(world: &World) -> (CustomerStore, CustomerId) {
     let aws = platform::aws::Aws::from_env(&mut world.stage.operator()).unwrap();
     let clock: domain::SharedClock = std::sync::Arc::new(world.clock.clone());
     let table = Table::new(aws.dynamodb, world.stage.table().unwrap().to_owned(), clock, YEAR);
@@ -341,7 +341,7 @@ pub(crate) async fn wrote_to_another_dealer(world: &World) -> (Customers, Custom
     let first = channels.all().await.unwrap().remove(0);
     let number = PhoneNumberId::new("999");
     channels.put(&Channel { phone_number_id: number.clone(), account: AccountId(9), ..first }).await.unwrap();
-    let customers = Customers::new(table, key());
+    let customers = CustomerStore::new(table, key());
     let theirs = customers.identify(AccountId(9), &hers(), world.clock.now()).await.unwrap();
     customers.touch(&theirs, &number, &hers(), Some(world.clock.now()), None).await.unwrap();
     (customers, theirs)
@@ -365,6 +365,6 @@ async fn one_dealer_s_time_is_not_another_s() {
     assert_eq!(customers.find(AccountId(9), &hers()).await.unwrap(), Some(theirs.clone()));
     assert!(customers.thread(&theirs, &PhoneNumberId::new("999")).await.unwrap().is_some());
     assert_eq!(customers.find(AccountId(ACCOUNT), &hers()).await.unwrap(), None);
-    let open = store::Erasures::new(table(&world)).all_open().await.unwrap();
+    let open = store::ErasureLedger::new(table(&world)).all_open().await.unwrap();
     assert!(open.is_empty(), "nobody waits for the other account");
 }

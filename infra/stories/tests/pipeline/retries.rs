@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use simulator_wire::Effect;
 
-use crate::shop::{Shop, UNCONFIRMED, at, file, proxy_page, refuses};
+use crate::open_chat::{OpenChat, UNCONFIRMED, at, file, proxy_page, refuses};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const MINUTE: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn retry_after_the_window_closed_says_so_again_and_sends_once_the_customer_has_written() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.world.pass(DAY);
     let message = shop.says("¿sigue interesada?").await;
     let closed = "No entregado: pasaron más de 24 h desde su último mensaje; usa una plantilla.";
@@ -32,7 +32,7 @@ async fn retry_after_the_window_closed_says_so_again_and_sends_once_the_customer
 
 #[tokio::test]
 async fn what_meta_refused_is_sent_by_retry() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.meta_will(refuses(400, 131_026), 1);
     let message = shop.says("Buenas").await;
     assert!(
@@ -48,7 +48,7 @@ async fn what_meta_refused_is_sent_by_retry() {
 
 #[tokio::test]
 async fn what_meta_took_and_then_could_not_deliver_is_sent_by_retry() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let message = shop.says("Buenas").await;
     let wamid = shop.ana.phone().last().unwrap().wamid.clone();
     shop.ana.status(&wamid, "failed", Some(serde_json::json!([{ "code": 131_026, "title": "Undeliverable" }]))).await;
@@ -60,7 +60,7 @@ async fn what_meta_took_and_then_could_not_deliver_is_sent_by_retry() {
 
 #[tokio::test]
 async fn retry_of_a_message_that_is_out_sends_nothing() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let message = shop.says("Buenas").await;
     shop.retries(message).await;
     shop.ana.reads_all().await;
@@ -73,7 +73,7 @@ async fn retry_of_a_message_that_is_out_sends_nothing() {
 
 #[tokio::test]
 async fn retry_of_a_message_that_waits_for_meta_does_not_double_it() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.meta_will(refuses(500, 131_000), 4);
     let message = shop.says("Buenas").await;
     assert_eq!(shop.mark(message), "sent", "it still waits, and nothing is wrong yet");
@@ -86,7 +86,7 @@ async fn retry_of_a_message_that_waits_for_meta_does_not_double_it() {
 
 #[tokio::test]
 async fn retry_pressed_twice_sends_once() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.meta_will(Effect::DropBefore, 1);
     let message = shop.says("Buenas").await;
     shop.world.pass(Duration::from_secs(1));
@@ -99,7 +99,7 @@ async fn retry_pressed_twice_sends_once() {
 #[tokio::test]
 async fn an_unconfirmed_message_is_never_repeated_by_itself() {
     for effect in [Effect::DropBefore, Effect::DropAfter, proxy_page(502), proxy_page(200)] {
-        let shop = Shop::open().await;
+        let shop = OpenChat::open().await;
         let arrived = usize::from(effect == Effect::DropAfter);
         shop.meta_will(effect.clone(), 1);
         let message = shop.says("Buenas").await;
@@ -116,7 +116,7 @@ async fn an_unconfirmed_message_is_never_repeated_by_itself() {
 #[tokio::test]
 async fn a_status_with_our_reference_settles_what_was_unconfirmed() {
     for (status, mark) in [("sent", "sent"), ("delivered", "delivered"), ("read", "read")] {
-        let shop = Shop::open().await;
+        let shop = OpenChat::open().await;
         shop.meta_will(Effect::DropAfter, 1);
         let message = shop.says("Buenas").await;
         assert!(shop.mark(message).starts_with(UNCONFIRMED));
@@ -132,7 +132,7 @@ async fn a_status_with_our_reference_settles_what_was_unconfirmed() {
 
 #[tokio::test]
 async fn a_failed_status_with_our_reference_says_why() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.meta_will(Effect::DropAfter, 1);
     let message = shop.says("Buenas").await;
     let wamid = shop.ana.phone().last().unwrap().wamid.clone();
@@ -143,7 +143,7 @@ async fn a_failed_status_with_our_reference_says_why() {
 
 #[tokio::test]
 async fn the_agent_may_send_an_unconfirmed_message_again_and_late_news_of_the_first_changes_nothing() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.meta_will(Effect::DropAfter, 1);
     let message = shop.says("Buenas").await;
     shop.retries(message).await;
@@ -160,7 +160,7 @@ async fn the_agent_may_send_an_unconfirmed_message_again_and_late_news_of_the_fi
 
 #[tokio::test]
 async fn a_lost_retry_is_found_by_reconcile() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.meta_will(refuses(400, 131_026), 1);
     let message = shop.says("Buenas").await;
     shop.later(Duration::from_secs(7200)).await;
@@ -178,7 +178,7 @@ async fn a_lost_retry_is_found_by_reconcile() {
 
 #[tokio::test]
 async fn a_lost_retry_of_a_later_failure_is_found_by_reconcile() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let message = shop.says("Buenas").await;
     shop.later(Duration::from_secs(7200)).await;
     // By now the message needs no more looking at.
@@ -196,7 +196,7 @@ async fn a_lost_retry_of_a_later_failure_is_found_by_reconcile() {
 
 #[tokio::test]
 async fn retry_sends_only_the_parts_that_are_missing() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let files = [("a.png", "image/png"), ("b.pdf", "application/pdf"), ("c.png", "image/png")];
     let files = files.map(|(name, mime)| file(name, mime, name.as_bytes())).to_vec();
     shop.world.meta.faults().add(simulator_wire::Fault { skip: 1, ..at("/messages", refuses(400, 131_053), Some(1)) });
@@ -214,7 +214,7 @@ async fn retry_sends_only_the_parts_that_are_missing() {
 
 #[tokio::test]
 async fn an_unconfirmed_part_holds_up_the_next_one_until_a_status_settles_it() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.meta_will(Effect::DropAfter, 1);
     let files = vec![file("a.png", "image/png", b"a"), file("b.pdf", "application/pdf", b"b")];
     let message = shop.sofia.sends_files(shop.conversation, None, files).await;
@@ -229,7 +229,7 @@ async fn an_unconfirmed_part_holds_up_the_next_one_until_a_status_settles_it() {
 
 #[tokio::test]
 async fn retry_works_as_newer_versions_of_chatwoot_save_it_and_keeps_the_quote() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.world.chatwoot.retry_like_newer_versions(true);
     let question = shop.world.chatwoot.messages(shop.conversation)[0].id;
     shop.meta_will(refuses(400, 131_026), 1);

@@ -1,15 +1,15 @@
 //! A message deleted for everyone is deleted in Chatwoot, too: once, with its files and edits, whatever came first.
 
-use domain::{AccountId, Author, ConversationId, CustomerId, MessageId, SubjectKey, Wamid, subject::Kind};
+use domain::{AccountId, Author, ConversationId, CustomerId, HashKey, MessageId, Wamid, keyed_hash::HashKind};
 use serde_json::json;
-use store::{Claim, Claims, Counters, Link, Links, Traces};
+use store::{Claim, Claims, ItemLedger, MessageLink, MessageLinks, Revocations};
 use stories::{CHANNEL, World};
 
-use crate::cast::{
+use crate::fixtures::{
     HOUR, MINUTE, always, ana, ana_wrote, answer, body, calls, counted, patience, post, post_all_again, profile, table,
     text,
 };
-use crate::shop::file;
+use crate::open_chat::file;
 
 const DELETED: &str = "Este mensaje se ha eliminado";
 const PDF: &str = "application/pdf";
@@ -159,11 +159,11 @@ async fn a_deletion_that_overtakes_a_half_written_message_is_followed_all_the_sa
 #[tokio::test]
 async fn the_write_that_closes_a_message_sees_a_deletion_that_came_in_between() {
     let world = World::start().await.unwrap();
-    let key = SubjectKey::new("subject-key-of-the-stories".into());
-    let (links, traces) = (Links::new(table(&world), key.clone()), Traces::new(table(&world), key.clone()));
-    let (claims, counters) = (Claims::new(table(&world)), Counters::new(table(&world)));
-    let (wamid, item) = (Wamid::new("wamid.1"), key.subject(Kind::Item, "1"));
-    let link = Link {
+    let key = HashKey::new("subject-key-of-the-stories".into());
+    let (links, traces) = (MessageLinks::new(table(&world), key.clone()), Revocations::new(table(&world), key.clone()));
+    let (claims, counters) = (Claims::new(table(&world)), ItemLedger::new(table(&world)));
+    let (wamid, item) = (Wamid::new("wamid.1"), key.subject(HashKind::Item, "1"));
+    let link = MessageLink {
         wamid: wamid.clone(),
         customer: CustomerId::mint(),
         account: AccountId(3),

@@ -4,13 +4,13 @@
 use serde_json::{Value, json};
 use simulator_wire::Effect;
 
-use crate::shop::{Shop, refuses};
+use crate::open_chat::{OpenChat, refuses};
 
 fn choices(titles: &[&str]) -> Value {
     titles.iter().enumerate().map(|(at, title)| json!({ "title": title, "value": format!("v{at}") })).collect()
 }
 
-impl Shop {
+impl OpenChat {
     /// A bot sends this, and the bridge works.
     async fn bot_sends(&self, text: &str, content_type: &str, items: Value) -> i64 {
         let text = Some(text).filter(|text| !text.is_empty());
@@ -30,7 +30,7 @@ impl Shop {
 
 #[tokio::test]
 async fn up_to_three_short_choices_are_buttons_and_a_tap_quotes_the_question() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let question = shop.bot_sends("¿Cómo **paga**?", "input_select", choices(&["Contado", "Crédito", "No sé"])).await;
     let got = shop.ana.phone().pop().unwrap();
     assert_eq!((got.kind.as_str(), got.options.len(), got.options[0].in_list), ("interactive", 3, false));
@@ -44,7 +44,7 @@ async fn up_to_three_short_choices_are_buttons_and_a_tap_quotes_the_question() {
 
 #[tokio::test]
 async fn up_to_ten_are_a_list_and_a_row_is_read_like_a_button() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let titles: Vec<String> = (1..=10).map(|n| format!("Modelo número {n:02} con {n:02}")).collect();
     let titles: Vec<&str> = titles.iter().map(String::as_str).collect();
     let question = shop.bot_sends("", "input_select", choices(&titles)).await;
@@ -57,7 +57,7 @@ async fn up_to_ten_are_a_list_and_a_row_is_read_like_a_button() {
 
 #[tokio::test]
 async fn what_fits_neither_is_numbered_and_loses_no_word() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let eleven: Vec<String> = (1..=11).map(|n| format!("Modelo {n}")).collect();
     let eleven: Vec<&str> = eleven.iter().map(String::as_str).collect();
     let long = "Motocicleta deportiva de 250 cc";
@@ -75,7 +75,7 @@ async fn what_fits_neither_is_numbered_and_loses_no_word() {
 
 #[tokio::test]
 async fn the_choices_of_a_flow_builder_are_taken_whatever_they_are() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let odd = json!([{ "title": " Sí\n claro ", "value": " x " }, { "title": "No", "value": "y".repeat(300) }, { "value": "z" }]);
     let message = shop.bot_sends("¿Va?", "input_select", odd).await;
     assert_eq!(shop.ana.heard(), ["¿Va?\n[Sí claro]\n[No]"]);
@@ -85,7 +85,7 @@ async fn the_choices_of_a_flow_builder_are_taken_whatever_they_are() {
 
 #[tokio::test]
 async fn cards_forms_and_articles_are_readable_text() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let card = json!([{ "title": "RX150", "description": "La azul", "media_url": "https://motos.example/rx.png",
         "actions": [{ "type": "link", "text": "Ver", "uri": "https://motos.example/rx" },
                     { "type": "postback", "text": "La quiero", "payload": "rx" }] }]);
@@ -108,7 +108,7 @@ async fn cards_forms_and_articles_are_readable_text() {
 
 #[tokio::test]
 async fn a_bots_token_asks_as_an_agent_does() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let body = json!({ "content": "¿Va?", "message_type": "outgoing", "content_type": "input_select",
         "content_attributes": { "items": [{ "title": "Sí", "value": "si" }] } });
     let path = format!("/conversations/{}/messages", shop.conversation);
@@ -122,7 +122,7 @@ async fn a_bots_token_asks_as_an_agent_does() {
 
 #[tokio::test]
 async fn buttons_fail_in_words_wait_and_are_retried_as_any_part() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     for newer in [true, false] {
         shop.world.chatwoot.retry_like_newer_versions(newer);
         shop.meta_will(refuses(400, 131_009), 1);
@@ -137,13 +137,13 @@ async fn buttons_fail_in_words_wait_and_are_retried_as_any_part() {
 
     shop.meta_will(Effect::HangBefore, 1);
     let unsure = shop.bot_sends("¿Y hoy?", "input_select", choices(&["Sí"])).await;
-    assert!(shop.mark(unsure).starts_with(crate::shop::UNCONFIRMED), "{}", shop.mark(unsure));
+    assert!(shop.mark(unsure).starts_with(crate::open_chat::UNCONFIRMED), "{}", shop.mark(unsure));
     assert_eq!(shop.ana.heard().len(), 1);
 }
 
 #[tokio::test]
 async fn a_link_with_coordinates_alone_is_a_place_and_a_customers_place_can_be_passed_on() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.says("geo:19.432608,-99.133209").await;
     shop.ana.sends_location(20.5, -100.25, Some("Taller *Salas*")).await.unwrap();
     shop.world.work().await.unwrap();

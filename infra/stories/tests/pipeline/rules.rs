@@ -6,11 +6,11 @@
 use std::time::Duration;
 
 use serde_json::json;
-use stories::{CHANNEL, World};
 use simulator_chatwoot::Language;
 use simulator_wire::Effect;
+use stories::{CHANNEL, World};
 
-use crate::cast::{
+use crate::fixtures::{
     HOUR, MINUTE, always, ana, ana_wrote, answer, berta, body, columns, goes_by, once, patience, post, post_all_again,
     profile, sheet, source_ids, status, text,
 };

@@ -5,8 +5,8 @@ use std::time::Duration;
 use simulator_wire::{Effect, Fault};
 
 use crate::{
-    cast::{HOUR, MINUTE, always, answer},
-    shop::Shop,
+    fixtures::{HOUR, MINUTE, always, answer},
+    open_chat::OpenChat,
 };
 
 fn away(effect: Effect) -> Fault {
@@ -14,7 +14,7 @@ fn away(effect: Effect) -> Fault {
 }
 
 /// Chatwoot's API is away for two hours; agents go on writing.
-async fn hours_without_the_api(shop: &Shop, rounds: bool) {
+async fn hours_without_the_api(shop: &OpenChat, rounds: bool) {
     for _ in 0..24 {
         shop.world.later(5 * MINUTE).await.unwrap();
         if rounds {
@@ -26,7 +26,7 @@ async fn hours_without_the_api(shop: &Shop, rounds: bool) {
     shop.world.chatwoot.faults().clear();
 }
 
-async fn everything_goes(shop: &Shop, texts: &[&str]) {
+async fn everything_goes(shop: &OpenChat, texts: &[&str]) {
     shop.reconciles().await;
     for _ in 0..20 {
         shop.world.later(MINUTE).await.unwrap();
@@ -38,7 +38,7 @@ async fn everything_goes(shop: &Shop, texts: &[&str]) {
 #[tokio::test]
 async fn an_outage_of_chatwoot_s_api_makes_no_answer_late() {
     for outage in [answer(503), answer(500), answer(401)] {
-        let shop = Shop::open().await;
+        let shop = OpenChat::open().await;
         shop.world.chatwoot.faults().add(away(outage));
         for text in ["uno", "dos", "tres"] {
             shop.sofia.replies(shop.conversation, text).await;
@@ -51,7 +51,7 @@ async fn an_outage_of_chatwoot_s_api_makes_no_answer_late() {
 
 #[tokio::test]
 async fn an_answer_whose_callback_was_lost_is_seen_by_the_hint_that_waits_before_it() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.world.chatwoot.faults().add(away(answer(503)));
     shop.sofia.replies(shop.conversation, "uno").await;
     shop.world.work().await.unwrap();
@@ -64,7 +64,7 @@ async fn an_answer_whose_callback_was_lost_is_seen_by_the_hint_that_waits_before
 
 #[tokio::test]
 async fn an_answer_nobody_told_of_while_the_list_was_away_is_found_in_time_by_the_rounds() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.world.reconcile().await.unwrap();
     shop.world.work().await.unwrap();
     // Nothing was said for so long that only Chatwoot's list could show the conversation.
@@ -80,7 +80,7 @@ async fn an_answer_nobody_told_of_while_the_list_was_away_is_found_in_time_by_th
 
 #[tokio::test]
 async fn an_answer_nobody_heard_of_for_an_hour_is_late_as_ever() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.world.chatwoot.callbacks().lose(1);
     let message = shop.sofia.replies(shop.conversation, "uno").await;
     shop.world.later(HOUR + MINUTE).await.unwrap();

@@ -5,14 +5,14 @@ use std::{collections::HashMap, time::Duration};
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::{Clock as _, CustomerId};
 use serde_json::{Value, json};
-use store::{Belongings, Target};
-use stories::{CHANNEL, World};
 use simulator_aws::Lag;
+use store::{DataInventory, DataSubject};
+use stories::{CHANNEL, World};
 
 use crate::{
     balance::put_back,
-    cast::{HOUR, MINUTE, always, ana_wrote, answer, body, columns, goes_by, key, post, rounds, sheet, table},
     erasure::{done, is_done, items, operator_asks},
+    fixtures::{HOUR, MINUTE, always, ana_wrote, answer, body, columns, goes_by, key, post, rounds, sheet, table},
 };
 
 const ANA: &str = "5215555550123";
@@ -198,8 +198,8 @@ async fn a_key_that_an_index_still_shows_under_the_old_customer_is_left_to_the_n
     let mut alias = item(&world, "alias#").await;
     let old = alias["customer"].as_s().unwrap().clone();
     world.lag().unwrap();
-    let belongings = Belongings::new(table(&world), key());
-    let target = Target { customers: [CustomerId::new(old.as_str())].into(), ..Target::default() };
+    let belongings = DataInventory::new(table(&world), key());
+    let target = DataSubject { customers: [CustomerId::new(old.as_str())].into(), ..DataSubject::default() };
     let stale = belongings.late_keys(&target).await.unwrap();
     alias.insert("customer".to_owned(), AttributeValue::S("the-new-one".to_owned()));
     puts(&world, alias.clone()).await;

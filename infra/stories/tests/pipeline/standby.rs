@@ -4,9 +4,9 @@ use serde_json::json;
 use stories::World;
 
 use crate::{
-    cast::{HOUR, MINUTE, ana, ana_wrote, goes_by},
     erasure::{done, state},
     erasure_doors::code_in,
+    fixtures::{HOUR, MINUTE, ana, ana_wrote, goes_by},
 };
 
 /// How often the bridge called Graph for this chat: messages, ticks, typing.

@@ -4,11 +4,11 @@ use std::{future::Future, pin::pin, task::Poll};
 
 use domain::Clock as _;
 use serde_json::{Value, json};
-use stories::{CHANNEL, COEXISTENCE_CHANNEL, World};
 use simulator_chatwoot::MessageView;
 use simulator_meta::{Customer, Rules};
+use stories::{CHANNEL, COEXISTENCE_CHANNEL, World};
 
-use crate::cast::{
+use crate::fixtures::{
     HOUR, MINUTE, always, ana, ana_wrote, answer, columns, counted, goes_by, once, patience, post, rounds, sheet,
     sheet_of, status,
 };

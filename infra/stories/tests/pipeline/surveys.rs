@@ -3,11 +3,11 @@
 use serde_json::json;
 
 use crate::{
-    cast::{MINUTE, goes_by},
-    shop::{Shop, refuses},
+    fixtures::{MINUTE, goes_by},
+    open_chat::{OpenChat, refuses},
 };
 
-impl Shop {
+impl OpenChat {
     /// The inbox sends a survey, in these words if there are any.
     pub(crate) async fn surveys(&self, words: Option<&str>) {
         let mut body = json!({ "csat_survey_enabled": true });
@@ -18,7 +18,8 @@ impl Shop {
         let headers = [("api_access_token", token.as_str()), ("content-type", "application/json")];
         let path = format!("/api/v1/accounts/{}/inboxes/14", stories::ACCOUNT);
         let (status, answer) =
-            crate::shop::call("PATCH", &self.world.chatwoot.url(), &path, &headers, body.to_string().as_bytes()).await;
+            crate::open_chat::call("PATCH", &self.world.chatwoot.url(), &path, &headers, body.to_string().as_bytes())
+                .await;
         assert_eq!(status, 200, "{answer}");
     }
 
@@ -33,7 +34,7 @@ async fn a_survey_goes_out_with_its_link_whatever_becomes_of_its_callback() {
     for (words, lost) in
         [(None, false), (None, true), (Some("¿Qué tal le atendimos?"), false), (Some("¿Y bien?"), true)]
     {
-        let shop = Shop::open().await;
+        let shop = OpenChat::open().await;
         shop.surveys(words).await;
         if lost {
             shop.world.chatwoot.callbacks().lose(1);
@@ -50,7 +51,7 @@ async fn a_survey_goes_out_with_its_link_whatever_becomes_of_its_callback() {
 
 #[tokio::test]
 async fn retry_sends_a_survey_with_its_link() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.surveys(None).await;
     shop.meta_will(refuses(400, 131_026), 1);
     shop.sofia.resolves(shop.conversation).await;
@@ -65,7 +66,7 @@ async fn retry_sends_a_survey_with_its_link() {
 
 #[tokio::test]
 async fn a_video_call_without_a_link_says_so_and_one_with_a_link_goes_out() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let path = format!("/conversations/{}/messages", shop.conversation);
     for data in [json!({ "meeting_id": "m1" }), json!({ "meeting_id": "m2", "url": "https://meet.example/m2" })] {
         let body = json!({ "content": "Sofía inició una videollamada", "content_type": "integrations",

@@ -1,23 +1,23 @@
 //! What was picked in a template comes with one callback and stands in the queue: among many others, late, lost, or told again.
 
 use serde_json::{Value, json};
-use std::time::Duration;
 use simulator_wire::{Effect, Fault};
+use std::time::Duration;
 
 use crate::{
-    cast::{HOUR, MINUTE, goes_by},
-    shop::{Shop, refuses},
+    fixtures::{HOUR, MINUTE, goes_by},
+    open_chat::{OpenChat, refuses},
     templates::{CONTENT, ana, body, follow_up, params, template},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn list_fails(shop: &Shop, effect: Effect, times: Option<u32>) {
+fn list_fails(shop: &OpenChat, effect: Effect, times: Option<u32>) {
     let path = "/message_templates".to_owned();
     shop.world.meta.faults().add(Fault { method: Some("GET".to_owned()), path, skip: 0, times, effect });
 }
 
-impl Shop {
+impl OpenChat {
     /// Sofía writes so many answers, picks a template, and writes one more, before the bridge does anything.
     async fn writes_around_a_template(&self, before: usize) -> (Vec<String>, i64) {
         let mut texts: Vec<String> = (0..before).map(|at| format!("respuesta {at}")).collect();
@@ -34,7 +34,7 @@ impl Shop {
 #[tokio::test]
 async fn a_template_among_more_answers_than_a_batch_holds_keeps_its_values() {
     for before in [9, 12, 31] {
-        let shop = Shop::open().await;
+        let shop = OpenChat::open().await;
         shop.offers(vec![follow_up()]).await;
         let (texts, _) = shop.writes_around_a_template(before).await;
         goes_by(&shop.world, 10 * SECOND, SECOND).await;
@@ -45,7 +45,7 @@ async fn a_template_among_more_answers_than_a_batch_holds_keeps_its_values() {
 
 #[tokio::test]
 async fn a_template_among_more_than_one_person_may_get_keeps_its_values() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.offers(vec![follow_up()]).await;
     let (texts, _) = shop.writes_around_a_template(58).await;
     goes_by(&shop.world, 3 * MINUTE, SECOND).await;
@@ -55,7 +55,7 @@ async fn a_template_among_more_than_one_person_may_get_keeps_its_values() {
 
 #[tokio::test]
 async fn a_template_picked_while_meta_has_been_away_for_long_goes_out_as_a_template() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.offers(vec![follow_up()]).await;
     shop.world.meta.server().refuse().await;
     shop.says("uno").await;
@@ -77,7 +77,7 @@ async fn a_template_picked_while_meta_has_been_away_for_long_goes_out_as_a_templ
 #[tokio::test]
 async fn values_that_come_late_are_used_unless_the_agent_was_told_it_is_too_late() {
     for (late, sent) in [(2 * MINUTE, true), (2 * HOUR, false)] {
-        let shop = Shop::open().await;
+        let shop = OpenChat::open().await;
         shop.offers(vec![follow_up()]).await;
         shop.world.chatwoot.callbacks().hold();
         let message = shop.sofia.picks_template(shop.conversation, params("seguimiento", &ana()), CONTENT).await;
@@ -101,7 +101,7 @@ async fn values_that_come_late_are_used_unless_the_agent_was_told_it_is_too_late
 
 #[tokio::test]
 async fn a_look_between_retry_and_its_callback_waits_for_the_values() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.offers(vec![follow_up()]).await;
     shop.meta_will(refuses(400, 131_026), 1);
     let message = shop.sofia.picks_template(shop.conversation, params("seguimiento", &ana()), CONTENT).await;
@@ -122,7 +122,7 @@ async fn a_look_between_retry_and_its_callback_waits_for_the_values() {
 #[tokio::test]
 async fn while_meta_does_not_list_its_templates_one_without_a_callback_waits_with_what_stands_behind_it() {
     for effect in [Effect::DropBefore, refuses(429, 80_007)] {
-        let shop = Shop::open().await;
+        let shop = OpenChat::open().await;
         shop.offers(vec![follow_up()]).await;
         // A fresh function: nothing is remembered.
         list_fails(&shop, effect, Some(6));
@@ -144,7 +144,7 @@ async fn while_meta_does_not_list_its_templates_one_without_a_callback_waits_wit
 
 #[tokio::test]
 async fn a_list_that_may_not_be_read_is_said_in_its_own_words() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.offers(vec![follow_up()]).await;
     list_fails(&shop, refuses(403, 200), None);
     let message = shop.sofia.picks_template(shop.conversation, params("seguimiento", &ana()), CONTENT).await;
@@ -162,7 +162,7 @@ async fn without_a_language_the_template_that_can_be_sent_and_reads_like_the_mes
         one["status"] = status.into();
         one
     };
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let all = vec![
         in_language("en_US", "APPROVED", "Your {{1}} is ready at the shop."),
         in_language("es_AR", "REJECTED", "Vení a buscar tu {{1}} cuando quieras."),

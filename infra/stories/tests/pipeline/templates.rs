@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use stories::ACCOUNT;
 
 use crate::{
-    cast::{HOUR, MINUTE, goes_by},
-    shop::{Shop, call, file, refuses},
+    fixtures::{HOUR, MINUTE, goes_by},
+    open_chat::{OpenChat, call, file, refuses},
 };
 
 const WABA: &str = "109876543210987";
@@ -27,7 +27,7 @@ pub(crate) fn follow_up() -> Value {
     template("seguimiento", "UTILITY", &json!([body("Hola {{1}}, ¿pudiste ver la cotización de la {{2}}?")]))
 }
 
-impl Shop {
+impl OpenChat {
     /// Meta has these templates, and agents are offered them.
     pub(crate) async fn offers(&self, templates: Vec<Value>) {
         self.world.meta.set_templates(WABA, templates);
@@ -91,7 +91,7 @@ pub(crate) const CONTENT: &str = "Hola Ana, ¿pudiste ver la cotización de la R
 
 #[tokio::test]
 async fn agents_are_offered_what_meta_approved_and_nothing_else_of_the_inbox_is_touched() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.attributes(Some(&json!({ "color": "rojo", "message_templates": "alt" }))).await;
     let status = |name: &str, status: &str| {
         let mut template = template(name, "UTILITY", &json!([body("Hola")]));
@@ -108,7 +108,7 @@ async fn agents_are_offered_what_meta_approved_and_nothing_else_of_the_inbox_is_
     assert!(attributes["agent_reply_time_window_message"].as_str().unwrap().contains("24 h"));
     assert!(!attributes.to_string().contains("example"), "{attributes}");
     // Nothing new, nothing written; an hour later the inbox is looked at again.
-    let writes = |shop: &Shop| {
+    let writes = |shop: &OpenChat| {
         let requests = shop.world.chatwoot.requests().into_iter();
         requests.filter(|request| request.method == "PATCH" && request.path.contains("/inboxes/14")).count()
     };
@@ -124,7 +124,7 @@ async fn agents_are_offered_what_meta_approved_and_nothing_else_of_the_inbox_is_
 
 #[tokio::test]
 async fn a_template_meta_pauses_is_gone_at_once_and_back_when_it_is_approved() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.offers(vec![follow_up()]).await;
     shop.world.meta.set_template_status(WABA, "seguimiento", "es_MX", "PAUSED").await.unwrap();
     shop.world.work().await.unwrap();
@@ -139,7 +139,7 @@ async fn a_template_meta_pauses_is_gone_at_once_and_back_when_it_is_approved() {
 
 #[tokio::test]
 async fn a_list_that_cannot_be_had_leaves_agents_what_they_have() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.offers(vec![follow_up()]).await;
     for effect in [
         refuses(400, 80_007),
@@ -160,7 +160,7 @@ async fn a_list_that_cannot_be_had_leaves_agents_what_they_have() {
 
 #[tokio::test]
 async fn what_was_picked_arrives_filled_in_also_after_the_window_closed() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.offers(vec![follow_up()]).await;
     shop.world.pass(3 * DAY);
     let message = shop.picks("seguimiento", &ana(), CONTENT).await;
@@ -176,7 +176,7 @@ async fn what_was_picked_arrives_filled_in_also_after_the_window_closed() {
 
 #[tokio::test]
 async fn every_part_that_takes_a_value_gets_its_own() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let whole = template(
         "entera",
         "UTILITY",
@@ -229,7 +229,7 @@ async fn every_part_that_takes_a_value_gets_its_own() {
 
 #[tokio::test]
 async fn what_does_not_fit_the_template_is_said_before_meta_is_asked() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let picture = template("foto", "UTILITY", &json!([{ "type": "HEADER", "format": "IMAGE" }, body("Hola")]));
     let link =
         json!([body("Hola"), { "type": "BUTTONS", "buttons": [{ "type": "URL", "url": "https://x.example/{{1}}" }] }]);
@@ -260,7 +260,7 @@ async fn what_does_not_fit_the_template_is_said_before_meta_is_asked() {
 
 #[tokio::test]
 async fn a_header_file_that_cannot_be_read_and_a_code_have_words_of_their_own() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let picture = template("foto", "UTILITY", &json!([{ "type": "HEADER", "format": "IMAGE" }, body("Hola")]));
     let code =
         json!([body("Su código es {{1}}"), { "type": "BUTTONS", "buttons": [{ "type": "OTP", "text": "Copiar" }] }]);
@@ -277,12 +277,12 @@ async fn a_header_file_that_cannot_be_read_and_a_code_have_words_of_their_own() 
 
 #[tokio::test]
 async fn who_wants_no_marketing_gets_none_and_still_gets_service() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let offer = template("oferta", "MARKETING", &json!([body("Estrena hoy, {{1}}")]));
     shop.offers(vec![follow_up(), offer]).await;
     let stop = json!({"user_preferences": [{"wa_id": "5215555550123", "detail": "x", "category": "marketing_messages",
         "value": "stop", "timestamp": 1_795_190_400}], "contacts": [{"profile": {"name": "Ana"}, "wa_id": "5215555550123"}]});
-    assert_eq!(crate::cast::post(&shop.world, &crate::cast::body("user_preferences", &stop)).await, 200);
+    assert_eq!(crate::fixtures::post(&shop.world, &crate::fixtures::body("user_preferences", &stop)).await, 200);
     shop.world.work().await.unwrap();
     let message = shop.picks("oferta", &json!({ "body": { "1": "Ana" } }), "Estrena hoy, Ana").await;
     assert!(shop.mark(message).contains("pidió no recibir promociones"), "{}", shop.mark(message));
@@ -292,7 +292,7 @@ async fn who_wants_no_marketing_gets_none_and_still_gets_service() {
 
 #[tokio::test]
 async fn a_conversation_an_agent_begins_begins_with_a_template_and_the_answer_comes_into_it() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.offers(vec![follow_up()]).await;
     let caro = shop.world.meta.customer("Caro", "5215555550166");
     let contact = shop.sofia.adds_contact("Carolina", Some("+525555550166")).await;
@@ -319,7 +319,7 @@ async fn a_conversation_an_agent_begins_begins_with_a_template_and_the_answer_co
 
 #[tokio::test]
 async fn who_wrote_to_another_of_the_shops_numbers_is_reached_from_this_one_by_a_template() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.offers(vec![follow_up()]).await;
     let contact = shop.world.chatwoot.contacts()[0].id;
     // In the workshop's inbox Chatwoot makes up a source id; the contact is ours.
@@ -331,7 +331,7 @@ async fn who_wrote_to_another_of_the_shops_numbers_is_reached_from_this_one_by_a
 
 #[tokio::test]
 async fn a_template_whose_callback_was_lost_is_found_where_chatwoot_still_shows_it() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.offers(vec![follow_up()]).await;
     shop.world.pass(2 * DAY);
     shop.world.chatwoot.callbacks().lose(1);
@@ -345,7 +345,7 @@ async fn a_template_whose_callback_was_lost_is_found_where_chatwoot_still_shows_
 
 #[tokio::test]
 async fn callbacks_that_swap_places_change_neither_the_order_nor_the_kind() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.offers(vec![follow_up()]).await;
     for seed in 0..4 {
         let before = shop.ana.heard().len();
@@ -363,7 +363,7 @@ async fn callbacks_that_swap_places_change_neither_the_order_nor_the_kind() {
 
 #[tokio::test]
 async fn a_template_meta_refused_or_kept_waiting_goes_out_as_a_template_later() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.offers(vec![follow_up()]).await;
     shop.meta_will(refuses(400, 131_026), 1);
     let message = shop.picks("seguimiento", &ana(), CONTENT).await;
@@ -379,14 +379,14 @@ async fn a_template_meta_refused_or_kept_waiting_goes_out_as_a_template_later() 
 
 #[tokio::test]
 async fn a_template_waits_with_its_values_while_the_number_is_down() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.offers(vec![follow_up()]).await;
     let account = |at: i64, event: &str| {
         json!({"object": "whatsapp_business_account", "entry": [{"id": WABA, "time": at, "changes": [{"field": "account_update",
             "value": {"phone_number": "525555550100", "event": event}}]}]})
     };
     let now = domain::Clock::now(&shop.world.clock).as_secs();
-    assert_eq!(crate::cast::post(&shop.world, &account(now + 1, "ACCOUNT_OFFBOARDED")).await, 200);
+    assert_eq!(crate::fixtures::post(&shop.world, &account(now + 1, "ACCOUNT_OFFBOARDED")).await, 200);
     shop.world.work().await.unwrap();
     shop.world.pass(MINUTE);
     let message = shop.picks("seguimiento", &ana(), CONTENT).await;
@@ -395,7 +395,7 @@ async fn a_template_waits_with_its_values_while_the_number_is_down() {
         shop.reconciles().await;
     }
     assert_eq!((shop.ana.heard().len(), shop.notes().len(), shop.mark(message).as_str()), (0, 1, "sent"));
-    assert_eq!(crate::cast::post(&shop.world, &account(now + 9000, "ACCOUNT_RECONNECTED")).await, 200);
+    assert_eq!(crate::fixtures::post(&shop.world, &account(now + 9000, "ACCOUNT_RECONNECTED")).await, 200);
     shop.world.work().await.unwrap();
     goes_by(&shop.world, 15 * MINUTE, MINUTE).await;
     assert_eq!(shop.ana.heard(), [CONTENT]);

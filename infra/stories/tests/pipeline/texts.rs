@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use crate::shop::Shop;
+use crate::open_chat::OpenChat;
 
-impl Shop {
+impl OpenChat {
     fn sent(&self) -> Vec<serde_json::Value> {
         self.world.meta.requests().into_iter().map(|request| request.body).collect()
     }
@@ -12,7 +12,7 @@ impl Shop {
 
 #[tokio::test]
 async fn a_long_text_arrives_in_order_and_quotes_once() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let asked = shop.world.chatwoot.messages(shop.conversation)[0].id;
     let line = |n: usize| format!("Línea {n}: **la moto número {n} está lista** y _se entrega_ mañana 🇲🇽.");
     let text = (0..200).map(line).collect::<Vec<_>>().join("\n\n");
@@ -31,7 +31,7 @@ async fn a_long_text_arrives_in_order_and_quotes_once() {
 
 #[tokio::test]
 async fn one_paragraph_longer_than_a_message_stays_bold_in_every_part() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let text = format!("**{}**", "oferta especial ".repeat(500).trim());
     shop.says(&text).await;
     let heard = shop.ana.heard();
@@ -43,7 +43,7 @@ async fn one_paragraph_longer_than_a_message_stays_bold_in_every_part() {
 
 #[tokio::test]
 async fn what_the_composer_escapes_and_breaks_arrives_as_it_was_typed() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.says("Hola\\\nson 5\\*3, modelo RX\\_150\\\n").await;
     shop.says("**Precio:** [la ficha](https://lmotos.mx/_f_)").await;
     shop.says("www.lmotos.mx").await;
@@ -57,7 +57,7 @@ async fn what_the_composer_escapes_and_breaks_arrives_as_it_was_typed() {
 
 #[tokio::test]
 async fn notes_stay_among_agents_whatever_they_look_like() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     for note in ["descuento 10 %", "/estado", "/nada", "**ojo** https://lmotos.mx", &"largo ".repeat(1500)] {
         shop.sofia.notes(shop.conversation, note).await;
         shop.world.work().await.unwrap();

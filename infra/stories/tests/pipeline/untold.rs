@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use simulator_wire::{Faults, Server};
 
 use crate::{
-    cast::{MINUTE, always, answer, goes_by},
-    shop::{Shop, refuses},
+    fixtures::{MINUTE, always, answer, goes_by},
+    open_chat::{OpenChat, refuses},
     templates::{CONTENT, ana, follow_up, params},
 };
 
@@ -22,7 +22,7 @@ const NAMED: &str = "¿Vio el seguimiento?";
 
 const ASKED: &str = "Aún no entregado: Chatwoot no dijo si este mensaje es una plantilla";
 
-impl Shop {
+impl OpenChat {
     async fn open_with_templates() -> Self {
         let shop = Self::open().await;
         shop.offers(vec![follow_up()]).await;
@@ -40,7 +40,7 @@ impl Shop {
 
 #[tokio::test]
 async fn a_text_whose_hint_comes_first_waits_for_the_templates_callback() {
-    let shop = Shop::open_with_templates().await;
+    let shop = OpenChat::open_with_templates().await;
     shop.world.chatwoot.callbacks().hold();
     let message = shop.injects(PLACEHOLDER).await;
     shop.sofia.replies(shop.conversation, "¿La vio?").await;
@@ -55,7 +55,7 @@ async fn a_text_whose_hint_comes_first_waits_for_the_templates_callback() {
 #[tokio::test]
 async fn a_template_whose_callback_is_lost_goes_out_as_a_template_in_its_place() {
     for (content, count) in [(PLACEHOLDER, 1), (CONTENT, 1), ("x", 3)] {
-        let shop = Shop::open_with_templates().await;
+        let shop = OpenChat::open_with_templates().await;
         shop.world.chatwoot.callbacks().lose(count);
         for _ in 0..count {
             shop.injects(content).await;
@@ -75,7 +75,7 @@ async fn a_template_whose_callback_is_lost_goes_out_as_a_template_in_its_place()
 #[tokio::test]
 async fn a_template_written_before_the_bridge_knew_of_any_is_none_the_less_one() {
     for content in [PLACEHOLDER, CONTENT] {
-        let shop = Shop::open().await;
+        let shop = OpenChat::open().await;
         shop.reconciles().await;
         shop.world.meta.set_templates("109876543210987", vec![follow_up()]);
         shop.world.chatwoot.callbacks().lose(1);
@@ -89,7 +89,7 @@ async fn a_template_written_before_the_bridge_knew_of_any_is_none_the_less_one()
 
 #[tokio::test]
 async fn what_cannot_be_known_is_held_in_words_and_retry_sends_it_as_what_it_is() {
-    let shop = Shop::open_with_templates().await;
+    let shop = OpenChat::open_with_templates().await;
     shop.world.chatwoot.callbacks().lose(1000);
     let template = shop.injects(PLACEHOLDER).await;
     let words = shop.sofia.replies(shop.conversation, NAMED).await;
@@ -113,7 +113,7 @@ async fn what_cannot_be_known_is_held_in_words_and_retry_sends_it_as_what_it_is(
 
 #[tokio::test]
 async fn where_no_callback_arrives_what_cannot_be_a_template_goes_out_as_words_in_its_place() {
-    let shop = Shop::open_with_templates().await;
+    let shop = OpenChat::open_with_templates().await;
     shop.world.chatwoot.callbacks().lose(100_000);
     let first = shop.sofia.replies(shop.conversation, "Buenas").await;
     let held = [
@@ -144,7 +144,7 @@ async fn where_no_callback_arrives_what_cannot_be_a_template_goes_out_as_words_i
 
 #[tokio::test]
 async fn what_becomes_known_late_goes_out_by_itself_while_nothing_went_out_behind_it() {
-    let shop = Shop::open_with_templates().await;
+    let shop = OpenChat::open_with_templates().await;
     shop.world.chatwoot.callbacks().hold();
     let template = shop.injects(PLACEHOLDER).await;
     let words = shop.sofia.replies(shop.conversation, NAMED).await;
@@ -160,7 +160,7 @@ async fn what_becomes_known_late_goes_out_by_itself_while_nothing_went_out_behin
 
 #[tokio::test]
 async fn what_becomes_known_once_a_later_message_is_out_waits_for_retry() {
-    let shop = Shop::open_with_templates().await;
+    let shop = OpenChat::open_with_templates().await;
     shop.world.chatwoot.callbacks().hold();
     let template = shop.injects(PLACEHOLDER).await;
     let words = shop.sofia.replies(shop.conversation, NAMED).await;
@@ -182,7 +182,7 @@ async fn what_becomes_known_once_a_later_message_is_out_waits_for_retry() {
 
 #[tokio::test]
 async fn where_no_callback_arrives_retry_sends_words_once_and_never_what_may_be_a_template() {
-    let shop = Shop::open_with_templates().await;
+    let shop = OpenChat::open_with_templates().await;
     shop.world.chatwoot.callbacks().lose(100_000);
     // What Meta does not list nobody can tell from words.
     shop.world.meta.faults().add(always("GET", "/message_templates", answer(500)));
@@ -209,14 +209,14 @@ async fn where_no_callback_arrives_retry_sends_words_once_and_never_what_may_be_
 }
 
 /// Chatwoot gets 401 for each callback; the door says so as long as it is held.
-async fn callbacks_are_refused(shop: &Shop) -> Server {
+async fn callbacks_are_refused(shop: &OpenChat) -> Server {
     let router = Router::new().fallback(async || StatusCode::UNAUTHORIZED);
     let server = Server::start("127.0.0.1:0".parse().unwrap(), router, Faults::default()).await.unwrap();
     shop.world.chatwoot.set_callback_url(14, &server.url());
     server
 }
 
-impl Shop {
+impl OpenChat {
     async fn looks(&self, times: u32) {
         for _ in 0..times {
             self.later(5 * MINUTE).await;
@@ -243,7 +243,7 @@ impl Shop {
 #[tokio::test]
 async fn where_every_callback_is_refused_retry_still_sends_a_held_answer_once() {
     for newer in [false, true] {
-        let shop = Shop::open_with_templates().await;
+        let shop = OpenChat::open_with_templates().await;
         shop.world.chatwoot.retry_like_newer_versions(newer);
         let _door = callbacks_are_refused(&shop).await;
         // What Meta does not list nobody can tell from words.
@@ -268,7 +268,7 @@ async fn where_every_callback_is_refused_retry_still_sends_a_held_answer_once() 
 
 #[tokio::test]
 async fn where_every_callback_is_refused_retry_sends_what_failed_for_another_reason_once() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     let _door = callbacks_are_refused(&shop).await;
     shop.meta_will(refuses(400, 131_000), 1);
     shop.meta_will(refuses(400, 131_009), 1);
@@ -286,7 +286,7 @@ async fn where_every_callback_is_refused_retry_sends_what_failed_for_another_rea
 
 #[tokio::test]
 async fn where_no_tag_stands_the_line_says_that_retry_is_not_noticed() {
-    let shop = Shop::open_with_templates().await;
+    let shop = OpenChat::open_with_templates().await;
     shop.world.chatwoot.faults().add(always("PATCH", "/public/api", answer(404)));
     shop.world.meta.faults().add(always("GET", "/message_templates", answer(500)));
     let _door = callbacks_are_refused(&shop).await;
@@ -301,7 +301,7 @@ async fn where_no_tag_stands_the_line_says_that_retry_is_not_noticed() {
 
 #[tokio::test]
 async fn where_a_mark_cannot_be_taken_back_nothing_goes_out_and_stays_red() {
-    let shop = Shop::open_with_templates().await;
+    let shop = OpenChat::open_with_templates().await;
     shop.world.chatwoot.let_failed_stay(true);
     shop.world.chatwoot.callbacks().lose(1);
     let first = shop.says("uno").await;
@@ -319,7 +319,7 @@ async fn where_a_mark_cannot_be_taken_back_nothing_goes_out_and_stays_red() {
 
 #[tokio::test]
 async fn plain_words_whose_callback_is_lost_are_hardly_later_and_keep_their_place() {
-    let shop = Shop::open_with_templates().await;
+    let shop = OpenChat::open_with_templates().await;
     shop.world.chatwoot.callbacks().lose(1);
     let first = shop.says("uno").await;
     let second = shop.says("dos").await;
@@ -333,7 +333,7 @@ async fn plain_words_whose_callback_is_lost_are_hardly_later_and_keep_their_plac
     }
     shop.world.work().await.unwrap();
     assert_eq!(shop.ana.heard().len(), 5);
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.world.chatwoot.callbacks().lose(1);
     shop.says("uno").await;
     shop.says("dos").await;
@@ -342,7 +342,7 @@ async fn plain_words_whose_callback_is_lost_are_hardly_later_and_keep_their_plac
 
 #[tokio::test]
 async fn a_template_a_bot_writes_by_the_api_is_one_whatever_stands_behind_it() {
-    let shop = Shop::open_with_templates().await;
+    let shop = OpenChat::open_with_templates().await;
     shop.world.chatwoot.callbacks().lose(1);
     let path = format!("/conversations/{}/messages", shop.conversation);
     let picked: Value = params("seguimiento", &ana());

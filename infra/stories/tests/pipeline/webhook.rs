@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use stories::World;
 
 use crate::{
-    cast::{ana_wrote, body, text},
-    shop::{call, post},
+    fixtures::{ana_wrote, body, text},
+    open_chat::{call, post},
 };
 
 const PATH: &str = "/webhooks/meta";

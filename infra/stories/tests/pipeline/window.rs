@@ -7,8 +7,8 @@ use serde_json::json;
 use simulator_wire::Fault;
 
 use crate::{
-    cast::{HOUR, MINUTE, body, post, profile, text},
-    shop::{Shop, at, file, refuses},
+    fixtures::{HOUR, MINUTE, body, post, profile, text},
+    open_chat::{OpenChat, at, file, refuses},
 };
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -17,7 +17,7 @@ const CLOSED: &str = "No entregado: pasaron más de 24 h desde su último mensaj
 
 #[tokio::test]
 async fn it_is_open_to_the_last_second_and_then_no_more() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.world.pass(Duration::from_secs(86_399));
     let in_time = shop.says("a tiempo").await;
     shop.world.pass(SECOND);
@@ -29,7 +29,7 @@ async fn it_is_open_to_the_last_second_and_then_no_more() {
 
 #[tokio::test]
 async fn it_is_counted_from_when_the_customer_wrote_and_not_from_when_meta_brought_it() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.world.pass(30 * HOUR);
     let now = shop.world.clock.now();
     // Written 23 h and 59 minutes ago, brought now; and one that claims to be from tomorrow.
@@ -52,7 +52,7 @@ async fn it_is_counted_from_when_the_customer_wrote_and_not_from_when_meta_broug
 
 #[tokio::test]
 async fn a_part_that_comes_too_late_is_not_sent_though_the_one_before_it_was() {
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.world.pass(Duration::from_secs(86_220));
     shop.world.meta.faults().add(Fault { skip: 1, ..at("/messages", refuses(503, 131_016), None) });
     let files = vec![file("a.png", "image/png", b"a"), file("b.pdf", "application/pdf", b"b")];
@@ -75,7 +75,7 @@ async fn a_part_that_comes_too_late_is_not_sent_though_the_one_before_it_was() {
 async fn an_advert_makes_templates_free_for_three_days_but_keeps_no_window_open() {
     let advert = json!({"type": "text", "text": {"body": "info"}, "referral": {"source_type": "ad", "source_id": "120",
         "source_url": "https://fb.me/x", "headline": "Estrena hoy", "ctwa_clid": "c"}});
-    let shop = Shop::open().await;
+    let shop = OpenChat::open().await;
     shop.ana.sends(advert).await.unwrap();
     shop.world.work().await.unwrap();
     // Nobody is free of charge who was not answered within a day.

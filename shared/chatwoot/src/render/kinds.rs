@@ -3,9 +3,9 @@
 use domain::{
     Content, Identity, Locale, Message, WaId, markup,
     message::{Answer, Call, Card, Location, OrderLine, Referral},
-    words::{
+    texts::{
         self,
-        inbound::{Change, Inbound, Unsupported},
+        inbound::{InboundText, ProfileChange, UnsupportedText},
     },
 };
 
@@ -27,36 +27,38 @@ pub(super) fn content<'m>(message: &'m Message, content: &'m Content, locale: Lo
             Rendered { cards, ..said(text) }
         }
         Content::Choice { title, description, .. } => {
-            let line = Inbound::Choice(&plain(title)).say(locale);
+            let line = InboundText::Choice(&plain(title)).text(locale);
             said(join(&line, &description.as_deref().map(markup::literal).unwrap_or_default()))
         }
         Content::Form { title, body, fields, .. } => said(form(title.as_deref(), body.as_deref(), fields, locale)),
         Content::Reaction { to, emoji } => {
             let emoji = emoji.as_deref().map(plain);
-            let line = emoji.as_deref().map_or(Inbound::ReactionRemoved, Inbound::Reaction);
-            Rendered { quote: Some(to), ..said(line.say(locale)) }
+            let line = emoji.as_deref().map_or(InboundText::ReactionRemoved, InboundText::Reaction);
+            Rendered { quote: Some(to), ..said(line.text(locale)) }
         }
         Content::Order { text, lines, .. } => said(order(text.as_deref(), lines, locale)),
         Content::Edit { original, content: new } => {
             let new = self::content(message, new, locale);
             let text = if new.text.is_empty() {
-                Inbound::EditedToNothing.say(locale)
+                InboundText::EditedToNothing.text(locale)
             } else {
-                join(&Inbound::Edited.say(locale), &new.text)
+                join(&InboundText::Edited.text(locale), &new.text)
             };
             Rendered { text, quote: Some(original), ..new }
         }
-        Content::Revoke { original } => Rendered { quote: Some(original), ..note(Inbound::PartRevoked.say(locale)) },
-        Content::Moved { what, before, now } => line(moved(what, before, now, locale)),
-        Content::Handover { to_business } => line(Inbound::Handover(*to_business).say(locale)),
-        Content::Call { event, seconds } => {
-            said(Inbound::Call(Call::read(event, *seconds), message.author).say(locale))
+        Content::Revoke { original } => {
+            Rendered { quote: Some(original), ..note(InboundText::PartRevoked.text(locale)) }
         }
-        Content::Preference { value, category } => line(preference(value, category.as_deref()).say(locale)),
+        Content::NumberChanged { what, before, now } => line(moved(what, before, now, locale)),
+        Content::Handover { to_business } => line(InboundText::Handover(*to_business).text(locale)),
+        Content::Call { event, seconds } => {
+            said(InboundText::Call(Call::read(event, *seconds), message.author).text(locale))
+        }
+        Content::Preference { value, category } => line(preference(value, category.as_deref()).text(locale)),
         Content::Unsupported { what, code, words } => {
-            let unsupported = Unsupported { author: message.author, what, code: *code };
+            let unsupported = UnsupportedText { author: message.author, what, code: *code };
             let words = words.as_deref().map(markup::to_markdown).unwrap_or_default();
-            said(join(&words, &Inbound::Unsupported(unsupported).say(locale)))
+            said(join(&words, &InboundText::Unsupported(unsupported).text(locale)))
         }
     }
 }
@@ -65,13 +67,13 @@ fn location(place: &Location, locale: Locale) -> String {
     let map = format!("https://maps.google.com/?q={},{}", place.latitude, place.longitude);
     let words = [&place.name, &place.address].into_iter().flatten().map(|text| plain(text));
     let lines = words.chain([map]).chain(place.url.as_deref().map(plain));
-    std::iter::once(Inbound::Location.say(locale)).chain(lines).collect::<Vec<_>>().join("\n")
+    std::iter::once(InboundText::Location.text(locale)).chain(lines).collect::<Vec<_>>().join("\n")
 }
 
 fn card(card: &Card, locale: Locale) -> String {
     let name = plain(card.name.as_deref().unwrap_or("–"));
-    let first = if card.requested { Inbound::OwnContact(&name) } else { Inbound::Contact(&name) };
-    let mut lines = vec![first.say(locale)];
+    let first = if card.requested { InboundText::OwnContact(&name) } else { InboundText::Contact(&name) };
+    let mut lines = vec![first.text(locale)];
     let job = [card.title.as_deref(), card.company.as_deref()];
     let job = job.into_iter().flatten().collect::<Vec<_>>().join(", ");
     let one = [job.as_str()].into_iter().filter(|job| !job.is_empty());
@@ -83,7 +85,7 @@ fn card(card: &Card, locale: Locale) -> String {
 
 fn form(title: Option<&str>, body: Option<&str>, fields: &[(String, Answer)], locale: Locale) -> String {
     let title = title.map(plain);
-    let mut lines = vec![Inbound::Form(title.as_deref()).say(locale)];
+    let mut lines = vec![InboundText::Form(title.as_deref()).text(locale)];
     lines.extend(body.map(markup::literal));
     lines.extend(fields.iter().map(|(name, value)| match (name.as_str(), value) {
         ("", Answer::Text(text)) => markup::literal(text),
@@ -97,7 +99,7 @@ fn form(title: Option<&str>, body: Option<&str>, fields: &[(String, Answer)], lo
 fn answer(value: &Answer, locale: Locale) -> String {
     match value {
         Answer::Text(text) => plain(text),
-        Answer::Flag(yes) => words::yes_or_no(*yes, locale).to_owned(),
+        Answer::Flag(yes) => texts::yes_or_no(*yes, locale).to_owned(),
         Answer::List(items) => items.iter().map(|item| answer(item, locale)).collect::<Vec<_>>().join(", "),
         Answer::Group(members) => {
             let one = |(name, value): &(String, Answer)| format!("{}: {}", plain(name), answer(value, locale));
@@ -106,14 +108,14 @@ fn answer(value: &Answer, locale: Locale) -> String {
         Answer::File { name, comes } => {
             let name = name.as_deref().and_then(domain::name::clean);
             let shown = format!("📎 {}", plain(name.as_deref().unwrap_or("–")));
-            if *comes { shown } else { Inbound::FormFile(&shown).say(locale) }
+            if *comes { shown } else { InboundText::FormFile(&shown).text(locale) }
         }
     }
 }
 
 fn order(text: Option<&str>, lines: &[OrderLine], locale: Locale) -> String {
-    let money = |amount, currency: &str| words::money(amount, &plain(currency), locale);
-    let mut out = vec![Inbound::Order.say(locale)];
+    let money = |amount, currency: &str| texts::money(amount, &plain(currency), locale);
+    let mut out = vec![InboundText::Order.text(locale)];
     let mut totals: Vec<(&str, f64)> = Vec::new();
     for line in lines {
         let Some(price) = line.price else {
@@ -133,7 +135,7 @@ fn order(text: Option<&str>, lines: &[OrderLine], locale: Locale) -> String {
     // A sum of some of it would be read as the sum of all.
     if !totals.is_empty() && lines.iter().all(|line| line.price.is_some()) {
         let totals: Vec<_> = totals.iter().map(|(currency, total)| money(*total, currency)).collect();
-        out.push(Inbound::Total(&totals.join(" + ")).say(locale));
+        out.push(InboundText::Total(&totals.join(" + ")).text(locale));
     }
     out.extend(text.map(markup::to_markdown));
     out.join("\n")
@@ -143,10 +145,10 @@ fn order(text: Option<&str>, lines: &[OrderLine], locale: Locale) -> String {
 pub(super) fn advert(referral: &Referral, locale: Locale) -> String {
     let headline = referral.headline.as_deref().map(plain).filter(|headline| !headline.is_empty());
     let post = referral.kind.as_deref() == Some("post");
-    let mut lines = vec![Inbound::Advert { post, headline: headline.as_deref() }.say(locale)];
+    let mut lines = vec![InboundText::Advert { post, headline: headline.as_deref() }.text(locale)];
     lines.extend(referral.body.as_deref().map(markup::literal));
     let welcome = referral.welcome.as_deref().map(markup::literal).filter(|text| !text.is_empty());
-    lines.extend(welcome.map(|text| Inbound::Welcome(&text).say(locale)));
+    lines.extend(welcome.map(|text| InboundText::Welcome(&text).text(locale)));
     lines.extend(referral.url.as_deref().map(plain));
     lines.extend(referral.picture.as_deref().map(|url| format!("🖼️ {}", plain(url))));
     lines.extend(referral.video.as_deref().map(|url| format!("🎬 {}", plain(url))));
@@ -159,35 +161,35 @@ fn moved(what: &str, old: &Identity, new: &Identity, locale: Locale) -> String {
     let (old_phone, new_phone) = (phone(old), phone(new));
     let line = match what {
         "user_changed_number" | "customer_changed_number" => {
-            Inbound::NewNumber(Change { old: old_phone.as_deref(), new: new_phone.as_deref() })
+            InboundText::NewNumber(ProfileChange { old: old_phone.as_deref(), new: new_phone.as_deref() })
         }
-        "user_changed_user_id" => Inbound::NewUser,
-        "customer_identity_changed" => Inbound::NewDevice,
-        _ => Inbound::Changed,
+        "user_changed_user_id" => InboundText::NewUser,
+        "customer_identity_changed" => InboundText::NewDevice,
+        _ => InboundText::Changed,
     };
-    line.say(locale)
+    line.text(locale)
 }
 
-fn preference(value: &str, category: Option<&str>) -> Inbound<'static> {
+fn preference(value: &str, category: Option<&str>) -> InboundText<'static> {
     match value {
-        _ if category.is_some_and(|category| category != "marketing_messages") => Inbound::PreferenceChanged,
-        "stop" => Inbound::MarketingStopped,
-        "resume" => Inbound::MarketingResumed,
-        "signup" => Inbound::MarketingSignup,
-        _ => Inbound::PreferenceChanged,
+        _ if category.is_some_and(|category| category != "marketing_messages") => InboundText::PreferenceChanged,
+        "stop" => InboundText::MarketingStopped,
+        "resume" => InboundText::MarketingResumed,
+        "signup" => InboundText::MarketingSignup,
+        _ => InboundText::PreferenceChanged,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use domain::{Author, PhoneNumberId, Subject, Timestamp};
+    use domain::{Author, KeyedHash, PhoneNumberId, Timestamp};
 
     use super::*;
 
     fn message(content: Content) -> Message {
         Message {
             channel: PhoneNumberId::new("1"),
-            item: Subject::new("i"),
+            item: KeyedHash::new("i"),
             id: None,
             author: Author::Customer,
             customer: Identity::default(),

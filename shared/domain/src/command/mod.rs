@@ -5,7 +5,7 @@ mod values;
 
 pub use values::values;
 
-use crate::{Locale, words::pick};
+use crate::{Locale, texts::pick};
 
 /// A command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub enum Command {
 
 /// A command as agents know it. Pairs are Spanish and English; either name is understood whatever the locale.
 #[derive(Clone, Copy, Debug)]
-pub struct Row {
+pub struct CommandHelp {
     /// Which one it is.
     pub command: Command,
     /// Its names, without the `/`.
@@ -32,8 +32,8 @@ pub struct Row {
 }
 
 /// All of them.
-pub const TABLE: [Row; 3] = [
-    Row {
+pub const TABLE: [CommandHelp; 3] = [
+    CommandHelp {
         command: Command::State,
         names: ["estado", "status"],
         arguments: ["", ""],
@@ -42,7 +42,7 @@ pub const TABLE: [Row; 3] = [
             "until when you may write, what became of the last messages, and how the number is",
         ],
     },
-    Row {
+    CommandHelp {
         command: Command::Template,
         names: ["plantilla", "template"],
         arguments: ["nombre[:idioma] [valor | valor…]", "name[:language] [value | value…]"],
@@ -51,12 +51,17 @@ pub const TABLE: [Row; 3] = [
             "sends an approved template; its values in their order, with | between them",
         ],
     },
-    Row { command: Command::Help, names: ["ayuda", "help"], arguments: ["", ""], does: ["esta lista", "this list"] },
+    CommandHelp {
+        command: Command::Help,
+        names: ["ayuda", "help"],
+        arguments: ["", ""],
+        does: ["esta lista", "this list"],
+    },
 ];
 
 /// A note that is meant as a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Called {
+pub struct CommandCall {
     /// Which command; nothing if there is none of that name.
     pub command: Option<Command>,
     /// The name as it was typed, without the `/`.
@@ -65,7 +70,7 @@ pub struct Called {
     pub rest: String,
 }
 
-impl Called {
+impl CommandCall {
     /// Reads a note, in Markdown as Chatwoot's editor writes it. A note is a command if it begins with `/` and a word, whatever
     /// stands in that; a slash anywhere else, or a path, is none. A mark at the word's end is none of its.
     pub fn parse(note: &str) -> Option<Self> {
@@ -100,7 +105,7 @@ fn unescaped(text: &str) -> String {
 
 /// The list of commands, a line each, as Markdown.
 pub fn help(locale: Locale) -> String {
-    let line = |row: &Row| {
+    let line = |row: &CommandHelp| {
         let [names, arguments, does] = [row.names, row.arguments, row.does].map(|[es, en]| pick(locale, es, en));
         let blank = if arguments.is_empty() { "" } else { " " };
         format!("- `/{names}{blank}{arguments}`: {does}")
@@ -128,7 +133,7 @@ mod tests {
     use super::*;
 
     fn called(note: &str) -> Option<(Option<Command>, String)> {
-        Called::parse(note).map(|called| (called.command, called.rest))
+        CommandCall::parse(note).map(|called| (called.command, called.rest))
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Door, Erasure, Place, State};
-use crate::{ConfirmationCode, SubjectKey, Timestamp};
+use super::{DataLocation, Erasure, ErasureState, RequestSource};
+use crate::{ConfirmationCode, HashKey, Timestamp};
 
 /// What was done. Counts and times, and nobody's name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,7 +14,7 @@ pub struct Receipt {
     /// The request's code.
     pub code: ConfirmationCode,
     /// Who asked.
-    pub door: Door,
+    pub door: RequestSource,
     /// When, in epoch milliseconds as all times here.
     pub asked_at: Timestamp,
     /// Up to which time everything was erased.
@@ -24,7 +24,7 @@ pub struct Receipt {
     /// When the promised days ran out before that, if they did.
     pub breached_at: Option<Timestamp>,
     /// Place by place.
-    pub places: Vec<PlaceReceipt>,
+    pub places: Vec<LocationReceipt>,
     /// What nobody can erase from here.
     pub outside: Vec<String>,
     /// What the bridge keeps, and why.
@@ -34,9 +34,9 @@ pub struct Receipt {
 /// One place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct PlaceReceipt {
+pub struct LocationReceipt {
     /// Which.
-    pub place: Place,
+    pub place: DataLocation,
     /// How many things were found.
     pub found: u64,
     /// How many of them are gone: all that are not `left`, or there would be no receipt.
@@ -58,7 +58,7 @@ pub struct PlaceReceipt {
 /// A receipt with its signature.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Signed {
+pub struct SignedReceipt {
     /// What is signed, in this order of members and without white space.
     pub receipt: Receipt,
     /// Which key signed it.
@@ -70,9 +70,9 @@ pub struct Signed {
 impl Receipt {
     /// The receipt of a request that is done; nothing of any other.
     pub fn of(erasure: &Erasure) -> Option<Self> {
-        let State::Done { at } = erasure.state else { return None };
-        let left = |place: &Place| erasure.left.get(place).copied().unwrap_or_default();
-        let places = erasure.cleared.iter().map(|(place, cleared)| PlaceReceipt {
+        let ErasureState::Done { at } = erasure.state else { return None };
+        let left = |place: &DataLocation| erasure.left.get(place).copied().unwrap_or_default();
+        let places = erasure.cleared.iter().map(|(place, cleared)| LocationReceipt {
             place: *place,
             found: cleared.found,
             erased: cleared.found.saturating_sub(left(place)),
@@ -91,22 +91,22 @@ impl Receipt {
             done_at: at,
             breached_at: erasure.breached_at,
             places: places.collect(),
-            outside: OUTSIDE.map(str::to_owned).to_vec(),
-            kept: KEPT.map(str::to_owned).to_vec(),
+            outside: OUT_OF_REACH.map(str::to_owned).to_vec(),
+            kept: KEPT_ON_PURPOSE.map(str::to_owned).to_vec(),
         })
     }
 
     /// Signs it.
-    pub fn sign(self, key: &SubjectKey) -> Result<Signed, serde_json::Error> {
+    pub fn sign(self, key: &HashKey) -> Result<SignedReceipt, serde_json::Error> {
         let signature = key.receipt_tag(&serde_json::to_vec(&self)?);
-        Ok(Signed { receipt: self, key: key.receipt_key_version(), signature })
+        Ok(SignedReceipt { receipt: self, key: key.receipt_key_version(), signature })
     }
 }
 
 /// What a look at a receipt says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Checked {
+pub enum ReceiptCheck {
     /// This very key signed this very receipt.
     Genuine,
     /// This key never signed it, or it was changed since.
@@ -115,15 +115,15 @@ pub enum Checked {
     OtherKey,
 }
 
-impl Signed {
+impl SignedReceipt {
     /// Whether it is as it was signed.
-    pub fn check(&self, key: &SubjectKey) -> Checked {
+    pub fn check(&self, key: &HashKey) -> ReceiptCheck {
         if self.key != key.receipt_key_version() {
-            return Checked::OtherKey;
+            return ReceiptCheck::OtherKey;
         }
         match serde_json::to_vec(&self.receipt) {
-            Ok(bytes) if key.is_receipt_tag(&bytes, &self.signature) => Checked::Genuine,
-            _ => Checked::Forged,
+            Ok(bytes) if key.is_receipt_tag(&bytes, &self.signature) => ReceiptCheck::Genuine,
+            _ => ReceiptCheck::Forged,
         }
     }
 }
@@ -134,7 +134,7 @@ fn is_none(count: &u64) -> bool {
 }
 
 /// What a receipt cannot speak for.
-const OUTSIDE: [&str; 8] = [
+const OUT_OF_REACH: [&str; 8] = [
     "copies that Meta keeps of messages it carried (WhatsApp's own retention)",
     "the customer's phone and the phone app in the shop",
     "what the person wrote in WhatsApp groups, which stands in the groups' conversations in Chatwoot among what others wrote",
@@ -146,15 +146,15 @@ const OUTSIDE: [&str; 8] = [
 ];
 
 /// What stays in the table.
-const KEPT: [&str; 2] = [
+const KEPT_ON_PURPOSE: [&str; 2] = [
     "keyed hashes of the person's ids with the time of erasure, for 35 days, so that late repeats do not bring the person back",
     "keyed hashes of handled items, for 16 days, and counts without persons",
 ];
 
-impl Place {
-    fn method(self, door: Door) -> &'static str {
+impl DataLocation {
+    fn method(self, source: RequestSource) -> &'static str {
         match self {
-            Self::DeadLetters if door == Door::Retention => {
+            Self::DeadLetters if source == RequestSource::Retention => {
                 "not looked through: nothing in them is old enough for anybody's time to be over"
             }
             Self::InboundQueue => "dropped by the consumer, whatever was sent up to the request",
@@ -185,9 +185,9 @@ impl Place {
         }
     }
 
-    fn verification(self, door: Door) -> &'static str {
+    fn verification(self, source: RequestSource) -> &'static str {
         match self {
-            Self::DeadLetters if door == Door::Retention => {
+            Self::DeadLetters if source == RequestSource::Retention => {
                 "that the person had not been active since was looked at once more before anything was erased"
             }
             Self::InboundQueue | Self::OutboundQueue => {
@@ -205,19 +205,19 @@ impl Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::erasure::Promise;
+    use crate::erasure::ErasureDeadlines;
 
     const NOON: Timestamp = Timestamp::from_secs(1_795_190_400);
 
-    fn signed() -> Signed {
-        receipt(Door::Operator).sign(&SubjectKey::new("k".into())).unwrap()
+    fn signed() -> SignedReceipt {
+        receipt(RequestSource::Operator).sign(&HashKey::new("k".into())).unwrap()
     }
 
-    fn receipt(door: Door) -> Receipt {
-        let promise = Promise { deletion_days: 30, warn_days: vec![], confirm_hours: 24 };
-        let mut erasure = Erasure::open(ConfirmationCode::new("c"), door, NOON, NOON, &promise).begin(NOON).unwrap();
+    fn receipt(source: RequestSource) -> Receipt {
+        let promise = ErasureDeadlines { deletion_days: 30, warn_days: vec![], confirm_hours: 24 };
+        let mut erasure = Erasure::open(ConfirmationCode::new("c"), source, NOON, NOON, &promise).begin(NOON).unwrap();
         assert_eq!(Receipt::of(&erasure), None);
-        for place in Place::ALL {
+        for place in DataLocation::ALL {
             erasure.note(place, 3);
             erasure = erasure.clear(place, NOON).unwrap();
         }
@@ -226,24 +226,28 @@ mod tests {
 
     #[test]
     fn a_receipt_says_of_no_place_that_it_was_looked_through_when_it_was_not() {
-        let dead_letters = |door| receipt(door).places.into_iter().find(|one| one.place == Place::DeadLetters).unwrap();
-        assert!(dead_letters(Door::Retention).method.starts_with("not looked through"));
-        assert!(!dead_letters(Door::Retention).verification.contains("letters"));
-        assert!(dead_letters(Door::Operator).method.starts_with("deleted"));
+        let dead_letters =
+            |door| receipt(door).places.into_iter().find(|one| one.place == DataLocation::DeadLetters).unwrap();
+        assert!(dead_letters(RequestSource::Retention).method.starts_with("not looked through"));
+        assert!(!dead_letters(RequestSource::Retention).verification.contains("letters"));
+        assert!(dead_letters(RequestSource::Operator).method.starts_with("deleted"));
     }
 
     #[test]
     fn a_receipt_proves_itself_and_a_changed_one_does_not() {
-        let key = SubjectKey::new("k".into());
+        let key = HashKey::new("k".into());
         let text = serde_json::to_string_pretty(&signed()).unwrap();
-        let read: Signed = serde_json::from_str(&text).unwrap();
-        assert_eq!(read.check(&key), Checked::Genuine);
-        assert_eq!(read.check(&SubjectKey::new("other".into())), Checked::OtherKey);
+        let read: SignedReceipt = serde_json::from_str(&text).unwrap();
+        assert_eq!(read.check(&key), ReceiptCheck::Genuine);
+        assert_eq!(read.check(&HashKey::new("other".into())), ReceiptCheck::OtherKey);
         for (from, to) in [("\"found\": 3", "\"found\": 0"), ("operator", "agent"), ("\"c\"", "\"d\"")] {
-            let forged: Signed = serde_json::from_str(&text.replacen(from, to, 1)).unwrap();
-            assert_eq!(forged.check(&key), Checked::Forged, "{from}");
+            let forged: SignedReceipt = serde_json::from_str(&text.replacen(from, to, 1)).unwrap();
+            assert_eq!(forged.check(&key), ReceiptCheck::Forged, "{from}");
         }
-        assert!(serde_json::from_str::<Signed>(&text.replacen("\"version\"", "\"extra\": 1, \"version\"", 1)).is_err());
-        assert_eq!(signed().receipt.places.len(), Place::ALL.len());
+        assert!(
+            serde_json::from_str::<SignedReceipt>(&text.replacen("\"version\"", "\"extra\": 1, \"version\"", 1))
+                .is_err()
+        );
+        assert_eq!(signed().receipt.places.len(), DataLocation::ALL.len());
     }
 }

@@ -1,7 +1,7 @@
 //! Cutting a text with WhatsApp's marks in two: what is open at the cut, and how a text looks to whoever reads it.
 
 use super::{
-    Block, DEEPEST, Span, Style,
+    Block, MAX_DEPTH, Span, Style,
     whatsapp::{self, FENCE, closing, opens, verbatim},
 };
 
@@ -73,7 +73,7 @@ fn enclosing(line: &str, cut: usize, depth: usize, marks: &mut Vec<&'static str>
             at += length;
             continue;
         }
-        let style = Style::of(c).filter(|_| depth < DEEPEST && !open_ended.contains(&c) && opens(line, at));
+        let style = Style::of(c).filter(|_| depth < MAX_DEPTH && !open_ended.contains(&c) && opens(line, at));
         if let Some(style) = style {
             match closing(line, at, c) {
                 Some(end) if cut <= end => {

@@ -51,7 +51,7 @@ const BLANKS: [(char, char); 2] = [(' ', '\u{2007}'), ('\t', '\u{205f}')];
 pub(super) fn with_line_starts_shown(markdown: &str) -> String {
     let mut out = String::with_capacity(markdown.len() + 8);
     let (mut in_list, mut in_code, mut in_quote) = (false, false, false);
-    let keeps_blanks = !BLANKS.iter().any(|(_, stand_in)| markdown.contains(*stand_in));
+    let keeps_blanks = !BLANKS.iter().any(|(_, substitute)| markdown.contains(*substitute));
     for line in markdown.split_inclusive('\n') {
         let words = line.trim_start_matches([' ', '\t']);
         let lead = &line[..line.len() - words.len()];
@@ -65,7 +65,8 @@ pub(super) fn with_line_starts_shown(markdown: &str) -> String {
         in_list = starts_item(words) || in_list && !lead.is_empty();
         if !in_list && keeps_blanks && !words.starts_with(['#', '>', '|']) {
             out.extend(
-                lead.chars().map(|c| BLANKS.iter().find(|(blank, _)| *blank == c).map_or(c, |(_, stand_in)| *stand_in)),
+                lead.chars()
+                    .map(|c| BLANKS.iter().find(|(blank, _)| *blank == c).map_or(c, |(_, substitute)| *substitute)),
             );
         } else {
             out.push_str(lead);
@@ -84,10 +85,10 @@ pub(super) fn with_line_starts_shown(markdown: &str) -> String {
 
 /// A text for WhatsApp with its blanks at the start of lines again.
 pub(super) fn with_blanks(text: String) -> String {
-    let stand_in = |text: String, (blank, stand_in): (char, char)| {
-        if text.contains(stand_in) { text.replace(stand_in, &blank.to_string()) } else { text }
+    let substitute = |text: String, (blank, substitute): (char, char)| {
+        if text.contains(substitute) { text.replace(substitute, &blank.to_string()) } else { text }
     };
-    BLANKS.into_iter().fold(text, stand_in)
+    BLANKS.into_iter().fold(text, substitute)
 }
 
 /// Whether a line begins an item of a list, or a quote, in which blanks tell how deep a line lies.

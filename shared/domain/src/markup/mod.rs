@@ -16,14 +16,14 @@ mod visible;
 mod whatsapp;
 
 /// More styles inside each other than this are no style any more; it also bounds recursion.
-const DEEPEST: usize = 8;
+const MAX_DEPTH: usize = 8;
 
 /// A text longer than this is shown as it is. WhatsApp's longest has 4,096 characters.
-const LONGEST: usize = 100_000;
+const MAX_TEXT_BYTES: usize = 100_000;
 
 /// A text of WhatsApp's as Markdown for Chatwoot.
 pub fn to_markdown(text: &str) -> String {
-    if text.len() > LONGEST {
+    if text.len() > MAX_TEXT_BYTES {
         return literal(text);
     }
     let document = whatsapp::parse(text);
@@ -33,7 +33,7 @@ pub fn to_markdown(text: &str) -> String {
 /// A text without marks as Markdown that shows it as it is.
 pub fn literal(text: &str) -> String {
     let document = whatsapp::parse_plain(text);
-    if text.len() > LONGEST {
+    if text.len() > MAX_TEXT_BYTES {
         return markdown::compose_escaped(&document);
     }
     markdown::compose(&document).unwrap_or_else(|| markdown::compose_escaped(&document))

@@ -3,7 +3,7 @@
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
 use super::{
-    Block, DEEPEST, Document, Placed, Span, Style, code, ends_in_hard_break, literals, push_text, url,
+    Block, Document, MAX_DEPTH, Placed, Span, Style, code, ends_in_hard_break, literals, push_text, url,
     with_plain_line_ends,
 };
 
@@ -214,7 +214,7 @@ impl<'s> Reader<'s> {
             _ => Opened::Nothing,
         };
         self.began.get_or_insert(at);
-        let deep = self.open.len() > DEEPEST && matches!(opened, Opened::Style(..));
+        let deep = self.open.len() > MAX_DEPTH && matches!(opened, Opened::Style(..));
         self.open.push((Some(if deep { Opened::Nothing } else { opened }), Vec::new()));
     }
 

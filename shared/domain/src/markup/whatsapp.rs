@@ -2,7 +2,7 @@
 //!
 //! A mark counts only at the edge of a word, with no space on its inner side, and within one line.
 
-use super::{Block, DEEPEST, Document, Placed, Span, Style, push_text, url, visible, with_plain_line_ends};
+use super::{Block, Document, MAX_DEPTH, Placed, Span, Style, push_text, url, visible, with_plain_line_ends};
 
 pub(super) const FENCE: &str = "```";
 
@@ -35,7 +35,7 @@ pub(super) fn parse_plain(text: &str) -> Document {
     let mut gap = 0;
     for line in with_plain_line_ends(text).split('\n') {
         if !line.trim().is_empty() {
-            document.push(gap, Block::Paragraph(spans(line, DEEPEST, false)));
+            document.push(gap, Block::Paragraph(spans(line, MAX_DEPTH, false)));
             gap = 0;
         }
         gap += 1;
@@ -155,7 +155,7 @@ fn spans(line: &str, depth: usize, marks: bool) -> Vec<Span> {
             at += length;
             continue;
         }
-        let style = Style::of(c).filter(|_| marks && depth < DEEPEST && !open_ended.contains(&c) && opens(line, at));
+        let style = Style::of(c).filter(|_| marks && depth < MAX_DEPTH && !open_ended.contains(&c) && opens(line, at));
         if let Some(style) = style {
             if let Some(end) = closing(line, at, c) {
                 out.push(Span::Styled(style, "", spans(&line[at + 1..end], depth + 1, marks)));

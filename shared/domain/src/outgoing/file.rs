@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Outgoing;
-use crate::{message::MediaKind, words::Trouble};
+use crate::{message::MediaKind, texts::SendFailure};
 
 /// A file that went out: enough to say why Meta may have given it up, and nothing of what it is called or holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,29 +51,29 @@ impl Outgoing {
 
     /// Whether what befell a part is about its file alone, so that nothing else of the message has to wait for it. Of a part that
     /// carries a file, a value that Meta does not take is one of the file's unless Meta names another.
-    pub fn is_of_file(&self, at: usize, trouble: Trouble) -> bool {
-        let by_part = || match trouble {
-            Trouble::Refused { code: 131_051, .. } => true,
-            Trouble::Refused { code: 100 | 131_008 | 131_009, clue } => {
+    pub fn is_of_file(&self, at: usize, failure: SendFailure) -> bool {
+        let by_part = || match failure {
+            SendFailure::Refused { code: 131_051, .. } => true,
+            SendFailure::Refused { code: 100 | 131_008 | 131_009, clue } => {
                 clue.parameter.is_none_or(|parameter| parameter.is_of_file())
             }
             _ => false,
         };
-        trouble.is_of_file() || (self.file(at).is_some() && by_part())
+        failure.is_of_file() || (self.file(at).is_some() && by_part())
     }
 
     /// What is wrong with a part. What the bridge knows of a file tells more than Meta's code.
-    pub(super) fn trouble(&self, at: usize) -> Option<Trouble> {
+    pub(super) fn trouble(&self, at: usize) -> Option<SendFailure> {
         let trouble = self.parts.get(at)?.trouble()?;
-        let (Trouble::Refused { clue, .. }, Some(file)) = (trouble, self.file(at)) else { return Some(trouble) };
+        let (SendFailure::Refused { clue, .. }, Some(file)) = (trouble, self.file(at)) else { return Some(trouble) };
         // The address is the bridge's own choice; the agent can do something about the file.
         let linked = !matches!(file.way, FileWay::Uploaded { .. });
         let by_address = linked && clue.parameter.is_some_and(|parameter| parameter.is_address());
         let of_file = trouble.is_of_file() || (by_address && self.is_of_file(at, trouble));
-        Some(if of_file { Trouble::FileFailed { way: file.way, http: clue.http } } else { trouble })
+        Some(if of_file { SendFailure::FileFailed { way: file.way, http: clue.http } } else { trouble })
     }
 
-    pub(super) fn troubles(&self) -> impl Iterator<Item = (usize, Trouble)> {
+    pub(super) fn troubles(&self) -> impl Iterator<Item = (usize, SendFailure)> {
         (0..self.parts.len()).filter_map(|at| Some((at, self.trouble(at)?)))
     }
 }
@@ -92,14 +92,14 @@ mod tests {
         let file = SentFile { part: 0, captioned: true, way: FileWay::LinkedType };
         let mut message = Outgoing::new(Timestamp::from_secs(1_795_190_400), 1).with_file(0, Some(file));
         (message.quote, message.parts[0]) = (Some(Wamid::new("q")), accepted("a"));
-        let status = |code| message.reported(0, Some(1), &Wamid::new("a"), Delivery::failed(code)).unwrap();
+        let status = |code| message.apply_status(0, Some(1), &Wamid::new("a"), Delivery::failed(code)).unwrap();
         let failed = status(131_053);
-        assert_eq!((failed.next_part(), failed.quote_of(1).is_some(), failed.untold()), (Some(1), true, None));
+        assert_eq!((failed.next_part(), failed.quote_of(1).is_some(), failed.pending_status()), (Some(1), true, None));
         let mut apart = failed;
         apart.parts[1] = accepted("b");
         assert_eq!((apart.quote_of(0), apart.quote_of(1).is_some()), (None, true));
-        let expected = Trouble::FileFailed { way: FileWay::LinkedType, http: None };
-        assert_eq!(apart.outcome(), Outcome::Trouble { trouble: expected, accepted: 1 });
+        let expected = SendFailure::FileFailed { way: FileWay::LinkedType, http: None };
+        assert_eq!(apart.outcome(), Outcome::Incomplete { failure: expected, accepted: 1 });
         // What is wrong with the recipient is wrong with the words, too.
         assert_eq!(status(131_026).parts.len(), 1);
         // Nor does a value that Meta does not take stop anything, unless it is none of the file's.
@@ -113,15 +113,15 @@ mod tests {
             (131_009, "Parameter value is not valid: recipient_type", false),
             (190, "Error validating access token", false),
         ] {
-            let trouble = Trouble::Refused { code, clue: Clue::read(details) };
+            let trouble = SendFailure::Refused { code, clue: Clue::read(details) };
             let mut refused = message.clone();
-            refused.parts = vec![Part::Failed { attempt: 1, trouble }, Part::Planned];
+            refused.parts = vec![Part::Failed { attempt: 1, failure: trouble }, Part::Planned];
             assert_eq!(refused.next_part().is_some(), goes_on, "{code} {details}");
             refused.files.clear();
             assert_eq!(refused.next_part(), None, "{code} {details}: no file");
         }
         let wordless = message.clone().with_file(0, Some(SentFile { captioned: false, ..file }));
-        let wordless = wordless.reported(0, Some(1), &Wamid::new("a"), Delivery::failed(131_053)).unwrap();
+        let wordless = wordless.apply_status(0, Some(1), &Wamid::new("a"), Delivery::failed(131_053)).unwrap();
         assert_eq!(wordless.parts.len(), 1);
     }
 }

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Mark;
-use crate::{Delivery, Timestamp, Wamid, words::Trouble};
+use super::DisplayedStatus;
+use crate::{Delivery, Timestamp, Wamid, texts::SendFailure};
 
 /// What a part waits for; each has its own time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,7 +54,7 @@ pub enum Part {
         /// The last call; 0 if there was none.
         attempt: u32,
         /// Why.
-        trouble: Trouble,
+        failure: SendFailure,
     },
     /// It may have been sent. Settled by a status that carries our reference, or by the agent.
     Uncertain {
@@ -107,7 +107,7 @@ impl Part {
     /// of a call whose successor Meta has, changes nothing; but what reached the customer did, even by a call before the one
     /// that failed.
     #[must_use]
-    pub fn reported(&self, attempt: Option<u32>, wamid: &Wamid, reported: Delivery) -> Self {
+    pub fn apply_status(&self, attempt: Option<u32>, wamid: &Wamid, reported: Delivery) -> Self {
         let failed = matches!(reported, Delivery::Failed { .. });
         match self {
             Self::Accepted { attempt: current, wamid: known, delivery } if known == wamid => {
@@ -138,22 +138,22 @@ impl Part {
         matches!(self, Self::Planned | Self::Sending { .. } | Self::Waiting { .. })
     }
 
-    pub(super) fn trouble(&self) -> Option<Trouble> {
+    pub(super) fn trouble(&self) -> Option<SendFailure> {
         match self {
-            Self::Failed { trouble, .. } => Some(*trouble),
-            Self::Uncertain { .. } => Some(Trouble::Unconfirmed),
+            Self::Failed { failure: trouble, .. } => Some(*trouble),
+            Self::Uncertain { .. } => Some(SendFailure::Unconfirmed),
             Self::Accepted { delivery: Delivery::Failed { code, clue }, .. } => {
-                Some(Trouble::Refused { code: *code, clue: *clue })
+                Some(SendFailure::Refused { code: *code, clue: *clue })
             }
             Self::Planned | Self::Sending { .. } | Self::Waiting { .. } | Self::Accepted { .. } => None,
         }
     }
 
-    pub(super) fn mark(&self) -> Mark {
+    pub(super) fn mark(&self) -> DisplayedStatus {
         match self {
-            Self::Accepted { delivery: Delivery::Delivered, .. } => Mark::Delivered,
-            Self::Accepted { delivery: Delivery::Read | Delivery::Played, .. } => Mark::Read,
-            _ => Mark::Sent,
+            Self::Accepted { delivery: Delivery::Delivered, .. } => DisplayedStatus::Delivered,
+            Self::Accepted { delivery: Delivery::Read | Delivery::Played, .. } => DisplayedStatus::Read,
+            _ => DisplayedStatus::Sent,
         }
     }
 }

@@ -25,13 +25,13 @@ pub struct Clue {
 }
 
 /// The most of a parameter's name that is kept.
-const LONGEST: usize = 40;
+const MAX_PARAMETER_LENGTH: usize = 40;
 
 /// The name of a parameter, such as `header` or `image.link`: nothing that anybody wrote.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Parameter {
-    bytes: [u8; LONGEST],
+    bytes: [u8; MAX_PARAMETER_LENGTH],
     length: usize,
 }
 
@@ -59,10 +59,10 @@ impl Parameter {
         let begins = name.starts_with(|c: char| c.is_ascii_lowercase());
         // A row of digits may be somebody's number.
         let numbers = name.split(|c: char| !c.is_ascii_digit()).any(|run| run.len() > 3);
-        if name.len() > LONGEST || !begins || numbers || !name.chars().all(plain) {
+        if name.len() > MAX_PARAMETER_LENGTH || !begins || numbers || !name.chars().all(plain) {
             return None;
         }
-        let mut bytes = [0; LONGEST];
+        let mut bytes = [0; MAX_PARAMETER_LENGTH];
         bytes[..name.len()].copy_from_slice(name.as_bytes());
         Some(Self { bytes, length: name.len() })
     }

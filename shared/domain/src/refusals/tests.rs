@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 
-fn say(code: i64, locale: Locale) -> String {
-    super::say(code, Clue::default(), locale)
+fn text(code: i64, locale: Locale) -> String {
+    super::text(code, Clue::default(), locale)
 }
 
 /// The table, line by line; codes of one line, or of lines that call for the same step, share a sentence.
@@ -68,7 +68,7 @@ fn every_code_of_the_table_has_its_own_or_a_shared_sentence() {
         for code in *codes {
             assert_eq!(Refusal::of(*code), *refusal, "{code}");
             for locale in [Locale::Es, Locale::En] {
-                by_sentence.entry(say(*code, locale)).or_default().insert(*refusal);
+                by_sentence.entry(text(*code, locale)).or_default().insert(*refusal);
             }
         }
     }
@@ -81,7 +81,7 @@ fn every_sentence_says_what_happened_and_what_to_do_next() {
     // What happened, then the step: after a semicolon, or in a sentence of its own.
     for (codes, _) in TABLE {
         for locale in [Locale::Es, Locale::En] {
-            let said = say(codes[0], locale);
+            let said = text(codes[0], locale);
             let (_, words) = said.split_once(": ").unwrap();
             let steps: Vec<&str> = words.split(['.', ';']).filter(|part| !part.trim().is_empty()).collect();
             assert!(steps.len() >= 2, "{said}");
@@ -91,7 +91,7 @@ fn every_sentence_says_what_happened_and_what_to_do_next() {
 
 #[test]
 fn a_clue_decides_the_words() {
-    let said = |code, details| super::say(code, Clue::read(details), Locale::Es);
+    let said = |code, details| super::text(code, Clue::read(details), Locale::Es);
     let weblink = "Downloading media from weblink failed with http code 403, status message Forbidden";
     assert!(said(131_053, weblink).contains("respondió 403") && !said(131_053, weblink).contains("formato"));
     assert!(said(131_053, "Unsupported type").contains("formato"));
@@ -102,18 +102,18 @@ fn a_clue_decides_the_words() {
     assert!(said(132_012, header).contains("el encabezado (header)"));
     assert!(said(132_000, "Parameter name 'modelo' does not exist").contains("el campo «modelo»"));
     // A parameter that has nothing to do with it changes nothing.
-    assert_eq!(said(131_047, "text: 403"), say(131_047, Locale::Es));
+    assert_eq!(said(131_047, "text: 403"), text(131_047, Locale::Es));
     for code in [100, 131_008, 131_009, 132_012, 132_005] {
-        let english = super::say(code, Clue::read("header: no"), Locale::En);
+        let english = super::text(code, Clue::read("header: no"), Locale::En);
         assert!(english.contains("the header (header)") && english.contains("; "), "{english}");
     }
 }
 
 #[test]
 fn a_code_nobody_knows_is_shown() {
-    assert!(!say(NO_CODE, Locale::Es).contains("código"));
+    assert!(!text(NO_CODE, Locale::Es).contains("código"));
     for code in [-2, 7, 131_998, 999_999] {
-        assert!(say(code, Locale::Es).contains(&format!("código {code}")));
-        assert!(say(code, Locale::En).contains(&format!("code {code}")));
+        assert!(text(code, Locale::Es).contains(&format!("código {code}")));
+        assert!(text(code, Locale::En).contains(&format!("code {code}")));
     }
 }

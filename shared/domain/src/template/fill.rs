@@ -6,14 +6,14 @@ use super::{Button, Category, Fault, Header, Picked, Standing, Template, Text};
 use crate::message::MediaKind;
 
 /// Meta's limits for filled texts, in characters.
-const BODY: usize = 1024;
-const HEADER: usize = 60;
+const MAX_BODY: usize = 1024;
+const MAX_HEADER: usize = 60;
 /// The longest code to copy.
-const CODE: usize = 15;
+const MAX_CODE: usize = 15;
 /// The longest end of a button's address.
-const ADDRESS: usize = 2000;
+const MAX_URL: usize = 2000;
 /// What comes back from a button may be as long as a reply button's id.
-const PAYLOAD: usize = 256;
+const MAX_PAYLOAD: usize = 256;
 /// So many blanks in a row are none any more.
 const BLANKS: &str = "     ";
 
@@ -84,7 +84,7 @@ impl Template {
         }
         let header = match &self.header {
             Some(Header::Text(text)) if !text.names().is_empty() => {
-                Some(FilledHeader::Text(filled(text, &picked.header, HEADER)?))
+                Some(FilledHeader::Text(filled(text, &picked.header, MAX_HEADER)?))
             }
             Some(Header::File(kind)) => {
                 let url = picked.file.as_deref().map(str::trim).filter(|url| !url.is_empty()).ok_or(Fault::NoFile)?;
@@ -92,17 +92,17 @@ impl Template {
             }
             Some(Header::Text(_)) | None => None,
         };
-        let body = filled(&self.body, &picked.body, BODY)?;
+        let body = filled(&self.body, &picked.body, MAX_BODY)?;
         let mut buttons = Vec::new();
         for (at, button) in self.buttons.iter().enumerate() {
             let value =
                 picked.buttons.get(at).and_then(Option::as_deref).map(str::trim).filter(|value| !value.is_empty());
             let needed = |most| checked(value.ok_or(Fault::NoButton)?, most);
             let filled = match button {
-                Button::Url(text) if !text.names().is_empty() => FilledButton::Url(needed(ADDRESS)?),
-                Button::CopyCode => FilledButton::CopyCode(needed(CODE)?),
+                Button::Url(text) if !text.names().is_empty() => FilledButton::Url(needed(MAX_URL)?),
+                Button::CopyCode => FilledButton::CopyCode(needed(MAX_CODE)?),
                 Button::QuickReply => match value {
-                    Some(value) => FilledButton::QuickReply(checked(value, PAYLOAD)?),
+                    Some(value) => FilledButton::QuickReply(checked(value, MAX_PAYLOAD)?),
                     None => continue,
                 },
                 Button::Flow => FilledButton::Flow,

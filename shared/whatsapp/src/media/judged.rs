@@ -1,6 +1,6 @@
 //! What a file is, by what it is called and how it begins.
 
-use super::{ANY, is_text};
+use super::{OCTET_STREAM, is_text};
 use crate::names;
 
 const ZIP: &str = "application/zip";
@@ -27,7 +27,7 @@ fn spelled(mime_type: &str) -> String {
         "application/excel" | "application/x-excel" | "application/x-msexcel" => "application/vnd.ms-excel",
         "application/x-msword" | "application/vnd.ms-word" => "application/msword",
         "application/x-rtf" | "text/rtf" => "application/rtf",
-        "" | "binary/octet-stream" | "application/x-download" | "application/force-download" => ANY,
+        "" | "binary/octet-stream" | "application/x-download" | "application/force-download" => OCTET_STREAM,
         _ => return essence,
     };
     known.to_owned()
@@ -44,7 +44,7 @@ pub fn declared(mime_type: &str, name: &str) -> String {
 /// Whether a declared type says less than the one that a name speaks of.
 fn is_vague(declared: &str, named: &str) -> bool {
     match declared {
-        ANY => true,
+        OCTET_STREAM => true,
         ZIP => names::is_box(named),
         _ if is_old_office(declared) => names::is_box(named) || is_text(named) || named == "application/rtf",
         _ => false,
@@ -154,7 +154,7 @@ pub fn well_formed(mime_type: &str) -> String {
     let token =
         |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b));
     let valid = essence.split_once('/').is_some_and(|(kind, sub)| token(kind) && token(sub));
-    if valid { essence } else { ANY.to_owned() }
+    if valid { essence } else { OCTET_STREAM.to_owned() }
 }
 
 /// Whether it begins as a text does: no control bytes, unless it says that it has two bytes a letter.
@@ -226,13 +226,13 @@ mod tests {
             ("application/x-zip-compressed", "precios.xlsx", zip, XLSX),
             ("text/plain", "contrato.docx", zip, DOCX),
             (DOCX, "contrato", zip, DOCX),
-            (ANY, "lista.csv", text, "text/csv"),
-            (ANY, "precios.xlsx", zip, XLSX),
-            (ANY, "contrato.docx", zip, DOCX),
-            (ANY, "contrato.doc", old, WORD),
-            (ANY, "contrato.rtf", rtf, RTF),
-            (ANY, "hoja.ods", zip, "application/vnd.oasis.opendocument.spreadsheet"),
-            (ANY, "fotos.zip", zip, ZIP),
+            (OCTET_STREAM, "lista.csv", text, "text/csv"),
+            (OCTET_STREAM, "precios.xlsx", zip, XLSX),
+            (OCTET_STREAM, "contrato.docx", zip, DOCX),
+            (OCTET_STREAM, "contrato.doc", old, WORD),
+            (OCTET_STREAM, "contrato.rtf", rtf, RTF),
+            (OCTET_STREAM, "hoja.ods", zip, "application/vnd.oasis.opendocument.spreadsheet"),
+            (OCTET_STREAM, "fotos.zip", zip, ZIP),
             ("application/pdf", "factura.pdf", zip, ZIP),
         ] {
             assert_eq!(judged(declared, name, head), expected, "{declared} {name}");
@@ -247,7 +247,7 @@ mod tests {
             (WORD, "contrato.rtf", RTF),
             (ZIP, "contrato.docx", DOCX),
             (ZIP, "lista.csv", ZIP),
-            (ANY, "lista.csv", "text/csv"),
+            (OCTET_STREAM, "lista.csv", "text/csv"),
             ("application/pdf", "precios.xlsx", "application/pdf"),
         ] {
             assert_eq!(super::declared(declared, name), expected, "{declared} {name}");
@@ -259,7 +259,7 @@ mod tests {
         assert_eq!(spelled("Audio/MP3; x=1"), "audio/mpeg");
         assert_eq!(spelled("audio/x-m4a"), "audio/mp4");
         assert_eq!(judged("application/octet-stream", "Foto.JPG", b"x"), "image/jpeg");
-        assert_eq!(judged("", "lista", b"x"), ANY);
+        assert_eq!(judged("", "lista", b"x"), OCTET_STREAM);
         assert_eq!(judged("text/csv", "a.jpg", b"x"), "text/csv");
     }
 

@@ -1,6 +1,6 @@
 //! Items of a conversation that are no messages: news of the customer, states of a call.
 
-use domain::{Author, Content, WaId, task::About};
+use domain::{Author, Content, WaId, task::NoticeSubject};
 use serde_json::value::RawValue;
 
 use super::{Change, Splitter};
@@ -45,7 +45,7 @@ impl Splitter<'_> {
 
     /// How a call of the business stands with the customer: it rings, is accepted or turned down.
     pub(super) fn call_state(&mut self, change: &Change<'_>, raw: &RawValue) {
-        let Some(fields) = Fields::read(raw) else { return self.item_notice(change, About::Unreadable, raw) };
+        let Some(fields) = Fields::read(raw) else { return self.item_notice(change, NoticeSubject::Unreadable, raw) };
         let content = Content::Call { event: fields.text("status").unwrap_or_default(), seconds: None };
         let (phone, user) = (fields.text("recipient_id"), fields.text("recipient_user_id"));
         let person = Person { phone, user, ..Person::default() };
@@ -53,7 +53,7 @@ impl Splitter<'_> {
     }
 
     pub(super) fn preference(&mut self, change: &Change<'_>, raw: &RawValue) {
-        let Some(fields) = Fields::read(raw) else { return self.item_notice(change, About::Unreadable, raw) };
+        let Some(fields) = Fields::read(raw) else { return self.item_notice(change, NoticeSubject::Unreadable, raw) };
         let value = fields.text("value").unwrap_or_default();
         let content = Content::Preference { value, category: fields.text("category") };
         let (phone, user, parent) = (fields.text("wa_id"), fields.text("user_id"), fields.text("parent_user_id"));
@@ -63,8 +63,8 @@ impl Splitter<'_> {
 
     pub(super) fn user_id_update(&mut self, change: &Change<'_>, raw: &RawValue) {
         let read = Fields::read(raw).and_then(|fields| moved::user_id_update(&fields).map(|content| (fields, content)));
-        let Some((fields, content)) = read else { return self.item_notice(change, About::Unreadable, raw) };
-        let Content::Moved { before, .. } = &content else { return };
+        let Some((fields, content)) = read else { return self.item_notice(change, NoticeSubject::Unreadable, raw) };
+        let Content::NumberChanged { before, .. } = &content else { return };
         let person = Person::default().or(before);
         self.conversation_item(change, raw, &fields, Author::Customer, person, None, content);
     }

@@ -2,13 +2,13 @@
 
 use domain::{
     Clue, Delivery, InboundTask, NO_CODE, Pricing, StatusUpdate, Wamid,
+    keyed_hash::HashKind,
     pricing::{Category, Rate},
-    subject::Kind,
-    task::About,
+    task::NoticeSubject,
 };
 use serde_json::value::RawValue;
 
-use super::{Change, Grouped, Splitter};
+use super::{Change, GroupedTask, Splitter};
 use crate::{fields::Fields, person::Person};
 
 impl Splitter<'_> {
@@ -21,7 +21,7 @@ impl Splitter<'_> {
             _ if change.field == "calls" => self.call_state(change, raw),
             Some("call") => self.call_state(change, raw),
             None | Some("message") if !of_payment => self.status(change, raw),
-            _ => self.item_notice(change, About::OtherStatus, raw),
+            _ => self.item_notice(change, NoticeSubject::OtherStatus, raw),
         }
     }
 
@@ -29,7 +29,7 @@ impl Splitter<'_> {
         let fields = Fields::read(raw);
         let read = fields.as_ref().and_then(|fields| Some((fields, fields.text("id")?, delivery(fields)?)));
         let (Some(channel), Some((fields, id, delivery))) = (&change.channel, read) else {
-            let about = if fields.is_some() { About::UnknownStatus } else { About::Unreadable };
+            let about = if fields.is_some() { NoticeSubject::UnknownStatus } else { NoticeSubject::Unreadable };
             return self.item_notice(change, about, raw);
         };
         let person = Person {
@@ -43,7 +43,7 @@ impl Splitter<'_> {
         };
         let customer = person.identity(change.contacts.iter().find(|contact| contact.is(&person)));
         // Statuses have an order of their own: a tick that cannot be told must not hold up what the customer writes.
-        let subject = self.key.subject(Kind::Wamid, &id);
+        let subject = self.key.subject(HashKind::Wamid, &id);
         let who = fields.text("recipient_participant_user_id").or_else(|| fields.text("recipient_participant_id"));
         let word = fields.text("status").unwrap_or_default();
         let item = self.item(["status", channel.as_str(), &id, &word, who.as_deref().unwrap_or_default()]);
@@ -58,7 +58,7 @@ impl Splitter<'_> {
             pricing: fields.object("pricing").map(|pricing| read_pricing(&pricing)),
         });
         let at = self.own_time(fields).or(change.entry.at);
-        self.tasks.push(Grouped { group: self.group(channel.as_str(), subject.as_str()), task, at });
+        self.tasks.push(GroupedTask { group: self.group(channel.as_str(), subject.as_str()), task, at });
     }
 }
 

@@ -2,17 +2,17 @@
 
 use std::{collections::BTreeMap, fs, path::Path, sync::LazyLock};
 
-use domain::{SubjectKey, Timestamp};
+use domain::{HashKey, Timestamp};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::Value;
 use sha2::Sha256;
 use whatsapp::{
     AppSecret,
-    webhook::{self, Grouped, Unreadable},
+    webhook::{self, GroupedTask, UnreadableWebhook},
 };
 
 /// The same key in every test, so that claims can be compared.
-pub(crate) static KEY: LazyLock<SubjectKey> = LazyLock::new(|| SubjectKey::new("test-subject-key".into()));
+pub(crate) static KEY: LazyLock<HashKey> = LazyLock::new(|| HashKey::new("test-subject-key".into()));
 
 /// File name → bytes, of every `*.json` in `events/meta`.
 pub(crate) static BODIES: LazyLock<BTreeMap<String, Vec<u8>>> = LazyLock::new(|| {
@@ -36,7 +36,7 @@ pub(crate) static GOOD: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
 const SECRET: &str = "test-app-secret";
 
 /// Signs a body as Meta does, checks the signature and splits the body.
-pub(crate) fn parse(body: &[u8]) -> Result<Vec<Grouped>, Unreadable> {
+pub(crate) fn parse(body: &[u8]) -> Result<Vec<GroupedTask>, UnreadableWebhook> {
     let mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).expect("any key").chain_update(body);
     let header = format!("sha256={}", hex::encode(mac.finalize().into_bytes()));
     let secret = AppSecret::new(SECRET.into());
@@ -63,7 +63,7 @@ pub(crate) fn wire(value: &Value) -> Vec<u8> {
 }
 
 /// What must be the same however a body is spelled: raw texts as values, and no claims made of raw texts.
-pub(crate) fn meaning(tasks: &[Grouped]) -> Vec<(&str, Value)> {
+pub(crate) fn meaning(tasks: &[GroupedTask]) -> Vec<(&str, Value)> {
     tasks
         .iter()
         .map(|grouped| {

@@ -9,7 +9,7 @@ mod robust;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::{Author, Content, Delivery, Identity, InboundTask, Message, Subject, task::About};
+use domain::{Author, Content, Delivery, Identity, InboundTask, KeyedHash, Message, task::NoticeSubject};
 
 use corpus::{BODIES, KEY, parse};
 
@@ -73,7 +73,7 @@ fn whatever_a_person_sends_stands_in_one_line() {
     assert_eq!(all.len(), known.len());
 }
 
-fn item(task: &InboundTask) -> &Subject {
+fn item(task: &InboundTask) -> &KeyedHash {
     task.item()
 }
 
@@ -99,13 +99,13 @@ fn line(task: &InboundTask) -> String {
         }
         InboundTask::NoticeV1(notice) => {
             let about = match notice.about {
-                About::Account => "account",
-                About::Ignored => "ignored",
-                About::UnknownStatus => "unknown status",
-                About::OtherStatus => "other status",
-                About::OwnNote => "own note",
-                About::UnknownField => "unknown field",
-                About::Unreadable => "unreadable",
+                NoticeSubject::Account => "account",
+                NoticeSubject::Ignored => "ignored",
+                NoticeSubject::UnknownStatus => "unknown status",
+                NoticeSubject::OtherStatus => "other status",
+                NoticeSubject::OwnNote => "own note",
+                NoticeSubject::UnknownField => "unknown field",
+                NoticeSubject::Unreadable => "unreadable",
             };
             let number = if notice.channel.is_some() { ", number" } else { "" };
             format!("notice: {about}, {}{number}", notice.field)
@@ -162,7 +162,9 @@ fn says(content: &Content) -> String {
         Content::Order { lines, .. } => format!("order of {}", lines.len()),
         Content::Edit { content, .. } => format!("edit to {}", says(content)),
         Content::Revoke { .. } => "revoke".to_owned(),
-        Content::Moved { what, before, now } => format!("moved {what} from {} to {}", person(before), person(now)),
+        Content::NumberChanged { what, before, now } => {
+            format!("moved {what} from {} to {}", person(before), person(now))
+        }
         Content::Call { event, seconds } => {
             format!("call {event}{}", seconds.map(|seconds| format!(" {seconds} s")).unwrap_or_default())
         }

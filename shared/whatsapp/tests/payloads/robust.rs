@@ -1,10 +1,10 @@
 //! What may not change the outcome: Meta's spelling, an odd neighbor, a body that is none.
 
-use domain::{InboundTask, task::About};
+use domain::{InboundTask, task::NoticeSubject};
 use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
-use whatsapp::webhook::Grouped;
+use whatsapp::webhook::GroupedTask;
 
 use crate::corpus::{BODIES, GOOD, meaning, parse, value, wire};
 
@@ -92,8 +92,8 @@ fn entries(name: &str) -> impl Iterator<Item = &str> {
     envelope.entry.into_iter().map(RawValue::get)
 }
 
-fn unreadable(grouped: &Grouped) -> bool {
-    matches!(&grouped.task, InboundTask::NoticeV1(notice) if notice.about == About::Unreadable)
+fn unreadable(grouped: &GroupedTask) -> bool {
+    matches!(&grouped.task, InboundTask::NoticeV1(notice) if notice.about == NoticeSubject::Unreadable)
 }
 
 /// The lists whose items are treated on their own, by path. Only the conversation fields are split further.
@@ -218,7 +218,7 @@ fn a_byte_that_is_no_text_costs_its_letter_only() {
     let body = String::from_utf8(BODIES["in-text.json"].clone()).unwrap();
     let (before, after) = body.split_at(body.find("\"body\": \"").unwrap() + 9);
     let spoiled = [before.as_bytes(), b"\xff\\u0000", after.as_bytes()].concat();
-    let [Grouped { task: InboundTask::MessageV1(message), .. }] = &parse(&spoiled).unwrap()[..] else { panic!() };
+    let [GroupedTask { task: InboundTask::MessageV1(message), .. }] = &parse(&spoiled).unwrap()[..] else { panic!() };
     let domain::Content::Text { body } = &message.content else { panic!("{:?}", message.content) };
     assert!(body.starts_with('\u{fffd}') && !body.contains('\0'), "{body}");
 }

@@ -10,7 +10,7 @@ use super::formats;
 use crate::world::World;
 
 /// Meta does not wait longer for a file.
-const PATIENCE: Duration = Duration::from_secs(20);
+const MAX_WAIT: Duration = Duration::from_secs(20);
 
 /// What was found at an address.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub(super) async fn fetch(world: &World, body: &Value) -> Option<Result<Linked, 
 }
 
 async fn open(world: &World, kind: &str, link: reqwest::Url) -> Result<Linked, String> {
-    let answer = world.fetcher.get(link).timeout(PATIENCE).send().await;
+    let answer = world.fetcher.get(link).timeout(MAX_WAIT).send().await;
     let response = answer.map_err(|_| "Downloading media from weblink failed.".to_owned())?;
     let status = response.status().as_u16();
     if status != 200 {

@@ -31,31 +31,31 @@ use crate::{
 /// What a call comes to.
 enum Accepted {
     /// The answer, the id, and what happens next.
-    Message(Value, String, Fate),
+    Message(Value, String, AcceptedThen),
     Read,
 }
 
 /// What Meta makes of a message it has accepted.
-enum Fate {
+enum AcceptedThen {
     Delivered,
     Failed(u32, &'static str, &'static str),
     /// The file behind an address cannot be had, or is none for this kind of message.
     Unfetched(String),
 }
 
-const NOT_REACHABLE: Fate = Fate::Failed(131_026, "Message undeliverable", "Message undeliverable.");
-const WINDOW_CLOSED: Fate = Fate::Failed(
+const NOT_REACHABLE: AcceptedThen = AcceptedThen::Failed(131_026, "Message undeliverable", "Message undeliverable.");
+const WINDOW_CLOSED: AcceptedThen = AcceptedThen::Failed(
     131_047,
     "Re-engagement message",
     "Message failed to send because more than 24 hours have passed since the customer last replied to this number.",
 );
-const MARKETING_STOPPED: Fate = Fate::Failed(
+const MARKETING_STOPPED: AcceptedThen = AcceptedThen::Failed(
     131_050,
     "Unable to deliver the message. This recipient has chosen to stop receiving marketing messages on WhatsApp from your \
      business",
     "This recipient has chosen to stop receiving marketing messages on WhatsApp from your business.",
 );
-const BAD_MEDIA: Fate = Fate::Failed(
+const BAD_MEDIA: AcceptedThen = AcceptedThen::Failed(
     131_053,
     "Media upload error",
     "Unable to upload the media used in the message: its type does not fit the type of the message.",
@@ -152,7 +152,7 @@ fn accept(
         {
             MARKETING_STOPPED
         }
-        Some(_) => unfetched.map_or(Fate::Delivered, Fate::Unfetched),
+        Some(_) => unfetched.map_or(AcceptedThen::Delivered, AcceptedThen::Unfetched),
     };
     let person = recipient.user_id.as_deref().and_then(|user_id| state.person(user_id));
     let peer = person.map_or_else(|| digits_of(&recipient.input), person::Person::peer);
@@ -171,7 +171,7 @@ fn accept(
     }
     let answer = json!({"messaging_product": "whatsapp", "contacts": [contact], "messages": [message]});
 
-    let shown = matches!(fate, Fate::Delivered);
+    let shown = matches!(fate, AcceptedThen::Delivered);
     if let Some(user_id) = &recipient.user_id {
         state.types(&number.phone_number_id, user_id, None);
     }
@@ -188,19 +188,19 @@ fn is_marketing(filled: Option<&Filled>) -> bool {
 }
 
 /// Queues what Meta reports by itself.
-fn settle(world: &World, wamid: &str, fate: &Fate) {
+fn settle(world: &World, wamid: &str, fate: &AcceptedThen) {
     match fate {
-        Fate::Failed(code, title, details) => {
+        AcceptedThen::Failed(code, title, details) => {
             world.status(wamid, "failed", Some(json!([status::error(*code, title, details)])));
         }
-        Fate::Unfetched(details) => {
+        AcceptedThen::Unfetched(details) => {
             world.status(wamid, "failed", Some(json!([status::error(131_053, "Media upload error", details)])));
         }
-        Fate::Delivered if world.state().statuses == Statuses::Automatic => {
+        AcceptedThen::Delivered if world.state().statuses == Statuses::Automatic => {
             world.status(wamid, "sent", None);
             world.status(wamid, "delivered", None);
         }
-        Fate::Delivered => {}
+        AcceptedThen::Delivered => {}
     }
 }
 

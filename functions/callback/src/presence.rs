@@ -1,0 +1,60 @@
+//! What is no message: that an agent types or resolves, and commands. No callback of these is looked for when it is lost, but
+//! for a command's, which `send` finds in the conversation.
+
+use chatwoot::callback::{CallbackOrigin, ConversationChange};
+use domain::{Channel, CommandNote, OutboundTask, SyncRequest, Typing};
+use uuid::Uuid;
+
+use crate::{Handler, RequestError};
+
+/// The dashboard tells of typing anew after each pause; within so many seconds it is the same news.
+const TYPING_INTERVAL_SECONDS: i64 = 5;
+
+impl Handler {
+    /// Queued, not called: Meta's token and its ten seconds do not belong into a function that has to answer in five.
+    pub(crate) async fn typing(&self, channel: &Channel, origin: &CallbackOrigin) -> u16 {
+        let now = self.clock.now();
+        if !is_of(channel, origin) || !channel.shows_typing(now) {
+            return 200;
+        }
+        let (number, account, conversation) = (channel.phone_number_id.clone(), channel.account, origin.conversation);
+        let dedup = format!("typing:{number}:{conversation}:{}", now.as_secs().div_euclid(TYPING_INTERVAL_SECONDS));
+        let task = OutboundTask::TypingV1(Typing { channel: number, account, conversation, at: now });
+        self.offer(&task, dedup).await
+    }
+
+    /// A look at the conversation, which ticks what the customer had written by now.
+    pub(crate) async fn resolved(&self, channel: &Channel, origin: &CallbackOrigin) -> u16 {
+        let now = self.clock.now();
+        if !is_of(channel, origin) || !channel.shows_read(now) {
+            return 200;
+        }
+        let sync = SyncRequest::look(channel.phone_number_id.clone(), channel.account, origin.conversation);
+        let task = OutboundTask::HintV1(SyncRequest { resolved_at: Some(now), ..sync });
+        self.offer(&task, Uuid::new_v4().to_string()).await
+    }
+
+    /// Nobody misses a nicety that could not be queued.
+    async fn offer(&self, task: &OutboundTask, dedup: String) -> u16 {
+        if let Err(error) = self.put(task, dedup).await {
+            tracing::info!(%error, "a receipt could not be queued; the next one does its work");
+        }
+        200
+    }
+
+    pub(crate) async fn command(&self, channel: &Channel, change: &ConversationChange) -> Result<u16, RequestError> {
+        let written = CommandNote {
+            channel: channel.phone_number_id.clone(),
+            account: change.account,
+            conversation: change.conversation,
+            message: change.message,
+        };
+        let dedup = written.dedup();
+        self.put(&OutboundTask::CommandV1(written), dedup).await?;
+        Ok(200)
+    }
+}
+
+fn is_of(channel: &Channel, origin: &CallbackOrigin) -> bool {
+    origin.inbox == channel.inbox && origin.account.is_none_or(|account| account == channel.account)
+}

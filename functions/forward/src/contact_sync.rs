@@ -1,0 +1,262 @@
+//! What a message tells beside its words: how the customer is called now, which advert brought them, whether they want
+//! marketing. It is written after the message stands and before its claim is closed, so that a crash repeats it; each write
+//! may be repeated. A message never waits for long, or for ever, because of it.
+
+use std::time::Duration;
+
+use app::HandlerError;
+use chatwoot::{Chatwoot, ChatwootError, Contact, ContactChange, attribute, contact_name};
+use domain::{
+    Author, Class, Classify as _, Content, ConversationId, CustomerId, KeyedHash, Locale, Message, Timestamp, UserId,
+    WaId, message::Referral, texts::NoteText,
+};
+use serde_json::{Map, Value, json};
+use store::Thread;
+
+use crate::Handler;
+
+/// How long a customer's next messages wait for Chatwoot to take what is no message.
+const CONTACT_SYNC_MAX_WAIT: Duration = Duration::from_secs(15 * 60);
+
+/// The attributes of a conversation that say which advert it came from.
+const ADVERT_ATTRIBUTES: [&str; 4] = ["ctwa_clid", "source_id", "source_type", "source_url"];
+
+impl Handler {
+    /// `stood_since` is when an earlier attempt wrote the message.
+    pub(crate) async fn sync_contact(
+        &self,
+        message: &Message,
+        customer: &CustomerId,
+        thread: &Thread,
+        chatwoot: &Chatwoot,
+        conversation: ConversationId,
+        stood_since: Option<Timestamp>,
+    ) -> Result<(), HandlerError> {
+        self.note_marketing_choice(message, customer).await?;
+        let profile = self.new_profile(message, customer, thread).await?;
+        let renews = message.customer.group.is_none() && tells_a_number(message);
+        if profile.is_none() && message.referral.is_none() && !renews {
+            return Ok(());
+        }
+        let changed = profile.is_some() || renews;
+        match self.bring_up_to_date(message, customer, chatwoot, conversation, changed).await {
+            Ok(()) => {}
+            // What is refused is refused again, and what is gone stays gone.
+            Err(HandlerError::Chatwoot(error))
+                if error.class() == Class::Permanent || matches!(error, ChatwootError::Gone) =>
+            {
+                tracing::warn!(%error, "Chatwoot did not take a name or an attribute; the message stands without");
+            }
+            Err(HandlerError::Chatwoot(error)) if stood_since.is_some_and(|since| self.is_long_ago(since)) => {
+                tracing::warn!(%error, "Chatwoot does not take a name or an attribute; a later message brings them");
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        }
+        if let Some(profile) = profile {
+            self.clients.profiles.seen(customer, &message.channel, &profile).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the customer wants marketing, if the message says so.
+    pub(crate) async fn note_marketing_choice(
+        &self,
+        message: &Message,
+        customer: &CustomerId,
+    ) -> Result<(), HandlerError> {
+        if let Some(marketing) = marketing_choice(&message.content) {
+            self.clients.profiles.set_marketing_choice(customer, marketing, message.sent_at).await?;
+        }
+        Ok(())
+    }
+
+    fn is_long_ago(&self, since: Timestamp) -> bool {
+        self.clients.clock.now().since(since) >= CONTACT_SYNC_MAX_WAIT
+    }
+
+    /// The hash of the customer's profile, if it is not the one Chatwoot was last brought up to date with.
+    async fn new_profile(
+        &self,
+        message: &Message,
+        customer: &CustomerId,
+        thread: &Thread,
+    ) -> Result<Option<KeyedHash>, HandlerError> {
+        // In a group it is the speaker's, and the contact is the group.
+        if message.customer.group.is_some() || (message.name.is_none() && message.username.is_none()) {
+            return Ok(None);
+        }
+        let profile = self.profile_hash(message);
+        let mut seen = thread.profile.clone();
+        if seen.is_none() {
+            // A contact made for this very message is up to date.
+            let thread = self.clients.customers.thread(customer, &message.channel).await?;
+            seen = thread.and_then(|thread| thread.profile);
+        }
+        Ok(Some(profile).filter(|profile| seen.as_ref() != Some(profile)))
+    }
+
+    /// What stands for the profile a message shows.
+    pub(crate) fn profile_hash(&self, message: &Message) -> KeyedHash {
+        let user = message.customer.user_id.as_ref().map(UserId::as_str);
+        let phone = message.customer.phone.as_ref().map(WaId::as_str);
+        let parts = [message.name.as_deref(), message.username.as_deref(), user, phone];
+        self.clients.profiles.hash(parts.map(Option::unwrap_or_default))
+    }
+
+    async fn bring_up_to_date(
+        &self,
+        message: &Message,
+        customer: &CustomerId,
+        chatwoot: &Chatwoot,
+        conversation: ConversationId,
+        changed: bool,
+    ) -> Result<(), HandlerError> {
+        let Some(party) = chatwoot.party(conversation).await? else { return Ok(()) };
+        if let Some(referral) = &message.referral {
+            let attributes = with_advert(&party.attributes, referral);
+            if attributes != party.attributes {
+                chatwoot.set_attributes(conversation, &attributes).await?;
+            }
+        }
+        let Some(contact) = party.contact.filter(|_| changed) else { return Ok(()) };
+        let mut change = self.contact_change(message, customer, &contact).await?;
+        if change.is_empty() {
+            return Ok(());
+        }
+        let mut done = chatwoot.change_contact(contact.id, &change).await;
+        if matches!(done, Err(ChatwootError::Refused(_))) && change.phone_number.take().is_some() && !change.is_empty()
+        {
+            // Another contact has the number; an agent has to say which of the two stays.
+            done = chatwoot.change_contact(contact.id, &change).await;
+        }
+        Ok(done?)
+    }
+
+    async fn contact_change(
+        &self,
+        message: &Message,
+        customer: &CustomerId,
+        contact: &Contact,
+    ) -> Result<ContactChange, HandlerError> {
+        let mut change = ContactChange::default();
+        let user = message.customer.user_id.as_ref().map(UserId::as_str);
+        let known = |key: &str| contact.custom_attributes.as_ref().and_then(|attributes| attributes.get(key));
+        for (key, value) in [("whatsapp_username", message.username.as_deref()), ("whatsapp_user_id", user)] {
+            if let Some(value) = value.filter(|value| known(key) != Some(&json!(value))) {
+                change.attributes.insert(key.to_owned(), json!(value));
+            }
+        }
+        change.phone_number = new_phone(message, contact.phone_number.as_deref());
+        let called = contact.name.as_deref().unwrap_or_default();
+        let name = message.name.as_deref().map(contact_name).filter(|name| !name.is_empty());
+        if let Some(name) = name.filter(|name| name != called)
+            && (is_stopgap(message, called) || self.clients.profiles.is_our_name(customer, called).await?)
+        {
+            self.clients.profiles.rename(customer, &name, Some(called)).await?;
+            change.name = Some(name);
+        }
+        Ok(change)
+    }
+}
+
+/// Whether a message is about the customer's own number or id: a change, or an address card asked for.
+fn tells_a_number(message: &Message) -> bool {
+    match &message.content {
+        Content::NumberChanged { now, .. } => !now.is_empty(),
+        Content::Contacts { .. } => message.customer.wa_id.is_some(),
+        _ => false,
+    }
+}
+
+/// The phone a contact is to have. It fills a gap, and a new number replaces the old one, but never what an agent put there.
+fn new_phone(message: &Message, shown: Option<&str>) -> Option<String> {
+    let person = &message.customer;
+    let phone = person.phone.as_ref().or(person.wa_id.as_ref()).filter(|_| person.group.is_none())?;
+    let shown = shown.filter(|shown| !shown.is_empty()).map(WaId::new);
+    let may_change = match (&shown, &message.content) {
+        (None, _) => true,
+        (Some(shown), Content::NumberChanged { before, .. }) => {
+            before.phone.as_ref().is_some_and(|old| same(old, shown))
+        }
+        (Some(_), _) => false,
+    };
+    phone.e164().filter(|_| may_change && shown.is_none_or(|shown| !same(&shown, phone)))
+}
+
+fn same(one: &WaId, other: &WaId) -> bool {
+    one.canonical() == other.canonical()
+}
+
+/// A name nobody chose: the phone, the username, or the word for somebody without a name.
+fn is_stopgap(message: &Message, name: &str) -> bool {
+    let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
+    let is_phone = !name.is_empty() && name.chars().all(|c| c.is_ascii_digit() || "+ -()".contains(c));
+    let same_phone = message.customer.phone.as_ref().is_some_and(|phone| digits(phone.as_str()) == digits(name));
+    let nameless = [Locale::Es, Locale::En].iter().any(|locale| NoteText::Nameless.text(*locale) == name);
+    let username = message.username.as_deref() == Some(name.trim_start_matches('@'));
+    !name.chars().any(domain::name::shows) || (is_phone && same_phone) || nameless || username
+}
+
+/// A conversation's attributes with the advert's; those of an older advert go.
+fn with_advert(attributes: &Map<String, Value>, referral: &Referral) -> Map<String, Value> {
+    let mut attributes = attributes.clone();
+    let values = [&referral.click, &referral.id, &referral.kind, &referral.url];
+    for (key, value) in ADVERT_ATTRIBUTES.into_iter().zip(values) {
+        attributes.remove(key);
+        if let Some(value) = value {
+            attributes.insert(key.to_owned(), attribute(value));
+        }
+    }
+    attributes
+}
+
+/// Whether a message says that the customer wants marketing, or none.
+fn marketing_choice(content: &Content) -> Option<bool> {
+    let Content::Preference { value, category } = content else { return None };
+    if category.as_ref().is_some_and(|category| category != "marketing_messages") {
+        return None;
+    }
+    match value.as_str() {
+        "stop" => Some(false),
+        "resume" | "signup" => Some(true),
+        _ => None,
+    }
+}
+
+/// The advert as Chatwoot's own WhatsApp channel marks a message with it.
+pub(crate) fn mark(referral: &Referral) -> Value {
+    let members = [
+        ("source_url", &referral.url),
+        ("source_id", &referral.id),
+        ("source_type", &referral.kind),
+        ("headline", &referral.headline),
+        ("body", &referral.body),
+        ("image_url", &referral.picture),
+        ("video_url", &referral.video),
+        ("ctwa_clid", &referral.click),
+        ("welcome_message", &referral.welcome),
+    ];
+    members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), json!(value.as_ref()?)))).collect()
+}
+
+/// Whether a message is the customer's own doing, so that it may open the window (§4.5). What only tells about other
+/// messages, or about the customer, does not.
+pub(crate) fn opens_window(message: &Message) -> bool {
+    message.author == Author::Customer
+        && !message.standby
+        && match &message.content {
+            Content::Preference { .. }
+            | Content::NumberChanged { .. }
+            | Content::Handover { .. }
+            | Content::Revoke { .. }
+            | Content::Edit { .. } => false,
+            Content::Call { event, .. } => event.starts_with("connect") || event.starts_with("permission"),
+            _ => true,
+        }
+}
+
+/// Whether a message may be the first of a new conversation. A reaction belongs where what it is about stands.
+pub(crate) fn begins_conversation(message: &Message) -> bool {
+    opens_window(message) && !matches!(message.content, Content::Reaction { .. })
+}

@@ -1,0 +1,359 @@
+//! How a message is written into its conversation: words, file or a line in its place, and how it is found there again.
+
+use std::time::Duration;
+
+use app::HandlerError;
+use chatwoot::{
+    Attachment, Chatwoot, ChatwootError, CreatedMessage, NewMessage,
+    listing::ListedMessage,
+    render::{self, Rendered},
+};
+use domain::{
+    Author, Channel, Content, ConversationId, CustomerId, Message, MessageId, Timestamp, Wamid, message::Media,
+    texts::NoteText, vcard,
+};
+use queue::Record;
+use serde_json::json;
+use store::{MIN_RETRY_GAP, MessageLink, PendingFile, is_at_meta};
+use tokio::time::Instant;
+use whatsapp::graph::file_timeout;
+
+use crate::{Attempt, Handler, contact_sync, message::link_id};
+
+/// A file that fails as fast as this is asked for a second time before a line stands for it.
+const FIRST_ATTEMPT_SPAN: Duration = Duration::from_secs(5);
+
+/// How often the work on a message may end without a word before it goes without its file.
+const MAX_CRASHES_WITH_FILE: i64 = 3;
+
+/// How often a file may break off on its way into Chatwoot, or be refused there, before the agent gets the message without it.
+const MAX_FILE_REFUSALS: i64 = 3;
+
+/// A type longer than this is none.
+const MAX_TYPE_LENGTH: usize = 100;
+
+/// A message cannot have been written before its task was; this much is for the clocks.
+const MAX_CLOCK_SKEW: Duration = Duration::from_secs(600);
+
+/// A message that stands in Chatwoot.
+pub(crate) struct PostedMessage {
+    pub(crate) id: MessageId,
+    /// When an earlier attempt wrote it.
+    pub(crate) stood_since: Option<Timestamp>,
+    /// The file for which only a line stands, and which is still to come.
+    pub(crate) missing: Option<Media>,
+    pub(crate) whose: Whose,
+}
+
+/// What Chatwoot said of whose a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// The customer's.
+    Theirs,
+    /// It no longer knows.
+    Nobodys,
+    /// Nothing: it is no message of the customer's, or an earlier attempt had the answer.
+    Untold,
+}
+
+impl PostedMessage {
+    fn now(made: CreatedMessage, incoming: bool, missing: Option<Media>) -> Self {
+        let whose = match made.has_sender {
+            _ if !incoming => Whose::Untold,
+            true => Whose::Theirs,
+            false => Whose::Nobodys,
+        };
+        Self { id: made.id, stood_since: None, missing, whose }
+    }
+}
+
+/// What came of a message's file.
+enum FileOutcome {
+    /// It stands in Chatwoot, in this message.
+    There(CreatedMessage),
+    /// Meta did not give it out whole. Certainly nothing stands in Chatwoot.
+    NotFetched,
+    /// Chatwoot did not take it. A line has to stand for it.
+    NotTaken(NoteText),
+}
+
+impl Handler {
+    #[expect(clippy::too_many_arguments, reason = "all that a message is written with")]
+    pub(crate) async fn write(
+        &self,
+        record: &Record,
+        message: &Message,
+        channel: &Channel,
+        customer: &CustomerId,
+        chatwoot: &Chatwoot,
+        conversation: ConversationId,
+        attempt: &Attempt,
+    ) -> Result<PostedMessage, HandlerError> {
+        let source = source_id(message);
+        let mut rendered = render::render(message, self.clients.locale);
+        if attempt.perhaps_done
+            && let Some(found) = self.written(record, message, chatwoot, conversation).await?
+        {
+            let is_missing = found.files().is_empty() && !found.is_deleted() && !render::is_new_caption(message);
+            let missing = rendered.file.filter(|_| is_missing && self.may_come(message));
+            return Ok(PostedMessage {
+                id: found.id,
+                stood_since: found.created_at(),
+                missing: missing.cloned(),
+                whose: Whose::Untold,
+            });
+        }
+        let quoted = self.quoted(rendered.quote, conversation).await?;
+        if quoted.is_some() && render::is_new_caption(message) {
+            // The file stands in the message it quotes.
+            rendered.file = None;
+        }
+        let lost_quote = rendered.quote.is_some() && quoted.is_none();
+        let text = |text: &str| {
+            if lost_quote { render::with_lost_quote(message, text, self.clients.locale) } else { text.to_owned() }
+        };
+        let incoming = message.author == Author::Customer && !rendered.note;
+        let new = |content| NewMessage {
+            content,
+            incoming,
+            private: rendered.note && !rendered.line,
+            line: rendered.line,
+            source_id: Some(&source),
+            attributes: attributes(message, &rendered, quoted),
+            ..NewMessage::default()
+        };
+        let content = text(&rendered.text);
+        let Some(file) = rendered.file else {
+            let made = self.write_words(attempt, chatwoot, conversation, &rendered, &new, &content).await?;
+            return Ok(PostedMessage::now(made, incoming, None));
+        };
+        // Written down before it is fetched, so that it is found at Meta whatever becomes of this.
+        let link = link_id(message).map(|wamid| self.clients.message_links.hash(&wamid));
+        self.clients.media.received(customer, &channel.phone_number_id, &file.id, message.sent_at, link).await?;
+        let filed = if attempt.crashes < MAX_CRASHES_WITH_FILE && attempt.refusals < MAX_FILE_REFUSALS {
+            let began = Instant::now();
+            match self.write_file(file, channel, chatwoot, conversation, new(&content)).await? {
+                FileOutcome::NotFetched if began.elapsed() < FIRST_ATTEMPT_SPAN => {
+                    self.write_file(file, channel, chatwoot, conversation, new(&content)).await?
+                }
+                filed => filed,
+            }
+        } else {
+            FileOutcome::NotTaken(NoteText::MediaLater(file.kind))
+        };
+        let line = match filed {
+            FileOutcome::There(made) => return Ok(PostedMessage::now(made, incoming, None)),
+            FileOutcome::NotFetched => NoteText::MediaLater(file.kind),
+            FileOutcome::NotTaken(line) => line,
+        };
+        // What is too large for Chatwoot cannot come later.
+        let later = self.may_come(message) && !matches!(line, NoteText::MediaTooLarge(_));
+        let line = if later { line } else { last_word(line) };
+        let content = text(&render::instead_of_file(&rendered, line, self.clients.locale));
+        let made = chatwoot.write_message(conversation, new(&content)).await?;
+        Ok(PostedMessage::now(made, incoming, later.then(|| file.clone())))
+    }
+
+    /// Whether a file that is missing may still come: Meta has it, and the message has an id under which it could be kept.
+    fn may_come(&self, message: &Message) -> bool {
+        let has_id = message.id.is_some() || message.part_of.is_some();
+        has_id && is_at_meta(message.sent_at, self.clients.clock.now())
+    }
+
+    /// A message without a file of the customer's; its cards may be one of ours.
+    async fn write_words<'n>(
+        &self,
+        attempt: &Attempt,
+        chatwoot: &Chatwoot,
+        conversation: ConversationId,
+        rendered: &Rendered<'_>,
+        new: &impl Fn(&'n str) -> NewMessage<'n>,
+        content: &'n str,
+    ) -> Result<CreatedMessage, HandlerError> {
+        if !rendered.cards.is_empty() && attempt.refusals < MAX_FILE_REFUSALS {
+            let file = NewMessage { attachment: Some(card_file(rendered)), ..new(content) };
+            match chatwoot.write_message(conversation, file).await {
+                // The cards are in the text as well.
+                Err(ChatwootError::Refused(413)) => {}
+                made => return Ok(made?),
+            }
+        }
+        match chatwoot.write_message(conversation, new(content)).await {
+            // A Chatwoot that takes no lines of the system takes notes.
+            Err(ChatwootError::Refused(_)) if rendered.line => {
+                let note = NewMessage { line: false, private: true, ..new(content) };
+                Ok(chatwoot.write_message(conversation, note).await?)
+            }
+            made => Ok(made?),
+        }
+    }
+
+    /// The message in a conversation, if an earlier attempt wrote it there.
+    pub(crate) async fn written(
+        &self,
+        record: &Record,
+        message: &Message,
+        chatwoot: &Chatwoot,
+        conversation: ConversationId,
+    ) -> Result<Option<ListedMessage>, HandlerError> {
+        self.listed(record, message, chatwoot, conversation, &source_id(message)).await
+    }
+
+    pub(crate) async fn listed(
+        &self,
+        record: &Record,
+        message: &Message,
+        chatwoot: &Chatwoot,
+        conversation: ConversationId,
+        source: &str,
+    ) -> Result<Option<ListedMessage>, HandlerError> {
+        // The first attempt may be older than this task: a repeat of Meta's, or put back from the dead letters.
+        let since = record.sent_at.min(message.sent_at) - MAX_CLOCK_SKEW;
+        let listed = chatwoot.messages(conversation, None, since).await?;
+        Ok(listed.into_iter().find(|listed| listed.source_id.as_deref() == Some(source)))
+    }
+
+    /// The message with its file, or what the agent reads instead. Meta's trouble with a file never holds its message up.
+    async fn write_file(
+        &self,
+        file: &Media,
+        channel: &Channel,
+        chatwoot: &Chatwoot,
+        conversation: ConversationId,
+        new: NewMessage<'_>,
+    ) -> Result<FileOutcome, HandlerError> {
+        let mut wanted = file.clone();
+        let (error, broken) = loop {
+            let fetched = match self.fetch(channel, &wanted).await {
+                Ok(fetched) => fetched,
+                Err(HandlerError::Graph(error)) => {
+                    tracing::warn!(%error, "a customer's file cannot be fetched");
+                    return Ok(FileOutcome::NotFetched);
+                }
+                Err(error) => return Err(error),
+            };
+            let (attributes, template) = (new.attributes.clone(), new.template.clone());
+            let with_file = NewMessage { attributes, template, attachment: Some(fetched.attachment), ..new };
+            let error = match chatwoot.write_message(conversation, with_file).await {
+                Ok(made) => return Ok(FileOutcome::There(made)),
+                Err(error) => error,
+            };
+            match fetched.broken.doubted().filter(|_| wanted.sha256 == file.sha256) {
+                Some(digest) => {
+                    tracing::warn!(
+                        "a file is not what its webhook says, and Meta does not say; it is fetched once more"
+                    );
+                    wanted.sha256 = Some(digest);
+                }
+                None => break (error, fetched.broken),
+            }
+        };
+        let filed = match error {
+            _ if broken.is_set() => FileOutcome::NotFetched,
+            // Too large for the proxy before Chatwoot.
+            ChatwootError::Refused(413) => FileOutcome::NotTaken(NoteText::MediaTooLarge(file.kind)),
+            // Not to Chatwoot's liking, or it takes nothing just now; then the line in words fails as well.
+            ChatwootError::Refused(_) => FileOutcome::NotTaken(NoteText::MediaRefused(file.kind)),
+            // It may have been written all the same: only the next attempt, which looks first, may do anything about it. It is
+            // counted as a refusal, since something on the way may cut large uploads off.
+            ChatwootError::NoAnswer(source) => return Err(ChatwootError::CutOff(source).into()),
+            // So is what goes wrong inside of Chatwoot with this file (§3.1: it also ends what takes 15 s), if it is well else.
+            ChatwootError::Unwell(500..) if chatwoot.party(conversation).await.is_ok() => {
+                return Err(ChatwootError::CutOff(None).into());
+            }
+            error => return Err(error.into()),
+        };
+        tracing::warn!("a customer's file does not get through");
+        Ok(filed)
+    }
+
+    /// The Chatwoot message a quote points to, if it stands in this conversation.
+    async fn quoted(
+        &self,
+        quote: Option<&Wamid>,
+        conversation: ConversationId,
+    ) -> Result<Option<MessageId>, HandlerError> {
+        let Some(wamid) = quote else { return Ok(None) };
+        let link = self.clients.message_links.get(wamid).await?;
+        Ok(link.filter(|link| link.conversation == conversation).map(|link| link.message))
+    }
+
+    /// What is kept of a file that is still to come.
+    pub(crate) fn missing(&self, record: &Record, message: &Message, link: &MessageLink, file: &Media) -> PendingFile {
+        let now = self.clients.clock.now();
+        PendingFile {
+            number: message.channel.clone(),
+            item: message.item.clone(),
+            // A form's file goes when the form is taken back.
+            wamid: message.part_of.clone().unwrap_or_else(|| link.wamid.clone()),
+            customer: link.customer.clone(),
+            account: link.account,
+            conversation: link.conversation,
+            placeholder: link.message,
+            author: message.author,
+            group: record.group.clone(),
+            media: file.id.clone(),
+            kind: file.kind,
+            mime_type: file.mime_type.clone().filter(|mime_type| mime_type.len() <= MAX_TYPE_LENGTH),
+            sent_at: message.sent_at.min(now),
+            tries: 1,
+            next_at: now + MIN_RETRY_GAP,
+        }
+    }
+}
+
+/// What a line says when there is no later.
+fn last_word(line: NoteText) -> NoteText {
+    match line {
+        NoteText::MediaLater(kind) => NoteText::MediaMissing(kind),
+        NoteText::MediaRefused(kind) => NoteText::MediaNotTaken(kind),
+        other => other,
+    }
+}
+
+/// Under which id Chatwoot keeps it: Meta's, or our own for what Meta gives none.
+pub(crate) fn source_id(message: &Message) -> String {
+    message.id.as_ref().map_or_else(|| format!("lmotos:{}", message.item), |id| id.as_str().to_owned())
+}
+
+fn attributes(message: &Message, rendered: &Rendered<'_>, quoted: Option<MessageId>) -> serde_json::Value {
+    let mut attributes = serde_json::Map::new();
+    attributes.insert("external_created_at".to_owned(), json!(Timestamp::as_secs(message.sent_at)));
+    if let Some(quoted) = quoted {
+        attributes.insert("in_reply_to".to_owned(), json!(quoted));
+    }
+    if let Some(referral) = &message.referral {
+        attributes.insert("referral".to_owned(), contact_sync::mark(referral));
+    }
+    if message.author == Author::Business && !rendered.note {
+        attributes.insert("external_echo".to_owned(), json!(true));
+    }
+    if message.standby {
+        attributes.insert("standby".to_owned(), json!(true));
+    }
+    attributes.extend(ids(&message.content));
+    attributes.into()
+}
+
+/// What the business's systems know a choice, a form, a cart by; no agent reads it in the words.
+fn ids(content: &Content) -> Option<(String, serde_json::Value)> {
+    let (name, id) = match content {
+        Content::Choice { id, .. } => ("choice_id", id),
+        Content::Form { id, .. } => ("flow_token", id),
+        Content::Order { catalog, .. } => ("catalog_id", catalog),
+        _ => return None,
+    };
+    id.as_ref().map(|id| (name.to_owned(), json!(id)))
+}
+
+fn card_file(rendered: &Rendered<'_>) -> Attachment {
+    let file = vcard::compose(rendered.cards);
+    let size = file.len() as u64;
+    Attachment {
+        filename: vcard::file_name(rendered.cards),
+        mime_type: "text/vcard".to_owned(),
+        size: Some(size),
+        body: file.into(),
+        limit: file_timeout(size),
+    }
+}

@@ -1,0 +1,28 @@
+//! Customers' files that could not be fetched: `forward` is told to ask for each again, with growing gaps, in the group of
+//! its customer, so that nothing overtakes anything.
+
+use app::HandlerError;
+use domain::{Channel, InboundTask, MediaRetry};
+use queue::QueueMessage;
+use uuid::Uuid;
+
+use crate::{Handler, SYNC_BATCH};
+
+impl Handler {
+    /// Gives the hints whose time has come.
+    pub(crate) async fn files(&self, channel: &Channel) -> Result<(), HandlerError> {
+        let number = &channel.phone_number_id;
+        let missing = self.clients.pending_media.all(number).await?;
+        self.files_missing.fetch_add(missing.len() as u64, std::sync::atomic::Ordering::Relaxed);
+        let now = self.clients.clock.now();
+        for file in missing.iter().filter(|file| file.next_at <= now).take(SYNC_BATCH) {
+            // Put off first: a hint that is lost is given again, one given twice costs a look.
+            if !self.clients.pending_media.put_off(file).await? {
+                continue;
+            }
+            let task = InboundTask::FileV1(MediaRetry { channel: number.clone(), item: file.item.clone() });
+            self.inbound.send(QueueMessage::new(file.group.as_str(), Uuid::new_v4().to_string(), &task)?).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,70 @@
+//! The clock of the open requests: warnings on the policy's days, breaches, and a wake-up for each that is due. Queues forget after
+//! fourteen days; this does not.
+
+use app::HandlerError;
+use platform::Metric;
+use store::ErasureEntry;
+use uuid::Uuid;
+
+use crate::{Handler, run::RetentionRun};
+
+impl Handler {
+    pub(crate) async fn wake_open(&self, run: &mut RetentionRun) -> Result<(), HandlerError> {
+        for entry in self.clients.erasures.all_open().await? {
+            // One that cannot be looked at holds up no other.
+            let looked = self.wake_one(entry, run).await;
+            run.keep(looked);
+        }
+        Ok(())
+    }
+
+    async fn wake_one(&self, entry: ErasureEntry, run: &mut RetentionRun) -> Result<(), HandlerError> {
+        let now = self.clients.clock.now();
+        let subject = self.clients.erasures.data_subject(&entry.erasure.code).await?.unwrap_or_default();
+        run.open.extend(subject.conversations.iter().map(|(account, id, _)| (*account, *id)));
+        let entry = if run.dry { entry } else { self.at(entry, run).await? };
+        let erasure = &entry.erasure;
+        if erasure.is_closed() {
+            return Ok(());
+        }
+        run.report.open += 1;
+        run.report.breached += u64::from(erasure.breached_at.is_some());
+        if run.dry {
+            return Ok(());
+        }
+        if erasure.breached_at.is_some() {
+            self.metrics.count(Metric::ErasureBreach);
+            tracing::error!(erasure = %erasure.code, state = ?erasure.state, "an erasure is not done within the promised days");
+        }
+        // Also one that somebody has in hand: if they live, they have it, and if not, nobody has.
+        if erasure.wake_at().is_some_and(|at| at <= now) {
+            self.erasures.send(app::erasure_message(erasure, Uuid::new_v4())?).await?;
+        }
+        Ok(())
+    }
+
+    /// The request as time has changed it, with the warnings that are due. What an agent's request becomes when its time to be
+    /// withdrawn is over is for `erasure` to say, which asks for the label first.
+    async fn at(&self, entry: ErasureEntry, run: &mut RetentionRun) -> Result<ErasureEntry, HandlerError> {
+        let now = self.clients.clock.now();
+        let mut erasure = entry.erasure.clone();
+        let warned = erasure.warn(now, self.requests.deadlines());
+        erasure = if erasure.is_underway() { erasure.at(now) } else { erasure };
+        erasure.note_breach(now);
+        if erasure == entry.erasure {
+            return Ok(entry);
+        }
+        let saved = match self.clients.erasures.save(&entry, erasure).await? {
+            Ok(saved) => saved,
+            // Somebody who writes in between knows better; the warning comes tomorrow.
+            Err(theirs) => return Ok(theirs),
+        };
+        // Only what is written down is told, or tomorrow tells it once more.
+        for day in warned {
+            run.report.warned += 1;
+            let (erasure, left) = (&saved.erasure, saved.erasure.days_left(now));
+            tracing::warn!(erasure = %erasure.code, state = ?erasure.state, day, days_left = left, "an erasure is still open");
+        }
+        Ok(saved)
+    }
+}

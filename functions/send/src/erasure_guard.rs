@@ -1,0 +1,70 @@
+//! What erasures want of `send`: marks that come out of a group, and nobody written to who is being erased.
+
+use app::HandlerError;
+use chatwoot::Contact;
+use domain::{AccountId, CustomerId, DrainMarker, Identity, OutboundTask, WaId};
+use queue::{Record, Verdict};
+
+use crate::Handler;
+
+/// The queue as the ledger calls it.
+const QUEUE_NAME: &str = "outbound";
+
+impl Handler {
+    /// The verdicts on a batch of one group that has marks of erasures in it: those come out, and the hints beside them are left for
+    /// the next batch, unless there are only marks. Nothing if there is none.
+    pub(crate) async fn drain_markers(&self, records: &[Record]) -> Option<Vec<Verdict>> {
+        let probes: Vec<Option<DrainMarker>> = records.iter().map(|record| drain_marker(&record.body)).collect();
+        let first = probes.iter().position(Option::is_some)?;
+        if first > 0 {
+            // What stands before the mark comes first.
+            return None;
+        }
+        let mut verdicts = Vec::new();
+        for probe in probes.iter().map_while(Option::as_ref) {
+            verdicts.push(
+                match self.clients.erasures.drain_marker_is_out(&probe.code, QUEUE_NAME, &probe.group).await {
+                    Ok(()) => Verdict::Done,
+                    Err(error) => {
+                        tracing::warn!(%error, "a mark of an erasure has to wait");
+                        Verdict::Retry { after: None }
+                    }
+                },
+            );
+        }
+        if verdicts.len() < records.len() {
+            verdicts.push(Verdict::Retry { after: Some(std::time::Duration::ZERO) });
+        }
+        Some(verdicts)
+    }
+
+    /// Whether the customer of a conversation is being erased there, or was, and has not written again since.
+    pub(crate) async fn is_erased(
+        &self,
+        account: AccountId,
+        customer: Option<&CustomerId>,
+        contact: Option<&Contact>,
+    ) -> Result<bool, HandlerError> {
+        let tombstones = &self.clients.tombstones;
+        if let Some(customer) = customer {
+            return Ok(tombstones.of_customer(account, customer).await?.is_some());
+        }
+        let Some(phone) = contact.and_then(|contact| contact.phone_number.as_deref()) else { return Ok(false) };
+        let phone = WaId::new(phone.trim_start_matches('+'));
+        let aliases = Identity { phone: Some(phone), ..Identity::default() }.aliases(&self.clients.key);
+        let aliases = aliases.iter().map(|alias| &alias.subject);
+        Ok(!tombstones.among(Some(account), aliases).await?.is_empty())
+    }
+}
+
+/// Whether a record is a mark of an erasure.
+pub(crate) fn is_drain_marker(record: &Record) -> bool {
+    drain_marker(&record.body).is_some()
+}
+
+fn drain_marker(body: &str) -> Option<DrainMarker> {
+    match serde_json::from_str(body).ok()? {
+        OutboundTask::ProbeV1(probe) => Some(probe),
+        OutboundTask::HintV1(_) | OutboundTask::TypingV1(_) | OutboundTask::CommandV1(_) => None,
+    }
+}

@@ -1,0 +1,206 @@
+//! How an agent's message is cut into parts. The same message gives the same parts each time, so that the outbox can speak
+//! of "part 2".
+
+use chatwoot::{
+    files,
+    listing::{ListedFile, ListedMessage},
+};
+use domain::{
+    Locale, Outgoing,
+    command::CommandCall,
+    markup,
+    message::Location,
+    template::Picked,
+    texts::{SendFailure, inbound::InboundText},
+};
+use whatsapp::{
+    interactive::Menu,
+    names,
+    split::{CAPTION_LIMIT, TEXT_LIMIT, length, split},
+};
+
+use crate::{
+    interactive::{self, InteractiveForm},
+    location,
+};
+
+/// One part.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum PartContent<'m> {
+    /// A template.
+    Template(&'m Picked),
+    /// Words.
+    Text(String),
+    /// A question with buttons or a list.
+    Menu(Menu),
+    /// A place on the map.
+    Location(Location),
+    /// A file, with or without words.
+    File {
+        /// The file in Chatwoot.
+        file: &'m ListedFile,
+        /// Words under it.
+        caption: Option<String>,
+    },
+}
+
+/// The parts of a message, in the order they go out: words first, unless they fit under the first file that takes words.
+pub(crate) fn plan(message: &ListedMessage, locale: Locale) -> Vec<PartContent<'_>> {
+    if message.has_lost_items() || message.lacks_link() || is_command(message) {
+        return Vec::new();
+    }
+    let files = message.files();
+    let file = |file| PartContent::File { file, caption: None };
+    let text = match words(message, locale) {
+        TextPlacement::Text(text) => text,
+        TextPlacement::Alone(piece) => return std::iter::once(piece).chain(files.iter().map(file)).collect(),
+    };
+    let captioned = files.iter().position(takes_caption).filter(|_| length(&text) <= CAPTION_LIMIT);
+    let mut caption = captioned.and((!text.is_empty()).then_some(text.clone()));
+    let mut pieces: Vec<PartContent<'_>> = match caption {
+        Some(_) => Vec::new(),
+        None => split(&text, TEXT_LIMIT).into_iter().map(PartContent::Text).collect(),
+    };
+    for (at, file) in files.iter().enumerate() {
+        let caption = if captioned == Some(at) { caption.take() } else { None };
+        pieces.push(PartContent::File { file, caption });
+    }
+    pieces
+}
+
+/// The same of a message on its way: once the words under a file go out apart, they are the last part.
+pub(crate) fn plan_of<'m>(message: &'m ListedMessage, outgoing: &Outgoing, locale: Locale) -> Vec<PartContent<'m>> {
+    let mut pieces = plan(message, locale);
+    if outgoing.words_apart {
+        let words = pieces.iter_mut().find_map(|piece| match piece {
+            PartContent::File { caption, .. } => caption.take(),
+            _ => None,
+        });
+        pieces.extend(words.map(PartContent::Text));
+    }
+    pieces
+}
+
+/// What the file of a part is called.
+pub(crate) fn file_name(message: &ListedMessage, outgoing: &Outgoing, locale: Locale, at: usize) -> Option<String> {
+    match plan_of(message, outgoing, locale).get(at)? {
+        PartContent::File { file, .. } => names::safe(&files::name(file.data_url.as_deref()?)?),
+        _ => None,
+    }
+}
+
+/// Why a message has no parts.
+pub(crate) fn nothing(message: &ListedMessage) -> SendFailure {
+    match () {
+        () if message.has_lost_items() => SendFailure::ItemsLost,
+        () if message.lacks_link() => SendFailure::LinkMissing,
+        () if is_command(message) => SendFailure::Command,
+        () => SendFailure::Empty,
+    }
+}
+
+/// Whether a message to the customer begins with a command: it was meant as a note. A name that is none is just words.
+fn is_command(message: &ListedMessage) -> bool {
+    CommandCall::parse(message.text()).is_some_and(|called| called.command.is_some())
+}
+
+/// What a message says without its files.
+enum TextPlacement<'m> {
+    /// Text of any length.
+    Text(String),
+    /// A part that takes no file beside it.
+    Alone(PartContent<'m>),
+}
+
+fn words(message: &ListedMessage, locale: Locale) -> TextPlacement<'_> {
+    let text = markup::to_whatsapp(message.typed());
+    match message.rich().map(|rich| interactive::shown(&text, &rich, locale)) {
+        Some(InteractiveForm::Menu(menu)) => TextPlacement::Alone(PartContent::Menu(menu)),
+        Some(InteractiveForm::Text(text)) => TextPlacement::Text(text),
+        None => {
+            let generic = InboundText::Location.text(locale);
+            let place = location::read(&text, generic.trim_start_matches('📍').trim());
+            place.map_or(TextPlacement::Text(text), |place| TextPlacement::Alone(PartContent::Location(place)))
+        }
+    }
+}
+
+/// Only a sound and cards of people take none; whatever else it turns out to be goes as picture, film or document.
+fn takes_caption(file: &ListedFile) -> bool {
+    let sound = file.content_type.as_deref().is_some_and(|mime| mime.starts_with("audio/"));
+    !sound && file.file_type.as_deref() != Some("audio") && !crate::upload::is_cards(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn message(text: &str, files: &Value) -> ListedMessage {
+        serde_json::from_value(json!({ "id": 1, "message_type": 1, "content": text, "attachments": files })).unwrap()
+    }
+
+    fn shape(text: &str, files: &Value) -> Vec<String> {
+        let message = message(text, files);
+        let name = |piece: &PartContent<'_>| match piece {
+            PartContent::Text(text) => format!("text {}", text.len()),
+            PartContent::Template(_) => "template".to_owned(),
+            PartContent::Menu(_) => "menu".to_owned(),
+            PartContent::Location(_) => "place".to_owned(),
+            PartContent::File { file, caption } => {
+                format!("{} {}", file.file_type.as_deref().unwrap_or_default(), caption.as_deref().unwrap_or("-"))
+            }
+        };
+        plan(&message, Locale::Es).iter().map(name).collect()
+    }
+
+    #[test]
+    fn words_go_under_the_first_file_that_takes_them() {
+        let files = json!([{ "file_type": "audio", "data_url": "a" }, { "file_type": "image", "data_url": "b" }]);
+        assert_eq!(shape("hola", &files), ["audio -", "image hola"]);
+    }
+
+    #[test]
+    fn an_agents_marks_become_whatsapps() {
+        assert_eq!(
+            plan(&message("**Hoy** 5\\*3", &json!([])), Locale::Es),
+            [PartContent::Text("*Hoy* 5*3".to_owned())]
+        );
+        let image = json!([{ "file_type": "image", "data_url": "a" }]);
+        assert_eq!(shape("*la roja*", &image), ["image _la roja_"]);
+    }
+
+    #[test]
+    fn words_no_file_takes_go_first() {
+        let sound = json!([{ "file_type": "audio", "data_url": "a" }]);
+        assert_eq!(shape("hola", &sound), ["text 4", "audio -"]);
+        let image = json!([{ "file_type": "image", "data_url": "a" }]);
+        assert_eq!(shape(&"x".repeat(2000), &image), ["text 2000", "image -"]);
+    }
+
+    #[test]
+    fn the_words_under_a_file_that_cannot_be_had_go_apart() {
+        let files = json!([{ "file_type": "audio", "data_url": "a" }, { "file_type": "image", "data_url": "http://c/b%20c.jpg" }]);
+        let message = message("hola", &files);
+        let outgoing = Outgoing::new(domain::Timestamp::from_secs(1), 2).with_words_apart();
+        let pieces = plan_of(&message, &outgoing, Locale::Es);
+        assert_eq!((pieces.len(), &pieces[2]), (3, &PartContent::Text("hola".to_owned())));
+        assert!(matches!(&pieces[1], PartContent::File { caption: None, .. }));
+        assert_eq!(file_name(&message, &outgoing, Locale::Es, 1).as_deref(), Some("b c.jpg"));
+    }
+
+    #[test]
+    fn a_command_is_never_a_part() {
+        assert_eq!(shape("/estado", &json!([])), Vec::<String>::new());
+        assert_eq!(shape("/Plantilla saludo", &json!([{ "file_type": "image" }])), Vec::<String>::new());
+        assert_eq!(shape("/mañana", &json!([])).len() + shape("ver /estado", &json!([])).len(), 2);
+        assert_eq!(nothing(&message("/ayuda", &json!([]))), SendFailure::Command);
+    }
+
+    #[test]
+    fn a_long_text_goes_in_parts_and_nothing_in_none() {
+        assert_eq!(shape(&"palabra ".repeat(700), &json!([])).len(), 2);
+        assert_eq!(shape("  ", &json!(null)), Vec::<String>::new());
+    }
+}

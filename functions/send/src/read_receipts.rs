@@ -1,0 +1,221 @@
+//! What the customer sees of an agent who reads and types: blue ticks once there is an answer, or nothing more to answer, and
+//! that somebody is typing. Niceties: each is tried briefly, beside all messages, and what fails is no error.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use app::HandlerError;
+use chatwoot::listing::ListedMessage;
+use domain::{Channel, Class, Classify as _, MessageId, Part, PhoneNumberId, Timestamp, Typing, Wamid, window};
+use futures_util::{StreamExt as _, stream};
+use store::{Conversation, LastHeard};
+use tokio::{
+    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    time::{Instant, timeout, timeout_at},
+};
+
+use crate::{Handler, SyncJob, delivery::ConversationContext, sync::TrackedMessage};
+
+/// What a tick may take: the end of the batch waits for it.
+const READ_RECEIPT_DELAY: Duration = Duration::from_secs(2);
+
+/// What looking for what to tick may take, where somebody types.
+const TYPING_MAX_AGE: Duration = Duration::from_secs(5);
+
+/// Meta shows typing for 25 s; one that is told of later than this may have ended long ago.
+const READ_RECEIPT_MIN_TIME: Duration = Duration::from_secs(20);
+
+/// After a call of a number's that did not go through, none is made for it for so long.
+const COOLDOWN: Duration = Duration::from_secs(60);
+
+/// Numbers for which no receipts are tried for now, each until then.
+#[derive(Debug, Default)]
+pub(crate) struct ReceiptCooldown(Mutex<HashMap<PhoneNumberId, Timestamp>>);
+
+impl ReceiptCooldown {
+    fn begin(&self, number: &PhoneNumberId, now: Timestamp) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(number.clone(), now + COOLDOWN);
+    }
+
+    fn holds(&self, number: &PhoneNumberId, now: Timestamp) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(number).is_some_and(|until| now < *until)
+    }
+}
+
+/// Where looks put the ticks that are due.
+#[derive(Debug)]
+pub(crate) struct ReadReceiptQueue(UnboundedSender<ReadReceipt>);
+
+/// Where they come out.
+pub(crate) type ReadReceipts = UnboundedReceiver<ReadReceipt>;
+
+/// A way for ticks that lasts for a batch.
+pub(crate) fn read_receipt_queue() -> (ReadReceiptQueue, ReadReceipts) {
+    let (due, ticks) = unbounded_channel();
+    (ReadReceiptQueue(due), ticks)
+}
+
+#[derive(Debug)]
+pub(crate) struct ReadReceipt {
+    channel: Channel,
+    conversation: Conversation,
+    message: MessageId,
+    wamid: Wamid,
+    /// When the conversation was resolved, if it was.
+    resolved_at: Option<Timestamp>,
+}
+
+impl ReadReceiptQueue {
+    /// Notes what a look found worth ticking: what the customer had written before an answer that is out, or before the
+    /// conversation was resolved.
+    pub(crate) fn note(
+        &self,
+        job: &SyncJob<'_>,
+        context: &ConversationContext<'_>,
+        rows: &[TrackedMessage],
+        now: Timestamp,
+    ) {
+        if !context.channel.shows_read(now) {
+            return;
+        }
+        let out =
+            |row: &&TrackedMessage| row.message.is_answer() && row.parts().iter().any(|part| part.wamid().is_some());
+        let answer = rows.iter().rev().find(out).map(|row| row.message.id);
+        let resolved_at = job.hint.resolved_at.max(context.conversation.resolved_at);
+        if answer.is_none() && resolved_at.is_none() {
+            return;
+        }
+        let seen = |heard: &LastHeard| {
+            answer.is_some_and(|answer| heard.message < answer) || resolved_at.is_some_and(|at| heard.at <= at)
+        };
+        let listed = rows.iter().rev().filter_map(|row| heard(&row.message));
+        let mut all = listed.chain(context.conversation.heard.clone()).peekable();
+        if all.peek().is_some_and(|newest| newest.standby) {
+            return;
+        }
+        let last = all.filter(|heard| !heard.standby).find(seen);
+        let Some(last) = last.filter(|last| context.conversation.ticked < Some(last.message)) else { return };
+        let tick = ReadReceipt {
+            channel: context.channel.clone(),
+            conversation: context.conversation.clone(),
+            message: last.message,
+            wamid: last.wamid,
+            resolved_at,
+        };
+        if self.0.send(tick).is_err() {
+            tracing::info!("a tick came after its batch; the next look makes it");
+        }
+    }
+}
+
+/// What the customer said with a message, if Meta has an id of it. While Meta's own agent has the chat the bridge only listens: no
+/// tick and no typing, also of what was said before.
+pub(crate) fn heard(message: &ListedMessage) -> Option<LastHeard> {
+    let overheard = message.overheard();
+    let standby = overheard.is_some();
+    let wamid = message.heard().or(overheard)?;
+    Some(LastHeard { message: message.id, wamid, at: message.created_at()?, standby })
+}
+
+impl Handler {
+    /// Ticks what is due as it comes: one conversation's ticks wait for no other's messages, and its messages for no tick.
+    pub(crate) async fn send_read_receipts(&self, mut due: ReadReceipts, until: Instant) {
+        stream::poll_fn(|context| due.poll_recv(context))
+            .for_each_concurrent(None, |tick| async move {
+                let until = until.min(Instant::now() + READ_RECEIPT_DELAY);
+                let marked = self.mark_read(&tick.channel, &tick.conversation, tick.message, &tick.wamid, false);
+                let made = timeout_at(until, marked).await.unwrap_or_else(|_| {
+                    self.receipts_rest.begin(&tick.channel.phone_number_id, self.clients.clock.now());
+                    false
+                });
+                if !made {
+                    self.owe_read_receipt(&tick).await;
+                }
+            })
+            .await;
+    }
+
+    /// The next look makes up for a tick that an answer asked for; that a conversation was resolved it would not know.
+    async fn owe_read_receipt(&self, ReadReceipt { conversation, resolved_at, .. }: &ReadReceipt) {
+        let Some(resolved_at) = resolved_at.filter(|at| conversation.resolved_at < Some(*at)) else { return };
+        if let Err(error) = self.clients.conversations.owes_ticks(conversation, resolved_at).await {
+            tracing::info!(%error, "a tick that is owed was not noted; the next answer makes it");
+        }
+    }
+
+    /// Shows that an agent is typing, unless it is too late for that, the text is out already, or the customer wrote nothing lately
+    /// to show it under. It is shown after an answer, too: more of it is coming.
+    pub(crate) async fn typing(&self, typing: &Typing) {
+        match timeout(TYPING_MAX_AGE, self.show_typing(typing)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::info!(%error, "that an agent is typing was not shown"),
+            Err(_) => self.receipts_rest.begin(&typing.channel, self.clients.clock.now()),
+        }
+    }
+
+    async fn show_typing(&self, typing: &Typing) -> Result<(), HandlerError> {
+        let now = self.clients.clock.now();
+        let channel = self.clients.channels.get(&typing.channel).await?;
+        let Some(channel) = channel.filter(|channel| channel.shows_typing(now)) else { return Ok(()) };
+        if now.since(typing.at) > READ_RECEIPT_MIN_TIME || self.receipts_rest.holds(&typing.channel, now) {
+            return Ok(());
+        }
+        let known = self.clients.conversations.get(typing.account, typing.conversation).await?;
+        let Some(conversation) = known.filter(|known| known.channel == channel.phone_number_id) else { return Ok(()) };
+        let chatwoot = self.clients.chatwoot(channel.account).await?;
+        // The newest page is enough; what is older is in the table.
+        let listed = chatwoot.messages(typing.conversation, None, now).await?;
+        let written_since = |message: &ListedMessage| {
+            message.is_for_customer() && message.created_at().is_some_and(|at| at.as_secs() >= typing.at.as_secs())
+        };
+        if listed.iter().any(written_since) {
+            return Ok(());
+        }
+        let last = listed.iter().rev().find_map(heard).or(conversation.heard.clone());
+        // Where nothing may be written any more, nothing is about to come.
+        let Some(last) = last.filter(|last| now.since(last.at) < window::WINDOW_LENGTH && !last.standby) else {
+            return Ok(());
+        };
+        self.mark_read(&channel, &conversation, last.message, &last.wamid, true).await;
+        Ok(())
+    }
+
+    /// One call, and a note that Meta answered it; tells whether it did. What was missed is made at the next look, or with the next
+    /// answer, since Meta ticks all that came before, too.
+    async fn mark_read(
+        &self,
+        channel: &Channel,
+        conversation: &Conversation,
+        message: MessageId,
+        wamid: &Wamid,
+        typing: bool,
+    ) -> bool {
+        let number = &channel.phone_number_id;
+        if self.receipts_rest.holds(number, self.clients.clock.now()) {
+            return false;
+        }
+        let Ok(token) = self.clients.token(channel).await else { return false };
+        if let Err(error) = self.clients.graph.mark_read(number, &token, wamid, typing).await {
+            tracing::info!(%error, channel.id = %number, "a message was not shown as read");
+            if matches!(error.class(), Class::Transient { .. }) {
+                self.receipts_rest.begin(number, self.clients.clock.now());
+                return false;
+            }
+        }
+        if conversation.ticked < Some(message)
+            && let Err(error) = self.clients.conversations.ticked(conversation, message).await
+        {
+            tracing::info!(%error, "a tick was not noted; it is made once more");
+        }
+        true
+    }
+}
+
+impl TrackedMessage {
+    fn parts(&self) -> &[Part] {
+        self.entry.as_ref().map_or(&[], |entry| &entry.outgoing.parts)
+    }
+}

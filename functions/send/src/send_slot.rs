@@ -1,0 +1,156 @@
+//! A number's lane: one message after another gets its place, and waits for it here where that is soon.
+//!
+//! The table keeps apart what several processes send. Within one, whoever waits stands in line, so that no place is taken long before
+//! it can be used, and the calls are counted as they are made and answered.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use app::HandlerError;
+use domain::{
+    PhoneNumberId, SharedClock, Timestamp,
+    rate_limit::{ProcessLimit, is_in_time, lead_after},
+};
+use platform::{Metric, wait_until};
+use store::Slot;
+use tokio::{
+    sync::{Mutex as Line, OwnedMutexGuard},
+    time::{Instant, timeout},
+};
+
+use crate::{Handler, delivery::ConversationContext, preconditions::CALL_MIN_TIME};
+
+/// How long somebody stands in line; who has to wait longer comes back by the queue, which hides for whole seconds.
+const SLOT_MAX_WAIT: Duration = Duration::from_secs(2);
+
+/// When to come back then.
+const SLOT_RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// The lanes of all numbers.
+#[derive(Debug, Default)]
+pub(crate) struct Lanes(Mutex<HashMap<PhoneNumberId, Arc<Lane>>>);
+
+#[derive(Debug, Default)]
+struct Lane {
+    line: Arc<Line<()>>,
+    gate: Mutex<ProcessLimit>,
+}
+
+/// A message's place: the call may be made now.
+pub(crate) struct Passage {
+    lane: Arc<Lane>,
+    clock: SharedClock,
+    at: Timestamp,
+    /// Until the call is made nobody else of this process gets a place.
+    first: Option<OwnedMutexGuard<()>>,
+    began: Option<Timestamp>,
+    answered: bool,
+}
+
+impl Lanes {
+    fn of(&self, number: &PhoneNumberId) -> Arc<Lane> {
+        Arc::clone(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(number.clone()).or_default())
+    }
+}
+
+impl Lane {
+    fn gate<T>(&self, with: impl FnOnce(&mut ProcessLimit) -> T) -> T {
+        with(&mut self.gate.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Passage {
+    /// The call is made: the next one may have its place.
+    pub(crate) fn begin(&mut self) {
+        self.began = Some(self.clock.now());
+        self.first = None;
+    }
+
+    /// The call was answered.
+    pub(crate) fn end(mut self) {
+        self.answered = true;
+    }
+}
+
+impl Drop for Passage {
+    fn drop(&mut self) {
+        self.lane.gate(|gate| gate.leaves(self.began, self.answered, self.clock.now()));
+    }
+}
+
+impl Handler {
+    /// The next message's place in what the number may send, once it is there; or when to come back.
+    pub(crate) async fn place(
+        &self,
+        context: &ConversationContext<'_>,
+    ) -> Result<Result<Passage, Duration>, HandlerError> {
+        let (number, most) = (&context.channel.phone_number_id, context.channel.mode.per_second());
+        let clock = &self.clients.clock;
+        let lane = self.lanes.of(number);
+        let Ok(first) = timeout(SLOT_MAX_WAIT, Arc::clone(&lane.line).lock_owned()).await else {
+            self.metrics.count(Metric::Paced);
+            return Ok(Err(SLOT_RETRY_DELAY));
+        };
+        loop {
+            let wait = lane.gate(|gate| gate.wait(most, clock.now()));
+            if wait.is_zero() {
+                break;
+            }
+            self.metrics.count(Metric::Paced);
+            wait_until(clock.as_ref(), clock.now() + wait).await;
+        }
+        let mut lead = Duration::ZERO;
+        let at = loop {
+            let at = match self.clients.rate_limit.take(number, most, lead).await? {
+                Slot::At(at) => at,
+                Slot::NotBefore(after) => {
+                    self.metrics.count(Metric::Paced);
+                    return Ok(Err(after));
+                }
+            };
+            if at > clock.now() {
+                self.metrics.count(Metric::Paced);
+                wait_until(clock.as_ref(), at).await;
+            }
+            let now = clock.now();
+            if is_in_time(at, now) {
+                break at;
+            }
+            // The table is slow: the place is over, and the next one is asked for further ahead.
+            self.metrics.count(Metric::Paced);
+            let Some(longer) = lead_after(lead, at, now) else { return Ok(Err(SLOT_RETRY_DELAY)) };
+            lead = longer;
+        };
+        lane.gate(ProcessLimit::enters);
+        Ok(Ok(Passage { lane, clock: clock.clone(), at, first: Some(first), began: None, answered: false }))
+    }
+
+    /// The passage, if its place is not over; else another one, waited for here. Nothing where no time is left for the call.
+    pub(crate) async fn in_time(
+        &self,
+        context: &ConversationContext<'_>,
+        passage: Passage,
+    ) -> Result<Option<Passage>, HandlerError> {
+        if is_in_time(passage.at, self.clients.clock.now()) {
+            return Ok(Some(passage));
+        }
+        // Who holds a place stands first in line: it is given up before another one is asked for.
+        drop(passage);
+        self.another(context).await
+    }
+
+    /// Another place for the same part, waited for here. Nothing where no time is left for the call.
+    pub(crate) async fn another(&self, context: &ConversationContext<'_>) -> Result<Option<Passage>, HandlerError> {
+        let clock = &self.clients.clock;
+        while context.until.saturating_duration_since(Instant::now()) > CALL_MIN_TIME {
+            match self.place(context).await? {
+                Ok(passage) => return Ok(Some(passage)),
+                Err(after) => wait_until(clock.as_ref(), clock.now() + after).await,
+            }
+        }
+        Ok(None)
+    }
+}

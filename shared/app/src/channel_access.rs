@@ -1,0 +1,21 @@
+//! Whether a number is still ours, by Graph's own word.
+
+use domain::Channel;
+
+use crate::{Clients, HandlerError};
+
+/// Asks Graph, with a newer token if the one in hand is refused. A token that stays refused is what the end of our access
+/// looks like. An error means that it cannot be told now.
+pub async fn has_channel_access(clients: &Clients, channel: &Channel) -> Result<bool, HandlerError> {
+    let token = clients.token(channel).await?;
+    let mut asked = clients.graph.has(channel, &token).await;
+    if asked.as_ref().is_err_and(whatsapp::GraphError::is_unauthorized)
+        && let Some(token) = clients.renew_token(channel, &token).await
+    {
+        asked = clients.graph.has(channel, &token).await;
+    }
+    match asked {
+        Err(error) if error.is_unauthorized() => Ok(false),
+        asked => Ok(asked?),
+    }
+}

@@ -1,0 +1,12 @@
+//! The days of `infra/policy.toml`, as a function gets them.
+
+use domain::erasure::{ErasureDeadlines, WarnDays};
+use platform::Environment;
+
+/// Reads them; what is missing or wrong stays with the environment.
+pub fn erasure_deadlines(env: &mut Environment) -> Option<ErasureDeadlines> {
+    let deletion_days = env.parsed("DELETION_DAYS");
+    let warn_days = env.parsed::<WarnDays>("WARN_DAYS");
+    let confirm_hours = env.parsed("CONFIRM_HOURS");
+    Some(ErasureDeadlines { deletion_days: deletion_days?, warn_days: warn_days?.0, confirm_hours: confirm_hours? })
+}

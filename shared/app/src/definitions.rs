@@ -1,0 +1,33 @@
+//! What agents see beside a conversation: the attributes that the bridge fills in, and the labels that it obeys.
+
+use chatwoot::{
+    Chatwoot,
+    definitions::{AttributeDefinition, AttributeOwner},
+};
+use domain::{Locale, texts::dashboard::PanelText};
+
+use crate::{ERASE_LABEL, HandlerError, KEEP_LABEL};
+
+/// Has Chatwoot show and offer them. What an administrator changed stays changed.
+pub(crate) async fn create_definitions(chatwoot: &Chatwoot, locale: Locale) -> Result<(), HandlerError> {
+    use AttributeOwner::{Contact, Conversation};
+    let shown = [
+        (Contact, "whatsapp_username", PanelText::Username),
+        (Contact, "whatsapp_user_id", PanelText::UserId),
+        (Conversation, "ctwa_clid", PanelText::AdvertClick),
+        (Conversation, "source_id", PanelText::Advert),
+        (Conversation, "source_type", PanelText::AdvertKind),
+        (Conversation, "source_url", PanelText::AdvertAddress),
+    ];
+    let shown = shown.map(|(belongs, key, panel)| {
+        let is_link = panel == PanelText::AdvertAddress;
+        AttributeDefinition { belongs, key, name: panel.text(locale), is_link }
+    });
+    let missing = chatwoot.show_attributes(&shown).await?;
+    let labels = [(ERASE_LABEL, PanelText::Erase.text(locale)), (KEEP_LABEL, PanelText::Keep.text(locale))];
+    let offered = chatwoot.offer_labels(&labels).await?;
+    if missing + offered > 0 {
+        tracing::info!(attributes = missing, labels = offered, "Chatwoot shows more of what the bridge knows");
+    }
+    Ok(())
+}

@@ -1,0 +1,90 @@
+//! Telling the agent. `send` does it when a part went out or did not, `forward` when a status tells more; the outbox knows
+//! what was told, so that nothing is told twice and nothing in vain.
+
+use chatwoot::{Chatwoot, ChatwootError};
+use domain::{
+    Outcome, PhoneNumberId,
+    outgoing::{DisplayedStatus, Outgoing},
+    texts::SendFailure,
+};
+use store::OutboxEntry;
+
+use crate::{Clients, HandlerError};
+
+/// Brings the mark on a message up to date with what became of it. Gives the entry back as it stands after that; nothing if
+/// there was nothing to tell. `named` tells what the file of a part is called, where the message is at hand.
+pub async fn publish_status(
+    clients: &Clients,
+    chatwoot: &Chatwoot,
+    entry: &OutboxEntry,
+    named: impl Fn(usize) -> Option<String>,
+) -> Result<Option<OutboxEntry>, HandlerError> {
+    let Some(outcome) = entry.outgoing.pending_status() else { return Ok(None) };
+    let (mark, words) = match outcome {
+        Outcome::Underway => return Ok(None),
+        Outcome::Out(mark) => (mark, None),
+        Outcome::Incomplete { failure: trouble, .. } => {
+            let mark = if trouble == SendFailure::Unconfirmed {
+                DisplayedStatus::Unconfirmed
+            } else {
+                DisplayedStatus::Failed
+            };
+            (mark, entry.outgoing.text(clients.locale, named))
+        }
+    };
+    let mut stays_red = false;
+    match chatwoot.mark(entry.conversation, entry.message, word(mark), words.as_deref()).await {
+        // Chatwoot can answer well and leave things as they were. A failure must not be taken for shown, or its absence would
+        // look like the agent's Retry.
+        Ok(Some(stands)) if words.is_some() && stands != word(mark) => {
+            tracing::error!("Chatwoot did not take the mark of a failure; it is tried again at the next look");
+            return Ok(None);
+        }
+        // Later versions let nothing come back from failed.
+        Ok(stands) => stays_red = words.is_none() && stands.as_deref() == Some("failed"),
+        Err(ChatwootError::Gone) => {
+            tracing::info!("a message is gone from Chatwoot, or only a proxy says so; the next look tells");
+            return Ok(None);
+        }
+        // A tick may be missing, unless only Chatwoot's limit of messages a minute (422) stops it.
+        Err(ChatwootError::Refused(status)) if words.is_none() && status != 422 => {
+            tracing::error!(status, "Chatwoot does not let the bridge mark a message; is the inbox an API inbox?");
+        }
+        Err(error) => return Err(error.into()),
+    }
+    // Read after the answer: a listing begun later shows the mark, or what the agent did after it.
+    let told_at = clients.clock.now();
+    let shown = |outgoing: &Outgoing| {
+        let corrected = if stays_red { Outgoing::LEFT } else { outgoing.corrected };
+        Some(Outgoing { shown: mark, shown_at: told_at, corrected, ..outgoing.clone() })
+    };
+    Ok(clients.outbox.change(entry, shown).await?)
+}
+
+/// The same for news from Meta, which may come long after the message was done with: as long as the agent may press Retry, or
+/// something of it still has to go out, it is looked at again.
+pub async fn publish_late_status(
+    clients: &Clients,
+    chatwoot: &Chatwoot,
+    channel: &PhoneNumberId,
+    entry: &OutboxEntry,
+) -> Result<(), HandlerError> {
+    let outgoing = &entry.outgoing;
+    // Words under a file that failed still have to go out without it.
+    let goes_on = outgoing.words_apart && outgoing.next_part().is_some();
+    if goes_on || matches!(outgoing.outcome(), Outcome::Incomplete { .. }) {
+        clients.conversations.reopen(entry.account, entry.conversation, entry.message).await?;
+        clients.cursor.watch(channel, entry.account, entry.conversation).await?;
+    }
+    // Names of files are put in by the next look, which has the message.
+    publish_status(clients, chatwoot, entry, |_| None).await.map(|_| ())
+}
+
+fn word(mark: DisplayedStatus) -> &'static str {
+    match mark {
+        DisplayedStatus::Sent => "sent",
+        DisplayedStatus::Delivered => "delivered",
+        DisplayedStatus::Read => "read",
+        DisplayedStatus::Failed | DisplayedStatus::Unconfirmed => "failed",
+    }
+}

@@ -1,0 +1,57 @@
+//! What Chatwoot shows agents of WhatsApp's rules: the templates they may send, and the window in which they may write freely.
+//! Both stand in the inbox's attributes, from which Chatwoot's own picker and lock read them.
+
+use std::time::Duration;
+
+use domain::{Channel, channel::SyncedTemplates, texts::NoteText, window};
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+
+use crate::{Clients, HandlerError, definitions::create_definitions};
+
+/// The attributes that are the bridge's; all others stay as they are.
+const TEMPLATES_ATTRIBUTE: &str = "message_templates";
+const WINDOW_ATTRIBUTE: &str = "agent_reply_time_window";
+const WINDOW_MESSAGE_ATTRIBUTE: &str = "agent_reply_time_window_message";
+
+/// As long as Meta's list is the same, Chatwoot's is looked at again only after this.
+const CHECK_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// Brings an inbox up to date with Meta's list.
+pub async fn sync_templates(clients: &Clients, channel: &Channel) -> Result<(), HandlerError> {
+    let mut token = clients.token(channel).await?;
+    let mut listed = clients.graph.templates(&channel.waba_id, None, &token).await;
+    if listed.as_ref().is_err_and(whatsapp::GraphError::is_unauthorized)
+        && let Some(renewed) = clients.renew_token(channel, &token).await
+    {
+        token = renewed;
+        listed = clients.graph.templates(&channel.waba_id, None, &token).await;
+    }
+    let mut listed = listed?;
+    listed.retain(|listed| listed.template.is_offered());
+    listed.sort_by(|a, b| (&a.template.name, &a.template.language).cmp(&(&b.template.name, &b.template.language)));
+    let templates: Vec<Value> = listed.into_iter().map(|listed| listed.shown).collect();
+    let count = u32::try_from(templates.len()).unwrap_or(u32::MAX);
+    let ours = Map::from_iter([
+        (TEMPLATES_ATTRIBUTE.to_owned(), Value::from(templates)),
+        (WINDOW_ATTRIBUTE.to_owned(), json!(window::WINDOW_LENGTH.as_secs() / 3600)),
+        (WINDOW_MESSAGE_ATTRIBUTE.to_owned(), json!(NoteText::WindowLock.text(clients.locale))),
+    ]);
+    let digest = hex::encode(Sha256::digest(Value::from(ours.clone()).to_string()));
+    let now = clients.clock.now();
+    let known = channel.offered.as_ref().filter(|offered| now.since(offered.checked_at) < CHECK_INTERVAL);
+    if known.is_some_and(|offered| offered.digest == digest) {
+        return Ok(());
+    }
+    let chatwoot = clients.chatwoot(channel.account).await?;
+    create_definitions(&chatwoot, clients.locale).await?;
+    let stand = chatwoot.inbox_attributes(channel.inbox).await?;
+    let mut wanted = stand.clone();
+    wanted.extend(ours);
+    if wanted != stand {
+        chatwoot.set_inbox_attributes(channel.inbox, &wanted).await?;
+        tracing::info!(channel.id = %channel.phone_number_id, templates = count, "an inbox offers other templates now");
+    }
+    let offered = SyncedTemplates { checked_at: now, templates: count, digest };
+    Ok(clients.channels.set_synced_templates(&channel.phone_number_id, &offered).await?)
+}

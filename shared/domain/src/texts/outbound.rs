@@ -1,0 +1,26 @@
+//! What the bridge itself says to a customer around what an agent or a bot sends.
+
+use crate::Locale;
+
+/// A few words between the business's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutboundText {
+    /// On the button that opens a list; at most 20 characters.
+    OpenList,
+    /// Above answers to choose from that came without a question.
+    Choose,
+    /// Above the questions of a form that came without words.
+    PleaseAnswer,
+}
+
+impl OutboundText {
+    /// In words.
+    pub fn text(self, locale: Locale) -> &'static str {
+        let (es, en) = match self {
+            Self::OpenList => ("Ver opciones", "See options"),
+            Self::Choose => ("Elige una opción:", "Choose an option:"),
+            Self::PleaseAnswer => ("Por favor, responde:", "Please answer:"),
+        };
+        super::pick(locale, es, en)
+    }
+}

@@ -1,0 +1,355 @@
+//! The writes that move aliases, gathered into one transaction.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Put, TransactWriteItem};
+use domain::{AccountId, Alias, CustomerId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    CustomerStore, StoreError,
+    sort_keys::Owner,
+    table::{Item, ItemUpdate, Key, integer, text, with_key},
+};
+
+/// How long after a change of number a new user id with that number is taken for the same person's. Carriers rest a number
+/// longer than this before they give it to somebody else.
+const EXPECTED_PHONE_TTL: Duration = Duration::from_secs(30 * 86_400);
+
+/// Which customer an alias leads to.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct AliasRow {
+    pub(crate) customer: CustomerId,
+    /// Since when, by the time of the event that said so.
+    #[serde(default)]
+    pub(crate) since: Timestamp,
+    /// When the customer changed to another number. What was sent before that is theirs; since then the phone is nobody's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) given_up: Option<Timestamp>,
+    /// Whether no user id of theirs was known by then: the first one that shows itself with the phone is taken for theirs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) nameless: bool,
+    pub(crate) expires_at: i64,
+}
+
+impl AliasRow {
+    /// Whether it leads to the customer what was sent at that time.
+    pub(crate) fn leads_at(&self, at: Timestamp) -> bool {
+        self.given_up.is_none_or(|end| at < end)
+    }
+}
+
+/// What is known of a customer beside its aliases.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct CustomerRow {
+    /// The keyed hash of the user id this customer has, if one is known.
+    #[serde(default, rename = "user_hash")]
+    pub(crate) user: Option<String>,
+    /// The keyed hash of a phone the customer moved to without Meta naming the new user id.
+    #[serde(default)]
+    moved_to: Option<String>,
+    #[serde(default)]
+    moved_at: Timestamp,
+    /// Who this customer turned out to be.
+    #[serde(default)]
+    pub(crate) joined_to: Option<CustomerId>,
+    /// Who turned out to be this customer.
+    #[serde(default)]
+    pub(crate) joined: Vec<CustomerId>,
+}
+
+impl CustomerRow {
+    /// The phone the customer moved to, and when, as long as the new user id is unknown.
+    pub(crate) fn repointed_to(self) -> Option<(String, Timestamp)> {
+        self.moved_to.map(|phone| (phone, self.moved_at))
+    }
+
+    /// Whether a new user id that comes with this phone is the customer's own.
+    pub(crate) fn expects(&self, phone: &Alias, at: Timestamp) -> bool {
+        self.moved_to.as_deref() == Some(phone.subject.as_str()) && at.since(self.moved_at) < EXPECTED_PHONE_TTL
+    }
+}
+
+/// What a customer's own item gains.
+#[derive(Default)]
+pub(crate) struct CustomerUpdate<'a> {
+    /// It is made.
+    pub(crate) made: bool,
+    /// Its user id from now on.
+    pub(crate) user: Option<&'a Alias>,
+    /// The phone that came with it, if that is the evidence.
+    pub(crate) by_phone: Option<&'a Alias>,
+    /// Meta itself says that the user id is theirs, whichever they had.
+    pub(crate) told: bool,
+    /// The user id is one from before a change of number: another is still to come.
+    pub(crate) former: bool,
+    /// The keyed hash of the phone it moved to, its new user id being unknown, and when.
+    pub(crate) moved_to: Option<(String, Timestamp)>,
+    /// Who turned out to be it.
+    pub(crate) joined: Vec<CustomerId>,
+}
+
+impl CustomerUpdate<'_> {
+    /// Mints the customer that is to be made.
+    pub(crate) fn create(&mut self) -> CustomerId {
+        self.made = true;
+        CustomerId::mint()
+    }
+
+    pub(crate) fn is_any(&self) -> bool {
+        self.made || self.user.is_some() || self.moved_to.is_some() || !self.joined.is_empty()
+    }
+}
+
+/// One transaction on aliases.
+pub(crate) struct AliasWrites<'a> {
+    customers: &'a CustomerStore,
+    account: AccountId,
+    at: Timestamp,
+    items: Vec<TransactWriteItem>,
+    /// The aliases written so far, since a transaction may touch each item once.
+    touched: Vec<String>,
+}
+
+impl<'a> AliasWrites<'a> {
+    pub(crate) fn new(customers: &'a CustomerStore, account: AccountId, at: Timestamp) -> Self {
+        Self { customers, account, at, items: Vec::new(), touched: Vec::new() }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    pub(crate) async fn commit(self) -> Result<bool, StoreError> {
+        if self.items.is_empty() {
+            return Ok(true);
+        }
+        self.customers.table.transact(self.items).await
+    }
+
+    /// A free alias leads to `customer`: one that was not there, or was `seen` given up.
+    pub(crate) fn attach(
+        &mut self,
+        alias: &Alias,
+        seen: Option<&AliasRow>,
+        customer: &CustomerId,
+    ) -> Result<(), StoreError> {
+        let expires_at = self.customers.table.kept_until();
+        let (customer, since) = (customer.clone(), self.at);
+        self.put(alias, seen, &AliasRow { customer, since, given_up: None, nameless: false, expires_at })
+    }
+
+    /// An alias leads to `customer` and no longer to whom it was read to lead to.
+    pub(crate) fn repoint(&mut self, alias: &Alias, seen: &AliasRow, customer: &CustomerId) -> Result<(), StoreError> {
+        let still = if seen.given_up.is_some() {
+            " AND attribute_exists(given_up)"
+        } else {
+            " AND attribute_not_exists(given_up)"
+        };
+        self.lead(alias_key(self.account, alias), &seen.customer, customer, self.at.max(seen.since), still)
+    }
+
+    /// A phone was `customer`'s until now.
+    pub(crate) fn give_up(
+        &mut self,
+        phone: &Alias,
+        seen: Option<&AliasRow>,
+        customer: &CustomerId,
+        nameless: bool,
+    ) -> Result<(), StoreError> {
+        let expires_at = self.customers.table.kept_until();
+        let since = seen.map_or(self.at, |row| row.since);
+        let (customer, given_up) = (customer.clone(), Some(self.at));
+        self.put(phone, seen, &AliasRow { customer, since, given_up, nameless, expires_at })
+    }
+
+    /// A user id showed itself with a phone that was given up namelessly; another will not do.
+    pub(crate) fn name(&mut self, phone: &Alias, seen: &AliasRow) -> Result<(), StoreError> {
+        self.put(phone, Some(seen), &AliasRow { nameless: false, ..seen.clone() })
+    }
+
+    /// The rest holds only if an alias still leads to whom it was read to lead to. One that is written says so itself.
+    pub(crate) fn assert_unchanged(&mut self, alias: &Alias, seen: &AliasRow) -> Result<(), StoreError> {
+        let key = alias_key(self.account, alias);
+        if self.touch(&key) {
+            let customer = Item::from([(":customer".to_owned(), text(seen.customer.as_str()))]);
+            self.check(&key, "customer = :customer", Some(customer))?;
+        }
+        Ok(())
+    }
+
+    /// The rest holds only if there still is such a customer.
+    pub(crate) fn exists(&mut self, customer: &CustomerId) -> Result<(), StoreError> {
+        self.check(&customer_key(customer), "attribute_exists(pk)", None)
+    }
+
+    fn check(&mut self, key: &Key, condition: &str, values: Option<Item>) -> Result<(), StoreError> {
+        let check = ConditionCheck::builder()
+            .table_name(&self.customers.table.name)
+            .set_key(Some(key.item()))
+            .condition_expression(condition)
+            .set_expression_attribute_values(values)
+            .build()?;
+        self.items.push(TransactWriteItem::builder().condition_check(check).build());
+        Ok(())
+    }
+
+    /// A row in place of what was `seen`, if that still stands.
+    fn put(&mut self, alias: &Alias, seen: Option<&AliasRow>, row: &AliasRow) -> Result<(), StoreError> {
+        let key = alias_key(self.account, alias);
+        if !self.touch(&key) {
+            return Ok(());
+        }
+        let table = &self.customers.table;
+        let Some(seen) = seen else {
+            self.items.push(table.transact_create(&key, row)?);
+            return Ok(());
+        };
+        let put = Put::builder()
+            .table_name(&table.name)
+            .set_item(Some(with_key(&key, row)?))
+            .expression_attribute_values(":customer", text(seen.customer.as_str()));
+        let put = match seen.given_up {
+            None => put.condition_expression("customer = :customer AND attribute_not_exists(given_up)"),
+            Some(end) => put
+                .condition_expression("customer = :customer AND given_up = :end")
+                .expression_attribute_values(":end", integer(end.as_millis())),
+        };
+        self.items.push(TransactWriteItem::builder().put(put.build()?).build());
+        Ok(())
+    }
+
+    /// `gone` turned out to be `customer`: everything it was known by leads there. Unless Meta itself says so (`told`), only
+    /// somebody without a user id can turn out to be somebody else.
+    pub(crate) async fn merge(
+        &mut self,
+        gone: &CustomerId,
+        customer: &CustomerId,
+        growth: &mut CustomerUpdate<'_>,
+        told: bool,
+    ) -> Result<(), StoreError> {
+        if growth.joined.contains(gone) {
+            return Ok(());
+        }
+        for key in self.aliases_of(gone).await? {
+            self.lead(key, gone, customer, self.at, "")?;
+        }
+        let condition = if told { None } else { Some("attribute_not_exists(user_hash)".to_owned()) };
+        self.items.push(self.customers.table.transact_update(ItemUpdate {
+            key: customer_key(gone),
+            update: "SET joined_to = :customer, customer = :gone, account = :account, expires_at = :end".to_owned(),
+            condition,
+            values: Item::from([
+                (":customer".to_owned(), text(customer.as_str())),
+                (":gone".to_owned(), text(gone.as_str())),
+                (":account".to_owned(), integer(self.account.0)),
+                (":end".to_owned(), integer(self.customers.table.kept_until())),
+            ]),
+        })?);
+        growth.joined.push(gone.clone());
+        Ok(())
+    }
+
+    /// The customer's own item.
+    pub(crate) fn update(&mut self, customer: &CustomerId, growth: &CustomerUpdate<'_>) -> Result<(), StoreError> {
+        let table = &self.customers.table;
+        let mut update = "SET customer = :customer, account = :account, expires_at = :end".to_owned();
+        let mut values = Item::from([
+            (":customer".to_owned(), text(customer.as_str())),
+            (":account".to_owned(), integer(self.account.0)),
+            (":end".to_owned(), integer(table.kept_until())),
+        ]);
+        let mut condition = None;
+        if let Some(user) = growth.user {
+            update.push_str(", user_hash = :user");
+            values.insert(":user".to_owned(), text(user.subject.as_str()));
+            condition = (!growth.told).then(|| "attribute_not_exists(user_hash) OR expires_at <= :seconds".to_owned());
+            if condition.is_some() {
+                values.insert(":seconds".to_owned(), integer(table.now().as_secs()));
+            }
+            if let (Some(condition), Some(phone)) = (&mut condition, growth.by_phone) {
+                condition.push_str(" OR moved_to = :phone");
+                values.insert(":phone".to_owned(), text(phone.subject.as_str()));
+            }
+        }
+        if let Some((phone, at)) = &growth.moved_to {
+            update.push_str(", moved_to = :moved, moved_at = :at");
+            values.insert(":moved".to_owned(), text(phone));
+            values.insert(":at".to_owned(), integer(at.as_millis()));
+        } else if growth.user.is_some() && !growth.former {
+            update.push_str(" REMOVE moved_to, moved_at");
+        }
+        if !growth.joined.is_empty() {
+            update.push_str(" ADD joined :joined");
+            let joined = growth.joined.iter().map(|gone| gone.as_str().to_owned()).collect();
+            values.insert(":joined".to_owned(), AttributeValue::Ss(joined));
+        }
+        self.items.push(table.transact_update(ItemUpdate {
+            key: customer_key(customer),
+            update,
+            condition,
+            values,
+        })?);
+        Ok(())
+    }
+
+    /// `still` is what else has to hold of the row.
+    fn lead(
+        &mut self,
+        key: Key,
+        from: &CustomerId,
+        to: &CustomerId,
+        since: Timestamp,
+        still: &str,
+    ) -> Result<(), StoreError> {
+        if self.touch(&key) {
+            let table = &self.customers.table;
+            self.items.push(table.transact_update(ItemUpdate {
+                key,
+                update: "SET customer = :to, since = :since, expires_at = :end REMOVE nameless".to_owned(),
+                condition: Some(format!("customer = :from{still}")),
+                values: Item::from([
+                    (":to".to_owned(), text(to.as_str())),
+                    (":from".to_owned(), text(from.as_str())),
+                    (":since".to_owned(), integer(since.as_millis())),
+                    (":end".to_owned(), integer(table.kept_until())),
+                ]),
+            })?);
+        }
+        Ok(())
+    }
+
+    /// Whether this write is the first on the item.
+    fn touch(&mut self, key: &Key) -> bool {
+        let fresh = !self.touched.contains(&key.pk);
+        if fresh {
+            self.touched.push(key.pk.clone());
+        }
+        fresh
+    }
+
+    /// Everything a customer is known by, from the index `customer`.
+    async fn aliases_of(&self, customer: &CustomerId) -> Result<Vec<Key>, StoreError> {
+        let Some(owner) = Owner::of(customer) else { return Ok(Vec::new()) };
+        let table = &self.customers.table;
+        let request = table
+            .client
+            .query()
+            .table_name(&table.name)
+            .index_name("customer")
+            .key_condition_expression("customer = :customer AND begins_with(pk, :aliases)")
+            .expression_attribute_values(":customer", owner.value())
+            .expression_attribute_values(":aliases", text(format!("alias#{}#", self.account)));
+        let found = request.send().await.map_err(StoreError::call)?;
+        let pk = |item: Item| item.get("pk").and_then(|pk| pk.as_s().ok()).cloned();
+        Ok(found.items.unwrap_or_default().into_iter().filter_map(pk).map(|pk| Key::new(pk, "alias")).collect())
+    }
+}
+
+pub(crate) fn alias_key(account: AccountId, alias: &Alias) -> Key {
+    Key::new(format!("alias#{account}#{}", alias.subject), "alias")
+}
+
+pub(crate) fn customer_key(customer: &CustomerId) -> Key {
+    Key::new(format!("customer#{customer}"), "customer")
+}

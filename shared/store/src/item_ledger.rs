@@ -1,0 +1,302 @@
+//! The balance sheet: what became of the items of each channel, by the day they were received.
+//!
+//! received = done + duplicate + refused + waiting. Every write keeps that true, because each moves an item from one column
+//! to another within one row, together with the claim that says where the item stands.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use aws_sdk_dynamodb::types::{ReturnValue, TransactWriteItem};
+use domain::KeyedHash;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use crate::{
+    StoreError, Table,
+    claims::{self, ClaimEnd, ClaimGuard, LedgerRow},
+    sort_keys::SortKeys,
+    table::{Item, ItemUpdate, Key, TransactOutcome, integer},
+};
+
+/// Days for which a day's sheet is kept (`counter_days` of the policy): thirteen months, to compare with the year before.
+pub const COUNTERS_KEEP_DAYS: u64 = 400;
+
+/// The same as a time.
+const LEDGER_ROW_TTL: Duration = Duration::from_secs(COUNTERS_KEEP_DAYS * 86_400);
+
+/// DynamoDB takes a hundred writes at once; one is the counter's.
+const TRANSACTION_ITEMS: usize = 99;
+
+/// So many of them are on their way side by side. Chunks begin with different items, and so count in different rows.
+const MAX_CONCURRENT_WRITES: usize = 8;
+
+/// How often writes may get in each other's way before the queue has to help.
+const MAX_TRIES: usize = 8;
+
+/// Days after which nothing waits in a queue any more: what the sheet still calls waiting is lost.
+pub const QUEUES_KEEP_DAYS: i64 = 14;
+
+/// What became of an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ItemOutcome {
+    /// It is where it belongs.
+    Done,
+    /// It had been handled before.
+    Duplicate,
+    /// It was turned away for a reason.
+    Refused(&'static str),
+}
+
+impl ItemOutcome {
+    fn column(self) -> String {
+        match self {
+            Self::Done => "done".to_owned(),
+            Self::Duplicate => "duplicate".to_owned(),
+            Self::Refused(reason) => format!("{REFUSED_PREFIX}{reason}"),
+        }
+    }
+}
+
+const REFUSED_PREFIX: &str = "refused_";
+
+/// What was counted for a channel on a day.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DailyTotals {
+    /// Items received that day.
+    pub received: i64,
+    /// Of these: where they belong.
+    pub done: i64,
+    /// Handled before.
+    pub duplicate: i64,
+    /// Turned away, by reason. What is in the dead letters is among them.
+    pub refused: BTreeMap<String, i64>,
+    /// Not settled yet.
+    pub waiting: i64,
+}
+
+impl DailyTotals {
+    /// Items whose fate nobody knows, seen `age` days later. What waits longer than a queue keeps it is among them.
+    pub fn difference(&self, age: i64) -> i64 {
+        let lost = if age > QUEUES_KEEP_DAYS { self.waiting } else { 0 };
+        let settled = self.done + self.duplicate + self.refused.values().sum::<i64>();
+        self.received - settled - self.waiting + lost
+    }
+
+    fn add(&mut self, column: &str, count: i64) {
+        match column {
+            "received" => self.received += count,
+            "done" => self.done += count,
+            "duplicate" => self.duplicate += count,
+            "waiting" => self.waiting += count,
+            _ => {
+                if let Some(reason) = column.strip_prefix(REFUSED_PREFIX) {
+                    *self.refused.entry(reason.to_owned()).or_default() += count;
+                }
+            }
+        }
+    }
+}
+
+/// The counters.
+#[derive(Clone, Debug)]
+pub struct ItemLedger {
+    table: Table,
+}
+
+impl ItemLedger {
+    /// Counters of this table.
+    pub fn new(table: Table) -> Self {
+        Self { table }
+    }
+
+    /// Opens the line to the table.
+    pub async fn open(&self) -> Result<(), StoreError> {
+        self.table.open().await
+    }
+
+    /// Counts items as received and waiting, and makes their claims; those that have a claim already are somebody else's to
+    /// count.
+    pub async fn receive(&self, channel: &str, items: &[&KeyedHash]) -> Result<(), StoreError> {
+        let items: Vec<&KeyedHash> = items.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
+        let chunks: Vec<Vec<&KeyedHash>> = items.chunks(TRANSACTION_ITEMS).map(<[_]>::to_vec).collect();
+        stream::iter(chunks)
+            .map(Ok)
+            .try_for_each_concurrent(MAX_CONCURRENT_WRITES, |some| self.receive_some(channel, some))
+            .await
+    }
+
+    async fn receive_some(&self, channel: &str, mut items: Vec<&KeyedHash>) -> Result<(), StoreError> {
+        let line = self.today(channel);
+        for _ in 0..MAX_TRIES {
+            let Some(first) = items.first() else { return Ok(()) };
+            let mut writes = Vec::with_capacity(items.len() + 1);
+            for item in &items {
+                writes.push(claims::received(&self.table, item, &line)?);
+            }
+            let count = i64::try_from(items.len()).unwrap_or_default();
+            writes.push(self.table.transact_update(self.row(
+                &line,
+                first,
+                &[("received".to_owned(), count), ("waiting".to_owned(), count)],
+            ))?);
+            match self.table.transact_or_tell(writes).await? {
+                TransactOutcome::Done => return Ok(()),
+                TransactOutcome::Refused(at) => {
+                    let mut position = 0;
+                    items.retain(|_| {
+                        position += 1;
+                        !at.contains(&(position - 1))
+                    });
+                }
+            }
+        }
+        Err(StoreError::Contended)
+    }
+
+    /// Counts an item that has no claim: received, and its fate.
+    pub async fn count(&self, channel: &str, item: &KeyedHash, outcome: ItemOutcome) -> Result<(), StoreError> {
+        self.count_all(channel, &[item], outcome).await
+    }
+
+    /// The same for several of one fate, in one write.
+    pub async fn count_all(&self, channel: &str, items: &[&KeyedHash], outcome: ItemOutcome) -> Result<(), StoreError> {
+        let Some(first) = items.first() else { return Ok(()) };
+        let count = i64::try_from(items.len()).unwrap_or_default();
+        let columns = [("received".to_owned(), count), (outcome.column(), count)];
+        self.table.update(self.row(&self.today(channel), first, &columns), ReturnValue::None).await.map(|_| ())
+    }
+
+    /// Counts a task that repeats a done item. The same `holder` counts once.
+    pub async fn repeat(&self, channel: &str, item: &KeyedHash, holder: &str) -> Result<(), StoreError> {
+        let columns = [("received".to_owned(), 1), (ItemOutcome::Duplicate.column(), 1)];
+        let row = self.row(&self.today(channel), item, &columns);
+        let writes = vec![claims::repeated(&self.table, item, holder)?, self.table.transact_update(row)?];
+        for _ in 0..MAX_TRIES {
+            match self.table.transact_or_tell(writes.clone()).await? {
+                TransactOutcome::Refused(at) if at.is_empty() => {}
+                TransactOutcome::Done | TransactOutcome::Refused(_) => return Ok(()),
+            }
+        }
+        Err(StoreError::Contended)
+    }
+
+    /// An item that has to wait is in the sheet from now on, if it was not before.
+    pub async fn wait(&self, channel: &str, guard: &ClaimGuard) -> Result<(), StoreError> {
+        if guard.line.is_some() {
+            return Ok(());
+        }
+        self.write(channel, guard, None, ClaimEnd::Waiting, Vec::new(), None).await.map(|_| ())
+    }
+
+    /// Closes an item: done, and counted, in one write.
+    pub async fn close(&self, channel: &str, guard: &ClaimGuard, outcome: ItemOutcome) -> Result<(), StoreError> {
+        self.close_with(channel, guard, outcome, Vec::new(), None).await.map(|_| ())
+    }
+
+    /// Counts an item that is in the dead letters. Its claim stays open: a task that is put back is received anew.
+    pub async fn dead_letter(&self, channel: &str, guard: &ClaimGuard, reason: &'static str) -> Result<(), StoreError> {
+        self.write(channel, guard, Some(ItemOutcome::Refused(reason)), ClaimEnd::Open, Vec::new(), None)
+            .await
+            .map(|_| ())
+    }
+
+    /// The same with other writes, all or none. `guard` is a condition of theirs; `false` says that it does not hold.
+    pub(crate) async fn close_with(
+        &self,
+        channel: &str,
+        held: &ClaimGuard,
+        outcome: ItemOutcome,
+        others: Vec<TransactWriteItem>,
+        guard: Option<TransactWriteItem>,
+    ) -> Result<bool, StoreError> {
+        self.write(channel, held, Some(outcome), ClaimEnd::Done, others, guard).await
+    }
+
+    async fn write(
+        &self,
+        channel: &str,
+        held: &ClaimGuard,
+        fate: Option<ItemOutcome>,
+        left: ClaimEnd,
+        others: Vec<TransactWriteItem>,
+        guard: Option<TransactWriteItem>,
+    ) -> Result<bool, StoreError> {
+        let mut held = held.clone();
+        for _ in 0..MAX_TRIES {
+            let counted = held.line.is_some();
+            let line = held.line.clone().unwrap_or_else(|| self.today(channel));
+            let column = fate.map_or_else(|| "waiting".to_owned(), ItemOutcome::column);
+            let from = if counted { ("waiting".to_owned(), -1) } else { ("received".to_owned(), 1) };
+            let mut writes = vec![
+                claims::changed(&self.table, &held, &line, left)?,
+                self.table.transact_update(self.row(&line, &held.item, &[(column, 1), from]))?,
+            ];
+            writes.extend(others.iter().cloned());
+            let guarded = guard.as_ref().map(|_| writes.len());
+            writes.extend(guard.clone());
+            match self.table.transact_or_tell(writes).await? {
+                TransactOutcome::Done => return Ok(true),
+                TransactOutcome::Refused(at) if guarded.is_some_and(|guard| at.contains(&guard)) => return Ok(false),
+                // Else only the claim has a condition: somebody else closed the item, or counted it, since it was taken.
+                TransactOutcome::Refused(at) if at.contains(&0) => {
+                    let claim = self.table.item(&claims::key(&held.item)).await?;
+                    let line = claim.as_ref().and_then(claims::line);
+                    let closed = claim.is_some_and(|claim| claim.contains_key("done_at"));
+                    if closed || (left == ClaimEnd::Waiting && line.is_some()) {
+                        return Ok(true);
+                    }
+                    held.line = line;
+                }
+                TransactOutcome::Refused(_) => {}
+            }
+        }
+        Err(StoreError::Contended)
+    }
+
+    /// The sheets of a channel between two days, both included; only those on which something was counted.
+    pub async fn daily_totals(
+        &self,
+        channel: &str,
+        from: i64,
+        to: i64,
+    ) -> Result<BTreeMap<i64, DailyTotals>, StoreError> {
+        // Days have five digits until the year 2243.
+        let rows =
+            self.table.items(&partition(channel), SortKeys::between(format!("{from}#"), format!("{to}#~"))?).await?;
+        let mut sheets = BTreeMap::<i64, DailyTotals>::new();
+        for row in rows {
+            let day = row.get("sk").and_then(|sk| sk.as_s().ok()).and_then(|sk| sk.split('#').next()?.parse().ok());
+            let Some(day) = day else { continue };
+            let sheet = sheets.entry(day).or_default();
+            for (column, count) in &row {
+                let count = count.as_n().ok().and_then(|count| count.parse().ok());
+                sheet.add(column, count.unwrap_or_default());
+            }
+        }
+        Ok(sheets)
+    }
+
+    fn today(&self, channel: &str) -> LedgerRow {
+        LedgerRow { channel: channel.to_owned(), day: self.table.now().day() }
+    }
+
+    fn row(&self, line: &LedgerRow, item: &KeyedHash, columns: &[(String, i64)]) -> ItemUpdate {
+        // 256 rows a day: transactions on one row would stand in each other's way.
+        let shard = item.as_str().get(..2).unwrap_or("00");
+        let add: Vec<String> = columns.iter().map(|(column, _)| format!("{column} :{column}")).collect();
+        let mut values: Item = columns.iter().map(|(column, count)| (format!(":{column}"), integer(*count))).collect();
+        values.insert(":end".to_owned(), integer((self.table.now() + LEDGER_ROW_TTL).as_secs()));
+        ItemUpdate {
+            key: Key::new(partition(&line.channel), format!("{}#{shard}", line.day)),
+            update: format!("ADD {} SET expires_at = :end", add.join(", ")),
+            condition: None,
+            values,
+        }
+    }
+}
+
+/// Where the counters of a channel are.
+pub(crate) fn partition(channel: &str) -> String {
+    format!("counter#{channel}")
+}

@@ -1,0 +1,402 @@
+//! The ledger of erasures in the table. The request itself knows no person; whom it is about stands in an item beside it, as ids
+//! and addresses, and goes when the request is done.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use aws_sdk_dynamodb::types::{AttributeValue, Put, PutRequest, ReturnValue, TransactWriteItem, WriteRequest};
+use domain::{
+    ConfirmationCode, CustomerId, Erasure, KeyedHash,
+    erasure::{ErasureState, SignedReceipt},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    DataSubject, StoreError, Table,
+    sort_keys::SortKeys,
+    table::{Item, ItemUpdate, Key, integer, number, text, with_key},
+};
+
+/// Days for which a request is kept, whatever came of it (`ledger_days` of the policy).
+pub const LEDGER_KEEPS_DAYS: u64 = 730;
+
+/// The same as a time.
+const LEDGER_TTL: Duration = Duration::from_secs(LEDGER_KEEPS_DAYS * 86_400);
+
+const MAX_TRIES: usize = 8;
+
+/// DynamoDB writes so many at once.
+const READ_BATCH: usize = 25;
+
+/// A request as it was read; a writer proves with it that nobody came between.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErasureEntry {
+    /// The request.
+    pub erasure: Erasure,
+    stamp: String,
+}
+
+#[derive(Deserialize, Serialize)]
+pub(crate) struct ErasureRow {
+    #[serde(flatten)]
+    pub(crate) erasure: Erasure,
+    pub(crate) stamp: String,
+    pub(crate) expires_at: i64,
+}
+
+#[derive(Deserialize, Serialize)]
+pub(crate) struct Pointer {
+    pub(crate) code: ConfirmationCode,
+    pub(crate) expires_at: i64,
+}
+
+#[derive(Deserialize, Serialize)]
+pub(crate) struct DataSubjectRow {
+    #[serde(flatten)]
+    pub(crate) target: DataSubject,
+    pub(crate) expires_at: i64,
+}
+
+#[derive(Deserialize, Serialize)]
+struct ReceiptRow {
+    signed: SignedReceipt,
+    expires_at: i64,
+}
+
+/// Hashes under which requests are found, and the request each leads to, if there is one.
+pub type Pointed = BTreeMap<KeyedHash, Option<ConfirmationCode>>;
+
+/// The ledger.
+#[derive(Clone, Debug)]
+pub struct ErasureLedger {
+    table: Table,
+}
+
+impl ErasureLedger {
+    /// That of this table.
+    pub fn new(table: Table) -> Self {
+        Self { table }
+    }
+
+    /// A request, open or closed.
+    pub async fn get(&self, code: &ConfirmationCode) -> Result<Option<ErasureEntry>, StoreError> {
+        let row = self.table.get::<ErasureRow>(&ledger(code)).await?;
+        Ok(row.map(|row| ErasureEntry { erasure: row.erasure, stamp: row.stamp }))
+    }
+
+    /// What these hashes lead to.
+    pub async fn pointed(&self, pointers: &BTreeSet<KeyedHash>) -> Result<Pointed, StoreError> {
+        let mut pointed = BTreeMap::new();
+        for pointer in pointers {
+            let found = self.table.get::<Pointer>(&request(pointer)).await?;
+            pointed.insert(pointer.clone(), found.map(|found| found.code));
+        }
+        Ok(pointed)
+    }
+
+    /// The request among these that counts: one that is open, else the latest one that was done, else the latest.
+    pub async fn foremost(&self, pointed: &Pointed) -> Result<Option<ErasureEntry>, StoreError> {
+        let codes: BTreeSet<&ConfirmationCode> = pointed.values().flatten().collect();
+        let mut entries = Vec::new();
+        for code in codes {
+            entries.extend(self.get(code).await?);
+        }
+        let now = self.table.now();
+        Ok(entries.into_iter().max_by_key(|entry| {
+            let rank = match entry.erasure.clone().at(now).state {
+                ErasureState::Withdrawn { .. } => 0,
+                ErasureState::Done { .. } => 1,
+                _ => 2,
+            };
+            (rank, entry.erasure.asked_at)
+        }))
+    }
+
+    /// Opens a request under all of these hashes, each of which still has to lead where it was `pointed` before. If somebody came
+    /// between, nothing is written and nothing comes back.
+    pub async fn open(
+        &self,
+        erasure: &Erasure,
+        pointed: &Pointed,
+        subject: &DataSubject,
+    ) -> Result<Option<ErasureEntry>, StoreError> {
+        // Also where the answer was lost and the SDK's repeat met our own write, the request is there.
+        self.table.transact(self.opening(erasure, pointed, subject)?).await?;
+        self.get(&erasure.code).await
+    }
+
+    fn opening(
+        &self,
+        erasure: &Erasure,
+        pointed: &Pointed,
+        subject: &DataSubject,
+    ) -> Result<Vec<TransactWriteItem>, StoreError> {
+        let expires_at = (self.table.now() + LEDGER_TTL).as_secs();
+        let code = &erasure.code;
+        let row = ErasureRow { erasure: erasure.clone(), stamp: stamp(), expires_at };
+        let mut writes = vec![
+            self.table.transact_create(&ledger(code), &row)?,
+            self.table.transact_create(&opened(code), &Pointer { code: code.clone(), expires_at })?,
+            self.table.transact_create(&beside(code), &DataSubjectRow { target: subject.clone(), expires_at })?,
+        ];
+        for (pointer, known) in pointed {
+            let row = Pointer { code: code.clone(), expires_at };
+            let mut values = Item::from([(":now".to_owned(), integer(self.table.now().as_secs()))]);
+            let condition = still(known.as_ref(), &mut values);
+            let put = Put::builder()
+                .table_name(&self.table.name)
+                .set_item(Some(with_key(&request(pointer), &row)?))
+                .condition_expression(condition)
+                .set_expression_attribute_values(Some(values))
+                .build()?;
+            writes.push(TransactWriteItem::builder().put(put).build());
+        }
+        Ok(writes)
+    }
+
+    /// Whatever of these hashes leads elsewhere, or nowhere, leads to this request from now on; unless somebody came between.
+    pub async fn point(&self, pointed: &Pointed, code: &ConfirmationCode) -> Result<(), StoreError> {
+        let expires_at = (self.table.now() + LEDGER_TTL).as_secs();
+        for (pointer, known) in pointed.iter().filter(|(_, known)| known.as_ref() != Some(code)) {
+            let mut values = Item::from([
+                (":code".to_owned(), text(code.as_str())),
+                (":end".to_owned(), integer(expires_at)),
+                (":now".to_owned(), integer(self.table.now().as_secs())),
+            ]);
+            let update = "SET code = :code, expires_at = :end".to_owned();
+            let condition = Some(still(known.as_ref(), &mut values));
+            let change = ItemUpdate { key: request(pointer), update, condition, values };
+            self.table.update(change, ReturnValue::None).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes a request as it now is. If somebody else wrote it since it was read, theirs comes back.
+    pub async fn save(
+        &self,
+        entry: &ErasureEntry,
+        erasure: Erasure,
+    ) -> Result<Result<ErasureEntry, ErasureEntry>, StoreError> {
+        self.save_about(entry, erasure, None).await
+    }
+
+    /// The same, and whom it is about in the same write.
+    pub async fn save_about(
+        &self,
+        entry: &ErasureEntry,
+        erasure: Erasure,
+        target: Option<&DataSubject>,
+    ) -> Result<Result<ErasureEntry, ErasureEntry>, StoreError> {
+        let row = ErasureRow { erasure, stamp: stamp(), expires_at: (self.table.now() + LEDGER_TTL).as_secs() };
+        let key = ledger(&row.erasure.code);
+        let put = Put::builder()
+            .table_name(&self.table.name)
+            .set_item(Some(with_key(&key, &row)?))
+            .condition_expression("stamp = :seen")
+            .expression_attribute_values(":seen", text(&entry.stamp))
+            .build()?;
+        let mut writes = vec![TransactWriteItem::builder().put(put).build()];
+        if let Some(target) = target {
+            let about = DataSubjectRow { target: target.clone(), expires_at: row.expires_at };
+            let about = with_key(&beside(&row.erasure.code), &about)?;
+            let put = Put::builder().table_name(&self.table.name).set_item(Some(about)).build()?;
+            writes.push(TransactWriteItem::builder().put(put).build());
+        }
+        if row.erasure.is_closed() {
+            for key in [opened(&row.erasure.code), beside(&row.erasure.code)] {
+                let delete = aws_sdk_dynamodb::types::Delete::builder()
+                    .table_name(&self.table.name)
+                    .set_key(Some(key.item()))
+                    .build()?;
+                writes.push(TransactWriteItem::builder().delete(delete).build());
+            }
+        }
+        for _ in 0..MAX_TRIES {
+            if self.table.transact(writes.clone()).await? {
+                return Ok(Ok(ErasureEntry { erasure: row.erasure, stamp: row.stamp }));
+            }
+            // Either somebody else was first, or our own write was repeated by the SDK and met itself.
+            match self.get(&row.erasure.code).await? {
+                Some(theirs) if theirs.stamp == row.stamp => return Ok(Ok(theirs)),
+                Some(theirs) if theirs.stamp != entry.stamp => return Ok(Err(theirs)),
+                _ => {}
+            }
+        }
+        Err(StoreError::Contended)
+    }
+
+    /// All requests that are not closed.
+    pub async fn all_open(&self) -> Result<Vec<ErasureEntry>, StoreError> {
+        let mut entries = Vec::new();
+        for pointer in self.table.range::<Pointer>(OPEN_PARTITION, SortKeys::All).await? {
+            entries.extend(self.get(&pointer.code).await?);
+        }
+        Ok(entries)
+    }
+
+    /// Whom a request is about; nothing once it is closed. Of an open one it is always there, or somebody took it away.
+    pub async fn data_subject(&self, code: &ConfirmationCode) -> Result<Option<DataSubject>, StoreError> {
+        Ok(self.table.get::<DataSubjectRow>(&beside(code)).await?.map(|row| row.target))
+    }
+
+    /// Writes down what was gathered.
+    pub async fn set_data_subject(&self, code: &ConfirmationCode, subject: &DataSubject) -> Result<(), StoreError> {
+        let row = DataSubjectRow { target: subject.clone(), expires_at: (self.table.now() + LEDGER_TTL).as_secs() };
+        self.table.put(&beside(code), &row).await
+    }
+
+    /// The receipt as it was signed.
+    pub async fn receipt(&self, code: &ConfirmationCode) -> Result<Option<SignedReceipt>, StoreError> {
+        Ok(self.table.get::<ReceiptRow>(&signed(code)).await?.map(|row| row.signed))
+    }
+
+    /// Keeps the receipt as it is signed.
+    pub async fn set_receipt(&self, code: &ConfirmationCode, receipt: &SignedReceipt) -> Result<(), StoreError> {
+        let row = ReceiptRow { signed: receipt.clone(), expires_at: (self.table.now() + LEDGER_TTL).as_secs() };
+        self.table.put(&signed(code), &row).await
+    }
+
+    /// Everything known of whom it is about is barred.
+    pub(crate) async fn set_barred(&self, code: &ConfirmationCode) -> Result<(), StoreError> {
+        let change = ItemUpdate {
+            key: beside(code),
+            update: "SET barred = :barred".to_owned(),
+            condition: Some("attribute_exists(pk)".to_owned()),
+            values: Item::from([(":barred".to_owned(), AttributeValue::Bool(true))]),
+        };
+        self.table.update(change, ReturnValue::None).await.map(|_| ())
+    }
+
+    /// Waits for marks to come out of groups.
+    pub async fn await_drain_markers(
+        &self,
+        code: &ConfirmationCode,
+        queue: &str,
+        groups: &[String],
+    ) -> Result<(), StoreError> {
+        let row = Pointer { code: code.clone(), expires_at: (self.table.now() + LEDGER_TTL).as_secs() };
+        for some in groups.chunks(READ_BATCH) {
+            let mut writes = Vec::with_capacity(some.len());
+            for group in some {
+                let put = PutRequest::builder()
+                    .set_item(Some(with_key(&drain_marker_key(code, queue, group), &row)?))
+                    .build()?;
+                writes.push(WriteRequest::builder().put_request(put).build());
+            }
+            let request = self.table.client.batch_write_item().request_items(&self.table.name, writes);
+            let answer = request.send().await.map_err(StoreError::call)?;
+            if answer.unprocessed_items.is_some_and(|items| !items.is_empty()) {
+                return Err(StoreError::Contended);
+            }
+        }
+        Ok(())
+    }
+
+    /// A mark came out of a group, or something that was put in behind it.
+    pub async fn drain_marker_is_out(
+        &self,
+        code: &ConfirmationCode,
+        queue: &str,
+        group: &str,
+    ) -> Result<(), StoreError> {
+        self.table.delete(&drain_marker_key(code, queue, group)).await
+    }
+
+    /// The groups out of which no mark came yet.
+    pub async fn awaited(&self, code: &ConfirmationCode, queue: &str) -> Result<Vec<String>, StoreError> {
+        let prefix = format!("probe#{queue}#");
+        let items = self.table.items(&ledger(code).pk, SortKeys::prefix(&prefix)).await?;
+        let group = |item: &Item| Some(item.get("sk")?.as_s().ok()?.strip_prefix(&prefix)?.to_owned());
+        Ok(items.iter().filter_map(group).collect())
+    }
+
+    /// Something on its way in was dropped for a request.
+    pub async fn count_dropped(&self, code: &ConfirmationCode) -> Result<(), StoreError> {
+        let values = Item::from([
+            (":one".to_owned(), integer(1)),
+            (":end".to_owned(), integer((self.table.now() + LEDGER_TTL).as_secs())),
+        ]);
+        let update = "ADD dropped :one SET expires_at = :end".to_owned();
+        let change = ItemUpdate { key: dropped(code), update, condition: None, values };
+        self.table.update(change, ReturnValue::None).await.map(|_| ())
+    }
+
+    /// How much was dropped so far.
+    pub async fn dropped(&self, code: &ConfirmationCode) -> Result<u64, StoreError> {
+        let item = self.table.item(&dropped(code)).await?;
+        Ok(item.and_then(|item| number(&item, "dropped")).and_then(|count| count.try_into().ok()).unwrap_or_default())
+    }
+
+    /// Something that was dropped for a request named the person by this, too.
+    pub async fn learn(&self, code: &ConfirmationCode, alias: &KeyedHash) -> Result<(), StoreError> {
+        let row = Pointer { code: code.clone(), expires_at: (self.table.now() + LEDGER_TTL).as_secs() };
+        self.table.put(&Key::new(ledger(code).pk, format!("{LEARNT_PREFIX}{alias}")), &row).await
+    }
+
+    /// What the person turned out to be known by while the request is underway.
+    pub async fn learnt(&self, code: &ConfirmationCode) -> Result<BTreeSet<KeyedHash>, StoreError> {
+        let items = self.table.items(&ledger(code).pk, SortKeys::prefix(LEARNT_PREFIX)).await?;
+        let alias = |item: &Item| Some(KeyedHash::new(item.get("sk")?.as_s().ok()?.strip_prefix(LEARNT_PREFIX)?));
+        Ok(items.iter().filter_map(alias).collect())
+    }
+
+    /// No mark is awaited any more, and nothing to be learnt.
+    pub async fn forget_drain_markers(&self, code: &ConfirmationCode) -> Result<(), StoreError> {
+        for prefix in ["probe#", LEARNT_PREFIX] {
+            for item in self.table.items(&ledger(code).pk, SortKeys::prefix(prefix)).await? {
+                if let Some(sk) = item.get("sk").and_then(|sk| sk.as_s().ok()) {
+                    self.table.delete(&Key::new(ledger(code).pk, sk)).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Before an alias that was learnt on the way.
+const LEARNT_PREFIX: &str = "alias#";
+
+/// The partition of the requests that are not closed.
+const OPEN_PARTITION: &str = "erasures";
+
+fn ledger(code: &ConfirmationCode) -> Key {
+    Key::new(format!("erasure#{code}"), "ledger")
+}
+
+pub(crate) fn beside(code: &ConfirmationCode) -> Key {
+    Key::new(format!("erasure#{code}"), "target")
+}
+
+pub(crate) fn opened(code: &ConfirmationCode) -> Key {
+    Key::new(OPEN_PARTITION, code.as_str())
+}
+
+fn signed(code: &ConfirmationCode) -> Key {
+    Key::new(format!("erasure#{code}"), "receipt")
+}
+
+fn request(pointer: &KeyedHash) -> Key {
+    Key::new(format!("request#{pointer}"), "request")
+}
+
+/// Under which a hash still leads where it was found to lead; the values need `:now`.
+fn still(known: Option<&ConfirmationCode>, values: &mut Item) -> String {
+    let nowhere = "attribute_not_exists(pk) OR expires_at <= :now".to_owned();
+    let Some(known) = known else { return nowhere };
+    values.insert(":known".to_owned(), text(known.as_str()));
+    nowhere + " OR code = :known"
+}
+
+fn drain_marker_key(code: &ConfirmationCode, queue: &str, group: &str) -> Key {
+    Key::new(ledger(code).pk, format!("probe#{queue}#{group}"))
+}
+
+fn dropped(code: &ConfirmationCode) -> Key {
+    Key::new(ledger(code).pk, "dropped")
+}
+
+fn stamp() -> String {
+    CustomerId::mint().as_str().to_owned()
+}

@@ -1,0 +1,183 @@
+//! Links: which WhatsApp message is which Chatwoot message. Quotes and statuses go by them.
+
+use aws_sdk_dynamodb::types::{ReturnValue, TransactWriteItem};
+use domain::{
+    AccountId, Author, ConversationId, CustomerId, Delivery, HashKey, KeyedHash, MessageId, Timestamp, Wamid,
+    keyed_hash::HashKind,
+};
+use serde::{Deserialize, Serialize};
+use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
+
+use crate::{
+    ClaimGuard, ItemLedger, ItemOutcome, PendingFile, Revocations, StoreError, Table, orphan_statuses, pending_media,
+    table::{Item, ItemUpdate, Key, UpdateOutcome, integer},
+};
+
+/// A WhatsApp message and what it is in Chatwoot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageLink {
+    /// Meta's id; a quote needs it as it is.
+    pub wamid: Wamid,
+    /// Whose conversation it is in.
+    pub customer: CustomerId,
+    /// The Chatwoot account.
+    pub account: AccountId,
+    /// The conversation.
+    pub conversation: ConversationId,
+    /// The message.
+    pub message: MessageId,
+    /// Who wrote it.
+    pub author: Author,
+    /// For an agent's message: which part of it, and which call brought it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<(usize, u32)>,
+    /// When it was sent, as Meta says; not known of what the bridge sends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_at: Option<Timestamp>,
+    /// A status that came before the message was known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub early: Option<Delivery>,
+}
+
+/// What a status met.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StatusMatch {
+    /// The message is known.
+    Known(Box<MessageLink>),
+    /// It is not; the status waits.
+    Unknown,
+}
+
+#[derive(Deserialize)]
+struct OrphanRow {
+    #[serde(default)]
+    early: Option<Delivery>,
+}
+
+/// The links.
+#[derive(Clone, Debug)]
+pub struct MessageLinks {
+    table: Table,
+    key: HashKey,
+}
+
+impl MessageLinks {
+    /// Links of this table, their wamids hashed under `key`.
+    pub fn new(table: Table, key: HashKey) -> Self {
+        Self { table, key }
+    }
+
+    /// The link of a message. One that only holds an early status is none.
+    pub async fn get(&self, wamid: &Wamid) -> Result<Option<MessageLink>, StoreError> {
+        self.read(&self.at(wamid)).await
+    }
+
+    /// Links a message that now stands in Chatwoot, closes its claim and counts it: one write.
+    pub async fn close(
+        &self,
+        link: &MessageLink,
+        counters: &ItemLedger,
+        channel: &str,
+        guard: &ClaimGuard,
+    ) -> Result<(), StoreError> {
+        counters.close_with(channel, guard, ItemOutcome::Done, vec![self.write(link)?], None).await.map(|_| ())
+    }
+
+    /// The same for a message its writer may have taken back in the meantime, and whose file may still be to come. If it was
+    /// taken back nothing is written, and `false` comes back.
+    pub async fn close_unless_revoked(
+        &self,
+        link: &MessageLink,
+        counters: &ItemLedger,
+        traces: &Revocations,
+        channel: &str,
+        guard: &ClaimGuard,
+        missing: Option<&PendingFile>,
+    ) -> Result<bool, StoreError> {
+        let mut writes = vec![self.write(link)?];
+        if let Some(missing) = missing {
+            writes.push(pending_media::write(&self.table, missing)?);
+        }
+        counters.close_with(channel, guard, ItemOutcome::Done, writes, Some(traces.not_revoked(&link.wamid)?)).await
+    }
+
+    /// The write that links a message; an early status stays where it is, to be read back.
+    pub(crate) fn write(&self, link: &MessageLink) -> Result<TransactWriteItem, StoreError> {
+        let row: Item = to_item(MessageLink { early: None, ..link.clone() })?;
+        let mut sets: Vec<String> = Vec::new();
+        let mut values = Item::from([(":end".to_owned(), integer(self.table.kept_until()))]);
+        for (name, value) in row {
+            sets.push(format!("{name} = :{name}"));
+            values.insert(format!(":{name}"), value);
+        }
+        sets.sort();
+        // An echo of what the bridge itself sent must not take the place of that.
+        let may_be_an_echo = link.author == Author::Business && link.part.is_none();
+        let condition = may_be_an_echo.then(|| {
+            values.insert(":now".to_owned(), integer(self.table.now().as_secs()));
+            "attribute_not_exists(part) OR expires_at <= :now".to_owned()
+        });
+        self.table.transact_update(ItemUpdate {
+            key: self.at(&link.wamid),
+            update: format!("SET expires_at = :end, {}", sets.join(", ")),
+            condition,
+            values,
+        })
+    }
+
+    /// The message a status is about; if it is unknown, the status is kept for a day and merged with others like it.
+    pub async fn match_status(&self, wamid: &Wamid, delivery: Delivery) -> Result<StatusMatch, StoreError> {
+        for _ in 0..8 {
+            let item = self.table.item(&self.at(wamid)).await?;
+            if item.as_ref().is_some_and(|item| item.contains_key("message")) {
+                return Ok(StatusMatch::Known(Box::new(from_item(item.unwrap_or_default())?)));
+            }
+            let seen: OrphanRow = item.map(from_item).transpose()?.unwrap_or(OrphanRow { early: None });
+            let merged = seen.early.map_or(delivery, |early| early.merge(delivery));
+            let change = ItemUpdate {
+                key: self.at(wamid),
+                update: "SET early = :merged, expires_at = :end".to_owned(),
+                condition: Some("attribute_not_exists(message) OR expires_at <= :now".to_owned()),
+                values: Item::from([
+                    (":now".to_owned(), integer(self.table.now().as_secs())),
+                    (":merged".to_owned(), serde_dynamo::to_attribute_value(merged)?),
+                    (":end".to_owned(), integer((self.table.now() + orphan_statuses::ORPHAN_MAX_WAIT).as_secs())),
+                ]),
+            };
+            if let UpdateOutcome::Done(_) = self.table.update(change, ReturnValue::None).await? {
+                return Ok(StatusMatch::Unknown);
+            }
+        }
+        Err(StoreError::Contended)
+    }
+
+    /// The status that had come before the message was linked.
+    pub async fn orphan_status(&self, wamid: &Wamid) -> Result<Option<Delivery>, StoreError> {
+        Ok(self.table.get::<OrphanRow>(&self.at(wamid)).await?.and_then(|row| row.early))
+    }
+
+    /// Under what a message's link is kept.
+    pub fn hash(&self, wamid: &Wamid) -> KeyedHash {
+        self.key.subject(HashKind::Wamid, wamid.as_str())
+    }
+
+    /// The link with this hash, an early status with it.
+    pub async fn of_hash(&self, hash: &KeyedHash) -> Result<Option<MessageLink>, StoreError> {
+        self.read(&key(hash)).await
+    }
+
+    async fn read(&self, key: &Key) -> Result<Option<MessageLink>, StoreError> {
+        match self.table.item(key).await? {
+            Some(item) if item.contains_key("message") => Ok(Some(from_item(item)?)),
+            _ => Ok(None),
+        }
+    }
+
+    fn at(&self, wamid: &Wamid) -> Key {
+        key(&self.hash(wamid))
+    }
+}
+
+pub(crate) fn key(hash: &KeyedHash) -> Key {
+    Key::new(format!("wamid#{hash}"), "link")
+}

@@ -1,0 +1,129 @@
+//! What customers call themselves, and what they wish: only as keyed hashes and flags.
+//!
+//! An agent may rename a contact. The bridge tells a name of its own from an agent's by the hashes of the last two names it
+//! gave: written down before the name is given, so that a name is known as the bridge's whatever fails after that.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_dynamodb::types::ReturnValue;
+use domain::{CustomerId, HashKey, KeyedHash, PhoneNumberId, Timestamp, keyed_hash::HashKind};
+use serde::Deserialize;
+
+use crate::{
+    StoreError, Table,
+    aliases::customer_key,
+    table::{Item, ItemUpdate, integer, text},
+    thread::thread_key,
+};
+
+/// The profiles.
+#[derive(Clone, Debug)]
+pub struct Profiles {
+    table: Table,
+    key: HashKey,
+}
+
+#[derive(Deserialize)]
+struct NameHashes {
+    #[serde(default)]
+    name_hash: Option<String>,
+    #[serde(default)]
+    former_name_hash: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+struct MarketingChoice {
+    #[serde(default)]
+    opt_out: bool,
+    #[serde(default, rename = "opt_out_at")]
+    at: Timestamp,
+    #[serde(default)]
+    joined: Vec<CustomerId>,
+}
+
+impl Profiles {
+    /// Profiles of this table, hashed under `key`.
+    pub fn new(table: Table, key: HashKey) -> Self {
+        Self { table, key }
+    }
+
+    /// The hash that stands for a profile, whatever it is made of.
+    pub fn hash<'a>(&self, parts: impl IntoIterator<Item = &'a str>) -> KeyedHash {
+        self.key.subject_of_all(HashKind::Profile, parts)
+    }
+
+    /// Whether the bridge gave the customer's contact this name.
+    pub async fn is_our_name(&self, customer: &CustomerId, name: &str) -> Result<bool, StoreError> {
+        let Some(named) = self.table.get::<NameHashes>(&customer_key(customer)).await? else { return Ok(false) };
+        let hash = self.hash([name]);
+        Ok([named.name_hash, named.former_name_hash].iter().flatten().any(|ours| ours == hash.as_str()))
+    }
+
+    /// Records that the contact is about to be called `name`, having been called `before`.
+    pub async fn rename(&self, customer: &CustomerId, name: &str, before: Option<&str>) -> Result<(), StoreError> {
+        let before = before.map(|before| self.hash([before]));
+        let mut update = "SET name_hash = :name".to_owned();
+        let mut values = Item::from([(":name".to_owned(), text(self.hash([name]).as_str()))]);
+        if let Some(before) = before {
+            update.push_str(", former_name_hash = :before");
+            values.insert(":before".to_owned(), text(before.as_str()));
+        }
+        let condition = Some("attribute_exists(pk)".to_owned());
+        let change = ItemUpdate { key: customer_key(customer), update, condition, values };
+        self.table.update(change, ReturnValue::None).await.map(|_| ())
+    }
+
+    /// Records with which profile Chatwoot was brought up to date.
+    pub async fn seen(
+        &self,
+        customer: &CustomerId,
+        channel: &PhoneNumberId,
+        profile: &KeyedHash,
+    ) -> Result<(), StoreError> {
+        let values = Item::from([(":profile".to_owned(), text(profile.as_str()))]);
+        let change = ItemUpdate {
+            key: thread_key(customer, channel),
+            update: "SET profile = :profile".to_owned(),
+            condition: Some("attribute_exists(pk)".to_owned()),
+            values,
+        };
+        self.table.update(change, ReturnValue::None).await.map(|_| ())
+    }
+
+    /// Records the customer's wish about marketing, unless a later one is known: Meta may repeat and reorder.
+    pub async fn set_marketing_choice(
+        &self,
+        customer: &CustomerId,
+        marketing: bool,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let change = ItemUpdate {
+            key: customer_key(customer),
+            update: "SET opt_out = :opt_out, opt_out_at = :at".to_owned(),
+            condition: Some(
+                "attribute_exists(pk) AND (attribute_not_exists(opt_out_at) OR opt_out_at <= :at)".to_owned(),
+            ),
+            values: Item::from([
+                (":opt_out".to_owned(), aws_sdk_dynamodb::types::AttributeValue::Bool(!marketing)),
+                (":at".to_owned(), integer(at.as_millis())),
+            ]),
+        };
+        self.table.update(change, ReturnValue::None).await.map(|_| ())
+    }
+
+    /// Whether the customer wants no marketing: the last word of whoever turned out to be them.
+    pub async fn wants_no_marketing(&self, customer: &CustomerId) -> Result<bool, StoreError> {
+        let (mut last, mut rows, mut seen) = (MarketingChoice::default(), vec![customer.clone()], BTreeSet::new());
+        while let Some(next) = rows.pop() {
+            if !seen.insert(next.clone()) {
+                continue;
+            }
+            let Some(wish) = self.table.get::<MarketingChoice>(&customer_key(&next)).await? else { continue };
+            rows.extend(wish.joined.iter().cloned());
+            if wish.at >= last.at {
+                last = wish;
+            }
+        }
+        Ok(last.opt_out)
+    }
+}

@@ -1,0 +1,100 @@
+//! How fast a number sends, over all functions that send.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use aws_sdk_dynamodb::types::ReturnValue;
+use domain::{
+    PhoneNumberId, Timestamp,
+    rate_limit::{NumberPace, SendSlot, micros, place_at},
+};
+
+use crate::{
+    StoreError, Table,
+    table::{Item, ItemUpdate, Key, UpdateOutcome, integer, number},
+};
+
+/// How long places are remembered; soon nobody asks for them any more.
+const PACE_TTL: Duration = Duration::from_secs(3600);
+
+/// The numbers' places.
+#[derive(Clone, Debug)]
+pub struct NumberRateLimit {
+    table: Table,
+    /// As this process saw them last, to ask for the right thing at once. They only move forward.
+    seen: Arc<Mutex<HashMap<PhoneNumberId, NumberPace>>>,
+}
+
+/// What one more message gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slot {
+    /// It may go out at this time, and nobody else.
+    At(Timestamp),
+    /// Too many wait already; it has to ask again.
+    NotBefore(Duration),
+}
+
+impl NumberRateLimit {
+    /// Those of this table.
+    pub fn new(table: Table) -> Self {
+        Self { table, seen: Arc::default() }
+    }
+
+    /// A place for one more message, where no second may hold more than `most`. One write, and another one where somebody else was
+    /// faster. A place that is given is taken. It is `lead` ahead at the least, for who needs the time to get there.
+    pub async fn take(&self, channel: &PhoneNumberId, most: u64, lead: Duration) -> Result<Slot, StoreError> {
+        let interval = NumberPace::interval(most);
+        for _ in 0..8 {
+            let now = self.table.now() + lead;
+            let pace = self.seen(|seen| seen.get(channel).copied()).unwrap_or_default();
+            let place = pace.place(now);
+            if let SendSlot::Waits { after } = place {
+                return Ok(Slot::NotBefore(after));
+            }
+            let (taken, item) =
+                match self.table.update(change(channel, place, interval, now), ReturnValue::AllNew).await? {
+                    UpdateOutcome::Done(item) => (true, item),
+                    UpdateOutcome::Refused(item) => (false, item),
+                };
+            let known = item.as_ref().map(read).unwrap_or_default();
+            self.seen(|seen| {
+                let pace = seen.entry(channel.clone()).or_default();
+                // An answer that was overtaken knows less; one after the places were forgotten begins anew.
+                if known.free_at > pace.free_at || !taken {
+                    *pace = known;
+                }
+            });
+            if taken {
+                return Ok(Slot::At(place_at(known.free_at - interval)));
+            }
+        }
+        Err(StoreError::Contended)
+    }
+
+    fn seen<T>(&self, with: impl FnOnce(&mut HashMap<PhoneNumberId, NumberPace>) -> T) -> T {
+        with(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Takes a place, if it is still the one to take.
+fn change(channel: &PhoneNumberId, place: SendSlot, interval: i64, now: Timestamp) -> ItemUpdate {
+    let end = (now + PACE_TTL).as_secs();
+    let mut values = Item::from([(":end".to_owned(), integer(end)), (":now".to_owned(), integer(micros(now)))]);
+    let (update, condition) = if place == SendSlot::Begins {
+        values.insert(":next".to_owned(), integer(micros(now) + interval));
+        ("SET expires_at = :end, free_at = :next", "attribute_not_exists(free_at) OR free_at <= :now")
+    } else {
+        values.insert(":interval".to_owned(), integer(interval));
+        values.insert(":last".to_owned(), integer(micros(now + domain::rate_limit::SECOND)));
+        ("SET expires_at = :end ADD free_at :interval", "free_at > :now AND free_at <= :last")
+    };
+    let key = Key::new(format!("pace#{channel}"), "run");
+    ItemUpdate { key, update: update.to_owned(), condition: Some(condition.to_owned()), values }
+}
+
+fn read(item: &Item) -> NumberPace {
+    NumberPace { free_at: number(item, "free_at").unwrap_or_default() }
+}

@@ -1,0 +1,148 @@
+//! What `reconcile` goes by: when it last went through, and which conversations it must not forget.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::ReturnValue;
+use domain::{AccountId, ConversationId, PhoneNumberId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    StoreError, Table,
+    sort_keys::SortKeys,
+    table::{Item, ItemUpdate, Key, integer},
+};
+
+/// Chatwoot offers Retry for a day.
+const WATCH_TTL: Duration = Duration::from_secs(25 * 3600);
+
+#[derive(Deserialize, Serialize)]
+struct WatchRow {
+    account: AccountId,
+    conversation: ConversationId,
+    expires_at: i64,
+}
+
+#[derive(Deserialize, Serialize)]
+struct CursorRow {
+    began_at: Timestamp,
+    expires_at: i64,
+}
+
+/// How long items have to be missed, look after look: SQS counts within a minute or more, and a busy queue later.
+const MISSED_MIN_AGE: Duration = Duration::from_secs(600);
+
+#[derive(Deserialize, Serialize)]
+struct MissedRow {
+    since: Timestamp,
+    least: u64,
+    expires_at: i64,
+}
+
+#[derive(Deserialize, Serialize)]
+struct BlindRow {
+    since: Timestamp,
+    expires_at: i64,
+}
+
+/// The rounds of `reconcile`.
+#[derive(Clone, Debug)]
+pub struct ReconcileCursor {
+    table: Table,
+}
+
+impl ReconcileCursor {
+    /// Rounds of this table.
+    pub fn new(table: Table) -> Self {
+        Self { table }
+    }
+
+    /// Looks after a conversation for a day: the one callback of a Retry may be lost.
+    pub async fn watch(
+        &self,
+        channel: &PhoneNumberId,
+        account: AccountId,
+        conversation: ConversationId,
+    ) -> Result<(), StoreError> {
+        let key = Key::new(format!("watch#{channel}"), format!("{account}#{conversation}"));
+        let expires_at = (self.table.now() + WATCH_TTL).as_secs();
+        self.table.put(&key, &WatchRow { account, conversation, expires_at }).await
+    }
+
+    /// Looks after a conversation for so long, or for as long as it is looked after already.
+    pub async fn watch_for(
+        &self,
+        channel: &PhoneNumberId,
+        account: AccountId,
+        conversation: ConversationId,
+        time: Duration,
+    ) -> Result<(), StoreError> {
+        let change = ItemUpdate {
+            key: Key::new(format!("watch#{channel}"), format!("{account}#{conversation}")),
+            update: "SET account = :account, conversation = :conversation, expires_at = :end".to_owned(),
+            condition: Some("attribute_not_exists(pk) OR expires_at < :end".to_owned()),
+            values: Item::from([
+                (":account".to_owned(), integer(account.0)),
+                (":conversation".to_owned(), integer(conversation.0)),
+                (":end".to_owned(), integer((self.table.now() + time).as_secs())),
+            ]),
+        };
+        self.table.update(change, ReturnValue::None).await.map(|_| ())
+    }
+
+    /// The conversations being looked after.
+    pub async fn watched(&self, channel: &PhoneNumberId) -> Result<Vec<(AccountId, ConversationId)>, StoreError> {
+        let rows: Vec<WatchRow> = self.table.range(&format!("watch#{channel}"), SortKeys::All).await?;
+        Ok(rows.into_iter().map(|row| (row.account, row.conversation)).collect())
+    }
+
+    /// When the last round that went through began.
+    pub async fn completed_at(&self, channel: &PhoneNumberId) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.table.get::<CursorRow>(&round(channel)).await?.map(|round| round.began_at))
+    }
+
+    /// A round that began then went through.
+    pub async fn completed(&self, channel: &PhoneNumberId, began_at: Timestamp) -> Result<(), StoreError> {
+        let expires_at = (self.table.now() + WATCH_TTL).as_secs();
+        self.table.put(&round(channel), &CursorRow { began_at, expires_at }).await
+    }
+
+    /// So many items are missed by the look of now. Gives those that every look has missed for a while: no single one is to be
+    /// believed, since the queue's count is approximate and late.
+    pub async fn missed(&self, items: u64) -> Result<u64, StoreError> {
+        let (key, now) = (Key::new("round", "missed"), self.table.now());
+        let known = self.table.get::<MissedRow>(&key).await?;
+        if items == 0 {
+            if known.is_some() {
+                self.table.delete(&key).await?;
+            }
+            return Ok(0);
+        }
+        let (since, least) = known.map_or((now, items), |known| (known.since, known.least.min(items)));
+        self.table.put(&key, &MissedRow { since, least, expires_at: (now + WATCH_TTL).as_secs() }).await?;
+        Ok(if now.since(since) >= MISSED_MIN_AGE { least } else { 0 })
+    }
+
+    /// Since when rounds have not gone through because Chatwoot shows nothing, if that is so.
+    pub async fn blind_since(&self, channel: &PhoneNumberId) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.table.get::<BlindRow>(&blind(channel)).await?.map(|blind| blind.since))
+    }
+
+    /// Rounds show nothing since then.
+    pub async fn went_blind(&self, channel: &PhoneNumberId, since: Timestamp) -> Result<(), StoreError> {
+        let expires_at = (self.table.now() + WATCH_TTL).as_secs();
+        self.table.put(&blind(channel), &BlindRow { since, expires_at }).await
+    }
+
+    /// Chatwoot shows everything again.
+    pub async fn sees(&self, channel: &PhoneNumberId) -> Result<(), StoreError> {
+        self.table.delete(&blind(channel)).await
+    }
+}
+
+fn blind(channel: &PhoneNumberId) -> Key {
+    Key::new(format!("round#{channel}"), "blind")
+}
+
+fn round(channel: &PhoneNumberId) -> Key {
+    Key::new(format!("round#{channel}"), "round")
+}

@@ -1,0 +1,279 @@
+//! Opening a request: the same one twice is one, and whether somebody is known is nobody's to learn.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use domain::{
+    AccountId, ConfirmationCode, Erasure, HashKey, KeyedHash, Timestamp,
+    erasure::{ErasureDeadlines, ErasureState, RequestSource},
+    keyed_hash::HashKind,
+};
+
+use crate::{DataInventory, DataSubject, ErasureEntry, ErasureLedger, StoreError, Table, Tombstones};
+
+/// For so long after a request is done, another about the same person is taken for the same if nothing new is known of them.
+const SAME_REQUEST_SPAN: Duration = Duration::from_secs(86_400);
+
+/// How far back a request reaches that a deleted contact opened, where no message of theirs is known to stand in Chatwoot: what is
+/// older comes from nowhere any more.
+const UNKNOWN_PERSON_SPAN: Duration = Duration::from_secs(15 * 86_400);
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// So often somebody else may come between before a later try has to do.
+const MAX_TRIES: usize = 8;
+
+/// Opens requests.
+#[derive(Clone, Debug)]
+pub struct ErasureRequests {
+    erasures: ErasureLedger,
+    inventory: DataInventory,
+    tombstones: Tombstones,
+    key: HashKey,
+    table: Table,
+    deadlines: ErasureDeadlines,
+}
+
+/// What came of asking.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestOutcome {
+    /// The request.
+    pub entry: ErasureEntry,
+    /// Whether it was opened just now.
+    pub is_new: bool,
+}
+
+impl ErasureRequests {
+    /// In this table, by these days.
+    pub fn new(table: Table, key: HashKey, promise: ErasureDeadlines) -> Self {
+        let (erasures, belongings) =
+            (ErasureLedger::new(table.clone()), DataInventory::new(table.clone(), key.clone()));
+        let tombstones = Tombstones::new(table.clone(), key.clone());
+        Self { erasures, inventory: belongings, tombstones, key, table, deadlines: promise }
+    }
+
+    /// The days it goes by.
+    pub fn deadlines(&self) -> &ErasureDeadlines {
+        &self.deadlines
+    }
+
+    /// Asks for the erasure of whom `target` names. Open already, it is that request; done, and nothing new is known since, it
+    /// is that one as well.
+    ///
+    /// Of somebody whose contact is gone from Chatwoot only what can have stood there is meant. What they sent after the newest
+    /// message that did is on its way, whoever noticed, and starts clean.
+    pub async fn ask(
+        &self,
+        source: RequestSource,
+        mut subject: DataSubject,
+        asked_at: Timestamp,
+    ) -> Result<RequestOutcome, StoreError> {
+        let (known, stood_at, pointers) = self.pointers(&subject).await?;
+        if source == RequestSource::Chatwoot {
+            let newest = stood_at.unwrap_or(asked_at - UNKNOWN_PERSON_SPAN);
+            // What was sent in the second of what woke it is not meant either: Meta tells whole seconds.
+            subject.spares = Some(subject.spares.map_or(newest, |woke| newest.min(woke - SECOND)));
+        }
+        let own = self.within(subject.only, &pointers);
+        for _ in 0..MAX_TRIES {
+            let pointed = self.erasures.pointed(&own).await?;
+            let mut before = self.erasures.foremost(&pointed).await?;
+            before = before.filter(|before| self.is_the_same(&before.erasure, source, known));
+            if subject.only.is_some() && before.as_ref().is_none_or(|before| before.erasure.is_closed()) {
+                // One that means every account means this one, too.
+                let wider = self.erasures.foremost(&self.erasures.pointed(&pointers).await?).await?;
+                let wider = wider.filter(|wider| self.is_the_same(&wider.erasure, source, known));
+                before = wider.filter(|wider| before.is_none() || !wider.erasure.is_closed()).or(before);
+            }
+            if let Some(before) = before {
+                if !before.erasure.is_closed() {
+                    self.erasures.point(&pointed, &before.erasure.code).await?;
+                }
+                let entry = self.made_certain(before, source, subject.spares).await?;
+                self.name_again(&entry, &subject).await?;
+                return Ok(RequestOutcome { entry, is_new: false });
+            }
+            if let Some(entry) = self.widened(source, &subject, &pointers).await? {
+                self.erasures.point(&pointed, &entry.erasure.code).await?;
+                return Ok(RequestOutcome { entry, is_new: false });
+            }
+            let mut erasure =
+                Erasure::open(ConfirmationCode::mint(), source, asked_at, self.table.now(), &self.deadlines);
+            if let Some(quiet_since) = subject.quiet_since {
+                // What they may have sent since is not meant.
+                erasure.confirmed_at = Some(quiet_since);
+            }
+            if let Some(spares) = subject.spares {
+                erasure = erasure.up_to(spares).sealed(asked_at);
+            }
+            if let Some(entry) = self.erasures.open(&erasure, &pointed, &subject).await? {
+                return Ok(RequestOutcome { entry, is_new: true });
+            }
+        }
+        Err(StoreError::Contended)
+    }
+
+    /// A request about one account that nobody has begun means all of them once somebody asks who means all. One that is underway
+    /// stays what it is, beside the new one; so does what only time asked for.
+    async fn widened(
+        &self,
+        source: RequestSource,
+        subject: &DataSubject,
+        pointers: &BTreeSet<KeyedHash>,
+    ) -> Result<Option<ErasureEntry>, StoreError> {
+        if subject.only.is_some() || !subject.administrators.is_empty() || source == RequestSource::Retention {
+            return Ok(None);
+        }
+        for account in self.inventory.accounts().await? {
+            let pointed = self.erasures.pointed(&self.within(Some(account), pointers)).await?;
+            let Some(entry) = self.erasures.foremost(&pointed).await? else { continue };
+            let now = entry.erasure.clone().at(self.table.now());
+            if now.is_closed() || now.door == RequestSource::Retention {
+                continue;
+            }
+            self.name_again(&entry, subject).await?;
+            if !matches!(now.state, ErasureState::Received { .. } | ErasureState::Confirmed { .. }) {
+                continue;
+            }
+            let code = &entry.erasure.code;
+            let Some(theirs) = self.erasures.data_subject(code).await? else { continue };
+            if theirs.only.is_none() {
+                return Ok(Some(self.made_certain(entry, source, None).await?));
+            }
+            let mut wide = DataSubject { only: None, gathered: false, barred: false, ..theirs };
+            wide.phones.extend(subject.phones.iter().cloned());
+            wide.users.extend(subject.users.iter().cloned());
+            wide.customers.extend(subject.customers.iter().cloned());
+            let certain = entry.erasure.clone().confirm(self.table.now()).ok().filter(|_| is_certain(source));
+            let certain = certain.unwrap_or_else(|| entry.erasure.clone());
+            // Somebody who writes in between has begun, or has withdrawn it.
+            if let Ok(entry) = self.erasures.save_about(&entry, certain, Some(&wide)).await? {
+                return Ok(Some(entry));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A request that could still be withdrawn cannot any more once somebody asks whose word needs no confirmation.
+    async fn made_certain(
+        &self,
+        entry: ErasureEntry,
+        source: RequestSource,
+        spares: Option<Timestamp>,
+    ) -> Result<ErasureEntry, StoreError> {
+        if !is_certain(source) {
+            return Ok(entry);
+        }
+        let meant = entry.erasure.clone();
+        let meant = spares.map_or(meant.clone(), |spares| meant.up_to(spares));
+        let Ok(certain) = meant.confirm(self.table.now()) else { return Ok(entry) };
+        let mut subject = if spares.is_some() { self.erasures.data_subject(&entry.erasure.code).await? } else { None };
+        if let Some(target) = &mut subject {
+            target.spares = spares;
+        }
+        // Whoever writes in between has confirmed it, too, or has withdrawn it just before.
+        let (Ok(saved) | Err(saved)) = self.erasures.save_about(&entry, certain, subject.as_ref()).await?;
+        Ok(saved)
+    }
+
+    /// Bars everything that is known of whom a request is about, as soon as it is certain: what they write from then on waits until
+    /// it is done, and nothing newer goes with what is erased. To be done once somebody was woken: what is barred does not come this
+    /// way again. Where it is not done, it is when the erasure begins, and then what was written before that is erased as well.
+    pub async fn bar(&self, entry: &ErasureEntry) -> Result<(), StoreError> {
+        let erasure = &entry.erasure;
+        if !matches!(erasure.state, ErasureState::Confirmed { .. }) || erasure.door == RequestSource::Retention {
+            return Ok(());
+        }
+        let subject = self.erasures.data_subject(&erasure.code).await?;
+        let Some(mut target) = subject.filter(|target| !target.barred) else { return Ok(()) };
+        self.inventory.gather(&mut target).await?;
+        // What came in until now stands with what is erased, as far as it is meant.
+        let certain = erasure.clone().sealed(self.table.now());
+        if certain != *erasure && self.erasures.save(entry, certain.clone()).await?.is_err() {
+            // Somebody has begun, and bars them.
+            return Ok(());
+        }
+        self.tombstones.insert_all(&certain, &target, true).await?;
+        self.erasures.set_barred(&erasure.code).await
+    }
+
+    /// A request whose names stayed behind in a table that was put back is named once more.
+    async fn name_again(&self, entry: &ErasureEntry, named: &DataSubject) -> Result<(), StoreError> {
+        if entry.erasure.is_closed() || (named.phones.is_empty() && named.users.is_empty()) {
+            return Ok(());
+        }
+        let subject = self.erasures.data_subject(&entry.erasure.code).await?;
+        let Some(mut target) = subject.filter(DataSubject::is_unnamed) else { return Ok(()) };
+        target.phones.extend(named.phones.iter().cloned());
+        target.users.extend(named.users.iter().cloned());
+        target.gathered = false;
+        self.erasures.set_data_subject(&entry.erasure.code, &target).await
+    }
+
+    /// The latest request about somebody.
+    pub async fn known(&self, subject: &DataSubject) -> Result<Option<ErasureEntry>, StoreError> {
+        let (_, _, mut pointers) = self.pointers(subject).await?;
+        pointers.extend(self.within(subject.only, &pointers));
+        self.erasures.foremost(&self.erasures.pointed(&pointers).await?).await
+    }
+
+    /// The request about somebody, if there is one that is open.
+    pub async fn open_about(&self, subject: &DataSubject) -> Result<Option<ErasureEntry>, StoreError> {
+        let found = self.known(subject).await?;
+        Ok(found.filter(|entry| !entry.erasure.clone().at(self.table.now()).is_closed()))
+    }
+
+    fn is_the_same(&self, before: &Erasure, source: RequestSource, known: bool) -> bool {
+        if before.door == RequestSource::Retention && source != RequestSource::Retention {
+            // Whoever asks means everything up to now, and is not let off by writing again.
+            return false;
+        }
+        match before.clone().at(self.table.now()).state {
+            ErasureState::Withdrawn { .. } => false,
+            ErasureState::Done { at } => {
+                !known && (source == RequestSource::Meta || self.table.now().since(at) < SAME_REQUEST_SPAN)
+            }
+            _ => true,
+        }
+    }
+
+    /// The same for a request about one account, which another account's must not meet.
+    fn within(&self, only: Option<AccountId>, pointers: &BTreeSet<KeyedHash>) -> BTreeSet<KeyedHash> {
+        let Some(account) = only.map(|account| account.to_string()) else { return pointers.clone() };
+        let within =
+            |pointer: &KeyedHash| self.key.subject_of_all(HashKind::Item, ["within", &account, pointer.as_str()]);
+        pointers.iter().map(within).collect()
+    }
+
+    /// Under what a request about them is found again, whether anything is known of them, and when the newest message was sent that
+    /// is known to stand in Chatwoot.
+    async fn pointers(
+        &self,
+        subject: &DataSubject,
+    ) -> Result<(bool, Option<Timestamp>, BTreeSet<KeyedHash>), StoreError> {
+        let mut found = subject.clone();
+        self.inventory.gather(&mut found).await?;
+        let mut pointers: BTreeSet<KeyedHash> = subject.aliases.clone();
+        let phones = subject.phones.iter().map(|phone| self.key.subject(HashKind::Phone, &phone.canonical()));
+        let users = subject.users.iter().map(|user| self.key.subject(HashKind::User, user.as_str()));
+        pointers.extend(phones.chain(users));
+        let customer =
+            |customer: &domain::CustomerId| self.key.subject_of_all(HashKind::Item, ["customer", customer.as_str()]);
+        pointers.extend(found.customers.iter().map(customer));
+        pointers.extend(subject.administrators.iter().cloned());
+        let contact = |(account, contact): &(AccountId, domain::ContactId)| {
+            self.key.subject_of_all(HashKind::Item, ["contact", &account.to_string(), &contact.to_string()])
+        };
+        pointers.extend(subject.contacts.iter().map(contact));
+        let known = if subject.administrators.is_empty() {
+            !found.customers.is_empty()
+        } else {
+            !self.inventory.keys(&found).await?.is_empty()
+        };
+        Ok((known, found.stood_at, pointers))
+    }
+}
+
+/// Whether the word of this door needs no confirmation.
+fn is_certain(source: RequestSource) -> bool {
+    !matches!(source, RequestSource::Agent | RequestSource::Customer | RequestSource::Retention)
+}

@@ -1,0 +1,294 @@
+//! Who is who. An alias leads to a customer; what Meta says about a person moves aliases, and each move is one transaction
+//! that holds only if everything still stands as it was read.
+//!
+//! The user id decides. A phone that comes with another user id was given to somebody else: it leaves its former owner. A
+//! customer known by phone alone is joined with the one whose user id comes with that phone, since nothing contradicts it.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnValue};
+use domain::{AccountId, Alias, CustomerId, Identity, Timestamp, keyed_hash::HashKind};
+use serde_dynamo::aws_sdk_dynamodb_1::from_item;
+
+use crate::{
+    CustomerStore, StoreError,
+    aliases::{AliasRow, AliasWrites, CustomerRow, CustomerUpdate, alias_key, customer_key},
+    table::{Item, ItemUpdate, integer, text},
+};
+
+/// How often two messages about one person may get in each other's way before the queue has to help.
+const MAX_TRIES: usize = 6;
+
+/// Joins form chains only when people change numbers back and forth.
+const MAX_MERGE_HOPS: usize = 8;
+
+/// Somebody's aliases in an event, and what the table knows of them. Who has it need not read it again: a write by it holds only if
+/// what is written, and what leads to the customer, still stand as they were read.
+#[derive(Clone, Debug)]
+pub struct ResolvedAliases {
+    account: AccountId,
+    aliases: Vec<Alias>,
+    rows: HashMap<String, AliasRow>,
+}
+
+impl ResolvedAliases {
+    /// From the items of these aliases.
+    pub(crate) fn new(account: AccountId, aliases: &[Alias], items: Vec<Item>) -> Result<Self, StoreError> {
+        let mut rows = HashMap::new();
+        for item in items {
+            let subject =
+                item.get("pk").and_then(|pk| pk.as_s().ok()).and_then(|pk| pk.rsplit('#').next()).map(str::to_owned);
+            rows.insert(subject.unwrap_or_default(), from_item(item)?);
+        }
+        Ok(Self { account, aliases: aliases.to_vec(), rows })
+    }
+
+    /// Whether it was read for this account.
+    pub fn is_of(&self, account: AccountId) -> bool {
+        self.account == account
+    }
+
+    pub(crate) fn row(&self, alias: &Alias) -> Option<&AliasRow> {
+        self.rows.get(alias.subject.as_str())
+    }
+
+    /// What leads to somebody what was sent at that time.
+    pub(crate) fn at(&self, alias: &Alias, at: Timestamp) -> Option<&AliasRow> {
+        self.row(alias).filter(|row| row.leads_at(at))
+    }
+
+    fn first<'a>(&self, aliases: impl IntoIterator<Item = &'a Alias>, at: Timestamp) -> Option<&AliasRow> {
+        aliases.into_iter().find_map(|alias| self.at(alias, at))
+    }
+
+    fn is_given_up(&self, alias: &Alias) -> bool {
+        self.row(alias).is_some_and(|row| row.given_up.is_some())
+    }
+}
+
+/// The aliases that name a person, and those that only reach one.
+pub(crate) fn parted(aliases: &[Alias]) -> (Vec<&Alias>, Vec<&Alias>) {
+    aliases.iter().partition(|alias| alias.kind != HashKind::Phone)
+}
+
+impl CustomerStore {
+    /// The customer behind an identity seen at that time, made if there is none yet.
+    pub async fn identify(
+        &self,
+        account: AccountId,
+        identity: &Identity,
+        at: Timestamp,
+    ) -> Result<CustomerId, StoreError> {
+        self.identify_known(self.look_up(account, &identity.aliases(&self.key)).await?, at).await
+    }
+
+    /// The same, where the aliases were looked up already.
+    pub async fn identify_known(&self, mut known: ResolvedAliases, at: Timestamp) -> Result<CustomerId, StoreError> {
+        for _ in 0..MAX_TRIES {
+            if let Some(customer) = self.try_identify(&known, at).await? {
+                return Ok(customer);
+            }
+            known = self.look_up(known.account, &known.aliases).await?;
+        }
+        Err(StoreError::Contended)
+    }
+
+    /// The customer behind an identity, if there is one. A phone that was given up leads to nobody.
+    pub async fn find(&self, account: AccountId, identity: &Identity) -> Result<Option<CustomerId>, StoreError> {
+        let aliases = identity.aliases(&self.key);
+        let known = self.look_up(account, &aliases).await?;
+        let row = aliases.iter().filter(|alias| !known.is_given_up(alias)).find_map(|alias| known.row(alias));
+        Ok(row.map(|row| row.customer.clone()))
+    }
+
+    /// Whether this id is one we gave.
+    pub async fn is_ours(&self, customer: &CustomerId) -> Result<bool, StoreError> {
+        Ok(self.row(customer).await?.is_some())
+    }
+
+    /// Who a customer turned out to be; itself, mostly.
+    pub async fn survivor(&self, customer: &CustomerId) -> Result<CustomerId, StoreError> {
+        let mut survivor = customer.clone();
+        for _ in 0..MAX_MERGE_HOPS {
+            match self.row(&survivor).await?.and_then(|row| row.joined_to) {
+                Some(next) => survivor = next,
+                None => break,
+            }
+        }
+        Ok(survivor)
+    }
+
+    /// Who turned out to be this customer.
+    pub async fn joined(&self, customer: &CustomerId) -> Result<Vec<CustomerId>, StoreError> {
+        Ok(self.row(customer).await?.map(|row| row.joined).unwrap_or_default())
+    }
+
+    /// Meta told, of something we sent to this very customer, by which other ids it knows them.
+    pub async fn learn(
+        &self,
+        account: AccountId,
+        customer: &CustomerId,
+        identity: &Identity,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let known = self.look_up(account, &identity.aliases(&self.key)).await?;
+        self.learn_known(customer, known, at).await
+    }
+
+    /// The same, where the aliases were looked up already.
+    pub async fn learn_known(
+        &self,
+        customer: &CustomerId,
+        known: ResolvedAliases,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (account, all) = (known.account, &known.aliases);
+        if all.iter().any(|alias| alias.kind == HashKind::Group) || all.is_empty() {
+            return Ok(());
+        }
+        // It may be of something that was sent before the number was given up, and makes it nobody's again.
+        let aliases: Vec<Alias> = all.iter().filter(|alias| !known.is_given_up(alias)).cloned().collect();
+        let (ids, phones) = parted(&aliases);
+        if !ids.is_empty() && !phones.is_empty() {
+            return self.identify_known(known, at).await.map(|_| ());
+        }
+        // One kind alone says nothing about anybody else: it only fills what is free.
+        let free: Vec<&Alias> = aliases.iter().filter(|alias| known.row(alias).is_none()).collect();
+        let mut writes = AliasWrites::new(self, account, at);
+        if let (Some(id), true) = (ids.first(), free.len() == aliases.len()) {
+            if self.row(customer).await?.is_none_or(|row| row.user.is_some()) {
+                return Ok(());
+            }
+            writes.update(customer, &CustomerUpdate { user: Some(*id), ..CustomerUpdate::default() })?;
+        } else if !ids.is_empty() {
+            return Ok(());
+        }
+        for alias in free {
+            writes.attach(alias, None, customer)?;
+        }
+        if ids.is_empty() && !writes.is_empty() {
+            writes.exists(customer)?;
+        }
+        // Somebody else's write in between knows better.
+        writes.commit().await.map(|_| ())
+    }
+
+    async fn try_identify(&self, known: &ResolvedAliases, at: Timestamp) -> Result<Option<CustomerId>, StoreError> {
+        let (account, aliases) = (known.account, known.aliases.as_slice());
+        let (ids, phones) = parted(aliases);
+        let phone = phones.first().copied();
+        let mut growth = CustomerUpdate::default();
+        let (by_id, by_phone) = (known.first(ids.iter().copied(), at), known.first(phones.iter().copied(), at));
+        let customer = match (ids.first(), by_id, by_phone) {
+            (_, Some(row), _) | (None, None, Some(row)) => row.customer.clone(),
+            // Sent before the owner changed to another number, and so with the user id of then.
+            (Some(id), None, Some(row)) if row.given_up.is_some() => {
+                if row.nameless {
+                    growth.former = true;
+                    growth.user = (!self.has_user(&row.customer).await?).then_some(*id);
+                    row.customer.clone()
+                } else {
+                    growth.user = Some(*id);
+                    growth.create()
+                }
+            }
+            (Some(id), None, Some(row)) => {
+                growth.user = Some(*id);
+                growth.by_phone = phone;
+                if self.may_take(&row.customer, phone, at).await? { row.customer.clone() } else { growth.create() }
+            }
+            (id, None, None) => {
+                growth.user = id.copied();
+                growth.create()
+            }
+        };
+        let mut writes = AliasWrites::new(self, account, at);
+        for alias in aliases {
+            match known.row(alias) {
+                None => writes.attach(alias, None, &customer)?,
+                Some(row) if !row.leads_at(at) => writes.attach(alias, Some(row), &customer)?,
+                Some(row) if row.customer == customer => {
+                    if row.nameless && !ids.is_empty() {
+                        writes.name(alias, row)?;
+                    }
+                }
+                // The phone is with somebody else, and the user id decides; but an older event takes nothing back.
+                Some(row) if Some(alias) == phone && !ids.is_empty() => {
+                    if !self.has_user(&row.customer).await? {
+                        if row.given_up.is_some() {
+                            growth.moved_to = self.row(&row.customer).await?.and_then(CustomerRow::repointed_to);
+                        }
+                        // The index may not have the alias yet that shows it.
+                        writes.repoint(alias, row, &customer)?;
+                        writes.merge(&row.customer, &customer, &mut growth, false).await?;
+                    } else if at >= row.since && row.given_up.is_none() {
+                        writes.repoint(alias, row, &customer)?;
+                    }
+                }
+                Some(_) => {}
+            }
+        }
+        if writes.is_empty() && !growth.is_any() {
+            let row = known.first(aliases, at).ok_or(StoreError::Contended)?;
+            self.keep_alive(account, aliases, row).await?;
+            return Ok(Some(customer));
+        }
+        // Were they erased or joined since, what is written now would lead to nobody.
+        let leads = aliases.iter().find_map(|alias| Some((alias, known.at(alias, at)?)));
+        if let Some((alias, row)) = leads.filter(|(_, row)| row.customer == customer) {
+            writes.assert_unchanged(alias, row)?;
+        }
+        if growth.is_any() {
+            writes.update(&customer, &growth)?;
+        }
+        Ok(writes.commit().await?.then_some(customer))
+    }
+
+    /// Whether the owner of a phone may be whom a new user id belongs to.
+    async fn may_take(&self, owner: &CustomerId, phone: Option<&Alias>, at: Timestamp) -> Result<bool, StoreError> {
+        let Some(owner) = self.row(owner).await? else { return Ok(true) };
+        let expected = phone.is_some_and(|phone| owner.expects(phone, at));
+        Ok(owner.user.is_none() || expected)
+    }
+
+    pub(crate) async fn row(&self, customer: &CustomerId) -> Result<Option<CustomerRow>, StoreError> {
+        self.table.get(&customer_key(customer)).await
+    }
+
+    /// Moves the end of a customer's aliases along with its activity, at most once a day.
+    async fn keep_alive(&self, account: AccountId, aliases: &[Alias], row: &AliasRow) -> Result<(), StoreError> {
+        let end = self.table.kept_until();
+        if end - row.expires_at < 86_400 {
+            return Ok(());
+        }
+        let keys = aliases.iter().map(|alias| alias_key(account, alias)).chain([customer_key(&row.customer)]);
+        for key in keys {
+            let change = ItemUpdate {
+                key,
+                update: "SET expires_at = :end".to_owned(),
+                condition: Some("customer = :customer AND attribute_not_exists(given_up)".to_owned()),
+                values: Item::from([
+                    (":end".to_owned(), integer(end)),
+                    (":customer".to_owned(), text(row.customer.as_str())),
+                ]),
+            };
+            self.table.update(change, ReturnValue::None).await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn look_up(&self, account: AccountId, aliases: &[Alias]) -> Result<ResolvedAliases, StoreError> {
+        if aliases.is_empty() {
+            return ResolvedAliases::new(account, aliases, Vec::new());
+        }
+        let keys = aliases.iter().map(|alias| alias_key(account, alias).item()).collect();
+        let wanted = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build()?;
+        let request = self.table.client.batch_get_item().request_items(&self.table.name, wanted);
+        let answer = request.send().await.map_err(StoreError::call)?;
+        if answer.unprocessed_keys.is_some_and(|keys| !keys.is_empty()) {
+            return Err(StoreError::Contended);
+        }
+        let items = answer.responses.unwrap_or_default().remove(&self.table.name).unwrap_or_default();
+        ResolvedAliases::new(account, aliases, items.into_iter().filter(|item| self.table.is_alive(item)).collect())
+    }
+}

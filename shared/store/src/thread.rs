@@ -1,0 +1,387 @@
+//! The customers' threads: on each channel a customer has an address, a window and a conversation.
+
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, TransactWriteItem};
+use domain::{
+    AccountId, Address, ContactId, ConversationId, CustomerId, HashKey, Identity, KeyedHash, PhoneNumberId, Timestamp,
+    UserId, Window, window::Advert,
+};
+use serde::{Deserialize, Serialize};
+use serde_dynamo::aws_sdk_dynamodb_1::from_item;
+
+use crate::{
+    StoreError, Table,
+    sort_keys::SortKeys,
+    table::{Item, ItemUpdate, Key, UpdateOutcome, integer, number, text},
+};
+
+/// A customer on a channel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Thread {
+    /// Where an answer goes, as Meta last used it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<Address>,
+    /// The user id, for the day the phone in the address is somebody else's.
+    #[serde(default, rename = "user_id", skip_serializing_if = "Option::is_none")]
+    pub user: Option<UserId>,
+    /// When the event was that said both; an older one changes neither.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address_at: Option<Timestamp>,
+    /// When the customer last wrote.
+    #[serde(default, rename = "window_start")]
+    pub window: Window,
+    /// When an advert last brought them here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advert_at: Option<Timestamp>,
+    /// When they were answered after that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advert_answered_at: Option<Timestamp>,
+    /// When they were last heard while Meta's own agent had the chat.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overheard_at: Option<Timestamp>,
+    /// When anything last happened.
+    pub active_at: Timestamp,
+    /// The contact in Chatwoot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contact: Option<ContactId>,
+    /// The conversation in Chatwoot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversation: Option<ConversationId>,
+    /// The keyed hash of the profile that Chatwoot was last brought up to date with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<KeyedHash>,
+}
+
+impl Thread {
+    /// The advert that brought the customer, if one did.
+    pub fn advert(&self) -> Option<Advert> {
+        self.advert_at.map(|came_at| Advert { came_at, answered_at: self.advert_answered_at })
+    }
+}
+
+/// Whether and how a customer is reached on a channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// There, with the window and the address to use.
+    At(Box<Thread>),
+    /// Nothing was ever heard of them there.
+    Unheard,
+    /// What used to lead to them leads to somebody else, or nowhere.
+    Lost,
+}
+
+/// What a touch writes beside that the customer was there.
+struct ThreadUpdate {
+    /// When the window opened.
+    start: Option<Timestamp>,
+    said_at: Option<Timestamp>,
+    address: WindowUpdate,
+    user: WindowUpdate,
+}
+
+/// What an event tells of an address or a user id.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum WindowUpdate {
+    /// The newest there is.
+    Newest,
+    /// Something, where nothing is known yet.
+    First,
+    /// Nothing.
+    Not,
+}
+
+/// The customers.
+#[derive(Clone, Debug)]
+pub struct CustomerStore {
+    pub(crate) table: Table,
+    pub(crate) key: HashKey,
+}
+
+impl CustomerStore {
+    /// Customers of this table, their aliases hashed under `key`.
+    pub fn new(table: Table, key: HashKey) -> Self {
+        Self { table, key }
+    }
+
+    /// Records that a message came or went, and gives the thread back. A live message of the customer's opens the window
+    /// (`written_at`). What Meta says of the customer at that time (`said_at`) is where an answer goes, unless something newer
+    /// said it; other events fill it in only where nothing is known yet.
+    pub async fn touch(
+        &self,
+        customer: &CustomerId,
+        channel: &PhoneNumberId,
+        identity: &Identity,
+        written_at: Option<Timestamp>,
+        said_at: Option<Timestamp>,
+    ) -> Result<Thread, StoreError> {
+        let start = written_at.and_then(|at| Window::default().opened_by(at, self.table.now()).start());
+        // A new user id that is announced without the phone leaves the phone as it is.
+        let newest = said_at.is_some() && (written_at.is_some() || identity.phone.is_some());
+        let told = if newest { WindowUpdate::Newest } else { WindowUpdate::First };
+        let mut touch = ThreadUpdate { start, said_at, address: told, user: told };
+        // Each refusal takes one of the two conditions away.
+        for _ in 0..3 {
+            let change = self.touching(customer, channel, identity, &touch)?;
+            let item = match self.table.update(change, ReturnValue::AllNew).await? {
+                UpdateOutcome::Done(Some(item)) => return Ok(from_item(item)?),
+                UpdateOutcome::Refused(Some(item)) => item,
+                UpdateOutcome::Done(None) | UpdateOutcome::Refused(None) => break,
+            };
+            let newer = |name: &str, at: Timestamp| number(&item, name).is_some_and(|known| known > at.as_millis());
+            touch.start = touch.start.filter(|at| !newer("window_start", *at));
+            if touch.said_at.take_if(|at| newer("address_at", *at)).is_some() {
+                // Of the user id an older message may tell if it came from the same address.
+                let address =
+                    identity.address().map(serde_dynamo::to_attribute_value::<_, AttributeValue>).transpose()?;
+                let same = address.is_some() && item.get("address") == address.as_ref();
+                (touch.address, touch.user) =
+                    (WindowUpdate::Not, if same { WindowUpdate::First } else { WindowUpdate::Not });
+            }
+        }
+        Err(StoreError::Contended)
+    }
+
+    fn touching(
+        &self,
+        customer: &CustomerId,
+        channel: &PhoneNumberId,
+        identity: &Identity,
+        touch: &ThreadUpdate,
+    ) -> Result<ItemUpdate, StoreError> {
+        let mut update = "SET customer = :customer, active_at = :now, expires_at = :end".to_owned();
+        let mut values = Item::from([
+            (":customer".to_owned(), text(customer.as_str())),
+            (":now".to_owned(), integer(self.table.now().as_millis())),
+            (":end".to_owned(), integer(self.table.kept_until())),
+        ]);
+        let mut conditions = Vec::new();
+        let address = identity.address().map(serde_dynamo::to_attribute_value).transpose()?;
+        // `user` is a word of DynamoDB's own.
+        let user = identity.user().map(|user| text(user.as_str()));
+        for (name, value, told) in [("address", address, touch.address), ("user_id", user, touch.user)] {
+            let (Some(value), false) = (value, told == WindowUpdate::Not) else { continue };
+            let known = if told == WindowUpdate::Newest {
+                format!(":{name}")
+            } else {
+                format!("if_not_exists({name}, :{name})")
+            };
+            update.extend([", ", name, " = ", &known]);
+            values.insert(format!(":{name}"), value);
+        }
+        for (name, at) in [("window_start", touch.start), ("address_at", touch.said_at)] {
+            let Some(at) = at else { continue };
+            update.extend([", ", name, " = :", name]);
+            values.insert(format!(":{name}"), integer(at.as_millis()));
+            conditions.push(format!("(attribute_not_exists({name}) OR {name} <= :{name})"));
+        }
+        let condition = (!conditions.is_empty()).then(|| conditions.join(" AND "));
+        Ok(ItemUpdate { key: thread_key(customer, channel), update, condition, values })
+    }
+
+    /// An advert brought the customer with a message written at that time. An older one changes nothing.
+    pub async fn came_by_advert(
+        &self,
+        customer: &CustomerId,
+        channel: &PhoneNumberId,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let condition = "attribute_exists(pk) AND (attribute_not_exists(advert_at) OR advert_at < :at)";
+        self.stamp(customer, channel, "SET advert_at = :at REMOVE advert_answered_at", condition, at).await
+    }
+
+    /// The customer was heard while Meta's own agent had the chat.
+    pub async fn overheard(
+        &self,
+        customer: &CustomerId,
+        channel: &PhoneNumberId,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.stamp(customer, channel, "SET overheard_at = :at", "attribute_exists(pk)", at).await
+    }
+
+    /// The business answered a customer whom an advert had brought.
+    pub async fn advert_answered(&self, customer: &CustomerId, channel: &PhoneNumberId) -> Result<(), StoreError> {
+        let condition = "attribute_exists(advert_at) AND attribute_not_exists(advert_answered_at)";
+        self.stamp(customer, channel, "SET advert_answered_at = :at", condition, self.table.now()).await
+    }
+
+    /// Writes down when something happened in a thread, `:at`; never later than now.
+    async fn stamp(
+        &self,
+        customer: &CustomerId,
+        channel: &PhoneNumberId,
+        update: &str,
+        condition: &str,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let change = ItemUpdate {
+            key: thread_key(customer, channel),
+            update: update.to_owned(),
+            condition: Some(condition.to_owned()),
+            values: Item::from([(":at".to_owned(), integer(at.min(self.table.now()).as_millis()))]),
+        };
+        self.table.update(change, ReturnValue::None).await.map(|_| ())
+    }
+
+    /// A number or user id changed: the threads of the customer that have heard nothing newer lead to the new one.
+    pub(crate) async fn readdress(
+        &self,
+        customer: &CustomerId,
+        now: &Identity,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let pk = thread_key(customer, &PhoneNumberId::new("")).pk;
+        for item in self.table.items(&pk, SortKeys::prefix("channel#")).await? {
+            let channel = item.get("sk").and_then(|sk| sk.as_s().ok()).and_then(|sk| sk.strip_prefix("channel#"));
+            let channel = channel.map(PhoneNumberId::new);
+            let thread: Thread = from_item(item)?;
+            let Some(channel) = channel.filter(|_| thread.address_at.is_none_or(|known| known <= at)) else { continue };
+            let address = match (now.address(), &thread.address) {
+                // The phone is as it was; only the user id is new.
+                (Some(Address::User(_)), Some(phone @ Address::Phone(_))) => Some(phone.clone()),
+                (Some(new), _) => Some(new),
+                (None, old) => old.clone(),
+            };
+            let mut change = ItemUpdate {
+                key: thread_key(customer, &channel),
+                update: "SET expires_at = :end, address_at = :at".to_owned(),
+                condition: Some(
+                    "attribute_exists(pk) AND (attribute_not_exists(address_at) OR address_at <= :at)".to_owned(),
+                ),
+                values: Item::from([
+                    (":end".to_owned(), integer(self.table.kept_until())),
+                    (":at".to_owned(), integer(at.as_millis())),
+                ]),
+            };
+            if let Some(address) = address {
+                change.update.push_str(", address = :address");
+                change.values.insert(":address".to_owned(), serde_dynamo::to_attribute_value(address)?);
+            }
+            match now.user() {
+                Some(user) => {
+                    change.update.push_str(", user_id = :user");
+                    change.values.insert(":user".to_owned(), text(user.as_str()));
+                }
+                // A new number brings a new user id, which will show itself.
+                None => change.update.push_str(" REMOVE user_id"),
+            }
+            self.table.update(change, ReturnValue::None).await?;
+        }
+        Ok(())
+    }
+
+    /// How the customer of a conversation is reached on a channel. An address that leads to somebody else by now is not used:
+    /// the user id is, or the thread of the customer this one was joined with.
+    pub async fn reach(
+        &self,
+        account: AccountId,
+        customer: &CustomerId,
+        channel: &PhoneNumberId,
+    ) -> Result<Reach, StoreError> {
+        let thread = self.thread(customer, channel).await?;
+        if let Some(thread) = &thread
+            && let Some(address) = self.own(account, customer, thread).await?
+        {
+            return Ok(Reach::At(Box::new(Thread { address: Some(address), ..thread.clone() })));
+        }
+        let nowhere =
+            if thread.as_ref().is_some_and(|thread| thread.address.is_some()) { Reach::Lost } else { Reach::Unheard };
+        let survivor = self.survivor(customer).await?;
+        if survivor == *customer {
+            return match thread {
+                None => Ok(self.elsewhere(account, customer).await?.map_or(nowhere, |at| Reach::At(Box::new(at)))),
+                Some(_) => Ok(nowhere),
+            };
+        }
+        let theirs = self.thread(&survivor, channel).await?;
+        // Whatever either of them wrote, one person wrote it.
+        let start = [&thread, &theirs].into_iter().flatten().filter_map(|thread| thread.window.start()).max();
+        for known in [theirs, thread].into_iter().flatten() {
+            if let Some(address) = self.own(account, &survivor, &known).await? {
+                let thread = Thread { address: Some(address), window: Window::since(start), ..known };
+                return Ok(Reach::At(Box::new(thread)));
+            }
+        }
+        Ok(nowhere)
+    }
+
+    /// Where a customer is reached who was heard on other numbers only. Nothing they did there opens a window here.
+    async fn elsewhere(&self, account: AccountId, customer: &CustomerId) -> Result<Option<Thread>, StoreError> {
+        let pk = thread_key(customer, &PhoneNumberId::new("")).pk;
+        let mut threads: Vec<Thread> = self.table.range(&pk, SortKeys::prefix("channel#")).await?;
+        threads.sort_by_key(|thread| std::cmp::Reverse(thread.active_at));
+        for known in threads {
+            if let Some(address) = self.own(account, customer, &known).await? {
+                return Ok(Some(Thread {
+                    address: Some(address),
+                    window: Window::default(),
+                    advert_at: None,
+                    advert_answered_at: None,
+                    overheard_at: None,
+                    contact: None,
+                    conversation: None,
+                    ..known
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The address of a thread that still leads to the customer.
+    async fn own(
+        &self,
+        account: AccountId,
+        customer: &CustomerId,
+        thread: &Thread,
+    ) -> Result<Option<Address>, StoreError> {
+        let user = thread.user.clone().map(Address::User);
+        for address in [thread.address.clone(), user].into_iter().flatten() {
+            if self.find(account, &address.identity()).await?.as_ref() == Some(customer) {
+                return Ok(Some(address));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A customer's thread on a channel.
+    pub async fn thread(&self, customer: &CustomerId, channel: &PhoneNumberId) -> Result<Option<Thread>, StoreError> {
+        self.table.get(&thread_key(customer, channel)).await
+    }
+
+    /// The conversation is gone from Chatwoot; the next message finds or makes another.
+    pub async fn unbind(&self, customer: &CustomerId, channel: &PhoneNumberId) -> Result<(), StoreError> {
+        let change = ItemUpdate {
+            key: thread_key(customer, channel),
+            update: "REMOVE contact, conversation, profile".to_owned(),
+            condition: Some("attribute_exists(pk)".to_owned()),
+            values: Item::new(),
+        };
+        self.table.update(change, ReturnValue::None).await.map(|_| ())
+    }
+
+    pub(crate) fn bind(
+        &self,
+        customer: &CustomerId,
+        channel: &PhoneNumberId,
+        contact: ContactId,
+        conversation: ConversationId,
+    ) -> Result<TransactWriteItem, StoreError> {
+        self.table.transact_update(ItemUpdate {
+            key: thread_key(customer, channel),
+            update: "SET contact = :contact, conversation = :conversation, customer = :customer, expires_at = :end, \
+                     active_at = if_not_exists(active_at, :now)"
+                .to_owned(),
+            condition: None,
+            values: Item::from([
+                (":contact".to_owned(), integer(contact.0)),
+                (":conversation".to_owned(), integer(conversation.0)),
+                (":customer".to_owned(), text(customer.as_str())),
+                (":now".to_owned(), integer(self.table.now().as_millis())),
+                (":end".to_owned(), AttributeValue::N(self.table.kept_until().to_string())),
+            ]),
+        })
+    }
+}
+
+pub(crate) fn thread_key(customer: &CustomerId, channel: &PhoneNumberId) -> Key {
+    Key::new(format!("customer#{customer}"), format!("channel#{channel}"))
+}
