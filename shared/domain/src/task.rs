@@ -302,7 +302,7 @@ mod tests {
             r#"{"kind":"choice","title":"Sí","id":null}"#,
             r#"{"kind":"form","fields":[["a",{"text":"b"}]]}"#,
             r#"{"kind":"order","text":null,"lines":[]}"#,
-            r#"{"kind":"moved","what":"user_changed_number"}"#,
+            r#"{"kind":"number_changed","what":"user_changed_number"}"#,
             r#"{"kind":"call","event":"terminate COMPLETED"}"#,
             r#"{"kind":"preference","value":"stop"}"#,
             r#"{"kind":"contacts","cards":[{"name":"Eva","phones":[],"emails":[],"company":null}]}"#,

@@ -194,7 +194,7 @@ fn running(data: &Path) -> Vec<(String, u32)> {
 
 /// Waits for what another process is about to do, which no clock of ours can hasten.
 pub(crate) fn eventually(what: &str, holds: impl Fn() -> bool) {
-    eventually_within(Duration::from_secs(20), what, holds);
+    eventually_within(Duration::from_secs(60), what, holds);
 }
 
 /// The same, where that takes longer.

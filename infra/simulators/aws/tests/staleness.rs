@@ -74,7 +74,7 @@ async fn an_index_follows_its_table_late() {
         "AttributeDefinitions": [attribute("pk"), attribute("sk"), attribute("owner")],
         "KeySchema": [key("pk", "HASH"), key("sk", "RANGE")],
         "GlobalSecondaryIndexes": [{
-            "IndexName": "of", "KeySchema": [key("owner", "HASH"), key("pk", "RANGE")],
+            "IndexName": "owner", "KeySchema": [key("owner", "HASH"), key("pk", "RANGE")],
             "Projection": {"ProjectionType": "KEYS_ONLY"},
         }],
     }))
@@ -86,7 +86,7 @@ async fn an_index_follows_its_table_late() {
         put.item("owner", text(owner)).send().await.unwrap();
     };
     let found = async || {
-        let query = dynamo.query().table_name("table").index_name("of").key_condition_expression("#of = :of");
+        let query = dynamo.query().table_name("table").index_name("owner").key_condition_expression("#of = :of");
         let query = query.expression_attribute_names("#of", "owner").expression_attribute_values(":of", text("ana"));
         let items = query.send().await.unwrap().items.unwrap();
         items.iter().map(|item| item["pk"].as_s().unwrap().clone()).collect::<Vec<_>>()

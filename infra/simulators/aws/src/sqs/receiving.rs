@@ -96,19 +96,20 @@ impl Sqs {
         Ok((taken.await?, hold))
     }
 
-    /// Receives again and again until there is something, or `wait` of real time is over.
+    /// Receives again and again until there is something, or `wait` is over: in real time, or by the clock where that is moved.
     async fn wait_for(
         &self,
         wait: Duration,
         mut receive: impl FnMut() -> Result<Shown, ApiError>,
     ) -> Result<Vec<Handed>, ApiError> {
         let deadline = Instant::now() + wait;
+        let by_clock = self.clock.now() + wait;
         let mut changed = self.changed.subscribe();
         loop {
             changed.mark_unchanged();
             let (handed, shows_in) = receive()?;
             let left = deadline.saturating_duration_since(Instant::now());
-            if !handed.is_empty() || left.is_zero() {
+            if !handed.is_empty() || left.is_zero() || self.clock.now() >= by_clock {
                 return Ok(handed);
             }
             // A clock that stands still never reaches the moment; then a change or the end of the wait wakes us.
