@@ -1,4 +1,4 @@
-//! Conversations the bridge did not make.
+//! This module adopts conversations that the bridge did not make.
 
 use app::HandlerError;
 use chatwoot::{Chatwoot, ConversationParty};
@@ -8,8 +8,8 @@ use store::Conversation;
 use crate::{Handler, SyncJob, sync::RETRY_MAX_AGE};
 
 impl Handler {
-    /// Meets a conversation the bridge did not make: begun by an agent, merged, or older than the bridge. It is resolved by
-    /// our own id, then the phone; never by guessing.
+    /// Adopts a conversation the bridge did not make: begun by an agent, merged, or older than the bridge. The customer is
+    /// resolved by our own id, then by the phone; never by guessing.
     pub(crate) async fn adopt(
         &self,
         job: &SyncJob<'_>,
@@ -29,7 +29,7 @@ impl Handler {
             conversation: job.hint.conversation,
             channel: channel.phone_number_id.clone(),
             customer: None,
-            // As far as the bridge has been looking after the channel, what agents wrote is ours to send, or to say why not.
+            // Once the bridge looks after the channel, what agents wrote is ours to send, or to say why not.
             known_since: channel.since.unwrap_or(now).max(now - RETRY_MAX_AGE),
             settled: None,
             looked_at: None,
@@ -47,7 +47,7 @@ impl Handler {
         Ok(Some((adopted, erased)))
     }
 
-    /// Whose conversation it is, and whether they are being erased, or were, and have not written again since.
+    /// The customer of a conversation, and whether they are being erased, or were, and have not written again since.
     async fn customer(
         &self,
         channel: &Channel,
@@ -73,8 +73,8 @@ impl Handler {
         if erased || bound {
             return Ok((known, erased));
         }
-        // Nobody has this conversation yet: an agent begins. What they answer belongs into it. Whoever began all this before and
-        // did not live to end it did a part of the same.
+        // This customer has no conversation yet: an agent begins one, and the customer's answers belong into it. An earlier
+        // attempt that crashed on the way did a part of these same steps.
         let identity = by_phone(phone);
         let customer = customers.identify(channel.account, &identity, self.clients.clock.now()).await?;
         customers.touch(&customer, &channel.phone_number_id, &identity, None, None).await?;
@@ -82,7 +82,7 @@ impl Handler {
         Ok((Some(customer), false))
     }
 
-    /// The customer by our own id.
+    /// The customer with our own id.
     async fn known(&self, party: &ConversationParty) -> Result<Option<CustomerId>, HandlerError> {
         let customers = &self.clients.customers;
         let Some(contact) = &party.contact else { return Ok(None) };

@@ -1,10 +1,10 @@
-//! The brake: what rules, bots and macros make the bridge do again and again. Chatwoot keeps a rule from what rules write, not from
-//! what the bridge writes with its token; so a note of the bridge may set off the very rule that led to it.
+//! The brake stops rules, bots and macros that keep the bridge busy. Chatwoot keeps a rule from reacting to what rules write,
+//! but not to what the bridge writes with its token. So a note of the bridge may trigger the very rule that led to it.
 //!
-//! A command by a rule or a bot is done once for each thing the customer did, and so is the same template by what may be a person,
-//! as long as it follows on what the bridge wrote faster than a person reads. Behind that, and for whatever does not show who wrote
-//! it, stand counts. Whoever may be a person is told why under the command. All is read from the list, so nothing has to be
-//! remembered.
+//! A command by a rule or a bot runs once for each thing the customer did. The same template by a possible person is limited
+//! likewise if it follows what the bridge wrote faster than a person reads. Beyond that, and where the author is unknown, counts
+//! per time span limit what is done. A possible person is told why under the command. Everything is read from the list of
+//! messages, so no state has to be kept.
 
 use std::time::Duration;
 
@@ -14,16 +14,16 @@ use domain::{Timestamp, command::Command, texts::brake::Braked};
 
 use crate::sync::TrackedMessage;
 
-/// What is counted is counted over this.
+/// The short span over which messages are counted.
 const SHORT_SPAN: Duration = Duration::from_secs(60);
 
-/// How far back it is looked for the customer's last message.
+/// How far back the customer's last message is looked for.
 const LONG_SPAN: Duration = Duration::from_secs(3600);
 
 /// Commands a minute.
 const MAX_COMMANDS: usize = 12;
 
-/// Templates by command a minute: each of them is a message on somebody's phone, and may be charged.
+/// Templates by command a minute: each of them is a message on a customer's phone, and may be charged.
 const MAX_TEMPLATES: usize = 6;
 
 /// Templates by command since the customer last wrote, within the last hour.
@@ -32,17 +32,17 @@ const MAX_UNANSWERED: usize = 15;
 /// Commands since the customer last wrote, within the last hour.
 const UNHEARD: usize = 40;
 
-/// What follows on the bridge's own writing within this may be an answer to it.
+/// What follows the bridge's own message within this may be an answer to it.
 const REACTION: Duration = Duration::from_secs(10);
 
-/// What the customer wrote within this of something else came with it: what one of the two set off may stand behind both.
+/// Customer messages within this of each other belong together: what one of them triggered may be listed after both.
 const TOGETHER: Duration = Duration::from_secs(1);
 
-/// How often a minute and an hour it is told under a command that it was not done: the note may set off the next.
+/// How often a minute and an hour a note under a command says that it was not done: the note may trigger the next command.
 const TOLD_MINUTE: usize = 5;
 const TOLD_HOUR: usize = 15;
 
-/// Begins the source id of what is told under a command that was not done.
+/// Begins the source id of the notes that say a command was not done.
 pub(crate) const SOURCE: &str = "lmotos:brake:";
 
 /// Messages of rules and bots a minute.
@@ -51,19 +51,19 @@ const MAX_AUTOMATIC: usize = 20;
 /// Messages of rules and bots since the customer last wrote.
 const MAX_MONOLOGUE: usize = 60;
 
-/// Pages of twenty that are read of what stands before a command.
+/// Pages of twenty messages that are read back from a command.
 const MAX_PAGES: usize = 6;
 
-/// Why a command is not to be done, and who is to know.
+/// Why a command is not done, and where agents are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stop {
-    /// A rule or a bot asked, or there is no end of telling: agents read it once an hour.
+    /// A rule or a bot asked, or there were too many notes already: agents are told once an hour.
     Automatic,
-    /// It may have been a person, who reads it under the command.
+    /// It may have been a person, who is told under the command.
     Perhaps {
         /// Why.
         why: Braked,
-        /// Whether it is not the first within a minute: then it is hardly a person.
+        /// Whether it is not the first note within a minute: then it is hardly a person.
         again: bool,
     },
 }
@@ -96,8 +96,8 @@ fn stop(before: &[ListedMessage], note: &ListedMessage, at: Timestamp) -> Option
     Some(if endless { Stop::Automatic } else { Stop::Perhaps { why, again: minute > 0 } })
 }
 
-/// Whether a rule or a bot asks the same again, without anything of the customer's in between, after the bridge wrote something that
-/// may have set it off. Of a rule the same command is the same, whatever stands behind it. `before` is in order.
+/// Whether a rule or a bot asks the same again, with nothing from the customer in between, after the bridge wrote something that
+/// may have triggered it. For a rule, the same command counts as the same, whatever follows its name. `before` is in order.
 fn repeats(before: &[ListedMessage], note: &ListedMessage) -> bool {
     let called = note.command();
     let name = |one: &ListedMessage| one.command().map(|called| (called.command, called.name.to_lowercase()));
@@ -108,7 +108,7 @@ fn repeats(before: &[ListedMessage], note: &ListedMessage) -> bool {
     is_set_off(before, same, ListedMessage::is_bridges)
 }
 
-/// Whether what may be a person asks for the same template again, faster than a person reads what the bridge wrote.
+/// Whether a possible person asks for the same template again, faster than a person reads what the bridge wrote.
 fn echoes(before: &[ListedMessage], note: &ListedMessage, at: Timestamp) -> bool {
     let called = note.command();
     let is_template = called.as_ref().is_some_and(|called| called.command == Some(Command::Template));
@@ -116,7 +116,7 @@ fn echoes(before: &[ListedMessage], note: &ListedMessage, at: Timestamp) -> bool
     is_template && is_set_off(before, same, |one| one.is_bridges() && within(one, at, REACTION))
 }
 
-/// Whether the same was asked as often as the customer did something, and the bridge wrote behind that.
+/// Whether the same was asked as often as the customer did something, and the bridge wrote after that.
 fn is_set_off(
     before: &[ListedMessage],
     same: impl Fn(&ListedMessage) -> bool,
@@ -127,7 +127,7 @@ fn is_set_off(
     since.iter().filter(|one| same(one)).count() >= heard_together(before) && since[first..].iter().any(wrote)
 }
 
-/// How many messages the customer last wrote, one right after the other.
+/// How many messages the customer wrote last, right after each other.
 fn heard_together(before: &[ListedMessage]) -> usize {
     let Some(last) = before.iter().rposition(|one| one.heard().is_some()) else { return 1 };
     let at = before[last].created_at().unwrap_or_default();
@@ -136,7 +136,7 @@ fn heard_together(before: &[ListedMessage]) -> usize {
     before[..=last].iter().rev().take_while(context).count().max(1)
 }
 
-/// Why more was asked than a person asks, if it was.
+/// Why there were more commands than a person gives, if there were.
 fn is_too_much(before: &[ListedMessage], at: Timestamp) -> Option<Braked> {
     let is_template =
         |one: &&ListedMessage| one.command().is_some_and(|called| called.command == Some(Command::Template));
@@ -153,13 +153,13 @@ fn within(one: &ListedMessage, at: Timestamp, time: Duration) -> bool {
     one.created_at().is_none_or(|then| then > at - time)
 }
 
-/// What stands behind the customer's last message.
+/// The messages after the customer's last one.
 fn since_heard(before: &[ListedMessage]) -> &[ListedMessage] {
     let last = before.iter().rposition(|one| one.heard().is_some());
     &before[last.map_or(0, |last| last + 1)..]
 }
 
-/// Whether a message of a rule's or a bot's is one too many.
+/// Whether an automatic message (of a rule or a bot) is one too many.
 pub(crate) fn is_one_too_many(rows: &[TrackedMessage], at: usize) -> bool {
     let message = &rows[at].message;
     if !message.is_automatic() {

@@ -1,4 +1,4 @@
-//! The call that sends a part, at its place in what the number may send.
+//! This module calls Meta for one part, within the number's send rate.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use crate::{
     send_slot::Passage,
 };
 
-/// What a call came to.
+/// The outcome of a call.
 pub(crate) enum CallOutcome {
     Accepted(Accepted),
     NotNow {
         after: Option<Duration>,
     },
-    /// Too much for this person: Meta counted more than we did.
+    /// Too many messages for this customer: Meta counted more than we did.
     TooFast {
         after: Option<Duration>,
     },
@@ -28,7 +28,7 @@ pub(crate) enum CallOutcome {
 }
 
 impl Handler {
-    /// The call at its place; where the token is no longer good, once more with a new one, at a place of its own.
+    /// Makes the call in its slot. If the token is no longer valid, calls once more with a new token, in a slot of its own.
     pub(super) async fn call(
         &self,
         context: &ConversationContext<'_>,
@@ -43,7 +43,7 @@ impl Handler {
         {
             sent = match self.another(context).await {
                 Ok(Some(passage)) => self.pass(context, passage, body, &renewed).await,
-                // Meta took nothing, and the new token is kept for the next time.
+                // Meta accepted nothing, and the new token is kept for the next time.
                 Ok(None) => return CallOutcome::NotNow { after: Some(REQUEUE_DELAY) },
                 Err(error) => {
                     tracing::warn!(%error, channel.id = %number, "a part found no place for its second call");
@@ -79,7 +79,7 @@ impl Handler {
     ) -> Result<Accepted, SendError> {
         passage.begin();
         let sent = self.clients.graph.send(&context.channel.phone_number_id, token, body).await;
-        // Without an answer nobody knows when it arrived.
+        // Without an answer, it is unknown when the call arrived.
         if sent.as_ref().is_err_and(|error| matches!(error.class(), Class::Uncertain)) {
             drop(passage);
         } else {

@@ -1,5 +1,5 @@
-//! Agents' commands: private notes that begin with `/`. Each is answered once, by a private note that bears its id; what an answer
-//! was lost of is found by that.
+//! This module answers agents' commands, which are private notes beginning with `/`. Each is answered once, by a private note
+//! whose source id holds the command's id. So a lost response does not lead to a second answer.
 
 use app::HandlerError;
 use chatwoot::{
@@ -30,12 +30,12 @@ use crate::{
     upload::is_cards,
 };
 
-/// So many of the last messages are reported on.
+/// How many of the last messages are reported on.
 const MAX_REPORTED_MESSAGES: usize = 5;
 
 impl Handler {
-    /// Commands whose callback was lost. Only what no complete look has listed yet: a note that was there and was none before has
-    /// been edited.
+    /// Enqueues commands whose callback was lost. Only notes that no complete sync has listed yet count: a note listed before
+    /// that was no command then has been edited.
     pub(crate) async fn pass_on_commands(
         &self,
         job: &SyncJob<'_>,
@@ -61,7 +61,7 @@ impl Handler {
         Ok(())
     }
 
-    /// Answers a command, unless it was answered before, taken back, or is too old.
+    /// Answers a command, unless it was answered before, deleted, or is too old.
     pub(crate) async fn command(&self, job: &SyncJob<'_>, id: MessageId) -> Result<(), HandlerError> {
         let sync = &job.hint;
         let Some(channel) = self.clients.channels.look_again(&sync.channel).await? else { return Ok(()) };
@@ -105,7 +105,7 @@ impl Handler {
         Ok(())
     }
 
-    /// Tells that a command is not done: under it where it may be a person's.
+    /// Tells that a command is not done; under the command, if a person may have written it.
     async fn not_done(
         &self,
         job: &SyncJob<'_>,
@@ -127,8 +127,8 @@ impl Handler {
         Ok(())
     }
 
-    /// Writes a template into the conversation as the dashboard's picker would; from there it goes the way of all messages. If an
-    /// earlier attempt wrote it and did not live to tell, it is not written again: it would be sent again.
+    /// Writes a template into the conversation as the dashboard's picker would; from there it is sent like any other message. If
+    /// an earlier attempt wrote it and then crashed, it is not written again: it would be sent again.
     async fn template_asked(
         &self,
         job: &SyncJob<'_>,
@@ -181,8 +181,8 @@ impl Handler {
         Ok(CommandReply::Written { name: name(template, &all) }.text(locale))
     }
 
-    /// Tells of a template as its callback does, which comes once or never; and the answer behind it takes it out of what Chatwoot
-    /// shows whole.
+    /// Enqueues a sync request with the picked template, as its callback would, which comes once or never. The answer written
+    /// after the template makes it no longer the last message, which is the only one Chatwoot shows whole.
     async fn pass_on_picked(&self, job: &SyncJob<'_>, message: MessageId, picked: Picked) -> Result<(), HandlerError> {
         let sync = SyncRequest {
             template: Some(message),
@@ -196,7 +196,7 @@ impl Handler {
         Ok(())
     }
 
-    /// Whether the customer's data is to be erased, and how far that is.
+    /// Whether the customer's data is to be erased, and how far the erasure is.
     async fn erasing(
         &self,
         channel: &Channel,
@@ -211,13 +211,13 @@ impl Handler {
         Ok(match (erasure.state, erasure.door) {
             (ErasureState::Received { until }, RequestSource::Customer) => Some(ErasureSummary::Asked { until }),
             (ErasureState::Received { until }, _) => Some(ErasureSummary::Labeled { until }),
-            // Time alone asked for it: who is written to is let be.
+            // Only retention asked for it: a customer who is being written to is left alone.
             (_, RequestSource::Retention) => None,
             _ => Some(ErasureSummary::Certain),
         })
     }
 
-    /// How a conversation stands: the window, the last messages, the number.
+    /// Reports the state of a conversation: the window, the last messages, the number.
     async fn report(
         &self,
         chatwoot: &Chatwoot,
@@ -271,7 +271,7 @@ impl Handler {
     }
 }
 
-/// What to call a file by.
+/// The name by which a file is reported.
 fn shown(file: &ListedFile) -> FileSummary {
     let mime = file.content_type.as_deref().unwrap_or_default();
     match file.file_type.as_deref().unwrap_or_default() {
@@ -287,7 +287,7 @@ fn shown(file: &ListedFile) -> FileSummary {
     }
 }
 
-/// The template that was called by its name, or by name and language. They come with the agents' language first.
+/// The template called by its name, or by name and language. Templates in the agents' language come first.
 fn named<'a>(all: &'a [Template], called: &str) -> Option<&'a Template> {
     let (name, language) = called.split_once(':').map_or((called, None), |(name, language)| (name, Some(language)));
     all.iter().find(|template| {
@@ -296,7 +296,7 @@ fn named<'a>(all: &'a [Template], called: &str) -> Option<&'a Template> {
     })
 }
 
-/// How each may be called: by its name, and where there are several of that name by their languages, too.
+/// How each template may be called: by its name, and if several share that name, also by language.
 fn names(all: &[Template]) -> Vec<String> {
     all.iter().map(|template| name(template, all)).collect()
 }
@@ -306,7 +306,7 @@ fn name(template: &Template, all: &[Template]) -> String {
     if several { format!("{}:{}", template.name, template.language) } else { template.name.clone() }
 }
 
-/// What is said where Meta's list cannot be had. Whoever asked wants to know now, and other commands stand behind this one.
+/// The answer when Meta's list cannot be read. The agent wants to know now, and other commands are queued behind this one.
 fn withheld(error: &HandlerError) -> Option<CommandReply> {
     let asked = match error {
         HandlerError::Graph(error) if error.is_unauthorized() => CommandReply::Forbidden,
@@ -321,8 +321,8 @@ fn withheld(error: &HandlerError) -> Option<CommandReply> {
     Some(asked)
 }
 
-/// What an earlier attempt wrote on versions before 4.9, which keep no attributes: there the words tell. Commands are answered one
-/// after the other, so it stands behind the last answer.
+/// Finds what an earlier attempt wrote on Chatwoot before 4.9, which keeps no attributes: there the text identifies it. Commands
+/// are answered one after the other, so it comes after the last answer.
 fn unmarked(listed: &[ListedMessage], note: MessageId, content: &str) -> Option<MessageId> {
     let is_answer =
         |listed: &&ListedMessage| listed.source_id.as_deref().is_some_and(|id| id.starts_with(NOTE_SOURCE_PREFIX));

@@ -1,5 +1,5 @@
-//! Parts that wait: for Meta, for a file, for a number that cannot send. They are certainly not sent, and the agent hears of
-//! it once.
+//! This module defers parts that have to wait. They wait for Meta, for a file, or for a number that cannot send. They are
+//! certainly not sent, and the agent is told once.
 
 use std::time::Duration;
 
@@ -15,14 +15,14 @@ use crate::{
     delivery::{ConversationContext, FILE_MISSING_MAX_WAIT},
 };
 
-/// When the agent is told that sending waits.
+/// How long a part waits before the agent is told.
 const WAIT_NOTE_DELAY: Duration = Duration::from_secs(300);
 
-/// How far the clocks of the two sides may be apart.
+/// How far apart the clocks of the two sides may be.
 const HOLD_MAX_AGE: Duration = Duration::from_secs(600);
 
 impl Handler {
-    /// Certainly not sent, and to be tried again. The agent hears of it once it takes long.
+    /// Puts a part back that is certainly not sent and is to be tried again. The agent is told once it takes long.
     pub(crate) async fn wait(
         &self,
         context: &ConversationContext<'_>,
@@ -44,7 +44,7 @@ impl Handler {
         Ok(SyncOutcome::Waits { after, at_most: None })
     }
 
-    /// The number cannot send: the part waits for it, and the agent hears of it at once.
+    /// Defers a part because its number cannot send, and tells the agent at once.
     pub(crate) async fn hold_back(
         &self,
         context: &ConversationContext<'_>,
@@ -57,7 +57,7 @@ impl Handler {
             self.metrics.count(Metric::Held);
         }
         let waiting_since = self.hold(entry, at, Awaited::Meta).await?;
-        // A note from before the number went down was about something else.
+        // A note from before the number stopped sending was about something else.
         if budget.told_to_wait_at.is_none_or(|told| hold.since().is_some_and(|since| told < since)) {
             let since = hold.since().unwrap_or(waiting_since);
             self.tell_to_wait(context, budget, since, &hold.text(self.clients.locale)).await?;
@@ -65,7 +65,8 @@ impl Handler {
         Ok(SyncOutcome::Held)
     }
 
-    /// Why messages have to wait, if Meta refused one since the channel was last read for a reason that has a state of its own.
+    /// Why messages have to wait, if Meta has refused one since the channel was last read, for a reason that has a state of its
+    /// own.
     pub(crate) async fn held_meanwhile(
         &self,
         context: &ConversationContext<'_>,
@@ -74,7 +75,7 @@ impl Handler {
         Ok(channel.and_then(|channel| channel.hold(self.clients.clock.now())))
     }
 
-    /// The file is not there yet, which is nothing WhatsApp could be blamed for. The agent hears of that once it takes long.
+    /// Defers a part whose file is not there yet, which is not WhatsApp's fault. The agent is told once it takes long.
     pub(crate) async fn wait_for_file(
         &self,
         context: &ConversationContext<'_>,
@@ -88,12 +89,13 @@ impl Handler {
         if !told && waited >= WAIT_NOTE_DELAY {
             self.tell_to_wait(context, budget, since, &NoteText::FileAwaited.text(self.clients.locale)).await?;
         }
-        // Then, and at the end of its time, the agent has to be told.
+        // After that delay, and at the end of the file's time, the agent has to be told.
         let next = if told || waited >= WAIT_NOTE_DELAY { FILE_MISSING_MAX_WAIT } else { WAIT_NOTE_DELAY };
         Ok(SyncOutcome::Waits { after: None, at_most: next.checked_sub(waited) })
     }
 
-    /// Writes down that a part waits; gives since when. A file has a time of its own: a number that was down does not count.
+    /// Saves that a part waits; gives since when. A file has a waiting time of its own: the time its number was down does not
+    /// count.
     async fn hold(&self, entry: &mut OutboxEntry, at: usize, awaited: Awaited) -> Result<Timestamp, HandlerError> {
         let part = &entry.outgoing.parts[at];
         let since = match awaited {
@@ -108,7 +110,8 @@ impl Handler {
         Ok(since)
     }
 
-    /// One note, when trouble has lasted. It bears the time since when, by which it is found if its answer was lost.
+    /// Writes one note when a problem has lasted. The note holds the time since when, by which it is found if Chatwoot's
+    /// response was lost.
     async fn tell_to_wait(
         &self,
         context: &ConversationContext<'_>,
@@ -122,7 +125,7 @@ impl Handler {
         Ok(())
     }
 
-    /// What waited has failed, as the message itself says: the next time is news again.
+    /// What waited has failed, and the message itself says so: the next wait is worth a new note.
     pub(crate) async fn waited_in_vain(
         &self,
         context: &ConversationContext<'_>,
@@ -134,8 +137,8 @@ impl Handler {
         Ok(())
     }
 
-    /// Something went out. If the agent had been told that it waits, they are told that it is over, once. What is out is out,
-    /// whatever becomes of that.
+    /// Something was sent. If the agent was told that it waits, they are told once that it is over. The message stays sent,
+    /// whatever becomes of that note.
     pub(crate) async fn goes_on(&self, context: &ConversationContext<'_>, budget: &mut SendBudget, end: NoteText) {
         let Some(told_at) = budget.told_to_wait_at else { return };
         let source = format!("lmotos:goes-on:{}", told_at.as_millis());
@@ -150,7 +153,7 @@ impl Handler {
         }
     }
 
-    /// A private note, unless it is there already.
+    /// Writes a private note, unless it is there already.
     async fn note(
         &self,
         context: &ConversationContext<'_>,

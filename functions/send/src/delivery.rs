@@ -1,5 +1,5 @@
-//! One part on its way out: checked, written down, called, written down again. Between the two writes the truth is
-//! unknown, and whoever finds a part there never sends it again by himself.
+//! This module sends one part. It checks the part, saves it as being sent, calls Meta, and saves the outcome. Between the two
+//! saves the outcome is unknown, so a part found in that state is never sent again automatically.
 
 use std::time::Duration;
 
@@ -34,30 +34,30 @@ use crate::{
 /// How long a file that Chatwoot announced may be missing.
 pub(crate) const FILE_MISSING_MAX_WAIT: Duration = Duration::from_secs(900);
 
-/// How long Chatwoot's storage may be unwell.
+/// How long Chatwoot's storage may fail.
 const FILE_FAULT_MAX_WAIT: Duration = Duration::from_secs(3600);
 
-/// When a part comes again for which too little time was left.
+/// When a part is tried again that had too little time left.
 pub(crate) const REQUEUE_DELAY: Duration = Duration::from_secs(5);
 
-/// When to look again at a part that somebody else is sending.
+/// When to check again a part that another process is sending.
 const CONTENTION_DELAY: Duration = Duration::from_secs(30);
 
-/// Whom a conversation is with.
+/// What belongs to a conversation: its Chatwoot, channel, customer and thread.
 pub(crate) struct ConversationContext<'a> {
     pub(crate) chatwoot: &'a Chatwoot,
     pub(crate) channel: &'a Channel,
     pub(crate) conversation: &'a Conversation,
     pub(crate) customer: Option<&'a CustomerId>,
     pub(crate) thread: Option<&'a Thread>,
-    /// Whether they asked that their data be erased.
+    /// Whether the customer asked that their data be erased.
     pub(crate) erased: bool,
     /// When the invocation should have ended.
     pub(crate) until: Instant,
 }
 
 impl Handler {
-    /// Sends what is left of a message. Ends early only when something has to wait.
+    /// Sends the remaining parts of a message. Ends early only when something has to wait.
     pub(crate) async fn deliver(
         &self,
         context: &ConversationContext<'_>,
@@ -68,7 +68,7 @@ impl Handler {
     ) -> Result<SyncOutcome, HandlerError> {
         while let Some(at) = entry.outgoing.next_part() {
             if let Part::Sending { attempt, .. } = entry.outgoing.parts[at] {
-                // Whoever began this call did not live to tell how it ended.
+                // The process that began this call ended before it saved the outcome.
                 self.metrics.count(Metric::Uncertain);
                 self.save_part(entry, at, Part::Uncertain { attempt }).await?;
                 continue;
@@ -81,20 +81,20 @@ impl Handler {
         Ok(SyncOutcome::UpToDate)
     }
 
-    /// The message stops the function each time: it fails in words, and what comes after goes on.
+    /// Gives up a message that stops the function each time: it fails with an error text, and what comes after it goes on.
     pub(crate) async fn give_up(&self, entry: &mut OutboxEntry) -> Result<(), HandlerError> {
         let Some(at) = entry.outgoing.next_part() else { return Ok(()) };
         tracing::error!("a message that stops the function each time is given up");
         self.metrics.count(Metric::Poisoned);
         let given_up = match entry.outgoing.parts[at] {
-            // It died with the call in hand.
+            // The function crashed during the call.
             Part::Sending { attempt, .. } => Part::Uncertain { attempt },
             ref part => Part::Failed { attempt: part.attempt(), failure: SendFailure::Unworkable },
         };
         self.save_part(entry, at, given_up).await
     }
 
-    /// Tells the agent what became of a message. A status may come in while that is being told; then there is more to tell.
+    /// Shows the agent the outcome of a message. A status may come in meanwhile; then there is more to show.
     pub(crate) async fn show(
         &self,
         context: &ConversationContext<'_>,
@@ -150,7 +150,7 @@ impl Handler {
             if budget.has_sent() {
                 return Ok(SyncOutcome::OutOfTime);
             }
-            // At once it would be the same again, if what came before it takes as long each time.
+            // An immediate retry would end the same way if what comes before the part takes as long each time.
             tracing::warn!(channel.id = %context.channel.phone_number_id, "too little time is left for a part; it is put back");
             return Ok(SyncOutcome::Waits { after: Some(REQUEUE_DELAY), at_most: None });
         }
@@ -158,7 +158,7 @@ impl Handler {
             return Ok(SyncOutcome::Soon { after });
         }
         let mut token = self.clients.token(context.channel).await?;
-        // What comes after still has to fit into the invocation.
+        // The call itself, and the saves around it, still have to fit into the invocation.
         let limit = context.until.checked_sub(CALL_MIN_TIME).unwrap_or(context.until);
         let ready = timeout_at(limit, self.ready(context, message, piece, &mut token)).await;
         let ready = ready.unwrap_or_else(|_| {
@@ -166,7 +166,7 @@ impl Handler {
             Err(if has_file(piece) { NotUploaded::Slow } else { NotUploaded::NotNow { after: None } })
         });
         let words_apart = matches!(piece, parts::PartContent::File { caption: Some(_), .. });
-        // What is not there for one file of a message has had its time for the next as well.
+        // If one file of a message was waited for in vain, the wait counts for the next file as well.
         let waited = if is_given_up(&entry.outgoing) { FILE_FAULT_MAX_WAIT } else { without_file(&part, now) };
         let (piece, way) = match ready {
             Ok(ready) => ready,
@@ -191,7 +191,7 @@ impl Handler {
         if let GraphPayload::File { id, .. } = &piece {
             self.note_upload(context, id).await?;
         }
-        // A file takes its time: what follows is asked as late as can be.
+        // A file takes time, so check for refusals again as late as possible.
         if let Some(trouble) = refusal(context, &part, None, &entry.outgoing, self.clients.clock.now()) {
             self.save_part(entry, at, fail(trouble)).await?;
             self.waited_in_vain(context, budget).await?;
@@ -215,10 +215,10 @@ impl Handler {
                 SyncOutcome::Waits { after: Some(CONTENTION_DELAY), at_most: None }
             });
         }
-        // That write may have taken longer than the place lasts.
+        // Saving may have taken longer than the slot is valid.
         let passage = match self.in_time(context, passage).await {
             Ok(Some(passage)) => passage,
-            // Nothing was called: the part stands as it stood, and comes again.
+            // No call was made: the part is put back as it was, and is tried again.
             not => {
                 self.save_part(entry, at, part).await?;
                 return not.map(|_| SyncOutcome::Soon { after: REQUEUE_DELAY });
@@ -251,7 +251,7 @@ impl Handler {
             CallOutcome::Uncertain => {
                 self.metrics.count(Metric::Uncertain);
                 self.save_part(entry, at, Part::Uncertain { attempt }).await?;
-                // Meta may count it.
+                // Meta may count it towards its limit.
                 self.clients.conversations.set_rate_limit(context.conversation, budget.pair).await?;
                 Ok(SyncOutcome::UpToDate)
             }
@@ -264,7 +264,7 @@ impl Handler {
         }
     }
 
-    /// What the call sends, and how its file goes; one that can be is uploaded first.
+    /// Prepares what the call sends, and how its file goes; a file that can be uploaded is uploaded first.
     async fn ready(
         &self,
         context: &ConversationContext<'_>,
@@ -298,7 +298,7 @@ impl Handler {
         }
     }
 
-    /// Meta's id of the quoted message: Chatwoot knows it for what came in, the outbox for what went out.
+    /// Meta's id of the quoted message: Chatwoot has it for incoming messages, the outbox for outgoing ones.
     pub(crate) async fn quote(
         &self,
         context: &ConversationContext<'_>,
@@ -314,8 +314,8 @@ impl Handler {
         Ok(quoted.and_then(|entry| entry.outgoing.parts.iter().find_map(Part::wamid).cloned()))
     }
 
-    /// The answer may spell the recipient's number differently, and name the user id (§4.1). Whatever comes of it, the
-    /// message is out.
+    /// Records what Meta's answer says of the recipient: it may spell the number differently, and name the user id (§4.1). If
+    /// this fails, the message is sent all the same.
     async fn learn(&self, context: &ConversationContext<'_>, accepted: &Accepted) {
         let Some((customer, address)) = context.customer.zip(context.thread.and_then(|thread| thread.address.as_ref()))
         else {
@@ -330,7 +330,7 @@ impl Handler {
             group: sent_to.group,
             parent: None,
         };
-        // Their own address led to them a moment ago.
+        // This address already led to the customer a moment ago.
         if identity.aliases(&self.clients.key) == known {
             return;
         }
@@ -340,7 +340,7 @@ impl Handler {
         }
     }
 
-    /// The first answer after an advert makes what follows free for a while. Only words depend on it.
+    /// Records the first answer after an advert, which makes messages free for a while. Only the wording of texts depends on it.
     async fn advert_answered(&self, context: &ConversationContext<'_>, now: Timestamp) {
         let Some((customer, thread)) = context.customer.zip(context.thread) else { return };
         if !thread.advert().is_some_and(|advert| advert.waits_for_answer(now)) {
@@ -353,7 +353,7 @@ impl Handler {
     }
 }
 
-/// The body of the call, whole before the part is written down as being sent; nothing if there is nobody to send to.
+/// The body of the call, complete before the part is saved as being sent; nothing if there is no recipient.
 fn body(
     context: &ConversationContext<'_>,
     entry: &OutboxEntry,

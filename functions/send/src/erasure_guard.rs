@@ -1,4 +1,5 @@
-//! What erasures want of `send`: marks that come out of a group, and nobody written to who is being erased.
+//! This module is the erasure guard of `send`. It reports drain markers that come out of a group, and no customer who is being
+//! erased is written to.
 
 use app::HandlerError;
 use chatwoot::Contact;
@@ -7,17 +8,17 @@ use queue::{Record, Verdict};
 
 use crate::Handler;
 
-/// The queue as the ledger calls it.
+/// The queue's name in the ledger.
 const QUEUE_NAME: &str = "outbound";
 
 impl Handler {
-    /// The verdicts on a batch of one group that has marks of erasures in it: those come out, and the hints beside them are left for
-    /// the next batch, unless there are only marks. Nothing if there is none.
+    /// The verdicts on a batch of one group that has drain markers in it: the markers are worked off, and the sync requests
+    /// beside them are left for the next batch, unless there are only markers. Nothing if there is no marker.
     pub(crate) async fn drain_markers(&self, records: &[Record]) -> Option<Vec<Verdict>> {
         let probes: Vec<Option<DrainMarker>> = records.iter().map(|record| drain_marker(&record.body)).collect();
         let first = probes.iter().position(Option::is_some)?;
         if first > 0 {
-            // What stands before the mark comes first.
+            // What is queued before the marker comes first.
             return None;
         }
         let mut verdicts = Vec::new();
@@ -38,7 +39,7 @@ impl Handler {
         Some(verdicts)
     }
 
-    /// Whether the customer of a conversation is being erased there, or was, and has not written again since.
+    /// Whether the customer of a conversation is being erased in that account, or was, and has not written again since.
     pub(crate) async fn is_erased(
         &self,
         account: AccountId,
@@ -57,7 +58,7 @@ impl Handler {
     }
 }
 
-/// Whether a record is a mark of an erasure.
+/// Whether a record is a drain marker.
 pub(crate) fn is_drain_marker(record: &Record) -> bool {
     drain_marker(&record.body).is_some()
 }

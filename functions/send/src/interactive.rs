@@ -1,19 +1,20 @@
-//! What a bot or an automation sends beside words, as WhatsApp shows it: buttons or a list where Meta takes them, else text.
+//! This module turns rich messages of bots and automations into WhatsApp's forms. They become buttons or a list where Meta
+//! accepts them, else text.
 
 use chatwoot::rich::{ArticleCard, FormField, RichCard, RichChoice, RichContent};
 use domain::{Locale, texts::outbound::OutboundText};
 use whatsapp::interactive::{self, Menu};
 
-/// How it goes out.
+/// The form in which a rich message is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum InteractiveForm {
-    /// As buttons or a list, the words in it.
+    /// As buttons or a list, with the text in it.
     Menu(Menu),
-    /// As text, the words first.
+    /// As text, with the message's own text first.
     Text(String),
 }
 
-/// Buttons, a list or a text of `words`, in WhatsApp's markup, and what stands beside them.
+/// Makes buttons, a list or a text of `words`, in WhatsApp's markup, and of the rich content beside them.
 pub(crate) fn shown(words: &str, rich: &RichContent, locale: Locale) -> InteractiveForm {
     let asked = |by: OutboundText| if words.is_empty() { by.text(locale) } else { words };
     match rich {
@@ -55,7 +56,7 @@ fn numbered(choices: &[RichChoice]) -> String {
     choices.iter().enumerate().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// The picture is an address: it may be anywhere, and the bridge fetches files from Chatwoot alone.
+/// The picture is given as an address: it may be anywhere, and the bridge fetches files from Chatwoot alone.
 fn card(card: &RichCard) -> String {
     let actions = card.actions.iter().map(|action| match (action.text.as_str(), action.uri.as_str()) {
         ("", uri) => uri.to_owned(),
@@ -79,7 +80,7 @@ fn article(article: &ArticleCard) -> String {
 
 fn headline(title: &str) -> String {
     let title = one_line(title);
-    // A mark inside would end the bold too early.
+    // An asterisk inside would end the bold too early.
     if title.is_empty() || title.contains('*') { title } else { format!("*{title}*") }
 }
 

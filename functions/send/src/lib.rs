@@ -1,5 +1,6 @@
-//! `outbound.fifo` into WhatsApp: a hint names a conversation, and `send` brings it up to date from Chatwoot's own list:
-//! agents' messages in order, each part at most once by itself, the outcome back on each message in words.
+//! `send` brings conversations up to date from `outbound.fifo`. A sync request names a conversation, and `send` reads Chatwoot's
+//! own list of its messages. Agents' messages go to WhatsApp in order, each part at most once by itself, and the outcome is
+//! written back on each message in words.
 
 mod adopt;
 mod brake;
@@ -40,19 +41,20 @@ use read_receipts::{ReadReceiptQueue, ReceiptCooldown, read_receipt_queue};
 use store::ErasureRequests;
 use tokio::time::Instant;
 
-/// How often Chatwoot may refuse what a look asks of it before the hint is let go; `reconcile` gives new ones.
+/// How often Chatwoot may refuse what a sync asks of it before the sync request is dropped; `reconcile` enqueues new ones.
 const MAX_REFUSALS: u32 = 12;
 
-/// How long at the least: receives may have been spent on waiting for one's turn.
+/// The least time this has to last before the request is dropped: receives may also have been spent on waiting for a turn.
 const REFUSED_MAX_WAIT: Duration = Duration::from_secs(1800);
 
-/// How long a template's hint stays out of the way while its number cannot send: the hint that tells of the end stands behind it.
+/// How long a template's sync request stays invisible while its number cannot send: the request that reports the end of the hold
+/// is queued behind it.
 const HOLD_DELAY: Duration = Duration::from_secs(300);
 
 /// How many records the event source takes at once (`BatchSize` in the template).
 const MAX_BATCH: usize = 10;
 
-/// From this receive of a hint on it is counted how often a message is in hand when the function ends without a word.
+/// After this many receives, record an attempt before working, so that a message that crashes us is detected.
 const SUSPECT_RECEIVES: u32 = 2;
 
 /// The function's settings and clients.
@@ -67,10 +69,10 @@ pub struct Handler {
     requests: ErasureRequests,
 }
 
-/// How one look at a conversation ended.
+/// How one sync of a conversation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SyncOutcome {
-    /// Everything is sent, or failed in words.
+    /// Everything is sent, or failed with an error text.
     UpToDate,
     /// Something certainly was not sent and will be tried again.
     Waits {
@@ -79,14 +81,15 @@ enum SyncOutcome {
         /// Not after this, since the agent has to be told by then.
         at_most: Option<Duration>,
     },
-    /// It is too early; nothing is wrong.
+    /// It is too early to go on; nothing is wrong.
     Soon {
         /// Not before this.
         after: Duration,
     },
-    /// The number cannot send. Whoever lets it send again gives a hint, and so does every round until then.
+    /// The number cannot send. What lets it send again enqueues a sync request, and so does every round of `reconcile` until
+    /// then.
     Held,
-    /// The invocation's time is nearly over, or others have waited long enough.
+    /// The invocation's time is nearly over, or other conversations have waited long enough.
     OutOfTime,
 }
 
@@ -95,46 +98,47 @@ enum SyncOutcome {
 struct Batch {
     /// When the invocation should have ended.
     until: Instant,
-    /// Whether several conversations are in it.
+    /// Whether the batch has several conversations in it.
     shared: bool,
-    /// Whether one conversation fills it: what callbacks told of that one may stand behind it.
+    /// Whether one conversation fills the batch: then more sync requests with what callbacks reported of it may be queued behind
+    /// it.
     full: bool,
 }
 
-/// What a look came to.
+/// The result of a sync.
 struct SyncReport {
     looked: SyncOutcome,
     /// Messages whose values, as picked in a template, are still needed.
     needed: BTreeSet<MessageId>,
 }
 
-/// What a look has to go by.
+/// What a sync works with.
 struct SyncJob<'a> {
     hint: SyncRequest,
-    /// Templates that callbacks told of.
+    /// Templates that callbacks reported.
     picked: Vec<(MessageId, Picked)>,
-    /// Whether nothing happened but that agents resolved the conversation.
+    /// Whether the only news is that agents resolved the conversation.
     only_resolves: bool,
-    /// All messages that callbacks told of.
+    /// All messages that callbacks reported.
     messages: Vec<MessageId>,
-    /// Messages that callbacks told are red, and that nobody has to send.
+    /// Messages that callbacks reported as red (shown as failed) and that are not ours to send.
     reds: Vec<MessageId>,
-    /// Links of surveys that callbacks told of.
+    /// Links of surveys that callbacks reported.
     surveys: Vec<(MessageId, String)>,
-    /// When the newest hint was given.
+    /// When the newest sync request was enqueued.
     hinted_at: Timestamp,
-    /// When each hint was given, and since when Chatwoot has been asked in vain what happened.
+    /// When each sync request was enqueued, and since when Chatwoot has been asked in vain what happened.
     asked_at: Vec<Timestamp>,
     batch: Batch,
-    /// Whether an earlier look may have ended without a word.
+    /// Whether an earlier sync may have crashed before it reported an outcome.
     suspect: bool,
-    /// What of the customer's a look ticks.
+    /// Where a sync puts the read receipts that are due for the customer's messages.
     due: &'a ReadReceiptQueue,
 }
 
 impl SyncJob<'_> {
-    /// Whether what was written at that time counts as seen in time, though it is read only now: a hint lay in the queue within the
-    /// hour, or did so already when it was written, and could not be followed since.
+    /// Whether what was written at that time counts as seen in time, though it is read only now. It does if a sync request was
+    /// enqueued within the hour after it, or was in the queue already when it was written and could not be followed since.
     fn saw_in_time(&self, written_at: Timestamp, now: Timestamp) -> bool {
         self.asked_at.iter().chain([&now]).any(|asked_at| asked_at.since(written_at) <= sync::MAX_MESSAGE_AGE)
     }
@@ -175,7 +179,7 @@ impl Handler {
             receipts_rest: ReceiptCooldown::default(),
             lanes: send_slot::Lanes::default(),
             templates: template_lookup::ApprovedTemplates::default(),
-            // This function only reads requests; what is promised about them is not its to say.
+            // This function only reads erasure requests; it sets no deadlines for them.
             requests: ErasureRequests::new(
                 clients.table.clone(),
                 clients.key.clone(),
@@ -185,7 +189,7 @@ impl Handler {
         })
     }
 
-    /// Works one batch off. `left` is the invocation's remaining time.
+    /// Works off one batch. `left` is the invocation's remaining time.
     pub async fn handle(&self, event: SqsEvent, left: Duration) -> SqsBatchResponse {
         let until = Instant::now() + left;
         let batch = Batch { until, shared: groups(&event) > 1, full: false };
@@ -202,7 +206,7 @@ impl Handler {
         drained.response
     }
 
-    /// What is no message has groups of its own.
+    /// Works off one message group. Tasks that are not messages have groups of their own.
     async fn group(&self, records: Vec<Record>, batch: Batch, due: &ReadReceiptQueue) -> Vec<Verdict> {
         let mut verdicts = Vec::new();
         let beside = |record: &&Record| {
@@ -256,7 +260,7 @@ impl Handler {
         }
     }
 
-    /// All hints of a batch for one conversation are one look.
+    /// Handles all sync requests of a batch for one conversation with a single sync.
     async fn conversation(&self, records: Vec<Record>, batch: Batch, due: &ReadReceiptQueue) -> Vec<Verdict> {
         let parsed: Vec<Option<SyncRequest>> = records.iter().map(|record| sync_request(&record.body)).collect();
         if let Some(verdicts) = self.drain_markers(&records).await {
@@ -302,7 +306,7 @@ impl Handler {
             Ok(SyncOutcome::OutOfTime) => Verdict::Retry { after: Some(Duration::ZERO) },
             Ok(SyncOutcome::Soon { after }) => Verdict::Retry { after: Some(after) },
             Ok(SyncOutcome::Waits { after, at_most }) => {
-                // What Meta asks for is the least; a limit that lasts is not asked again at that pace for hours.
+                // Meta's delay is the minimum; a limit that lasts is not asked again at that pace for hours.
                 let pace = after.unwrap_or_default().max(self.pause(first));
                 Verdict::Retry { after: Some(at_most.map_or(pace, |most| pace.min(most))) }
             }
@@ -310,30 +314,31 @@ impl Handler {
         };
         let clock = parsed.iter().position(Option::is_some);
         let of = |(at, (hint, record)): (usize, (&Option<SyncRequest>, &Record))| match hint {
-            // One that waits is enough, and those that nobody else could replace. What stands behind them comes into the next batch.
+            // One waiting request is enough, besides those that no other request can replace. What is queued behind them comes
+            // in the next batch.
             Some(hint) if clock != Some(at) && needed.as_ref().is_some_and(|needed| !is_kept(hint, needed)) => {
                 Verdict::Done
             }
-            // Let go with the others, what was picked in a template would be lost.
+            // If this request were dropped with the others, what was picked in a template would be lost.
             Some(hint) if needed.is_none() && hint.template.is_some() && verdict == Verdict::Done => {
                 Verdict::Retry { after: Some(HOLD_DELAY) }
             }
             Some(_) => verdict,
-            // Its turn comes when what stands before it is gone.
+            // Its turn comes when everything older is out of the group.
             None if erasure_guard::is_drain_marker(record) => Verdict::Retry { after: Some(Duration::ZERO) },
             None => Verdict::Poison { reason: "unreadable_task" },
         };
         parsed.iter().zip(&records).enumerate().map(of).collect()
     }
 
-    /// How long to wait before the next try: twice as long each time. Waiting for one's turn counts as a receive, too, so that a hint
-    /// never waits longer than it is old.
+    /// How long to wait before the next try: twice as long each time. Waiting for a turn counts as a receive, too, so a sync
+    /// request never waits longer than it is old.
     fn pause(&self, record: &Record) -> Duration {
         let age = self.clients.clock.now().since(record.sent_at);
         backoff(record.receives, &record.id).min(age.max(Duration::from_secs(1)))
     }
 
-    /// A hint is never worth a dead letter: the conversation is watched, and gets new ones for a day.
+    /// A sync request never becomes a dead letter: the conversation is watched and gets new requests for a day.
     async fn failed(&self, record: &Record, sync: &SyncRequest, error: &HandlerError) -> Verdict {
         let pace = self.pause(record);
         let refused_for = self.clients.clock.now().since(record.sent_at);
@@ -363,12 +368,13 @@ fn only_resolves(sync: &SyncRequest) -> bool {
     sync.resolved_at.is_some() && sync.message.is_none() && sync.template.is_none() && sync.red.is_none()
 }
 
-/// Whether a hint says what no look could find out: what was picked in a template, or that the conversation was resolved.
+/// Whether a sync request holds what no sync could find out: what was picked in a template, or that the conversation was
+/// resolved.
 fn is_kept(sync: &SyncRequest, needed: &BTreeSet<MessageId>) -> bool {
     sync.resolved_at.is_some() || sync.template.is_some_and(|message| needed.contains(&message))
 }
 
-/// How many conversations a batch is about.
+/// How many conversations a batch contains.
 fn groups(event: &SqsEvent) -> usize {
     let group = |record: &SqsMessage| record.attributes.get("MessageGroupId").cloned();
     event.records.iter().map(group).collect::<BTreeSet<_>>().len()

@@ -1,5 +1,6 @@
-//! Chatwoot has no button for a place: a message that is nothing but a link with coordinates is one. It is also what the bridge
-//! makes of a customer's place, so that an agent can pass it on by copying it.
+//! This module reads a location from a message's text. Chatwoot has no button for a location, so a message that is nothing but a
+//! link with coordinates is one. The bridge writes a customer's location in the same form, so that an agent can pass it on by
+//! copying it.
 
 use domain::message::Location;
 
@@ -10,14 +11,14 @@ const MAP_LINKS: [&str; 4] = [
     "geo:",
 ];
 
-/// Before the name of a place, above its link.
+/// Stands before the name of a location, above its link.
 const PIN: &str = "📍";
 
 /// The most lines: a name, an address, the link.
 const MAX_LOCATION_LINES: usize = 3;
 
-/// The place that `text` is, if it is one: its last line the link, above it at most a name and an address, the first of which
-/// begins with a pin.
+/// The location that `text` is, if it is one: its last line is the link, above it at most a name and an address, the first of
+/// which begins with a pin.
 pub(crate) fn read(text: &str, generic: &str) -> Option<Location> {
     let mut lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let (latitude, longitude) = coordinates(lines.pop()?)?;
@@ -40,7 +41,7 @@ fn coordinates(link: &str) -> Option<(f64, f64)> {
     let rest = rest.split(['?', '&', ';']).next()?;
     let (latitude, longitude) = rest.split_once(',').or_else(|| rest.split_once("%2C"))?;
     let degrees = |text: &str, most: f64| {
-        // Also `NaN` and `1e3` would be numbers.
+        // `NaN` and `1e3` would parse as numbers, too.
         let plain = text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'-' | b'.'));
         text.parse::<f64>().ok().filter(|degrees| plain && degrees.abs() <= most)
     };

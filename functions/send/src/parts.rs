@@ -1,5 +1,5 @@
-//! How an agent's message is cut into parts. The same message gives the same parts each time, so that the outbox can speak
-//! of "part 2".
+//! This module cuts an agent's message into parts. The same message gives the same parts each time, so that the outbox can refer
+//! to "part 2".
 
 use chatwoot::{
     files,
@@ -24,27 +24,27 @@ use crate::{
     location,
 };
 
-/// One part.
+/// The content of one part.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum PartContent<'m> {
     /// A template.
     Template(&'m Picked),
-    /// Words.
+    /// Text.
     Text(String),
     /// A question with buttons or a list.
     Menu(Menu),
-    /// A place on the map.
+    /// A location on the map.
     Location(Location),
-    /// A file, with or without words.
+    /// A file, with or without a caption.
     File {
         /// The file in Chatwoot.
         file: &'m ListedFile,
-        /// Words under it.
+        /// The text under it.
         caption: Option<String>,
     },
 }
 
-/// The parts of a message, in the order they go out: words first, unless they fit under the first file that takes words.
+/// The parts of a message, in the order they are sent: text first, unless it fits under the first file that takes a caption.
 pub(crate) fn plan(message: &ListedMessage, locale: Locale) -> Vec<PartContent<'_>> {
     if message.has_lost_items() || message.lacks_link() || is_command(message) {
         return Vec::new();
@@ -68,7 +68,7 @@ pub(crate) fn plan(message: &ListedMessage, locale: Locale) -> Vec<PartContent<'
     pieces
 }
 
-/// The same of a message on its way: once the words under a file go out apart, they are the last part.
+/// The same for a message already being sent: once a file's caption is sent separately, it is the last part.
 pub(crate) fn plan_of<'m>(message: &'m ListedMessage, outgoing: &Outgoing, locale: Locale) -> Vec<PartContent<'m>> {
     let mut pieces = plan(message, locale);
     if outgoing.words_apart {
@@ -81,7 +81,7 @@ pub(crate) fn plan_of<'m>(message: &'m ListedMessage, outgoing: &Outgoing, local
     pieces
 }
 
-/// What the file of a part is called.
+/// The name of a part's file.
 pub(crate) fn file_name(message: &ListedMessage, outgoing: &Outgoing, locale: Locale, at: usize) -> Option<String> {
     match plan_of(message, outgoing, locale).get(at)? {
         PartContent::File { file, .. } => names::safe(&files::name(file.data_url.as_deref()?)?),
@@ -99,16 +99,16 @@ pub(crate) fn nothing(message: &ListedMessage) -> SendFailure {
     }
 }
 
-/// Whether a message to the customer begins with a command: it was meant as a note. A name that is none is just words.
+/// Whether a message to the customer begins with a command: it was meant as a note. A name that is no command's is plain text.
 fn is_command(message: &ListedMessage) -> bool {
     CommandCall::parse(message.text()).is_some_and(|called| called.command.is_some())
 }
 
-/// What a message says without its files.
+/// What a message holds besides its files.
 enum TextPlacement<'m> {
     /// Text of any length.
     Text(String),
-    /// A part that takes no file beside it.
+    /// A part that cannot carry a file.
     Alone(PartContent<'m>),
 }
 
@@ -125,7 +125,7 @@ fn words(message: &ListedMessage, locale: Locale) -> TextPlacement<'_> {
     }
 }
 
-/// Only a sound and cards of people take none; whatever else it turns out to be goes as picture, film or document.
+/// Only audio and contact cards take no caption; any other file is sent as image, video or document.
 fn takes_caption(file: &ListedFile) -> bool {
     let sound = file.content_type.as_deref().is_some_and(|mime| mime.starts_with("audio/"));
     !sound && file.file_type.as_deref() != Some("audio") && !crate::upload::is_cards(file)

@@ -1,4 +1,5 @@
-//! What keeps a part from going out: its number, the customer, the window, and the time that is left.
+//! This module decides what keeps a part from being sent. It checks the number, the customer, the window, and the time that is
+//! left.
 
 use std::time::Duration;
 
@@ -11,22 +12,23 @@ use whatsapp::{graph::file_timeout, media::MAX_MEDIA_BYTES};
 
 use crate::{delivery::ConversationContext, parts};
 
-/// How long what was certainly not sent is tried again.
+/// How long a part that was certainly not sent is tried again.
 const MAX_DELIVERY_TIME: Duration = Duration::from_secs(24 * 3600);
 
-/// What a call takes at most, with what is written down before and after it.
+/// What a call takes at most, including the saves before and after it.
 pub(crate) const CALL_MIN_TIME: Duration = Duration::from_secs(25);
 
 /// What a file takes at most.
 const FILE_MIN_TIME: Duration = Duration::from_secs(100);
 
-/// Why a part has to wait for its number, if it has to. A template outside the window begins something.
+/// Why a part has to wait for its number, if it has to. A template outside the window begins a conversation, which may have a
+/// hold of its own.
 pub(crate) fn send_hold(context: &ConversationContext<'_>, template: bool, now: Timestamp) -> Option<SendHold> {
     let open = context.thread.is_some_and(|thread| thread.window.is_open(now));
     if template && !open { context.channel.hold_begun(now) } else { context.channel.hold(now) }
 }
 
-/// Why a part must not be sent, if so.
+/// Why a part must not be sent, if there is a reason.
 pub(crate) fn refusal(
     with: &ConversationContext<'_>,
     part: &Part,
@@ -41,7 +43,7 @@ pub(crate) fn refusal(
     if with.customer.is_none() {
         return Some(SendFailure::NoRecipient);
     }
-    // Somebody known from elsewhere has no address here until they write here.
+    // A customer known from elsewhere has no address here until they write here.
     let Some(thread) = with.thread.filter(|thread| thread.address.is_some()) else {
         let template = outgoing.nature == MessageKind::Template;
         return Some(if template { SendFailure::NoRecipient } else { SendFailure::NeverWrote });
@@ -50,7 +52,7 @@ pub(crate) fn refusal(
         return Some(match thread.window.start() {
             None if thread.overheard_at.is_some() => SendFailure::Standby,
             None => SendFailure::NeverWrote,
-            // It was in time; the number was not.
+            // The message was in time; the number was not able to send.
             Some(_) if hold.is_some() && thread.window.is_open(asked_at) => SendFailure::ChannelDown,
             Some(_) if is_free(thread, now) => SendFailure::WindowClosedFree,
             Some(_) => SendFailure::WindowClosed,
@@ -66,8 +68,8 @@ fn is_free(thread: &Thread, now: Timestamp) -> bool {
     thread.advert().and_then(Advert::free_until).is_some_and(|until| now < until)
 }
 
-/// What a part may take of an invocation: a file is fetched and uploaded first. One that did not fit (`again`) is begun wherever
-/// it may fit.
+/// What a part may take of an invocation: a file is fetched and uploaded first. One that did not fit before (`again`) is begun
+/// wherever it might just fit.
 pub(crate) fn min_time_left(piece: &parts::PartContent<'_>, again: bool) -> Duration {
     match piece {
         parts::PartContent::Text(_) | parts::PartContent::Menu(_) | parts::PartContent::Location(_) => CALL_MIN_TIME,
@@ -86,7 +88,7 @@ pub(crate) fn has_file(piece: &parts::PartContent<'_>) -> bool {
     matches!(piece, parts::PartContent::File { .. } | parts::PartContent::Template(Picked { file: Some(_), .. }))
 }
 
-/// Whether a file of a message was waited for in vain.
+/// Whether the wait for a file of a message was in vain.
 pub(crate) fn is_given_up(outgoing: &Outgoing) -> bool {
     let in_vain =
         |part: &Part| matches!(part, Part::Failed { failure: SendFailure::FileUnreadable | SendFailure::FileSlow, .. });

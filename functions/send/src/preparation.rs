@@ -1,4 +1,4 @@
-//! What a look adds to a message, or holds back of it, before its turn comes.
+//! This module prepares messages before their turn. A sync adds to a message what it lacks, or holds it back.
 
 use app::{HandlerError, brake};
 use chatwoot::ChatwootError;
@@ -8,7 +8,7 @@ use store::OutboxEntry;
 use crate::{Handler, SyncJob, delivery::ConversationContext, sync::TrackedMessage};
 
 impl Handler {
-    /// A survey is sent with its link, as its callback has it; where that was lost, as Chatwoot makes it.
+    /// Adds a survey's link to its message: the link from the callback, or, if that was lost, as Chatwoot makes it.
     pub(crate) async fn link_surveys(
         &self,
         job: &SyncJob<'_>,
@@ -18,7 +18,7 @@ impl Handler {
         if !rows.iter().any(|row| row.is_open() && row.message.wants_survey_link()) {
             return Ok(());
         }
-        // What Chatwoot calls itself by is known from what it tells elsewhere, too.
+        // The addresses Chatwoot uses for itself are known from the other links it gives, too.
         let links = job.surveys.iter().map(|(_, link)| link.as_str());
         let files = rows.iter().flat_map(|row| row.message.files()).filter_map(|file| file.data_url.as_deref());
         for address in links.chain(files) {
@@ -54,7 +54,7 @@ impl Handler {
         Ok(())
     }
 
-    /// A rule or a bot keeps writing: what it wrote is held back in words, until an agent presses Retry.
+    /// Holds back what a rule or a bot writes when it keeps writing: the message says so, until an agent presses Retry.
     pub(crate) async fn brake_row(
         &self,
         context: &ConversationContext<'_>,
@@ -70,7 +70,7 @@ impl Handler {
         brake(&self.clients, &self.metrics, context.chatwoot, account, conversation).await
     }
 
-    /// Notes what the last message is while Chatwoot still shows it whole: once another stands behind it, only a callback tells.
+    /// Notes what the last message is while Chatwoot still shows it whole: once another follows it, only a callback tells.
     pub(crate) async fn look_up_last_templates(&self, context: &ConversationContext<'_>, rows: &mut [TrackedMessage]) {
         let Some(row) = rows.last_mut().filter(|row| row.message.is_for_customer()) else { return };
         let Some(entry) = row.entry.as_mut().filter(|entry| entry.outgoing.nature == MessageKind::Unsorted) else {
@@ -91,7 +91,7 @@ impl Handler {
         row.is_news = true;
     }
 
-    /// What is left of a message is not sent by itself.
+    /// Fails the rest of a message, so that it is not sent by itself.
     pub(crate) async fn never(&self, entry: &mut OutboxEntry, trouble: SendFailure) -> Result<(), HandlerError> {
         let Some(at) = entry.outgoing.next_part() else { return Ok(()) };
         let failed = Part::Failed { attempt: entry.outgoing.parts[at].attempt(), failure: trouble };

@@ -1,5 +1,5 @@
-//! What the customer sees of an agent who reads and types: blue ticks once there is an answer, or nothing more to answer, and
-//! that somebody is typing. Niceties: each is tried briefly, beside all messages, and what fails is no error.
+//! This module shows customers that an agent has read or is typing. Blue ticks appear once there is an answer, or nothing more
+//! to answer. Both are optional: each is tried briefly, beside all messages, and a failure is no error.
 
 use std::{
     collections::HashMap,
@@ -19,19 +19,19 @@ use tokio::{
 
 use crate::{Handler, SyncJob, delivery::ConversationContext, sync::TrackedMessage};
 
-/// What a tick may take: the end of the batch waits for it.
+/// What a read receipt may take: the end of the batch waits for it.
 const READ_RECEIPT_DELAY: Duration = Duration::from_secs(2);
 
-/// What looking for what to tick may take, where somebody types.
+/// What finding the message may take under which typing is shown.
 const TYPING_MAX_AGE: Duration = Duration::from_secs(5);
 
-/// Meta shows typing for 25 s; one that is told of later than this may have ended long ago.
+/// Meta shows typing for 25 s; a report later than this may be about typing that ended long ago.
 const READ_RECEIPT_MIN_TIME: Duration = Duration::from_secs(20);
 
-/// After a call of a number's that did not go through, none is made for it for so long.
+/// After a failed call for a number, no other call is made for it for this long.
 const COOLDOWN: Duration = Duration::from_secs(60);
 
-/// Numbers for which no receipts are tried for now, each until then.
+/// Numbers for which no receipts are tried for now, each until its time.
 #[derive(Debug, Default)]
 pub(crate) struct ReceiptCooldown(Mutex<HashMap<PhoneNumberId, Timestamp>>);
 
@@ -45,14 +45,14 @@ impl ReceiptCooldown {
     }
 }
 
-/// Where looks put the ticks that are due.
+/// Where syncs put the read receipts that are due.
 #[derive(Debug)]
 pub(crate) struct ReadReceiptQueue(UnboundedSender<ReadReceipt>);
 
-/// Where they come out.
+/// Where they are taken out.
 pub(crate) type ReadReceipts = UnboundedReceiver<ReadReceipt>;
 
-/// A way for ticks that lasts for a batch.
+/// A queue of read receipts that lasts for one batch.
 pub(crate) fn read_receipt_queue() -> (ReadReceiptQueue, ReadReceipts) {
     let (due, ticks) = unbounded_channel();
     (ReadReceiptQueue(due), ticks)
@@ -69,7 +69,7 @@ pub(crate) struct ReadReceipt {
 }
 
 impl ReadReceiptQueue {
-    /// Notes what a look found worth ticking: what the customer had written before an answer that is out, or before the
+    /// Queues the read receipt a sync found due: for what the customer had written before an answer that is out, or before the
     /// conversation was resolved.
     pub(crate) fn note(
         &self,
@@ -111,8 +111,8 @@ impl ReadReceiptQueue {
     }
 }
 
-/// What the customer said with a message, if Meta has an id of it. While Meta's own agent has the chat the bridge only listens: no
-/// tick and no typing, also of what was said before.
+/// What the customer wrote in a message, if Meta has an id of it. While Meta's own agent has the chat, the bridge only listens:
+/// no read receipt and no typing, not even for earlier messages.
 pub(crate) fn heard(message: &ListedMessage) -> Option<LastHeard> {
     let overheard = message.overheard();
     let standby = overheard.is_some();
@@ -121,7 +121,8 @@ pub(crate) fn heard(message: &ListedMessage) -> Option<LastHeard> {
 }
 
 impl Handler {
-    /// Ticks what is due as it comes: one conversation's ticks wait for no other's messages, and its messages for no tick.
+    /// Sends read receipts as they come due: one conversation's receipts do not wait for another's messages, nor its messages
+    /// for a receipt.
     pub(crate) async fn send_read_receipts(&self, mut due: ReadReceipts, until: Instant) {
         stream::poll_fn(|context| due.poll_recv(context))
             .for_each_concurrent(None, |tick| async move {
@@ -138,7 +139,8 @@ impl Handler {
             .await;
     }
 
-    /// The next look makes up for a tick that an answer asked for; that a conversation was resolved it would not know.
+    /// Notes a read receipt that failed. The next sync makes up for one that an answer asked for; that the conversation was
+    /// resolved it would not know.
     async fn owe_read_receipt(&self, ReadReceipt { conversation, resolved_at, .. }: &ReadReceipt) {
         let Some(resolved_at) = resolved_at.filter(|at| conversation.resolved_at < Some(*at)) else { return };
         if let Err(error) = self.clients.conversations.owes_ticks(conversation, resolved_at).await {
@@ -146,8 +148,8 @@ impl Handler {
         }
     }
 
-    /// Shows that an agent is typing, unless it is too late for that, the text is out already, or the customer wrote nothing lately
-    /// to show it under. It is shown after an answer, too: more of it is coming.
+    /// Shows that an agent is typing, unless it is too late for that, the text is out already, or there is no recent customer
+    /// message to show it under. It is shown after an answer, too: more of it is coming.
     pub(crate) async fn typing(&self, typing: &Typing) {
         match timeout(TYPING_MAX_AGE, self.show_typing(typing)).await {
             Ok(Ok(())) => {}
@@ -166,7 +168,7 @@ impl Handler {
         let known = self.clients.conversations.get(typing.account, typing.conversation).await?;
         let Some(conversation) = known.filter(|known| known.channel == channel.phone_number_id) else { return Ok(()) };
         let chatwoot = self.clients.chatwoot(channel.account).await?;
-        // The newest page is enough; what is older is in the table.
+        // The newest page is enough; older messages are in the table.
         let listed = chatwoot.messages(typing.conversation, None, now).await?;
         let written_since = |message: &ListedMessage| {
             message.is_for_customer() && message.created_at().is_some_and(|at| at.as_secs() >= typing.at.as_secs())
@@ -175,7 +177,7 @@ impl Handler {
             return Ok(());
         }
         let last = listed.iter().rev().find_map(heard).or(conversation.heard.clone());
-        // Where nothing may be written any more, nothing is about to come.
+        // Once the window has closed, no answer is about to come.
         let Some(last) = last.filter(|last| now.since(last.at) < window::WINDOW_LENGTH && !last.standby) else {
             return Ok(());
         };
@@ -183,8 +185,8 @@ impl Handler {
         Ok(())
     }
 
-    /// One call, and a note that Meta answered it; tells whether it did. What was missed is made at the next look, or with the next
-    /// answer, since Meta ticks all that came before, too.
+    /// Makes one call, and notes that Meta answered it; tells whether it did. A missed one is made at the next sync, or with the
+    /// next answer, since Meta ticks all earlier messages, too.
     async fn mark_read(
         &self,
         channel: &Channel,

@@ -1,4 +1,5 @@
-//! Red messages that are not failed: a callback of Chatwoot's failed, and Chatwoot marked what it told of.
+//! This module corrects messages that Chatwoot wrongly shows as failed (red). They are not failed: a callback of Chatwoot's
+//! failed, and Chatwoot marked the message it was about.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -18,31 +19,32 @@ use crate::{
     sync::{RETRY_MAX_AGE, TrackedMessage},
 };
 
-/// How long a conversation is looked after once something was mended: the mark itself makes a callback, which may fail again.
+/// How long a conversation is watched after a correction: the new status itself makes a callback, which may fail again.
 const REPAIR_INTERVAL: Duration = Duration::from_secs(1800);
 
-/// How often a conversation is mended while no callback arrives.
+/// How often a conversation is corrected while no callback arrives.
 const MAX_REPAIR_ROUNDS: u32 = 6;
 
-/// When it is tried again though none did.
+/// When to try again though no callback arrived.
 const REPAIR_COOLDOWN: Duration = Duration::from_secs(4 * 3600);
 
-/// How often the tag is put on a message before it is taken for one that Chatwoot does not keep.
+/// How often the tag is put on a message before Chatwoot is assumed not to keep it.
 const PUT: u8 = 3;
 
-/// So many messages are mended in one look, the oldest first.
+/// How many messages one sync corrects, the oldest first.
 const MAX_REPAIRS: usize = 100;
 
-/// How many marks that Chatwoot does not take are remembered for a conversation; of more, the oldest are tried once more.
+/// How many status changes that Chatwoot does not accept are remembered for a conversation; of more, the oldest are tried once
+/// more.
 const REMEMBERED: usize = 100;
 
-/// How often an agent's message is put right while no callback arrives, and in all, until the agent asks for it anew.
+/// How often an agent's message is corrected while no callback arrives, and in all, until the agent asks for it anew.
 const CORRECTIONS: u32 = 6;
 const CORRECTIONS_AT_MOST: u32 = 24;
 
 impl Handler {
-    /// Takes the red from customers' own words, notes and echoes: one call for each, and none where there is nothing to mend. What
-    /// has been settled is listed again only where a round may be made, so that red that stays costs other looks nothing.
+    /// Clears the failed status of customers' own messages, notes and echoes: one call for each, and none if there is nothing to
+    /// correct. Settled messages are listed again only if a round may be made, so that red that stays costs other syncs nothing.
     pub(crate) async fn repair(
         &self,
         job: &SyncJob<'_>,
@@ -55,7 +57,7 @@ impl Handler {
         let told = self.told_red(job, context).await?;
         let listed = rows.iter().map(|row| &row.message).chain(&told);
         let mut due: Vec<Due> = listed.filter_map(|message| Due::of(message, &stays, listed_at)).collect();
-        // Put right by this look already; whether it stays so the next one sees.
+        // This sync has corrected them already; the next sync sees whether it lasts.
         let is_wrong =
             |row: &&TrackedMessage| row.entry.as_ref().is_some_and(|entry| is_out_and_red(&row.message, entry));
         let wrong = rows.iter().filter(is_wrong).filter_map(|row| Due::until(&row.message, listed_at));
@@ -84,7 +86,7 @@ impl Handler {
             let rounds = mending.rounds - 1;
             return self.remember(context, &RepairState { rounds, ..mending }).await;
         }
-        // Before the calls: each of them counts, whatever becomes of it.
+        // Save before the calls: each of them counts, whatever comes of it.
         self.remember(context, &mending).await?;
         self.mend(context, &due, &wrong, mending).await
     }
@@ -99,10 +101,10 @@ impl Handler {
         let (mut mended, mut stay, mut trouble) = (0_usize, BTreeSet::new(), None);
         for one in due.iter().take(MAX_REPAIRS) {
             match context.chatwoot.mark(context.conversation.conversation, one.message, "sent", None).await {
-                // Later versions let nothing come back from failed.
+                // Later versions of Chatwoot never let a message come back from failed.
                 Ok(status) if status.as_deref() == Some("failed") => _ = stay.insert(one.message),
                 Ok(_) => mended += 1,
-                // Only its limit of messages a minute ends by itself.
+                // Only Chatwoot's limit of messages a minute passes by itself.
                 Err(ChatwootError::Refused(422)) => {}
                 Err(ChatwootError::Gone | ChatwootError::Refused(_)) => _ = stay.insert(one.message),
                 Err(error) => {
@@ -128,7 +130,7 @@ impl Handler {
         trouble.map_or(Ok(()), |error| Err(error.into()))
     }
 
-    /// The red among what is settled.
+    /// The red messages among the settled ones.
     async fn settled_red(
         &self,
         context: &ConversationContext<'_>,
@@ -141,7 +143,7 @@ impl Handler {
         Ok(listed.into_iter().take_while(is_settled).filter(ListedMessage::is_failed).collect())
     }
 
-    /// Puts the mark of an agent's message right that is settled; tells whether it was wrong.
+    /// Corrects the status of an agent's settled message; tells whether it was wrong.
     async fn corrected(
         &self,
         job: &SyncJob<'_>,
@@ -164,7 +166,7 @@ impl Handler {
     }
 }
 
-/// Whether an agent's message is with the customer and shown as failed, and the mark may still be put right.
+/// Whether an agent's message is with the customer but shown as failed, and its status may still be corrected.
 fn is_out_and_red(message: &ListedMessage, entry: &OutboxEntry) -> bool {
     let outgoing = &entry.outgoing;
     message.is_for_customer()
@@ -173,7 +175,7 @@ fn is_out_and_red(message: &ListedMessage, entry: &OutboxEntry) -> bool {
         && matches!(outgoing.outcome(), Outcome::Out(_))
 }
 
-/// A message from which the red is to be taken.
+/// A message whose failed status is to be cleared.
 #[derive(Clone, Copy)]
 struct Due {
     message: MessageId,
@@ -181,32 +183,32 @@ struct Due {
 }
 
 impl Due {
-    /// What stayed red for a day stays red, and so does what Chatwoot leaves red.
+    /// A message that stayed red for a day stays red, and so does one that Chatwoot leaves red.
     fn of(message: &ListedMessage, stays: &BTreeSet<MessageId>, now: Timestamp) -> Option<Self> {
         let is_due = message.is_red_by_mistake() && !stays.contains(&message.id);
         Self::until(message, now).filter(|_| is_due)
     }
 
-    /// A message, unless it is too old to be looked at again.
+    /// A message, unless it is too old to be checked again.
     fn until(message: &ListedMessage, now: Timestamp) -> Option<Self> {
         let until = message.created_at()? + RETRY_MAX_AGE;
         (now < until).then_some(Self { message: message.id, until })
     }
 }
 
-/// Whether red messages begin among what is listed no more.
+/// Whether the first red message is settled, so that a sync no longer lists it.
 fn is_settled(context: &ConversationContext<'_>, red: &Red) -> bool {
     context.conversation.settled.is_some_and(|settled| red.from <= settled)
 }
 
-/// Where red messages are: these, and those known before.
+/// The range of red messages: these, and those known before.
 fn red<'d>(due: impl IntoIterator<Item = &'d Due>, known: Option<Red>) -> Option<Red> {
     let due = due.into_iter().map(|due| Red { from: due.message, until: due.until });
     due.chain(known).reduce(|a, b| Red { from: a.from.min(b.from), until: a.until.max(b.until) })
 }
 
-/// The round that may be made now. While callbacks fail each mark makes new red, so there are few; one that arrives shows that it is
-/// worth it again.
+/// The round that may be made now. While callbacks fail, each correction makes new red messages, so rounds are few; a callback
+/// that arrives shows that another is worth it.
 fn next_round(known: Option<&RepairState>, arrived: bool, now: Timestamp) -> Option<RepairState> {
     let stays = known.map(|known| known.stays.clone()).unwrap_or_default();
     match known.filter(|known| !arrived && now.since(known.since) < REPAIR_COOLDOWN) {
@@ -217,8 +219,8 @@ fn next_round(known: Option<&RepairState>, arrived: bool, now: Timestamp) -> Opt
     }
 }
 
-/// A failed callback of Chatwoot's marks a message failed that is with the customer, or puts its own words over ours; the
-/// truth goes back onto it.
+/// Restores the true status of a message. A failed callback of Chatwoot's marks a message failed that is with the customer, or
+/// replaces our error text by its own.
 pub(crate) async fn correct(
     send: &Handler,
     task: &SyncJob<'_>,
@@ -255,14 +257,14 @@ pub(crate) async fn correct(
     Ok(())
 }
 
-/// What is to stand on a message that failed.
+/// The error text that a failed message is to show.
 fn said(send: &Handler, message: &ListedMessage, entry: &OutboxEntry) -> Option<String> {
     let locale = send.clients.locale;
     entry.outgoing.text(locale, |at| parts::file_name(message, &entry.outgoing, locale, at))
 }
 
-/// So that an agent's Retry is noticed where callbacks fail: Chatwoot turns the message red again before anybody sees it as sent.
-/// Our own words cannot stand there either, so a line tells them, once.
+/// Tags a message so that an agent's Retry is noticed where callbacks fail: Chatwoot shows the message as failed again before it
+/// can be seen as sent. Our own error text cannot stay there either, so an extra line says it, once.
 async fn tag(
     send: &Handler,
     context: &ConversationContext<'_>,

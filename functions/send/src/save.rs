@@ -1,4 +1,4 @@
-//! What becomes of a part is written down: before the call, and after it.
+//! This module saves the state of a part before and after its call.
 
 use app::{HandlerError, remove_echo};
 use domain::{Author, Delivery, Outgoing, Part, Wamid, outgoing::SentFile};
@@ -8,7 +8,7 @@ use whatsapp::graph::Accepted;
 use crate::{Handler, delivery::ConversationContext};
 
 impl Handler {
-    /// Meta has the part. A status may have said so first, or may be waiting.
+    /// Saves that Meta accepted the part. A status may have said so first, or may be waiting.
     pub(crate) async fn accepted(
         &self,
         context: &ConversationContext<'_>,
@@ -57,8 +57,8 @@ impl Handler {
         Ok(self.clients.outbox.change(&entry, apply).await?.unwrap_or(entry))
     }
 
-    /// Writes down that a part is being sent, if it still stands as it was seen. Otherwise somebody else sent it, or is about
-    /// to, and it must not be sent here.
+    /// Saves that a part is being sent, if it is still as it was read. Otherwise another process sent it, or is about to, and it
+    /// must not be sent here.
     pub(crate) async fn reserve_attempt(
         &self,
         entry: &mut OutboxEntry,
@@ -86,12 +86,12 @@ impl Handler {
         Err(store::StoreError::Contended.into())
     }
 
-    /// Writes a part down. What a status said meanwhile stands.
+    /// Saves a part. What a status reported meanwhile is kept.
     pub(crate) async fn save_part(&self, entry: &mut OutboxEntry, at: usize, part: Part) -> Result<(), HandlerError> {
         self.save_part_with_link(entry, at, part, false).await
     }
 
-    /// The same; `words_apart` if it is a file that cannot be had, and the words under it go out without it.
+    /// The same; `words_apart` if it is a file that cannot be had, so that its caption is sent without it.
     pub(crate) async fn save_part_with_link(
         &self,
         entry: &mut OutboxEntry,

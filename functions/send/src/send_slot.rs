@@ -1,7 +1,7 @@
-//! A number's lane: one message after another gets its place, and waits for it here where that is soon.
+//! This module gives each message a slot in its number's send rate. If the slot is soon, the message waits for it here.
 //!
-//! The table keeps apart what several processes send. Within one, whoever waits stands in line, so that no place is taken long before
-//! it can be used, and the calls are counted as they are made and answered.
+//! The table spaces the sends of several processes. Within one process, messages queue in the number's lane. So no slot is taken
+//! long before it can be used, and calls are counted as they are made and answered.
 
 use std::{
     collections::HashMap,
@@ -23,10 +23,11 @@ use tokio::{
 
 use crate::{Handler, delivery::ConversationContext, preconditions::CALL_MIN_TIME};
 
-/// How long somebody stands in line; who has to wait longer comes back by the queue, which hides for whole seconds.
+/// How long a message waits in the lane; one that has to wait longer is retried through the queue, which hides it for whole
+/// seconds.
 const SLOT_MAX_WAIT: Duration = Duration::from_secs(2);
 
-/// When to come back then.
+/// When to retry then.
 const SLOT_RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// The lanes of all numbers.
@@ -39,12 +40,12 @@ struct Lane {
     gate: Mutex<ProcessLimit>,
 }
 
-/// A message's place: the call may be made now.
+/// A message's slot: the call may be made now.
 pub(crate) struct Passage {
     lane: Arc<Lane>,
     clock: SharedClock,
     at: Timestamp,
-    /// Until the call is made nobody else of this process gets a place.
+    /// Until the call is made, no other message of this process gets a slot.
     first: Option<OwnedMutexGuard<()>>,
     began: Option<Timestamp>,
     answered: bool,
@@ -63,13 +64,13 @@ impl Lane {
 }
 
 impl Passage {
-    /// The call is made: the next one may have its place.
+    /// Records that the call is made: the next message may take its slot.
     pub(crate) fn begin(&mut self) {
         self.began = Some(self.clock.now());
         self.first = None;
     }
 
-    /// The call was answered.
+    /// Records that the call was answered.
     pub(crate) fn end(mut self) {
         self.answered = true;
     }
@@ -82,7 +83,7 @@ impl Drop for Passage {
 }
 
 impl Handler {
-    /// The next message's place in what the number may send, once it is there; or when to come back.
+    /// Takes the next slot in the number's rate and waits until it begins; or tells when to come back.
     pub(crate) async fn place(
         &self,
         context: &ConversationContext<'_>,
@@ -119,7 +120,7 @@ impl Handler {
             if is_in_time(at, now) {
                 break at;
             }
-            // The table is slow: the place is over, and the next one is asked for further ahead.
+            // The table is slow: the slot has passed, so the next one is asked for further ahead.
             self.metrics.count(Metric::Paced);
             let Some(longer) = lead_after(lead, at, now) else { return Ok(Err(SLOT_RETRY_DELAY)) };
             lead = longer;
@@ -128,7 +129,7 @@ impl Handler {
         Ok(Ok(Passage { lane, clock: clock.clone(), at, first: Some(first), began: None, answered: false }))
     }
 
-    /// The passage, if its place is not over; else another one, waited for here. Nothing where no time is left for the call.
+    /// The passage, if its slot has not passed; else another one, waited for here. Nothing if no time is left for the call.
     pub(crate) async fn in_time(
         &self,
         context: &ConversationContext<'_>,
@@ -137,12 +138,12 @@ impl Handler {
         if is_in_time(passage.at, self.clients.clock.now()) {
             return Ok(Some(passage));
         }
-        // Who holds a place stands first in line: it is given up before another one is asked for.
+        // The holder of a slot is first in the lane: give it up before asking for another one.
         drop(passage);
         self.another(context).await
     }
 
-    /// Another place for the same part, waited for here. Nothing where no time is left for the call.
+    /// Another slot for the same part, waited for here. Nothing if no time is left for the call.
     pub(crate) async fn another(&self, context: &ConversationContext<'_>) -> Result<Option<Passage>, HandlerError> {
         let clock = &self.clients.clock;
         while context.until.saturating_duration_since(Instant::now()) > CALL_MIN_TIME {

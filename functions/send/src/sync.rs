@@ -1,5 +1,5 @@
-//! One look at a conversation: what agents wrote since the last settled message, in order, against what the outbox knows.
-//! Lost, doubled and swapped callbacks, and the Retry button, all come down to this.
+//! This module syncs one conversation. It compares what agents wrote since the last settled message, in order, with what the
+//! outbox knows. This one comparison handles lost, doubled and swapped callbacks, and the Retry button.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -28,26 +28,26 @@ use crate::{
 /// An agent message first seen later than this is not sent by itself.
 pub(crate) const MAX_MESSAGE_AGE: Duration = Duration::from_secs(3600);
 
-/// How far two machines' clocks may differ where a hint is weighed against a look.
+/// How far two machines' clocks may differ when the time of a sync request is compared with the time of a sync.
 const MAX_CLOCK_SKEW: Duration = Duration::from_millis(250);
 
-/// A message may show up in the list after one with a higher id: its transaction took longer. What is younger than this is
-/// looked at again.
+/// A message may appear in the list after one with a higher id, because its transaction took longer. Messages younger than this
+/// are listed again.
 const UNSETTLED_MAX_AGE: Duration = Duration::from_secs(600);
 
 /// How long a failed message may be retried: Chatwoot offers it for a day.
 pub(crate) const RETRY_MAX_AGE: Duration = Duration::from_secs(25 * 3600);
 
-/// How often the function may end without a word with the same message in hand.
+/// How often the function may crash while it works on the same message.
 const MAX_CRASHES: u32 = 3;
 
-/// A message and its place in the outbox, if it has or needs one.
+/// A message and its outbox entry, if it has or needs one.
 pub(crate) struct TrackedMessage {
     pub(crate) message: ListedMessage,
     pub(crate) entry: Option<OutboxEntry>,
-    /// Whether the table does not know it like this yet.
+    /// Whether the table does not have the entry in this state yet.
     pub(crate) is_news: bool,
-    /// Whether a later message has left: this one takes up nothing by itself any more.
+    /// Whether a later message has been sent: this one is no longer sent by itself.
     is_overtaken: bool,
 }
 
@@ -59,7 +59,7 @@ impl Handler {
             return Ok(SyncReport::all());
         };
         let channel = match channel.hold(self.clients.clock.now()) {
-            // The number may be connected again since this was read.
+            // The number may have been connected again since this was read.
             Some(_) => self.clients.channels.look_again(&sync.channel).await?.unwrap_or(channel),
             None => channel,
         };
@@ -71,7 +71,7 @@ impl Handler {
             return Ok(SyncReport::all());
         }
         if known.is_none() && job.only_resolves {
-            // Nothing of it was ever ours to tick.
+            // The conversation is not known here, so there is nothing of ours to send read receipts for.
             return Ok(SyncReport::all());
         }
         let chatwoot = self.clients.chatwoot(channel.account).await?;
@@ -103,7 +103,7 @@ impl Handler {
             listed => listed?,
         };
         let listed = listed.into_iter().map(ListedMessage::with_link).collect();
-        // Read after the list: whatever the list shows of our own doing stands in the outbox by now.
+        // The outbox is read after the list, so it already contains every action of ours that the list shows.
         let mut rows = self.rows(job, conversation, listed, listed_at).await?;
         let mut customer = conversation.customer.as_ref();
         let mut thread = None;
@@ -111,7 +111,7 @@ impl Handler {
             match self.clients.customers.reach(channel.account, known, &channel.phone_number_id).await? {
                 Reach::At(found) => thread = Some(*found),
                 Reach::Unheard => {}
-                // The number was given to somebody else since, and nothing else leads to them.
+                // The number was given to another person since, and nothing else leads to this customer.
                 Reach::Lost => customer = None,
             }
         }
@@ -142,14 +142,14 @@ impl Handler {
                 if let Err(error) = self.repair(job, &context, &rows, listed_at).await {
                     tracing::warn!(%error, "red messages that are none are mended by the next look");
                 }
-                // Whatever becomes of this hint, there will be another.
+                // Whatever becomes of this sync request, there will be another.
                 self.clients
                     .cursor
                     .watch(&channel.phone_number_id, conversation.account, conversation.conversation)
                     .await?;
                 return Ok(SyncReport { looked: looked?, needed: needed(job, &rows[at..]) });
             }
-            // An agent who cannot be told must not stop what comes after.
+            // A status that cannot be shown to the agent must not stop the messages after it.
             if let Err(error) = self.show_row(job, &context, &mut rows[at], listed_at).await {
                 untold.get_or_insert(error);
             }
@@ -202,7 +202,8 @@ impl Handler {
             entry.outgoing.quote = self.quote(context, &row.message).await?;
         }
         if entry.is_new() && entry.outgoing.next_part().is_none() {
-            // Written down first, or the mark would not be known as ours and Retry would have nothing to go by.
+            // Save the entry first. Otherwise the status shown in Chatwoot would not be known as ours, and Retry would have
+            // nothing to compare with.
             let (Ok(known) | Err(known)) = self.clients.outbox.save(entry.clone()).await?;
             *entry = known;
         }
@@ -214,21 +215,21 @@ impl Handler {
                 None
             }
             TemplateLookup::Plain => {
-                // What is not sent now may turn out to be a template.
+                // What is not sent now may still turn out to be a template.
                 if entry.outgoing.nature == MessageKind::Unsorted && entry.outgoing.next_part().is_some() {
                     entry.outgoing.nature = MessageKind::Plain;
                 }
                 None
             }
             TemplateLookup::Template(picked) => {
-                // Also what a look before the callback refused as words, or for want of values.
+                // This includes what a sync before the callback refused as plain text, or because values were missing.
                 let young = picked.is_some() && !row.is_overtaken && is_young(job, &row.message, listed_at);
                 entry.outgoing = entry.outgoing.clone().picked(young);
                 picked
             }
         };
         if !self.asked_no_more(context, &row.message, entry).await? {
-            // It would be sent and stay red. As it is, the agent's Retry sends it.
+            // It would be sent and still be shown as failed. Now the agent's Retry sends it instead.
             self.never(entry, SendFailure::Template { fault: Fault::Untold }).await?;
         }
         if !job.suspect || entry.outgoing.next_part().is_none() {
@@ -237,7 +238,7 @@ impl Handler {
         let sorted = entry.outgoing.nature;
         self.count_crash(entry).await?;
         if entry.outgoing.nature != sorted {
-            // Somebody else wrote it down as something else.
+            // Another process saved it as another kind of message.
             return Ok(SyncOutcome::Soon { after: Duration::from_secs(1) });
         }
         let looked = self.deliver(context, budget, &row.message, picked.as_ref(), entry).await;
@@ -245,8 +246,8 @@ impl Handler {
         looked
     }
 
-    /// An earlier look may have died of this very message: it is counted, and at last given up in words, so that what comes after
-    /// goes on.
+    /// An earlier sync may have crashed on this very message. Count it, and at the limit give the message up in words, so that
+    /// the messages after it go on.
     async fn count_crash(&self, entry: &mut OutboxEntry) -> Result<(), HandlerError> {
         let deaths = entry.outgoing.deaths;
         if deaths >= MAX_CRASHES {
@@ -281,7 +282,7 @@ impl Handler {
         correct(self, job, context, &row.message, entry, listed_at).await
     }
 
-    /// What the outbox knows of the listed messages, and new entries for agents' messages it does not know.
+    /// Gives what the outbox knows of the listed messages, and new entries for agents' messages it does not know.
     async fn rows(
         &self,
         job: &SyncJob<'_>,
@@ -303,7 +304,7 @@ impl Handler {
             let before = known.as_ref().map(|known| known.outgoing.clone());
             let new = || {
                 let written_at = message.created_at().unwrap_or(listed_at);
-                // Agents' messages from before the bridge looked after the conversation are not ours to judge.
+                // Agents' messages from before the bridge took over the conversation are not ours to judge.
                 let ours = message.is_for_customer() && written_at >= conversation.known_since - MAX_MESSAGE_AGE;
                 let outgoing = ours
                     .then(|| first_sight(&message, job, locale, !job.saw_in_time(written_at, listed_at), listed_at))?;
@@ -320,11 +321,11 @@ impl Handler {
         Ok(listed.into_iter().map(row).collect())
     }
 
-    /// Writes down what was seen but not reached, so that it does not count as late when its turn comes, and so that nothing
-    /// callbacks told of it is asked for again.
+    /// Saves the messages that were seen but not reached. Then they do not count as late when their turn comes, and what
+    /// callbacks reported of them is not asked for again.
     async fn register(&self, rows: &[TrackedMessage]) -> Result<(), HandlerError> {
         for entry in rows.iter().filter(|row| row.is_news).filter_map(|row| row.entry.as_ref()) {
-            // Somebody else's entry is as good.
+            // An entry that another process saved is just as good.
             let _ = self.clients.outbox.save(entry.clone()).await?;
         }
         Ok(())
@@ -350,7 +351,7 @@ pub(crate) fn is_young(job: &SyncJob<'_>, message: &ListedMessage, now: Timestam
     message.created_at().is_none_or(|at| job.saw_in_time(at, now))
 }
 
-/// The message as the callbacks of this batch tell of it: whether it is a template. `young`: what was given up may go out by itself.
+/// The message as this batch's callbacks report it: whether it is a template. `young`: what was given up may be sent by itself.
 fn told(job: &SyncJob<'_>, message: &ListedMessage, outgoing: Outgoing, young: bool) -> Outgoing {
     if job.picked.iter().any(|(id, _)| *id == message.id) {
         return outgoing.picked(young);
@@ -376,7 +377,7 @@ fn first_sight(message: &ListedMessage, job: &SyncJob<'_>, locale: Locale, late:
 }
 
 impl TrackedMessage {
-    /// Whether something may have to be sent for it.
+    /// Whether it may still have something to send.
     pub(crate) fn is_open(&self) -> bool {
         self.message.is_for_customer() && self.entry.as_ref().is_some_and(|entry| !entry.outgoing.is_settled())
     }
@@ -388,7 +389,7 @@ impl TrackedMessage {
             && self.entry.as_ref().is_none_or(|entry| !self.message.is_for_customer() || is_closed(entry))
     }
 
-    /// Whether the agent does not see yet what became of it.
+    /// Whether the agent does not see its outcome yet.
     fn is_unfinished(&self) -> bool {
         self.message.is_for_customer() && self.entry.as_ref().is_some_and(|entry| !is_closed(entry))
     }

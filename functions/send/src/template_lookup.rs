@@ -1,5 +1,5 @@
-//! Templates on their way out. What was picked comes with the callback alone; where that was lost, Chatwoot still shows it for the
-//! last message of a conversation.
+//! This module finds out which messages are templates, and what was picked. Only the callback holds what was picked. If it was
+//! lost, Chatwoot still shows it for the last message of a conversation.
 
 use std::{
     collections::HashMap,
@@ -33,38 +33,38 @@ use crate::{
     upload::{NotUploaded, elsewhere, upload_address},
 };
 
-/// How long a template is used as Meta described it.
+/// How long Meta's description of a template is used.
 const TEMPLATES_TTL: Duration = Duration::from_secs(60);
 
-/// How long it is remembered that there is none.
+/// How long it is remembered that an account has no templates.
 const NO_TEMPLATES_TTL: Duration = Duration::from_secs(10);
 
-/// A callback that comes after another's takes no longer than this; later it is lost.
+/// A callback that follows another message's arrives within this; after it, it is taken as lost.
 const CALLBACK_MAX_WAIT: Duration = Duration::from_secs(60);
 
-/// How long it is looked for without a pause where more hints may stand behind those in hand.
+/// How long to check again without a pause while more sync requests may be queued behind those in hand.
 const CALLBACK_EXPECTED_IN: Duration = Duration::from_secs(5);
 
-/// When to look for it again. After this Chatwoot is asked.
+/// When to check again. After this Chatwoot is asked.
 const LOOKUP_RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// What a message turned out to be.
 pub(crate) enum TemplateLookup {
-    /// Words, files, whatever else.
+    /// Text, files, or anything else that is no template.
     Plain,
     /// A template, with what was picked where that is known.
     Template(Option<Picked>),
-    /// Its callback may still tell.
+    /// Its callback may still arrive; check again after this.
     Later(Duration),
-    /// Nothing told in time what it is.
+    /// Nothing reported in time what it is.
     Untold,
 }
 
-/// Templates as Meta described them lately, by account and name.
+/// Templates as Meta last described them, by account and name.
 #[derive(Debug, Default)]
 pub(crate) struct ApprovedTemplates {
     seen: Mutex<HashMap<(String, Option<String>), CachedTemplates>>,
-    /// Whether Chatwoot let a mark of failure stand that was to be taken back: such marks are not made to ask.
+    /// Whether Chatwoot kept a failed status that was to be taken back: then no more are set in order to ask.
     marks_stay: AtomicBool,
 }
 
@@ -75,8 +75,8 @@ struct CachedTemplates {
 }
 
 impl Handler {
-    /// Whether a message is a template. The list does not say so; its callback does, and the conversation for its last message.
-    /// What a template is written as may be anything, so its text counts only once nothing else can come.
+    /// Whether a message is a template. The list does not say so; its callback does, and so does the conversation for its last
+    /// message. A template's text may be anything, so the text counts only once nothing else can come.
     pub(crate) async fn look_up_template(
         &self,
         job: &SyncJob<'_>,
@@ -97,7 +97,7 @@ impl Handler {
             if !is_template && !self.may_be_templates(context.channel).await? {
                 return Ok(TemplateLookup::Plain);
             }
-            // Its callback may stand in the queue behind these.
+            // Its callback may be queued behind these.
             if asked >= LOOKUP_RETRY_DELAY {
                 self.ask_again(context, message, entry).await?;
             }
@@ -113,19 +113,19 @@ impl Handler {
             if is_template {
                 return Ok(TemplateLookup::Template(None));
             }
-            // Nothing will tell any more: what cannot be a template goes out as words, in its place.
+            // Nothing more will be reported: what cannot be a template is sent as text, in its turn.
             let words = self.reads_like_none(context, message).await?;
             return Ok(if words { TemplateLookup::Plain } else { TemplateLookup::Untold });
         }
         if asked >= LOOKUP_RETRY_DELAY {
             self.ask_again(context, message, entry).await?;
         }
-        // Mostly it stands in the queue behind this hint.
+        // Usually it is queued behind this sync request.
         Ok(TemplateLookup::Later(if job.suspect { LOOKUP_RETRY_DELAY } else { Duration::ZERO }))
     }
 
-    /// Whether a message reads like none of the account's templates: none of its text, of their names, no place for a value. What Meta
-    /// does not tell now may be one.
+    /// Whether a message reads like none of the account's templates: it has none of their texts, none of their names, no
+    /// placeholder for a value. If Meta cannot be asked now, it may be a template.
     async fn reads_like_none(
         &self,
         context: &ConversationContext<'_>,
@@ -145,7 +145,7 @@ impl Handler {
         }
     }
 
-    /// Whether there are templates in a channel's account. What is remembered of the channel may be older than they are.
+    /// Whether a channel's account has templates. What is cached of the channel may be older than they are.
     async fn may_be_templates(&self, channel: &Channel) -> Result<bool, HandlerError> {
         if channel.has_templates() {
             return Ok(true);
@@ -169,8 +169,8 @@ impl Handler {
         })
     }
 
-    /// Has Chatwoot say what a message is: nothing but a callback does, and Chatwoot posts one for each mark that changes something.
-    /// The mark says so in words that are true as long as it stands; the answer takes it away.
+    /// Makes Chatwoot report what a message is. Only a callback does, and Chatwoot posts one for each status that changes
+    /// something. So a failed status is set, with an error text that is true as long as it stands; the answer clears it.
     async fn ask_again(
         &self,
         context: &ConversationContext<'_>,
@@ -182,9 +182,9 @@ impl Handler {
         }
         let words = Fault::Untold.text(self.clients.locale);
         match context.chatwoot.mark(context.conversation.conversation, message.id, "failed", Some(words)).await {
-            // Chatwoot can answer well and leave things as they were.
+            // Chatwoot can answer with success and change nothing.
             Ok(Some(stands)) if stands != "failed" => return Ok(()),
-            // It was taken back; the next look tells.
+            // The message was deleted; the next sync reports that.
             Ok(_) | Err(ChatwootError::Gone) => {}
             Err(error) => return Err(error.into()),
         }
@@ -195,8 +195,8 @@ impl Handler {
         Ok(())
     }
 
-    /// It is known what the message is: what stands on it is true no more. Gives whether it could be taken away; later versions of
-    /// Chatwoot let nothing but the agent's Retry bring a message back from failed.
+    /// Clears the failed status once it is known what the message is: its error text is no longer true. Gives whether that
+    /// worked; later versions of Chatwoot let only the agent's Retry bring a message back from failed.
     pub(crate) async fn asked_no_more(
         &self,
         context: &ConversationContext<'_>,
@@ -233,8 +233,8 @@ impl Handler {
         }
     }
 
-    /// The account's templates of a name, or all of them, as Meta told them within that time. If it does not tell now, what it
-    /// told before counts.
+    /// The account's templates of a name, or all of them, as Meta described them within that time. If Meta does not answer now,
+    /// its earlier answer counts.
     async fn described(
         &self,
         channel: &Channel,
@@ -245,7 +245,7 @@ impl Handler {
         let key = (channel.waba_id.to_string(), name.map(str::to_owned));
         let now = self.clients.clock.now();
         let cached = self.templates.lock().get(&key).cloned();
-        // Where there was none, one may have been approved a moment ago.
+        // If there were none, one may have been approved a moment ago.
         if let Some(seen) = cached.as_ref().filter(|seen| !seen.templates.is_empty() && now.since(seen.at) < fresh) {
             return Ok(seen.templates.clone());
         }
@@ -264,7 +264,7 @@ impl Handler {
             (listed, _) => listed?,
         };
         let templates: Vec<Template> = listed.into_iter().map(|listed| listed.template).collect();
-        // One that is missing is asked for again.
+        // A template that is missing is asked for again.
         if !templates.is_empty() || name.is_none() {
             self.templates.lock().insert(key, CachedTemplates { at: now, templates: templates.clone() });
         }
@@ -284,7 +284,7 @@ impl Handler {
         template.language.starts_with(self.clients.locale.code())
     }
 
-    /// The template as the call sends it: checked against Meta's list, its header's file uploaded.
+    /// The template as the call sends it: checked against Meta's list, with its header's file uploaded.
     pub(crate) async fn template(
         &self,
         context: &ConversationContext<'_>,
@@ -322,8 +322,8 @@ impl Handler {
         })
     }
 
-    /// The template an agent means: in the language that was picked. Where none was, of those that can be sent the one the message
-    /// reads like, or one in the agents' language.
+    /// The template an agent means: in the language that was picked. If none was picked, of those that can be sent: the one the
+    /// message reads like, or one in the agents' language.
     fn meant<'a>(&self, found: &'a [Template], picked: &Picked, message: &ListedMessage) -> Option<&'a Template> {
         if let Some(language) = &picked.language {
             return found.iter().find(|template| template.language == *language);
@@ -342,7 +342,8 @@ impl Handler {
         })
     }
 
-    /// A file of Chatwoot's is uploaded. Another address is Meta's to fetch: nothing but Chatwoot may make the bridge call.
+    /// Prepares the header's file. A file of Chatwoot's is uploaded. Any other address is left for Meta to fetch: only Chatwoot
+    /// may make the bridge fetch files.
     async fn header(
         &self,
         context: &ConversationContext<'_>,
@@ -378,7 +379,7 @@ impl Handler {
         Ok(Some(HeaderFile::Uploaded { id, name: name.clone().or(filename) }))
     }
 
-    /// So that a file is found at Meta when the customer wants to be forgotten.
+    /// Notes an upload, so that the file is found at Meta when the customer asks to be erased.
     pub(crate) async fn note_upload(&self, context: &ConversationContext<'_>, id: &MediaId) -> Result<(), StoreError> {
         let Some(customer) = context.customer else { return Ok(()) };
         self.clients.media.uploaded(customer, &context.channel.phone_number_id, id).await

@@ -1,4 +1,5 @@
-//! Red messages that callbacks told of, and that a look does not list any more.
+//! This module finds old messages that callbacks reported as red. Red messages are those Chatwoot shows as failed; a sync no
+//! longer lists these.
 
 use app::HandlerError;
 use chatwoot::{ChatwootError, listing::ListedMessage};
@@ -7,7 +8,7 @@ use domain::MessageId;
 use crate::{Handler, SyncJob, delivery::ConversationContext};
 
 impl Handler {
-    /// One page for each, or for several that stand together, however long ago they were written.
+    /// Reads one page of the list for each of them, or for several close together, however long ago they were written.
     pub(crate) async fn told_red(
         &self,
         job: &SyncJob<'_>,

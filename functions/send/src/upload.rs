@@ -1,4 +1,4 @@
-//! An agent's file from Chatwoot to Meta: streamed, or fetched by Meta itself.
+//! This module brings an agent's file from Chatwoot to Meta. It streams the file, or lets Meta fetch it itself.
 
 use std::{
     sync::{
@@ -26,26 +26,26 @@ use whatsapp::{
 
 use crate::voice;
 
-/// One recording is coded at a time: several would take the processor and the memory from one another until none is done in time.
+/// One recording is coded at a time: several would compete for the processor and the memory until none is done in time.
 static TRANSCODE_PERMIT: Semaphore = Semaphore::const_new(1);
 
-/// The largest file that is read as cards of people; a photo in it makes it larger, and a document.
+/// The largest file that is read as contact cards; a file with a photo in it is larger, and goes as a document.
 const MAX_CARD_FILE_BYTES: u64 = 64 * 1024;
 
 /// Why a file is not at Meta.
 #[derive(Debug)]
 pub(crate) enum NotUploaded {
-    /// It cannot be read, or Meta does not take it.
+    /// It cannot be read, or Meta does not accept it.
     Never(SendFailure),
     /// Chatwoot announced it, but does not have it yet.
     Missing,
-    /// Chatwoot's storage does not give it out whole just now.
+    /// Chatwoot's storage cannot deliver it whole at the moment.
     Unwell,
-    /// Meta does not take it under this type.
+    /// Meta does not accept it under this type.
     WrongType,
-    /// It did not get there within the time there was.
+    /// It did not arrive within the available time.
     Slow,
-    /// Meta cannot take it now.
+    /// Meta cannot accept it now.
     NotNow {
         /// Not before this, if Meta said so.
         after: Option<Duration>,
@@ -55,7 +55,7 @@ pub(crate) enum NotUploaded {
 }
 
 impl NotUploaded {
-    /// What the agent is told when it is given up.
+    /// What the agent is told when the file is given up.
     pub(crate) fn trouble(&self) -> SendFailure {
         match self {
             Self::Never(trouble) => *trouble,
@@ -67,28 +67,28 @@ impl NotUploaded {
     }
 }
 
-/// Whether a file holds cards of people, by what Chatwoot says of it.
+/// Whether a file holds contact cards, by what Chatwoot says of it.
 pub(crate) fn is_cards(file: &ListedFile) -> bool {
     let mime = file.content_type.as_deref().map(media::essence).unwrap_or_default();
     let name = || file.data_url.as_deref().and_then(files::name).unwrap_or_default();
     matches!(mime.as_str(), "text/vcard" | "text/x-vcard" | "text/directory") || name().to_lowercase().ends_with(".vcf")
 }
 
-/// A file that Chatwoot is giving out.
+/// A file that is being read from Chatwoot.
 struct Opened {
     name: String,
     mime_type: String,
-    /// Where its bytes come from, for a few minutes; nothing once they are others.
+    /// The address its bytes come from, valid for a few minutes; nothing if the bytes have been changed since.
     address: Option<Url>,
     size: u64,
-    /// Its first bytes, which also stand in `bytes`.
+    /// Its first bytes, which are also in `bytes`.
     head: Bytes,
     bytes: BoxStream<'static, reqwest::Result<Bytes>>,
-    /// Whether Chatwoot's storage broke off.
+    /// Whether Chatwoot's storage broke off the transfer.
     broke_off: Arc<AtomicBool>,
 }
 
-/// Uploads a file; what comes back can be sent. How it goes is told of a file that stays one.
+/// Uploads a file and gives what the call can send. For a file that stays a file, it also gives how it goes.
 pub(crate) async fn upload(
     clients: &Clients,
     chatwoot: &Chatwoot,
@@ -112,7 +112,7 @@ pub(crate) async fn upload(
         let (note, recording) = spoken(opened).await?;
         if let Some(note) = note {
             match by.take(note).await {
-                // The recording has ways of its own.
+                // The recording can still go in another way.
                 Err(NotUploaded::WrongType) => tracing::warn!("Meta does not take a voice note; the recording goes"),
                 taken => return taken,
             }
@@ -122,7 +122,7 @@ pub(crate) async fn upload(
     by.take(opened).await
 }
 
-/// What a file's ways to Meta have in common.
+/// What all ways of sending a file need.
 struct Ways<'a> {
     clients: &'a Clients,
     chatwoot: &'a Chatwoot,
@@ -133,7 +133,7 @@ struct Ways<'a> {
 }
 
 impl Ways<'_> {
-    /// Takes an opened file along its ways, the best first, until Meta has it or its address.
+    /// Tries the ways to send an opened file, the best first, until Meta has it or its address.
     async fn take(&self, opened: Opened) -> Result<(GraphPayload, Option<FileWay>), NotUploaded> {
         let name = names::fitting(&opened.name, &opened.mime_type);
         let (mime_type, size, address) = (opened.mime_type.clone(), opened.size, opened.address.clone());
@@ -147,7 +147,7 @@ impl Ways<'_> {
                         Some(opened) => opened,
                         None => open(self.chatwoot, self.file).await?,
                     };
-                    // Words must not get lost because a file turns out to be a sound.
+                    // A caption must not get lost because a file turns out to be audio.
                     let wordless = caption().is_some() && !media::takes_caption(kind);
                     let kind = if wordless { MediaKind::Document } else { kind };
                     match post(self.clients, self.channel, self.token, opened, mime_type).await {
@@ -180,7 +180,7 @@ impl Ways<'_> {
     }
 }
 
-/// The same with a file that belongs to no message.
+/// The same for a file that belongs to no message.
 pub(crate) async fn upload_address(
     clients: &Clients,
     chatwoot: &Chatwoot,
@@ -192,20 +192,21 @@ pub(crate) async fn upload_address(
     upload(clients, chatwoot, channel, token, &file, None).await.map(|(piece, _)| piece)
 }
 
-/// Chatwoot names a file by an address of another origin than the bridge was told: the operator has to mend that.
+/// Chatwoot gives a file's address on another origin than the bridge is configured for: the operator has to correct that.
 pub(crate) fn elsewhere() -> NotUploaded {
     let (error, cause) = (ChatwootError::Elsewhere, app::ORIGINS_DIFFER);
     tracing::error!(%error, cause, page = app::REFUSALS_PAGE, "agents' files cannot be read");
     NotUploaded::Never(SendFailure::FileElsewhere)
 }
 
-/// Opens a file, reads its beginning, and checks what can be checked before Meta is asked.
+/// Opens a file, reads its beginning, and checks what can be checked before Meta is called.
 async fn open(chatwoot: &Chatwoot, file: &ListedFile) -> Result<Opened, NotUploaded> {
-    // Chatwoot names a file's address once the file is attached.
+    // Chatwoot gives a file's address once the file is attached.
     let url = file.data_url.as_deref().filter(|url| !url.trim().is_empty()).ok_or(NotUploaded::Missing)?;
     let response = match chatwoot.file(url, file_timeout(media::MAX_MEDIA_BYTES)).await {
         Ok(response) => response,
-        // Chatwoot announces files before its storage has them, and a storage that lists nothing forbids what is not there.
+        // Chatwoot announces files before its storage has them, and a storage that does not allow listing forbids what is not
+        // there.
         Err(ChatwootError::Gone | ChatwootError::Unauthorized | ChatwootError::Unwell(403)) => {
             return Err(NotUploaded::Missing);
         }
@@ -249,7 +250,7 @@ async fn open(chatwoot: &Chatwoot, file: &ListedFile) -> Result<Opened, NotUploa
     Ok(Opened { name, mime_type, address, size, head, bytes, broke_off })
 }
 
-/// The beginning of a stream, and all of it.
+/// The beginning of a stream, and the whole stream.
 async fn peek(
     mut bytes: BoxStream<'static, reqwest::Result<Bytes>>,
 ) -> reqwest::Result<(Bytes, BoxStream<'static, reqwest::Result<Bytes>>)> {
@@ -285,7 +286,7 @@ async fn post(
             Some(code) if error.is_of_account() => {
                 NotUploaded::Never(SendFailure::Refused { code, clue: error.clue() })
             }
-            // Of an upload, whatever else is refused means the file itself; there may be another way for it.
+            // Any other refusal of an upload is about the file itself; there may be another way for it.
             _ => NotUploaded::WrongType,
         }),
         Err(error) => {
@@ -296,14 +297,14 @@ async fn post(
     }
 }
 
-/// A recording as a voice note, if it can be made one, and the recording itself.
+/// Gives a recording as a voice note, if it can be made one, and the recording itself.
 async fn spoken(opened: Opened) -> Result<(Option<Opened>, Opened), NotUploaded> {
-    // Kept until the work is over, also where nobody waits for it any more.
+    // Held until the work is over, even if its caller has stopped waiting.
     let budget = TRANSCODE_PERMIT.acquire().await;
     let (name, mime_type, address) = (opened.name, opened.mime_type, opened.address);
     let mp3 = whole(opened.bytes).await?;
     let coded = mp3.clone();
-    // It takes the processor for seconds, and other conversations go on meanwhile.
+    // Coding takes the processor for seconds, and other conversations go on meanwhile.
     let coding = move || {
         let _turn = budget;
         voice::note(&coded)
@@ -334,7 +335,7 @@ async fn whole(bytes: BoxStream<'static, reqwest::Result<Bytes>>) -> Result<Byte
     Ok(chunks.concat().into())
 }
 
-/// The cards in a file; none if it is too large, or none can be read in it.
+/// The contact cards in a file; none if the file is too large, or no card can be read in it.
 async fn cards(chatwoot: &Chatwoot, file: &ListedFile) -> Result<Vec<domain::message::Card>, NotUploaded> {
     let opened = open(chatwoot, file).await?;
     if opened.size > MAX_CARD_FILE_BYTES {

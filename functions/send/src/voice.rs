@@ -1,23 +1,24 @@
-//! A recording of Chatwoot's (mp3) becomes a voice note (mono Opus in Ogg), which WhatsApp shows with its wave and plays at once.
+//! This module turns Chatwoot's recordings (mp3) into voice notes (mono Opus in Ogg). WhatsApp shows these with their waveform
+//! and plays them at once.
 
 use nanomp3_core::{Channels, DecodeError, Decoder, MAX_SAMPLES_PER_FRAME};
 use opus_pure::{Application, MAX_PACKET_BYTES, OggOpusWriter, OpusEncoder, OpusHead};
 
-/// Opus counts in this rate whatever it is given; samples a second.
+/// Opus uses this rate whatever its input; samples a second.
 const RATE: u32 = 48_000;
-/// Samples of 20 ms.
+/// Samples in 20 ms.
 const BLOCK: usize = RATE as usize / 50;
-/// WhatsApp's own voice notes have about this much; bits a second.
+/// WhatsApp's own voice notes use about this much; bits a second.
 const BITRATE: i32 = 24_000;
-/// Of ten; more is hardly heard in speech and takes twice the processor.
+/// Out of ten; more is hardly audible in speech and takes twice the processor time.
 const COMPLEXITY: i32 = 3;
 
-/// Five minutes as Chatwoot records them. What is longer goes as the file it is: coding it would take more of the function's
-/// time than is left to send it.
+/// Five minutes as Chatwoot records them. A longer recording is sent as the file it is: coding it would take more of the
+/// function's time than is left to send it.
 pub(crate) const MAX_RECORDING_BYTES: u64 = 5 * 1024 * 1024;
 
-/// Whether the dashboard recorded it, by the names it gives: twelve digits that its `getUuid` draws (`AudioRecorder.vue`), a whole
-/// UUID, or `recording-` and a time. People name files otherwise.
+/// Whether the dashboard recorded it, judged by the names it gives: twelve digits that its `getUuid` draws
+/// (`AudioRecorder.vue`), a whole UUID, or `recording-` and a time. People name files otherwise.
 pub(crate) fn is_recording(name: &str, mime_type: &str) -> bool {
     let stem = name.strip_suffix(".mp3").unwrap_or_default();
     let hexadecimal = |part: &str| part.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f'));
@@ -52,7 +53,7 @@ pub(crate) fn note(mp3: &[u8]) -> Option<Vec<u8>> {
                 mixer.add(pcm.get(..frame.samples_produced * channels)?, channels, frame.sample_rate);
                 heard |= frame.samples_produced > 0;
             }
-            // The first frames may lean on ones that were cut off; the end may be torn.
+            // The first frames may depend on ones that were cut off; the end may be incomplete.
             Err(DecodeError::ReservoirUnavailable(_)) if used > 0 => {}
             Err(DecodeError::NoFrame) if heard => break,
             Err(_) => return None,
@@ -61,14 +62,14 @@ pub(crate) fn note(mp3: &[u8]) -> Option<Vec<u8>> {
             write(&block)?;
         }
     }
-    // The codec is a little behind: silence drives the last words out of it.
+    // The codec has a delay: silence pushes the last samples out of it.
     write(&mixer.last())?;
     write(&[0.0; BLOCK])?;
     heard.then(|| ogg.finish().ok()).flatten()
 }
 
-/// All channels into one, at [`RATE`]. It only ever has to go up from what recorders use, so a straight line between two
-/// samples does.
+/// Mixes all channels into one, at [`RATE`]. It only ever has to go up from what recorders use, so linear interpolation between
+/// two samples is enough.
 #[derive(Default)]
 struct Mixer {
     samples: Vec<f32>,
@@ -96,7 +97,7 @@ impl Mixer {
         (self.samples.len() >= BLOCK).then(|| self.samples.drain(..BLOCK).collect())
     }
 
-    /// What is left, with silence behind it.
+    /// The remaining samples, followed by silence.
     fn last(&mut self) -> Vec<f32> {
         let mut block = std::mem::take(&mut self.samples);
         block.resize(BLOCK, 0.0);
