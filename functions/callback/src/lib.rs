@@ -1,5 +1,6 @@
-//! `POST /callbacks/chatwoot/{phone_number_id}`: Chatwoot's callbacks into hints for `send`. Chatwoot waits five seconds and
-//! never asks again, so nothing here talks to Chatwoot, and what is not for a customer costs next to nothing.
+//! `callback` turns Chatwoot's callbacks into sync requests for `send`. It serves `POST /callbacks/chatwoot/{phone_number_id}`.
+//! Chatwoot waits five seconds and never asks again. So nothing here talks to Chatwoot, and what is not for a customer costs
+//! next to nothing.
 
 mod presence;
 
@@ -15,11 +16,12 @@ use secrecy::SecretString;
 use store::{Channels, Outbox, StoreError, Table};
 use uuid::Uuid;
 
-/// What Chatwoot signs a callback with, and over which time.
+/// The headers with Chatwoot's signature of a callback and the time it covers.
 const SIGNATURE_HEADER: &str = "x-chatwoot-signature";
 const TIMESTAMP_HEADER: &str = "x-chatwoot-timestamp";
 
-/// The largest callback, as of every body that comes in. Chatwoot's own are far smaller: a message has at most 150,000 characters.
+/// The largest callback, the same limit as for every incoming body. Chatwoot's own are far smaller: a message has at most
+/// 150,000 characters.
 const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
 
 /// The function's settings and clients.
@@ -34,7 +36,7 @@ pub struct Handler {
     metrics: Metrics,
 }
 
-/// Why a hint could not be given; Chatwoot marks the message failed, and `reconcile` finds it all the same.
+/// Why a sync request could not be enqueued; Chatwoot marks the message failed, and `reconcile` finds it all the same.
 #[derive(Debug, thiserror::Error)]
 enum RequestError {
     #[error(transparent)]
@@ -66,7 +68,7 @@ impl Handler {
         else {
             return Err(env.into_error());
         };
-        // This function only reads the table; how long things are kept is not its to say.
+        // This function only reads the table; it does not decide how long anything is kept.
         let table = Table::new(aws.dynamodb, table, clock.clone(), std::time::Duration::ZERO);
         Ok(Self {
             secrets: Secrets::new(aws.secrets, clock.clone()),
@@ -79,7 +81,7 @@ impl Handler {
         })
     }
 
-    /// Has channels and secrets at hand and the lines open before the first request.
+    /// Fetches channels and secrets and opens the connections before the first request.
     async fn warm_up(&self) {
         let secrets = async {
             if let Ok(channels) = self.channels.remember_all().await {
@@ -173,13 +175,14 @@ impl Handler {
         Ok(renewed.and_then(|renewed| proof.check(&renewed, body, now)))
     }
 
-    /// A change of a message that is out, or not yet marked failed, is our own mark coming back: no agent can retry it.
+    /// Whether a change is only our own status update coming back: the message is out, or not yet shown as failed, so no agent
+    /// can retry it.
     async fn is_our_own_mark(&self, change: &ConversationChange) -> Result<bool, RequestError> {
         let entry = self.outbox.get(change.account, change.conversation, change.message).await?;
         Ok(entry.is_some_and(|entry| entry.outgoing.is_settled()))
     }
 
-    /// An agent may ask for an erasure by a label; `erasure` looks which labels there are.
+    /// An agent may ask for an erasure by a label; `erasure` reads which labels are set.
     async fn labels(&self, channel: &Channel, labels: LabelChange) -> Result<(), RequestError> {
         let sync = SyncRequest::look(channel.phone_number_id.clone(), labels.account, labels.conversation);
         let task = ErasureTask::LabelsV1(sync);
@@ -200,7 +203,7 @@ impl Handler {
             resolved_at: None,
             unseen_since: None,
         });
-        // Two hints are never one: the second may tell of a message that the first look came too early for.
+        // Two sync requests are never merged: the second may report a message that the first sync came too early for.
         self.put(&task, Uuid::new_v4().to_string()).await
     }
 
@@ -215,8 +218,8 @@ enum Proof<'r> {
 }
 
 impl<'r> Proof<'r> {
-    /// A signature must be right where there is one, however it is spelled. Only where there is none at all (Chatwoot before 4.13)
-    /// may the path carry a secret.
+    /// A signature must be valid if there is one, however its header is spelled. Only if there is none at all (Chatwoot before
+    /// 4.13) may the path carry a secret.
     fn of(request: &'r Request, path_secret: Option<&'r str>) -> Option<Self> {
         let signs = |name: &str| name.contains("signature") || name.replace('_', "-") == TIMESTAMP_HEADER;
         if request.headers().keys().any(|name| signs(name.as_str())) {
@@ -239,7 +242,7 @@ impl<'r> Proof<'r> {
     }
 }
 
-/// The one value of a header.
+/// The value of a header that occurs exactly once.
 fn only<'r>(request: &'r Request, name: &str) -> Option<&'r str> {
     let mut values = request.headers().get_all(name).iter();
     let value = values.next()?.to_str().ok()?;

@@ -1,5 +1,5 @@
-//! What is no message: that an agent types or resolves, and commands. No callback of these is looked for when it is lost, but
-//! for a command's, which `send` finds in the conversation.
+//! This module handles callbacks that carry no message. An agent types, resolves a conversation, or writes a command. A lost
+//! callback of these is not searched for, except a command's, which `send` finds in the conversation.
 
 use chatwoot::callback::{CallbackOrigin, ConversationChange};
 use domain::{Channel, CommandNote, OutboundTask, SyncRequest, Typing};
@@ -7,11 +7,12 @@ use uuid::Uuid;
 
 use crate::{Handler, RequestError};
 
-/// The dashboard tells of typing anew after each pause; within so many seconds it is the same news.
+/// The dashboard reports typing again after each pause; reports within this many seconds count as one.
 const TYPING_INTERVAL_SECONDS: i64 = 5;
 
 impl Handler {
-    /// Queued, not called: Meta's token and its ten seconds do not belong into a function that has to answer in five.
+    /// Queues the typing report instead of calling Meta: fetching Meta's token and Meta's ten seconds do not fit into a function
+    /// that has to answer in five.
     pub(crate) async fn typing(&self, channel: &Channel, origin: &CallbackOrigin) -> u16 {
         let now = self.clock.now();
         if !is_of(channel, origin) || !channel.shows_typing(now) {
@@ -23,7 +24,7 @@ impl Handler {
         self.offer(&task, dedup).await
     }
 
-    /// A look at the conversation, which ticks what the customer had written by now.
+    /// Requests a sync of the conversation, which sends read receipts for what the customer had written by now.
     pub(crate) async fn resolved(&self, channel: &Channel, origin: &CallbackOrigin) -> u16 {
         let now = self.clock.now();
         if !is_of(channel, origin) || !channel.shows_read(now) {
@@ -34,7 +35,7 @@ impl Handler {
         self.offer(&task, Uuid::new_v4().to_string()).await
     }
 
-    /// Nobody misses a nicety that could not be queued.
+    /// A receipt that could not be queued is no error.
     async fn offer(&self, task: &OutboundTask, dedup: String) -> u16 {
         if let Err(error) = self.put(task, dedup).await {
             tracing::info!(%error, "a receipt could not be queued; the next one does its work");
