@@ -1,4 +1,5 @@
-//! `GET` and `POST /webhooks/meta`: Meta's handshake, and its webhooks into the inbound queue, durable before acknowledged.
+//! `webhook` puts Meta's webhooks into the inbound queue before it acknowledges them. It serves `GET` and `POST /webhooks/meta`;
+//! the `GET` is Meta's handshake.
 
 use std::{
     borrow::Cow,
@@ -22,19 +23,19 @@ use whatsapp::{AppSecret, Verified, webhook};
 /// Meta sends up to 3 MB; base64 of 4 MiB still fits Lambda's 6 MB.
 const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
 
-/// How long counting may keep Meta waiting for its answer. What is not counted here is counted by `forward`.
+/// How long counting may keep Meta waiting for its answer. `forward` counts what is not counted here.
 const COUNT_MAX_WAIT: Duration = Duration::from_secs(1);
 
-/// Why a body is in the dead letters that is no webhook.
+/// Why a body that is no webhook is in the dead letters.
 const REASON_UNREADABLE_BODY: &str = "unreadable_body";
 
-/// Why an item that no queue takes is in the dead letters.
+/// Why an item too large for any queue is in the dead letters.
 const REASON_TOO_LARGE: &str = "too_large_for_the_queue";
 
-/// Why an item of somebody erased is turned away.
+/// Why an item of an erased person is refused.
 const REASON_ERASED: &str = "erased";
 
-/// Why an item is turned away that may be a repeat of what nobody remembers.
+/// Why an item is refused that is older than the memory of handled items, and so may be a repeat.
 const REASON_TOO_OLD: &str = "too_old";
 
 /// The function's settings and clients.
@@ -50,7 +51,7 @@ pub struct Handler {
     metrics: Metrics,
 }
 
-/// Why nothing could be stored; Meta gets a 500 and comes again.
+/// Why nothing could be stored; Meta gets a 500 and sends the webhook again.
 #[derive(Debug, thiserror::Error)]
 enum RequestError {
     #[error(transparent)]
@@ -97,7 +98,7 @@ impl Handler {
         })
     }
 
-    /// Has the secret at hand and the lines open before the first request.
+    /// Fetches the secret and opens the connections before the first request.
     async fn warm_up(&self) {
         let secret = self.secrets.prepare([self.app_secret.as_str()]);
         warm_up(Box::pin(async { tokio::join!(secret, self.inbound.holds(), self.ledger.open()) })).await;
@@ -162,8 +163,8 @@ impl Handler {
     async fn store(&self, body: Verified<'_>, key: &SecretString) -> Result<Response<Body>, RequestError> {
         let key = HashKey::new(key.clone());
         let Ok(tasks) = webhook::parse(body, &key, self.clock.now()) else {
-            // The same bytes would come again for a week.
-            // A group of its own: in one that all share, the first ten would hide the others from whoever looks for a person.
+            // Answered with an error, the same bytes would come again for a week. The dead letter gets a group of its own: in a
+            // shared one, the first ten would hide the others from a search for a person.
             let group = format!("unreadable#{}", Uuid::new_v4());
             let reason = if let Some(rest) = self.without_anybody_erased(body.bytes(), &key).await? {
                 self.dead_letters.put(&group, &rest, REASON_UNREADABLE_BODY).await?;
@@ -174,7 +175,7 @@ impl Handler {
                 tracing::info!("a signed webhook that cannot be read names somebody erased; it is dropped");
                 REASON_ERASED
             };
-            // Whose it is nobody knows.
+            // The body does not say which item or person it belongs to.
             let nobody = key.subject_of_all(HashKind::Item, ["unreadable"]);
             self.counted(self.ledger.count(ACCOUNT_CHANNEL, &nobody, ItemOutcome::Refused(reason))).await;
             return Ok(empty(200));
@@ -191,7 +192,7 @@ impl Handler {
                 too_old.entry(task.task.channel()).or_default().push(task.task.item());
                 continue;
             }
-            // Each receipt is a letter of its own: a repeat is a claim's to find out, so that it is counted.
+            // Each receipt makes a queue message of its own: the claim detects a repeat, so that it is counted.
             let message = QueueMessage::new(task.group.as_str(), format!("{receipt}-{at}"), &task.task)?;
             if message.fits() {
                 letters.push(message);
@@ -201,7 +202,7 @@ impl Handler {
             }
         }
         self.inbound.send_all(letters).await?;
-        // After the queue: what is not acknowledged comes again, and dead letters know no repeats.
+        // After the queue: what is not acknowledged comes again, and the dead letters do not detect repeats.
         let mut turned_away = Vec::with_capacity(too_large.len());
         for (letter, task) in too_large {
             let Some(body) = self.without_erased(&letter, task, &key).await? else {
@@ -217,7 +218,7 @@ impl Handler {
             let items: usize = too_old.values().map(Vec::len).sum();
             tracing::warn!(items, "items that are older than what is remembered of handled ones are refused");
         }
-        // After the queue has everything: what Meta is not told to be stored is not received.
+        // After everything is in the queue: what is not acknowledged to Meta does not count as received.
         self.counted(async {
             for (channel, items) in too_old {
                 self.ledger.count_all(channel, &items, ItemOutcome::Refused(REASON_TOO_OLD)).await?;
@@ -234,7 +235,7 @@ impl Handler {
         Ok(empty(200))
     }
 
-    /// A body nobody can read, without what names a person who was erased. When it was written it does not say.
+    /// An unreadable body, without what names an erased person. The body does not say when it was written.
     async fn without_anybody_erased<'b>(
         &self,
         body: &'b [u8],
@@ -247,7 +248,7 @@ impl Handler {
         }
         let text = String::from_utf8_lossy(body);
         let named = marks.among(mention::mentioned(&text, key));
-        // Nor whose number it came to: whoever was erased in any account is meant.
+        // It does not say to which number it came either, so an erasure in any account counts.
         let erased = tombstones.among(None, &named).await?;
         if erased.is_empty() {
             return Ok(Some(body.into()));
@@ -256,8 +257,8 @@ impl Handler {
         Ok(mention::without(&text, &theirs).map(|rest| rest.into_bytes().into()))
     }
 
-    /// The body of a letter that goes into the dead letters, without what is about somebody erased: `forward`, which turns such things
-    /// away, never sees it.
+    /// The body of a queue message that becomes a dead letter, without what is about an erased person: `forward`, which refuses
+    /// such items, never sees it.
     async fn without_erased(
         &self,
         letter: &QueueMessage,
@@ -306,7 +307,7 @@ impl Handler {
         Ok(mention::without(&letter.body, &theirs))
     }
 
-    /// Counts, but lets nothing depend on it: what is stored is stored.
+    /// Counts, but lets nothing depend on it: what is stored stays stored.
     async fn counted(&self, counting: impl Future<Output = Result<(), StoreError>>) {
         match timeout(COUNT_MAX_WAIT, counting).await {
             Ok(Ok(())) => {}
@@ -315,7 +316,7 @@ impl Handler {
         }
     }
 
-    /// The secret as it is now, if it was not looked up just before.
+    /// The current secret, unless it was looked up just before.
     async fn renewed(&self) -> Option<AppSecrets> {
         self.secrets.get_again::<AppSecrets>(&self.app_secret).await.ok().flatten()
     }
