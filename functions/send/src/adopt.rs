@@ -29,7 +29,7 @@ impl Handler {
             conversation: job.hint.conversation,
             channel: channel.phone_number_id.clone(),
             customer: None,
-            // Once the bridge looks after the channel, what agents wrote is ours to send, or to say why not.
+            // What agents wrote since the bridge looks after the channel is ours to send, or to say why not.
             known_since: channel.since.unwrap_or(now).max(now - RETRY_MAX_AGE),
             settled: None,
             looked_at: None,
@@ -82,7 +82,7 @@ impl Handler {
         Ok((Some(customer), false))
     }
 
-    /// The customer with our own id.
+    /// The customer whose id of ours stands on the conversation or its contact.
     async fn known(&self, party: &ConversationParty) -> Result<Option<CustomerId>, HandlerError> {
         let customers = &self.clients.customers;
         let Some(contact) = &party.contact else { return Ok(None) };

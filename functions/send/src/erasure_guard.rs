@@ -1,5 +1,5 @@
-//! This module is the erasure guard of `send`. It reports drain markers that come out of a group, and no customer who is being
-//! erased is written to.
+//! This module is the erasure guard of `send`. It reports drain markers that come out of a group, and keeps
+//! messages from a customer who is being erased.
 
 use app::HandlerError;
 use chatwoot::Contact;

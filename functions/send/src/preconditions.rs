@@ -21,8 +21,8 @@ pub(crate) const CALL_MIN_TIME: Duration = Duration::from_secs(25);
 /// What a file takes at most.
 const FILE_MIN_TIME: Duration = Duration::from_secs(100);
 
-/// Why a part has to wait for its number, if it has to. A template outside the window begins a conversation, which may have a
-/// hold of its own.
+/// Why a part has to wait for its number, if it has to. A template outside the window is begun by the business, which
+/// more holds forbid.
 pub(crate) fn send_hold(context: &ConversationContext<'_>, template: bool, now: Timestamp) -> Option<SendHold> {
     let open = context.thread.is_some_and(|thread| thread.window.is_open(now));
     if template && !open { context.channel.hold_begun(now) } else { context.channel.hold(now) }

@@ -246,8 +246,8 @@ impl Handler {
         looked
     }
 
-    /// An earlier sync may have crashed on this very message. Count it, and at the limit give the message up in words, so that
-    /// the messages after it go on.
+    /// An earlier sync may have crashed on this very message. Count it, and at the limit give the message up with an error
+    /// text, so that the messages after it go on.
     async fn count_crash(&self, entry: &mut OutboxEntry) -> Result<(), HandlerError> {
         let deaths = entry.outgoing.deaths;
         if deaths >= MAX_CRASHES {

@@ -78,7 +78,7 @@ pub(crate) fn is_cards(file: &ListedFile) -> bool {
 struct Opened {
     name: String,
     mime_type: String,
-    /// The address its bytes come from, valid for a few minutes; nothing if the bytes have been changed since.
+    /// The address its bytes come from, valid for a few minutes; nothing if the bytes are no longer that file's.
     address: Option<Url>,
     size: u64,
     /// Its first bytes, which are also in `bytes`.
