@@ -1,4 +1,4 @@
-//! The Lambda function `send`.
+//! This binary runs the Lambda function `send`.
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
