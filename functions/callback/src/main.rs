@@ -1,4 +1,4 @@
-//! The Lambda function `callback`.
+//! This binary runs the Lambda function `callback`.
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
