@@ -1,4 +1,4 @@
-//! The Lambda function `webhook`.
+//! This binary runs the Lambda function `webhook`.
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
