@@ -1,5 +1,6 @@
-//! What Meta tells about an account or a number: a line and a metric for the operator, and the channel's state where it
-//! changes. Messages to customers wait while a number cannot send, and go on when it can again.
+//! Handles Meta's notices about accounts and numbers. Each becomes a log line and a metric for the operator, and changes
+//! the channel's state where it says so. Messages to customers wait while a number cannot send, and go on when it can
+//! again.
 
 use app::{HandlerError, has_channel_access, sync_templates};
 use domain::{
@@ -13,12 +14,12 @@ use whatsapp::account::{self, AccountChange, AccountEvent};
 
 use crate::Handler;
 
-/// Fields that tell of a template by which agents see another list.
+/// Fields of notices that change which templates agents can choose.
 const TEMPLATE_FIELDS: [&str; 3] =
     ["message_template_status_update", "message_template_components_update", "template_category_update"];
 
 impl Handler {
-    /// Handles an event about an account. Doing it again changes nothing.
+    /// Handles a notice about an account. Doing it again changes nothing.
     pub(crate) async fn account(&self, record: &Record, notice: &AccountNotice) -> Result<(), HandlerError> {
         let field = known(&notice.field);
         let Some(event) = account::read(notice) else {
@@ -43,7 +44,7 @@ impl Handler {
         Ok(())
     }
 
-    /// What agents may send is other than it was. If it cannot be told now, the next round of `reconcile` tells it.
+    /// Updates the templates agents can choose. If that fails now, the next round of `reconcile` does it.
     async fn offer_again(&self, field: &str, channel: &Channel) {
         if !TEMPLATE_FIELDS.contains(&field) {
             return;
@@ -53,7 +54,8 @@ impl Handler {
         }
     }
 
-    /// What really happened. That a partner left or came does not say which one, so Graph is asked (§2.6).
+    /// Finds out what really happened. A notice that a partner left or came does not say which partner, so Graph is asked
+    /// (§2.6).
     async fn happening(&self, event: &AccountEvent, channel: &Channel) -> Result<Option<ChannelEvent>, HandlerError> {
         Ok(match event.change {
             AccountChange::To(happening) => Some(happening),
@@ -92,14 +94,15 @@ impl Handler {
                 _ => tracing::warn!(channel.id = %id, from, state, "the state of a number changed"),
             }
         }
-        // Also when it had been live before: whoever wrote that down may not have lived to give the hints.
+        // Also done when the channel was live before: the attempt that stored the change may have crashed before it queued
+        // the sync requests.
         if matches!(happening, ChannelEvent::Reconnected | ChannelEvent::Reinstated) && after.hold(now).is_none() {
             self.go_on(id, notice).await?;
         }
         Ok(())
     }
 
-    /// A hint for every conversation that waits.
+    /// Queues a sync request for every conversation that waits.
     async fn go_on(&self, channel: &domain::PhoneNumberId, notice: &AccountNotice) -> Result<(), HandlerError> {
         let mut letters = Vec::new();
         for (account, conversation) in self.clients.cursor.watched(channel).await? {
@@ -120,7 +123,7 @@ fn tell_operator(field: &str, about: &AccountEvent, channel: &Channel) {
     }
 }
 
-/// A field's name comes from outside; only one that looks like one goes into a log.
+/// A field's name comes from outside; only one that looks like a field name goes into a log.
 fn known(field: &str) -> &str {
     let plain = field.len() <= 64 && field.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
     if plain { field } else { "?" }

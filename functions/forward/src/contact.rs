@@ -1,4 +1,4 @@
-//! The customer's contact in Chatwoot: found by all they are known by, or made.
+//! Finds or creates the customer's contact in Chatwoot. It is looked up by every id the customer is known by.
 
 use app::HandlerError;
 use chatwoot::{Chatwoot, ChatwootError, Contact, NewContact, contact_name, erasing::ConversationAge};
@@ -10,14 +10,14 @@ use crate::Handler;
 /// The attribute of a contact that has the customer's user id.
 const USER_ID: &str = "whatsapp_user_id";
 
-/// Where a contact has conversations, the best last.
+/// Where a contact has conversations; the best case is last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Chat {
     Nowhere,
     Elsewhere,
-    /// In this inbox, and closed.
+    /// In this inbox, and resolved.
     Resolved,
-    /// In this inbox.
+    /// In this inbox, and not resolved.
     Open,
 }
 
@@ -32,7 +32,7 @@ impl Chat {
 }
 
 impl Handler {
-    /// The customer's contact, and whether it was made just now.
+    /// Gives the customer's contact, and whether it was created just now.
     pub(crate) async fn contact(
         &self,
         chatwoot: &Chatwoot,
@@ -48,13 +48,14 @@ impl Handler {
             return Ok((self.take_over(chatwoot, channel, customer, contact).await?, false));
         }
         let mut new = new_contact(message, customer, phone.as_deref(), self.clients.locale);
-        // Before the contact bears the name: an agent's must never be taken for ours, or ours for an agent's.
+        // Stored before the contact has the name: a name an agent gave must never be taken for ours, nor ours for an
+        // agent's.
         self.clients.profiles.rename(customer, &new.name, None).await?;
         match chatwoot.create_contact(channel.inbox, &new.borrowed()).await {
             Err(ChatwootError::Refused(_)) => {}
             made => return Ok((made?, true)),
         }
-        // Somebody was faster, or the phone is not one to Chatwoot, or belongs to somebody else's contact.
+        // Another task was faster, or Chatwoot does not accept the phone, or the phone belongs to another person's contact.
         if let Some(contact) = self.known_contact(chatwoot, channel, customer, &message.customer).await? {
             return Ok((self.take_over(chatwoot, channel, customer, contact).await?, false));
         }
@@ -68,8 +69,8 @@ impl Handler {
         Ok((chatwoot.create_contact(channel.inbox, &new.borrowed()).await?, true))
     }
 
-    /// Takes a number that was given to somebody new from its former owner's contact, so that no agent reads it there. `false`
-    /// if it was not in the way.
+    /// Removes a number that now belongs to a new person from its former owner's contact, so that no agent reads it there.
+    /// `false` if it was not in the way.
     async fn free_phone(
         &self,
         chatwoot: &Chatwoot,
@@ -80,7 +81,7 @@ impl Handler {
         let Some(phone) = phone else { return Ok(false) };
         let owner = Identity { phone: Some(phone.clone()), ..Identity::default() };
         if self.clients.customers.find(channel.account, &owner).await?.as_ref() != Some(customer) {
-            // What came is older than what is known.
+            // This message is older than what is known.
             return Ok(false);
         }
         let Some(shown) = phone.e164() else { return Ok(false) };
@@ -94,8 +95,8 @@ impl Handler {
         }
     }
 
-    /// A contact that carries our id, or else one that has what the customer is known by, and no other customer's id. Several may
-    /// have it, such as one that was imported beside the one with the chat.
+    /// Gives the contact that has our id, or else one that has an id the customer is known by and no other customer's id.
+    /// Several contacts may match, such as an imported one beside the one with the chat.
     async fn known_contact(
         &self,
         chatwoot: &Chatwoot,
@@ -124,7 +125,7 @@ impl Handler {
         for contact in found {
             let theirs = chatwoot.conversations_of(contact.id).await?;
             let chat = theirs.iter().map(|one| Chat::of(one, channel)).max().unwrap_or(Chat::Nowhere);
-            // Of equal ones the first: the user id is surest, and then the number as it is spelled here.
+            // Of equal ones the first wins: the user id is the surest key, then the number as it is spelled here.
             if best.as_ref().is_none_or(|(so_far, _)| chat > *so_far) {
                 best = Some((chat, contact));
             }
@@ -132,7 +133,7 @@ impl Handler {
         Ok(best.map(|(_, contact)| contact))
     }
 
-    /// Whether a contact is that of another customer who lives: the number went to somebody new.
+    /// Whether a contact belongs to another customer who still exists: the number went to a new person.
     async fn is_anothers(&self, contact: &Contact, customer: &CustomerId) -> Result<bool, HandlerError> {
         let Some(id) = contact.identifier.as_deref().filter(|id| *id != customer.as_str()) else { return Ok(false) };
         Ok(self.clients.customers.is_ours(&CustomerId::new(id)).await?)
@@ -148,7 +149,7 @@ impl Handler {
         chatwoot.attach(contact.id, channel.inbox, customer).await?;
         if contact.identifier.is_none() {
             match chatwoot.identify(contact.id, customer).await {
-                // Another contact carries our id since a merge went half-way; the source id is enough.
+                // Another contact has our id since a merge stopped half-way; the source id is enough.
                 Ok(()) | Err(ChatwootError::Refused(_)) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -157,7 +158,8 @@ impl Handler {
     }
 }
 
-/// A look-up that Chatwoot refuses finds nothing, as where an attribute is not defined yet; making the contact then decides.
+/// A look-up that Chatwoot refuses finds nothing, for example where an attribute is not defined yet. Creating the contact
+/// then decides.
 async fn look_up(chatwoot: &Chatwoot, attribute: &str, value: &str) -> Result<Vec<Contact>, ChatwootError> {
     match chatwoot.contacts_with(attribute, value).await {
         Err(ChatwootError::Refused(_)) => Ok(Vec::new()),

@@ -1,6 +1,6 @@
-//! What a message tells beside its words: how the customer is called now, which advert brought them, whether they want
-//! marketing. It is written after the message stands and before its claim is closed, so that a crash repeats it; each write
-//! may be repeated. A message never waits for long, or for ever, because of it.
+//! Updates the contact with what a message says beside its text. That is the customer's present name, the advert that
+//! brought them, and whether they want marketing. It is written after the message is in Chatwoot and before its claim is
+//! closed, so that a crash repeats it; each write may be repeated. It never holds a message up for long or for ever.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use store::Thread;
 
 use crate::Handler;
 
-/// How long a customer's next messages wait for Chatwoot to take what is no message.
+/// How long a customer's next messages wait while Chatwoot does not accept data that is not a message.
 const CONTACT_SYNC_MAX_WAIT: Duration = Duration::from_secs(15 * 60);
 
 /// The attributes of a conversation that say which advert it came from.
@@ -41,7 +41,7 @@ impl Handler {
         let changed = profile.is_some() || renews;
         match self.bring_up_to_date(message, customer, chatwoot, conversation, changed).await {
             Ok(()) => {}
-            // What is refused is refused again, and what is gone stays gone.
+            // A refused write would be refused again, and what is gone stays gone.
             Err(HandlerError::Chatwoot(error))
                 if error.class() == Class::Permanent || matches!(error, ChatwootError::Gone) =>
             {
@@ -59,7 +59,7 @@ impl Handler {
         Ok(())
     }
 
-    /// Whether the customer wants marketing, if the message says so.
+    /// Stores whether the customer wants marketing, if the message says so.
     pub(crate) async fn note_marketing_choice(
         &self,
         message: &Message,
@@ -75,28 +75,28 @@ impl Handler {
         self.clients.clock.now().since(since) >= CONTACT_SYNC_MAX_WAIT
     }
 
-    /// The hash of the customer's profile, if it is not the one Chatwoot was last brought up to date with.
+    /// Gives the hash of the customer's profile, if it differs from the one Chatwoot was last updated with.
     async fn new_profile(
         &self,
         message: &Message,
         customer: &CustomerId,
         thread: &Thread,
     ) -> Result<Option<KeyedHash>, HandlerError> {
-        // In a group it is the speaker's, and the contact is the group.
+        // In a group the profile is the speaker's, and the contact is the group.
         if message.customer.group.is_some() || (message.name.is_none() && message.username.is_none()) {
             return Ok(None);
         }
         let profile = self.profile_hash(message);
         let mut seen = thread.profile.clone();
         if seen.is_none() {
-            // A contact made for this very message is up to date.
+            // A contact created for this very message is up to date.
             let thread = self.clients.customers.thread(customer, &message.channel).await?;
             seen = thread.and_then(|thread| thread.profile);
         }
         Ok(Some(profile).filter(|profile| seen.as_ref() != Some(profile)))
     }
 
-    /// What stands for the profile a message shows.
+    /// Gives the hash of the profile a message shows.
     pub(crate) fn profile_hash(&self, message: &Message) -> KeyedHash {
         let user = message.customer.user_id.as_ref().map(UserId::as_str);
         let phone = message.customer.phone.as_ref().map(WaId::as_str);
@@ -127,7 +127,7 @@ impl Handler {
         let mut done = chatwoot.change_contact(contact.id, &change).await;
         if matches!(done, Err(ChatwootError::Refused(_))) && change.phone_number.take().is_some() && !change.is_empty()
         {
-            // Another contact has the number; an agent has to say which of the two stays.
+            // Another contact has the number; an agent has to decide which of the two stays.
             done = chatwoot.change_contact(contact.id, &change).await;
         }
         Ok(done?)
@@ -160,7 +160,7 @@ impl Handler {
     }
 }
 
-/// Whether a message is about the customer's own number or id: a change, or an address card asked for.
+/// Whether a message is about the customer's own number or id: a change, or an address card that was asked for.
 fn tells_a_number(message: &Message) -> bool {
     match &message.content {
         Content::NumberChanged { now, .. } => !now.is_empty(),
@@ -169,7 +169,8 @@ fn tells_a_number(message: &Message) -> bool {
     }
 }
 
-/// The phone a contact is to have. It fills a gap, and a new number replaces the old one, but never what an agent put there.
+/// Gives the phone a contact is to have. It fills a gap, and a new number replaces the old one, but never one that an agent
+/// entered.
 fn new_phone(message: &Message, shown: Option<&str>) -> Option<String> {
     let person = &message.customer;
     let phone = person.phone.as_ref().or(person.wa_id.as_ref()).filter(|_| person.group.is_none())?;
@@ -188,7 +189,7 @@ fn same(one: &WaId, other: &WaId) -> bool {
     one.canonical() == other.canonical()
 }
 
-/// A name nobody chose: the phone, the username, or the word for somebody without a name.
+/// Whether a name is one no person chose: the phone, the username, or the word for a person without a name.
 fn is_stopgap(message: &Message, name: &str) -> bool {
     let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
     let is_phone = !name.is_empty() && name.chars().all(|c| c.is_ascii_digit() || "+ -()".contains(c));
@@ -198,7 +199,7 @@ fn is_stopgap(message: &Message, name: &str) -> bool {
     !name.chars().any(domain::name::shows) || (is_phone && same_phone) || nameless || username
 }
 
-/// A conversation's attributes with the advert's; those of an older advert go.
+/// Gives a conversation's attributes with those of the advert; those of an older advert are removed.
 fn with_advert(attributes: &Map<String, Value>, referral: &Referral) -> Map<String, Value> {
     let mut attributes = attributes.clone();
     let values = [&referral.click, &referral.id, &referral.kind, &referral.url];
@@ -211,7 +212,7 @@ fn with_advert(attributes: &Map<String, Value>, referral: &Referral) -> Map<Stri
     attributes
 }
 
-/// Whether a message says that the customer wants marketing, or none.
+/// Whether a message says that the customer wants marketing, or that they do not.
 fn marketing_choice(content: &Content) -> Option<bool> {
     let Content::Preference { value, category } = content else { return None };
     if category.as_ref().is_some_and(|category| category != "marketing_messages") {
@@ -224,7 +225,7 @@ fn marketing_choice(content: &Content) -> Option<bool> {
     }
 }
 
-/// The advert as Chatwoot's own WhatsApp channel marks a message with it.
+/// Gives the advert in the form in which Chatwoot's own WhatsApp channel attaches it to a message.
 pub(crate) fn mark(referral: &Referral) -> Value {
     let members = [
         ("source_url", &referral.url),
@@ -240,8 +241,8 @@ pub(crate) fn mark(referral: &Referral) -> Value {
     members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), json!(value.as_ref()?)))).collect()
 }
 
-/// Whether a message is the customer's own doing, so that it may open the window (§4.5). What only tells about other
-/// messages, or about the customer, does not.
+/// Whether a message is an act of the customer's own, so that it may open the window (§4.5). One that only reports on other
+/// messages, or on the customer, does not.
 pub(crate) fn opens_window(message: &Message) -> bool {
     message.author == Author::Customer
         && !message.standby
@@ -256,7 +257,7 @@ pub(crate) fn opens_window(message: &Message) -> bool {
         }
 }
 
-/// Whether a message may be the first of a new conversation. A reaction belongs where what it is about stands.
+/// Whether a message may be the first of a new conversation. A reaction belongs where the message it reacts to is.
 pub(crate) fn begins_conversation(message: &Message) -> bool {
     opens_window(message) && !matches!(message.content, Content::Reaction { .. })
 }

@@ -1,4 +1,4 @@
-//! Where a message belongs in Chatwoot: the customer's contact and conversation, found or made.
+//! Finds or creates the Chatwoot conversation a message belongs to.
 
 use app::HandlerError;
 use chatwoot::{Chatwoot, ChatwootError};
@@ -9,7 +9,8 @@ use store::{Claim, Thread};
 use crate::{Attempt, Handler, contact_sync::begins_conversation};
 
 impl Handler {
-    /// The conversation of a customer on a channel. News of the customer opens none: then there is none where none was found.
+    /// Gives the conversation of a customer on a channel. An event that only reports on the customer creates none: then the
+    /// answer is empty if none was found.
     #[expect(clippy::too_many_arguments, reason = "all that a message is written with")]
     pub(crate) async fn conversation(
         &self,
@@ -28,23 +29,23 @@ impl Handler {
             }
             over = Some(conversation);
         }
-        // Chatwoot makes two conversations of two calls, so only one may be looking for a place at a time.
+        // Two calls make Chatwoot create two conversations, so only one task at a time may search and create.
         let parts = ["place", customer.as_str(), channel.phone_number_id.as_str()];
         let claim = self.clients.key.subject_of_all(HashKind::Item, parts);
         if let Claim::Busy { .. } = self.clients.claims.take(&claim, &record.id).await? {
-            // Waiting for the other task is no crash of this one.
+            // Waiting for the other task is not a crash of this one.
             self.clients.claims.record_failure(&message.item, false).await?;
             return Err(HandlerError::Busy(std::time::Duration::from_secs(1)));
         }
         let found = self.find_conversation(chatwoot, channel, customer, message, over).await;
-        // Whatever came of it: who comes next must not wait for the lease.
+        // Released whatever the outcome: the next task must not wait for the lease.
         self.clients.claims.release(&claim).await?;
         found
     }
 
-    /// Whether a new conversation is due. A message reopens the resolved one where the inbox is locked to a single one; where
-    /// it is not, an agent who resolves a conversation means it, as with Chatwoot's own channels. Somebody who is blocked
-    /// stays in the old one: Chatwoot would open a resolved one for each of their messages.
+    /// Whether a new conversation is due. Where the inbox is locked to a single conversation, a message reopens the
+    /// resolved one. Where it is not, an agent who resolves a conversation means it, as with Chatwoot's own channels. A
+    /// blocked customer stays in the old one: Chatwoot would open a resolved conversation for each of their messages.
     async fn is_over(
         &self,
         record: &Record,
@@ -58,7 +59,7 @@ impl Handler {
             return Ok(false);
         }
         let party = match chatwoot.party(conversation).await {
-            // Its contact is gone, and it goes soon, too; what is written into it tells.
+            // Its contact is gone, and the conversation will be gone soon, too; writing into it shows that.
             Err(ChatwootError::Unwell(500)) => None,
             party => party?,
         };
@@ -67,11 +68,11 @@ impl Handler {
         if !party.resolved || blocked {
             return Ok(false);
         }
-        // Written by an earlier attempt, and resolved since.
+        // An earlier attempt wrote the message, and the conversation was resolved since.
         Ok(!attempt.perhaps_done || self.written(record, message, chatwoot, conversation).await?.is_none())
     }
 
-    /// `over` is the conversation that is not to be used again.
+    /// `over` is the conversation that must not be used again.
     async fn find_conversation(
         &self,
         chatwoot: &Chatwoot,
@@ -105,14 +106,14 @@ impl Handler {
         };
         self.clients.conversations.bind(&self.clients.customers, customer, channel, contact, conversation).await?;
         if made {
-            // The contact was made of this very profile.
+            // The contact was created from this very profile.
             let profile = self.profile_hash(message);
             self.clients.profiles.seen(customer, &channel.phone_number_id, &profile).await?;
         }
         Ok(Some(conversation))
     }
 
-    /// Whether the customer, or who turned out to be them, was ever heard on a number.
+    /// Whether the customer, or another record that turned out to be theirs, was ever seen on a number.
     pub(crate) async fn is_heard(&self, customer: &CustomerId, number: &PhoneNumberId) -> Result<bool, HandlerError> {
         let customers = &self.clients.customers;
         if customers.thread(customer, number).await?.is_some() {
@@ -126,8 +127,9 @@ impl Handler {
         Ok(false)
     }
 
-    /// A conversation of a known contact in this inbox that is nobody's in the table: an agent began it, or the table that knew it is
-    /// lost. A resolved one only where one is kept for good, and none that was given up for a new one.
+    /// Gives a conversation of a known contact in this inbox that belongs to no customer in the table: an agent began it,
+    /// or the table that knew it is lost. A resolved one counts only where the inbox keeps one for good, and never one that
+    /// was given up for a new one.
     async fn met_before(
         &self,
         chatwoot: &Chatwoot,
@@ -159,7 +161,7 @@ impl Handler {
         Ok(None)
     }
 
-    /// The conversation of somebody who turned out to be this customer.
+    /// Gives the conversation of another customer record that turned out to be this customer.
     async fn inherited(
         &self,
         chatwoot: &Chatwoot,

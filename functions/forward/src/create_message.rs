@@ -1,4 +1,5 @@
-//! How a message is written into its conversation: words, file or a line in its place, and how it is found there again.
+//! Writes a message into its conversation, and finds it there again. It is written as text, as a file, or as a line that
+//! stands for the file.
 
 use std::time::Duration;
 
@@ -20,22 +21,22 @@ use whatsapp::graph::file_timeout;
 
 use crate::{Attempt, Handler, contact_sync, message::link_id};
 
-/// A file that fails as fast as this is asked for a second time before a line stands for it.
+/// A file that fails within this time is fetched a second time before a line stands for it.
 const FIRST_ATTEMPT_SPAN: Duration = Duration::from_secs(5);
 
-/// How often the work on a message may end without a word before it goes without its file.
+/// How many attempts on a message may crash before it goes without its file.
 const MAX_CRASHES_WITH_FILE: i64 = 3;
 
-/// How often a file may break off on its way into Chatwoot, or be refused there, before the agent gets the message without it.
+/// How often a file's upload may break off, or be refused by Chatwoot, before the agent gets the message without it.
 const MAX_FILE_REFUSALS: i64 = 3;
 
-/// A type longer than this is none.
+/// A media type longer than this is ignored.
 const MAX_TYPE_LENGTH: usize = 100;
 
-/// A message cannot have been written before its task was; this much is for the clocks.
+/// A message cannot have been written before its task was; this much tolerance is for the clocks.
 const MAX_CLOCK_SKEW: Duration = Duration::from_secs(600);
 
-/// A message that stands in Chatwoot.
+/// A message that is in Chatwoot.
 pub(crate) struct PostedMessage {
     pub(crate) id: MessageId,
     /// When an earlier attempt wrote it.
@@ -45,14 +46,14 @@ pub(crate) struct PostedMessage {
     pub(crate) whose: Whose,
 }
 
-/// What Chatwoot said of whose a message is.
+/// What Chatwoot's answer says about whose a message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Whose {
     /// The customer's.
     Theirs,
-    /// It no longer knows.
+    /// Chatwoot no longer knows.
     Nobodys,
-    /// Nothing: it is no message of the customer's, or an earlier attempt had the answer.
+    /// Not said: it is not a message of the customer's, or an earlier attempt got the answer.
     Untold,
 }
 
@@ -67,13 +68,13 @@ impl PostedMessage {
     }
 }
 
-/// What came of a message's file.
+/// The outcome of a message's file.
 enum FileOutcome {
-    /// It stands in Chatwoot, in this message.
+    /// It is in Chatwoot, in this message.
     There(CreatedMessage),
-    /// Meta did not give it out whole. Certainly nothing stands in Chatwoot.
+    /// Meta did not deliver it whole. Certainly nothing of it is in Chatwoot.
     NotFetched,
-    /// Chatwoot did not take it. A line has to stand for it.
+    /// Chatwoot did not accept it. A line has to stand for it.
     NotTaken(NoteText),
 }
 
@@ -105,7 +106,7 @@ impl Handler {
         }
         let quoted = self.quoted(rendered.quote, conversation).await?;
         if quoted.is_some() && render::is_new_caption(message) {
-            // The file stands in the message it quotes.
+            // The file is in the message it quotes.
             rendered.file = None;
         }
         let lost_quote = rendered.quote.is_some() && quoted.is_none();
@@ -127,7 +128,7 @@ impl Handler {
             let made = self.write_words(attempt, chatwoot, conversation, &rendered, &new, &content).await?;
             return Ok(PostedMessage::now(made, incoming, None));
         };
-        // Written down before it is fetched, so that it is found at Meta whatever becomes of this.
+        // Stored before it is fetched, so that the file can be found at Meta whatever happens to this attempt.
         let link = link_id(message).map(|wamid| self.clients.message_links.hash(&wamid));
         self.clients.media.received(customer, &channel.phone_number_id, &file.id, message.sent_at, link).await?;
         let filed = if attempt.crashes < MAX_CRASHES_WITH_FILE && attempt.refusals < MAX_FILE_REFUSALS {
@@ -146,7 +147,7 @@ impl Handler {
             FileOutcome::NotFetched => NoteText::MediaLater(file.kind),
             FileOutcome::NotTaken(line) => line,
         };
-        // What is too large for Chatwoot cannot come later.
+        // A file too large for Chatwoot cannot come later.
         let later = self.may_come(message) && !matches!(line, NoteText::MediaTooLarge(_));
         let line = if later { line } else { last_word(line) };
         let content = text(&render::instead_of_file(&rendered, line, self.clients.locale));
@@ -154,13 +155,13 @@ impl Handler {
         Ok(PostedMessage::now(made, incoming, later.then(|| file.clone())))
     }
 
-    /// Whether a file that is missing may still come: Meta has it, and the message has an id under which it could be kept.
+    /// Whether a missing file may still come: Meta has it, and the message has an id under which it can be stored.
     fn may_come(&self, message: &Message) -> bool {
         let has_id = message.id.is_some() || message.part_of.is_some();
         has_id && is_at_meta(message.sent_at, self.clients.clock.now())
     }
 
-    /// A message without a file of the customer's; its cards may be one of ours.
+    /// Writes a message that has no file of the customer's; its cards may be a file of ours.
     async fn write_words<'n>(
         &self,
         attempt: &Attempt,
@@ -179,7 +180,7 @@ impl Handler {
             }
         }
         match chatwoot.write_message(conversation, new(content)).await {
-            // A Chatwoot that takes no lines of the system takes notes.
+            // A Chatwoot that accepts no system messages accepts notes.
             Err(ChatwootError::Refused(_)) if rendered.line => {
                 let note = NewMessage { line: false, private: true, ..new(content) };
                 Ok(chatwoot.write_message(conversation, note).await?)
@@ -188,7 +189,7 @@ impl Handler {
         }
     }
 
-    /// The message in a conversation, if an earlier attempt wrote it there.
+    /// Gives the message in a conversation, if an earlier attempt wrote it there.
     pub(crate) async fn written(
         &self,
         record: &Record,
@@ -207,13 +208,14 @@ impl Handler {
         conversation: ConversationId,
         source: &str,
     ) -> Result<Option<ListedMessage>, HandlerError> {
-        // The first attempt may be older than this task: a repeat of Meta's, or put back from the dead letters.
+        // The first attempt may be older than this task: a repeat of Meta's, or a redrive from the dead letters.
         let since = record.sent_at.min(message.sent_at) - MAX_CLOCK_SKEW;
         let listed = chatwoot.messages(conversation, None, since).await?;
         Ok(listed.into_iter().find(|listed| listed.source_id.as_deref() == Some(source)))
     }
 
-    /// The message with its file, or what the agent reads instead. Meta's trouble with a file never holds its message up.
+    /// Writes the message with its file, or what the agent reads instead. A failure of Meta's with a file never holds its
+    /// message up.
     async fn write_file(
         &self,
         file: &Media,
@@ -252,12 +254,13 @@ impl Handler {
             _ if broken.is_set() => FileOutcome::NotFetched,
             // Too large for the proxy before Chatwoot.
             ChatwootError::Refused(413) => FileOutcome::NotTaken(NoteText::MediaTooLarge(file.kind)),
-            // Not to Chatwoot's liking, or it takes nothing just now; then the line in words fails as well.
+            // Chatwoot refuses this file, or accepts nothing just now; in that case the line of text fails as well.
             ChatwootError::Refused(_) => FileOutcome::NotTaken(NoteText::MediaRefused(file.kind)),
-            // It may have been written all the same: only the next attempt, which looks first, may do anything about it. It is
+            // It may have been written all the same: only the next attempt, which searches first, may act on it. It is
             // counted as a refusal, since something on the way may cut large uploads off.
             ChatwootError::NoAnswer(source) => return Err(ChatwootError::CutOff(source).into()),
-            // So is what goes wrong inside of Chatwoot with this file (§3.1: it also ends what takes 15 s), if it is well else.
+            // So is an internal failure of Chatwoot with this file (§3.1: it also ends what takes 15 s), if Chatwoot works
+            // otherwise.
             ChatwootError::Unwell(500..) if chatwoot.party(conversation).await.is_ok() => {
                 return Err(ChatwootError::CutOff(None).into());
             }
@@ -267,7 +270,7 @@ impl Handler {
         Ok(filed)
     }
 
-    /// The Chatwoot message a quote points to, if it stands in this conversation.
+    /// Gives the Chatwoot message a quote points to, if it is in this conversation.
     async fn quoted(
         &self,
         quote: Option<&Wamid>,
@@ -278,13 +281,13 @@ impl Handler {
         Ok(link.filter(|link| link.conversation == conversation).map(|link| link.message))
     }
 
-    /// What is kept of a file that is still to come.
+    /// Gives what is stored of a file that is still to come.
     pub(crate) fn missing(&self, record: &Record, message: &Message, link: &MessageLink, file: &Media) -> PendingFile {
         let now = self.clients.clock.now();
         PendingFile {
             number: message.channel.clone(),
             item: message.item.clone(),
-            // A form's file goes when the form is taken back.
+            // A form's file is deleted when the form is taken back.
             wamid: message.part_of.clone().unwrap_or_else(|| link.wamid.clone()),
             customer: link.customer.clone(),
             account: link.account,
@@ -302,7 +305,7 @@ impl Handler {
     }
 }
 
-/// What a line says when there is no later.
+/// Gives the text of a line when the file will not come later.
 fn last_word(line: NoteText) -> NoteText {
     match line {
         NoteText::MediaLater(kind) => NoteText::MediaMissing(kind),
@@ -311,7 +314,7 @@ fn last_word(line: NoteText) -> NoteText {
     }
 }
 
-/// Under which id Chatwoot keeps it: Meta's, or our own for what Meta gives none.
+/// Gives the id under which Chatwoot keeps the message: Meta's, or our own where Meta gives none.
 pub(crate) fn source_id(message: &Message) -> String {
     message.id.as_ref().map_or_else(|| format!("lmotos:{}", message.item), |id| id.as_str().to_owned())
 }
@@ -335,7 +338,7 @@ fn attributes(message: &Message, rendered: &Rendered<'_>, quoted: Option<Message
     attributes.into()
 }
 
-/// What the business's systems know a choice, a form, a cart by; no agent reads it in the words.
+/// Gives the ids by which the business's systems know a choice, a form or a cart; agents do not see them in the text.
 fn ids(content: &Content) -> Option<(String, serde_json::Value)> {
     let (name, id) = match content {
         Content::Choice { id, .. } => ("choice_id", id),

@@ -1,4 +1,4 @@
-//! Whose message it is, and what else it tells about that person.
+//! Resolves the customer of a message, and learns ids from it.
 
 use std::borrow::Cow;
 
@@ -9,8 +9,9 @@ use store::{OutboxEntry, ResolvedAliases};
 use crate::Handler;
 
 impl Handler {
-    /// The customer, and the message as it reads with what is known of them now. News of somebody unknown makes nobody a customer;
-    /// only that a number or an id changed is remembered, as hashes: Meta may tell it before an older message.
+    /// Gives the customer, and the message as it reads with what is known of them now. An event about an unknown person
+    /// creates no customer. Only the change of a number or an id is remembered, as hashes: Meta may report it before an
+    /// older message.
     pub(crate) async fn resolve_customer<'m>(
         &self,
         channel: &Channel,
@@ -38,7 +39,7 @@ impl Handler {
         }
     }
 
-    /// A status of something we sent to this very customer names them by all their ids. One of a failure proves nothing.
+    /// A status of a message we sent to this very customer names them by all their ids. A failed status proves nothing.
     pub(crate) async fn learn(
         &self,
         status: &StatusUpdate,
@@ -59,7 +60,8 @@ impl Handler {
     }
 }
 
-/// Who somebody is after a change: the new name, and of the old one what did not change. A new number ends the old user id.
+/// Gives a person's identity after a change: the new ids, and of the old ones what did not change. A new number ends the
+/// old user id.
 fn renewed(before: &Identity, now: &Identity) -> Identity {
     let kept = if now.phone.is_some() { None } else { before.user_id.clone() };
     Identity {

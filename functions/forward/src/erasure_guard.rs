@@ -1,5 +1,5 @@
-//! Nothing of an erased person comes back: what was sent before the erasure is dropped, whichever way it comes again; what is
-//! newer waits until the erasure is over, and then starts clean.
+//! Keeps an erased person's data from coming back. What was sent before the erasure is dropped, whichever way it comes
+//! again. What is newer waits until the erasure is over, and then starts clean.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -17,28 +17,28 @@ use store::{ErasureCheck, ItemOutcome, ResolvedAliases, Tombstone};
 
 use crate::Handler;
 
-/// Why an item of somebody erased is turned away.
+/// Why an item of an erased person is refused.
 const REASON_ERASED: &str = "erased";
 
-/// How long something newer waits for the end of an erasure. A queue drops without a word what is older than 14 days.
+/// How long a newer item waits for the end of an erasure. A queue silently drops what is older than 14 days.
 const ERASURE_MAX_WAIT: Duration = Duration::from_secs(12 * 86_400);
 
-/// Why something newer is set aside after that.
+/// Why a newer item is dead-lettered after that.
 const REASON_ERASURE_TOO_LONG: &str = "erasure_takes_too_long";
 
-/// The queue as the ledger calls it.
+/// The queue's name in the erasure's records.
 const QUEUE_NAME: &str = "inbound";
 
-/// What the barrier says of a task.
+/// The erasure guard's decision about a task.
 pub(crate) enum Admission {
-    /// It may come in; with what was read on the way of whom it is about.
+    /// It may come in; with the aliases that were read to decide.
     Open(Option<ResolvedAliases>),
-    /// It is about somebody erased, and so is done.
+    /// It is about an erased person, and so is done.
     Shut,
 }
 
 impl Handler {
-    /// A mark of an erasure came out of its group: everything from before it is gone.
+    /// A drain marker came out of its message group: everything older in it is gone.
     pub(crate) async fn drain_marker(&self, marker: &DrainMarker) -> Verdict {
         match self.clients.erasures.drain_marker_is_out(&marker.code, QUEUE_NAME, &marker.group).await {
             Ok(()) => Verdict::Done,
@@ -49,7 +49,7 @@ impl Handler {
         }
     }
 
-    /// Whether a task may come in. One that is newer than an erasure underway is an error that waits.
+    /// Decides whether a task may come in. A task newer than an erasure underway gives an error that makes it wait.
     pub(crate) async fn admit(&self, record: &Record, task: &InboundTask) -> Result<Admission, HandlerError> {
         let (barred, known) = match task {
             InboundTask::MessageV1(message) => self.check_message(message).await?,
@@ -64,7 +64,7 @@ impl Handler {
             ErasureCheck::No => return Ok(Admission::Open(known)),
             ErasureCheck::Erased(code) => self.drop_erased(record, task, &code).await?,
             ErasureCheck::NotYet(code) => {
-                // What stood before this in its group is gone; the mark may stand behind it.
+                // What was before this task in its group is gone; the drain marker may be behind it.
                 self.clients.erasures.drain_marker_is_out(&code, QUEUE_NAME, &record.group).await?;
                 if self.clients.clock.now().since(record.sent_at) < ERASURE_MAX_WAIT {
                     return Err(HandlerError::Erasing);
@@ -78,8 +78,8 @@ impl Handler {
         Ok(Admission::Shut)
     }
 
-    /// In a group two are asked for: the group, and who spoke. What somebody erased says there anew makes no customer of them, and
-    /// must not keep the group waiting.
+    /// In a WhatsApp group two are checked: the group, and who spoke. What an erased person writes there anew makes no
+    /// customer of them, and must not keep the group waiting.
     async fn check_message(&self, message: &Message) -> Result<(ErasureCheck, Option<ResolvedAliases>), HandlerError> {
         let (barred, known) = self.check_person(message.channel.as_str(), &message.customer, message.sent_at).await?;
         if !matches!(barred, ErasureCheck::Erased(_))
@@ -96,7 +96,8 @@ impl Handler {
         Ok((barred, known))
     }
 
-    /// The erasure this very message confirmed, if an earlier attempt got so far: the message stood with what is erased.
+    /// Gives the erasure this very message confirmed, if an earlier attempt got so far: the message belonged to what is
+    /// erased.
     async fn confirmed_by(&self, message: &Message) -> Result<Option<ConfirmationCode>, HandlerError> {
         let Content::Text { body, .. } = &message.content else { return Ok(None) };
         if message.author != Author::Customer
@@ -136,7 +137,7 @@ impl Handler {
         Ok(channel.map(|channel| channel.account))
     }
 
-    /// A status tells of a message of ours, and may be newer than the erasure of it.
+    /// A status is about a message of ours, and may be newer than the erasure of that message.
     async fn check_status(
         &self,
         status: &StatusUpdate,
@@ -153,8 +154,8 @@ impl Handler {
         Ok((barred, known))
     }
 
-    /// A status of a message nobody knows, to somebody erased. One that is newer than the erasure may be of their new life, if they have
-    /// one or we name the message; then it waits for its message like any other.
+    /// Checks a status of an unknown message to an erased person. One newer than the erasure may belong to what they began
+    /// anew, if there is such a customer or we name the message; then it waits for its message like any other.
     async fn is_of_before(&self, status: &StatusUpdate) -> Result<ErasureCheck, HandlerError> {
         let aliases = status.customer.aliases(&self.clients.key);
         let account = self.account_of(status.channel.as_str()).await?;
@@ -186,12 +187,12 @@ impl Handler {
         Ok(())
     }
 
-    /// A notice is kept as Meta wrote it, in the dead letters; what it says of somebody erased is cut out before that.
+    /// A notice is kept as Meta wrote it, in the dead letters; what it says of an erased person is cut out before that.
     async fn notice_is_erased(&self, record: &Record, notice: &AccountNotice) -> Result<bool, HandlerError> {
         if !matches!(notice.about, NoticeSubject::UnknownField | NoticeSubject::Unreadable) {
             return Ok(false);
         }
-        // It may name thousands, as a phone app's history does: only those who were erased are looked up.
+        // It may name thousands of people, as a phone app's history does: only those who were erased are looked up.
         let marks = self.clients.tombstones.marks().await?;
         if marks.is_empty() {
             return Ok(false);
@@ -200,7 +201,7 @@ impl Handler {
         if named.is_empty() {
             return Ok(false);
         }
-        // Of an account nobody knows it is cut for the sake of whoever was erased in any.
+        // For an unknown account, people erased in any account are cut out.
         let account = match &notice.channel {
             Some(channel) => self.account_of(channel.as_str()).await?,
             None => None,

@@ -1,4 +1,5 @@
-//! Where a message asks for an erasure: the customer's own words, confirmed in the chat, and a contact that an agent deleted.
+//! Opens the erasure requests that a message leads to. These are the customer's own words, confirmed in the chat, and a
+//! contact that an agent deleted.
 
 use std::time::Duration;
 
@@ -17,12 +18,12 @@ use uuid::Uuid;
 
 use crate::Handler;
 
-/// How far back a question is looked for; it is younger than the time to confirm.
+/// How far back our question is searched for; it is younger than the time to confirm.
 const QUESTION_TTL: Duration = Duration::from_secs(3600);
 
 impl Handler {
-    /// Whether the customer asks for the erasure of their data, means it, or does not after all. Done after the message stands, so
-    /// that the agents see it; doing it again changes nothing.
+    /// Handles whether the customer asks for the erasure of their data, confirms it, or withdraws it. Done after the
+    /// message is in Chatwoot, so that the agents see it; doing it again changes nothing.
     pub(crate) async fn erasure_intent(
         &self,
         record: &Record,
@@ -39,7 +40,7 @@ impl Handler {
         let Some(wish) = erasure_intent(body) else { return Ok(()) };
         let mut subject = DataSubject::of(&message.customer);
         subject.customers.insert(customer.clone());
-        // What they say to one dealer another one has not heard.
+        // What they say to one dealer, another one has not heard.
         subject.only = Some(channel.account);
         if wish == ErasureIntent::Ask {
             let asked = self
@@ -58,16 +59,16 @@ impl Handler {
             return Ok(());
         }
         let means_it = matches!(wish, ErasureIntent::Confirm | ErasureIntent::Yes);
-        // What was said in time counts, however late it comes, unless the ledger knows by then that nothing was said.
+        // A confirmation sent in time counts, however late it arrives, unless the table records by then that none was sent.
         let then = entry.erasure.clone().at(message.sent_at.min(self.clients.clock.now()));
         match then.state {
             ErasureState::Received { .. } | ErasureState::Withdrawn { .. } => {}
-            // Somebody who died here before has confirmed it already.
+            // An earlier attempt that crashed here has confirmed it already.
             ErasureState::Confirmed { .. } if means_it => return self.begin(&entry).await,
             _ => return Ok(()),
         }
         let bare = matches!(wish, ErasureIntent::Yes | ErasureIntent::No);
-        // A bare yes to Meta's agent answers Meta's agent.
+        // A bare yes while Meta's own agent has the chat answers that agent.
         if bare && message.standby {
             return Ok(());
         }
@@ -75,7 +76,7 @@ impl Handler {
             return Ok(());
         }
         let now = self.clients.clock.now();
-        // What they sent after it was sent knowing that everything before is gone.
+        // What the customer sends after this message is sent in the knowledge that everything before it is gone.
         let last = message.sent_at.min(now) - Duration::from_secs(1);
         let next = if means_it { then.up_to(last).confirm(now) } else { then.withdraw(now) };
         match next {
@@ -93,7 +94,8 @@ impl Handler {
             Ok(next) => return self.withdraw(record, message, chatwoot, conversation, entry, next).await,
             Err(_) => {}
         }
-        // The time to confirm it is over, and the ledger knows: nothing will happen, and nobody is to believe that it will.
+        // The time to confirm is over, and the table records it: nothing will happen, and the customer must not believe
+        // that it will.
         if means_it && self.is_first(record, message, "late").await? {
             let hours = self.requests.deadlines().confirm_hours;
             let lapsed = if message.standby {
@@ -106,13 +108,13 @@ impl Handler {
         Ok(())
     }
 
-    /// A request is certain: from now on nothing newer goes with what is erased, and somebody sees to it.
+    /// Starts a request that is certain: from now on nothing newer is erased with the rest, and `erasure` gets its task.
     async fn begin(&self, entry: &ErasureEntry) -> Result<(), HandlerError> {
         self.enqueue_erasure(entry).await?;
         Ok(self.requests.bar(entry).await?)
     }
 
-    /// Whatever became of an earlier letter: a second one does no harm, and none is a day's delay.
+    /// Queues the task whatever became of an earlier one: a second task does no harm, and a missing one is a day's delay.
     async fn enqueue_erasure(&self, entry: &ErasureEntry) -> Result<(), HandlerError> {
         if !entry.erasure.is_closed() {
             self.erasures.send(app::erasure_message(&entry.erasure, Uuid::new_v4())?).await?;
@@ -120,7 +122,7 @@ impl Handler {
         Ok(())
     }
 
-    /// Asks whether they mean it, once for each time they ask.
+    /// Asks the customer whether they mean it, once for each time they ask.
     async fn question(
         &self,
         record: &Record,
@@ -170,7 +172,7 @@ impl Handler {
         Ok(())
     }
 
-    /// Whether a bare yes or no is said to our question: nothing else was said to the customer since.
+    /// Whether a bare yes or no answers our question: nothing else was said to the customer since.
     async fn answers_the_question(
         &self,
         message: &Message,
@@ -187,14 +189,15 @@ impl Handler {
         Ok(asked)
     }
 
-    /// Whether this is the first work on a message that gets this far with this: what is said to a customer is said at most once.
+    /// Whether this is the first attempt on a message that gets this far with this: each text is said to a customer at most
+    /// once.
     async fn is_first(&self, record: &Record, message: &Message, what: &str) -> Result<bool, HandlerError> {
         let claim = self.clients.key.subject_of_all(HashKind::Item, [what, message.item.as_str()]);
         Ok(matches!(self.clients.claims.take(&claim, &record.id).await?, Claim::Won(_)))
     }
 
-    /// Says something to the customer in the way an agent would: it is in the conversation, and `send` takes it from there. While
-    /// Meta's own agent has the chat nothing is said in it, and the agents read a note.
+    /// Says something to the customer in the way an agent would: it is in the conversation, and `send` takes it from there.
+    /// While Meta's own agent has the chat nothing is said in it, and the agents read a note.
     async fn tell(
         &self,
         message: &Message,
@@ -207,8 +210,9 @@ impl Handler {
         Ok(chatwoot.create_message(conversation, said).await.map(|_| ())?)
     }
 
-    /// A conversation is gone from Chatwoot, and the contact with it: somebody deleted the person there. Their message is newer than
-    /// that, and starts clean once the rest is erased, too; so does whatever else of theirs did not stand there yet.
+    /// A conversation is gone from Chatwoot, and the contact with it: an agent deleted the person there. This message is
+    /// newer than that, and starts clean once the rest is erased, too; so does whatever else of theirs was not in Chatwoot
+    /// yet.
     pub(crate) async fn was_deleted(
         &self,
         message: &Message,
@@ -229,7 +233,7 @@ impl Handler {
         let now = self.clients.clock.now();
         subject.spares = Some(message.sent_at.min(now));
         if let Some(file) = render::render(message, self.clients.locale).file {
-            // It comes with the message, as somebody else's.
+            // The file comes with the message, and then belongs to a new customer.
             self.clients.media.forget(&channel.phone_number_id, &file.id).await?;
         }
         let asked = self.requests.ask(RequestSource::Chatwoot, subject, now).await?;
@@ -238,7 +242,7 @@ impl Handler {
             tracing::info!(erasure = %asked.entry.erasure.code, door = ?RequestSource::Chatwoot, "an erasure was asked for");
         }
         self.begin(&asked.entry).await?;
-        // Also where all of it is over by now: who they are has to be looked up anew.
+        // Also where all of it is over by now: the customer has to be resolved anew.
         Ok(true)
     }
 }

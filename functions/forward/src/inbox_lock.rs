@@ -1,4 +1,5 @@
-//! Which inboxes keep one conversation a customer for good. Looked up now and then: administrators seldom change it.
+//! Tells which inboxes keep one conversation per customer for good. It is looked up only now and then: administrators
+//! seldom change it.
 
 use std::{
     collections::HashMap,
@@ -11,7 +12,7 @@ use domain::{Channel, InboxId, Timestamp};
 
 const INBOX_LOCK_TTL: Duration = Duration::from_secs(300);
 
-/// What was seen, and when.
+/// What Chatwoot said, and when.
 #[derive(Debug, Default)]
 pub(crate) struct Locks(Mutex<HashMap<InboxId, (Timestamp, bool)>>);
 

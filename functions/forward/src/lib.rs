@@ -1,5 +1,6 @@
-//! `inbound.fifo` into Chatwoot: customers' messages, echoes from the shop's phone, statuses, and what Meta says about the
-//! account. Each exactly once, each customer's in order, whatever fails in between.
+//! Writes the tasks of `inbound.fifo` into Chatwoot. These are customers' messages, echoes from the shop's phone, statuses,
+//! and Meta's notices about the account. Each is written exactly once, and each customer's in order, whatever fails in
+//! between.
 
 mod account;
 mod contact;
@@ -29,13 +30,13 @@ use platform::{Environment, Metric, Metrics};
 use queue::{DeadLetters, Drain, Queue, Record, Verdict, backoff};
 use store::{Claim, ClaimGuard, DataInventory, ErasureRequests, FailureCount};
 
-/// How often a task may end without a word before it is set aside: it breaks the function, and holds up its customer.
+/// How often a task may crash the function before it is dead-lettered: it holds up its customer.
 const MAX_CRASHES: i64 = 5;
 
-/// How often Chatwoot may refuse a task before it is set aside; by the pace of the queue, about half an hour.
+/// How often Chatwoot may refuse a task before it is dead-lettered; with the queue's backoff, about half an hour.
 const MAX_REFUSALS: u32 = 12;
 
-/// How long Chatwoot may go on writing what it did not answer.
+/// How long Chatwoot may go on writing after it gave no answer.
 const WRITE_MIN_TIME: Duration = Duration::from_secs(6);
 
 /// The function's settings and clients.
@@ -51,14 +52,14 @@ pub struct Handler {
     locks: inbox_lock::Locks,
 }
 
-/// An item in hand, and what happened to it before this attempt.
+/// An item being worked on, and what happened to it before this attempt.
 #[derive(Clone, Debug)]
 struct Attempt {
-    /// With it the item's fate is sealed.
+    /// The claim that settles the item's outcome.
     held: ClaimGuard,
-    /// Somebody may have done it already.
+    /// An earlier attempt may have done it already.
     perhaps_done: bool,
-    /// How often the work on it ended without a word.
+    /// How often the work on it crashed.
     crashes: i64,
     /// How often the other side refused it.
     refusals: i64,
@@ -153,13 +154,13 @@ impl Handler {
             InboundTask::MessageV1(message) => self.message(record, message, known).await,
             InboundTask::StatusV1(status) => self.status(record, status, known).await,
             InboundTask::NoticeV1(notice) => self.notice(record, notice).await,
-            // These ask for themselves; nobody waits behind them.
+            // These tasks are tried again by other means; no task waits behind them.
             InboundTask::FileV1(_) | InboundTask::ProbeV1(_) => Ok(()),
         }
     }
 
-    /// The task stays in its queue as long as the other side cannot take it; what the other side refuses again and again,
-    /// or what we cannot handle ourselves, is set aside.
+    /// A task stays in its queue as long as the other side cannot accept it. What the other side refuses again and again,
+    /// or what we cannot handle ourselves, is dead-lettered.
     async fn failed(&self, record: &Record, task: &InboundTask, error: &HandlerError) -> Verdict {
         let class = error.class();
         let refused = matches!(class, Class::Permanent | Class::Uncertain);
@@ -167,11 +168,12 @@ impl Handler {
         let refusals = excused.as_ref().and_then(|excused| excused.refusals);
         let (after, reason) = match class {
             Class::Transient { after } => (after.map(|after| pace(record, error, after)), None),
-            // Refusals count where there is a claim, and not receives: most of those may have been an outage.
+            // Refusals are counted at the claim, where there is one, and not by receives: most receives may have been an
+            // outage.
             Class::Permanent | Class::Uncertain
                 if refusals.unwrap_or(record.receives.into()) < i64::from(MAX_REFUSALS) =>
             {
-                // What was cut off may still be being written; the next attempt must not look too early.
+                // A call that was cut off may still be being written; the next attempt must not search too early.
                 let cut_off = matches!(error, HandlerError::Chatwoot(ChatwootError::CutOff(_)));
                 (cut_off.then(|| pace(record, error, WRITE_MIN_TIME)), None)
             }
@@ -191,11 +193,11 @@ impl Handler {
         Verdict::Retry { after }
     }
 
-    /// Without this the next look would take the failure for a crash; too many of those set a task aside. Gives what is known
-    /// of the item then.
+    /// Without this the next attempt would take the failure for a crash, and too many crashes dead-letter a task. Gives
+    /// what is known of the item then.
     async fn record_failure(&self, task: &InboundTask, error: &HandlerError, refused: bool) -> Option<FailureCount> {
         if matches!(error, HandlerError::Busy(_)) {
-            // The claim is somebody else's.
+            // The claim is another worker's.
             return None;
         }
         match self.clients.claims.record_failure(task.item(), refused).await {
@@ -207,7 +209,7 @@ impl Handler {
         }
     }
 
-    /// A task of another version. It is counted by what all versions have.
+    /// Handles a task of another version. It is counted by the fields that all versions have.
     async fn unreadable(&self, record: &Record) -> Verdict {
         const REASON: &str = "unreadable_task";
         let Ok(unread) = serde_json::from_str::<UnreadTask>(&record.body) else {
@@ -222,7 +224,7 @@ impl Handler {
         }
     }
 
-    /// Puts a task into the dead letters. One that cannot be put there stays in its queue.
+    /// Dead-letters a task. One that cannot be dead-lettered stays in its queue.
     async fn dead_letter_claimed(
         &self,
         record: &Record,
@@ -239,7 +241,7 @@ impl Handler {
         }
     }
 
-    /// Takes the claim of an item. Nothing is to be done about one that is done.
+    /// Takes the claim of an item. Nothing is to be done about an item that is done.
     async fn claim(&self, record: &Record, channel: &str, item: &KeyedHash) -> Result<Option<Attempt>, HandlerError> {
         match self.clients.claims.take(item, &record.id).await? {
             Claim::Won(held) => Ok(Some(Attempt { held, perhaps_done: false, crashes: 0, refusals: 0 })),
@@ -261,7 +263,7 @@ impl Handler {
         }
     }
 
-    /// Puts a task into the dead letters and counts it. Its claim stays open: put back, it is a task like any other.
+    /// Dead-letters a task and counts it. Its claim stays open: after a redrive it is a task like any other.
     async fn dead_letter(
         &self,
         record: &Record,
@@ -278,7 +280,7 @@ impl Handler {
         Ok(())
     }
 
-    /// The same, and no agent is told.
+    /// Does the same without telling an agent.
     async fn write_dead_letter(
         &self,
         record: &Record,
@@ -296,7 +298,7 @@ impl Handler {
     }
 }
 
-/// What is asked for is the least; an outage is not asked again at that pace for ever. Waiting for somebody else is.
+/// The requested delay is a minimum, and an outage is not tried again at that pace for ever. Waiting for another worker is.
 fn pace(record: &Record, error: &HandlerError, after: Duration) -> Duration {
     let busy = matches!(error, HandlerError::Busy(_));
     if busy { after } else { after.max(backoff(record.receives, &record.id)) }

@@ -1,4 +1,4 @@
-//! A file streamed from Graph into Chatwoot. It is never held in memory; its checksum is taken on the way, and the last
+//! Streams a file from Graph into Chatwoot. It is never held in memory. Its checksum is computed on the way, and the last
 //! bytes go out only when it is right, so that a damaged file never becomes a message.
 
 use std::sync::{
@@ -33,7 +33,8 @@ pub(crate) struct Broken(Arc<Fault>);
 #[derive(Default)]
 struct Fault {
     set: AtomicBool,
-    /// The digest of a file as long as Meta says, which is not the webhook's, where Meta tells no other.
+    /// The digest of a file whose length is what Meta says but whose digest is not the webhook's, where Meta gives no other
+    /// digest.
     doubtful: OnceLock<Digest>,
 }
 
@@ -46,7 +47,8 @@ impl Broken {
         self.0.set.store(true, Ordering::SeqCst);
     }
 
-    /// What the file was, where nothing but the webhook's word speaks against it: if it is that a second time, the word is wrong.
+    /// Gives the file's digest where only the webhook's digest contradicts it: if a second fetch gives the same, the
+    /// webhook is wrong.
     pub(crate) fn doubted(&self) -> Option<Digest> {
         self.0.doubtful.get().cloned()
     }
@@ -81,13 +83,13 @@ impl Handler {
         let declared =
             file.mime_type.clone().or(located.mime_type).unwrap_or_else(|| "application/octet-stream".to_owned());
         let name = file.filename.as_deref().and_then(names::safe);
-        // Phones and computers call much by a type that says little: the name may say more.
+        // Phones and computers declare a type that says little for many files: the name may say more.
         let mime_type = name.as_deref().map_or(declared.clone(), |name| media::declared(&declared, name));
         let filename = name.map_or_else(
             || format!("{}.{}", whatsapp::compose::word(file.kind), names::ending(&mime_type)),
             |name| names::fitting(&name, &mime_type),
         );
-        // The webhook's may be wrong; what Meta says of the file itself counts as well.
+        // The webhook's digest may be wrong; what Meta says of the file itself counts as well.
         let expected = Expected { size, told: file.sha256.clone(), own: located.sha256 };
         let broken = Broken::default();
         let bytes = response.bytes_stream().map(|chunk| chunk.map_err(reqwest::Error::without_url));
@@ -103,17 +105,17 @@ impl Handler {
     }
 }
 
-/// What a file has to be.
+/// The length and digests a file has to have.
 #[derive(Clone)]
 struct Expected {
     size: Option<u64>,
     /// The webhook's digest.
     told: Option<Digest>,
-    /// Meta's own of the file.
+    /// Meta's own digest of the file.
     own: Option<Digest>,
 }
 
-/// The bytes, the last chunk held back until length and checksum are known to be right.
+/// Passes the bytes on; the last chunk is held back until length and checksum are known to be right.
 fn checked<E: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static>(
     bytes: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
     expected: Expected,

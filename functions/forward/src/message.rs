@@ -1,4 +1,5 @@
-//! A message into Chatwoot, exactly once: claimed before the call, looked for before a second call, closed with its link.
+//! Writes a message into Chatwoot, exactly once. It is claimed before the call, searched for before a second call, and its
+//! claim is closed with its link.
 
 use app::HandlerError;
 use chatwoot::{Chatwoot, ChatwootError, NewMessage, render};
@@ -14,7 +15,7 @@ use crate::{
     notice::OWN_NOTE,
 };
 
-/// The fate of news of somebody the business never heard of.
+/// The outcome of an event about a person the business never heard of.
 const REASON_NEVER_WROTE: &str = "never_wrote";
 
 impl Handler {
@@ -29,7 +30,7 @@ impl Handler {
         let Some(channel) = self.clients.channels.get(&message.channel).await? else {
             return self.dead_letter(record, number, Some(&before.held), "unknown_channel").await;
         };
-        // Where Meta's body did not say which number it is, nobody could tell before.
+        // Where Meta's body did not say which number it is, this could not be known earlier.
         if message.customer.phone.as_ref().is_some_and(|phone| channel.is_number(phone.as_str())) {
             return Ok(self.clients.ledger.close(number, &before.held, ItemOutcome::Refused(OWN_NOTE)).await?);
         }
@@ -57,7 +58,7 @@ impl Handler {
         };
         let message = message.as_ref();
         if message.is_about_customer() && !self.is_heard(&customer, &message.channel).await? {
-            // What it tells is noted; there is no chat to tell it in.
+            // What it says is stored; there is no chat to show it in.
             self.note_marketing_choice(message, &customer).await?;
             return Ok(self.clients.ledger.close(number, &before.held, ItemOutcome::Done).await?);
         }
@@ -77,7 +78,7 @@ impl Handler {
         let revoked = self.follow(message, &customer, conversation, written.id).await? || revoked;
         self.sync_contact(message, &customer, &thread, &chatwoot, conversation, written.stood_since).await?;
         if !revoked {
-            // Seldom more than a look at the text, and large: it must not weigh on every message.
+            // Rarely more than a check of the text, and a large future: boxed, so that it does not weigh on every message.
             Box::pin(self.erasure_intent(record, message, &channel, &customer, &chatwoot, conversation)).await?;
         }
         let link = link_id(message).map(|wamid| MessageLink {
@@ -98,7 +99,7 @@ impl Handler {
         Ok(())
     }
 
-    /// A line for the agent instead of a message that is in the dead letters, if the customer has a conversation.
+    /// Writes a line for the agent in place of a message that is in the dead letters, if the customer has a conversation.
     pub(crate) async fn post_placeholder(&self, record: &Record, message: &Message) -> Result<(), HandlerError> {
         let Some(channel) = self.clients.channels.get(&message.channel).await? else { return Ok(()) };
         let Some(customer) = self.clients.customers.find(channel.account, &message.customer).await? else {
@@ -107,7 +108,7 @@ impl Handler {
         let thread = self.clients.customers.thread(&customer, &message.channel).await?;
         let Some(conversation) = thread.and_then(|thread| thread.conversation) else { return Ok(()) };
         let chatwoot = self.clients.chatwoot(channel.account).await?;
-        // Not the message's own id: put back, it has to come all the same.
+        // Not the message's own id: after a redrive the message has to come all the same.
         let source = format!("lmotos:instead:{}", message.item);
         if self.listed(record, message, &chatwoot, conversation, &source).await?.is_some() {
             return Ok(());
@@ -117,7 +118,7 @@ impl Handler {
         Ok(chatwoot.create_message(conversation, line).await.map(|_| ())?)
     }
 
-    /// Records that the customer is there. The window opens before the agent can see the message and answer it.
+    /// Records that the customer wrote. The window opens before the agent can see the message and answer it.
     async fn touch(&self, message: &Message, channel: &Channel, customer: &CustomerId) -> Result<Thread, HandlerError> {
         let written_at = opens_window(message).then_some(message.sent_at);
         let number = &channel.phone_number_id;
@@ -130,13 +131,13 @@ impl Handler {
         Ok(thread)
     }
 
-    /// What the bridge sent itself must not come back as an echo.
+    /// A message the bridge itself sent must not come back as an echo.
     async fn own(&self, message: &Message) -> Result<Option<MessageLink>, HandlerError> {
         let Some(wamid) = &message.id else { return Ok(None) };
         Ok(self.clients.message_links.get(wamid).await?)
     }
 
-    /// An earlier attempt wrote the echo before it could be told that it was one.
+    /// Removes an echo that an earlier attempt wrote before it was known to be our own message.
     async fn remove_copy(&self, record: &Record, message: &Message, own: &MessageLink) -> Result<(), HandlerError> {
         let chatwoot = self.clients.chatwoot(own.account).await?;
         let copy = self.written(record, message, &chatwoot, own.conversation).await?;
@@ -165,7 +166,7 @@ impl Handler {
             let place = self.conversation(record, chatwoot, channel, customer, &thread, message, attempt).await?;
             let Some(conversation) = place else { return Ok(None) };
             match self.write(record, message, channel, customer, chatwoot, conversation, attempt).await {
-                // Where the contact is gone the conversation goes, too, a moment later, and what was written into it.
+                // Where the contact is gone, the conversation follows a moment later, with what was written into it.
                 Ok(written)
                     if is_left_behind(&written, &thread, chatwoot, conversation).await?
                         && Box::pin(self.was_deleted(message, channel, customer, &thread, chatwoot)).await? =>
@@ -173,7 +174,7 @@ impl Handler {
                     return Err(HandlerError::Erasing);
                 }
                 Ok(written) => return Ok(Some((conversation, written, thread))),
-                // An agent deleted the conversation or the contact: a new one is found or made, once.
+                // An agent deleted the conversation or the contact: a new one is found or created, once.
                 Err(HandlerError::Chatwoot(ChatwootError::Gone)) if !gone_before => {
                     if Box::pin(self.was_deleted(message, channel, customer, &thread, chatwoot)).await? {
                         return Err(HandlerError::Erasing);
@@ -182,7 +183,7 @@ impl Handler {
                     customers.unbind(customer, &channel.phone_number_id).await?;
                     (thread.contact, thread.conversation, thread.profile) = (None, None, None);
                 }
-                // Until its job has deleted it, a conversation without its contact breaks what Chatwoot answers.
+                // Until Chatwoot's job has deleted it, a conversation without its contact breaks Chatwoot's answers.
                 Err(HandlerError::Chatwoot(error @ (ChatwootError::Refused(422) | ChatwootError::Unwell(500))))
                     if !gone_before =>
                 {
@@ -198,7 +199,8 @@ impl Handler {
         }
     }
 
-    /// Closes the claim. A message taken back before that is deleted first: it ends as if it had been taken back after.
+    /// Closes the claim. A message taken back before that is deleted first: it ends as if it had been taken back
+    /// afterwards.
     async fn close(
         &self,
         message: &Message,
@@ -220,8 +222,8 @@ impl Handler {
     }
 }
 
-/// Whether the contact of the conversation in which a message stands is gone. Of what the customer did not write Chatwoot's answer
-/// does not tell; then a look at the conversation does.
+/// Whether the contact is gone from the conversation that has a message. Chatwoot's answer does not tell for what the
+/// customer did not write; then the conversation is fetched.
 async fn is_left_behind(
     written: &PostedMessage,
     thread: &Thread,
@@ -231,7 +233,7 @@ async fn is_left_behind(
     match written.whose {
         Whose::Theirs => Ok(false),
         Whose::Nobodys => Ok(true),
-        // The conversation was found or made for this very message.
+        // The conversation was found or created for this very message.
         Whose::Untold if thread.contact.is_none() => Ok(false),
         Whose::Untold => match chatwoot.party(conversation).await {
             Ok(party) => Ok(party.is_none_or(|party| party.contact.is_none())),
@@ -241,13 +243,13 @@ async fn is_left_behind(
     }
 }
 
-/// Under what a message is linked: Meta's id, or for a file of a form our own, so that what is kept of it is found.
+/// Gives the id a message is linked under: Meta's, or our own for a file of a form, so that what is kept of it is found.
 pub(crate) fn link_id(message: &Message) -> Option<Wamid> {
     let file = message.part_of.is_some().then(|| Wamid::new(source_id(message)));
     message.id.clone().or(file)
 }
 
-/// A call that rings is nothing to read yet; what becomes of it is.
+/// A ringing call is nothing to read yet; its outcome is.
 fn is_silent(message: &Message) -> bool {
     matches!(&message.content, Content::Call { event, seconds } if !Call::read(event, *seconds).is_over())
 }

@@ -1,5 +1,5 @@
-//! What is no message and no status. What we know becomes a line for the operator, what we do not know a dead letter, so
-//! that it can be looked at, and put back once a newer version knows it.
+//! Handles notices: what is neither a message nor a status. A known one becomes a log line for the operator. An unknown one
+//! becomes a dead letter, so that it can be inspected, and redriven once a newer version knows it.
 
 use app::HandlerError;
 use domain::task::{AccountNotice, NoticeSubject};
@@ -8,7 +8,7 @@ use store::ItemOutcome;
 
 use crate::Handler;
 
-/// The fate of what the business wrote to its own number.
+/// The outcome of what the business wrote to its own number.
 pub(crate) const OWN_NOTE: &str = "note_to_oneself";
 
 impl Handler {

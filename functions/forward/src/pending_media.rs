@@ -1,5 +1,6 @@
-//! A file that could not be fetched with its message. `reconcile` hints at it as long as Meta keeps it; it comes as a message
-//! of its own that quotes the one standing for it. Nothing waits behind it: what fails is tried at the next hint.
+//! Fetches a file that could not be fetched with its message. `reconcile` queues a task for it as long as Meta keeps the
+//! file. The file comes as a message of its own that quotes the line standing for it. No task waits behind it: what fails
+//! is tried with the next task.
 
 use app::HandlerError;
 use chatwoot::{Chatwoot, ChatwootError, NewMessage, listing::ListedMessage};
@@ -11,10 +12,10 @@ use store::PendingFile;
 
 use crate::Handler;
 
-/// After so many receives the work ends without a word, and holds up the customer's messages.
+/// After this many receives the task is given up: its work crashes, and it holds up the customer's messages.
 const MAX_RECEIVES: u32 = 3;
 
-/// What came of asking for a file.
+/// The outcome of fetching a file.
 enum Brought {
     There,
     NotYet,
@@ -48,13 +49,13 @@ impl Handler {
             Err(ChatwootError::Gone) => return Ok(over().await?),
             listed => listed?,
         };
-        // An earlier try may have done it without hearing so.
+        // An earlier attempt may have done it without getting the answer.
         if let Some(there) = find(&since, &source_id("file", &file)) {
             self.share_fate(&chatwoot, &file, there.id).await?;
             return Ok(over().await?);
         }
         if self.clients.revocations.get(&file.wamid).await?.revoked {
-            // Its writer took the message back.
+            // The customer took the message back.
             return Ok(over().await?);
         }
         if file.is_at_meta(now) {
@@ -109,13 +110,13 @@ impl Handler {
             }
             Err(_) if fetched.broken.is_set() => Ok(Brought::NotYet),
             Err(ChatwootError::Refused(413)) => Ok(Brought::Never(NoteText::MediaTooLarge(file.kind))),
-            // If Chatwoot takes no message at all just now, it refuses the note as well, and the file is not given up.
+            // If Chatwoot accepts no message at all just now, it refuses the note as well, and the file is not given up.
             Err(ChatwootError::Refused(_)) => Ok(Brought::Never(NoteText::MediaNotTaken(file.kind))),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// What becomes of the message becomes of its file.
+    /// Applies the outcome of the message to its file.
     async fn share_fate(&self, chatwoot: &Chatwoot, file: &PendingFile, id: MessageId) -> Result<(), HandlerError> {
         let trace = self.clients.revocations.follow(&file.wamid, &file.customer, file.conversation, id).await?;
         if trace.revoked {
@@ -124,7 +125,7 @@ impl Handler {
         Ok(())
     }
 
-    /// Tells the agents, beside the message that stands for the file, and once.
+    /// Tells the agents, in reply to the line that stands for the file, and once.
     async fn note(
         &self,
         chatwoot: &Chatwoot,

@@ -1,5 +1,5 @@
-//! A message deleted for everyone. Its writer asked for it to be gone, so it is gone in Chatwoot, too: its words, its files and
-//! its edits, and what remains is the same line whether the deletion comes after the message or before it.
+//! Deletes in Chatwoot a message that was deleted for everyone. Its words, its files and its edits go, too, since its
+//! writer asked for that. What remains is the same line whether the deletion comes after the message or before it.
 
 use app::HandlerError;
 use domain::{Channel, Content, ConversationId, CustomerId, Message, MessageId, Wamid};
@@ -9,7 +9,7 @@ use store::{ItemOutcome, MessageLink};
 use crate::{Attempt, Handler};
 
 impl Handler {
-    /// Follows a deletion. `false` if it is about a part of an agent's message, of which the rest still stands: that is told in
+    /// Applies a deletion. `false` if it is about a part of an agent's message whose other parts remain: that is told in
     /// words.
     pub(crate) async fn revoke(
         &self,
@@ -18,7 +18,8 @@ impl Handler {
         original: &Wamid,
         attempt: &Attempt,
     ) -> Result<bool, HandlerError> {
-        // The mark comes first: whoever writes the message at this moment sees it when closing, or has linked it already.
+        // The revocation is stored first: the worker that writes the message at this moment sees it when closing the claim,
+        // or has linked the message already.
         let customer = self.clients.customers.find(channel.account, &message.customer).await?;
         let trace = self.clients.revocations.revoke(original, customer.as_ref()).await?;
         let link = self.clients.message_links.get(original).await?;
@@ -60,7 +61,8 @@ impl Handler {
         Ok(false)
     }
 
-    /// Lets an edit share the fate of the message it changes, and a form's file that of the form. Tells whether that was taken back already.
+    /// Links an edit to the message it changes, and a form's file to the form, so that it is deleted with it. Tells whether
+    /// that was taken back already.
     pub(crate) async fn follow(
         &self,
         message: &Message,
@@ -73,7 +75,7 @@ impl Handler {
     }
 }
 
-/// The message whose fate a message shares.
+/// Gives the message that a message is deleted with.
 fn followed(message: &Message) -> Option<&Wamid> {
     match &message.content {
         Content::Edit { original, .. } => Some(original),

@@ -1,5 +1,5 @@
-//! Statuses: how far our messages came. They come in any order, twice, and before the send result is stored; the end is the
-//! same. A status that carries our reference settles a send nobody heard back from.
+//! Applies statuses: how far our messages came. They come in any order, twice, and before the send result is stored; the
+//! end is the same. A status that has our reference settles a send whose answer never came.
 
 use app::{HandlerError, publish_late_status, remove_echo};
 use chatwoot::Chatwoot;
@@ -13,7 +13,7 @@ use store::{ClaimGuard, ItemOutcome, MessageLink, OutboxEntry, ResolvedAliases, 
 
 use crate::{Attempt, Handler};
 
-/// The reason under which a status is refused whose message nobody knows.
+/// The reason under which a status of an unknown message is refused.
 const REASON_UNKNOWN_MESSAGE: &str = "unknown_message";
 
 /// The part of a message that a status is about.
@@ -23,7 +23,7 @@ struct StatusSubject {
     message: MessageId,
     part: usize,
     attempt: Option<u32>,
-    /// The message as it stands, if it was read already.
+    /// The outbox entry, if it was read already.
     entry: Option<OutboxEntry>,
 }
 
@@ -31,9 +31,9 @@ struct StatusSubject {
 enum Found {
     /// A part of an agent's message.
     Part(Box<StatusSubject>),
-    /// A message that shows no ticks: written on the phone, or the customer's own.
+    /// A message that shows no ticks: written on the phone, or by the customer.
     Whole,
-    /// Nothing we know, yet.
+    /// Nothing we know yet.
     Nothing,
 }
 
@@ -61,8 +61,8 @@ impl Handler {
         Ok(())
     }
 
-    /// Kept for a day. Whoever stores the message reads how far it came, and `reconcile` counts the status: done once the
-    /// message is known, refused when the day is over.
+    /// Keeps an orphan status for a day. The worker that stores the message reads how far it came, and `reconcile` counts
+    /// the status: done once the message is known, refused when the day is over.
     async fn wait_for_its_message(&self, status: &StatusUpdate, guard: &ClaimGuard) -> Result<(), HandlerError> {
         let message = self.clients.message_links.hash(&status.id);
         let is_new = self.clients.orphan_statuses.add(&status.channel, &status.item, message).await?;
@@ -74,7 +74,7 @@ impl Handler {
         Ok(())
     }
 
-    /// Counts what the message is charged as. Meta says it twice: when it sends the message, and when that counts.
+    /// Counts the message's price category. Meta reports it twice: when it sends the message, and when the charge applies.
     fn price(&self, status: &StatusUpdate) {
         let word = match status.delivery {
             Delivery::Sent => "sent",
@@ -115,7 +115,7 @@ impl Handler {
         })))
     }
 
-    /// Moves the part forward and tells the agent.
+    /// Updates the part's state and tells the agent.
     async fn apply(
         &self,
         status: &StatusUpdate,
@@ -127,12 +127,12 @@ impl Handler {
         let chatwoot = self.clients.chatwoot(about.account).await?;
         let moved = self.move_forward(status, channel, about, &chatwoot).await?;
         let Some((entry, news)) = moved else { return Ok(ItemOutcome::Refused(REASON_UNKNOWN_MESSAGE)) };
-        // An earlier attempt may have written the news down and got no further.
+        // An earlier attempt may have stored the change and got no further.
         if news || attempt.perhaps_done {
             self.learn(status, &entry, seen).await?;
         }
         publish_late_status(&self.clients, &chatwoot, &status.channel, &entry).await?;
-        // Also when this is no news: whoever wrote the news down may not have lived to give the hint.
+        // Also when nothing changed: the attempt that stored the change may have crashed before it queued the sync request.
         if entry.outgoing.next_part().is_some() {
             self.hint(status, about).await?;
         }
@@ -169,7 +169,7 @@ impl Handler {
         Err(store::StoreError::Contended.into())
     }
 
-    /// An uncertain part held up those behind it, or a file fell away from under its words; now they can go.
+    /// An uncertain part held up those behind it, or the file a text belonged to failed; now they can go.
     async fn hint(&self, status: &StatusUpdate, about: &StatusSubject) -> Result<(), HandlerError> {
         let sync = SyncRequest::look(status.channel.clone(), about.account, about.conversation);
         let task = OutboundTask::HintV1(sync);
@@ -178,7 +178,7 @@ impl Handler {
     }
 }
 
-/// The status is the first to say under which id Meta has the part: from now on quotes and statuses may go by it.
+/// The status is the first to say under which id Meta has the part: from now on quotes and statuses may use that id.
 fn link(entry: &OutboxEntry, about: &StatusSubject, reported: &Part, before: &Part) -> Option<MessageLink> {
     let Part::Accepted { wamid, attempt, .. } = reported else { return None };
     if matches!(before, Part::Accepted { .. }) {
