@@ -1,4 +1,5 @@
-//! Somebody whose time was over, and who is active again before anything of theirs is erased: then nobody asked for it.
+//! Withdraws a retention erasure if the customer became active before anything was erased. No person asked for such an
+//! erasure.
 
 use std::collections::BTreeSet;
 
@@ -9,8 +10,8 @@ use store::{DataSubject, ErasureEntry};
 use crate::{ClearOutcome, Handler};
 
 impl Handler {
-    /// Looked at once the queues are behind them: whatever was on its way into Chatwoot when they were buried is there by now, and
-    /// whatever is newer waits. Dead letters are not old enough for anybody's time to be over.
+    /// Checked once the queues are clear: what was on its way into Chatwoot when the tombstones were written is there by
+    /// now, and whatever is newer waits. Dead letters are not old enough to belong to a person whose time is over.
     pub(crate) async fn is_still_over(&self, subject: &DataSubject) -> Result<ClearOutcome, HandlerError> {
         let Some(quiet_since) = subject.quiet_since else { return Ok(ClearOutcome::Clear) };
         let mut now =
@@ -28,7 +29,7 @@ impl Handler {
         Ok(ClearOutcome::Clear)
     }
 
-    /// Takes away what bars them; what they sent meanwhile comes in.
+    /// Removes the tombstones; what the person sent meanwhile comes in.
     pub(crate) async fn remove_tombstones(
         &self,
         entry: &ErasureEntry,

@@ -1,5 +1,6 @@
-//! Chatwoot: conversations first, looked at until they are gone, then contacts, then whether anything still leads to them. Deleting
-//! a contact with its conversations still there would leave orphans and break Chatwoot's lists.
+//! Erases a person from Chatwoot. Conversations are deleted first, and checked until they are gone; then contacts; then it
+//! is checked whether anything still leads to them. Deleting a contact with its conversations still there would leave
+//! orphans and break Chatwoot's lists.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,22 +18,23 @@ use store::{DataSubject, ErasureEntry};
 
 use crate::{ClearOutcome, Handler};
 
-/// What the names of our own attributes on a contact begin with.
+/// The prefix of our own attributes on a contact.
 const ATTRIBUTE_PREFIX: &str = "whatsapp_";
 
-/// How long rows are waited for whose contact is gone: Chatwoot's job for them comes soon, or has failed.
+/// How long to wait for rows whose contact is gone: Chatwoot's job for them runs soon, or has failed.
 const DELETION_SETTLE_TIME: Duration = Duration::from_secs(120);
 
-/// What a pass found in an account.
+/// What one pass found in an account.
 #[derive(Default)]
 struct Found {
     contacts: BTreeMap<ContactId, Contact>,
     conversations: BTreeSet<ConversationId>,
-    /// Contacts that another customer who lives has, too: an agent merged the two, or the number went on. With that one's id.
+    /// Contacts that also belong to another customer who still exists: an agent merged the two, or the number went on. With
+    /// that customer's id.
     shared: Vec<(Contact, String)>,
     /// Those of the conversations whose contact is gone.
     orphans: BTreeSet<ConversationId>,
-    /// Ids of ours in inboxes whose contact is gone, and conversations of which it is not certain.
+    /// Our source ids in inboxes whose contact is gone, and conversations of which it is not certain.
     left_behind: usize,
 }
 
@@ -58,7 +60,8 @@ impl Handler {
             let mut pending = false;
             for account in &accounts {
                 let chatwoot = self.clients.chatwoot(*account).await?;
-                // Who has begun anew may be known by the same: from then on only their customers lead to them.
+                // A person who has begun anew may be known by the same ids: from then on only the customers of this erasure
+                // lead to its data.
                 let let_in = !entry.erasure.holds_back();
                 let mut found = self.find(&chatwoot, *account, &channels, subject, let_in).await?;
                 if !let_in && self.learn(&chatwoot, *account, &found, entry, subject).await? {
@@ -91,7 +94,7 @@ impl Handler {
         Ok(ClearOutcome::Later)
     }
 
-    /// Something of what Chatwoot has shown may wait in a group in which no mark was put.
+    /// Clears the queues again: something of what Chatwoot has shown may wait in a message group without a drain marker.
     pub(crate) async fn look_into_queues_again(
         &self,
         entry: &mut ErasureEntry,
@@ -103,7 +106,7 @@ impl Handler {
         Ok(ClearOutcome::Later)
     }
 
-    /// Everything of theirs that is there now, by every key there is.
+    /// Finds everything of theirs that is there now, by every key there is.
     async fn find(
         &self,
         chatwoot: &Chatwoot,
@@ -125,7 +128,7 @@ impl Handler {
                 found.add(Some(contact));
             }
         }
-        // Whose time is over under one contact may be active under another that has the same phone.
+        // A person whose time is over under one contact may be active under another that has the same phone.
         let phones = if subject.quiet_since.is_some() || let_in { &BTreeSet::new() } else { &subject.phones };
         let spellings: BTreeSet<String> =
             phones.iter().flat_map(WaId::spellings).filter_map(|phone| phone.e164()).collect();
@@ -148,7 +151,7 @@ impl Handler {
                     }
                     found.add(party.contact);
                 }
-                // Another's, since an agent merged the two.
+                // Another customer's, since an agent merged the two.
                 ConversationLookup::LeftBehind
                     if !self.is_known_as_theirs(account, *id, subject).await?.unwrap_or(true) => {}
                 ConversationLookup::LeftBehind if none_is_left => {
@@ -176,8 +179,8 @@ impl Handler {
         Ok(found)
     }
 
-    /// Where agents alone have written for a year, the table may have forgotten who somebody is and still have what was sent to
-    /// them: what Chatwoot shows of them leads there. Tells whether there is more of them now.
+    /// Learns from the table by what Chatwoot shows. Where agents alone have written for a year, the table may have
+    /// forgotten who a person is and still have what was sent to them. Tells whether more is known now.
     async fn learn(
         &self,
         chatwoot: &Chatwoot,
@@ -211,7 +214,7 @@ impl Handler {
         Ok(true)
     }
 
-    /// The id of another customer who lives and has the same contact, if there is one.
+    /// Gives the id of another customer who still exists and has the same contact, if there is one.
     async fn shared_with(
         &self,
         chatwoot: &Chatwoot,
@@ -227,7 +230,7 @@ impl Handler {
         Ok(None)
     }
 
-    /// Whether a conversation of a shared contact is theirs, for certain.
+    /// Whether a conversation of a shared contact is certainly theirs.
     async fn is_theirs(
         &self,
         chatwoot: &Chatwoot,
@@ -238,12 +241,12 @@ impl Handler {
         if let Some(is_theirs) = self.is_known_as_theirs(account, id, subject).await? {
             return Ok(is_theirs);
         }
-        // Its contact is there: what breaks is Chatwoot.
+        // Its contact is there: the failure is Chatwoot's.
         let source = chatwoot.party(id).await?.and_then(|party| party.source_id);
         Ok(source.is_some_and(|source| subject.customers.contains(&CustomerId::new(source))))
     }
 
-    /// What the table says of that, if it knows.
+    /// Gives what the table says about whose a conversation is, if it knows.
     async fn is_known_as_theirs(
         &self,
         account: AccountId,
@@ -259,8 +262,8 @@ impl Handler {
         Ok(self.inventory.is_somebody_else(source, subject).await?)
     }
 
-    /// A contact that is somebody else's as well stays; what it says of the person goes. Where they may have begun anew, the phone, the
-    /// name and the attributes are of their new life.
+    /// Clears a contact that is also another person's: the contact stays, and what it says of the erased person goes. Where
+    /// that person may have begun anew, the phone, the name and the attributes belong to their new data.
     async fn strip(
         &self,
         chatwoot: &Chatwoot,
@@ -301,7 +304,8 @@ impl Handler {
         Ok(())
     }
 
-    /// Before anything is deleted: what is found by its contact alone could not be found again without it.
+    /// Stores what was found before anything is deleted: what was found by its contact alone could not be found again
+    /// without it.
     async fn remember(
         &self,
         entry: &mut ErasureEntry,
@@ -318,7 +322,7 @@ impl Handler {
         let number = channels.iter().find(|channel| channel.account == account);
         let number = number.map_or_else(|| PhoneNumberId::new(""), |channel| channel.phone_number_id.clone());
         subject.conversations.extend(found.conversations.difference(&known).map(|id| (account, *id, number.clone())));
-        // What the table knew and Chatwoot had lost long ago was not found.
+        // What the table knew and Chatwoot had lost long ago does not count as found.
         let shared: BTreeSet<_> = subject.shared.iter().copied().collect();
         subject.met_contacts.extend(found.contacts.keys().map(|id| (account, *id)).filter(|one| !shared.contains(one)));
         subject.met_conversations.extend(found.conversations.iter().map(|id| (account, *id)));
@@ -329,10 +333,11 @@ impl Handler {
         self.leave(entry, DataLocation::Chatwoot, shared.len()).await
     }
 
-    /// Has it deleted; tells whether nothing is left to wait for before the next look.
+    /// Deletes what was found. Tells whether there is nothing to wait for before the next pass.
     async fn delete(&self, chatwoot: &Chatwoot, found: &Found) -> Result<bool, HandlerError> {
         for id in &found.conversations {
-            // Only the conversation leads to a draft, and what it says of itself goes into an audit log when it is deleted.
+            // Only the conversation leads to a draft, and Chatwoot writes a conversation's attributes into an audit log
+            // when it is deleted.
             let cleared = [chatwoot.delete_draft(*id).await, chatwoot.empty_attributes(*id).await];
             for answer in cleared {
                 if found.orphans.contains(id) {
@@ -350,7 +355,7 @@ impl Handler {
             }
         }
         for id in found.contacts.keys() {
-            // Chatwoot shows twenty conversations of a contact; without it nothing would lead to the next twenty.
+            // Chatwoot shows twenty conversations of a contact; without the contact nothing would lead to the next twenty.
             if chatwoot.conversations_of(*id).await?.is_empty() {
                 chatwoot.delete_contact(*id).await?;
             }
@@ -359,12 +364,12 @@ impl Handler {
     }
 }
 
-/// How much of theirs Chatwoot has shown so far.
+/// Gives how much of theirs Chatwoot has shown so far.
 fn met(subject: &DataSubject) -> usize {
     subject.met_contacts.difference(&subject.shared).count() + subject.met_conversations.len() + subject.shared.len()
 }
 
-/// Whether this place was waited for so long.
+/// Whether this data location has been waited for so long.
 fn waited(entry: &ErasureEntry, now: Timestamp) -> bool {
     match entry.erasure.state {
         ErasureState::Waiting { location: DataLocation::Chatwoot, since, .. }

@@ -1,4 +1,4 @@
-//! A dead letter as it lies in its queue: what it says, which piece of what it is, and since when it is there.
+//! Reads one dead letter: its text, its pieces, and its age.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ use domain::Timestamp;
 use queue::QueueError;
 use uuid::Uuid;
 
-/// Before the group of a letter that was put in again.
+/// The prefix of the message group of a dead letter that was put back.
 const KEPT_PREFIX: &str = "kept#";
 
-/// Groups of one letter.
+/// Prefixes of message groups that have a single dead letter.
 const SINGLE_PERSON_PREFIXES: [&str; 2] = [KEPT_PREFIX, "unreadable#"];
 
-/// As long as the queue keeps a letter. One put in again must not begin that time anew.
+/// How long the queue keeps a dead letter. Putting one back must not begin that time anew.
 const DEAD_LETTER_TTL: Duration = Duration::from_secs(store::QUEUES_KEEP_DAYS.unsigned_abs() * 86_400);
 
-/// What a letter says, whatever it was set aside in: pieces in any order, base64.
+/// Gives a dead letter's text, whatever form it was stored in: pieces in any order, base64.
 pub(crate) fn text(pieces: &[Message]) -> String {
     let mut in_order: Vec<&Message> = pieces.iter().collect();
     in_order.sort_by_key(|piece| part(piece).map(|(at, _)| at));
@@ -30,7 +30,7 @@ pub(crate) fn text(pieces: &[Message]) -> String {
     decoded.map_or(raw, |bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Of which letter this is a piece, and how many there are; nothing if it is whole.
+/// Gives the name of the dead letter this is a piece of, and how many pieces there are; nothing if it is whole.
 pub(crate) fn piece(message: &Message) -> Option<(String, usize)> {
     let (_, of) = part(message)?;
     // Older ones have no name, and share their group.
@@ -43,18 +43,18 @@ fn part(message: &Message) -> Option<(usize, usize)> {
     Some((at.parse().ok()?, of.parse().ok()?))
 }
 
-/// Whether nothing of others stands behind it in its group.
+/// Whether no other dead letter is behind it in its message group.
 pub(crate) fn stands_alone(message: &Message) -> bool {
     SINGLE_PERSON_PREFIXES.iter().any(|prefix| group(message).starts_with(prefix))
 }
 
-/// Whether it was put in again, and its days are over.
+/// Whether it was put back, and is past the time the queue would have kept it.
 pub(crate) fn is_overdue(message: &Message, now: Timestamp) -> bool {
     let since = attribute(message, "since").and_then(|since| since.parse().ok()).map(Timestamp::from_millis);
     since.is_some_and(|since| now.since(since) >= DEAD_LETTER_TTL)
 }
 
-/// The same letter in a group of its own, to be put in again.
+/// Gives the same dead letter in a message group of its own, to be put back.
 pub(crate) fn alone(message: &Message) -> Result<SendMessageInputBuilder, QueueError> {
     let mut attributes = message.message_attributes().cloned().unwrap_or_default();
     for (name, value) in beside(message).into_iter().filter(|(_, value)| !value.is_empty()) {
@@ -68,31 +68,31 @@ pub(crate) fn alone(message: &Message) -> Result<SendMessageInputBuilder, QueueE
         .set_message_attributes(Some(attributes)))
 }
 
-/// Since when it is there, wherever it stood first. Of one that does not say, nothing is known to be new.
+/// Gives the time since when it is in a queue, wherever it was first. One that does not say counts as old.
 pub(crate) fn since(message: &Message) -> Timestamp {
     let [(_, since), _] = beside(message);
     Timestamp::from_millis(since.parse().unwrap_or_default())
 }
 
-/// What has to stand beside it wherever it is put in again: since when it is there, and where it stood first.
+/// Gives the attributes it must have wherever it is put back: since when it is there, and where it was first.
 pub(crate) fn beside(message: &Message) -> [(&'static str, &str); 2] {
     let sent = message.attributes().and_then(|all| all.get(&MessageSystemAttributeName::SentTimestamp));
     let since = attribute(message, "since").unwrap_or_else(|| sent.map_or("0", String::as_str));
     [("since", since), ("group", attribute(message, "group").unwrap_or_else(|| group(message)))]
 }
 
-/// A group for one letter, behind nobody.
+/// Gives a message group for one dead letter, behind no other.
 pub(crate) fn own_group() -> String {
     format!("{KEPT_PREFIX}{}", Uuid::new_v4())
 }
 
-/// The group it stands in.
+/// Gives the message group it is in.
 pub(crate) fn group(message: &Message) -> &str {
     let attributes = message.attributes();
     attributes.and_then(|all| all.get(&MessageSystemAttributeName::MessageGroupId)).map_or("", String::as_str)
 }
 
-/// What was written beside it.
+/// Gives the value of an attribute.
 pub(crate) fn attribute<'l>(letter: &'l Message, name: &str) -> Option<&'l str> {
     letter.message_attributes()?.get(name)?.string_value()
 }

@@ -1,7 +1,9 @@
-//! The dead letters of every queue, one by one: what is about the person goes, what is about others stays.
+//! Deletes the person's dead letters from every queue. Each dead letter is checked by itself: what is about the person
+//! goes, what is about others stays.
 //!
-//! A FIFO queue shows ten letters of a group and hides those behind until these are gone. So what is kept is put in again, in a group
-//! of its own, as long as something may stand behind it; a place is clear only once every letter the queue counts was looked at.
+//! A FIFO queue shows ten messages of a message group and hides those behind until these are gone. So what is kept is put
+//! back in a group of its own, as long as something may be behind it. The data location is clear only once every message
+//! the queue counts was checked.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,60 +16,60 @@ use store::{DataSubject, ErasureEntry};
 
 use crate::{ClearOutcome, Handler, dead_letter};
 
-/// How long a letter is out of sight while the others are looked at; longer than the function runs.
+/// How long a dead letter is invisible while the others are checked; longer than the function runs.
 const VISIBILITY_SECONDS: i32 = 600;
 
-/// A receive that waits asks all of SQS's servers; one that does not asks some, and its "nothing" proves nothing.
+/// A receive that waits asks all of SQS's servers. One that does not wait asks some, and an empty answer proves nothing.
 const ASKS_ALL: i32 = 1;
 
-/// More letters than an operator leaves lying, and than one look takes.
+/// More dead letters than an operator leaves in a queue, and than one sweep handles.
 const MAX_DEAD_LETTERS: usize = 20_000;
 
-/// So many bytes of letters are held in memory at once.
+/// How many bytes of dead letters are held in memory at once.
 const MAX_HELD_BYTES: usize = 32 * 1024 * 1024;
 
-/// Whom letters are looked through for.
+/// What dead letters are searched for.
 struct Wanted<'t> {
     subject: &'t DataSubject,
-    /// The numbers of accounts that are not meant.
+    /// The numbers of accounts the erasure does not cover.
     elsewhere: BTreeSet<String>,
-    /// Letters since then are about somebody who has begun anew.
+    /// Dead letters since then are about a person who has begun anew.
     until: Option<Timestamp>,
-    /// What was sent after that, and set aside only once the erasure had been asked for, is not meant either.
+    /// What was sent after that, and dead-lettered only once the erasure had been asked for, is not erased either.
     up_to: Timestamp,
     asked_at: Timestamp,
 }
 
-/// What was about the person, in this pass and in the ledger.
+/// What was about the person, in this pass and in the stored erasure.
 struct Found<'e> {
     entry: &'e mut ErasureEntry,
     count: u64,
 }
 
-/// One look at a queue.
+/// The state of one sweep over a queue.
 #[derive(Default)]
 struct Look {
-    /// The letters that were looked at and are in the queue now, by their ids.
+    /// The dead letters that were checked and are in the queue now, by their ids.
     known: BTreeSet<String>,
-    /// By what those are shown again that nothing hides behind.
+    /// The receipt handles of those that hide nothing, to make them visible again.
     receipts: Vec<String>,
-    /// Letters of others that may hide some behind them.
+    /// Dead letters of others that may hide some behind them.
     hiding: Vec<Message>,
     /// How many bytes these are.
     bytes: usize,
-    /// Pieces of cut letters, by the letter.
+    /// Pieces of divided dead letters, by the dead letter's name.
     pieces: BTreeMap<String, Vec<Message>>,
-    /// How many letters came out so far, the same ones perhaps.
+    /// How many messages were received so far, perhaps the same ones again.
     received: usize,
 }
 
 impl Look {
-    /// Whether something may stand behind what is in hand.
+    /// Whether something may be behind what was received.
     fn may_hide_some(&self) -> bool {
         !self.hiding.is_empty() || self.pieces.values().flatten().any(|piece| !dead_letter::stands_alone(piece))
     }
 
-    /// Pieces hide others like any letter.
+    /// Counts pieces as hiding others, like any dead letter.
     fn give_up_pieces(&mut self) {
         for pieces in self.pieces.values_mut() {
             self.hiding.extend(pieces.extract_if(.., |piece| !dead_letter::stands_alone(piece)));
@@ -76,7 +78,7 @@ impl Look {
     }
 }
 
-/// Where a task of `send` belongs.
+/// The conversation a task of `send` belongs to.
 #[derive(Deserialize)]
 struct Whereabouts {
     account: AccountId,
@@ -117,7 +119,8 @@ impl Handler {
         Ok(ClearOutcome::Later)
     }
 
-    /// Looks at a queue, takes out what is about the person, and counts that. Tells whether it saw every letter there is.
+    /// Goes through a queue, deletes what is about the person, and counts that. Tells whether it saw every dead letter
+    /// there is.
     async fn sweep(&self, url: &str, wanted: &Wanted<'_>, found: &mut Found<'_>) -> Result<bool, HandlerError> {
         let mut look = Look::default();
         let swept = self.look_through(url, wanted, &mut look, found).await;
@@ -126,7 +129,7 @@ impl Handler {
         swept
     }
 
-    /// Shows letters again that were only looked at.
+    /// Makes dead letters visible again that were only checked.
     async fn show<'r>(&self, url: &str, receipts: impl DoubleEndedIterator<Item = &'r String>) {
         // The last first, or the first would be overtaken.
         let receipts: Vec<&String> = receipts.rev().collect();
@@ -154,11 +157,11 @@ impl Handler {
             }
             let saw_all = nothing_shows && queue.holds().await? == look.known.len() as u64;
             if saw_all || (nothing_shows && !look.may_hide_some()) {
-                // What is left of a cut letter once nothing can come any more is all there is of it.
+                // Once nothing more can come, the pieces of a divided dead letter that are here are all there is of it.
                 for (_, pieces) in std::mem::take(&mut look.pieces) {
                     self.decide(url, wanted, look, pieces, found).await?;
                 }
-                // Others may have letters in hand, and SQS counts late: what this look found is confirmed by another one.
+                // Other workers may have messages in hand, and SQS counts late: another sweep confirms what this one found.
                 return Ok(saw_all);
             }
             if nothing_shows || look.bytes > MAX_HELD_BYTES {
@@ -179,7 +182,7 @@ impl Handler {
         found: &mut Found<'_>,
     ) -> Result<(), HandlerError> {
         if message.message_id().is_some_and(|id| look.known.contains(id)) {
-            // It was out of sight for too long, or was put in again.
+            // It was invisible for too long, or was put back.
             look.receipts.extend(message.receipt_handle);
             return Ok(());
         }
@@ -197,7 +200,7 @@ impl Handler {
         self.decide(url, wanted, look, pieces, found).await
     }
 
-    /// Keeps a letter, in as many pieces as it is, or takes it out.
+    /// Keeps a dead letter, in as many pieces as it has, or deletes it.
     async fn decide(
         &self,
         url: &str,
@@ -218,7 +221,7 @@ impl Handler {
         let is_old = wanted.until.is_none_or(|until| pieces.iter().any(|piece| dead_letter::since(piece) < until));
         if is_old && self.is_about(&text, wanted) && !is_spared(&text, &pieces, wanted) {
             self.keep_the_rest(url, &pieces, &text, wanted).await?;
-            // Written down first: what is gone could not be counted any more.
+            // Stored first: what is deleted could not be counted any more.
             let so_far = found.entry.erasure.found.get(&DataLocation::DeadLetters).copied().unwrap_or_default();
             self.note(found.entry, DataLocation::DeadLetters, usize::try_from(so_far + 1).unwrap_or(usize::MAX))
                 .await?;
@@ -241,19 +244,19 @@ impl Handler {
         Ok(())
     }
 
-    /// Puts what is kept in again, each letter in a group of its own, so that what stands behind it comes forward. Killed in between, a
-    /// letter is there twice; put back, its claim knows the repeat.
+    /// Puts back what is kept, each dead letter in a message group of its own, so that what is behind it can be received.
+    /// After a crash in between, a dead letter is there twice; after a redrive, its claim knows the repeat.
     async fn bring_forward(&self, url: &str, look: &mut Look) -> Result<(), HandlerError> {
         look.bytes = 0;
         for letter in std::mem::take(&mut look.hiding) {
             look.known.remove(letter.message_id().unwrap_or_default());
-            // One that shows already is in somebody else's hands, who would put it in again as well.
+            // One that is visible already may be in another worker's hands, who would put it back as well.
             let receipt: Vec<&String> = letter.receipt_handle.iter().collect();
             if !self.hide(url, &receipt, VISIBILITY_SECONDS).await? {
                 continue;
             }
             let copy = dead_letter::alone(&letter)?.queue_url(url).send_with(&self.clients.sqs).await;
-            // A piece is taken up again when it comes out, with the others of its letter.
+            // A piece is handled again when it is received, with the others of its dead letter.
             let id = copy.map_err(QueueError::call)?.message_id.filter(|_| dead_letter::piece(&letter).is_none());
             look.known.extend(id);
             self.remove(url, &letter).await?;
@@ -261,8 +264,8 @@ impl Handler {
         Ok(())
     }
 
-    /// Drops what was put in again and is older by now than its queue would have kept it. Each such letter stands in a group of its
-    /// own, so that nothing hides it; what does not show today shows tomorrow.
+    /// Deletes what was put back and is by now older than its queue would have kept it. Each of these is in a message group
+    /// of its own, so that nothing hides it; what is not visible today is visible tomorrow.
     pub(crate) async fn drop_overdue_letters(&self) -> Result<(), HandlerError> {
         let now = self.clients.clock.now();
         for url in &self.dead {
@@ -311,7 +314,7 @@ impl Handler {
         Ok(())
     }
 
-    /// Keeps up to ten letters out of sight for so long from now. Tells whether all of them still were.
+    /// Keeps up to ten dead letters invisible for so long from now. Tells whether all of them still were.
     async fn hide(&self, url: &str, receipts: &[&String], seconds: i32) -> Result<bool, HandlerError> {
         let mut request = self.clients.sqs.change_message_visibility_batch().queue_url(url);
         for (at, receipt) in receipts.iter().enumerate() {
@@ -324,7 +327,7 @@ impl Handler {
         Ok(request.send().await.map_err(QueueError::call)?.failed.is_empty())
     }
 
-    /// A letter nobody could read may tell of others as well: what it says of them is put back, before the letter goes.
+    /// An unreadable dead letter may mention others as well: what it says of them is put back before it is deleted.
     async fn keep_the_rest(
         &self,
         url: &str,
@@ -341,7 +344,8 @@ impl Handler {
         Ok(dead_letters.put_beside(&dead_letter::own_group(), rest.as_bytes(), reason, &beside).await?)
     }
 
-    /// Whether a letter is about the person: by whom it is, where that can be read, and by any mention, where not.
+    /// Whether a dead letter is about the person: by the task's own ids where it can be read, and by any mention where it
+    /// cannot.
     fn is_about(&self, text: &str, wanted: &Wanted<'_>) -> bool {
         self.of_one(text, wanted).unwrap_or_else(|| self.is_named(text, wanted))
     }
@@ -352,7 +356,7 @@ impl Handler {
             identity.aliases(&self.clients.key).iter().any(|alias| target.aliases.contains(&alias.subject))
         };
         match serde_json::from_str::<InboundTask>(text) {
-            // Whoever was erased at one dealer may still be another's customer.
+            // A person erased at one dealer may still be another's customer.
             Ok(task) if elsewhere.contains(task.channel()) => return Some(false),
             Ok(InboundTask::MessageV1(message)) => {
                 return Some(is(&message.customer) || message.speaker().as_ref().is_some_and(is));
@@ -360,7 +364,7 @@ impl Handler {
             Ok(InboundTask::StatusV1(status)) => return Some(is(&status.customer)),
             _ => {}
         }
-        // Whatever its version: a hint says where, and not who.
+        // Whatever its version: a sync request names a conversation, and no person.
         let Whereabouts { account, conversation } = serde_json::from_str(text).ok()?;
         Some(target.conversations.iter().any(|(of, id, _)| (*of, *id) == (account, conversation)))
     }
@@ -371,10 +375,10 @@ impl Handler {
     }
 }
 
-/// Whether a letter is a message that is newer than what is erased, and waited for the end of that.
+/// Whether a dead letter is a message newer than what is erased, which waited for the end of the erasure.
 fn is_spared(text: &str, pieces: &[Message], wanted: &Wanted<'_>) -> bool {
     let Ok(InboundTask::MessageV1(message)) = serde_json::from_str::<InboundTask>(text) else { return false };
     let set_aside = |piece: &Message| dead_letter::since(piece) >= wanted.asked_at;
-    // Meta tells whole seconds.
+    // Meta gives whole seconds.
     message.sent_at.as_secs() > wanted.up_to.as_secs() && pieces.iter().all(set_aside)
 }

@@ -1,4 +1,5 @@
-//! The queues: nobody can look into them, but a mark put behind everything in a message group comes out last.
+//! Proves with drain markers that the queues hold nothing of a person. No one can read a queue's content, but a drain
+//! marker put behind everything in a message group comes out last.
 
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use uuid::Uuid;
 
 use crate::{ClearOutcome, Handler};
 
-/// A mark that is out for so long may have been lost: queues keep nothing for ever.
+/// A drain marker that is out for so long may have been lost: queues keep nothing for ever.
 const DRAIN_MARKER_LOST_AFTER: Duration = Duration::from_secs(86_400);
 
 impl Handler {
@@ -25,7 +26,7 @@ impl Handler {
         let code = entry.erasure.code.clone();
         let erasures = &self.clients.erasures;
         let known = erasures.data_subject(&code).await?.unwrap_or_default().aliases;
-        // What was learnt on the way leads to further groups.
+        // What was learnt meanwhile leads to further message groups.
         if !erasures.awaited(&code, word(location)).await?.is_empty()
             || !erasures.learnt(&code).await?.is_subset(&known)
         {
@@ -38,7 +39,7 @@ impl Handler {
         Ok(ClearOutcome::Clear)
     }
 
-    /// Puts a mark into every group in which something of theirs may be.
+    /// Puts a drain marker into every message group in which something of theirs may be.
     pub(crate) async fn put_drain_markers(
         &self,
         erasure: &Erasure,
@@ -59,7 +60,7 @@ impl Handler {
             erasures.awaited(&erasure.code, word(DataLocation::InboundQueue)).await?
         };
         let outbound: Vec<String> = if subject.probed_at.is_none() {
-            // Commands have a line of their own; one who only types says nothing.
+            // Commands have a message group of their own; a typing notice says nothing about a person.
             let groups = |(_, conversation, channel): &(AccountId, ConversationId, PhoneNumberId)| {
                 ["", "#commands"].map(|line| format!("{channel}#{conversation}{line}"))
             };

@@ -1,4 +1,5 @@
-//! The agents' door: a label on a conversation asks for the erasure of whoever it is with; taken away in time, it was not meant.
+//! Handles the agents' erasure label. The label on a conversation asks for the erasure of its customer; removed in time, it
+//! withdraws the request.
 
 use std::time::Duration;
 
@@ -17,24 +18,24 @@ use uuid::Uuid;
 
 use crate::{CONTENTION_DELAY, Handler};
 
-/// What an agent puts on a conversation.
+/// The label an agent puts on a conversation.
 const ERASURE_LABEL: &str = app::ERASE_LABEL;
 
-/// Begins the source id of what is said about it.
+/// The prefix of the source id of notes about the label.
 const NOTE_SOURCE_PREFIX: &str = "lmotos:label:";
 
-/// So often a minute nobody changes his mind.
+/// No agent changes their mind so often in a minute.
 const MAX_NOTES_PER_MINUTE: usize = 6;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
 impl Handler {
-    /// Looks at the labels of a conversation: whoever said that they changed may have said it late.
+    /// Reads the labels of a conversation now: the callback about their change may be late.
     pub(crate) async fn labels(&self, record: &Record, sync: &SyncRequest) -> Result<(), HandlerError> {
         let chatwoot = self.clients.chatwoot(sync.account).await?;
         let Some(labels) = chatwoot.labels(sync.conversation).await? else { return Ok(()) };
         let Some(mut target) = app::resolve_data_subject(&self.clients, &chatwoot, sync).await? else { return Ok(()) };
-        // Whoever puts it there is this dealer's, and speaks for nobody else.
+        // An agent belongs to this dealer, and cannot ask for any other.
         target.only = Some(sync.account);
         if is_on(&labels) {
             target.labels.insert((sync.account, sync.conversation));
@@ -61,15 +62,16 @@ impl Handler {
         if erasure.door != RequestSource::Agent || !matches!(erasure.state, ErasureState::Received { .. }) {
             return Ok(());
         }
-        // A second conversation of theirs with the label: it is asked for until the last of them is taken away.
+        // A second conversation of theirs has the label: the request stands until it is removed from the last of them.
         if let Some(mut known) = self.clients.erasures.data_subject(code).await?
             && known.labels.insert((sync.account, sync.conversation))
         {
-            // Whoever came in between may have said that it means all accounts.
+            // Another writer in between may have extended the request to all accounts.
             let saved = self.clients.erasures.save_about(&asked.entry, erasure.clone(), Some(&known)).await?;
             saved.map_err(|_| HandlerError::Busy(CONTENTION_DELAY))?;
         }
-        // Whoever asked may have died before the letter and the note: once more does no harm, and none is a day's delay.
+        // An earlier attempt may have crashed before it queued the task and wrote the note: doing both again does no harm,
+        // and a missing task is a day's delay.
         let claim = self.clients.key.subject_of_all(HashKind::Item, ["labeled", code.as_str()]);
         if let Claim::Won(held) | Claim::Retaken { guard: held, .. } =
             self.clients.claims.take(&claim, &record.id).await?
@@ -106,7 +108,7 @@ impl Handler {
         self.say(chatwoot, sync, ErasureNotice::Unlabeled).await
     }
 
-    /// Whether the label of a request is gone, from each conversation that had it.
+    /// Whether the label of a request was removed from each conversation that had it.
     pub(crate) async fn was_unlabeled(&self, code: &ConfirmationCode) -> Result<bool, HandlerError> {
         let subject = self.clients.erasures.data_subject(code).await?.ok_or(StoreError::Missing)?;
         for (account, conversation) in &subject.labels {
@@ -119,7 +121,7 @@ impl Handler {
         Ok(!subject.labels.is_empty())
     }
 
-    /// Whether rules put a label on and take it off again at what is said about it.
+    /// Whether automation rules set the label and remove it again in answer to our notes.
     async fn is_too_much(&self, chatwoot: &Chatwoot, conversation: ConversationId) -> Result<bool, HandlerError> {
         let since = self.clients.clock.now() - MINUTE;
         let listed = match chatwoot.messages(conversation, None, since).await {
@@ -148,7 +150,7 @@ impl Handler {
         let note = NewMessage { content: &content, private: true, source_id: Some(&source), ..NewMessage::default() };
         match chatwoot.create_message(conversation, note).await {
             Ok(_) => Ok(()),
-            // The request stands whether the agents read of it or not.
+            // The request stands whether the agents can read the note or not.
             Err(error) => {
                 tracing::warn!(%error, "the agents do not read what became of a label");
                 Ok(())

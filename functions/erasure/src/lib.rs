@@ -1,5 +1,5 @@
-//! `erasure.fifo`: brings a request for erasure to its end, place by place, each looked at again afterwards. It goes on where it
-//! stopped, whatever stopped it, and is never done by half.
+//! Carries out the erasure requests of `erasure.fifo`. It clears each data location, and checks it again afterwards. After
+//! any interruption it goes on where it stopped, so that no erasure is left half done.
 
 mod activity_recheck;
 mod chatwoot_side;
@@ -27,7 +27,7 @@ use store::{Claim, DataInventory, DataSubject, ErasureEntry, ErasureRequests, St
 /// SQS hides a message for twelve hours at most.
 const MAX_VISIBILITY_TIMEOUT: Duration = Duration::from_secs(11 * 3600);
 
-/// When to look again at a request that somebody else has in hand.
+/// When to try again a request that another worker has in hand.
 const CONTENTION_DELAY: Duration = Duration::from_secs(5);
 
 /// The function's settings and clients.
@@ -44,19 +44,20 @@ pub struct Handler {
     metrics: Metrics,
 }
 
-/// What came of a place.
+/// The outcome of clearing a data location.
 enum ClearOutcome {
     /// It is empty.
     Clear,
-    /// Not yet.
+    /// Not yet clear.
     Later,
-    /// Not before then.
+    /// Not clear before then.
     NotBefore(Timestamp),
-    /// Somebody whose time was over is active again.
+    /// A person whose time was over is active again.
     Wanted,
 }
 
-/// A request that waits for long is looked at less often, or SQS would give its letter up before the letter's days are over.
+/// A request that waits for long is tried less often: else SQS would give its queue message up before the message's days are
+/// over.
 fn backoff_of(record: &Record) -> Duration {
     if record.receives < queue::MAX_OUTAGE_RECEIVES { Duration::ZERO } else { backoff(record.receives, &record.id) }
 }
@@ -156,7 +157,7 @@ impl Handler {
             ErasureState::Received { until } if record.group.ends_with("#grace") => {
                 return Ok(Verdict::Retry { after: Some(until.since(now).min(MAX_VISIBILITY_TIMEOUT)) });
             }
-            // The letter that waits for the end of that time is on its way.
+            // The queue message that waits for the end of that time is on its way.
             ErasureState::Received { .. } | ErasureState::Done { .. } | ErasureState::Withdrawn { .. } => {
                 return Ok(Verdict::Done);
             }
@@ -172,12 +173,12 @@ impl Handler {
         let mut brought = Box::pin(self.advance(&entry)).await;
         if brought.as_ref().is_err_and(HandlerError::is_chatwoot_token)
             && self.clients.renew_chatwoot_token().await
-            // The first try wrote down how far it came.
+            // The first attempt stored how far it came.
             && let Some(entry) = self.clients.erasures.get(code).await?
         {
             brought = Box::pin(self.advance(&entry)).await;
         }
-        // Whatever came of it: who comes next must not wait for the lease.
+        // Released whatever the outcome: the next worker must not wait for the lease.
         self.clients.claims.release(&claim).await?;
         Ok(match brought? {
             Verdict::Retry { after: Some(after) } => Verdict::Retry { after: Some(after.max(patience)) },
@@ -185,7 +186,7 @@ impl Handler {
         })
     }
 
-    /// The request as time alone has changed it; nothing if that closed it.
+    /// Gives the request with the changes that time alone makes; nothing if that closed it.
     async fn in_time(&self, entry: ErasureEntry) -> Result<Option<ErasureEntry>, HandlerError> {
         let now = self.clients.clock.now();
         let mut erasure = entry.erasure.clone();
@@ -194,7 +195,7 @@ impl Handler {
             && erasure.door == RequestSource::Agent
             && self.was_unlabeled(&erasure.code).await?
         {
-            // The word of it was lost.
+            // The report of the withdrawal was lost.
             erasure = erasure.withdraw(now).unwrap_or_else(|InvalidTransition| entry.erasure.clone());
         }
         let erasure = erasure.at(now);
@@ -202,13 +203,13 @@ impl Handler {
         Ok(Some(entry).filter(|entry| !entry.erasure.is_closed()))
     }
 
-    /// Clears one place after the other, as far as it goes now.
+    /// Clears one data location after the other, as far as it goes now.
     async fn advance(&self, entry: &ErasureEntry) -> Result<Verdict, HandlerError> {
         let now = self.clients.clock.now();
         let code = entry.erasure.code.clone();
         let Ok(begun) = entry.erasure.clone().begin(now) else { return Ok(Verdict::Done) };
         let mut entry = self.save(entry, begun).await?;
-        // Of whom it is about nothing is known any more: that is no reason to call it done.
+        // Nothing is known any more of the data subject: that is no reason to call the request done.
         let mut subject = self.clients.erasures.data_subject(&code).await?.ok_or(StoreError::Missing)?;
         if !self.block_intake(&mut entry, &mut subject).await? {
             tracing::error!(erasure = %code, "whom an erasure is about has to be named once more");
@@ -220,7 +221,7 @@ impl Handler {
             let outcome = self.clear(place, &mut entry, &mut subject).await;
             let now = self.clients.clock.now();
             if matches!(outcome, Ok(ClearOutcome::Wanted)) {
-                // If this run ends here, the next one buries them again first.
+                // If this run ends here, the next one writes the tombstones again first.
                 subject.probed_at = None;
                 self.clients.erasures.set_data_subject(&code, &subject).await?;
                 self.remove_tombstones(&entry, &subject).await?;
@@ -238,7 +239,7 @@ impl Handler {
                         self.unblock_intake(&entry.erasure, &subject).await?;
                     }
                 }
-                // The secret may hold a newer token.
+                // The secret may have a newer token.
                 Err(error) if error.is_chatwoot_token() => return Err(error),
                 Err(error) => {
                     tracing::warn!(%error, erasure = %code, place = place.word(), "a place does not take an erasure now");
@@ -258,7 +259,7 @@ impl Handler {
         self.clients.erasures.forget_drain_markers(&code).await?;
         let now = self.clients.clock.now();
         let done = entry.erasure.clone().finish(now).unwrap_or_else(|InvalidTransition| entry.erasure.clone());
-        // As it is signed today it is given out for as long as it is kept, whatever words and keys come later.
+        // The receipt is given out as it is signed today for as long as it is kept, whatever texts and keys come later.
         if let Some(receipt) = Receipt::of(&done) {
             let signed = receipt.sign(&self.clients.key).map_err(StoreError::from)?;
             self.clients.erasures.set_receipt(&code, &signed).await?;
@@ -288,7 +289,7 @@ impl Handler {
             }
             DataLocation::DeadLetters if subject.quiet_since.is_some() => Ok(ClearOutcome::Clear),
             DataLocation::DeadLetters => {
-                // Letters of whoever has begun anew since are not meant.
+                // Dead letters of a person who has begun anew since are not included.
                 let until = entry.erasure.cleared.get(&DataLocation::Table).map(|cleared| cleared.at);
                 self.clear_dead_letters(entry, subject, until).await
             }
@@ -316,11 +317,11 @@ impl Handler {
         self.inventory.delete(&keys).await?;
         subject.deleted += keys.len() as u64;
         self.clients.erasures.set_data_subject(&entry.erasure.code, subject).await?;
-        // An index is a moment behind: the look that finds nothing is another one, later.
+        // An index is a moment behind its table: the check that finds nothing is another one, later.
         Ok(ClearOutcome::Later)
     }
 
-    /// Writes down how much was found before any of it is erased.
+    /// Stores how much was found before any of it is erased.
     async fn note(&self, entry: &mut ErasureEntry, location: DataLocation, found: usize) -> Result<(), HandlerError> {
         let mut erasure = entry.erasure.clone();
         erasure.note(location, found as u64);
@@ -330,7 +331,7 @@ impl Handler {
         Ok(())
     }
 
-    /// Writes down how much of it has to stay where it is.
+    /// Stores how much of it has to stay where it is.
     async fn leave(&self, entry: &mut ErasureEntry, location: DataLocation, left: usize) -> Result<(), HandlerError> {
         let mut erasure = entry.erasure.clone();
         erasure.leave(location, left as u64);
@@ -340,8 +341,8 @@ impl Handler {
         Ok(())
     }
 
-    /// Buries everything they are known by, before anything is erased: from now on nothing of theirs comes in. `false` if nobody
-    /// knows any more what they are called outside.
+    /// Writes tombstones for all aliases of the person before anything is erased: from now on nothing of theirs comes in.
+    /// `false` if their aliases are no longer known.
     async fn block_intake(&self, entry: &mut ErasureEntry, subject: &mut DataSubject) -> Result<bool, HandlerError> {
         let learnt = self.clients.erasures.learnt(&entry.erasure.code).await?;
         let first = !subject.gathered;
@@ -352,15 +353,16 @@ impl Handler {
                 return Ok(false);
             }
             if first && !subject.barred && subject.quiet_since.is_none() {
-                // Whatever came in until now stands with what is erased; whatever comes from now on waits.
+                // Whatever came in until now is erased with the rest; whatever comes from now on waits.
                 let certain = entry.erasure.clone().sealed(self.clients.clock.now());
                 *entry = self.save(entry, certain).await?;
             }
-            // There are more groups to look into.
+            // There are more message groups to drain.
             subject.probed_at = None;
             self.clients.erasures.set_data_subject(&entry.erasure.code, subject).await?;
         }
-        // Again after the days are over, since tombstones have an end; and where the last run ended before it could unseal.
+        // Again after the tombstones' days are over, since they expire; and where the last run ended before it could
+        // unblock intake.
         let holds_back = entry.erasure.holds_back();
         if first
             || subject.probed_at.is_none()
@@ -378,7 +380,7 @@ impl Handler {
         Ok(self.clients.tombstones.insert_all(erasure, subject, false).await?)
     }
 
-    /// If somebody else wrote meanwhile, this run is over; the next one sees what they wrote.
+    /// If another worker wrote meanwhile, this run is over; the next one sees what was written.
     async fn save(&self, entry: &ErasureEntry, erasure: Erasure) -> Result<ErasureEntry, HandlerError> {
         match self.clients.erasures.save(entry, erasure).await? {
             Ok(saved) => Ok(saved),

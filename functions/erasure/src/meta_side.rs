@@ -1,4 +1,5 @@
-//! What Meta has of a person and lets us delete: files, and the line in the contact book. Its own copies of messages are its own.
+//! Deletes what Meta has of a person and lets us delete. That is files, and the entry in the contact book. Meta's own
+//! copies of messages are Meta's.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -13,7 +14,7 @@ use whatsapp::GraphError;
 
 use crate::{ClearOutcome, Handler};
 
-/// For so long a token that Meta refuses is waited for.
+/// How long to wait for a token that Meta refuses.
 const META_ERASURE_MAX_WAIT: Duration = Duration::from_secs(3 * 86_400);
 
 impl Handler {
@@ -25,7 +26,8 @@ impl Handler {
         self.note(entry, DataLocation::MetaMedia, subject.media.len()).await?;
         let mut left = 0;
         for (number, media) in &subject.media {
-            // Of a number that is ours no more no token lets us at the files; Meta drops them within thirty days.
+            // For a number that is no longer ours, no token gives access to the files; Meta deletes them within thirty
+            // days.
             let channel = self.clients.channels.get(number).await?;
             let Some(channel) = channel.filter(|channel| !is_withdrawn(channel)) else {
                 left += 1;
@@ -54,7 +56,7 @@ impl Handler {
         self.with_token(channel, async |token| graph.has_media(media, number, &token).await).await
     }
 
-    /// By user id, since the book knows no other key; somebody without one is in it under none.
+    /// Deletes the entry by user id, since the contact book has no other key; a person without a user id has no entry.
     pub(crate) async fn clear_contact_book(
         &self,
         entry: &mut ErasureEntry,
@@ -83,7 +85,8 @@ impl Handler {
         Ok(ClearOutcome::Clear)
     }
 
-    /// By any number of an account: one of them may be disconnected, and the book is the same. Nothing if it is out of reach.
+    /// Tries any number of an account: one of them may be disconnected, and the contact book is the same. Gives nothing if
+    /// it is out of reach.
     async fn forget(
         &self,
         entry: &ErasureEntry,
@@ -105,7 +108,7 @@ impl Handler {
         failure.map_or(Ok(None), Err)
     }
 
-    /// Whether waiting any longer for a number leads to nothing: it is not connected any more, or Meta refuses us for good. A token
+    /// Whether waiting longer for a number is useless: it is not connected any more, or Meta refuses us for good. A token
     /// may be renewed, so that is waited for, but not for ever.
     fn is_out_of_reach(
         &self,
@@ -129,7 +132,7 @@ impl Handler {
         error.is_unauthorized() && (waited || matches!(channel.state, channel::ChannelState::Disconnected { .. }))
     }
 
-    /// A call with the channel's token, and once more with a newer one.
+    /// Makes a call with the channel's token, and once more with a newer one.
     async fn with_token<T>(
         &self,
         channel: &Channel,
@@ -146,7 +149,7 @@ impl Handler {
     }
 }
 
-/// Whether our access to a number was withdrawn: Meta's answers about it say nothing any more.
+/// Whether our access to a number was withdrawn: then Meta's answers about it mean nothing.
 fn is_withdrawn(channel: &Channel) -> bool {
     matches!(
         channel.state,

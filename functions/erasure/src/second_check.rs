@@ -1,7 +1,8 @@
-//! The second look, before a receipt is written: what is late is seen by now, and nothing rests on one look.
+//! Checks everything a second time before a receipt is written. By then late data is visible, and nothing rests on one
+//! check.
 //!
-//! SQS counts what a queue holds a minute and more late, and an index follows its table after a moment. Both say "nothing" too
-//! early at times. So whatever was found clear is looked at once more a while later.
+//! SQS counts what a queue holds a minute and more late, and an index follows its table after a moment. Both say "nothing"
+//! too early at times. So what was found clear is checked once more a while later.
 
 use std::time::Duration;
 
@@ -12,11 +13,11 @@ use store::{DataSubject, ErasureEntry};
 
 use crate::{ClearOutcome, Handler};
 
-/// What AWS shows late it shows by then. AWS says a minute for counts at rest, and less for an index.
+/// By then AWS shows what it shows late. AWS says a minute for counts at rest, and less for an index.
 const SECOND_CHECK_DELAY: Duration = Duration::from_secs(180);
 
 impl Handler {
-    /// Looks at the table and at the dead letters once more. Nothing if both are clear for good.
+    /// Checks the table and the dead letters once more. Gives nothing if both are clear for good.
     pub(crate) async fn look_again(
         &self,
         entry: &mut ErasureEntry,
@@ -29,7 +30,7 @@ impl Handler {
         let now = self.clients.clock.now();
         let mut next = entry.erasure.clone();
         if matches!(came, Ok(ClearOutcome::Clear)) {
-            // The receipt tells of this look, and counts what it found.
+            // The receipt states this check, and counts what it found.
             for place in [DataLocation::Table, DataLocation::DeadLetters] {
                 next = next.clear(place, now).unwrap_or_else(|InvalidTransition| entry.erasure.clone());
             }
@@ -54,7 +55,7 @@ impl Handler {
         subject: &mut DataSubject,
     ) -> (DataLocation, Result<ClearOutcome, HandlerError>) {
         let cleared = |place| entry.erasure.cleared.get(&place).map(|cleared| cleared.at);
-        // Once the table is behind them nothing of theirs is written any more, and what was deleted last is not shown any more.
+        // Once the table is clear nothing of theirs is written any more, and what was deleted last is not shown any more.
         let before = [
             DataLocation::InboundQueue,
             DataLocation::OutboundQueue,
@@ -72,14 +73,15 @@ impl Handler {
             Ok(true) => return (DataLocation::Table, Ok(ClearOutcome::Later)),
             Err(error) => return (DataLocation::Table, Err(error)),
         }
-        // Whoever is quiet for so long has no letter there.
+        // A person who is quiet for so long has no dead letter.
         if subject.quiet_since.is_some() {
             return (DataLocation::DeadLetters, Ok(ClearOutcome::Clear));
         }
         (DataLocation::DeadLetters, self.clear_dead_letters(entry, subject, table).await)
     }
 
-    /// Whether the table has anything of theirs after all. If it leads to more, every place is looked into again; if not, it goes.
+    /// Whether the table has anything of theirs after all. If that leads to more, every data location is cleared again; if
+    /// not, it is deleted.
     async fn is_left_in_table(
         &self,
         entry: &mut ErasureEntry,
@@ -109,15 +111,15 @@ impl Handler {
         Ok(true)
     }
 
-    /// Whether the table shows more of them by now than when the queues were looked into.
+    /// Whether the table shows more of them by now than when the queues were drained.
     pub(crate) async fn is_more_by_now(&self, subject: &mut DataSubject) -> Result<bool, HandlerError> {
         let known = subject.clone();
         self.inventory.gather_late(subject).await?;
         Ok(leads_further(&known, subject) || self.inventory.groups(subject).await?.len() > subject.probed_groups)
     }
 
-    /// The table stays clear once it was: what is newer comes in by then, and is not barred a second time. From then on only what
-    /// names their customers is theirs ([`Erasure::holds_back`](domain::Erasure::holds_back)).
+    /// The table stays clear once it was: what is newer comes in by then, and is not held back a second time. From then on
+    /// only what names their customers is theirs ([`Erasure::holds_back`](domain::Erasure::holds_back)).
     pub(crate) async fn look_everywhere_again(
         &self,
         entry: &mut ErasureEntry,
@@ -132,7 +134,7 @@ impl Handler {
     }
 }
 
-/// Whether what is known by now is somewhere else as well.
+/// Whether what is known by now leads to further data.
 fn leads_further(known: &DataSubject, now: &DataSubject) -> bool {
     known.customers != now.customers
         || known.aliases != now.aliases

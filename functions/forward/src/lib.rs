@@ -154,7 +154,7 @@ impl Handler {
             InboundTask::MessageV1(message) => self.message(record, message, known).await,
             InboundTask::StatusV1(status) => self.status(record, status, known).await,
             InboundTask::NoticeV1(notice) => self.notice(record, notice).await,
-            // These tasks are tried again by other means; no task waits behind them.
+            // `record` handles these before; no task waits behind them.
             InboundTask::FileV1(_) | InboundTask::ProbeV1(_) => Ok(()),
         }
     }
