@@ -1,5 +1,5 @@
-//! The clock of the open requests: warnings on the policy's days, breaches, and a wake-up for each that is due. Queues forget after
-//! fourteen days; this does not.
+//! Checks the deadlines of the open requests every day. It warns on the policy's days, records breaches, and queues a task
+//! for each request that is due. Queues forget after fourteen days; this does not.
 
 use app::HandlerError;
 use platform::Metric;
@@ -11,7 +11,7 @@ use crate::{Handler, run::RetentionRun};
 impl Handler {
     pub(crate) async fn wake_open(&self, run: &mut RetentionRun) -> Result<(), HandlerError> {
         for entry in self.clients.erasures.all_open().await? {
-            // One that cannot be looked at holds up no other.
+            // A request that cannot be checked holds up no other.
             let looked = self.wake_one(entry, run).await;
             run.keep(looked);
         }
@@ -36,15 +36,16 @@ impl Handler {
             self.metrics.count(Metric::ErasureBreach);
             tracing::error!(erasure = %erasure.code, state = ?erasure.state, "an erasure is not done within the promised days");
         }
-        // Also one that somebody has in hand: if they live, they have it, and if not, nobody has.
+        // Also one that a worker has in hand: if that worker lives, it has the claim; if it crashed, the request would be
+        // left alone.
         if erasure.wake_at().is_some_and(|at| at <= now) {
             self.erasures.send(app::erasure_message(erasure, Uuid::new_v4())?).await?;
         }
         Ok(())
     }
 
-    /// The request as time has changed it, with the warnings that are due. What an agent's request becomes when its time to be
-    /// withdrawn is over is for `erasure` to say, which asks for the label first.
+    /// Gives the request with the changes that time makes, after the warnings that are due. What an agent's request becomes
+    /// when its time to be withdrawn is over is for `erasure` to decide, which reads the label first.
     async fn at(&self, entry: ErasureEntry, run: &mut RetentionRun) -> Result<ErasureEntry, HandlerError> {
         let now = self.clients.clock.now();
         let mut erasure = entry.erasure.clone();
@@ -56,10 +57,10 @@ impl Handler {
         }
         let saved = match self.clients.erasures.save(&entry, erasure).await? {
             Ok(saved) => saved,
-            // Somebody who writes in between knows better; the warning comes tomorrow.
+            // A writer in between knows better; the warning comes tomorrow.
             Err(theirs) => return Ok(theirs),
         };
-        // Only what is written down is told, or tomorrow tells it once more.
+        // Only what is stored is reported, or tomorrow reports it once more.
         for day in warned {
             run.report.warned += 1;
             let (erasure, left) = (&saved.erasure, saved.erasure.days_left(now));

@@ -1,4 +1,4 @@
-//! Contacts that somebody deleted in Chatwoot. No event tells of it; a thread whose contact answers 404 does.
+//! Finds contacts that an agent deleted in Chatwoot. No event reports that; a thread whose contact answers 404 does.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +9,13 @@ use store::DataSubject;
 
 use crate::{Handler, run::RetentionRun};
 
-/// So many contacts are asked for a day; the rest comes the days after.
+/// How many contacts are looked up a day; the rest comes the days after.
 const MAX_LOOKUPS_PER_DAY: usize = 2_000;
 
-/// From so many on, more than half of them being gone is rather the fault of an address than of agents.
+/// From this many contacts on, more than half of them being gone is more likely a wrong address than agents' deletions.
 pub(crate) const MAX_DELETED_CONTACTS: usize = 20;
 
-/// Where it goes on.
+/// The name of the cursor where the next run goes on.
 const CONTACT_CURSOR: &str = "contacts";
 
 impl Handler {
@@ -79,7 +79,7 @@ impl Handler {
         if chatwoot.contact(contact).await?.is_some() {
             return Ok(false);
         }
-        // Merged into another contact, our id still leads to that one, or a conversation does.
+        // After a merge into another contact, our id still leads to that one, or a conversation does.
         let subject =
             DataSubject { customers: [customer.clone()].into(), only: Some(channel.account), ..DataSubject::default() };
         app::is_contact_deleted(&self.inventory, chatwoot, channel, customer, &subject).await

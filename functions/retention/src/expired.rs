@@ -1,14 +1,15 @@
-//! What is past its end and still in the table. DynamoDB deletes such items within days; the policy does not wait for it.
+//! Deletes items that are past their end and still in the table. DynamoDB deletes such items within days; the policy does
+//! not wait for it.
 
 use app::HandlerError;
 
 use crate::{Handler, run::RetentionRun};
 
-/// Where it goes on.
+/// The name of the cursor where the next run goes on.
 const EXPIRED_CURSOR: &str = "overdue";
 
 impl Handler {
-    /// Page by page, from where the last run had to stop. What somebody writes anew meanwhile lives.
+    /// Deletes page by page, from where the last run had to stop. An item that is written anew meanwhile stays.
     pub(crate) async fn purge(&self, run: &mut RetentionRun) -> Result<(), HandlerError> {
         let until = run.share(2);
         let mut from = if run.dry { None } else { self.sweeps.cursor(EXPIRED_CURSOR).await? };
@@ -33,7 +34,7 @@ impl Handler {
             return Ok(());
         }
         if from.is_some() {
-            // What nobody looked at is not known to be clean.
+            // What was not checked is not known to be clean.
             run.unjudged(1);
         }
         Ok(self.sweeps.set_cursor(EXPIRED_CURSOR, from.as_ref()).await?)

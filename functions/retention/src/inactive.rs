@@ -1,5 +1,5 @@
-//! Whose time is over in Chatwoot: nothing was said in any of their conversations for the days of the policy, and no message came
-//! or went by the table.
+//! Opens erasures for customers whose retention time in Chatwoot is over. Nothing was said in any of their conversations
+//! for the days of the policy, and by the table no message came or went.
 
 use std::time::Duration;
 
@@ -13,32 +13,33 @@ use store::DataSubject;
 
 use crate::{Handler, MAX_CHATWOOT_FAILURES, legal_holds::LegalHolds, run::RetentionRun};
 
-/// So many are asked for a day and channel, however often the run comes: Chatwoot deletes in the background, and has to bear it.
+/// How many are asked for a day and channel, however often the run comes: Chatwoot deletes in the background, and has to
+/// bear it.
 pub const MAX_REQUESTS_PER_DAY: u64 = 500;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// What is gone through.
+/// Which list of conversations is gone through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum List {
-    /// Conversations nobody touched in all that time.
+    /// Conversations that were not touched in all that time.
     Quiet,
-    /// All there are. A label or another hand on one makes it young for Chatwoot, as its import does, and says nothing for whom
-    /// it is with. The list is long: what time does not suffice for comes the days after.
+    /// All conversations. A label or another change makes one recent for Chatwoot, as its import does, and says nothing
+    /// about the customer it is with. The list is long: what today's time does not suffice for comes the days after.
     All,
 }
 
-/// Where it is gone through.
+/// What a list is gone through for.
 struct At<'a> {
     chatwoot: &'a Chatwoot,
     channel: &'a Channel,
     holds: &'a LegalHolds,
     since: Timestamp,
-    /// How many were asked for today.
+    /// How many erasures were asked for today.
     asked: u64,
 }
 
-/// What is to be done about somebody.
+/// What is to be done about a customer.
 enum Judged {
     Active,
     Held,
@@ -49,7 +50,7 @@ enum Judged {
 impl At<'_> {
     async fn page(&self, list: List, page: u32) -> Result<ConversationPage, ChatwootError> {
         match list {
-            // Chatwoot compares with the beginning of a day; the hour is ours to compare.
+            // Chatwoot compares with the beginning of a day; we compare the hour.
             List::Quiet => self.chatwoot.inactive(self.channel.inbox, self.since + DAY, page).await,
             List::All => self.chatwoot.every(self.channel.inbox, page).await,
         }
@@ -78,7 +79,7 @@ impl Handler {
         Ok(())
     }
 
-    /// From the last page to the first, since what goes leaves no gap then; from where the last run had to stop.
+    /// Goes from the last page to the first, since deletions leave no gap then; from where the last run had to stop.
     async fn walk(&self, list: List, at: &mut At<'_>, run: &mut RetentionRun) -> Result<(), HandlerError> {
         let mark = format!("{list:?}#{}", at.channel.phone_number_id);
         let total = self.total(list, at, run).await?;
@@ -121,7 +122,7 @@ impl Handler {
         Ok(())
     }
 
-    /// How long a list is; any page tells.
+    /// Gives the length of a list; any page states it.
     async fn total(&self, list: List, at: &At<'_>, run: &RetentionRun) -> Result<u32, HandlerError> {
         let mut page = 1;
         loop {
@@ -133,7 +134,7 @@ impl Handler {
         }
     }
 
-    /// One conversation. What is wrong with it is counted, and stops nobody else.
+    /// Judges one conversation. What is wrong with it is counted, and stops no other.
     async fn see(
         &self,
         list: List,
@@ -196,7 +197,7 @@ impl Handler {
     async fn judge(&self, row: &ConversationAge, at: &At<'_>) -> Result<Judged, HandlerError> {
         let sync = SyncRequest::look(at.channel.phone_number_id.clone(), at.channel.account, row.id);
         let Some(mut target) = app::resolve_data_subject(&self.clients, at.chatwoot, &sync).await? else {
-            // It went since it was listed.
+            // It was deleted since it was listed.
             return Ok(Judged::Active);
         };
         target.only = Some(at.channel.account);
@@ -227,7 +228,7 @@ impl Handler {
             run.report.asked += 1;
             at.asked = self.sweeps.count_asked(&at.channel.phone_number_id, now.day()).await?;
         } else if asked.entry.erasure.is_closed() {
-            // What was done was not enough.
+            // The earlier erasure was not enough.
             run.report.overdue += 1;
         }
         Ok(())

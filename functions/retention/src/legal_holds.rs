@@ -1,4 +1,5 @@
-//! Whom a label keeps. Asked for by the label, since a conversation does not show those of the same person.
+//! Lists the people under legal hold. Chatwoot is asked by the label, since a conversation does not show the other
+//! conversations of the same person.
 
 use std::collections::BTreeSet;
 
@@ -9,12 +10,12 @@ use store::DataSubject;
 
 use crate::{Handler, run::RetentionRun};
 
-/// What is kept, account by account.
+/// What is held, account by account.
 #[derive(Debug, Default)]
 pub(crate) struct LegalHolds {
     conversations: BTreeSet<(AccountId, ConversationId)>,
     contacts: BTreeSet<(AccountId, ContactId)>,
-    /// Accounts of which nobody knows what is kept: nobody there is erased by time.
+    /// Accounts whose legal holds are not known: no person there is erased by time.
     unknown: BTreeSet<AccountId>,
 }
 
@@ -24,18 +25,18 @@ impl LegalHolds {
         self.contacts.extend(row.contact.as_ref().map(|contact| (account, contact.id)));
     }
 
-    /// Whether it is known what is kept there.
+    /// Whether it is known what is held in an account.
     pub(crate) fn is_known(&self, account: AccountId) -> bool {
         !self.unknown.contains(&account)
     }
 
-    /// Whether a conversation, or another of the same contact, is kept.
+    /// Whether a conversation, or another of the same contact, is held.
     pub(crate) fn has(&self, account: AccountId, row: &ConversationAge) -> bool {
         let theirs = row.contact.as_ref().is_some_and(|contact| self.contacts.contains(&(account, contact.id)));
         theirs || self.conversations.contains(&(account, row.id))
     }
 
-    /// Whether anything of somebody's is kept, under whatever contact.
+    /// Whether anything of a person's is held, under any of their contacts.
     pub(crate) fn keeps(&self, subject: &DataSubject) -> bool {
         let talks = subject.conversations.iter().any(|(account, id, _)| self.conversations.contains(&(*account, *id)));
         talks || !self.contacts.is_disjoint(&subject.contacts)
@@ -43,7 +44,8 @@ impl LegalHolds {
 }
 
 impl Handler {
-    /// Everything the label is on. What is past its time is counted as held, whatever happened to it in Chatwoot since.
+    /// Lists everything that has the label. What is past its time is counted as held, whatever happened to it in Chatwoot
+    /// since.
     pub(crate) async fn legal_holds(&self, channels: &[Channel], run: &mut RetentionRun) -> LegalHolds {
         let mut holds = LegalHolds::default();
         for channel in channels {

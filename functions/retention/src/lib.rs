@@ -1,6 +1,6 @@
-//! Once a day: whose time to be kept is over is erased like somebody who asked for it, what is past its end and still there is
-//! deleted, and the clock of every open request is looked at. The same look without a hand on anything is the proof that nothing
-//! overdue is left.
+//! Erases every day what is past its time, and reports what is overdue. A customer whose retention time is over is erased
+//! like one who asked for it, expired items still in the table are deleted, and the deadline of every open request is
+//! checked. The same checks as a dry run, which changes nothing, prove that nothing overdue is left.
 
 mod deadlines;
 mod deleted_contacts;
@@ -29,10 +29,10 @@ use crate::run::RetentionRun;
 pub use crate::inactive::MAX_REQUESTS_PER_DAY;
 pub use app::{ERASE_LABEL, KEEP_LABEL};
 
-/// An inbox that fails so often in a row is down; one bad page is only a bad page.
+/// An inbox that fails so often in a row is down; a single failure may be one bad page.
 const MAX_CHATWOOT_FAILURES: u32 = 3;
 
-/// Where the round over the channels goes on.
+/// The name of the cursor where the round over the channels goes on.
 const CHANNEL_CURSOR: &str = "channels";
 
 /// The function's settings and clients.
@@ -54,11 +54,11 @@ pub struct RetentionReport {
     pub due: Vec<DueConversation>,
     /// Erasures that were opened for them.
     pub asked: u64,
-    /// Contacts that somebody deleted in Chatwoot, whose erasure was opened.
+    /// Contacts an agent deleted in Chatwoot, whose erasure was opened.
     pub gone: u64,
     /// Items of the table that were past their end, and were deleted.
     pub purged: u64,
-    /// Items of the table that are past their end and still there, or would never end.
+    /// Items of the table that are past their end and still there, or that would never end.
     pub expired: u64,
     /// Requests that are open.
     pub open: u64,
@@ -70,12 +70,12 @@ pub struct RetentionReport {
     pub unjudged: u64,
     /// What is overdue and neither held nor being erased, and what could not be judged: 0, or the run says why not.
     pub overdue: u64,
-    /// What Chatwoot kept the run from doing, if it did: overdue counts it.
+    /// What in Chatwoot hindered the run, if anything did: `overdue` counts it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
 }
 
-/// A conversation whose time is over. No name and no number.
+/// A conversation whose time is over. It has no name and no number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DueConversation {
     /// The Chatwoot account.
@@ -124,8 +124,8 @@ impl Handler {
         })
     }
 
-    /// One run of at most `left`. What one part cannot do today, the others do all the same; the first trouble is told at the end.
-    /// Chatwoot's own is no failure of the run: it is in the report, and tomorrow's run is the next try.
+    /// Makes one run of at most `left`. If one part fails today, the others run all the same; the first error is returned
+    /// at the end. Chatwoot's own failures do not fail the run: they are in the report, and tomorrow's run is the next try.
     pub async fn handle(&self, left: Duration) -> Result<RetentionReport, HandlerError> {
         let (report, trouble) = self.go(RetentionRun::new(self.clients.clock.clone(), left, false)).await;
         self.metrics.measure(Metric::ErasureOpen, report.open);
@@ -155,7 +155,7 @@ impl Handler {
         }
     }
 
-    /// The proof: the same look at Chatwoot and the table, without doing anything about it.
+    /// Gives the proof: the same checks of Chatwoot and the table, without changing anything.
     pub async fn dry_run(&self) -> Result<RetentionReport, HandlerError> {
         let (report, trouble) = self.go(RetentionRun::new(self.clients.clock.clone(), Duration::MAX, true)).await;
         trouble.map_or(Ok(report), Err)
@@ -164,7 +164,7 @@ impl Handler {
     async fn go(&self, mut run: RetentionRun) -> (RetentionReport, Option<HandlerError>) {
         let opened = self.wake_open(&mut run).await;
         run.keep(opened);
-        // First what needs nobody but the table.
+        // First what needs only the table.
         let purged = self.purge(&mut run).await;
         run.keep(purged);
         if !run.dry {
@@ -187,7 +187,7 @@ impl Handler {
             run.keep(gone);
         }
         let holds = self.legal_holds(&channels, run).await;
-        // The one at which time was over yesterday comes first today.
+        // The channel at which yesterday's time ran out comes first today.
         let first = self.sweeps.cursor(CHANNEL_CURSOR).await.ok().flatten();
         let at = first.and_then(|(id, _)| channels.iter().position(|channel| channel.phone_number_id.as_str() == id));
         channels.rotate_left(at.unwrap_or_default());
@@ -228,7 +228,8 @@ impl Handler {
         self.inactive(&chatwoot, channel, legal_holds, run).await
     }
 
-    /// Chatwoot, with a token that it takes, if the inbox is there: that everything is gone is no answer.
+    /// Gives Chatwoot's client, with a token that Chatwoot accepts, if the inbox is there: an answer that everything is
+    /// gone is not believed.
     async fn chatwoot(&self, channel: &Channel) -> Result<Chatwoot, HandlerError> {
         let chatwoot = self.clients.chatwoot(channel.account).await?;
         let asked = chatwoot.is_locked(channel.inbox).await.map_err(HandlerError::from);
@@ -240,7 +241,7 @@ impl Handler {
         asked.map(|_| chatwoot)
     }
 
-    /// The labels whose callback was lost.
+    /// Handles the labels whose callback was lost.
     async fn labeled(
         &self,
         chatwoot: &Chatwoot,
@@ -279,13 +280,13 @@ impl Handler {
         Ok(())
     }
 
-    /// Has the dead letters looked through: what an erasure put in again has begun the queue's days anew.
+    /// Has the dead letters checked: those an erasure put back have begun the queue's days anew.
     async fn wake_letters(&self) -> Result<(), HandlerError> {
         let task = ErasureTask::LettersV1;
         Ok(self.erasures.send(QueueMessage::new(task.group(), Uuid::new_v4().to_string(), &task)?).await?)
     }
 
-    /// Opens a request and wakes somebody to see to it.
+    /// Opens a request and queues its task.
     async fn ask(
         &self,
         source: RequestSource,
@@ -299,7 +300,7 @@ impl Handler {
             self.metrics.count(Metric::ErasureAsked);
         }
         if !erasure.is_closed() {
-            // Whoever asked before may have died here.
+            // The earlier attempt that opened it may have crashed before this.
             self.erasures.send(app::erasure_message(erasure, Uuid::new_v4())?).await?;
             self.requests.bar(&asked.entry).await?;
         }

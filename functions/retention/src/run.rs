@@ -1,4 +1,4 @@
-//! One run: how long it may take, what it has seen, and the first trouble it met.
+//! Holds the state of one run: its time, what it saw, its first error.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -7,17 +7,17 @@ use domain::{AccountId, ConversationId, SharedClock, Timestamp};
 
 use crate::{DueConversation, RetentionReport};
 
-/// What is kept back for the marks and the report.
+/// The time kept back for the cursors and the report.
 const END_MARGIN: Duration = Duration::from_secs(60);
 
-/// Nobody runs longer; a proof takes the time it needs.
+/// No function runs longer; a dry run takes the time it needs.
 const MAX_RUN_TIME: Duration = Duration::from_secs(86_400);
 
 /// A run underway.
 pub(crate) struct RetentionRun {
     pub(crate) report: RetentionReport,
     pub(crate) trouble: Option<HandlerError>,
-    /// Whether it only looks.
+    /// Whether it only checks and changes nothing.
     pub(crate) dry: bool,
     /// Conversations of people whose request is open.
     pub(crate) open: BTreeSet<(AccountId, ConversationId)>,
@@ -44,7 +44,7 @@ impl RetentionRun {
         now + self.until.since(now) / parts
     }
 
-    /// Goes on without a part; its trouble is told at the end.
+    /// Goes on without a part; its error is returned at the end.
     pub(crate) fn keep(&mut self, done: Result<(), HandlerError>) {
         if let Err(error) = done {
             tracing::warn!(%error, "a part of the daily run has to wait for tomorrow");
@@ -52,13 +52,13 @@ impl RetentionRun {
         }
     }
 
-    /// What nobody could judge is overdue until somebody does.
+    /// What could not be judged is overdue until it is judged.
     pub(crate) fn unjudged(&mut self, count: u64) {
         self.report.unjudged += count;
         self.report.overdue += count;
     }
 
-    /// Whether a conversation is met for the first time.
+    /// Whether a conversation is seen for the first time.
     pub(crate) fn meets(&mut self, account: AccountId, conversation: ConversationId) -> bool {
         self.seen.insert((account, conversation))
     }
