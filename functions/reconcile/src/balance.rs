@@ -1,4 +1,4 @@
-//! The balance sheet is read, and what does not add up becomes a metric and a line for the operator.
+//! Reads the item ledger and reports what does not add up. The result is a metric and a log line for the operator.
 
 use app::HandlerError;
 use domain::{Channel, task::ACCOUNT_CHANNEL};
@@ -9,21 +9,21 @@ use store::QUEUES_KEEP_DAYS;
 
 use crate::{Handler, MAX_CONCURRENT_CHANNELS};
 
-/// Days that are looked at: one more than queues keep anything, so that what was lost in one is seen.
+/// The days that are checked: one more than queues keep anything, so that what was lost in one is seen.
 const BALANCE_DAYS: i64 = QUEUES_KEEP_DAYS + 1;
 
 /// What a round found, over all channels and days.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Balance {
-    /// Items whose fate nobody knows.
+    /// Items whose outcome is unknown.
     pub difference: u64,
     /// Items that are not settled yet.
     pub waiting: u64,
 }
 
 impl Handler {
-    /// Reads the sheets of everything that has some. The queue held so much before, and so many statuses waited on each channel, if
-    /// that is known.
+    /// Reads the daily totals of everything that has some. `held` is what the queue held before; `early` is how many
+    /// statuses waited on each channel, where that is known.
     pub(crate) async fn balance(
         &self,
         channels: &[Channel],
@@ -56,8 +56,8 @@ impl Handler {
         Ok(found)
     }
 
-    /// Adds up the sheets of a channel. Gives also the number of items that have waited since before today, and that a queue may
-    /// still hold.
+    /// Adds up the daily totals of a channel. Also gives the number of items that have waited since before today, and that
+    /// a queue may still hold.
     async fn sheets(&self, channel: &str) -> Result<(Balance, u64), HandlerError> {
         let today = self.clients.clock.now().day();
         let (mut found, mut overdue) = (Balance::default(), 0);

@@ -1,5 +1,4 @@
-//! Numbers whose access was withdrawn: perhaps they are ours again, and nobody said so. A new token in the channel's secret
-//! makes no event.
+//! Checks whether a withdrawn number is accessible again. No event tells of a new token in the channel's secret.
 
 use app::{HandlerError, has_channel_access};
 use domain::{
@@ -11,7 +10,7 @@ use platform::Metric;
 use crate::Handler;
 
 impl Handler {
-    /// Asks Graph about a number that was withdrawn. What waits for it gets its hints in this very round.
+    /// Asks Graph about a number that was withdrawn. What waits for it gets its sync requests in this very round.
     pub(crate) async fn regained(&self, channel: &Channel) -> Result<(), HandlerError> {
         let ChannelState::Disconnected { why: DisconnectReason::Removed, .. } = channel.state else { return Ok(()) };
         if !has_channel_access(&self.clients, channel).await? {

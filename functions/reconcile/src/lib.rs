@@ -1,5 +1,6 @@
-//! Every five minutes: finds what one side lost. A hint for every conversation with recent activity, since Chatwoot posts each
-//! callback once and some never arrive; files that could not be fetched; statuses that came too early; the balance sheet.
+//! Finds every five minutes what one side lost. It queues a sync request for every conversation with recent activity, since
+//! Chatwoot posts each callback once and some never arrive. It also handles files that could not be fetched, statuses that
+//! came too early, and the item ledger.
 
 mod balance;
 mod channel_access;
@@ -22,19 +23,19 @@ use queue::{Queue, QueueMessage};
 use serde_json::Value;
 use uuid::Uuid;
 
-/// How far back a first round looks; nothing older could be sent.
+/// How far back a first round searches; nothing older could be sent.
 const FIRST_ROUND_SPAN: Duration = Duration::from_secs(25 * 3600);
 
-/// How far a round reaches back behind the beginning of the last one: what was being written then, and clocks.
+/// How far a round reaches back before the beginning of the last one: for what was being written then, and for the clocks.
 const ROUND_OVERLAP: Duration = Duration::from_secs(600);
 
 /// Chatwoot shows 25 conversations a page; a round does not read more than this.
 const MAX_PAGES: u32 = 400;
 
-/// Files or statuses of a channel that a round sees to; the rest has its turn five minutes later.
+/// How many files or statuses of a channel a round handles; the rest has its turn five minutes later.
 const SYNC_BATCH: usize = 500;
 
-/// So many channels are looked at side by side: most of a round is waiting for Chatwoot.
+/// How many channels are handled side by side: most of a round is waiting for Chatwoot.
 const MAX_CONCURRENT_CHANNELS: usize = 16;
 
 /// The function's settings and clients.
@@ -75,10 +76,10 @@ impl Handler {
         })
     }
 
-    /// One round. A channel whose Chatwoot is down does not keep the others from theirs, nor one job the next.
+    /// Makes one round. A channel whose Chatwoot is down does not keep the others from their turn, nor one job the next.
     pub async fn handle(&self) -> Result<Balance, HandlerError> {
-        // The queue before the statuses, and both before the sheets: what goes on meanwhile is counted twice, or is missing on the
-        // sheets, and never the other way round.
+        // The queue is counted before the statuses, and both before the ledger: what is finished meanwhile is counted
+        // twice, or is missing in the ledger, and never the other way round.
         let (channels, held) = tokio::join!(self.clients.channels.all(), self.inbound.holds());
         let channels = channels?;
         let early = stream::iter(&channels).map(|channel| self.channel(channel)).buffered(MAX_CONCURRENT_CHANNELS);
@@ -93,7 +94,7 @@ impl Handler {
         balanced
     }
 
-    /// The number of its statuses that wait for their message, if that could be had.
+    /// Gives the number of the channel's orphan statuses, if it could be read.
     async fn channel(&self, channel: &Channel) -> Option<u64> {
         if let Err(error) = self.regained(channel).await {
             tracing::warn!(%error, channel.id = %channel.phone_number_id, "it cannot be told whether a number is back");
@@ -141,7 +142,7 @@ impl Handler {
             Ok(()) => {}
             Err(error) => {
                 if blind_since.is_none() {
-                    // What is written from now on cannot be seen, and is not late for that.
+                    // What is written from now on cannot be seen, and is not late for that reason.
                     self.clients.cursor.went_blind(number, began_at).await?;
                 }
                 if error.is_unauthorized() {
@@ -161,8 +162,9 @@ impl Handler {
         Ok(hinted.len())
     }
 
-    /// Hints at the conversations in which something happened since then, by Chatwoot's own list, the most recent first. Page by
-    /// page: a list too long for one round has given its first hints all the same.
+    /// Queues sync requests for the conversations in which something happened since then, by Chatwoot's own list, the most
+    /// recent first. It works page by page: a list too long for one round has had its first sync requests queued all the
+    /// same.
     async fn active(
         &self,
         channel: &Channel,

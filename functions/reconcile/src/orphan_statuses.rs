@@ -1,5 +1,5 @@
-//! Statuses that came before their message was known. Whoever stores the message reads how far it came; here each status is
-//! counted, as done once its message is known, as refused when its day is over.
+//! Settles orphan statuses, which came before their message was known. The worker that stores a message reads how far it
+//! came. Here each status is counted: done once its message is known, refused when its day is over.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,8 @@ use crate::{Handler, SYNC_BATCH};
 const ROUND_SECONDS: i64 = 300;
 
 impl Handler {
-    /// Settles those that can be. How many there were: what is settled now waits on no sheet that is read later.
+    /// Settles those that can be settled. Gives how many there were: what is settled now is not waiting in a ledger that is
+    /// read later.
     pub(crate) async fn statuses(&self, channel: &Channel) -> Result<u64, HandlerError> {
         let now = self.clients.clock.now();
         let all = self.clients.orphan_statuses.all(&channel.phone_number_id).await?;
@@ -41,7 +42,8 @@ impl Handler {
         Ok(self.clients.orphan_statuses.remove(number, &status.item).await?)
     }
 
-    /// Once more: whoever stored the message may not have lived to read how far it came, or to tell it.
+    /// Applies a status once more: the worker that stored the message may have crashed before it read how far it came, or
+    /// before it reported that.
     async fn apply(&self, channel: &Channel, link: &MessageLink) -> Result<(), HandlerError> {
         let (Some((at, attempt)), Some(early)) = (link.part, link.early) else { return Ok(()) };
         let (account, conversation, message) = (link.account, link.conversation, link.message);
@@ -57,9 +59,9 @@ impl Handler {
     }
 }
 
-/// Which share of them has its turn, by the item, which is a hash: another app of the business may send on the same number, and
-/// thousands may wait for a message that never becomes known. Whatever comes and goes meanwhile, each has its turn once in as
-/// many rounds as there are shares.
+/// Whether a status is in the share that has its turn. The share follows from the item, which is a hash: another app of the
+/// business may send on the same number, and thousands may wait for a message that never becomes known. Whatever comes and
+/// goes meanwhile, each has its turn once in as many rounds as there are shares.
 fn has_its_turn(item: &KeyedHash, waiting: usize, now: Timestamp) -> bool {
     let shares = waiting.div_ceil(SYNC_BATCH).max(1) as u64;
     let share = item.as_str().bytes().fold(0_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into())) % shares;
@@ -87,7 +89,7 @@ mod tests {
             });
             let turns: Vec<_> = rounds.collect();
             assert_eq!(turns.iter().sum::<usize>(), waiting, "{turns:?}");
-            // The shares are about as large as each other.
+            // The shares are about equally large.
             assert!(turns.iter().all(|turn| turn.abs_diff(waiting / shares) < SYNC_BATCH / 4), "{turns:?}");
         }
     }

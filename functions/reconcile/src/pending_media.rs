@@ -1,5 +1,5 @@
-//! Customers' files that could not be fetched: `forward` is told to ask for each again, with growing gaps, in the group of
-//! its customer, so that nothing overtakes anything.
+//! Queues tasks for customers' files that could not be fetched. `forward` asks for each again, with growing gaps, in the
+//! message group of its customer, so that nothing overtakes anything.
 
 use app::HandlerError;
 use domain::{Channel, InboundTask, MediaRetry};
@@ -9,14 +9,14 @@ use uuid::Uuid;
 use crate::{Handler, SYNC_BATCH};
 
 impl Handler {
-    /// Gives the hints whose time has come.
+    /// Queues the tasks whose time has come.
     pub(crate) async fn files(&self, channel: &Channel) -> Result<(), HandlerError> {
         let number = &channel.phone_number_id;
         let missing = self.clients.pending_media.all(number).await?;
         self.files_missing.fetch_add(missing.len() as u64, std::sync::atomic::Ordering::Relaxed);
         let now = self.clients.clock.now();
         for file in missing.iter().filter(|file| file.next_at <= now).take(SYNC_BATCH) {
-            // Put off first: a hint that is lost is given again, one given twice costs a look.
+            // Deferred first: a task that is lost is queued again, and one queued twice costs only a query.
             if !self.clients.pending_media.put_off(file).await? {
                 continue;
             }
