@@ -1,19 +1,19 @@
-//! Answers, and the shape in which API Gateway wants them.
+//! Builds answers in the shape API Gateway wants.
 
 use lambda_http::{Body, Response, http::StatusCode};
 use serde_json::{Value, json};
 
-/// Nothing but a status.
+/// Gives an answer that is only a status.
 pub(crate) fn empty(status: u16) -> Response<Body> {
     with(status, None, Body::Empty)
 }
 
-/// A JSON document that nobody keeps.
+/// Gives a JSON document that must not be cached.
 pub(crate) fn json(status: u16, value: &Value) -> Response<Body> {
     with(status, Some("application/json"), Body::Text(value.to_string()))
 }
 
-/// A page that nobody keeps, lists or frames, and that loads nothing.
+/// Gives a page that must not be cached, indexed or framed, and that loads nothing.
 pub(crate) fn html(page: String) -> Response<Body> {
     with(200, Some("text/html; charset=utf-8"), Body::Text(page))
 }
@@ -41,7 +41,7 @@ fn with(status: u16, content_type: Option<&'static str>, body: Body) -> Response
     response
 }
 
-/// What a function that takes other events as well has to answer (payload format 2.0).
+/// Gives the form in which a function that takes other events as well has to answer (payload format 2.0).
 pub(crate) fn event(response: Response<Body>) -> Value {
     let headers: serde_json::Map<String, Value> = response
         .headers()

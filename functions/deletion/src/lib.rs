@@ -1,5 +1,5 @@
-//! Where an erasure is asked for and looked up: Meta's data deletion callback (`POST /deletion/meta`), the public page of a
-//! request (`GET /deletion/{code}`), and the operator's own calls, which come past the API.
+//! Takes erasure requests and shows how far they are. They come by Meta's data deletion callback (`POST /deletion/meta`)
+//! and by the operator's own calls, which do not pass the API. The public page of a request is `GET /deletion/{code}`.
 
 mod answer;
 mod operator;
@@ -24,10 +24,10 @@ use whatsapp::{
 
 pub use crate::operator::{OperatorCommand, OperatorError};
 
-/// As for every body that comes in.
+/// The same limit as for every body that comes in.
 const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
 
-/// Meta repeats for a week; what is older is asked anew.
+/// Meta repeats for a week; what is older has to be asked anew.
 const SIGNED_REQUEST_MAX_AGE: std::time::Duration = std::time::Duration::from_secs(7 * 86_400);
 
 /// How far Meta's clock may be ahead.
@@ -46,7 +46,7 @@ pub struct Handler {
     metrics: Metrics,
 }
 
-/// Why a request could not be taken; whoever asked asks again.
+/// Why a request could not be taken; the caller asks again.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
     /// The table.
@@ -88,7 +88,7 @@ impl Handler {
             app_secret,
             locale,
             deadlines: promise,
-            // Nothing about a customer is written here; the ledger has times of its own.
+            // Nothing about a customer is written here; the requests' items set their own times.
             table: Table::new(aws.dynamodb, table, clock.clone(), std::time::Duration::ZERO),
             queue: Queue::new(aws.sqs, queue),
             metrics: Metrics::new("deletion", stack),
@@ -96,13 +96,14 @@ impl Handler {
         })
     }
 
-    /// Has the secret at hand and the lines open before the first request: hardly anybody asks, so most requests meet a start.
+    /// Loads the secret and opens the connections before the first request: requests are rare, so most of them meet a cold
+    /// start.
     async fn warm_up(&self) {
         let secret = self.secrets.prepare([self.app_secret.as_str()]);
         warm_up(Box::pin(async { tokio::join!(secret, self.queue.holds(), self.table.open()) })).await;
     }
 
-    /// One event: a request of the API, or the operator's own word.
+    /// Handles one event: a request of the API, or the operator's own command.
     pub async fn invoke(&self, event: Value) -> Result<Value, Error> {
         if event.get("requestContext").is_none() {
             let answered = self.operator(event).await;
@@ -155,7 +156,7 @@ impl Handler {
         Ok(answer::html(page::compose(&code, shown, days_left, self.deadlines.deletion_days, locale)))
     }
 
-    /// Meta asks for the administrator who did the signup, never for a customer.
+    /// Handles Meta's callback. Meta asks for the administrator who did the signup, never for a customer.
     async fn meta(&self, request: &Request, base: &str) -> Result<Response<Body>, RequestError> {
         let body: &[u8] = request.body();
         if body.len() > MAX_BODY_BYTES {
@@ -200,7 +201,7 @@ impl Handler {
         Ok(HashKey::new(self.secrets.get::<AppSecrets>(&self.app_secret).await?.subject_key))
     }
 
-    /// Opens a request, or finds the same one; either way somebody is woken to see to it.
+    /// Opens a request, or finds the same one; either way its task is queued.
     pub(crate) async fn ask(
         &self,
         source: RequestSource,
@@ -229,7 +230,7 @@ fn keys(secrets: &AppSecrets) -> Vec<AppSecret> {
         .collect()
 }
 
-/// Whether a text may be the code of a request: what is none is not looked up.
+/// Whether a text may be the code of a request: other texts are not looked up.
 pub(crate) fn is_code(text: &str) -> bool {
     text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

@@ -1,5 +1,5 @@
-//! What the operator asks past the API, on their own AWS credentials: `{"phone":…}` or `{"user_id":…}` opens a request,
-//! `{"receipt":…}` gives the signed receipt of one that is done.
+//! Handles the operator's commands, which do not pass the API. They come with the operator's own AWS credentials:
+//! `{"phone":…}` or `{"user_id":…}` opens a request, `{"receipt":…}` gives the signed receipt of one that is done.
 
 use domain::{
     ConfirmationCode, UserId, WaId,
@@ -12,19 +12,19 @@ use store::{DataSubject, ErasureLedger};
 
 use crate::{Handler, is_code};
 
-/// What the operator wants.
+/// What the operator asks for.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OperatorCommand {
-    /// The erasure of whoever has this phone, in any usual spelling.
+    /// The erasure of the person who has this phone, in any usual spelling.
     Phone(String),
-    /// The erasure of whoever has this user id.
+    /// The erasure of the person who has this user id.
     UserId(String),
     /// The receipt of a request.
     Receipt(ConfirmationCode),
 }
 
-/// What cannot be asked like this.
+/// Why a command is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OperatorError {
     /// It is none of the three.
@@ -42,7 +42,7 @@ pub enum OperatorError {
 }
 
 impl OperatorCommand {
-    /// Whom it names; nobody, if it asks for a receipt.
+    /// Gives the data subject it names; none, if it asks for a receipt.
     pub fn target(&self) -> Result<Option<DataSubject>, OperatorError> {
         match self {
             Self::Receipt(_) => Ok(None),
@@ -82,12 +82,12 @@ impl Handler {
         if let Some(signed) = erasures.receipt(code).await? {
             return Ok(serde_json::to_value(signed)?);
         }
-        // One that was done before receipts were kept.
+        // A request that was done before receipts were kept.
         Ok(serde_json::to_value(receipt.sign(&self.key().await?)?)?)
     }
 }
 
-/// The digits of a number as somebody typed it: `+`, `00`, blanks, dots, dashes, brackets.
+/// Gives the digits of a number as a person typed it: `+`, `00`, blanks, dots, dashes, brackets.
 fn phone(spelled: &str) -> Option<WaId> {
     let usual = |c: char| c.is_ascii_digit() || c.is_whitespace() || matches!(c, '+' | '-' | '.' | '(' | ')' | '/');
     if !spelled.chars().all(usual) {

@@ -1,8 +1,8 @@
-//! The public page of a request: how far it is, in words, and nothing about anybody.
+//! Shows the public page of a request. It says how far the request is, in words, and nothing about any person.
 
 use domain::{ConfirmationCode, Locale, erasure::PublicState, texts::deletion::PageText};
 
-/// Whether JSON is asked for, and not a page: by weight, and where that is the same by what is named first.
+/// Whether JSON is asked for, and not a page: by weight, and where the weights are equal by what is named first.
 pub(crate) fn wants_json(accept: &str) -> bool {
     let named = |kind: &str| ranked(accept).into_iter().position(|one| one == kind);
     match (named("application/json"), named("text/html")) {
@@ -11,7 +11,7 @@ pub(crate) fn wants_json(accept: &str) -> bool {
     }
 }
 
-/// What a header names, the dearest first; what weighs nothing is not wanted at all.
+/// Gives what a header names, the most wanted first; what has weight zero is not wanted at all.
 fn ranked(header: &str) -> Vec<&str> {
     let mut ranked: Vec<(u16, &str)> = header
         .split(',')
@@ -27,7 +27,7 @@ fn ranked(header: &str) -> Vec<&str> {
     ranked.into_iter().map(|(_, name)| name).collect()
 }
 
-/// A weight between 0 and 1 with at most three decimals, in thousandths; one that cannot be read counts in full.
+/// Gives a weight between 0 and 1 with at most three decimals, in thousandths; one that cannot be read counts in full.
 fn thousandths(weight: &str) -> u16 {
     let (whole, decimals) = weight.split_once('.').unwrap_or((weight, ""));
     match (whole, format!("{decimals:0<3}").parse()) {
@@ -36,13 +36,13 @@ fn thousandths(weight: &str) -> u16 {
     }
 }
 
-/// The language: the one that was asked for, the first of the browser's that is spoken here, or the dealer's.
+/// Gives the language: the one that was asked for, the first of the browser's that we have, or the dealer's.
 pub(crate) fn language(wished: Option<&str>, accepted: &str, usual: Locale) -> Locale {
     let spoken = |tag: &str| tag.split(['-', ';']).next().unwrap_or_default().trim().to_ascii_lowercase().parse().ok();
     wished.and_then(spoken).or_else(|| ranked(accepted).into_iter().find_map(spoken)).unwrap_or(usual)
 }
 
-/// The page.
+/// Composes the page.
 pub(crate) fn compose(code: &ConfirmationCode, shown: PublicState, days: u64, promised: u32, locale: Locale) -> String {
     let (lang, other) = match locale {
         Locale::Es => ("es", "en"),
