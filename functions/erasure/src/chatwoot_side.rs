@@ -246,7 +246,7 @@ impl Handler {
         Ok(source.is_some_and(|source| subject.customers.contains(&CustomerId::new(source))))
     }
 
-    /// Gives what the table says about whose a conversation is, if it knows.
+    /// Whether a conversation is theirs by the table; nothing if the table does not know.
     async fn is_known_as_theirs(
         &self,
         account: AccountId,

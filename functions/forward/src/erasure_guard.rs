@@ -154,8 +154,9 @@ impl Handler {
         Ok((barred, known))
     }
 
-    /// Checks a status of an unknown message to an erased person. One newer than the erasure may belong to what they began
-    /// anew, if there is such a customer or we name the message; then it waits for its message like any other.
+    /// Checks a status of an unknown message to an erased person. One newer than the erasure may be about a message sent to them
+    /// as a new customer, if there is such a customer or the status has our reference; then it waits for its message like any
+    /// other.
     async fn is_of_before(&self, status: &StatusUpdate) -> Result<ErasureCheck, HandlerError> {
         let aliases = status.customer.aliases(&self.clients.key);
         let account = self.account_of(status.channel.as_str()).await?;
