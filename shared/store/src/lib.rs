@@ -1,35 +1,36 @@
-//! State: one DynamoDB table with ids, addresses and times. No content, and nothing without an end but the channels. Numbers
-//! of sections (§) are those of the project's `whatsapp-cloud-api.md`, which is not part of this repository.
+//! Stores the bridge's state in one DynamoDB table.
+//! It holds ids, addresses and times, but no content. Everything but the channels has an end. Numbers of sections (§) are those
+//! of the project's `whatsapp-cloud-api.md`, which is not part of this repository.
 //!
 //! | item | key | holds |
 //! |---|---|---|
 //! | channel | `channel` / phone number id | number ↔ WABA ↔ account and inbox |
-//! | customer | `customer#id` / `customer` | whether a user id is known, who turned out to be whom, keyed hashes of the names the bridge gave its contact; wish about marketing |
+//! | customer | `customer#id` / `customer` | whether a user id is known, which customer it was merged into, keyed hashes of the names the bridge gave its contact; wish about marketing |
 //! | thread | `customer#id` / `channel#pnid` | address, window, contact and conversation of a customer on a channel; keyed hash of the last profile seen |
 //! | alias | `alias#account#hash` / `alias` | which customer, since when, and until when if they gave it up |
-//! | conversation | `conversation#account#id` / `conversation` | which customer and channel, how far it is settled, how fast it was lately, the last message heard and up to where blue ticks went |
-//! | outgoing | `conversation#account#id` / `message#id` | an agent's message and the fate of its parts |
+//! | conversation | `conversation#account#id` / `conversation` | which customer and channel, the settled mark, how much was sent lately, the customer's last message and up to which one read receipts were sent |
+//! | outgoing | `conversation#account#id` / `message#id` | an agent's message and what became of its parts |
 //! | link | `wamid#hash` / `link` | WhatsApp message ↔ Chatwoot message |
-//! | trace | `wamid#hash` / `trace` | that a WhatsApp message was taken back; further Chatwoot messages with its words |
-//! | early status | `early#channel` / hash of its item | a status whose message is not known yet |
-//! | media | `media#channel` / media id | a file at Meta and whose it is, as long as Meta keeps it |
-//! | missing file | `file#channel` / hash of its item | a file still at Meta, and the message that stands for it |
-//! | claim | `claim#hash` / `claim` | who is at work on an item, or that it is done, and where it is counted |
-//! | counter | `counter#channel` / `day#shard` | the balance sheet |
-//! | pace | `pace#channel` / `run` | how many messages a number sends without a second's rest, and when the last one |
+//! | trace | `wamid#hash` / `trace` | that a WhatsApp message was revoked; further Chatwoot messages with its text |
+//! | early status | `early#channel` / hash of its item | an orphan status: its message is not known yet |
+//! | media | `media#channel` / media id | a file at Meta and whose it is, for as long as Meta keeps it |
+//! | missing file | `file#channel` / hash of its item | a pending file, still at Meta, and the message that stands for it |
+//! | claim | `claim#hash` / `claim` | which worker holds an item, or that it is done, and where it is counted |
+//! | counter | `counter#channel` / `day#shard` | the item ledger |
+//! | pace | `pace#channel` / `run` | number rate: how many messages a number sends without a second's pause, and when the last one is sent |
 //! | watch | `watch#channel` / `account#conversation` | a conversation in which something waits, or may be retried |
-//! | erasure | `erasure#code` / `ledger` | a request for erasure: its state, its clock, what was done; nobody's name |
-//! | target | `erasure#code` / `target` | whom an open request is about: ids and addresses, gone when it is closed |
-//! | probe | `erasure#code` / `probe#queue#group` | a mark that has not come out of a message group yet |
-//! | dropped | `erasure#code` / `dropped` | how much on its way in was dropped for a request |
+//! | erasure | `erasure#code` / `ledger` | an erasure request: its state, its deadlines, what was done; no name of a person |
+//! | target | `erasure#code` / `target` | the data subject of an open request: ids and addresses, deleted when it is closed |
+//! | probe | `erasure#code` / `probe#queue#group` | a drain marker that has not come out of a message group yet |
+//! | dropped | `erasure#code` / `dropped` | how many incoming events were dropped for a request |
 //! | open erasure | `erasures` / code | that a request is not closed |
-//! | request | `request#hash` / `request` | under which code something was asked for; the hash of a request about one account is that account's |
-//! | sweep | `sweep` / its name | where a daily sweep goes on that did not come to its end |
-//! | asked | `sweep` / `asked#channel#day` | how many people it asked for that day |
-//! | tombstone | `tombstone#hash` / `tombstone`, or `tombstone#account` for one account | up to when what somebody sent is erased, and whether that is still underway |
-//! | marks | `tombstone#any` / code | pieces of the hashes under which an erasure buried something |
-//! | round | `round#channel` / `round` | when `reconcile` last went through |
-//! | missed | `round` / `missed` | how many items the queue has lacked since when, while that is not certain yet |
+//! | request | `request#hash` / `request` | the code of the request under a hash; the hash of a request about one account belongs to that account |
+//! | sweep | `sweep` / its name | where a daily sweep continues that did not finish |
+//! | asked | `sweep` / `asked#channel#day` | for how many people that sweep requested an erasure that day |
+//! | tombstone | `tombstone#hash` / `tombstone`, or `tombstone#account` for one account | up to when what a person sent is erased, and whether the erasure is still underway |
+//! | marks | `tombstone#any` / code | pieces of the hashes for which an erasure wrote tombstones |
+//! | round | `round#channel` / `round` | when `reconcile` last completed a round |
+//! | missed | `round` / `missed` | how many items have been missing from the queue, and since when, while that is not certain yet |
 
 mod aliases;
 mod channels;

@@ -1,4 +1,5 @@
-//! Opening a request: the same one twice is one, and whether somebody is known is nobody's to learn.
+//! Opens erasure requests.
+//! Asking twice for the same erasure gives one request. The answer never reveals whether a person is known.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -10,16 +11,16 @@ use domain::{
 
 use crate::{DataInventory, DataSubject, ErasureEntry, ErasureLedger, StoreError, Table, Tombstones};
 
-/// For so long after a request is done, another about the same person is taken for the same if nothing new is known of them.
+/// Within this time after a request is done, another about the same person counts as the same if nothing new is known of them.
 const SAME_REQUEST_SPAN: Duration = Duration::from_secs(86_400);
 
-/// How far back a request reaches that a deleted contact opened, where no message of theirs is known to stand in Chatwoot: what is
-/// older comes from nowhere any more.
+/// How far back a request reaches that a deleted contact opened, where no message of the person is known to be in Chatwoot.
+/// Anything older can no longer arrive.
 const UNKNOWN_PERSON_SPAN: Duration = Duration::from_secs(15 * 86_400);
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// So often somebody else may come between before a later try has to do.
+/// How often other writers may come between before we give up and leave it to a later try.
 const MAX_TRIES: usize = 8;
 
 /// Opens requests.
@@ -33,7 +34,7 @@ pub struct ErasureRequests {
     deadlines: ErasureDeadlines,
 }
 
-/// What came of asking.
+/// The result of asking.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestOutcome {
     /// The request.
@@ -43,7 +44,7 @@ pub struct RequestOutcome {
 }
 
 impl ErasureRequests {
-    /// In this table, by these days.
+    /// Requests in this table, under these deadlines.
     pub fn new(table: Table, key: HashKey, promise: ErasureDeadlines) -> Self {
         let (erasures, belongings) =
             (ErasureLedger::new(table.clone()), DataInventory::new(table.clone(), key.clone()));
@@ -51,16 +52,16 @@ impl ErasureRequests {
         Self { erasures, inventory: belongings, tombstones, key, table, deadlines: promise }
     }
 
-    /// The days it goes by.
+    /// The deadlines that apply.
     pub fn deadlines(&self) -> &ErasureDeadlines {
         &self.deadlines
     }
 
-    /// Asks for the erasure of whom `target` names. Open already, it is that request; done, and nothing new is known since, it
-    /// is that one as well.
+    /// Asks for the erasure of the data subject in `target`. If a request about them is open, that one is returned; so is one
+    /// that is done, if nothing new is known since.
     ///
-    /// Of somebody whose contact is gone from Chatwoot only what can have stood there is meant. What they sent after the newest
-    /// message that did is on its way, whoever noticed, and starts clean.
+    /// If the person's contact was deleted from Chatwoot, the request covers only what can have been in Chatwoot. Messages newer
+    /// than the newest one there are still on their way, whichever function noticed the deletion, and start clean.
     pub async fn ask(
         &self,
         source: RequestSource,
@@ -70,7 +71,7 @@ impl ErasureRequests {
         let (known, stood_at, pointers) = self.pointers(&subject).await?;
         if source == RequestSource::Chatwoot {
             let newest = stood_at.unwrap_or(asked_at - UNKNOWN_PERSON_SPAN);
-            // What was sent in the second of what woke it is not meant either: Meta tells whole seconds.
+            // Messages sent in the same second as the trigger are not covered either: Meta's times are whole seconds.
             subject.spares = Some(subject.spares.map_or(newest, |woke| newest.min(woke - SECOND)));
         }
         let own = self.within(subject.only, &pointers);
@@ -79,7 +80,7 @@ impl ErasureRequests {
             let mut before = self.erasures.foremost(&pointed).await?;
             before = before.filter(|before| self.is_the_same(&before.erasure, source, known));
             if subject.only.is_some() && before.as_ref().is_none_or(|before| before.erasure.is_closed()) {
-                // One that means every account means this one, too.
+                // A request about all accounts covers this one, too.
                 let wider = self.erasures.foremost(&self.erasures.pointed(&pointers).await?).await?;
                 let wider = wider.filter(|wider| self.is_the_same(&wider.erasure, source, known));
                 before = wider.filter(|wider| before.is_none() || !wider.erasure.is_closed()).or(before);
@@ -99,7 +100,7 @@ impl ErasureRequests {
             let mut erasure =
                 Erasure::open(ConfirmationCode::mint(), source, asked_at, self.table.now(), &self.deadlines);
             if let Some(quiet_since) = subject.quiet_since {
-                // What they may have sent since is not meant.
+                // The request does not cover what they may have sent since.
                 erasure.confirmed_at = Some(quiet_since);
             }
             if let Some(spares) = subject.spares {
@@ -112,8 +113,8 @@ impl ErasureRequests {
         Err(StoreError::Contended)
     }
 
-    /// A request about one account that nobody has begun means all of them once somebody asks who means all. One that is underway
-    /// stays what it is, beside the new one; so does what only time asked for.
+    /// Widens a request about one account to all accounts, if it has not begun and the new one is about all. A request that is
+    /// underway stays as it is, beside the new one; so does one that only retention asked for.
     async fn widened(
         &self,
         source: RequestSource,
@@ -145,7 +146,7 @@ impl ErasureRequests {
             wide.customers.extend(subject.customers.iter().cloned());
             let certain = entry.erasure.clone().confirm(self.table.now()).ok().filter(|_| is_certain(source));
             let certain = certain.unwrap_or_else(|| entry.erasure.clone());
-            // Somebody who writes in between has begun, or has withdrawn it.
+            // If another writer came between, the erasure has begun or was withdrawn.
             if let Ok(entry) = self.erasures.save_about(&entry, certain, Some(&wide)).await? {
                 return Ok(Some(entry));
             }
@@ -153,7 +154,7 @@ impl ErasureRequests {
         Ok(None)
     }
 
-    /// A request that could still be withdrawn cannot any more once somebody asks whose word needs no confirmation.
+    /// Makes a request that could still be withdrawn certain, once a source asks whose request needs no confirmation.
     async fn made_certain(
         &self,
         entry: ErasureEntry,
@@ -170,14 +171,15 @@ impl ErasureRequests {
         if let Some(target) = &mut subject {
             target.spares = spares;
         }
-        // Whoever writes in between has confirmed it, too, or has withdrawn it just before.
+        // Another writer in between has either confirmed it, too, or withdrawn it just before.
         let (Ok(saved) | Err(saved)) = self.erasures.save_about(&entry, certain, subject.as_ref()).await?;
         Ok(saved)
     }
 
-    /// Bars everything that is known of whom a request is about, as soon as it is certain: what they write from then on waits until
-    /// it is done, and nothing newer goes with what is erased. To be done once somebody was woken: what is barred does not come this
-    /// way again. Where it is not done, it is when the erasure begins, and then what was written before that is erased as well.
+    /// Blocks the intake of everything known of the data subject as soon as the request is certain. What they write from then on
+    /// waits until the erasure is done, and nothing newer is erased with the rest. Call it after the erasure's task is queued: a
+    /// blocked event does not come this way again. Otherwise it is done when the erasure begins, and then what was written before
+    /// that is erased as well.
     pub async fn bar(&self, entry: &ErasureEntry) -> Result<(), StoreError> {
         let erasure = &entry.erasure;
         if !matches!(erasure.state, ErasureState::Confirmed { .. }) || erasure.door == RequestSource::Retention {
@@ -186,17 +188,17 @@ impl ErasureRequests {
         let subject = self.erasures.data_subject(&erasure.code).await?;
         let Some(mut target) = subject.filter(|target| !target.barred) else { return Ok(()) };
         self.inventory.gather(&mut target).await?;
-        // What came in until now stands with what is erased, as far as it is meant.
+        // What came in until now is erased with the rest, as far as the request covers it.
         let certain = erasure.clone().sealed(self.table.now());
         if certain != *erasure && self.erasures.save(entry, certain.clone()).await?.is_err() {
-            // Somebody has begun, and bars them.
+            // Another worker has begun the erasure, and blocks the intake.
             return Ok(());
         }
         self.tombstones.insert_all(&certain, &target, true).await?;
         self.erasures.set_barred(&erasure.code).await
     }
 
-    /// A request whose names stayed behind in a table that was put back is named once more.
+    /// Names the data subject again for a request whose names stayed behind when the table was restored.
     async fn name_again(&self, entry: &ErasureEntry, named: &DataSubject) -> Result<(), StoreError> {
         if entry.erasure.is_closed() || (named.phones.is_empty() && named.users.is_empty()) {
             return Ok(());
@@ -209,14 +211,14 @@ impl ErasureRequests {
         self.erasures.set_data_subject(&entry.erasure.code, &target).await
     }
 
-    /// The latest request about somebody.
+    /// The latest request about a data subject.
     pub async fn known(&self, subject: &DataSubject) -> Result<Option<ErasureEntry>, StoreError> {
         let (_, _, mut pointers) = self.pointers(subject).await?;
         pointers.extend(self.within(subject.only, &pointers));
         self.erasures.foremost(&self.erasures.pointed(&pointers).await?).await
     }
 
-    /// The request about somebody, if there is one that is open.
+    /// The open request about a data subject, if there is one.
     pub async fn open_about(&self, subject: &DataSubject) -> Result<Option<ErasureEntry>, StoreError> {
         let found = self.known(subject).await?;
         Ok(found.filter(|entry| !entry.erasure.clone().at(self.table.now()).is_closed()))
@@ -224,7 +226,7 @@ impl ErasureRequests {
 
     fn is_the_same(&self, before: &Erasure, source: RequestSource, known: bool) -> bool {
         if before.door == RequestSource::Retention && source != RequestSource::Retention {
-            // Whoever asks means everything up to now, and is not let off by writing again.
+            // A person who asks means everything up to now, and writing again does not withdraw that.
             return false;
         }
         match before.clone().at(self.table.now()).state {
@@ -236,7 +238,7 @@ impl ErasureRequests {
         }
     }
 
-    /// The same for a request about one account, which another account's must not meet.
+    /// The hashes for a request about one account, which must not match another account's.
     fn within(&self, only: Option<AccountId>, pointers: &BTreeSet<KeyedHash>) -> BTreeSet<KeyedHash> {
         let Some(account) = only.map(|account| account.to_string()) else { return pointers.clone() };
         let within =
@@ -244,8 +246,8 @@ impl ErasureRequests {
         pointers.iter().map(within).collect()
     }
 
-    /// Under what a request about them is found again, whether anything is known of them, and when the newest message was sent that
-    /// is known to stand in Chatwoot.
+    /// The hashes under which a request about them is found again, whether anything is known of them, and when the newest message
+    /// was sent that is known to be in Chatwoot.
     async fn pointers(
         &self,
         subject: &DataSubject,
@@ -273,7 +275,7 @@ impl ErasureRequests {
     }
 }
 
-/// Whether the word of this door needs no confirmation.
+/// Whether a request from this source needs no confirmation.
 fn is_certain(source: RequestSource) -> bool {
     !matches!(source, RequestSource::Agent | RequestSource::Customer | RequestSource::Retention)
 }

@@ -1,5 +1,6 @@
-//! What of the ledger has to outlive a restore. A table put back to an earlier day brings back whom was erased since; the requests
-//! and the tombstones, taken from the table as it was, erase them again before any traffic.
+//! Carries erasure requests and tombstones over to a restored table.
+//! A table restored to an earlier day brings erased people back. The requests and the tombstones, taken from the table as it was,
+//! erase them again before any traffic.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -16,20 +17,20 @@ use crate::{
     tombstones,
 };
 
-/// What a restored table was brought up to date with.
+/// What was applied to a restored table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Reapplied {
     /// Requests put back.
     pub requests: u64,
     /// Tombstones put back.
     pub tombstones: u64,
-    /// Customers that were there again.
+    /// Customers that had come back.
     pub customers: u64,
     /// Items of theirs that were deleted again.
     pub items: u64,
 }
 
-/// Requests and tombstones, out of one table and into another.
+/// Copies requests and tombstones out of one table and into another.
 #[derive(Clone, Debug)]
 pub struct Restore {
     table: Table,
@@ -38,12 +39,12 @@ pub struct Restore {
 }
 
 impl Restore {
-    /// Of this table.
+    /// For this table.
     pub fn new(table: Table, belongings: DataInventory) -> Self {
         Self { tombstones: Tombstones::new(table.clone(), belongings.key.clone()), table, inventory: belongings }
     }
 
-    /// Whether the table deletes what is past its end; one that was restored does not until it is told to.
+    /// Whether the table deletes expired items; a restored one does not until that is switched on.
     pub async fn has_time_to_live(&self) -> Result<bool, StoreError> {
         let request = self.table.client.describe_time_to_live().table_name(&self.table.name);
         let told = request.send().await.map_err(StoreError::call)?.time_to_live_description;
@@ -51,8 +52,8 @@ impl Restore {
         Ok(matches!(status, Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling)))
     }
 
-    /// Everything that must not be lost with the table: requests, receipts, whom the open ones are about, their pointers,
-    /// tombstones. Keyed hashes, codes, times, and ids in Chatwoot and at Meta; no phone and no user id.
+    /// Everything that must not be lost with the table: requests, receipts, the data subjects of open requests, their pointers,
+    /// and tombstones. It holds keyed hashes, codes, times, and ids in Chatwoot and at Meta; no phone and no user id.
     pub async fn export(&self) -> Result<Vec<Value>, StoreError> {
         let kept = "begins_with(pk, :erasure) OR begins_with(pk, :request) OR begins_with(pk, :tombstone)";
         let values = [(":erasure", "erasure#"), (":request", "request#"), (":tombstone", "tombstone#")];
@@ -75,7 +76,7 @@ impl Restore {
         items.into_iter().filter(wanted).map(kept).collect()
     }
 
-    /// Deletes again whoever they say is erased, and writes them into this table. With `dry` it only counts.
+    /// Deletes again every person the export says is erased, and writes the export into this table. With `dry` it only counts.
     pub async fn apply(&self, exported: &[Value], dry: bool) -> Result<Reapplied, StoreError> {
         let mut living = Vec::with_capacity(exported.len());
         for value in exported {
@@ -96,7 +97,7 @@ impl Restore {
         if dry {
             return Ok(applied);
         }
-        // First, so that a run that was ended in between finds the same people again.
+        // Delete first, so that a run that was interrupted finds the same people again.
         self.inventory.delete(&keys).await?;
         for (pk, sk, value) in living {
             self.put_back(&pk, &sk, value).await?;
@@ -104,24 +105,24 @@ impl Restore {
         Ok(applied)
     }
 
-    /// The keys of everything of theirs, by the table itself: what was put back a moment ago its index may not show yet.
+    /// The keys of everything of theirs, read from the table itself: the index may not show yet what was put back a moment ago.
     async fn keys(&self, subject: &mut DataSubject) -> Result<Vec<(String, String)>, StoreError> {
         if subject.customers.is_empty() {
             return Ok(Vec::new());
         }
         loop {
             let (belongings, known) = (self.inventory.read_whole(&subject.customers).await?, subject.customers.len());
-            // By their own ids alone: what they were known by may lead to somebody else by now.
+            // By their own ids alone: their aliases may lead to another person by now.
             belongings.gather_late(subject).await?;
-            // Who was joined to them may be named by more.
+            // Customers merged into them may be named by more.
             if subject.customers.len() == known {
                 return belongings.keys(subject).await;
             }
         }
     }
 
-    /// An item as it was. A request that is closed is not open any more, and knows nobody; one that is open is in the list of
-    /// those, and every place has to be looked at again.
+    /// Writes an item as it was. A closed request is not open any more and has no data subject. An open one is in the list of
+    /// open requests, and every data location has to be checked again.
     async fn put_back(&self, pk: &str, sk: &str, value: &Value) -> Result<(), StoreError> {
         let key = Key::new(pk, sk);
         if sk != "ledger" {
@@ -139,8 +140,8 @@ impl Restore {
         }
     }
 
-    /// Who of the buried is in this table, past their end or not: by their own id, which may stand on nothing but a link any
-    /// more, and by what they were known by before they were erased.
+    /// The erased people who are in this table again, expired or not. They are found by their own id, which may remain in nothing
+    /// but a link, and by the aliases they had before they were erased.
     async fn risen(&self, buried: &ErasedPeople) -> Result<DataSubject, StoreError> {
         let (mut target, mut seen, mut start) = (DataSubject::default(), HashSet::new(), None);
         loop {
@@ -166,7 +167,7 @@ impl Restore {
                 let erased_at = alias.and_then(|(account, alias)| buried.until(account, &alias));
                 let since = Timestamp::from_millis(number(&item, "since").unwrap_or_default());
                 let by_alias = erased_at.is_some_and(|erased_at| since <= erased_at);
-                // Most items name somebody who was looked at already.
+                // Most items name a customer that was checked already.
                 let is_first = seen.insert(customer.clone());
                 if by_alias || is_first && buried.all.contains(&self.tombstones.customer_subject(&customer)) {
                     target.customers.insert(customer);
@@ -180,12 +181,12 @@ impl Restore {
     }
 }
 
-/// Whom the requests that are done have buried.
+/// The people whose erasure is done.
 #[derive(Debug, Default)]
 struct ErasedPeople {
-    /// The hashes of their own ids, and of what they were known by.
+    /// The hashes of their own ids and of their aliases.
     all: BTreeSet<KeyedHash>,
-    /// Until when what they were known by was theirs, in one account or in all.
+    /// Until when each alias was theirs, in one account or in all.
     known_by: BTreeMap<(KeyedHash, Option<AccountId>), Timestamp>,
 }
 
@@ -197,8 +198,8 @@ impl ErasedPeople {
     }
 }
 
-/// Whom the requests that are done have buried. What an open one is about leads to what is still in Chatwoot: it goes when
-/// that is gone.
+/// The people whose erasure is done. An open request's data subject leads to what is still in Chatwoot, and is deleted once that
+/// is erased.
 fn erased_people(living: &[(String, String, &Value)]) -> Result<ErasedPeople, StoreError> {
     let values = || living.iter().map(|(_, _, value)| *value);
     let done: BTreeSet<&str> = values().filter(|value| is_done(value)).filter_map(code).collect();
@@ -209,7 +210,7 @@ fn erased_people(living: &[(String, String, &Value)]) -> Result<ErasedPeople, St
         if !done.contains(tombstone.code.as_str()) {
             continue;
         }
-        // Before tombstones had an account, those of time stood for all; what somebody is known by leads to other dealers' customers.
+        // Before tombstones had an account, those of retention applied in all; but an alias may lead to other dealers' customers.
         if tombstone.only.is_some() || !by_time.contains(tombstone.code.as_str()) {
             buried.known_by.insert((subject.clone(), tombstone.only), tombstone.erased_at);
         }
@@ -218,7 +219,7 @@ fn erased_people(living: &[(String, String, &Value)]) -> Result<ErasedPeople, St
     Ok(buried)
 }
 
-/// Whether it is a request that is done.
+/// Whether a value is a request that is done.
 fn is_done(value: &Value) -> bool {
     value["sk"] == "ledger" && value["state"]["state"] == "done"
 }

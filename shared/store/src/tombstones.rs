@@ -1,8 +1,9 @@
-//! Tombstones: keyed hashes of everything an erased person was known by, and up to which time. What was sent before does not
-//! come back, whichever way it comes; what is newer starts clean, and while the erasure is underway it waits.
+//! Keeps tombstones: keyed hashes of everything an erased person was known by.
+//! Each says up to which time the person was erased. What was sent before does not come back, whichever way it comes. What is
+//! newer starts clean, and waits while the erasure is underway.
 //!
-//! One for all accounts and one for each account may stand under the same hash. Neither knows of the other, and each is taken away by
-//! itself.
+//! One tombstone for all accounts and one for each account may exist under the same hash. They do not know of each other, and
+//! each is removed by itself.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -25,65 +26,65 @@ use crate::{
     table::{Item, ItemUpdate, Key, UpdateOutcome, integer, text},
 };
 
-/// Days for which a tombstone stands (`tombstone_days` of the policy): longer than Meta repeats (7 days), than a queue keeps (14),
-/// and than a backup brings anything back (`pitr_days`).
+/// Days for which a tombstone is kept (`tombstone_days` of the policy): longer than Meta repeats (7 days), than a queue keeps
+/// (14), and than a backup brings anything back (`pitr_days`).
 pub const TOMBSTONES_STAND_DAYS: u64 = 35;
 
-/// The same as a time.
+/// The same as a duration.
 const TOMBSTONE_TTL: Duration = Duration::from_secs(TOMBSTONES_STAND_DAYS * 86_400);
 
-/// What the name of a mark begins with.
+/// The first character of a mark's attribute name. A mark is a piece of a hash that has a tombstone.
 const MARK: char = 'h';
 
-/// So many characters of a hash stand in its mark.
+/// How many characters of a hash its mark holds.
 const MARK_LENGTH: usize = 10;
 
-/// So many marks are set at once; an expression has a longest.
+/// How many marks are set at once: DynamoDB limits an expression's length.
 const MARKS_AT_ONCE: usize = 100;
 
-/// So many hashes are looked up side by side where nobody knows the account.
+/// How many hashes are looked up side by side where the account is not known.
 const MAX_CONCURRENT_WRITES: usize = 16;
 
-/// What is buried under a hash.
+/// The tombstone of one hash.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tombstone {
-    /// The erasure.
+    /// The code of the erasure.
     pub code: ConfirmationCode,
-    /// What was sent up to then is gone.
+    /// What was sent up to this time is erased.
     pub erased_at: Timestamp,
     /// Whether the erasure is still underway.
     #[serde(default)]
     pub sealed: bool,
-    /// When that was written down: what Meta tells up to then of messages nobody knows is about those that are gone.
+    /// When the tombstone was written. What Meta reports up to then about an unknown message is about an erased one.
     #[serde(default)]
     pub buried_at: Option<Timestamp>,
-    /// The one account in which it bars; without one it bars in all. Stands in the key.
+    /// The one account in which it applies; without one it applies in all. Part of the key.
     #[serde(skip)]
     pub only: Option<AccountId>,
 }
 
-/// What a tombstone means for something that comes in.
+/// What a tombstone means for an event that comes in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ErasureCheck {
-    /// Nothing: nobody erased it.
+    /// Nothing: no erasure covers it.
     No,
-    /// It is about somebody erased, from before.
+    /// It is about an erased person, from before the erasure.
     Erased(ConfirmationCode),
-    /// It is newer, and the erasure is not over.
+    /// It is newer, and the erasure is not finished.
     NotYet(ConfirmationCode),
 }
 
-/// Under which hashes something may be buried.
+/// Hashes under which there may be a tombstone.
 #[derive(Clone, Debug)]
 pub struct Marks(HashSet<String>);
 
 impl Marks {
-    /// Whether nobody was erased for as long as tombstones stand.
+    /// Whether no one was erased for as long as tombstones are kept.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Those of these hashes under which something may be buried; under the others is nothing.
+    /// The given hashes that may have a tombstone; the others have none.
     pub fn among(&self, subjects: impl IntoIterator<Item = KeyedHash>) -> Vec<KeyedHash> {
         subjects.into_iter().filter(|subject| self.0.contains(&mark(subject))).collect()
     }
@@ -98,18 +99,18 @@ pub struct Tombstones {
 }
 
 impl Tombstones {
-    /// Those of this table, hashed under `key`.
+    /// Tombstones of this table, hashed under `key`.
     pub fn new(table: Table, key: HashKey) -> Self {
         Self { erasures: ErasureLedger::new(table.clone()), table, key }
     }
 
-    /// What is buried at all, in one read: what names thousands is looked up only where it names somebody erased.
+    /// All marks, in one read. A caller with thousands of ids then looks up only those that may belong to an erased person.
     pub async fn marks(&self) -> Result<Marks, StoreError> {
         let items = self.table.items(&marked(), SortKeys::All).await?;
         Ok(Marks(items.into_iter().flat_map(Item::into_keys).filter(|name| name.starts_with(MARK)).collect()))
     }
 
-    /// Before a tombstone stands, whoever reads the marks hears of it.
+    /// Writes the marks before the tombstones, so that a reader of the marks misses none.
     async fn will_stand<'s>(
         &self,
         code: &ConfirmationCode,
@@ -132,7 +133,7 @@ impl Tombstones {
         Ok(())
     }
 
-    /// Buries a hash, or what was buried there before more deeply: the later time counts.
+    /// Writes a tombstone for a hash. If there is one already, the later time counts.
     pub async fn insert(&self, subject: &KeyedHash, tombstone: &Tombstone) -> Result<(), StoreError> {
         let now = self.table.now();
         let common = Item::from([
@@ -141,7 +142,7 @@ impl Tombstones {
             (":end".to_owned(), integer((now + TOMBSTONE_TTL).as_secs())),
             (":buried".to_owned(), integer(now.as_millis())),
         ]);
-        // The end of an erasure buries nothing more.
+        // The end of an erasure keeps the time at which the tombstone was first written.
         let buried =
             if tombstone.sealed { "buried_at = :buried" } else { "buried_at = if_not_exists(buried_at, :buried)" };
         let mut values = common.clone();
@@ -156,7 +157,8 @@ impl Tombstones {
         if let UpdateOutcome::Done(_) = self.table.update(change, ReturnValue::None).await? {
             return Ok(());
         }
-        // An earlier erasure went deeper, and its time stays. What is newer waits for this one all the same, until it is over.
+        // An existing tombstone reaches further, and its time stays. Newer events still wait for this erasure until it is
+        // finished.
         let (condition, values) = if tombstone.sealed {
             ("sealed <> :sealed", common)
         } else {
@@ -173,7 +175,7 @@ impl Tombstones {
         self.table.update(change, ReturnValue::None).await.map(|_| ())
     }
 
-    /// Takes a tombstone of an erasure away that did not come to be.
+    /// Removes a tombstone of an erasure that did not happen.
     pub async fn remove(
         &self,
         subject: &KeyedHash,
@@ -183,7 +185,7 @@ impl Tombstones {
         self.table.delete_if(&key(subject, only), "code = :code", (":code", text(code.as_str()))).await
     }
 
-    /// Buries everything that is known of whom a request is about.
+    /// Writes tombstones for everything known of a request's data subject.
     pub async fn insert_all(&self, erasure: &Erasure, subject: &DataSubject, sealed: bool) -> Result<(), StoreError> {
         let customers: Vec<KeyedHash> =
             subject.customers.iter().map(|customer| self.customer_subject(customer)).collect();
@@ -191,7 +193,7 @@ impl Tombstones {
         let (confirmed_at, only) = (erasure.confirmed_at.unwrap_or(erasure.asked_at), subject.only);
         for alias in &subject.aliases {
             let given_up = subject.given_up.get(alias);
-            // A phone they gave up is somebody else's since then.
+            // A phone they gave up belongs to another person since then.
             let erased_at = given_up.map_or(confirmed_at, |end| confirmed_at.min(*end));
             let sealed = sealed && given_up.is_none();
             self.insert(alias, &Tombstone { code: erasure.code.clone(), erased_at, sealed, buried_at: None, only })
@@ -205,8 +207,8 @@ impl Tombstones {
         Ok(())
     }
 
-    /// The tombstones among these hashes that bar in this account; where nobody knows which account it is, those of any. Of several
-    /// under one hash that which erased the most.
+    /// The tombstones among these hashes that apply in this account; where the account is not known, those of any. Of several
+    /// under one hash, the one that erased the most.
     pub async fn among<'s>(
         &self,
         account: Option<AccountId>,
@@ -233,9 +235,9 @@ impl Tombstones {
         Ok(among)
     }
 
-    /// Whether something about a person, sent at that time, may come in. A user id decides before a phone: a phone may have been
-    /// given to somebody else since. What is barred by one of its ids bars the others, too. Comes with what was read of the aliases on
-    /// the way.
+    /// Whether an event about a person, sent at that time, may come in. A user id decides before a phone, since a phone may have
+    /// been given to another person. If one of its ids is blocked, the others are, too. Also returns what was read of the
+    /// aliases.
     pub async fn check(
         &self,
         account: AccountId,
@@ -272,12 +274,12 @@ impl Tombstones {
         for alias in aliases {
             let Some(tombstones) = buried_here.get(&alias.subject) else {
                 if alias.kind == HashKind::User && lives(alias) {
-                    // Somebody else has this phone now.
+                    // Another person has this phone now.
                     return Ok(ErasureCheck::No);
                 }
                 continue;
             };
-            // Meta tells whole seconds.
+            // Meta's times are whole seconds.
             let deep: Vec<&Tombstone> =
                 tombstones.iter().filter(|tombstone| at.as_secs() <= tombstone.erased_at.as_secs()).collect();
             for tombstone in &deep {
@@ -293,7 +295,7 @@ impl Tombstones {
                 return Ok(ErasureCheck::Erased(tombstone.code.clone()));
             }
             for tombstone in tombstones.iter().filter(|tombstone| tombstone.sealed) {
-                // What was buried in passing may be sealed for longer than its erasure takes.
+                // A tombstone written for one event may stay sealed for longer than its erasure takes.
                 if self.is_underway(&tombstone.code, account).await? {
                     return Ok(ErasureCheck::NotYet(tombstone.code.clone()));
                 }
@@ -305,7 +307,7 @@ impl Tombstones {
         Ok(ErasureCheck::No)
     }
 
-    /// Whether an erasure that means this account, too, is not over.
+    /// Whether an erasure that covers this account, too, is not finished.
     async fn is_underway(&self, code: &ConfirmationCode, account: AccountId) -> Result<bool, StoreError> {
         if !self.erasures.get(code).await?.is_some_and(|entry| entry.erasure.holds_back()) {
             return Ok(false);
@@ -314,7 +316,7 @@ impl Tombstones {
         Ok(subject.and_then(|target| target.only).is_none_or(|only| only == account))
     }
 
-    /// Whether a customer's own id is buried: a conversation of theirs may outlive them for a while.
+    /// The tombstone of a customer's own id, if there is one: a conversation of theirs may outlive the customer for a while.
     pub async fn of_customer(
         &self,
         account: AccountId,
@@ -324,14 +326,14 @@ impl Tombstones {
         Ok(self.among(Some(account), [&subject]).await?.remove(&subject))
     }
 
-    /// The hash under which a customer's own id is buried.
+    /// The hash of a customer's own id, under which its tombstone is kept.
     pub fn customer_subject(&self, customer: &CustomerId) -> KeyedHash {
         self.key.subject_of_all(HashKind::Item, ["customer", customer.as_str()])
     }
 
     async fn read(&self, keys: Vec<Item>) -> Result<Vec<Item>, StoreError> {
         let mut items = Vec::new();
-        // DynamoDB reads a hundred at once.
+        // DynamoDB reads at most a hundred at once.
         for some in keys.chunks(100) {
             let wanted = KeysAndAttributes::builder().set_keys(Some(some.to_vec())).consistent_read(true).build()?;
             let request = self.table.client.batch_get_item().request_items(&self.table.name, wanted);
@@ -348,15 +350,15 @@ impl Tombstones {
 
 const TOMBSTONE_PREFIX: &str = "tombstone#";
 
-/// The sort key of one for all accounts, and before the account of one for a single one.
+/// The sort key of a tombstone for all accounts; for a single account, the part before the account's id.
 const TOMBSTONE_SORT_KEY: &str = "tombstone";
 
-/// Where the marks stand: an item for each erasure, as long-lived as the last of its tombstones.
+/// The partition of the marks: an item for each erasure, kept as long as the last of its tombstones.
 fn marked() -> String {
     format!("{TOMBSTONE_PREFIX}any")
 }
 
-/// The name under which it is marked that something is buried under a hash; a piece of the hash tells hashes apart well enough.
+/// The attribute name that marks a hash as having a tombstone. A piece of the hash tells hashes apart well enough.
 fn mark(subject: &KeyedHash) -> String {
     let piece = subject.as_str().chars().filter(char::is_ascii_alphanumeric).take(MARK_LENGTH);
     std::iter::once(MARK).chain(piece).collect()
@@ -367,12 +369,12 @@ fn key(subject: &KeyedHash, only: Option<AccountId>) -> Key {
     Key::new(format!("{TOMBSTONE_PREFIX}{subject}"), kind)
 }
 
-/// Where the tombstones of a hash stand that bar in an account.
+/// The keys of a hash's tombstones that apply in an account.
 fn keys(subject: &KeyedHash, account: AccountId) -> [Item; 2] {
     [None, Some(account)].map(|only| key(subject, only).item())
 }
 
-/// A tombstone, and what is buried under it.
+/// A tombstone and the hash it is for.
 pub(crate) fn read_tombstone(item: &Item) -> Result<Option<(KeyedHash, Tombstone)>, StoreError> {
     let part = |name: &str| item.get(name).and_then(|part| part.as_s().ok());
     let subject = part("pk").and_then(|pk| pk.strip_prefix(TOMBSTONE_PREFIX));
