@@ -1,5 +1,6 @@
-//! The ledger of erasures in the table. The request itself knows no person; whom it is about stands in an item beside it, as ids
-//! and addresses, and goes when the request is done.
+//! Stores erasure requests in the table.
+//! A request itself names no person. Its data subject is in an item beside it, as ids and addresses, which is deleted when the
+//! request is done.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,18 +20,18 @@ use crate::{
     table::{Item, ItemUpdate, Key, integer, number, text, with_key},
 };
 
-/// Days for which a request is kept, whatever came of it (`ledger_days` of the policy).
+/// Days for which a request is kept, whatever its outcome (`ledger_days` of the policy).
 pub const LEDGER_KEEPS_DAYS: u64 = 730;
 
-/// The same as a time.
+/// The same as a duration.
 const LEDGER_TTL: Duration = Duration::from_secs(LEDGER_KEEPS_DAYS * 86_400);
 
 const MAX_TRIES: usize = 8;
 
-/// DynamoDB writes so many at once.
+/// How many items DynamoDB writes at once.
 const READ_BATCH: usize = 25;
 
-/// A request as it was read; a writer proves with it that nobody came between.
+/// A request as it was read. A write with it succeeds only if no other writer came between.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErasureEntry {
     /// The request.
@@ -68,14 +69,14 @@ struct ReceiptRow {
 /// Hashes under which requests are found, and the request each leads to, if there is one.
 pub type Pointed = BTreeMap<KeyedHash, Option<ConfirmationCode>>;
 
-/// The ledger.
+/// The stored requests.
 #[derive(Clone, Debug)]
 pub struct ErasureLedger {
     table: Table,
 }
 
 impl ErasureLedger {
-    /// That of this table.
+    /// Requests of this table.
     pub fn new(table: Table) -> Self {
         Self { table }
     }
@@ -96,7 +97,7 @@ impl ErasureLedger {
         Ok(pointed)
     }
 
-    /// The request among these that counts: one that is open, else the latest one that was done, else the latest.
+    /// The request among these that counts: an open one, else the latest one that is done, else the latest.
     pub async fn foremost(&self, pointed: &Pointed) -> Result<Option<ErasureEntry>, StoreError> {
         let codes: BTreeSet<&ConfirmationCode> = pointed.values().flatten().collect();
         let mut entries = Vec::new();
@@ -114,15 +115,15 @@ impl ErasureLedger {
         }))
     }
 
-    /// Opens a request under all of these hashes, each of which still has to lead where it was `pointed` before. If somebody came
-    /// between, nothing is written and nothing comes back.
+    /// Opens a request under all of these hashes, each of which must still lead where it was `pointed` before. If another writer
+    /// came between, nothing is written and nothing is returned.
     pub async fn open(
         &self,
         erasure: &Erasure,
         pointed: &Pointed,
         subject: &DataSubject,
     ) -> Result<Option<ErasureEntry>, StoreError> {
-        // Also where the answer was lost and the SDK's repeat met our own write, the request is there.
+        // The request is there, too, if the answer was lost and the SDK's repeat met our own write.
         self.table.transact(self.opening(erasure, pointed, subject)?).await?;
         self.get(&erasure.code).await
     }
@@ -156,7 +157,7 @@ impl ErasureLedger {
         Ok(writes)
     }
 
-    /// Whatever of these hashes leads elsewhere, or nowhere, leads to this request from now on; unless somebody came between.
+    /// Points every hash that leads elsewhere, or nowhere, to this request, unless another writer came between.
     pub async fn point(&self, pointed: &Pointed, code: &ConfirmationCode) -> Result<(), StoreError> {
         let expires_at = (self.table.now() + LEDGER_TTL).as_secs();
         for (pointer, known) in pointed.iter().filter(|(_, known)| known.as_ref() != Some(code)) {
@@ -173,7 +174,7 @@ impl ErasureLedger {
         Ok(())
     }
 
-    /// Writes a request as it now is. If somebody else wrote it since it was read, theirs comes back.
+    /// Writes a request as it is now. If another writer changed it since it was read, theirs is returned.
     pub async fn save(
         &self,
         entry: &ErasureEntry,
@@ -182,7 +183,7 @@ impl ErasureLedger {
         self.save_about(entry, erasure, None).await
     }
 
-    /// The same, and whom it is about in the same write.
+    /// The same, with the request's data subject in the same write.
     pub async fn save_about(
         &self,
         entry: &ErasureEntry,
@@ -217,7 +218,7 @@ impl ErasureLedger {
             if self.table.transact(writes.clone()).await? {
                 return Ok(Ok(ErasureEntry { erasure: row.erasure, stamp: row.stamp }));
             }
-            // Either somebody else was first, or our own write was repeated by the SDK and met itself.
+            // Either another writer was first, or the SDK repeated our own write, which then met itself.
             match self.get(&row.erasure.code).await? {
                 Some(theirs) if theirs.stamp == row.stamp => return Ok(Ok(theirs)),
                 Some(theirs) if theirs.stamp != entry.stamp => return Ok(Err(theirs)),
@@ -236,12 +237,13 @@ impl ErasureLedger {
         Ok(entries)
     }
 
-    /// Whom a request is about; nothing once it is closed. Of an open one it is always there, or somebody took it away.
+    /// The data subject of a request; nothing once it is closed. An open request always has one, unless it was deleted by
+    /// mistake.
     pub async fn data_subject(&self, code: &ConfirmationCode) -> Result<Option<DataSubject>, StoreError> {
         Ok(self.table.get::<DataSubjectRow>(&beside(code)).await?.map(|row| row.target))
     }
 
-    /// Writes down what was gathered.
+    /// Writes the data subject as it was gathered.
     pub async fn set_data_subject(&self, code: &ConfirmationCode, subject: &DataSubject) -> Result<(), StoreError> {
         let row = DataSubjectRow { target: subject.clone(), expires_at: (self.table.now() + LEDGER_TTL).as_secs() };
         self.table.put(&beside(code), &row).await
@@ -252,13 +254,13 @@ impl ErasureLedger {
         Ok(self.table.get::<ReceiptRow>(&signed(code)).await?.map(|row| row.signed))
     }
 
-    /// Keeps the receipt as it is signed.
+    /// Stores the signed receipt.
     pub async fn set_receipt(&self, code: &ConfirmationCode, receipt: &SignedReceipt) -> Result<(), StoreError> {
         let row = ReceiptRow { signed: receipt.clone(), expires_at: (self.table.now() + LEDGER_TTL).as_secs() };
         self.table.put(&signed(code), &row).await
     }
 
-    /// Everything known of whom it is about is barred.
+    /// Records that the intake of everything known of the data subject is blocked.
     pub(crate) async fn set_barred(&self, code: &ConfirmationCode) -> Result<(), StoreError> {
         let change = ItemUpdate {
             key: beside(code),
@@ -269,7 +271,7 @@ impl ErasureLedger {
         self.table.update(change, ReturnValue::None).await.map(|_| ())
     }
 
-    /// Waits for marks to come out of groups.
+    /// Waits for drain markers to come out of message groups.
     pub async fn await_drain_markers(
         &self,
         code: &ConfirmationCode,
@@ -294,7 +296,7 @@ impl ErasureLedger {
         Ok(())
     }
 
-    /// A mark came out of a group, or something that was put in behind it.
+    /// Records that a drain marker, or something queued behind it, came out of its group.
     pub async fn drain_marker_is_out(
         &self,
         code: &ConfirmationCode,
@@ -304,7 +306,7 @@ impl ErasureLedger {
         self.table.delete(&drain_marker_key(code, queue, group)).await
     }
 
-    /// The groups out of which no mark came yet.
+    /// The groups whose drain marker has not come out yet.
     pub async fn awaited(&self, code: &ConfirmationCode, queue: &str) -> Result<Vec<String>, StoreError> {
         let prefix = format!("probe#{queue}#");
         let items = self.table.items(&ledger(code).pk, SortKeys::prefix(&prefix)).await?;
@@ -312,7 +314,7 @@ impl ErasureLedger {
         Ok(items.iter().filter_map(group).collect())
     }
 
-    /// Something on its way in was dropped for a request.
+    /// Counts an incoming event that was dropped for a request.
     pub async fn count_dropped(&self, code: &ConfirmationCode) -> Result<(), StoreError> {
         let values = Item::from([
             (":one".to_owned(), integer(1)),
@@ -323,26 +325,26 @@ impl ErasureLedger {
         self.table.update(change, ReturnValue::None).await.map(|_| ())
     }
 
-    /// How much was dropped so far.
+    /// How many events were dropped so far.
     pub async fn dropped(&self, code: &ConfirmationCode) -> Result<u64, StoreError> {
         let item = self.table.item(&dropped(code)).await?;
         Ok(item.and_then(|item| number(&item, "dropped")).and_then(|count| count.try_into().ok()).unwrap_or_default())
     }
 
-    /// Something that was dropped for a request named the person by this, too.
+    /// Records a further alias of the person, named by an event that was dropped for the request.
     pub async fn learn(&self, code: &ConfirmationCode, alias: &KeyedHash) -> Result<(), StoreError> {
         let row = Pointer { code: code.clone(), expires_at: (self.table.now() + LEDGER_TTL).as_secs() };
         self.table.put(&Key::new(ledger(code).pk, format!("{LEARNT_PREFIX}{alias}")), &row).await
     }
 
-    /// What the person turned out to be known by while the request is underway.
+    /// The further aliases of the person that were learnt while the request was underway.
     pub async fn learnt(&self, code: &ConfirmationCode) -> Result<BTreeSet<KeyedHash>, StoreError> {
         let items = self.table.items(&ledger(code).pk, SortKeys::prefix(LEARNT_PREFIX)).await?;
         let alias = |item: &Item| Some(KeyedHash::new(item.get("sk")?.as_s().ok()?.strip_prefix(LEARNT_PREFIX)?));
         Ok(items.iter().filter_map(alias).collect())
     }
 
-    /// No mark is awaited any more, and nothing to be learnt.
+    /// Deletes the drain markers still awaited, and the aliases learnt.
     pub async fn forget_drain_markers(&self, code: &ConfirmationCode) -> Result<(), StoreError> {
         for prefix in ["probe#", LEARNT_PREFIX] {
             for item in self.table.items(&ledger(code).pk, SortKeys::prefix(prefix)).await? {
@@ -355,7 +357,7 @@ impl ErasureLedger {
     }
 }
 
-/// Before an alias that was learnt on the way.
+/// The sort key's prefix of an alias learnt on the way.
 const LEARNT_PREFIX: &str = "alias#";
 
 /// The partition of the requests that are not closed.
@@ -381,7 +383,7 @@ fn request(pointer: &KeyedHash) -> Key {
     Key::new(format!("request#{pointer}"), "request")
 }
 
-/// Under which a hash still leads where it was found to lead; the values need `:now`.
+/// The condition that a hash still leads where it was found to lead; the values need `:now`.
 fn still(known: Option<&ConfirmationCode>, values: &mut Item) -> String {
     let nowhere = "attribute_not_exists(pk) OR expires_at <= :now".to_owned();
     let Some(known) = known else { return nowhere };
