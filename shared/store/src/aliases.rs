@@ -1,4 +1,4 @@
-//! The writes that move aliases, gathered into one transaction.
+//! Gathers the writes that move aliases into one transaction.
 
 use std::time::Duration;
 
@@ -12,54 +12,55 @@ use crate::{
     table::{Item, ItemUpdate, Key, integer, text, with_key},
 };
 
-/// How long after a change of number a new user id with that number is taken for the same person's. Carriers rest a number
-/// longer than this before they give it to somebody else.
+/// How long after a change of number a new user id with that number is taken for the same person's. Carriers wait longer than
+/// this before they give a number to another person.
 const EXPECTED_PHONE_TTL: Duration = Duration::from_secs(30 * 86_400);
 
 /// Which customer an alias leads to.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct AliasRow {
     pub(crate) customer: CustomerId,
-    /// Since when, by the time of the event that said so.
+    /// Since when, by the time of the event that showed it.
     #[serde(default)]
     pub(crate) since: Timestamp,
-    /// When the customer changed to another number. What was sent before that is theirs; since then the phone is nobody's.
+    /// When the customer changed to another number. What was sent before that is theirs; since then the phone belongs to no
+    /// customer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) given_up: Option<Timestamp>,
-    /// Whether no user id of theirs was known by then: the first one that shows itself with the phone is taken for theirs.
+    /// Whether no user id of theirs was known by then: the first one that is seen with the phone is taken for theirs.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) nameless: bool,
     pub(crate) expires_at: i64,
 }
 
 impl AliasRow {
-    /// Whether it leads to the customer what was sent at that time.
+    /// Whether a message sent at that time belongs to the customer.
     pub(crate) fn leads_at(&self, at: Timestamp) -> bool {
         self.given_up.is_none_or(|end| at < end)
     }
 }
 
-/// What is known of a customer beside its aliases.
+/// What is known of a customer beside their aliases.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct CustomerRow {
     /// The keyed hash of the user id this customer has, if one is known.
     #[serde(default, rename = "user_hash")]
     pub(crate) user: Option<String>,
-    /// The keyed hash of a phone the customer moved to without Meta naming the new user id.
+    /// The keyed hash of the phone the customer moved to, if Meta did not name the new user id.
     #[serde(default)]
     moved_to: Option<String>,
     #[serde(default)]
     moved_at: Timestamp,
-    /// Who this customer turned out to be.
+    /// The customer this one was merged into.
     #[serde(default)]
     pub(crate) joined_to: Option<CustomerId>,
-    /// Who turned out to be this customer.
+    /// The customers that were merged into this one.
     #[serde(default)]
     pub(crate) joined: Vec<CustomerId>,
 }
 
 impl CustomerRow {
-    /// The phone the customer moved to, and when, as long as the new user id is unknown.
+    /// The phone the customer moved to, and when, for as long as the new user id is unknown.
     pub(crate) fn repointed_to(self) -> Option<(String, Timestamp)> {
         self.moved_to.map(|phone| (phone, self.moved_at))
     }
@@ -70,27 +71,27 @@ impl CustomerRow {
     }
 }
 
-/// What a customer's own item gains.
+/// What is added to a customer's own item.
 #[derive(Default)]
 pub(crate) struct CustomerUpdate<'a> {
-    /// It is made.
+    /// The customer is new.
     pub(crate) made: bool,
-    /// Its user id from now on.
+    /// Their user id from now on.
     pub(crate) user: Option<&'a Alias>,
     /// The phone that came with it, if that is the evidence.
     pub(crate) by_phone: Option<&'a Alias>,
-    /// Meta itself says that the user id is theirs, whichever they had.
+    /// Meta itself says that the user id is theirs, whichever they had before.
     pub(crate) told: bool,
-    /// The user id is one from before a change of number: another is still to come.
+    /// The user id is from before a change of number: another is still to come.
     pub(crate) former: bool,
-    /// The keyed hash of the phone it moved to, its new user id being unknown, and when.
+    /// The keyed hash of the phone they moved to with an unknown user id, and when.
     pub(crate) moved_to: Option<(String, Timestamp)>,
-    /// Who turned out to be it.
+    /// The customers that were merged into this one.
     pub(crate) joined: Vec<CustomerId>,
 }
 
 impl CustomerUpdate<'_> {
-    /// Mints the customer that is to be made.
+    /// Makes an id for the new customer.
     pub(crate) fn create(&mut self) -> CustomerId {
         self.made = true;
         CustomerId::mint()
@@ -107,7 +108,7 @@ pub(crate) struct AliasWrites<'a> {
     account: AccountId,
     at: Timestamp,
     items: Vec<TransactWriteItem>,
-    /// The aliases written so far, since a transaction may touch each item once.
+    /// The aliases written so far: a transaction may touch each item once.
     touched: Vec<String>,
 }
 
@@ -127,7 +128,7 @@ impl<'a> AliasWrites<'a> {
         self.customers.table.transact(self.items).await
     }
 
-    /// A free alias leads to `customer`: one that was not there, or was `seen` given up.
+    /// Makes a free alias lead to `customer`. It was either not there, or `seen` given up.
     pub(crate) fn attach(
         &mut self,
         alias: &Alias,
@@ -139,7 +140,7 @@ impl<'a> AliasWrites<'a> {
         self.put(alias, seen, &AliasRow { customer, since, given_up: None, nameless: false, expires_at })
     }
 
-    /// An alias leads to `customer` and no longer to whom it was read to lead to.
+    /// Makes an alias lead to `customer`, if it still leads to the customer it led to when it was read.
     pub(crate) fn repoint(&mut self, alias: &Alias, seen: &AliasRow, customer: &CustomerId) -> Result<(), StoreError> {
         let still = if seen.given_up.is_some() {
             " AND attribute_exists(given_up)"
@@ -149,7 +150,7 @@ impl<'a> AliasWrites<'a> {
         self.lead(alias_key(self.account, alias), &seen.customer, customer, self.at.max(seen.since), still)
     }
 
-    /// A phone was `customer`'s until now.
+    /// Records that a phone was `customer`'s until now.
     pub(crate) fn give_up(
         &mut self,
         phone: &Alias,
@@ -163,12 +164,13 @@ impl<'a> AliasWrites<'a> {
         self.put(phone, seen, &AliasRow { customer, since, given_up, nameless, expires_at })
     }
 
-    /// A user id showed itself with a phone that was given up namelessly; another will not do.
+    /// Records that a user id was seen with a phone that was given up without one. No other user id is then taken for theirs.
     pub(crate) fn name(&mut self, phone: &Alias, seen: &AliasRow) -> Result<(), StoreError> {
         self.put(phone, Some(seen), &AliasRow { nameless: false, ..seen.clone() })
     }
 
-    /// The rest holds only if an alias still leads to whom it was read to lead to. One that is written says so itself.
+    /// Makes the transaction fail unless an alias still leads where it led when it was read. An alias written here has that
+    /// condition already.
     pub(crate) fn assert_unchanged(&mut self, alias: &Alias, seen: &AliasRow) -> Result<(), StoreError> {
         let key = alias_key(self.account, alias);
         if self.touch(&key) {
@@ -178,7 +180,7 @@ impl<'a> AliasWrites<'a> {
         Ok(())
     }
 
-    /// The rest holds only if there still is such a customer.
+    /// Makes the transaction fail unless the customer still exists.
     pub(crate) fn exists(&mut self, customer: &CustomerId) -> Result<(), StoreError> {
         self.check(&customer_key(customer), "attribute_exists(pk)", None)
     }
@@ -194,7 +196,7 @@ impl<'a> AliasWrites<'a> {
         Ok(())
     }
 
-    /// A row in place of what was `seen`, if that still stands.
+    /// Writes a row in place of the `seen` one, if that is still there.
     fn put(&mut self, alias: &Alias, seen: Option<&AliasRow>, row: &AliasRow) -> Result<(), StoreError> {
         let key = alias_key(self.account, alias);
         if !self.touch(&key) {
@@ -219,8 +221,8 @@ impl<'a> AliasWrites<'a> {
         Ok(())
     }
 
-    /// `gone` turned out to be `customer`: everything it was known by leads there. Unless Meta itself says so (`told`), only
-    /// somebody without a user id can turn out to be somebody else.
+    /// Merges `gone` into `customer`: all aliases of `gone` lead there. Unless Meta itself says so (`told`), only a customer
+    /// without a user id can be merged into another.
     pub(crate) async fn merge(
         &mut self,
         gone: &CustomerId,
@@ -250,7 +252,7 @@ impl<'a> AliasWrites<'a> {
         Ok(())
     }
 
-    /// The customer's own item.
+    /// Writes the customer's own item.
     pub(crate) fn update(&mut self, customer: &CustomerId, growth: &CustomerUpdate<'_>) -> Result<(), StoreError> {
         let table = &self.customers.table;
         let mut update = "SET customer = :customer, account = :account, expires_at = :end".to_owned();
@@ -293,7 +295,7 @@ impl<'a> AliasWrites<'a> {
         Ok(())
     }
 
-    /// `still` is what else has to hold of the row.
+    /// Moves an alias from one customer to another. `still` is a further condition on the row.
     fn lead(
         &mut self,
         key: Key,
@@ -328,7 +330,7 @@ impl<'a> AliasWrites<'a> {
         fresh
     }
 
-    /// Everything a customer is known by, from the index `customer`.
+    /// All aliases of a customer, from the index `customer`.
     async fn aliases_of(&self, customer: &CustomerId) -> Result<Vec<Key>, StoreError> {
         let Some(owner) = Owner::of(customer) else { return Ok(Vec::new()) };
         let table = &self.customers.table;

@@ -1,4 +1,5 @@
-//! The channels: few, read often, changed by the operator.
+//! Stores the channels.
+//! They are few, read often, and changed by the operator.
 
 use std::{
     collections::HashMap,
@@ -20,13 +21,13 @@ use crate::{
     table::{Item, ItemUpdate, Key, integer},
 };
 
-/// Where they all are.
+/// The partition of all channels.
 pub(crate) const PARTITION: &str = "channel";
 
-/// How long a channel is used without looking again.
+/// How long a channel is used before it is read again.
 const CHANNEL_CACHE_TTL: Duration = Duration::from_secs(60);
 
-/// How long what a door finds of all channels holds: a new one is let in after that at the latest.
+/// How long a request's lookup of all channels is used: a new channel is let in after that at the latest.
 const LIST_CACHE_TTL: Duration = Duration::from_secs(5);
 
 /// The longest id. Meta's have up to seventeen digits.
@@ -37,7 +38,7 @@ const MAX_ID_LENGTH: usize = 32;
 pub struct Channels {
     table: Table,
     cache: Arc<Mutex<HashMap<PhoneNumberId, CachedChannel>>>,
-    /// When a door looked at all of them.
+    /// When all channels were last read for an unproven request.
     listed_at: Arc<ListLock<Option<Timestamp>>>,
 }
 
@@ -53,8 +54,8 @@ impl Channels {
         Self { table, cache: Arc::default(), listed_at: Arc::default() }
     }
 
-    /// The channel that an unproven request names. What is no id of Meta's is none. Of the others all channels are looked at together,
-    /// once in some seconds: whoever guesses costs no read, however many ids they try.
+    /// The channel that an unproven request names. A text that cannot be an id of Meta's names none. For any other unknown id all
+    /// channels are read together, once in some seconds, so that guessing ids costs no reads, however many are tried.
     pub async fn by_path_id(&self, named: &str) -> Result<Option<Arc<Channel>>, StoreError> {
         if !is_id(named) {
             return Ok(None);
@@ -63,7 +64,7 @@ impl Channels {
         if let Some(channel) = self.remembered(&id) {
             return Ok(Some(channel));
         }
-        // Whoever comes meanwhile waits for the same look.
+        // A request that comes meanwhile waits for the same read.
         let mut listed_at = self.listed_at.lock().await;
         let now = self.table.now();
         if listed_at.is_none_or(|at| now.since(at) >= LIST_CACHE_TTL) {
@@ -87,8 +88,8 @@ impl Channels {
         seen.filter(|seen| now.since(seen.at) < CHANNEL_CACHE_TTL).map(|seen| seen.channel)
     }
 
-    /// The channel as it stands now. Whoever is about to hold a message back looks again: a number that is connected again
-    /// must not wait for a memory to fade.
+    /// The channel as it is now. A caller that is about to hold a message back reads it again: a number that is connected again
+    /// must not wait for a cache to expire.
     pub async fn look_again(&self, id: &PhoneNumberId) -> Result<Option<Arc<Channel>>, StoreError> {
         let Some(channel) = self.table.get::<Channel>(&key(id)).await? else { return Ok(None) };
         Ok(Some(self.remember(channel)))
@@ -101,7 +102,7 @@ impl Channels {
         seen.channel
     }
 
-    /// Writes down what happened to a number, if nothing newer is known, and gives the channel before and after.
+    /// Records an event of a number, if nothing newer is known, and returns the channel before and after.
     pub async fn apply_event(
         &self,
         id: &PhoneNumberId,
@@ -121,7 +122,7 @@ impl Channels {
                 .set_key(Some(key(id).item()))
                 .update_expression("SET #state = :state, state_at = :at")
                 .condition_expression("attribute_exists(pk) AND (attribute_not_exists(state_at) OR state_at = :seen)")
-                // A word of DynamoDB's own.
+                // A reserved word of DynamoDB's.
                 .expression_attribute_names("#state", "state")
                 .expression_attribute_values(":state", serde_dynamo::to_attribute_value(after.state)?)
                 .expression_attribute_values(":at", integer(at.as_millis()))
@@ -140,7 +141,7 @@ impl Channels {
         Err(StoreError::Contended)
     }
 
-    /// Writes down what a number's inbox offers.
+    /// Records which templates a number's inbox offers.
     pub async fn set_synced_templates(&self, id: &PhoneNumberId, offered: &SyncedTemplates) -> Result<(), StoreError> {
         let change = ItemUpdate {
             key: key(id),
@@ -151,7 +152,7 @@ impl Channels {
         self.table.update(change, ReturnValue::None).await.map(|_| ())
     }
 
-    /// Every channel, remembered: at the start of a function this opens the line to the table as well.
+    /// Every channel, cached: at the start of a function this opens the connection to the table as well.
     pub async fn remember_all(&self) -> Result<Vec<Arc<Channel>>, StoreError> {
         Ok(self.all().await?.into_iter().map(|channel| self.remember(channel)).collect())
     }
@@ -161,7 +162,7 @@ impl Channels {
         self.table.range(PARTITION, SortKeys::All).await
     }
 
-    /// Binds a number to an inbox, or changes how.
+    /// Binds a number to an inbox, or changes the binding.
     pub async fn put(&self, channel: &Channel) -> Result<(), StoreError> {
         self.table.put(&key(&channel.phone_number_id), channel).await
     }

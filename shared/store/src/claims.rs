@@ -1,6 +1,6 @@
-//! Claims: a lease while somebody works on an item, then the fact that it is done. They outlive Meta's seven days of
-//! repeats, so that a repeat of whatever age changes nothing. A claim also says in which line of the balance sheet its item
-//! stands, so that the item is counted once, by whoever made the claim.
+//! Stores claims: a lease while an item is worked on, then its outcome.
+//! Claims outlive Meta's seven days of repeats, so that a repeat of any age changes nothing. A claim also says in which row of
+//! the item ledger its item is counted, so that the item is counted once, by the worker that made the claim.
 
 use std::time::Duration;
 
@@ -16,20 +16,20 @@ use crate::{
 /// Longer than any function runs.
 const LEASE_TTL: Duration = Duration::from_secs(300);
 
-/// Days after which an item is not taken any more: nobody would know whether it was handled. Twice Meta's seven, and one.
+/// Days after which an item is no longer accepted, since its claim may be gone. Twice Meta's seven, and one.
 const TAKEN_DAYS: u64 = 15;
 
-/// Days for which a claim is kept (`claim_days` of the policy): as long as its item may be taken, and one for an item whose clock is
-/// ahead of ours.
+/// Days for which a claim is kept (`claim_days` of the policy): as long as its item is accepted, and one more for an item whose
+/// clock is ahead of ours.
 pub const CLAIMS_KEEP_DAYS: u64 = TAKEN_DAYS + 1;
 
-/// How old an item may be that is taken. What is older may be a repeat whose claim is gone.
+/// How old an item may be to be accepted. An older one may be a repeat whose claim is gone.
 pub const TAKEN_UP_TO: Duration = Duration::from_secs(TAKEN_DAYS * 86_400);
 
-/// The same as a time.
+/// The same as a duration.
 const CLAIM_TTL: Duration = Duration::from_secs(CLAIMS_KEEP_DAYS * 86_400);
 
-/// An item in somebody's hands. Only taking its claim makes one, and only with one can its fate be sealed.
+/// The claim a worker holds on an item. Only taking the claim makes one, and the item's outcome can only be recorded with one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimGuard {
     pub(crate) item: KeyedHash,
@@ -43,37 +43,37 @@ pub(crate) struct LedgerRow {
     pub(crate) day: i64,
 }
 
-/// What came of asking for an item.
+/// The result of claiming an item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claim {
-    /// Nobody was at it before.
+    /// No worker had it before.
     Won(ClaimGuard),
-    /// Somebody was, and did not finish: what they did is unknown, so look before doing.
+    /// A worker had it and did not finish. What it did is unknown, so check before doing it again.
     Retaken {
         /// The item.
         guard: ClaimGuard,
-        /// How often the work ended without a word, the other side not being at fault.
+        /// How often a worker ended without recording an outcome, the other side not being at fault.
         crashes: i64,
         /// How often the other side refused it.
         refusals: i64,
     },
-    /// Somebody is at it.
+    /// Another worker has it.
     Busy {
-        /// How long at most.
+        /// How long that can last at most.
         for_at_most: Duration,
     },
-    /// It is done, or laid down: no task has to do anything about it.
+    /// It is done or parked: no task has to do anything about it.
     Done,
-    /// The same, by this very holder: the queue gives out a task whose end it did not hear of.
+    /// The same, by this very holder: the queue delivers a task again if it did not hear that the task is done.
     Finished,
 }
 
-/// What is known of an item after an attempt ended in good order.
+/// What is known of an item after an attempt ended with a recorded failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailureCount {
     /// The item.
     pub held: ClaimGuard,
-    /// How often the other side refused it so far; nothing if nobody had taken its claim.
+    /// How often the other side refused it so far; nothing if the claim was never taken.
     pub refusals: Option<i64>,
 }
 
@@ -89,8 +89,8 @@ impl Claims {
         Self { table }
     }
 
-    /// Asks for an item in the name of `holder`, the queue's id of the task. A holder may take its own claim again: the
-    /// queue gives a task out a second time only when the first work on it has ended, however it did.
+    /// Claims an item for `holder`, the queue's id of the task. A holder may take its own claim again: the queue delivers a task
+    /// a second time only when the first work on it has ended, however it ended.
     pub async fn take(&self, item: &KeyedHash, holder: &str) -> Result<Claim, StoreError> {
         loop {
             let now = self.table.now();
@@ -118,7 +118,7 @@ impl Claims {
             };
             match self.table.update(change, ReturnValue::AllOld).await? {
                 UpdateOutcome::Done(before) => return Ok(taken(item, before.as_ref())),
-                // What is past its end says nothing any more; TTL may be days late.
+                // An expired item no longer counts; TTL may be days late.
                 UpdateOutcome::Refused(Some(before)) if !self.table.is_alive(&before) => {
                     self.table.delete_expired(&key(item)).await?;
                 }
@@ -134,7 +134,7 @@ impl Claims {
         }
     }
 
-    /// The last attempt ended in good order, with the other side at fault; it does not count as a crash. `refused` says
+    /// Records that the last attempt failed through the other side's fault, so it does not count as a crash. `refused` says
     /// whether the other side refused the item.
     pub async fn record_failure(&self, item: &KeyedHash, refused: bool) -> Result<FailureCount, StoreError> {
         let change = ItemUpdate {
@@ -151,8 +151,8 @@ impl Claims {
         Ok(FailureCount { held: ClaimGuard { item: item.clone(), line: after.as_ref().and_then(line) }, refusals })
     }
 
-    /// Leaves an item open that waits for something else than its task. Repeats of it are repeats; who settles it in the end
-    /// picks it up.
+    /// Leaves an item open that waits for something other than its task. Repeats of it count as duplicates. The worker that
+    /// settles it in the end resumes it.
     pub async fn park(&self, guard: &ClaimGuard) -> Result<(), StoreError> {
         let change = ItemUpdate {
             key: key(&guard.item),
@@ -163,14 +163,15 @@ impl Claims {
         self.table.update(change, ReturnValue::None).await.map(|_| ())
     }
 
-    /// An item that was laid down, to settle it; nothing if it is done.
+    /// Takes up a parked item, to settle it; nothing if it is done.
     pub async fn resume(&self, item: &KeyedHash) -> Result<Option<ClaimGuard>, StoreError> {
         let claim = self.table.item(&key(item)).await?.filter(|claim| !claim.contains_key("done_at"));
         Ok(claim.map(|claim| ClaimGuard { item: item.clone(), line: line(&claim) }))
     }
 
-    /// The process that hosted all work ended from outside: no open claim's last attempt counts as a crash. Reads the whole
-    /// table, so it is for a table on one machine; in the cloud a function ends by its own fault or is started again.
+    /// Records that the process that hosted all work was ended from outside, so that no open claim's last attempt counts as a
+    /// crash. Reads the whole table, so it is for a table on one machine; in the cloud a function ends by its own fault or is
+    /// started again.
     pub async fn forgive_restart(&self) -> Result<usize, StoreError> {
         let (mut excused, mut start) = (0, None);
         loop {
@@ -199,7 +200,7 @@ impl Claims {
         }
     }
 
-    /// Gives a claim up, for work that may be done again by anybody.
+    /// Releases a claim on work that any worker may do again.
     pub async fn release(&self, item: &KeyedHash) -> Result<(), StoreError> {
         self.table.delete(&key(item)).await
     }
@@ -211,8 +212,8 @@ fn is_settled(claim: &Item) -> bool {
 
 fn taken(item: &KeyedHash, before: Option<&Item>) -> Claim {
     let held = ClaimGuard { item: item.clone(), line: before.and_then(line) };
-    // Before the first attempt there is nothing, or what `webhook` wrote when it received the item. (The embedded table gives
-    // the keys of an item that was not there.)
+    // Before the first attempt there is no claim, or only what `webhook` wrote when it received the item. (The embedded table
+    // returns the keys of an item that was not there.)
     let Some(before) = before.filter(|before| before.contains_key("attempts")) else { return Claim::Won(held) };
     let count = |name| number(before, name).unwrap_or_default();
     Claim::Retaken { guard: held, crashes: count("attempts") - count("excused"), refusals: count("refusals") }
@@ -222,7 +223,7 @@ pub(crate) fn key(item: &KeyedHash) -> Key {
     Key::new(format!("claim#{item}"), "claim")
 }
 
-/// The line a claim says its item stands in.
+/// The row of the item ledger in which a claim's item is counted.
 pub(crate) fn line(claim: &Item) -> Option<LedgerRow> {
     let channel = claim.get("counted_for")?.as_s().ok()?.clone();
     Some(LedgerRow { channel, day: number(claim, "counted_on")? })
@@ -235,25 +236,25 @@ struct Received<'l> {
     expires_at: i64,
 }
 
-/// A claim made when the item was received, before anybody is at work on it. It fails if there is one already.
+/// The claim of an item just received, before any worker has it. It fails if there is one already.
 pub(crate) fn received(table: &Table, item: &KeyedHash, line: &LedgerRow) -> Result<TransactWriteItem, StoreError> {
     let expires_at = (table.now() + CLAIM_TTL).as_secs();
     table.transact_create(&key(item), &Received { counted_for: &line.channel, counted_on: line.day, expires_at })
 }
 
-/// How a claim stands after a write of the balance sheet.
+/// The state of a claim after a write of the item ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ClaimEnd {
-    /// As it was; only its line is new.
+    /// As it was; only its row is new.
     Waiting,
     /// Done.
     Done,
-    /// Open for a task that is put back from the dead letters: as if nobody had counted its failures, and in no line. For
-    /// the task that was set aside it is done.
+    /// Open for a task that is redriven from the dead letters: its failures are cleared, and it is in no row. For the task that
+    /// was dead-lettered it is done.
     Open,
 }
 
-/// The change of a claim that goes with a count. It fails if the claim is not in the line it is thought to be in, or done.
+/// The change of a claim that goes with a count. It fails if the claim is not in the expected row, or is done.
 pub(crate) fn changed(
     table: &Table,
     guard: &ClaimGuard,
@@ -304,11 +305,11 @@ fn is_known(claim: &Item, holder: &str) -> bool {
     claim.get("holder") == Some(&text(holder)) || repeats.is_some_and(|repeats| repeats.iter().any(|one| one == holder))
 }
 
-/// That a task which is a repeat of a settled item is counted; once for each task.
+/// Records that a task which repeats a settled item is counted; once for each task.
 pub(crate) fn repeated(table: &Table, item: &KeyedHash, holder: &str) -> Result<TransactWriteItem, StoreError> {
     table.transact_update(ItemUpdate {
         key: key(item),
-        // Beside one another: a repeat and what it repeats may both come again and again.
+        // Kept side by side: a repeat and what it repeats may both come again and again.
         update: "ADD repeated_by :repeat".to_owned(),
         condition: Some(
             "(attribute_exists(done_at) OR attribute_exists(laid_down_at)) AND holder <> :holder \

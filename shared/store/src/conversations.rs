@@ -1,4 +1,5 @@
-//! Chatwoot's conversations: whose they are, and how far their agent messages are settled.
+//! Stores Chatwoot's conversations.
+//! Each item says whose conversation it is, and how far its agent messages are settled.
 
 use std::collections::BTreeSet;
 
@@ -23,15 +24,15 @@ pub struct Conversation {
     pub conversation: ConversationId,
     /// The number it belongs to.
     pub channel: PhoneNumberId,
-    /// The customer, where one could be made out.
+    /// The customer, where one could be found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customer: Option<CustomerId>,
-    /// Since when the bridge has been looking after it; what is older is not ours to send.
+    /// Since when the bridge has handled it; what is older is not ours to send.
     pub known_since: Timestamp,
-    /// Everything up to this message needs no more looking at.
+    /// The settled mark: everything up to this message is handled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settled: Option<MessageId>,
-    /// When the last complete look at it began: a hint from before says nothing new.
+    /// When the last complete sync began: a sync request from before says nothing new.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub looked_at: Option<Timestamp>,
     /// When the agent was told that sending waits, if it still does.
@@ -40,47 +41,48 @@ pub struct Conversation {
     /// When the agents were last told that something keeps the bridge busy by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub braked_at: Option<Timestamp>,
-    /// The rounds in which red was taken from messages that had not failed.
+    /// The rounds in which the failed mark was removed from messages that had not failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mending: Option<RepairState>,
-    /// What was sent to this person lately.
+    /// The recipient rate: what was sent to this person lately.
     #[serde(default, rename = "paid_back_at")]
     pub pair: RecipientRateLimit,
-    /// The newest message any complete look has listed.
+    /// The newest message any complete sync has listed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<MessageId>,
-    /// The customer's last message that needs no more looking at.
+    /// The customer's last message that is settled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heard: Option<LastHeard>,
-    /// Up to which of the customer's messages blue ticks were asked for.
+    /// Up to which of the customer's messages read receipts were asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ticked: Option<MessageId>,
-    /// When it was resolved, where the ticks for that are still owed.
+    /// When it was resolved, where the read receipts for that are still owed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved_at: Option<Timestamp>,
 }
 
-/// Rounds in which red was taken from messages that had not failed. Each makes callbacks, which may fail and make red again.
+/// Rounds in which the failed mark was removed from messages that had not failed. Each causes callbacks, which may fail and set
+/// the mark again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RepairState {
-    /// When the first was.
+    /// When the first round was.
     pub since: Timestamp,
     /// How many there were.
     pub rounds: u32,
-    /// From which message on some are red, or were when they were last seen.
+    /// From which message on some show as failed, or did when they were last seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub red: Option<Red>,
-    /// Messages from which Chatwoot does not take the red.
+    /// Messages from which Chatwoot does not remove the failed mark.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub stays: BTreeSet<MessageId>,
 }
 
-/// Where red messages begin: they are looked at again only when something can be done about them.
+/// Where messages begin that show as failed: they are checked again only when something can be done about them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Red {
     /// The first of them.
     pub from: MessageId,
-    /// When the last of them is too old to be mended.
+    /// When the last of them is too old to be repaired.
     pub until: Timestamp,
 }
 
@@ -93,12 +95,12 @@ pub struct LastHeard {
     pub wamid: Wamid,
     /// When it was written.
     pub at: Timestamp,
-    /// Whether Meta's own agent had the chat: then it is not ours to tick.
+    /// Whether Meta's own agent had the chat: then the read receipt is not ours to send.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub standby: bool,
 }
 
-/// What a complete look found.
+/// The result of a complete sync.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SyncResult {
     /// How far all is settled now.
@@ -126,7 +128,7 @@ impl Conversations {
         self.table.get(&key(account, id)).await
     }
 
-    /// Binds a customer's thread to a conversation just found or made: thread and conversation in one write.
+    /// Binds a customer's thread to a conversation just found or created: thread and conversation in one write.
     pub async fn bind(
         &self,
         customers: &CustomerStore,
@@ -160,8 +162,8 @@ impl Conversations {
         Err(StoreError::Contended)
     }
 
-    /// Writes a conversation that an agent began, or an older one the bridge meets for the first time. What somebody else wrote
-    /// of it meanwhile stays.
+    /// Writes a conversation that an agent began, or an older one the bridge meets for the first time. What another writer has
+    /// written of it meanwhile stays.
     pub async fn adopt(&self, conversation: &Conversation) -> Result<(), StoreError> {
         let mut update = "SET channel = :channel, account = :account, conversation = :id, active_at = :now, \
                           known_since = :since, expires_at = :end"
@@ -182,8 +184,8 @@ impl Conversations {
         self.table.update(ItemUpdate { key, update, condition: None, values }, ReturnValue::None).await.map(|_| ())
     }
 
-    /// Records that a look which began at `looked_at` went through, and what it found. If a message was reopened
-    /// meanwhile, nothing is recorded: the look did not see it.
+    /// Records that a sync which began at `looked_at` completed, and what it found. If a message was reopened meanwhile, nothing
+    /// is recorded: the sync did not see it.
     pub async fn record_sync(
         &self,
         conversation: &Conversation,
@@ -214,7 +216,7 @@ impl Conversations {
         self.table.update(change, ReturnValue::None).await.map(|_| ())
     }
 
-    /// There is news of a message that needed no more looking at: now it does.
+    /// Records news of a settled message, so that the next sync handles it again.
     pub async fn reopen(
         &self,
         account: AccountId,
@@ -233,7 +235,7 @@ impl Conversations {
         self.table.update(change, ReturnValue::None).await.map(|_| ())
     }
 
-    /// Records that something was sent: the conversation lives on.
+    /// Records that something was sent, which also keeps the conversation alive.
     pub async fn sent(&self, conversation: &Conversation, limit: RecipientRateLimit) -> Result<(), StoreError> {
         let values = Item::from([
             (":now".to_owned(), integer(self.table.now().as_millis())),
@@ -244,7 +246,7 @@ impl Conversations {
         self.change(conversation, update, values).await
     }
 
-    /// Records that nothing fits for now: Meta said so.
+    /// Records that Meta reported the recipient rate as used up.
     pub async fn set_rate_limit(
         &self,
         conversation: &Conversation,
@@ -254,7 +256,7 @@ impl Conversations {
         self.change(conversation, "SET paid_back_at = :pair".to_owned(), values).await
     }
 
-    /// Records that nothing waits any more: a new trouble is news again.
+    /// Records that nothing waits any more, so that the next delay is told again.
     pub async fn waits_no_more(&self, conversation: &Conversation) -> Result<(), StoreError> {
         self.change(conversation, "REMOVE told_to_wait_at".to_owned(), Item::new()).await
     }
@@ -271,19 +273,19 @@ impl Conversations {
         self.change(conversation, "SET braked_at = :now".to_owned(), values).await
     }
 
-    /// Records how far the red was taken from messages, and where some may be left.
+    /// Records how far the failed mark was removed from messages, and where some may be left.
     pub async fn set_repair_state(&self, conversation: &Conversation, mending: &RepairState) -> Result<(), StoreError> {
         let values = Item::from([(":mending".to_owned(), serde_dynamo::to_attribute_value(mending)?)]);
         self.change(conversation, "SET mending = :mending".to_owned(), values).await
     }
 
-    /// Records up to which message blue ticks were asked for; none are owed any more.
+    /// Records up to which message read receipts were asked for; none are owed any more.
     pub async fn ticked(&self, conversation: &Conversation, message: MessageId) -> Result<(), StoreError> {
         let values = Item::from([(":message".to_owned(), integer(message.0))]);
         self.change(conversation, "SET ticked = :message REMOVE resolved_at".to_owned(), values).await
     }
 
-    /// Records that the conversation was resolved and the ticks for that are still owed.
+    /// Records that the conversation was resolved and the read receipts for that are still owed.
     pub async fn owes_ticks(&self, conversation: &Conversation, resolved_at: Timestamp) -> Result<(), StoreError> {
         let values = Item::from([(":at".to_owned(), integer(resolved_at.as_millis()))]);
         self.change(conversation, "SET resolved_at = :at".to_owned(), values).await

@@ -1,4 +1,4 @@
-//! Whom a request for erasure is about.
+//! Describes the data subject of an erasure request.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,13 +8,13 @@ use domain::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Whom a request is about, and what of theirs is where. Gathered once, before anything is erased.
+/// The person a request is about, and which of their data is where. Gathered once, before anything is erased.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DataSubject {
     /// Keyed hashes of everything they are known by.
     #[serde(default)]
     pub aliases: BTreeSet<KeyedHash>,
-    /// Phones, as they were asked for or last used.
+    /// Phones, as they were named in the request or last used.
     #[serde(default)]
     pub phones: BTreeSet<WaId>,
     /// User ids.
@@ -32,71 +32,72 @@ pub struct DataSubject {
     /// Their conversations in Chatwoot, with the number each belongs to.
     #[serde(default)]
     pub conversations: BTreeSet<(AccountId, ConversationId, PhoneNumberId)>,
-    /// Keyed hashes of their messages' ids; only while their early statuses are looked for.
+    /// Keyed hashes of their messages' ids; only while their orphan statuses are searched for.
     #[serde(skip)]
     pub messages: BTreeSet<KeyedHash>,
     /// Their files at Meta, with the number each came to or went from.
     #[serde(default)]
     pub media: BTreeSet<(PhoneNumberId, MediaId)>,
-    /// Aliases that were theirs up to a time only.
+    /// Aliases that were theirs only up to a time.
     #[serde(default)]
     pub given_up: BTreeMap<KeyedHash, Timestamp>,
-    /// The conversations on which agents put the label.
+    /// The conversations to which agents added the label.
     #[serde(default)]
     pub labels: BTreeSet<(AccountId, ConversationId)>,
-    /// Contacts of theirs that Chatwoot has shown so far: what the receipt counts.
+    /// Their contacts that Chatwoot has shown so far, as counted in the receipt.
     #[serde(default)]
     pub met_contacts: BTreeSet<(AccountId, ContactId)>,
-    /// The same of conversations.
+    /// Their conversations that Chatwoot has shown so far, likewise.
     #[serde(default)]
     pub met_conversations: BTreeSet<(AccountId, ConversationId)>,
-    /// Contacts that are somebody else's as well, since an agent merged the two.
+    /// Contacts that are another person's as well, since an agent merged the two.
     #[serde(default)]
     pub shared: BTreeSet<(AccountId, ContactId)>,
     /// How many items of theirs were deleted from the table so far.
     #[serde(default)]
     pub deleted: u64,
-    /// The one account the request is about: what time, an agent, Chatwoot or the customer says of one dealer's account is not said
-    /// of another's. Without one it is about all, as Meta's and the operator's word is.
+    /// The one account the request is about: a request by retention, an agent, Chatwoot or the customer about one dealer's
+    /// account does not cover another's. Without one it covers all accounts, as a request by Meta or the operator does.
     #[serde(default)]
     pub only: Option<AccountId>,
-    /// When somebody whose time is over was last active, as far as it was known when they were asked for.
+    /// When a person past their retention was last active, as far as it was known when the request was made.
     #[serde(default)]
     pub quiet_since: Option<Timestamp>,
-    /// What was sent after that is not meant: it woke the request, or came after what did. Where a message
-    /// is about to open a request, its own time.
+    /// The request does not cover what was sent after this time: that message triggered the request, or came after the one that
+    /// did. For a message that is about to open a request, its own time.
     #[serde(default)]
     pub spares: Option<Timestamp>,
-    /// Keyed hashes of the ids of messages that were sent after that and stand in Chatwoot all the same, since messages may come out of
-    /// order: their files are meant.
+    /// Keyed hashes of the ids of messages that were sent after that time and are in Chatwoot all the same, since messages may
+    /// arrive out of order: the request covers their files.
     #[serde(default)]
     pub standing: BTreeSet<KeyedHash>,
-    /// When the newest message was sent that is known to stand in Chatwoot; only while they are gathered.
+    /// When the newest message was sent that is known to be in Chatwoot; only while the data is gathered.
     #[serde(skip)]
     pub stood_at: Option<Timestamp>,
-    /// When the table last saw them active; only while they are gathered.
+    /// When the table last saw them active; only while the data is gathered.
     #[serde(skip)]
     pub active_at: Option<Timestamp>,
-    /// Whether the table was asked what belongs to them.
+    /// Whether the table was searched for what belongs to them.
     #[serde(default)]
     pub gathered: bool,
-    /// Whether everything known of them was barred when the request became certain. If not, that is done when it begins.
+    /// Whether the intake of everything known of them was blocked when the request became certain. If not, that is done when the
+    /// erasure begins.
     #[serde(default)]
     pub barred: bool,
-    /// Whether phones and user ids stayed behind when the ledger was taken out of a table. What the restored table knows brings
-    /// them back; if it knows nobody, whoever asked has to name them once more.
+    /// Whether phones and user ids stayed behind when the ledger was exported from a table. The restored table brings back those
+    /// it knows; if it knows none, the person or side that asked has to name them again.
     #[serde(default)]
     pub nameless: bool,
-    /// When the marks were put into the queues.
+    /// When the drain markers were put into the queues.
     #[serde(default)]
     pub probed_at: Option<Timestamp>,
-    /// How many groups of what comes in there were then.
+    /// How many incoming message groups there were then.
     #[serde(default)]
     pub probed_groups: usize,
 }
 
 impl DataSubject {
-    /// Whom an event names.
+    /// The data subject an event names.
     pub fn of(identity: &Identity) -> Self {
         let phones = [&identity.phone, &identity.wa_id].into_iter().flatten().cloned().collect();
         let users = [&identity.user_id, &identity.parent].into_iter().flatten().cloned().collect();

@@ -1,33 +1,33 @@
-//! What can go wrong with the table.
+//! Defines the errors of calls to the table.
 
 use aws_sdk_dynamodb::error::{BuildError, SdkError};
 use domain::{Class, Classify};
 
-/// A call to the table that did not do what it should.
+/// A call to the table that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// DynamoDB did not answer, throttled, or refused for a reason that may pass.
     #[error("the table did not take the call")]
     Call(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// Somebody else kept changing the same item.
+    /// Other writers kept changing the same item.
     #[error("the item was changed by others again and again")]
     Contended,
-    /// An item without which another means nothing is gone. Somebody has to see to it; nothing is taken for granted meanwhile.
+    /// An item that another item depends on is missing. The operator has to fix it; until then nothing is assumed.
     #[error("an item that belongs to another is not there")]
     Missing,
     /// A query with an empty bound, which DynamoDB refuses: a fault of ours.
     #[error("a bound of a query is empty")]
     Bound,
-    /// Something was to be written under a key that DynamoDB does not take: an id of outside is too long, or empty.
+    /// A key that DynamoDB does not take: an id from outside is too long, or empty.
     #[error("a key is empty or too long")]
     Key,
     /// An item is not what this version writes.
     #[error("an item of the table cannot be read")]
     Item(#[from] serde_dynamo::Error),
-    /// Something could not be written down: a fault of ours.
+    /// Something could not be serialized: a fault of ours.
     #[error("a document cannot be written down")]
     Document(#[from] serde_json::Error),
-    /// A request could not be put together: a fault of ours.
+    /// A request could not be built: a fault of ours.
     #[error("a request to the table is incomplete")]
     Request(#[from] BuildError),
 }

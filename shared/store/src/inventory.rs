@@ -1,5 +1,6 @@
-//! Everything in the table that belongs to a person, found by all they are known by, and deleted. Here nothing is filtered by its
-//! end: what is expired and not yet removed is there all the same.
+//! Finds and deletes everything in the table that belongs to a person.
+//! It searches by everything they are known by. Expired items are not filtered out here: until DynamoDB removes them, they are
+//! still data.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -22,34 +23,34 @@ use crate::{
     table::{Item, Key, number},
 };
 
-/// DynamoDB deletes so many at once.
+/// How many items DynamoDB deletes at once.
 const WRITE_BATCH: usize = 25;
 
 /// An alias, and up to which time it was theirs.
 type SubjectTimes = BTreeMap<KeyedHash, Option<Timestamp>>;
 
-/// The belongings.
+/// The table's data about persons.
 #[derive(Clone, Debug)]
 pub struct DataInventory {
     pub(crate) table: Table,
     pub(crate) key: HashKey,
-    /// What a look through the whole table found; asked instead of the index.
+    /// What a scan of the whole table found; used instead of the index.
     pub(crate) seen: Option<Arc<Seen>>,
 }
 
-/// Whether an item is about a message that was sent after what is meant.
+/// Whether an item is about a message that was sent after what the request covers.
 fn is_after(item: &Item, spares: Option<Timestamp>) -> bool {
     let sent_at = number(item, "sent_at").map(Timestamp::from_millis);
     spares.zip(sent_at).is_some_and(|(spares, sent_at)| sent_at > spares)
 }
 
 impl DataInventory {
-    /// Those in this table, hashed under `key`.
+    /// The data in this table, with aliases hashed under `key`.
     pub fn new(table: Table, key: HashKey) -> Self {
         Self { table, key, seen: None }
     }
 
-    /// Completes a target that names a person by anything: their customers, joined ones among them, and what these have.
+    /// Completes a data subject that is known by anything: adds their customers, merged ones included, and what these have.
     pub async fn gather(&self, target: &mut DataSubject) -> Result<(), StoreError> {
         let mut accounts = self.accounts().await?;
         accounts.retain(|account| target.only.is_none_or(|only| only == *account));
@@ -65,7 +66,7 @@ impl DataInventory {
         for account in &accounts {
             for subject in known.keys().cloned().collect::<Vec<_>>() {
                 let key = Key::new(format!("alias#{account}#{subject}"), "alias");
-                // Also one that is past its end leads to what outlived it.
+                // An expired alias, too, leads to what outlived it.
                 if let Some(item) = self.raw(&key).await? {
                     target.customers.insert(from_item::<AliasRow>(item)?.customer);
                 }
@@ -76,8 +77,8 @@ impl DataInventory {
         Ok(())
     }
 
-    /// Completes a gathered target once more, by its customers alone: an index shows late what was written shortly before. What
-    /// the person is known by may lead to somebody new by now.
+    /// Completes a gathered data subject once more, by its customers alone: an index shows late what was written shortly before.
+    /// The person's aliases may lead to a new customer by now.
     pub async fn gather_late(&self, subject: &mut DataSubject) -> Result<(), StoreError> {
         self.gather_customers(subject, SubjectTimes::new()).await
     }
@@ -101,7 +102,7 @@ impl DataInventory {
         Ok(())
     }
 
-    /// The same target without phones and user ids: by the hashes of them. What of it only held for one table is not in it.
+    /// The same data subject without phones and user ids: only by their hashes. What was only valid for one table is left out.
     pub fn without_names(&self, subject: &DataSubject) -> DataSubject {
         let phones = subject.phones.iter().cloned().map(Address::Phone);
         let named: Vec<Address> = phones.chain(subject.users.iter().cloned().map(Address::User)).collect();
@@ -120,13 +121,13 @@ impl DataInventory {
         }
     }
 
-    /// The Chatwoot accounts there are.
+    /// The Chatwoot accounts that have channels.
     pub(crate) async fn accounts(&self) -> Result<BTreeSet<AccountId>, StoreError> {
         let channels = Channels::new(self.table.clone()).all().await?;
         Ok(channels.iter().map(|channel| channel.account).collect())
     }
 
-    /// What one customer has; who else they are.
+    /// Adds what one customer has; returns which other customers they are.
     async fn gather_customer(
         &self,
         customer: &CustomerId,
@@ -167,7 +168,7 @@ impl DataInventory {
                     target.messages.extend(hash);
                     target.stood_at = target.stood_at.max(number(&item, "sent_at").map(Timestamp::from_millis));
                 }
-                // The file of a message that is not meant is still to be fetched.
+                // The file of a message the request does not cover is still to be fetched.
                 "media" if is_after(&item, target.spares) && !self.stands(&item, customer, target).await? => {}
                 "media" => {
                     let number = PhoneNumberId::new(key.pk.split('#').nth(1).unwrap_or_default());
@@ -184,7 +185,7 @@ impl DataInventory {
         Ok(others)
     }
 
-    /// Whether the message of a file stands in Chatwoot, or did before its link was deleted.
+    /// Whether the message of a file is in Chatwoot, or was before its link was deleted.
     async fn stands(&self, file: &Item, customer: &CustomerId, subject: &mut DataSubject) -> Result<bool, StoreError> {
         let message = file.get("message").and_then(|message| message.as_s().ok()).map(KeyedHash::new);
         let Some(message) = message else { return Ok(false) };
@@ -208,13 +209,13 @@ impl DataInventory {
         let Some(number) = key.sk.strip_prefix("channel#").map(PhoneNumberId::new) else { return Ok(()) };
         let thread: Thread = from_item(item)?;
         let Some(channel) = Channels::new(self.table.clone()).get(&number).await? else { return Ok(()) };
-        // By the events' own dates. That a function looked at the thread makes nobody active.
+        // By the events' own dates. That a function read the thread does not count as activity.
         subject.active_at = subject.active_at.max(thread.window.start()).max(thread.address_at);
         subject.contacts.extend(thread.contact.map(|contact| (channel.account, contact)));
         subject.conversations.extend(thread.conversation.map(|id| (channel.account, id, number)));
         let addresses = [thread.address.clone(), thread.user.clone().map(Address::User)];
         for address in addresses.into_iter().flatten() {
-            // An address may lead to somebody else by now; then only its owner has it.
+            // An address may lead to another person by now; then only its owner has it.
             if !self.is_theirs(channel.account, &address.identity(), subject).await? {
                 continue;
             }
@@ -249,8 +250,8 @@ impl DataInventory {
         Ok(true)
     }
 
-    /// The groups of `inbound.fifo` in which something of theirs may be: their own, those of the statuses of their messages, and those
-    /// of what names no person by itself.
+    /// The groups of `inbound.fifo` that may hold something of theirs: their own, those of the statuses of their messages, and
+    /// those of events that name no person by themselves.
     pub async fn groups(&self, subject: &DataSubject) -> Result<BTreeSet<String>, StoreError> {
         let channels = Channels::new(self.table.clone()).all().await?;
         let mut groups = BTreeSet::new();
@@ -271,7 +272,7 @@ impl DataInventory {
         Ok(groups)
     }
 
-    /// The keys of all items that are theirs. An index lags behind; what has a key of its own is read there.
+    /// The keys of all items that are theirs. An index lags behind, so an item with a known key is read directly.
     pub async fn keys(&self, target: &DataSubject) -> Result<Vec<(String, String)>, StoreError> {
         let mut keys = BTreeSet::new();
         let mut messages = target.messages.clone();
@@ -292,7 +293,7 @@ impl DataInventory {
                 keys.insert((watch.pk, watch.sk));
             }
         }
-        // Where one is left, whoever begins anew is taken for who they were.
+        // If an alias were left, a person who begins anew would be taken for the erased customer.
         for account in self.accounts().await?.into_iter().filter(|one| target.only.is_none_or(|only| only == *one)) {
             for subject in &target.aliases {
                 let alias = Key::new(format!("alias#{account}#{subject}"), "alias");
@@ -309,7 +310,7 @@ impl DataInventory {
         Ok(keys.into_iter().collect())
     }
 
-    /// The statuses that came before one of these messages and still wait.
+    /// The orphan statuses of these messages.
     pub(crate) async fn early_of(&self, messages: &BTreeSet<KeyedHash>) -> Result<Vec<(String, String)>, StoreError> {
         let mut keys = Vec::new();
         if messages.is_empty() {
@@ -326,13 +327,13 @@ impl DataInventory {
         Ok(keys)
     }
 
-    /// Counts an item that is about to go, if it is a status that waits for its message.
+    /// Counts an item that is about to be deleted, if it is an orphan status.
     pub(crate) async fn settle_early(&self, pk: &str, item: &str) -> Result<(), StoreError> {
         let Some(channel) = orphan_statuses::channel_of(pk) else { return Ok(()) };
         OrphanStatuses::new(self.table.clone()).settle(&channel, &KeyedHash::new(item)).await
     }
 
-    /// Deletes items. A status that waited for its message is counted first.
+    /// Deletes items. An orphan status is counted first.
     pub async fn delete(&self, keys: &[(String, String)]) -> Result<(), StoreError> {
         for (pk, item) in keys {
             self.settle_early(pk, item).await?;
@@ -352,12 +353,12 @@ impl DataInventory {
         Ok(())
     }
 
-    /// Whether an id is that of a customer of whom anything is in the table, whether they themselves still are or not.
+    /// Whether an id is that of a customer with anything in the table, even if they were merged into another.
     pub async fn has(&self, id: &str) -> Result<bool, StoreError> {
         Ok(!self.keys_of(&CustomerId::new(id)).await?.is_empty())
     }
 
-    /// Whether an id in Chatwoot is that of a customer who lives, and is none of the target's.
+    /// Whether an id in Chatwoot is that of a customer who still exists and is not one of the data subject's.
     pub async fn is_somebody_else(&self, id: &str, subject: &DataSubject) -> Result<bool, StoreError> {
         let customer = CustomerId::new(id);
         if subject.customers.contains(&customer) {

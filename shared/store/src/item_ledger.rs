@@ -1,7 +1,7 @@
-//! The balance sheet: what became of the items of each channel, by the day they were received.
+//! Counts what became of each channel's items, by day of receipt.
 //!
-//! received = done + duplicate + refused + waiting. Every write keeps that true, because each moves an item from one column
-//! to another within one row, together with the claim that says where the item stands.
+//! received = done + duplicate + refused + waiting. Every write keeps that true: it moves an item from one column to another
+//! within one row, together with the claim that says where the item is counted.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,32 +19,32 @@ use crate::{
     table::{Item, ItemUpdate, Key, TransactOutcome, integer},
 };
 
-/// Days for which a day's sheet is kept (`counter_days` of the policy): thirteen months, to compare with the year before.
+/// Days for which a day's totals are kept (`counter_days` of the policy): thirteen months, to compare with the year before.
 pub const COUNTERS_KEEP_DAYS: u64 = 400;
 
-/// The same as a time.
+/// The same as a duration.
 const LEDGER_ROW_TTL: Duration = Duration::from_secs(COUNTERS_KEEP_DAYS * 86_400);
 
 /// DynamoDB takes a hundred writes at once; one is the counter's.
 const TRANSACTION_ITEMS: usize = 99;
 
-/// So many of them are on their way side by side. Chunks begin with different items, and so count in different rows.
+/// How many transactions run side by side. Chunks begin with different items, and so count in different rows.
 const MAX_CONCURRENT_WRITES: usize = 8;
 
-/// How often writes may get in each other's way before the queue has to help.
+/// How often writes may conflict before we give up and let the queue retry.
 const MAX_TRIES: usize = 8;
 
-/// Days after which nothing waits in a queue any more: what the sheet still calls waiting is lost.
+/// Days after which nothing waits in a queue any more: what is still counted as waiting then is lost.
 pub const QUEUES_KEEP_DAYS: i64 = 14;
 
 /// What became of an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ItemOutcome {
-    /// It is where it belongs.
+    /// It was delivered.
     Done,
     /// It had been handled before.
     Duplicate,
-    /// It was turned away for a reason.
+    /// It was refused for a reason.
     Refused(&'static str),
 }
 
@@ -65,18 +65,19 @@ const REFUSED_PREFIX: &str = "refused_";
 pub struct DailyTotals {
     /// Items received that day.
     pub received: i64,
-    /// Of these: where they belong.
+    /// Of these: delivered.
     pub done: i64,
     /// Handled before.
     pub duplicate: i64,
-    /// Turned away, by reason. What is in the dead letters is among them.
+    /// Refused, by reason. Dead letters are among them.
     pub refused: BTreeMap<String, i64>,
     /// Not settled yet.
     pub waiting: i64,
 }
 
 impl DailyTotals {
-    /// Items whose fate nobody knows, seen `age` days later. What waits longer than a queue keeps it is among them.
+    /// Items whose outcome is unknown, as seen `age` days later. Items that have waited longer than a queue keeps them are
+    /// included.
     pub fn difference(&self, age: i64) -> i64 {
         let lost = if age > QUEUES_KEEP_DAYS { self.waiting } else { 0 };
         let settled = self.done + self.duplicate + self.refused.values().sum::<i64>();
@@ -98,25 +99,25 @@ impl DailyTotals {
     }
 }
 
-/// The counters.
+/// The item ledger.
 #[derive(Clone, Debug)]
 pub struct ItemLedger {
     table: Table,
 }
 
 impl ItemLedger {
-    /// Counters of this table.
+    /// The item ledger in this table.
     pub fn new(table: Table) -> Self {
         Self { table }
     }
 
-    /// Opens the line to the table.
+    /// Opens the connection to the table.
     pub async fn open(&self) -> Result<(), StoreError> {
         self.table.open().await
     }
 
-    /// Counts items as received and waiting, and makes their claims; those that have a claim already are somebody else's to
-    /// count.
+    /// Counts items as received and waiting, and makes their claims. An item that has a claim already is counted by the worker
+    /// that made it.
     pub async fn receive(&self, channel: &str, items: &[&KeyedHash]) -> Result<(), StoreError> {
         let items: Vec<&KeyedHash> = items.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
         let chunks: Vec<Vec<&KeyedHash>> = items.chunks(TRANSACTION_ITEMS).map(<[_]>::to_vec).collect();
@@ -154,12 +155,12 @@ impl ItemLedger {
         Err(StoreError::Contended)
     }
 
-    /// Counts an item that has no claim: received, and its fate.
+    /// Counts an item that has no claim: received, and its outcome.
     pub async fn count(&self, channel: &str, item: &KeyedHash, outcome: ItemOutcome) -> Result<(), StoreError> {
         self.count_all(channel, &[item], outcome).await
     }
 
-    /// The same for several of one fate, in one write.
+    /// The same for several items of one outcome, in one write.
     pub async fn count_all(&self, channel: &str, items: &[&KeyedHash], outcome: ItemOutcome) -> Result<(), StoreError> {
         let Some(first) = items.first() else { return Ok(()) };
         let count = i64::try_from(items.len()).unwrap_or_default();
@@ -181,7 +182,7 @@ impl ItemLedger {
         Err(StoreError::Contended)
     }
 
-    /// An item that has to wait is in the sheet from now on, if it was not before.
+    /// Counts an item that has to wait, if it was not counted before.
     pub async fn wait(&self, channel: &str, guard: &ClaimGuard) -> Result<(), StoreError> {
         if guard.line.is_some() {
             return Ok(());
@@ -194,7 +195,7 @@ impl ItemLedger {
         self.close_with(channel, guard, outcome, Vec::new(), None).await.map(|_| ())
     }
 
-    /// Counts an item that is in the dead letters. Its claim stays open: a task that is put back is received anew.
+    /// Counts an item that is dead-lettered. Its claim stays open: a redriven task is received anew.
     pub async fn dead_letter(&self, channel: &str, guard: &ClaimGuard, reason: &'static str) -> Result<(), StoreError> {
         self.write(channel, guard, Some(ItemOutcome::Refused(reason)), ClaimEnd::Open, Vec::new(), None)
             .await
@@ -238,7 +239,7 @@ impl ItemLedger {
             match self.table.transact_or_tell(writes).await? {
                 TransactOutcome::Done => return Ok(true),
                 TransactOutcome::Refused(at) if guarded.is_some_and(|guard| at.contains(&guard)) => return Ok(false),
-                // Else only the claim has a condition: somebody else closed the item, or counted it, since it was taken.
+                // Otherwise only the claim has a condition: since it was taken, another worker has closed or counted the item.
                 TransactOutcome::Refused(at) if at.contains(&0) => {
                     let claim = self.table.item(&claims::key(&held.item)).await?;
                     let line = claim.as_ref().and_then(claims::line);
@@ -254,7 +255,7 @@ impl ItemLedger {
         Err(StoreError::Contended)
     }
 
-    /// The sheets of a channel between two days, both included; only those on which something was counted.
+    /// The totals of a channel between two days, both included; only of days on which something was counted.
     pub async fn daily_totals(
         &self,
         channel: &str,
@@ -282,7 +283,7 @@ impl ItemLedger {
     }
 
     fn row(&self, line: &LedgerRow, item: &KeyedHash, columns: &[(String, i64)]) -> ItemUpdate {
-        // 256 rows a day: transactions on one row would stand in each other's way.
+        // 256 rows a day: transactions on a single row would conflict.
         let shard = item.as_str().get(..2).unwrap_or("00");
         let add: Vec<String> = columns.iter().map(|(column, _)| format!("{column} :{column}")).collect();
         let mut values: Item = columns.iter().map(|(column, count)| (format!(":{column}"), integer(*count))).collect();
@@ -296,7 +297,7 @@ impl ItemLedger {
     }
 }
 
-/// Where the counters of a channel are.
+/// The partition of a channel's counters.
 pub(crate) fn partition(channel: &str) -> String {
     format!("counter#{channel}")
 }

@@ -1,4 +1,5 @@
-//! Finds and deletes what an index shows late, once the person may have begun anew.
+//! Finds and deletes items that an index shows late.
+//! By then the person may have begun anew, and what is new must stay.
 
 use std::collections::BTreeSet;
 
@@ -10,17 +11,17 @@ use crate::{
     table::{Key, text},
 };
 
-/// An item that an index, or what it led to, has shown late.
+/// An item that an index, or an item found by it, has shown late.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LateKey {
     key: (String, String),
-    /// Whom it names. Without one it is in a conversation of theirs.
+    /// The customer it names. Without one it is in a conversation of theirs.
     customer: Option<CustomerId>,
 }
 
 impl DataInventory {
-    /// The keys of all items that still name one of their customers, each with its customer, and of what else is in the partitions
-    /// of their conversations. What else was theirs may be somebody's who has begun anew.
+    /// The keys of all items that still name one of their customers, each with its customer, and of the other items in the
+    /// partitions of their conversations. What else was theirs may belong to a person who has begun anew.
     pub async fn late_keys(&self, subject: &DataSubject) -> Result<Vec<LateKey>, StoreError> {
         let (mut keys, mut messages) = (Vec::new(), BTreeSet::new());
         for customer in &subject.customers {
@@ -45,7 +46,7 @@ impl DataInventory {
         Ok(keys)
     }
 
-    /// Deletes what was found late, where it names its customer still: its key may be another's by now.
+    /// Deletes items that were found late, if they still name their customer: a key may be another's by now.
     pub async fn delete_late(&self, keys: &[LateKey]) -> Result<(), StoreError> {
         for LateKey { key: (pk, sk), customer } in keys {
             self.settle_early(pk, sk).await?;

@@ -1,5 +1,5 @@
-//! Files that Meta has of a customer, so that they can be deleted there with everything else: ids only, for as long as Meta keeps
-//! the files.
+//! Records which files Meta holds of a customer.
+//! An erasure can then delete them there with everything else. Only ids are kept, for as long as Meta keeps the files.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::{StoreError, Table, table::Key};
 
-/// Meta keeps a customer's file seven days, and one for the clocks.
+/// Meta keeps a customer's file seven days, and one more for differing clocks.
 const RECEIVED_MEDIA_TTL: Duration = Duration::from_secs(8 * 86_400);
 
 /// Meta keeps an uploaded file thirty days (§5).
@@ -20,7 +20,8 @@ struct MediaRow<'a> {
     /// When the message with it was sent; only of what a customer sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     sent_at: Option<Timestamp>,
-    /// Under what that message is linked, if it has an id: whether it stands in Chatwoot tells whether the file is still to come.
+    /// The hash under which that message is linked, if it has an id: whether it is in Chatwoot tells whether the file is still to
+    /// come.
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<KeyedHash>,
     expires_at: i64,
@@ -33,7 +34,7 @@ pub struct MediaAtMeta {
 }
 
 impl MediaAtMeta {
-    /// Those this table knows of.
+    /// Files known in this table.
     pub fn new(table: Table) -> Self {
         Self { table }
     }
@@ -51,7 +52,7 @@ impl MediaAtMeta {
         self.table.put(&key(number, media), &MediaRow { customer, sent_at: Some(sent_at), message, expires_at }).await
     }
 
-    /// A file is not a customer's after all: its message starts anew as another's.
+    /// Forgets that a file is a customer's: its message starts anew as another customer's.
     pub async fn forget(&self, number: &PhoneNumberId, media: &MediaId) -> Result<(), StoreError> {
         self.table.delete(&key(number, media)).await
     }

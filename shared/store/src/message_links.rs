@@ -1,4 +1,5 @@
-//! Links: which WhatsApp message is which Chatwoot message. Quotes and statuses go by them.
+//! Links WhatsApp messages to Chatwoot messages.
+//! Quotes and statuses are matched by these links.
 
 use aws_sdk_dynamodb::types::{ReturnValue, TransactWriteItem};
 use domain::{
@@ -13,12 +14,12 @@ use crate::{
     table::{Item, ItemUpdate, Key, UpdateOutcome, integer},
 };
 
-/// A WhatsApp message and what it is in Chatwoot.
+/// A WhatsApp message and its Chatwoot message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageLink {
     /// Meta's id; a quote needs it as it is.
     pub wamid: Wamid,
-    /// Whose conversation it is in.
+    /// The customer whose conversation it is in.
     pub customer: CustomerId,
     /// The Chatwoot account.
     pub account: AccountId,
@@ -28,7 +29,7 @@ pub struct MessageLink {
     pub message: MessageId,
     /// Who wrote it.
     pub author: Author,
-    /// For an agent's message: which part of it, and which call brought it out.
+    /// For an agent's message: which part of it, and which call sent it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part: Option<(usize, u32)>,
     /// When it was sent, as Meta says; not known of what the bridge sends.
@@ -39,7 +40,7 @@ pub struct MessageLink {
     pub early: Option<Delivery>,
 }
 
-/// What a status met.
+/// What a status was matched with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StatusMatch {
     /// The message is known.
@@ -67,12 +68,12 @@ impl MessageLinks {
         Self { table, key }
     }
 
-    /// The link of a message. One that only holds an early status is none.
+    /// The link of a message. An item that only holds an orphan status is not a link.
     pub async fn get(&self, wamid: &Wamid) -> Result<Option<MessageLink>, StoreError> {
         self.read(&self.at(wamid)).await
     }
 
-    /// Links a message that now stands in Chatwoot, closes its claim and counts it: one write.
+    /// Links a message that is now in Chatwoot, closes its claim and counts it: one write.
     pub async fn close(
         &self,
         link: &MessageLink,
@@ -83,8 +84,8 @@ impl MessageLinks {
         counters.close_with(channel, guard, ItemOutcome::Done, vec![self.write(link)?], None).await.map(|_| ())
     }
 
-    /// The same for a message its writer may have taken back in the meantime, and whose file may still be to come. If it was
-    /// taken back nothing is written, and `false` comes back.
+    /// The same for a message its author may have revoked in the meantime, and whose file may still be to come. If it was
+    /// revoked, nothing is written and `false` is returned.
     pub async fn close_unless_revoked(
         &self,
         link: &MessageLink,
@@ -101,7 +102,7 @@ impl MessageLinks {
         counters.close_with(channel, guard, ItemOutcome::Done, writes, Some(traces.not_revoked(&link.wamid)?)).await
     }
 
-    /// The write that links a message; an early status stays where it is, to be read back.
+    /// The write that links a message; an orphan status stays where it is, to be read back.
     pub(crate) fn write(&self, link: &MessageLink) -> Result<TransactWriteItem, StoreError> {
         let row: Item = to_item(MessageLink { early: None, ..link.clone() })?;
         let mut sets: Vec<String> = Vec::new();
@@ -111,7 +112,7 @@ impl MessageLinks {
             values.insert(format!(":{name}"), value);
         }
         sets.sort();
-        // An echo of what the bridge itself sent must not take the place of that.
+        // An echo of what the bridge itself sent must not replace that link.
         let may_be_an_echo = link.author == Author::Business && link.part.is_none();
         let condition = may_be_an_echo.then(|| {
             values.insert(":now".to_owned(), integer(self.table.now().as_secs()));
@@ -156,12 +157,12 @@ impl MessageLinks {
         Ok(self.table.get::<OrphanRow>(&self.at(wamid)).await?.and_then(|row| row.early))
     }
 
-    /// Under what a message's link is kept.
+    /// The hash under which a message's link is kept.
     pub fn hash(&self, wamid: &Wamid) -> KeyedHash {
         self.key.subject(HashKind::Wamid, wamid.as_str())
     }
 
-    /// The link with this hash, an early status with it.
+    /// The link with this hash, with its orphan status if there is one.
     pub async fn of_hash(&self, hash: &KeyedHash) -> Result<Option<MessageLink>, StoreError> {
         self.read(&key(hash)).await
     }

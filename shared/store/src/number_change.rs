@@ -1,5 +1,5 @@
-//! A change of number or user id that Meta announces: the same customer under a new name. It is the one event that may give a
-//! customer a second user id.
+//! Applies a change of number or user id that Meta announces.
+//! It is the same customer under a new name, and the one event that may give a customer a second user id.
 
 use domain::{AccountId, Alias, CustomerId, Identity, Timestamp};
 
@@ -12,8 +12,8 @@ use crate::{
 const MAX_TRIES: usize = 6;
 
 impl CustomerStore {
-    /// The customer who changed from `before` to `now` at that time. Aliases of the new name lead to them, the old phone no
-    /// longer does, old user ids still do; their threads lead to the new address. Doing it again changes nothing.
+    /// The customer who changed from `before` to `now` at that time. Aliases of the new name lead to them; the old phone no
+    /// longer does; old user ids still do. Their threads lead to the new address. Doing it again changes nothing.
     pub async fn change_number(
         &self,
         account: AccountId,
@@ -92,7 +92,7 @@ impl CustomerStore {
                 Some(end) => end < at,
             });
             if gives_up {
-                // Whoever gets this number next is somebody new.
+                // The next person with this number is a new customer.
                 let nameless = old_ids.is_empty() && !(was_known && has_user);
                 writes.give_up(old, old_row, &customer, nameless)?;
             }
@@ -103,7 +103,7 @@ impl CustomerStore {
         Ok(writes.commit().await?.then_some(customer))
     }
 
-    /// Whose the old name was at that time.
+    /// The customer who had the old name at that time.
     async fn former(
         &self,
         aliases: &ResolvedAliases,
@@ -114,14 +114,14 @@ impl CustomerStore {
         if let Some(row) = ids.iter().find_map(|id| aliases.row(id)) {
             return Ok(Some(row.customer.clone()));
         }
-        // A change that comes once more finds the phone given up at that very time.
+        // If the change arrives again, the phone was given up at that very time.
         let theirs = |row: &&AliasRow| row.given_up.map_or(row.since <= at, |end| at <= end);
         let Some(row) = phone.and_then(|phone| aliases.row(phone)).filter(theirs) else { return Ok(None) };
         let somebody_else = !ids.is_empty() && self.has_user(&row.customer).await?;
         Ok((!somebody_else).then(|| row.customer.clone()))
     }
 
-    /// Whose the new name is, if they were met under it first, or the change was written down before.
+    /// The customer who has the new name, if they were met under it first, or the change was recorded before.
     async fn already(
         &self,
         aliases: &ResolvedAliases,
@@ -154,11 +154,11 @@ impl CustomerStore {
         }
         let met_since = row.since >= at || row.given_up.is_some();
         if met_since && !self.has_user(&row.customer).await? {
-            // Who came up with this number since the change is the one who changed.
+            // A customer first seen with this number since the change is the one who changed.
             writes.repoint(phone, row, customer)?;
             return writes.merge(&row.customer, customer, growth, false).await;
         }
-        // A former owner loses it; to a later one it stays.
+        // A former owner loses it; a later one keeps it.
         if !met_since {
             writes.repoint(phone, row, customer)?;
         }

@@ -1,5 +1,5 @@
-//! Statuses that came before their message was known: which of them still wait, so that each is counted in the end. How far
-//! the message came stands with its link; here are only the items.
+//! Stores orphan statuses until their message is known.
+//! Each is counted in the end. How far the message came is stored with its link; here are only the items.
 
 use std::time::Duration;
 
@@ -11,17 +11,17 @@ use crate::{Claims, ItemLedger, ItemOutcome, StoreError, Table, sort_keys::SortK
 /// How long a status waits for its message.
 pub(crate) const ORPHAN_MAX_WAIT: Duration = Duration::from_secs(86_400);
 
-/// For a `reconcile` that stood still for a while.
+/// Leaves time for a `reconcile` that did not run for a while.
 const ORPHAN_TTL: Duration = Duration::from_secs(8 * 86_400);
 
 /// A status without a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrphanStatus {
-    /// What is claimed for it.
+    /// The item that is claimed for it.
     pub item: KeyedHash,
     /// The keyed hash of the message's id.
     pub message: KeyedHash,
-    /// When it is given up.
+    /// When the bridge stops waiting for its message.
     pub until: Timestamp,
 }
 
@@ -44,13 +44,13 @@ impl OrphanStatuses {
         Self { table }
     }
 
-    /// Lets a status wait, and tells whether it did not yet. One that waits already waits no longer for it.
+    /// Lets a status wait. Returns whether it is new; one that waits already does not wait longer for being added again.
     pub async fn add(&self, channel: &PhoneNumberId, item: &KeyedHash, message: KeyedHash) -> Result<bool, StoreError> {
         let now = self.table.now();
         let status = OrphanStatus { item: item.clone(), message, until: now + ORPHAN_MAX_WAIT };
         let row = OrphanRow { status, expires_at: (now + ORPHAN_TTL).as_secs() };
         let create = self.table.transact_create(&key(channel, item), &row)?;
-        // Not written means that it is there, or that another write of the same is.
+        // If nothing was written, the status is there already, or another write of the same one is under way.
         self.table.transact(vec![create]).await
     }
 
@@ -65,7 +65,7 @@ impl OrphanStatuses {
         self.table.count(&partition(channel)).await
     }
 
-    /// Counts one whose message is known and goes now: nobody could tell later that it was.
+    /// Counts a status that is about to be deleted and whose message is known: afterwards that could not be told.
     pub(crate) async fn settle(&self, channel: &PhoneNumberId, item: &KeyedHash) -> Result<(), StoreError> {
         if let Some(guard) = Claims::new(self.table.clone()).resume(item).await? {
             ItemLedger::new(self.table.clone()).close(channel.as_str(), &guard, ItemOutcome::Done).await?;
@@ -73,7 +73,7 @@ impl OrphanStatuses {
         Ok(())
     }
 
-    /// It waits no longer.
+    /// Removes a status that waits no longer.
     pub async fn remove(&self, channel: &PhoneNumberId, item: &KeyedHash) -> Result<(), StoreError> {
         self.table.delete(&key(channel, item)).await
     }
@@ -85,7 +85,7 @@ fn partition(channel: &PhoneNumberId) -> String {
     format!("{PREFIX}{channel}")
 }
 
-/// The channel on which the statuses of a partition wait, if it is one of those.
+/// The channel of a partition of orphan statuses, if it is one.
 pub(crate) fn channel_of(pk: &str) -> Option<PhoneNumberId> {
     pk.strip_prefix(PREFIX).map(PhoneNumberId::new)
 }

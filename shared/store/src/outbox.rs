@@ -1,5 +1,6 @@
-//! The outbox: agents' messages and the fate of their parts. `send` writes it before and after each call to Meta, `forward`
-//! when a status tells how far a part came; neither ever overwrites what the other wrote.
+//! Stores agents' messages and what became of their parts.
+//! `send` writes the outbox before and after each call to Meta, and `forward` when a status tells how far a part came. Neither
+//! ever overwrites what the other wrote.
 
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
 use domain::{AccountId, ConversationId, CustomerId, MessageId, Outgoing};
@@ -20,12 +21,12 @@ pub struct OutboxEntry {
     pub conversation: ConversationId,
     /// The message.
     pub message: MessageId,
-    /// Whom it is for, where that is known.
+    /// The customer it is for, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customer: Option<CustomerId>,
     /// What became of it.
     pub outgoing: Outgoing,
-    /// Changes with every write: a writer proves with it what it had read.
+    /// Changes with every write: a write succeeds only if the entry is still as its writer read it.
     stamp: String,
 }
 
@@ -57,7 +58,7 @@ impl OutboxEntry {
 enum Saved {
     /// It is done.
     Done(OutboxEntry),
-    /// Somebody else wrote since the entry was read.
+    /// Another writer changed the entry since it was read.
     Theirs(OutboxEntry),
     /// The entry was deleted since.
     Gone,
@@ -105,12 +106,12 @@ impl Outbox {
         self.table.range(&first.pk, SortKeys::between(first.sk, last.sk)?).await
     }
 
-    /// Writes an entry as it now is, unless somebody else wrote it since it was read: then theirs comes back.
+    /// Writes an entry as it is now, unless another writer changed it since it was read: then theirs is returned.
     pub async fn save(&self, entry: OutboxEntry) -> Result<Result<OutboxEntry, OutboxEntry>, StoreError> {
         self.save_linked(entry, None).await
     }
 
-    /// The same, and links the message to what Meta calls it, in one write.
+    /// The same, and links the message to its wamid, in one write.
     pub async fn save_linked(
         &self,
         entry: OutboxEntry,
@@ -138,7 +139,7 @@ impl Outbox {
             ("stamp = :seen", Some(Item::from([(":seen".to_owned(), text(&entry.stamp))])))
         };
         for _ in 0..4 {
-            // A transaction costs twice what a write costs.
+            // A transaction costs twice what a plain write costs.
             let is_written = match &link {
                 None => self.table.put_if(item.clone(), condition, seen.clone()).await?,
                 Some((links, link)) => {
@@ -154,7 +155,7 @@ impl Outbox {
             if is_written {
                 return Ok(Saved::Done(written));
             }
-            // Either somebody else was first, or our own write was repeated by the SDK and met itself.
+            // Either another writer was first, or the SDK repeated our own write, which then met itself.
             match self.get(entry.account, entry.conversation, entry.message).await? {
                 Some(current) if current.stamp == written.stamp => return Ok(Saved::Done(written)),
                 Some(current) if current.stamp != entry.stamp => return Ok(Saved::Theirs(current)),
@@ -165,8 +166,8 @@ impl Outbox {
         Err(StoreError::Contended)
     }
 
-    /// Changes an entry as it was read, or as somebody else wrote it since, and writes it. `change` returns nothing to leave it
-    /// as it is; nothing comes back if there is no such entry any more.
+    /// Changes an entry as it was read, or as another writer left it since, and writes it. `change` returns nothing to leave it
+    /// as it is; nothing is returned if the entry no longer exists.
     pub async fn change(
         &self,
         entry: &OutboxEntry,

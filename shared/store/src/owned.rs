@@ -16,7 +16,7 @@ use crate::{
 /// The keys of the items that name a customer.
 pub(crate) type Seen = BTreeMap<CustomerId, BTreeSet<(String, String)>>;
 
-/// The id of the customer whom an item names.
+/// The id of the customer that an item names.
 pub(crate) fn named(item: &Item) -> Option<&String> {
     item.get("customer")?.as_s().ok()
 }
@@ -31,7 +31,7 @@ pub(crate) fn pair(item: &Item) -> Option<(String, String)> {
 }
 
 impl DataInventory {
-    /// A customer's own partition, and what else names them.
+    /// The keys of a customer's own partition, and of other items that name them.
     pub(crate) async fn keys_of(&self, customer: &CustomerId) -> Result<Vec<Key>, StoreError> {
         let Some(owner) = Owner::of(customer) else { return Ok(Vec::new()) };
         let mut keys: BTreeSet<(String, String)> =
@@ -43,7 +43,7 @@ impl DataInventory {
         Ok(keys.into_iter().map(|(pk, sk)| Key::new(pk, sk)).collect())
     }
 
-    /// The same belongings, by what in the table itself names these customers now: an index is late. It reads the whole table.
+    /// The same data, by what in the table itself names these customers now, since an index is late. Reads the whole table.
     pub(crate) async fn read_whole(&self, customers: &BTreeSet<CustomerId>) -> Result<Self, StoreError> {
         let (mut seen, mut start) = (Seen::new(), None);
         loop {
@@ -72,7 +72,7 @@ impl DataInventory {
         }
     }
 
-    /// What the index knows, which is late.
+    /// What the index shows, which may be late.
     async fn indexed(&self, owner: &Owner) -> Result<Vec<(String, String)>, StoreError> {
         let values = Item::from([(":customer".to_owned(), owner.value())]);
         let shown = self.table.indexed("customer", "customer = :customer", values).await?;
@@ -103,13 +103,13 @@ impl DataInventory {
         }
     }
 
-    /// An item that an index shows as a customer's, if it is still theirs: an index lags, and its key may be another's by now.
+    /// An item that an index shows as a customer's, if it is still theirs: an index lags, and the key may be another's by now.
     pub(crate) async fn theirs(&self, customer: &CustomerId, key: &Key) -> Result<Option<Item>, StoreError> {
         let item = self.raw(key).await?;
         Ok(item.filter(|item| is_own(customer, key) || named(item).is_some_and(|named| named == customer.as_str())))
     }
 
-    /// An item, whether it is past its end or not.
+    /// An item, expired or not.
     pub(crate) async fn raw(&self, key: &Key) -> Result<Option<Item>, StoreError> {
         let request = self.table.client.get_item().table_name(&self.table.name).set_key(Some(key.item()));
         Ok(request.consistent_read(true).send().await.map_err(StoreError::call)?.item.filter(|item| !item.is_empty()))

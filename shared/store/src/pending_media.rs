@@ -1,5 +1,6 @@
-//! Files that could not be fetched: where each is at Meta, which message stands in Chatwoot for it, and when it is asked for
-//! again. No name and no words.
+//! Stores pending files, which could not be fetched yet.
+//! Each item says where the file is at Meta, which Chatwoot message stands for it, and when to ask again. It holds no name and no
+//! text.
 
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use crate::{
 /// Meta keeps a customer's file seven days from the message.
 const META_MEDIA_TTL: Duration = Duration::from_secs(7 * 86_400);
 
-/// When the last of them begins, and the agent is told to ask again.
+/// When the last of these days begins, and the agent is told to ask the customer again.
 const LAST_DAY_FROM: Duration = Duration::from_secs(6 * 86_400);
 
 /// The first gap; each further one is twice as long.
@@ -28,7 +29,7 @@ pub const MIN_RETRY_GAP: Duration = Duration::from_secs(300);
 /// The longest gap.
 const MAX_RETRY_GAP: Duration = Duration::from_secs(6 * 3600);
 
-/// For the last look, and a `reconcile` that stood still for a while.
+/// Leaves time for the last try, and for a `reconcile` that did not run for a while.
 const PENDING_FILE_TTL: Duration = Duration::from_secs(9 * 86_400);
 
 /// A file that is still to come.
@@ -38,9 +39,9 @@ pub struct PendingFile {
     pub number: PhoneNumberId,
     /// The item of its message.
     pub item: KeyedHash,
-    /// Its message at Meta: taken back, the file goes with it.
+    /// Its message at Meta: if that is revoked, the file is dropped.
     pub wamid: Wamid,
-    /// Whose conversation it belongs to.
+    /// The customer whose conversation it belongs to.
     pub customer: CustomerId,
     /// The Chatwoot account.
     pub account: AccountId,
@@ -48,20 +49,20 @@ pub struct PendingFile {
     pub conversation: ConversationId,
     /// The message that stands for it.
     pub placeholder: MessageId,
-    /// Who sent it.
+    /// The author of its message.
     pub author: Author,
-    /// The group of the queue in which the customer's order is kept.
+    /// The message group that keeps the customer's order.
     pub group: String,
     /// Where it is at Meta.
     pub media: MediaId,
-    /// What it is shown as.
+    /// The kind it is shown as.
     pub kind: MediaKind,
     /// Its type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mime_type: Option<String>,
     /// When its message was written.
     pub sent_at: Timestamp,
-    /// How often it was asked for, with its message the first time.
+    /// How often it was asked for, the first time with its message included.
     pub tries: u32,
     /// When it is asked for again.
     pub next_at: Timestamp,
@@ -75,13 +76,13 @@ struct PendingRow {
 }
 
 impl PendingFile {
-    /// The file as Meta's webhook told of it; its name is nowhere any more.
+    /// The file as Meta's webhook described it; its name is not stored.
     pub fn media(&self) -> Media {
         Media {
             id: self.media.clone(),
             kind: self.kind,
             mime_type: self.mime_type.clone(),
-            // Meta says it again with the file.
+            // Meta sends it again with the file.
             sha256: None,
             filename: None,
         }
@@ -92,7 +93,7 @@ impl PendingFile {
         is_at_meta(self.sent_at, now)
     }
 
-    /// Whether the time is nearly over.
+    /// Whether Meta is about to delete it.
     pub fn is_last_day(&self, now: Timestamp) -> bool {
         now >= self.sent_at + LAST_DAY_FROM
     }
@@ -105,7 +106,7 @@ impl PendingFile {
     }
 }
 
-/// Whether Meta still has a file of a message written then.
+/// Whether Meta still has a file of a message written at that time.
 pub fn is_at_meta(sent_at: Timestamp, now: Timestamp) -> bool {
     now.since(sent_at) < META_MEDIA_TTL
 }
@@ -122,7 +123,7 @@ impl PendingMedia {
         Self { table }
     }
 
-    /// One of them, if it is still to come.
+    /// One of them, if it is still pending.
     pub async fn get(&self, number: &PhoneNumberId, item: &KeyedHash) -> Result<Option<PendingFile>, StoreError> {
         Ok(self.table.get::<PendingRow>(&key(number, item)).await?.map(|row| row.file))
     }
@@ -133,7 +134,7 @@ impl PendingMedia {
         Ok(rows.into_iter().map(|row| row.file).collect())
     }
 
-    /// Says when it is asked for again. Nothing if somebody else did.
+    /// Sets when it is asked for again. Returns `false` if another worker did so first.
     pub async fn put_off(&self, file: &PendingFile) -> Result<bool, StoreError> {
         let next_at = file.after(self.table.now());
         let change = ItemUpdate {
@@ -149,13 +150,13 @@ impl PendingMedia {
         Ok(matches!(self.table.update(change, ReturnValue::None).await?, UpdateOutcome::Done(_)))
     }
 
-    /// It is there, or never will be.
+    /// Removes a file that has arrived, or never will.
     pub async fn remove(&self, number: &PhoneNumberId, item: &KeyedHash) -> Result<(), StoreError> {
         self.table.delete(&key(number, item)).await
     }
 }
 
-/// The write that registers a file, to go with the one that links its placeholder.
+/// The write that registers a file, in one transaction with the link of its placeholder.
 pub(crate) fn write(table: &Table, file: &PendingFile) -> Result<TransactWriteItem, StoreError> {
     let row = PendingRow { expires_at: (file.sent_at + PENDING_FILE_TTL).as_secs(), file: file.clone() };
     let put = aws_sdk_dynamodb::types::Put::builder()

@@ -1,7 +1,7 @@
-//! What customers call themselves, and what they wish: only as keyed hashes and flags.
+//! Stores customers' names and wishes as keyed hashes and flags.
 //!
-//! An agent may rename a contact. The bridge tells a name of its own from an agent's by the hashes of the last two names it
-//! gave: written down before the name is given, so that a name is known as the bridge's whatever fails after that.
+//! An agent may rename a contact. The bridge tells its own name from an agent's by the hashes of the last two names it gave. They
+//! are written before the name is given, so that a name is known as the bridge's whatever fails after that.
 
 use std::collections::BTreeSet;
 
@@ -47,7 +47,7 @@ impl Profiles {
         Self { table, key }
     }
 
-    /// The hash that stands for a profile, whatever it is made of.
+    /// The hash of a profile, whatever it consists of.
     pub fn hash<'a>(&self, parts: impl IntoIterator<Item = &'a str>) -> KeyedHash {
         self.key.subject_of_all(HashKind::Profile, parts)
     }
@@ -73,7 +73,7 @@ impl Profiles {
         self.table.update(change, ReturnValue::None).await.map(|_| ())
     }
 
-    /// Records with which profile Chatwoot was brought up to date.
+    /// Records the profile with which Chatwoot was brought up to date.
     pub async fn seen(
         &self,
         customer: &CustomerId,
@@ -111,7 +111,7 @@ impl Profiles {
         self.table.update(change, ReturnValue::None).await.map(|_| ())
     }
 
-    /// Whether the customer wants no marketing: the last word of whoever turned out to be them.
+    /// Whether the customer wants no marketing: the latest wish of all customers merged into this one counts.
     pub async fn wants_no_marketing(&self, customer: &CustomerId) -> Result<bool, StoreError> {
         let (mut last, mut rows, mut seen) = (MarketingChoice::default(), vec![customer.clone()], BTreeSet::new());
         while let Some(next) = rows.pop() {

@@ -1,4 +1,4 @@
-//! How fast a number sends, over all functions that send.
+//! Limits how fast a number sends, over all functions that send.
 
 use std::{
     collections::HashMap,
@@ -17,34 +17,35 @@ use crate::{
     table::{Item, ItemUpdate, Key, UpdateOutcome, integer, number},
 };
 
-/// How long places are remembered; soon nobody asks for them any more.
+/// How long a number's rate is stored; soon after the last send it no longer matters.
 const PACE_TTL: Duration = Duration::from_secs(3600);
 
-/// The numbers' places.
+/// The number rates.
 #[derive(Clone, Debug)]
 pub struct NumberRateLimit {
     table: Table,
-    /// As this process saw them last, to ask for the right thing at once. They only move forward.
+    /// The rates as this process saw them last, so that the first write is likely to succeed. They only move forward.
     seen: Arc<Mutex<HashMap<PhoneNumberId, NumberPace>>>,
 }
 
-/// What one more message gets.
+/// The slot one more message gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Slot {
-    /// It may go out at this time, and nobody else.
+    /// It may go out at this time, and no other message may.
     At(Timestamp),
-    /// Too many wait already; it has to ask again.
+    /// Too many wait already; ask again after this time.
     NotBefore(Duration),
 }
 
 impl NumberRateLimit {
-    /// Those of this table.
+    /// The rates in this table.
     pub fn new(table: Table) -> Self {
         Self { table, seen: Arc::default() }
     }
 
-    /// A place for one more message, where no second may hold more than `most`. One write, and another one where somebody else was
-    /// faster. A place that is given is taken. It is `lead` ahead at the least, for who needs the time to get there.
+    /// Takes a slot for one more message, with at most `most` slots in any second. One write, and another one where another
+    /// sender was faster. A slot that was returned is taken. It is at least `lead` ahead, for a caller that needs the time to get
+    /// there.
     pub async fn take(&self, channel: &PhoneNumberId, most: u64, lead: Duration) -> Result<Slot, StoreError> {
         let interval = NumberPace::interval(most);
         for _ in 0..8 {
@@ -62,7 +63,7 @@ impl NumberRateLimit {
             let known = item.as_ref().map(read).unwrap_or_default();
             self.seen(|seen| {
                 let pace = seen.entry(channel.clone()).or_default();
-                // An answer that was overtaken knows less; one after the places were forgotten begins anew.
+                // An answer that was overtaken knows less; one after the stored rate expired begins anew.
                 if known.free_at > pace.free_at || !taken {
                     *pace = known;
                 }
@@ -79,7 +80,7 @@ impl NumberRateLimit {
     }
 }
 
-/// Takes a place, if it is still the one to take.
+/// Takes a slot, if it is still the next one.
 fn change(channel: &PhoneNumberId, place: SendSlot, interval: i64, now: Timestamp) -> ItemUpdate {
     let end = (now + PACE_TTL).as_secs();
     let mut values = Item::from([(":end".to_owned(), integer(end)), (":now".to_owned(), integer(micros(now)))]);

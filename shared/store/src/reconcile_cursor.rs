@@ -1,4 +1,5 @@
-//! What `reconcile` goes by: when it last went through, and which conversations it must not forget.
+//! Stores the progress of `reconcile`.
+//! That is when it last completed a round, and which conversations it must not forget.
 
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ struct CursorRow {
     expires_at: i64,
 }
 
-/// How long items have to be missed, look after look: SQS counts within a minute or more, and a busy queue later.
+/// How long items have to be missing, check after check: SQS counts within a minute or more, and later for a busy queue.
 const MISSED_MIN_AGE: Duration = Duration::from_secs(600);
 
 #[derive(Deserialize, Serialize)]
@@ -56,7 +57,7 @@ impl ReconcileCursor {
         Self { table }
     }
 
-    /// Looks after a conversation for a day: the one callback of a Retry may be lost.
+    /// Watches a conversation for a day: the one callback of a Retry may be lost.
     pub async fn watch(
         &self,
         channel: &PhoneNumberId,
@@ -68,7 +69,7 @@ impl ReconcileCursor {
         self.table.put(&key, &WatchRow { account, conversation, expires_at }).await
     }
 
-    /// Looks after a conversation for so long, or for as long as it is looked after already.
+    /// Watches a conversation for this long, or longer if it is watched for longer already.
     pub async fn watch_for(
         &self,
         channel: &PhoneNumberId,
@@ -89,25 +90,25 @@ impl ReconcileCursor {
         self.table.update(change, ReturnValue::None).await.map(|_| ())
     }
 
-    /// The conversations being looked after.
+    /// The conversations being watched.
     pub async fn watched(&self, channel: &PhoneNumberId) -> Result<Vec<(AccountId, ConversationId)>, StoreError> {
         let rows: Vec<WatchRow> = self.table.range(&format!("watch#{channel}"), SortKeys::All).await?;
         Ok(rows.into_iter().map(|row| (row.account, row.conversation)).collect())
     }
 
-    /// When the last round that went through began.
+    /// When the last completed round began.
     pub async fn completed_at(&self, channel: &PhoneNumberId) -> Result<Option<Timestamp>, StoreError> {
         Ok(self.table.get::<CursorRow>(&round(channel)).await?.map(|round| round.began_at))
     }
 
-    /// A round that began then went through.
+    /// Records that a round that began at that time completed.
     pub async fn completed(&self, channel: &PhoneNumberId, began_at: Timestamp) -> Result<(), StoreError> {
         let expires_at = (self.table.now() + WATCH_TTL).as_secs();
         self.table.put(&round(channel), &CursorRow { began_at, expires_at }).await
     }
 
-    /// So many items are missed by the look of now. Gives those that every look has missed for a while: no single one is to be
-    /// believed, since the queue's count is approximate and late.
+    /// Records that this check found so many items missing. Returns how many every check has found missing for a while: a single
+    /// check is not reliable, since the queue's count is approximate and late.
     pub async fn missed(&self, items: u64) -> Result<u64, StoreError> {
         let (key, now) = (Key::new("round", "missed"), self.table.now());
         let known = self.table.get::<MissedRow>(&key).await?;
@@ -122,18 +123,18 @@ impl ReconcileCursor {
         Ok(if now.since(since) >= MISSED_MIN_AGE { least } else { 0 })
     }
 
-    /// Since when rounds have not gone through because Chatwoot shows nothing, if that is so.
+    /// Since when rounds have not completed because Chatwoot shows nothing, if that is so.
     pub async fn blind_since(&self, channel: &PhoneNumberId) -> Result<Option<Timestamp>, StoreError> {
         Ok(self.table.get::<BlindRow>(&blind(channel)).await?.map(|blind| blind.since))
     }
 
-    /// Rounds show nothing since then.
+    /// Records since when Chatwoot shows nothing.
     pub async fn went_blind(&self, channel: &PhoneNumberId, since: Timestamp) -> Result<(), StoreError> {
         let expires_at = (self.table.now() + WATCH_TTL).as_secs();
         self.table.put(&blind(channel), &BlindRow { since, expires_at }).await
     }
 
-    /// Chatwoot shows everything again.
+    /// Records that Chatwoot shows everything again.
     pub async fn sees(&self, channel: &PhoneNumberId) -> Result<(), StoreError> {
         self.table.delete(&blind(channel)).await
     }

@@ -1,8 +1,9 @@
-//! Who is who. An alias leads to a customer; what Meta says about a person moves aliases, and each move is one transaction
-//! that holds only if everything still stands as it was read.
+//! Resolves aliases to customers.
+//! What Meta says about a person moves aliases. Each move is one transaction, which succeeds only if everything is still as it
+//! was read.
 //!
-//! The user id decides. A phone that comes with another user id was given to somebody else: it leaves its former owner. A
-//! customer known by phone alone is joined with the one whose user id comes with that phone, since nothing contradicts it.
+//! The user id decides. A phone that comes with another user id was given to another person: it leaves its former owner. A
+//! customer known by phone alone is merged with the one whose user id comes with that phone, since nothing contradicts it.
 
 use std::collections::HashMap;
 
@@ -16,14 +17,14 @@ use crate::{
     table::{Item, ItemUpdate, integer, text},
 };
 
-/// How often two messages about one person may get in each other's way before the queue has to help.
+/// How often writes about one person may conflict before we give up and let the queue retry.
 const MAX_TRIES: usize = 6;
 
-/// Joins form chains only when people change numbers back and forth.
+/// Merges form chains only when people change numbers back and forth.
 const MAX_MERGE_HOPS: usize = 8;
 
-/// Somebody's aliases in an event, and what the table knows of them. Who has it need not read it again: a write by it holds only if
-/// what is written, and what leads to the customer, still stand as they were read.
+/// A person's aliases in an event, and what the table knows of them. A caller that has it need not read it again: a write based
+/// on it succeeds only if what is written, and what leads to the customer, are still as they were read.
 #[derive(Clone, Debug)]
 pub struct ResolvedAliases {
     account: AccountId,
@@ -32,7 +33,7 @@ pub struct ResolvedAliases {
 }
 
 impl ResolvedAliases {
-    /// From the items of these aliases.
+    /// Made from the items of these aliases.
     pub(crate) fn new(account: AccountId, aliases: &[Alias], items: Vec<Item>) -> Result<Self, StoreError> {
         let mut rows = HashMap::new();
         for item in items {
@@ -52,7 +53,7 @@ impl ResolvedAliases {
         self.rows.get(alias.subject.as_str())
     }
 
-    /// What leads to somebody what was sent at that time.
+    /// The row of an alias, if it leads to a customer for what was sent at that time.
     pub(crate) fn at(&self, alias: &Alias, at: Timestamp) -> Option<&AliasRow> {
         self.row(alias).filter(|row| row.leads_at(at))
     }
@@ -72,7 +73,7 @@ pub(crate) fn parted(aliases: &[Alias]) -> (Vec<&Alias>, Vec<&Alias>) {
 }
 
 impl CustomerStore {
-    /// The customer behind an identity seen at that time, made if there is none yet.
+    /// The customer with an identity seen at that time. Creates one if there is none yet.
     pub async fn identify(
         &self,
         account: AccountId,
@@ -82,7 +83,7 @@ impl CustomerStore {
         self.identify_known(self.look_up(account, &identity.aliases(&self.key)).await?, at).await
     }
 
-    /// The same, where the aliases were looked up already.
+    /// The same, for aliases that were looked up already.
     pub async fn identify_known(&self, mut known: ResolvedAliases, at: Timestamp) -> Result<CustomerId, StoreError> {
         for _ in 0..MAX_TRIES {
             if let Some(customer) = self.try_identify(&known, at).await? {
@@ -93,7 +94,7 @@ impl CustomerStore {
         Err(StoreError::Contended)
     }
 
-    /// The customer behind an identity, if there is one. A phone that was given up leads to nobody.
+    /// The customer with an identity, if there is one. A phone that was given up leads to no customer.
     pub async fn find(&self, account: AccountId, identity: &Identity) -> Result<Option<CustomerId>, StoreError> {
         let aliases = identity.aliases(&self.key);
         let known = self.look_up(account, &aliases).await?;
@@ -101,12 +102,12 @@ impl CustomerStore {
         Ok(row.map(|row| row.customer.clone()))
     }
 
-    /// Whether this id is one we gave.
+    /// Whether the bridge made this id.
     pub async fn is_ours(&self, customer: &CustomerId) -> Result<bool, StoreError> {
         Ok(self.row(customer).await?.is_some())
     }
 
-    /// Who a customer turned out to be; itself, mostly.
+    /// The customer this one was merged into; mostly itself.
     pub async fn survivor(&self, customer: &CustomerId) -> Result<CustomerId, StoreError> {
         let mut survivor = customer.clone();
         for _ in 0..MAX_MERGE_HOPS {
@@ -118,12 +119,12 @@ impl CustomerStore {
         Ok(survivor)
     }
 
-    /// Who turned out to be this customer.
+    /// The customers that were merged into this one.
     pub async fn joined(&self, customer: &CustomerId) -> Result<Vec<CustomerId>, StoreError> {
         Ok(self.row(customer).await?.map(|row| row.joined).unwrap_or_default())
     }
 
-    /// Meta told, of something we sent to this very customer, by which other ids it knows them.
+    /// Records further ids of this customer. Meta named them in a report about something we sent to them.
     pub async fn learn(
         &self,
         account: AccountId,
@@ -135,7 +136,7 @@ impl CustomerStore {
         self.learn_known(customer, known, at).await
     }
 
-    /// The same, where the aliases were looked up already.
+    /// The same, for aliases that were looked up already.
     pub async fn learn_known(
         &self,
         customer: &CustomerId,
@@ -146,13 +147,13 @@ impl CustomerStore {
         if all.iter().any(|alias| alias.kind == HashKind::Group) || all.is_empty() {
             return Ok(());
         }
-        // It may be of something that was sent before the number was given up, and makes it nobody's again.
+        // The report may be about something sent before the number was given up, so it must not take that number back.
         let aliases: Vec<Alias> = all.iter().filter(|alias| !known.is_given_up(alias)).cloned().collect();
         let (ids, phones) = parted(&aliases);
         if !ids.is_empty() && !phones.is_empty() {
             return self.identify_known(known, at).await.map(|_| ());
         }
-        // One kind alone says nothing about anybody else: it only fills what is free.
+        // One kind of alias alone says nothing about any other customer: it is only written where it is free.
         let free: Vec<&Alias> = aliases.iter().filter(|alias| known.row(alias).is_none()).collect();
         let mut writes = AliasWrites::new(self, account, at);
         if let (Some(id), true) = (ids.first(), free.len() == aliases.len()) {
@@ -169,7 +170,7 @@ impl CustomerStore {
         if ids.is_empty() && !writes.is_empty() {
             writes.exists(customer)?;
         }
-        // Somebody else's write in between knows better.
+        // If another writer came between, that write knows better.
         writes.commit().await.map(|_| ())
     }
 
@@ -181,7 +182,7 @@ impl CustomerStore {
         let (by_id, by_phone) = (known.first(ids.iter().copied(), at), known.first(phones.iter().copied(), at));
         let customer = match (ids.first(), by_id, by_phone) {
             (_, Some(row), _) | (None, None, Some(row)) => row.customer.clone(),
-            // Sent before the owner changed to another number, and so with the user id of then.
+            // It was sent before the owner changed to another number, and so with the user id of that time.
             (Some(id), None, Some(row)) if row.given_up.is_some() => {
                 if row.nameless {
                     growth.former = true;
@@ -212,13 +213,13 @@ impl CustomerStore {
                         writes.name(alias, row)?;
                     }
                 }
-                // The phone is with somebody else, and the user id decides; but an older event takes nothing back.
+                // Another customer has the phone, and the user id decides; but an older event takes nothing back.
                 Some(row) if Some(alias) == phone && !ids.is_empty() => {
                     if !self.has_user(&row.customer).await? {
                         if row.given_up.is_some() {
                             growth.moved_to = self.row(&row.customer).await?.and_then(CustomerRow::repointed_to);
                         }
-                        // The index may not have the alias yet that shows it.
+                        // The index may not show the alias yet that proves it.
                         writes.repoint(alias, row, &customer)?;
                         writes.merge(&row.customer, &customer, &mut growth, false).await?;
                     } else if at >= row.since && row.given_up.is_none() {
@@ -233,7 +234,7 @@ impl CustomerStore {
             self.keep_alive(account, aliases, row).await?;
             return Ok(Some(customer));
         }
-        // Were they erased or joined since, what is written now would lead to nobody.
+        // If they were erased or merged since, what is written now would lead to no customer.
         let leads = aliases.iter().find_map(|alias| Some((alias, known.at(alias, at)?)));
         if let Some((alias, row)) = leads.filter(|(_, row)| row.customer == customer) {
             writes.assert_unchanged(alias, row)?;
@@ -244,7 +245,7 @@ impl CustomerStore {
         Ok(writes.commit().await?.then_some(customer))
     }
 
-    /// Whether the owner of a phone may be whom a new user id belongs to.
+    /// Whether the owner of a phone may be the person a new user id belongs to.
     async fn may_take(&self, owner: &CustomerId, phone: Option<&Alias>, at: Timestamp) -> Result<bool, StoreError> {
         let Some(owner) = self.row(owner).await? else { return Ok(true) };
         let expected = phone.is_some_and(|phone| owner.expects(phone, at));
@@ -255,7 +256,7 @@ impl CustomerStore {
         self.table.get(&customer_key(customer)).await
     }
 
-    /// Moves the end of a customer's aliases along with its activity, at most once a day.
+    /// Extends the life of a customer's aliases when they are active, at most once a day.
     async fn keep_alive(&self, account: AccountId, aliases: &[Alias], row: &AliasRow) -> Result<(), StoreError> {
         let end = self.table.kept_until();
         if end - row.expires_at < 86_400 {

@@ -1,5 +1,5 @@
-//! What else there is to a WhatsApp message: whether its writer took it back, and which further Chatwoot messages carry its
-//! words. Either may come before the message itself, and all in any order.
+//! Records revoked messages and the Chatwoot messages that carry their text.
+//! Either may come before the message itself, and all in any order.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -11,19 +11,19 @@ use crate::{
     table::{Item, ItemUpdate, Key, UpdateOutcome, integer, text},
 };
 
-/// How long a message taken back is remembered: longer than Meta's repeats of it come (§1.3).
+/// How long a revocation is remembered: longer than Meta repeats the message (§1.3).
 const REVOCATION_TTL: Duration = Duration::from_secs(15 * 86_400);
 
 /// What is known of a message beside its link.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Revocation {
-    /// Whether its writer deleted it for everyone.
+    /// Whether its author deleted it for everyone.
     pub revoked: bool,
-    /// Further messages with its words: its edits.
+    /// Further messages with its text: its edits.
     pub followers: Vec<(ConversationId, MessageId)>,
 }
 
-/// The traces.
+/// The revocations.
 #[derive(Clone, Debug)]
 pub struct Revocations {
     table: Table,
@@ -31,7 +31,7 @@ pub struct Revocations {
 }
 
 impl Revocations {
-    /// Traces of this table, wamids hashed under `key`.
+    /// Revocations in this table, wamids hashed under `key`.
     pub fn new(table: Table, key: HashKey) -> Self {
         Self { table, key }
     }
@@ -41,7 +41,7 @@ impl Revocations {
         Ok(self.table.item(&self.at(wamid)).await?.map(|item| read(&item)).unwrap_or_default())
     }
 
-    /// Records that a message was taken back. It is not to be shown any more, whenever it comes.
+    /// Records that a message was revoked. It must not be shown any more, whenever it comes.
     pub async fn revoke(&self, wamid: &Wamid, customer: Option<&CustomerId>) -> Result<Revocation, StoreError> {
         let values = Item::from([
             (":now".to_owned(), integer(self.table.now().as_millis())),
@@ -51,7 +51,7 @@ impl Revocations {
             .await
     }
 
-    /// Records that a further message carries words of this one.
+    /// Records that a further message carries text of this one.
     pub async fn follow(
         &self,
         wamid: &Wamid,
@@ -85,7 +85,7 @@ impl Revocations {
         }
     }
 
-    /// The condition that a message was not taken back, for the write that links it.
+    /// The condition that a message was not revoked, for the write that links it.
     pub(crate) fn not_revoked(&self, wamid: &Wamid) -> Result<TransactWriteItem, StoreError> {
         let check = ConditionCheck::builder()
             .table_name(&self.table.name)

@@ -1,4 +1,4 @@
-//! Which items of a partition or of an index are meant: keys are never empty.
+//! Selects items of a partition or of an index; keys are never empty.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::CustomerId;
@@ -8,7 +8,7 @@ use crate::{
     table::{Item, text},
 };
 
-/// A piece of a sort key that is not empty: DynamoDB takes no empty string for a key attribute, in no condition either.
+/// A piece of a sort key that is not empty: DynamoDB takes no empty string for a key attribute, nor in a condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Bound(String);
 
@@ -20,12 +20,12 @@ impl TryFrom<String> for Bound {
     }
 }
 
-/// The partition of an index that is a customer's: not empty, as no key of an index is.
+/// A customer's partition of an index. It is not empty, as no key of an index is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Owner(Bound);
 
 impl Owner {
-    /// Nobody has an empty id.
+    /// `None` for an empty id, which no customer has.
     pub(crate) fn of(customer: &CustomerId) -> Option<Self> {
         Bound::try_from(customer.as_str().to_owned()).ok().map(Self)
     }
@@ -48,7 +48,7 @@ pub(crate) enum SortKeys {
 }
 
 impl SortKeys {
-    /// Those that begin with this. Every key begins with nothing.
+    /// The items that begin with this. An empty prefix selects all.
     pub(crate) fn prefix(prefix: impl Into<String>) -> Self {
         Bound::try_from(prefix.into()).map_or(Self::All, Self::Prefix)
     }

@@ -1,4 +1,4 @@
-//! The table gone through page by page, from where the last run stopped.
+//! Walks the table page by page, from where the last run stopped.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::{
     table::{Item, ItemUpdate, Key, UpdateOutcome, integer, number, text},
 };
 
-/// A sweep that has not gone on for so long begins anew.
+/// A sweep that has not continued for this long begins anew.
 const CURSOR_TTL: Duration = Duration::from_secs(3 * 86_400);
 
 #[derive(Serialize)]
@@ -25,14 +25,14 @@ struct SweepCursor<'a> {
 /// How many items are deleted side by side.
 const MAX_CONCURRENT_DELETES: usize = 25;
 
-/// What a page of the table has that is no more to be kept.
+/// The items of a page that must no longer be kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExpiredPage {
     /// The keys of items past their end.
     pub expired: Vec<(String, String)>,
     /// How many items would never end. There are none but channels.
     pub endless: u64,
-    /// Where to go on.
+    /// Where to continue.
     pub next: Option<(String, String)>,
 }
 
@@ -43,12 +43,13 @@ pub struct TableSweep {
 }
 
 impl TableSweep {
-    /// Those over this table.
+    /// Sweeps over this table.
     pub fn new(table: Table) -> Self {
         Self { table }
     }
 
-    /// A page of the table, as far as it is no more to be kept: TTL may be days late, and nothing may be later than that.
+    /// A page of the table, only the items that must no longer be kept: TTL may be days late, and nothing may be kept longer than
+    /// that.
     pub async fn expired(&self, from: Option<(String, String)>) -> Result<ExpiredPage, StoreError> {
         let page = self
             .table
@@ -73,7 +74,7 @@ impl TableSweep {
         })
     }
 
-    /// Deletes items that are past their end, if they still are: one that was written anew since it was read stays.
+    /// Deletes expired items, if they still are: one that was written anew since it was read stays.
     pub async fn delete_expired(&self, keys: &[(String, String)]) -> Result<(), StoreError> {
         for some in keys.chunks(MAX_CONCURRENT_DELETES) {
             let buried = some.iter().map(async |(pk, sk)| self.table.delete_expired(&Key::new(pk, sk)).await);
@@ -82,7 +83,7 @@ impl TableSweep {
         Ok(())
     }
 
-    /// Some of the threads that have a contact in Chatwoot, and where to go on: customer, channel, contact.
+    /// Some of the threads that have a contact in Chatwoot, and where to continue: customer, channel, contact.
     pub async fn threads(
         &self,
         from: Option<(String, String)>,
@@ -116,12 +117,13 @@ impl TableSweep {
         }
     }
 
-    /// How many people were asked for in a channel on a day.
+    /// For how many people an erasure was requested in a channel on a day.
     pub async fn asked(&self, channel: &PhoneNumberId, day: i64) -> Result<u64, StoreError> {
         Ok(count(self.table.item(&asked(channel, day)).await?))
     }
 
-    /// Somebody was asked for in a channel on a day; tells how many they are now, whoever else counts at the same time.
+    /// Counts a person whose erasure was requested in a channel on a day. Returns the new total, exact even if others count at
+    /// the same time.
     pub async fn count_asked(&self, channel: &PhoneNumberId, day: i64) -> Result<u64, StoreError> {
         let values = Item::from([
             (":one".to_owned(), integer(1)),
@@ -134,7 +136,7 @@ impl TableSweep {
         Ok(count(item))
     }
 
-    /// Where a sweep goes on that did not come to its end.
+    /// Where a sweep continues that did not finish.
     pub async fn cursor(&self, sweep: &str) -> Result<Option<(String, String)>, StoreError> {
         let item = self.table.item(&Key::new("sweep", sweep)).await?;
         Ok(item.and_then(|item| {
@@ -143,7 +145,7 @@ impl TableSweep {
         }))
     }
 
-    /// Sets it, or takes it away.
+    /// Sets it, or removes it.
     pub async fn set_cursor(&self, sweep: &str, at: Option<&(String, String)>) -> Result<(), StoreError> {
         let key = Key::new("sweep", sweep);
         let Some((pk, sk)) = at else { return self.table.delete(&key).await };

@@ -1,4 +1,4 @@
-//! The table itself: keys, ends, and the few ways it is written.
+//! Wraps the DynamoDB table: keys, expiry, reads and conditional writes.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -39,7 +39,7 @@ impl Key {
         Self { pk: pk.into(), sk: sk.into() }
     }
 
-    /// Whether DynamoDB takes it: no part may be empty, and each has its longest.
+    /// Whether DynamoDB takes it: no part may be empty or too long.
     fn can_be(&self) -> bool {
         (1..=2048).contains(&self.pk.len()) && (1..=1024).contains(&self.sk.len())
     }
@@ -58,7 +58,7 @@ pub(crate) struct ItemUpdate {
     pub(crate) values: Item,
 }
 
-/// What a conditional write met.
+/// The result of a conditional write.
 pub(crate) enum UpdateOutcome {
     /// Done; the item before or after, as asked.
     Done(Option<Item>),
@@ -66,7 +66,7 @@ pub(crate) enum UpdateOutcome {
     Refused(Option<Item>),
 }
 
-/// What came of a transaction.
+/// The result of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum TransactOutcome {
     /// Everything is written.
@@ -86,24 +86,24 @@ impl Table {
         self.clock.now()
     }
 
-    /// Opens the line to the table, by asking for an item that nobody has.
+    /// Opens the connection to the table, by asking for an item that does not exist.
     pub async fn open(&self) -> Result<(), StoreError> {
         self.item(&Key::new("nothing", "nothing")).await.map(|_| ())
     }
 
-    /// When things about a customer who is active now end, in epoch seconds.
+    /// When the data of a customer who is active now expires, in epoch seconds.
     pub(crate) fn kept_until(&self) -> i64 {
         (self.now() + self.retention).as_secs()
     }
 
-    /// The item, unless it is past its end: TTL is garbage collection, not a promise.
+    /// The item, unless it is expired: TTL is garbage collection, not a promise.
     pub(crate) async fn get<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, StoreError> {
         Ok(self.item(key).await?.map(from_item).transpose()?)
     }
 
-    /// The same, as it is.
+    /// The same, as it is stored.
     pub(crate) async fn item(&self, key: &Key) -> Result<Option<Item>, StoreError> {
-        // Ids of outside are parts of keys. What no key can be is not there.
+        // Ids from outside are parts of keys. An item with an impossible key does not exist.
         if !key.can_be() {
             return Ok(None);
         }
@@ -116,13 +116,13 @@ impl Table {
         number(item, "expires_at").is_none_or(|end| end > self.now().as_secs())
     }
 
-    /// Those items of a partition, in order of their sort keys.
+    /// The selected items of a partition, in order of their sort keys.
     pub(crate) async fn range<T: DeserializeOwned>(&self, pk: &str, wanted: SortKeys) -> Result<Vec<T>, StoreError> {
         let items = self.items(pk, wanted).await?;
         items.into_iter().map(|item| from_item(item).map_err(StoreError::from)).collect()
     }
 
-    /// The same, as they are.
+    /// The same, as they are stored.
     pub(crate) async fn items(&self, pk: &str, wanted: SortKeys) -> Result<Vec<Item>, StoreError> {
         let (condition, values) = wanted.condition(pk);
         let (mut out, mut start) = (Vec::new(), None);
@@ -146,7 +146,7 @@ impl Table {
         }
     }
 
-    /// What an index shows, which may be late, past its end or not.
+    /// What an index shows, which may be late, expired or not.
     pub(crate) async fn indexed(&self, index: &str, condition: &str, values: Item) -> Result<Vec<Item>, StoreError> {
         let (mut out, mut start) = (Vec::new(), None);
         loop {
@@ -162,8 +162,7 @@ impl Table {
         }
     }
 
-    /// All items of the whole table that a filter lets through, past their end or not. For the operator, and for what comes once
-    /// a day.
+    /// All items of the whole table that match a filter, expired or not. For the operator, and for daily work.
     pub(crate) async fn scan(&self, filter: &str, values: Item) -> Result<Vec<Item>, StoreError> {
         let (mut out, mut start) = (Vec::new(), None);
         loop {
@@ -263,7 +262,7 @@ impl Table {
         Ok(self.transact_or_tell(items).await? == TransactOutcome::Done)
     }
 
-    /// The same, and tells whose condition did not hold.
+    /// The same, and tells which conditions did not hold.
     pub(crate) async fn transact_or_tell(&self, items: Vec<TransactWriteItem>) -> Result<TransactOutcome, StoreError> {
         let request = self.client.transact_write_items().set_transact_items(Some(items));
         match request.send().await {
@@ -299,7 +298,7 @@ impl Table {
         Ok(TransactWriteItem::builder().update(update).build())
     }
 
-    /// A put that goes through only if there is no such item, or one past its end.
+    /// A put that succeeds only if there is no such item, or an expired one.
     pub(crate) fn transact_create(&self, key: &Key, row: &impl Serialize) -> Result<TransactWriteItem, StoreError> {
         let put = aws_sdk_dynamodb::types::Put::builder()
             .table_name(&self.name)
@@ -310,12 +309,12 @@ impl Table {
         Ok(TransactWriteItem::builder().put(put).build())
     }
 
-    /// Deletes an item that is past its end, if it still is.
+    /// Deletes an expired item, if it still is.
     pub(crate) async fn delete_expired(&self, key: &Key) -> Result<(), StoreError> {
         self.delete_if(key, "expires_at <= :now", (":now", integer(self.now().as_secs()))).await
     }
 
-    /// Deletes an item if the condition holds, which has one value.
+    /// Deletes an item if a condition with one value holds.
     pub(crate) async fn delete_if(
         &self,
         key: &Key,
@@ -344,7 +343,7 @@ impl Table {
         request.send().await.map(|_| ()).map_err(StoreError::call)
     }
 
-    /// Writes an item whatever was there.
+    /// Writes an item, whatever was there.
     pub(crate) async fn put(&self, key: &Key, row: &impl Serialize) -> Result<(), StoreError> {
         let request = self.client.put_item().table_name(&self.name).set_item(Some(with_key(key, row)?));
         request.send().await.map(|_| ()).map_err(StoreError::call)

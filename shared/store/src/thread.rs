@@ -1,4 +1,5 @@
-//! The customers' threads: on each channel a customer has an address, a window and a conversation.
+//! Stores the customers' threads.
+//! On each channel a customer has an address, a window and a conversation.
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, TransactWriteItem};
 use domain::{
@@ -20,10 +21,10 @@ pub struct Thread {
     /// Where an answer goes, as Meta last used it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<Address>,
-    /// The user id, for the day the phone in the address is somebody else's.
+    /// The user id, for the day the phone in the address belongs to another person.
     #[serde(default, rename = "user_id", skip_serializing_if = "Option::is_none")]
     pub user: Option<UserId>,
-    /// When the event was that said both; an older one changes neither.
+    /// The time of the event that named both; an older one changes neither.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address_at: Option<Timestamp>,
     /// When the customer last wrote.
@@ -35,7 +36,7 @@ pub struct Thread {
     /// When they were answered after that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub advert_answered_at: Option<Timestamp>,
-    /// When they were last heard while Meta's own agent had the chat.
+    /// When they last wrote while Meta's own agent had the chat.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overheard_at: Option<Timestamp>,
     /// When anything last happened.
@@ -63,13 +64,13 @@ impl Thread {
 pub enum Reach {
     /// There, with the window and the address to use.
     At(Box<Thread>),
-    /// Nothing was ever heard of them there.
+    /// They never wrote there.
     Unheard,
-    /// What used to lead to them leads to somebody else, or nowhere.
+    /// What used to lead to them leads to another customer, or to none.
     Lost,
 }
 
-/// What a touch writes beside that the customer was there.
+/// What an update of a thread writes beside the time of activity.
 struct ThreadUpdate {
     /// When the window opened.
     start: Option<Timestamp>,
@@ -78,12 +79,12 @@ struct ThreadUpdate {
     user: WindowUpdate,
 }
 
-/// What an event tells of an address or a user id.
+/// What an event says about an address or a user id.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum WindowUpdate {
-    /// The newest there is.
+    /// The newest known.
     Newest,
-    /// Something, where nothing is known yet.
+    /// A value, to be used where nothing is known yet.
     First,
     /// Nothing.
     Not,
@@ -102,9 +103,9 @@ impl CustomerStore {
         Self { table, key }
     }
 
-    /// Records that a message came or went, and gives the thread back. A live message of the customer's opens the window
-    /// (`written_at`). What Meta says of the customer at that time (`said_at`) is where an answer goes, unless something newer
-    /// said it; other events fill it in only where nothing is known yet.
+    /// Records that a message came or went, and returns the thread. A live message of the customer's opens the window
+    /// (`written_at`). What Meta says of the customer at that time (`said_at`) decides where an answer goes, unless a newer event
+    /// said something else; other events fill it in only where nothing is known yet.
     pub async fn touch(
         &self,
         customer: &CustomerId,
@@ -118,7 +119,7 @@ impl CustomerStore {
         let newest = said_at.is_some() && (written_at.is_some() || identity.phone.is_some());
         let told = if newest { WindowUpdate::Newest } else { WindowUpdate::First };
         let mut touch = ThreadUpdate { start, said_at, address: told, user: told };
-        // Each refusal takes one of the two conditions away.
+        // Each refusal removes one of the two conditions.
         for _ in 0..3 {
             let change = self.touching(customer, channel, identity, &touch)?;
             let item = match self.table.update(change, ReturnValue::AllNew).await? {
@@ -129,7 +130,7 @@ impl CustomerStore {
             let newer = |name: &str, at: Timestamp| number(&item, name).is_some_and(|known| known > at.as_millis());
             touch.start = touch.start.filter(|at| !newer("window_start", *at));
             if touch.said_at.take_if(|at| newer("address_at", *at)).is_some() {
-                // Of the user id an older message may tell if it came from the same address.
+                // An older message may tell the user id, if it came from the same address.
                 let address =
                     identity.address().map(serde_dynamo::to_attribute_value::<_, AttributeValue>).transpose()?;
                 let same = address.is_some() && item.get("address") == address.as_ref();
@@ -155,7 +156,7 @@ impl CustomerStore {
         ]);
         let mut conditions = Vec::new();
         let address = identity.address().map(serde_dynamo::to_attribute_value).transpose()?;
-        // `user` is a word of DynamoDB's own.
+        // `user` is a reserved word of DynamoDB's.
         let user = identity.user().map(|user| text(user.as_str()));
         for (name, value, told) in [("address", address, touch.address), ("user_id", user, touch.user)] {
             let (Some(value), false) = (value, told == WindowUpdate::Not) else { continue };
@@ -177,7 +178,7 @@ impl CustomerStore {
         Ok(ItemUpdate { key: thread_key(customer, channel), update, condition, values })
     }
 
-    /// An advert brought the customer with a message written at that time. An older one changes nothing.
+    /// Records that an advert brought the customer, with a message written at that time. An older one changes nothing.
     pub async fn came_by_advert(
         &self,
         customer: &CustomerId,
@@ -188,7 +189,7 @@ impl CustomerStore {
         self.stamp(customer, channel, "SET advert_at = :at REMOVE advert_answered_at", condition, at).await
     }
 
-    /// The customer was heard while Meta's own agent had the chat.
+    /// Records that the customer wrote while Meta's own agent had the chat.
     pub async fn overheard(
         &self,
         customer: &CustomerId,
@@ -198,13 +199,13 @@ impl CustomerStore {
         self.stamp(customer, channel, "SET overheard_at = :at", "attribute_exists(pk)", at).await
     }
 
-    /// The business answered a customer whom an advert had brought.
+    /// Records that the business answered a customer who came by an advert.
     pub async fn advert_answered(&self, customer: &CustomerId, channel: &PhoneNumberId) -> Result<(), StoreError> {
         let condition = "attribute_exists(advert_at) AND attribute_not_exists(advert_answered_at)";
         self.stamp(customer, channel, "SET advert_answered_at = :at", condition, self.table.now()).await
     }
 
-    /// Writes down when something happened in a thread, `:at`; never later than now.
+    /// Records when something happened in a thread, `:at`; never later than now.
     async fn stamp(
         &self,
         customer: &CustomerId,
@@ -222,7 +223,7 @@ impl CustomerStore {
         self.table.update(change, ReturnValue::None).await.map(|_| ())
     }
 
-    /// A number or user id changed: the threads of the customer that have heard nothing newer lead to the new one.
+    /// Applies a changed number or user id: the customer's threads that have seen nothing newer lead to the new one.
     pub(crate) async fn readdress(
         &self,
         customer: &CustomerId,
@@ -261,7 +262,7 @@ impl CustomerStore {
                     change.update.push_str(", user_id = :user");
                     change.values.insert(":user".to_owned(), text(user.as_str()));
                 }
-                // A new number brings a new user id, which will show itself.
+                // A new number brings a new user id, which is learnt later.
                 None => change.update.push_str(" REMOVE user_id"),
             }
             self.table.update(change, ReturnValue::None).await?;
@@ -269,8 +270,8 @@ impl CustomerStore {
         Ok(())
     }
 
-    /// How the customer of a conversation is reached on a channel. An address that leads to somebody else by now is not used:
-    /// the user id is, or the thread of the customer this one was joined with.
+    /// How the customer of a conversation is reached on a channel. An address that leads to another customer by now is not used:
+    /// the user id is, or the thread of the customer this one was merged with.
     pub async fn reach(
         &self,
         account: AccountId,
@@ -293,7 +294,7 @@ impl CustomerStore {
             };
         }
         let theirs = self.thread(&survivor, channel).await?;
-        // Whatever either of them wrote, one person wrote it.
+        // Both customers are one person, so a message by either opens the window.
         let start = [&thread, &theirs].into_iter().flatten().filter_map(|thread| thread.window.start()).max();
         for known in [theirs, thread].into_iter().flatten() {
             if let Some(address) = self.own(account, &survivor, &known).await? {
@@ -304,7 +305,7 @@ impl CustomerStore {
         Ok(nowhere)
     }
 
-    /// Where a customer is reached who was heard on other numbers only. Nothing they did there opens a window here.
+    /// The thread of a customer who wrote to other numbers only. Nothing they did there opens a window here.
     async fn elsewhere(&self, account: AccountId, customer: &CustomerId) -> Result<Option<Thread>, StoreError> {
         let pk = thread_key(customer, &PhoneNumberId::new("")).pk;
         let mut threads: Vec<Thread> = self.table.range(&pk, SortKeys::prefix("channel#")).await?;
@@ -347,7 +348,7 @@ impl CustomerStore {
         self.table.get(&thread_key(customer, channel)).await
     }
 
-    /// The conversation is gone from Chatwoot; the next message finds or makes another.
+    /// Records that the conversation is gone from Chatwoot; the next message finds or creates another.
     pub async fn unbind(&self, customer: &CustomerId, channel: &PhoneNumberId) -> Result<(), StoreError> {
         let change = ItemUpdate {
             key: thread_key(customer, channel),
