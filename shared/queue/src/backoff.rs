@@ -1,12 +1,12 @@
-//! How long to wait before the next try.
+//! Calculates how long to wait before the next try.
 
 use std::time::Duration;
 
-/// The longest wait for the first days. An outage is waited out at this pace.
+/// The longest wait for the first days of an outage.
 const MAX_BACKOFF: Duration = Duration::from_secs(900);
 
-/// From this receive on, five days into an outage, it is twice as long: SQS gives a message up after a thousand receives, and
-/// must not before its 14 days are over.
+/// From this receive on, five days into an outage, the longest wait is doubled. SQS gives a message up after a thousand receives,
+/// and must not before its 14 days are over.
 pub const MAX_OUTAGE_RECEIVES: u32 = 480;
 
 /// One second after the first receive, doubled with each further one, at most 15 minutes. A tenth more or less by `salt`

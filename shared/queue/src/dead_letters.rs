@@ -1,4 +1,5 @@
-//! Setting aside what nobody can handle, with a reason, so that it can be looked at and put back.
+//! Puts tasks that cannot be handled into a dead-letter queue.
+//! Each has a reason, so that the operator can inspect it and redrive it.
 
 use aws_sdk_sqs::{Client, types::MessageAttributeValue};
 use base64::Engine as _;
@@ -11,8 +12,8 @@ const MAX_PIECE_BYTES: usize = 700 * 1024;
 
 /// The dead letters of a queue.
 ///
-/// The body stays what it was, so that a redrive puts it back as it came. Around it: `reason`; `part` (`1/3`) and `letter`, the same
-/// for all pieces, if it was cut; `encoding` = `base64` if it was no text.
+/// The body stays what it was, so that a redrive puts it back as it came. Its attributes: `reason`; `part` (`1/3`) and `letter`,
+/// the same for all pieces, if it was cut; `encoding` = `base64` if it was no text.
 #[derive(Clone, Debug)]
 pub struct DeadLetters {
     client: Client,
@@ -25,7 +26,7 @@ impl DeadLetters {
         Self { client, url }
     }
 
-    /// Sets a body aside.
+    /// Dead-letters a body.
     pub async fn put(&self, group: &str, body: &[u8], reason: &str) -> Result<(), QueueError> {
         self.put_beside(group, body, reason, &[]).await
     }
@@ -69,7 +70,7 @@ impl DeadLetters {
     }
 }
 
-/// What SQS takes in a body (its documentation names these ranges of XML 1.0).
+/// Whether SQS takes a character in a body (its documentation names these ranges of XML 1.0).
 fn is_allowed(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
 }
@@ -100,7 +101,7 @@ mod tests {
 
     #[test]
     fn a_long_body_is_cut_and_comes_together_again() {
-        // A letter of two bytes lies across each cut.
+        // A character of two bytes lies across each cut.
         let text = format!("x{}", "ñ".repeat(MAX_PIECE_BYTES));
         let pieces = cut(&text);
         assert_eq!(pieces.len(), 3);

@@ -1,4 +1,5 @@
-//! Working off a batch: groups side by side, each in order; a failure holds back its own group and no other.
+//! Works off a batch: groups side by side, each in order.
+//! A failure holds back its own group and no other.
 
 use std::{future::Future, panic::AssertUnwindSafe, time::Duration};
 
@@ -13,7 +14,7 @@ use crate::{DeadLetters, Queue, backoff};
 /// A record is begun only if at least this much of the invocation's time is left: a file may take 90 s.
 const MIN_TIME_LEFT: Duration = Duration::from_secs(20);
 
-/// What settling a batch takes at the end of an invocation.
+/// The time reserved for settling a batch at the end of an invocation.
 const FINAL_CALLS_TIME: Duration = Duration::from_secs(5);
 
 /// A message taken from a queue.
@@ -21,13 +22,13 @@ const FINAL_CALLS_TIME: Duration = Duration::from_secs(5);
 pub struct Record {
     /// SQS's id of it; the same at every receive.
     pub id: String,
-    /// Its group.
+    /// Its message group.
     pub group: String,
     /// The task, as JSON.
     pub body: String,
     /// How often it was received, this time included.
     pub receives: u32,
-    /// When it was put in.
+    /// When it was sent to the queue.
     pub sent_at: Timestamp,
     receipt: String,
 }
@@ -35,21 +36,21 @@ pub struct Record {
 /// What to do with a record that was worked on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Take it out of the queue.
+    /// Remove it from the queue.
     Done,
-    /// Leave it in, and all of its group behind it.
+    /// Leave it in the queue, and all of its group behind it.
     Retry {
-        /// When to try again; by the usual pace if the other side did not say.
+        /// When to try again; by the usual backoff if the other side did not say.
         after: Option<Duration>,
     },
-    /// Put it into the dead letters, so that its group goes on.
+    /// Dead-letter it, so that its group goes on.
     Poison {
         /// Why.
         reason: &'static str,
     },
 }
 
-/// What a batch is drained with.
+/// What draining a batch needs.
 #[derive(Clone, Debug)]
 pub struct Drain {
     /// The queue it came from.
@@ -58,14 +59,14 @@ pub struct Drain {
     pub dead_letters: DeadLetters,
 }
 
-/// What came of a batch.
+/// The result of a batch.
 #[derive(Debug, Default)]
 pub struct Drained {
     /// What Lambda has to leave in the queue.
     pub response: SqsBatchResponse,
-    /// How many records were given back.
+    /// How many records were returned to the queue.
     pub retried: usize,
-    /// How many went to the dead letters.
+    /// How many were dead-lettered.
     pub poisoned: usize,
 }
 
@@ -77,7 +78,7 @@ impl Drained {
     }
 }
 
-/// What came of one group: the records that are done, and the rest.
+/// The result of one group: the records that are done, and the rest.
 #[derive(Default)]
 struct Settled {
     done: Vec<Record>,
@@ -100,10 +101,11 @@ impl Drain {
                         verdicts.push(Verdict::Retry { after: Some(Duration::ZERO) });
                         break;
                     }
-                    // Lambda would kill all that is at work beside it, and hide the whole batch for long.
+                    // Otherwise Lambda would kill all work that runs beside it, and hide the whole batch for a long time.
                     let limit = left.saturating_sub(started.elapsed()).saturating_sub(FINAL_CALLS_TIME);
                     let verdict = timeout(limit, AssertUnwindSafe(handle(record)).catch_unwind()).await;
-                    // What panicked or took too long is tried again; whoever claims it counts that as a crash.
+                    // A record that panicked or took too long is tried again; the worker that claims its item next counts that as
+                    // a crash.
                     verdicts.push(verdict.ok().and_then(Result::ok).unwrap_or(Verdict::Retry { after: None }));
                     if matches!(verdicts.last(), Some(Verdict::Retry { .. })) {
                         break;
@@ -115,8 +117,9 @@ impl Drain {
         .await
     }
 
-    /// Hands each group of the batch over as a whole, in order, for work that is the same for all of it. One verdict for
-    /// each record is expected back. After one that is tried again, the rest waits with it, but for those that are told to be done.
+    /// Hands each group of the batch over as a whole, in order, for work that is the same for all of it. One verdict for each
+    /// record is expected back. After a record that is retried, the rest of the group waits with it, except records whose verdict
+    /// is done.
     pub async fn run_groups<F>(&self, event: SqsEvent, handle: impl Fn(Vec<Record>) -> F) -> Drained
     where
         F: Future<Output = Vec<Verdict>>,
@@ -132,8 +135,9 @@ impl Drain {
         let mut done = Vec::new();
         let mut deleting = FuturesUnordered::new();
         while !work.is_empty() {
-            // Lambda would do it at the end; until then the next messages of this customer would wait for a stranger's file. One call
-            // at a time takes what has come together meanwhile, and nobody's work waits for it.
+            // Delete what is done at once. Lambda would do it at the end; until then this customer's next messages would wait for
+            // another customer's file. One call at a time deletes what has been completed meanwhile, and no other work waits for
+            // it.
             if deleting.is_empty() && !done.is_empty() {
                 deleting.push(self.delete(std::mem::take(&mut done)));
             }

@@ -1,15 +1,15 @@
-//! What can go wrong with a queue.
+//! Defines the errors of calls to a queue.
 
 use aws_sdk_sqs::error::{BuildError, SdkError};
 use domain::{Class, Classify};
 
-/// A call to a queue that did not do what it should.
+/// A call to a queue that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
     /// SQS did not answer, or refused.
     #[error("the queue did not take the call")]
     Call(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// SQS took some of the messages only.
+    /// SQS took only some of the messages.
     #[error("the queue refused {refused} of {of} messages")]
     Partly {
         /// How many it refused.
@@ -17,10 +17,10 @@ pub enum QueueError {
         /// Out of how many.
         of: usize,
     },
-    /// A request could not be put together: a fault of ours.
+    /// A request could not be built: a fault of ours.
     #[error("a request to the queue is incomplete")]
     Request(#[from] BuildError),
-    /// A task could not be written down: a fault of ours.
+    /// A task could not be serialized: a fault of ours.
     #[error("a task cannot be written down")]
     Body(#[from] serde_json::Error),
 }

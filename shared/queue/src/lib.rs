@@ -1,4 +1,5 @@
-//! Work: putting tasks into the FIFO queues, taking them out in order, and setting aside what nobody can handle.
+//! Puts tasks into FIFO queues and takes them out in order.
+//! A task that cannot be handled is dead-lettered.
 
 mod backoff;
 mod dead_letters;

@@ -1,4 +1,4 @@
-//! Putting tasks into a FIFO queue.
+//! Puts tasks into a FIFO queue.
 
 use aws_sdk_sqs::{
     Client,
@@ -9,10 +9,10 @@ use serde::Serialize;
 
 use crate::QueueError;
 
-/// What SQS takes at once, in bytes, less what the entries' own fields may count.
+/// How many bytes SQS takes at once, less what the entries' own fields may count.
 const MAX_BATCH_BYTES: usize = 1024 * 1024 - 16 * 1024;
 
-/// What SQS takes at once, in messages.
+/// How many messages SQS takes at once.
 const MAX_BATCH: usize = 10;
 
 /// A message to be put into a queue.
@@ -20,16 +20,16 @@ const MAX_BATCH: usize = 10;
 pub struct QueueMessage {
     /// Messages of one group come out in the order they went in.
     pub group: String,
-    /// A second letter with the same id within five minutes is taken and forgotten.
+    /// SQS accepts and drops a second message with the same id within five minutes.
     pub dedup: String,
     /// The task, as JSON.
     pub body: String,
 }
 
 impl QueueMessage {
-    /// Writes a task down.
+    /// Serializes a task.
     pub fn new(group: impl Into<String>, dedup: impl Into<String>, task: &impl Serialize) -> Result<Self, QueueError> {
-        // SQS refuses the two noncharacters, and JSON may spell them out; outside of strings they cannot stand.
+        // SQS refuses the two noncharacters, and JSON may contain them unescaped. They can only occur inside strings.
         let mut body = serde_json::to_string(task)?;
         if body.contains(['\u{fffe}', '\u{ffff}']) {
             body = body.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff");
@@ -56,7 +56,7 @@ impl Queue {
         Self { client, url }
     }
 
-    /// Puts all letters in, each group in its order. An error means that some may be missing.
+    /// Sends all messages, each group in its order. An error means that some may be missing.
     pub async fn send_all(&self, messages: Vec<QueueMessage>) -> Result<(), QueueError> {
         let lanes = lanes(messages).into_iter().map(async |lane| {
             for batch in batches(lane) {
@@ -67,12 +67,12 @@ impl Queue {
         try_join_all(lanes).await.map(|_| ())
     }
 
-    /// Puts one in.
+    /// Sends one message.
     pub async fn send(&self, message: QueueMessage) -> Result<(), QueueError> {
         self.send_all(vec![message]).await
     }
 
-    /// How many messages are in it, in hand or put off among them. SQS counts them within about a minute.
+    /// How many messages are in the queue, including those in flight or delayed. SQS counts them within about a minute.
     pub async fn holds(&self) -> Result<u64, QueueError> {
         let counts = [
             QueueAttributeName::ApproximateNumberOfMessages,
@@ -104,13 +104,13 @@ impl Queue {
     }
 }
 
-/// So many letters are worth a lane of their own.
+/// How many messages justify one more lane. Lanes are sent in parallel.
 const LANE_BATCHES: usize = 50;
 
-/// So many lanes at the most.
+/// The most lanes at once.
 const MAX_LANES: usize = 8;
 
-/// Letters that may be put in side by side: a group is in one lane.
+/// Splits messages into lanes that may be sent in parallel; all messages of a group are in one lane.
 fn lanes(messages: Vec<QueueMessage>) -> Vec<Vec<QueueMessage>> {
     let count = (messages.len() / LANE_BATCHES).clamp(1, MAX_LANES);
     let mut lanes = vec![Vec::new(); count];
