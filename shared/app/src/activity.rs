@@ -1,4 +1,5 @@
-//! When somebody was last active, and whether a label keeps them: what decides if their time to be kept is over.
+//! Finds out when a person was last active, and whether a label keeps them.
+//! Both decide whether their retention is over.
 
 use chatwoot::{
     Chatwoot,
@@ -9,13 +10,13 @@ use store::DataSubject;
 
 use crate::HandlerError;
 
-/// An agent's label that forbids an erasure by time: a legal hold.
+/// An agent's label that forbids an erasure by retention: a legal hold.
 pub const KEEP_LABEL: &str = "conservar";
 
 /// An agent's label that asks for an erasure.
 pub const ERASE_LABEL: &str = "borrar-datos";
 
-/// What is known of somebody's activity.
+/// What is known of a person's activity.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Activity {
     /// When the last message came or went, or a note was written, as Chatwoot and the table know it.
@@ -27,7 +28,7 @@ pub struct Activity {
 }
 
 impl Activity {
-    /// A conversation of theirs counts, too.
+    /// Adds a conversation of theirs.
     pub fn add(&mut self, conversation: &ConversationAge) {
         self.last = self.last.max(conversation.said_at);
         self.kept |= conversation.labels.iter().any(|label| label == KEEP_LABEL);
@@ -35,7 +36,7 @@ impl Activity {
     }
 }
 
-/// That of whomever `target` names, in all their conversations of the account `chatwoot` is of. The target has to be gathered.
+/// The activity of the data subject in all their conversations of `chatwoot`'s account. The data subject has to be gathered.
 pub async fn activity(chatwoot: &Chatwoot, subject: &DataSubject, since: Timestamp) -> Result<Activity, HandlerError> {
     let mut activity = Activity { last: subject.active_at, ..Activity::default() };
     for (_, contact) in subject.contacts.iter().filter(|(account, _)| subject.only.is_none_or(|only| only == *account))
@@ -44,7 +45,7 @@ pub async fn activity(chatwoot: &Chatwoot, subject: &DataSubject, since: Timesta
         for conversation in &theirs {
             activity.add(conversation);
         }
-        // In those that are not shown nothing happened later than in the last that is.
+        // Chatwoot shows a limited number, the latest first: in the others nothing happened later than in the last one shown.
         let rest = theirs.get(MAX_CONVERSATIONS_SHOWN - 1).map(|last| last.active_at);
         activity.unclear |= rest.is_some_and(|at| at.is_none_or(|at| at >= since));
     }

@@ -1,4 +1,5 @@
-//! What is said where a rule or a bot keeps the bridge busy: one note, line and count.
+//! Reports that a rule or a bot keeps the bridge busy by itself.
+//! The report is one note, one log line and one count.
 
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use platform::{Metric, Metrics};
 
 use crate::{Clients, HandlerError};
 
-/// Told once, the agents are not told again before this: the note itself may set off what goes round.
+/// How long the agents are not told again: the note itself may set off the rule that goes round.
 const BRAKE_NOTE_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// Tells agents and operator, unless they were told lately.
@@ -31,8 +32,8 @@ pub async fn brake(
     Ok(())
 }
 
-/// Tells the operator, unless that was done lately; gives whether it was done now. Written down first: one too few is better than
-/// one too many.
+/// Tells the operator, unless that was done lately; returns whether it was done now. It is recorded first: one report too few is
+/// better than one too many.
 pub async fn alarm(
     clients: &Clients,
     metrics: &Metrics,

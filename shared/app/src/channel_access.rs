@@ -1,11 +1,11 @@
-//! Whether a number is still ours, by Graph's own word.
+//! Asks Graph whether a number is still ours.
 
 use domain::Channel;
 
 use crate::{Clients, HandlerError};
 
-/// Asks Graph, with a newer token if the one in hand is refused. A token that stays refused is what the end of our access
-/// looks like. An error means that it cannot be told now.
+/// Asks Graph, with a newer token if the current one is refused. A token that stays refused means that our access has ended. An
+/// error means that it cannot be told now.
 pub async fn has_channel_access(clients: &Clients, channel: &Channel) -> Result<bool, HandlerError> {
     let token = clients.token(channel).await?;
     let mut asked = clients.graph.has(channel, &token).await;

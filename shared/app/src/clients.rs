@@ -1,4 +1,4 @@
-//! The clients, built once a cold start.
+//! Builds the clients, once a cold start.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -23,7 +23,7 @@ use store::{
 use url::Url;
 use whatsapp::Graph;
 
-/// For so long nobody asks again what a token may do.
+/// How long the rights of a token are not asked for again.
 const LOOKED_AT_FOR: Duration = Duration::from_secs(86_400);
 
 /// Why a function cannot start.
@@ -40,14 +40,14 @@ pub enum StartError {
     Client(#[from] ClientError),
 }
 
-/// Stores and clients of a function that works between the two sides.
+/// Stores and clients of a function that works between Meta and Chatwoot.
 #[derive(Debug)]
 pub struct Clients {
-    /// The time.
+    /// The clock.
     pub clock: SharedClock,
     /// The agents' language.
     pub locale: Locale,
-    /// Behind every keyed hash.
+    /// The key of every keyed hash.
     pub key: HashKey,
     /// SQS.
     pub sqs: aws_sdk_sqs::Client,
@@ -61,15 +61,15 @@ pub struct Clients {
     pub claims: Claims,
     /// Conversations.
     pub conversations: Conversations,
-    /// The balance sheet.
+    /// The item ledger.
     pub ledger: ItemLedger,
     /// Customers.
     pub customers: CustomerStore,
-    /// Statuses whose message is not known yet.
+    /// Orphan statuses.
     pub orphan_statuses: OrphanStatuses,
-    /// Requests for erasure.
+    /// Erasure requests.
     pub erasures: ErasureLedger,
-    /// Files that are still to come.
+    /// Pending files.
     pub pending_media: PendingMedia,
     /// Links.
     pub message_links: MessageLinks,
@@ -77,24 +77,24 @@ pub struct Clients {
     pub media: MediaAtMeta,
     /// The outbox.
     pub outbox: Outbox,
-    /// How many messages numbers send.
+    /// The number rates.
     pub rate_limit: NumberRateLimit,
-    /// What customers call themselves and wish.
+    /// What customers call themselves, and their wishes.
     pub profiles: Profiles,
-    /// Who was erased, and up to when.
+    /// Which people were erased, and up to when.
     pub tombstones: Tombstones,
-    /// Messages taken back.
+    /// Revoked messages.
     pub revocations: Revocations,
-    /// The rounds of `reconcile`.
+    /// The progress of `reconcile`.
     pub cursor: ReconcileCursor,
     /// The table under all of them.
     pub table: Table,
     http: Http,
     chatwoot_url: Url,
     app_secret: String,
-    /// Of which tokens Chatwoot was asked what they may do, by hash, and when.
+    /// The tokens, by hash, whose rights Chatwoot was asked for, and when.
     tokens: Mutex<HashMap<KeyedHash, Timestamp>>,
-    /// Whether Chatwoot was seen to call itself by another origin than its address here.
+    /// Whether Chatwoot was seen to name another origin than its address here.
     chatwoot_elsewhere: Arc<AtomicBool>,
 }
 
@@ -139,7 +139,7 @@ impl Settings {
 }
 
 impl Clients {
-    /// Builds them, and reads the secret behind the keyed hashes.
+    /// Builds them, and reads the secret key of the keyed hashes.
     pub async fn new(settings: Settings, clock: SharedClock) -> Result<Self, StartError> {
         let Settings { aws, table, app_secret, chatwoot_url, chatwoot_ca, graph_url, graph_version, locale, retention } =
             settings;
@@ -179,8 +179,9 @@ impl Clients {
         })
     }
 
-    /// Has the channels and their secrets at hand, and the lines to all of AWS open, before the first event; `queue` is one the
-    /// function may look at. Lines to Meta and Chatwoot are left to the first call: their servers close an idle one before long.
+    /// Loads the channels and their secrets, and opens the connections to all of AWS, before the first event; `queue` is one
+    /// whose attributes the function may read. Connections to Meta and Chatwoot are left to the first call: their servers close
+    /// an idle one before long.
     pub async fn warm_up(&self, queue: &Queue) {
         let secrets = async {
             if let Ok(channels) = self.channels.remember_all().await {
@@ -190,7 +191,7 @@ impl Clients {
         warm_up(Box::pin(async { tokio::join!(secrets, queue.holds()) })).await;
     }
 
-    /// Chatwoot, with the token in hand.
+    /// Chatwoot's client, with the cached token.
     pub async fn chatwoot(&self, account: AccountId) -> Result<Chatwoot, SecretError> {
         let token = self.secrets.get::<AppSecrets>(&self.app_secret).await?.chatwoot_token;
         Ok(Chatwoot::new(
@@ -203,8 +204,8 @@ impl Clients {
         .knowing(&self.chatwoot_elsewhere))
     }
 
-    /// Looks for a newer token, after Chatwoot refused the one in hand. Tells whether there may be one: somebody else at work
-    /// in this process may have found it just now. What the token in the secret lacks is said in the log.
+    /// Fetches a newer token, after Chatwoot refused the cached one. Returns whether there may be one: another task in this
+    /// process may have found it just now. Which rights the token in the secret lacks is logged.
     pub async fn renew_chatwoot_token(&self) -> bool {
         let refused = self.secrets.get::<AppSecrets>(&self.app_secret).await;
         let looked_up = self.secrets.get_again::<AppSecrets>(&self.app_secret).await;
@@ -216,7 +217,7 @@ impl Clients {
         looked_up.is_ok()
     }
 
-    /// Asks Chatwoot what a token may do, and says where that is too little; once a day for each token.
+    /// Asks Chatwoot what a token may do, and logs where that is too little; once a day for each token.
     async fn say_what_is_missing(&self, token: &SecretString, is_new: bool) {
         let token = self.key.subject_of_all(HashKind::Item, ["chatwoot_token", token.expose_secret()]);
         let now = self.clock.now();
@@ -228,7 +229,7 @@ impl Clients {
         let accounts: BTreeSet<_> = channels.iter().map(|channel| channel.account).collect();
         let Some(any) = accounts.first() else { return };
         let Ok(chatwoot) = self.chatwoot(*any).await else { return };
-        // Before the answer is here: others who are refused meanwhile do not ask, too.
+        // Recorded before the answer is here, so that other refused tasks do not ask meanwhile.
         self.tokens().insert(token.clone(), now);
         let memberships = match chatwoot.memberships().await {
             Ok(memberships) => memberships,
@@ -262,7 +263,7 @@ impl Clients {
         if let Some(renewed) = self.secrets.get_again::<ChannelSecrets>(&channel.secret).await.ok()? {
             return Some(renewed.access_token);
         }
-        // Somebody else at work in this process looked it up just now.
+        // Another task in this process looked it up just now.
         let cached = self.token(channel).await.ok()?;
         (cached.expose_secret() != used.expose_secret()).then_some(cached)
     }

@@ -1,4 +1,4 @@
-//! Whom a conversation in Chatwoot is with, as far as an erasure wants to know.
+//! Finds the data subject of a conversation in Chatwoot.
 
 use chatwoot::Chatwoot;
 use domain::{CustomerId, SyncRequest, WaId};
@@ -6,8 +6,8 @@ use store::DataSubject;
 
 use crate::{Clients, HandlerError};
 
-/// By what the table knows, by our id in Chatwoot, by the contact's phone, and by the contact itself. Nothing if there is no
-/// conversation and nothing known of it.
+/// Searches by what the table knows, by our id in Chatwoot, by the contact's phone, and by the contact itself. Returns nothing if
+/// there is no conversation and nothing known of it.
 pub async fn resolve_data_subject(
     clients: &Clients,
     chatwoot: &Chatwoot,
@@ -28,7 +28,7 @@ pub async fn resolve_data_subject(
         }
     }
     let Some(contact) = party.contact else { return Ok((!subject.customers.is_empty()).then_some(subject)) };
-    // An agent may have merged the contact with somebody else's; then it says nothing about whom the conversation is with.
+    // An agent may have merged the contact with another person's; then it does not tell whose conversation it is.
     let named = |id: &str| subject.customers.contains(&CustomerId::new(id));
     if subject.customers.is_empty() || contact.identifier.as_deref().is_none_or(named) {
         subject.contacts.insert((sync.account, contact.id));

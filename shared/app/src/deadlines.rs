@@ -1,4 +1,4 @@
-//! The days of `infra/policy.toml`, as a function gets them.
+//! Reads the days of `infra/policy.toml` from a function's environment.
 
 use domain::erasure::{ErasureDeadlines, WarnDays};
 use platform::Environment;

@@ -1,4 +1,5 @@
-//! What agents see beside a conversation: the attributes that the bridge fills in, and the labels that it obeys.
+//! Creates the attributes and labels that agents see beside a conversation.
+//! The bridge fills in the attributes and obeys the labels.
 
 use chatwoot::{
     Chatwoot,
@@ -8,7 +9,7 @@ use domain::{Locale, texts::dashboard::PanelText};
 
 use crate::{ERASE_LABEL, HandlerError, KEEP_LABEL};
 
-/// Has Chatwoot show and offer them. What an administrator changed stays changed.
+/// Makes Chatwoot show and offer them. What an administrator changed stays changed.
 pub(crate) async fn create_definitions(chatwoot: &Chatwoot, locale: Locale) -> Result<(), HandlerError> {
     use AttributeOwner::{Contact, Conversation};
     let shown = [

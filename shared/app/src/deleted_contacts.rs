@@ -1,7 +1,8 @@
-//! Whether somebody deleted a person in Chatwoot, whose contact answers 404.
+//! Checks whether an agent deleted a customer whose contact answers 404.
 //!
-//! A contact that was merged into another answers 404 as well; then their conversations are still there. One that was deleted leaves
-//! rows behind until a job of Chatwoot's has run, for ever if that fails: whatever shows such a row answers 500.
+//! A contact that was merged into another answers 404 as well; then the customer's conversations are still there. A deleted
+//! contact leaves rows behind until a job of Chatwoot's has run, or for ever if that fails: every request that shows such a row
+//! answers 500.
 
 use chatwoot::{Chatwoot, ChatwootError, ConversationLookup, SourceLookup};
 use domain::{Channel, CustomerId};
@@ -9,8 +10,8 @@ use store::{DataInventory, DataSubject};
 
 use crate::HandlerError;
 
-/// Whether nothing leads to the customer any more, neither our id nor any conversation of theirs in this account. To be asked where
-/// their contact is gone.
+/// Whether nothing leads to the customer any more, neither our id nor any conversation of theirs in this account. For customers
+/// whose contact is gone.
 pub async fn is_contact_deleted(
     belongings: &DataInventory,
     chatwoot: &Chatwoot,
@@ -18,7 +19,7 @@ pub async fn is_contact_deleted(
     customer: &CustomerId,
     target: &DataSubject,
 ) -> Result<bool, HandlerError> {
-    // An answer that everything is gone, or broken, is none: the inbox itself has to be there.
+    // An answer that everything is gone, or broken, does not count: the inbox itself has to be there.
     chatwoot.is_locked(channel.inbox).await?;
     if let SourceLookup::Of(_) = chatwoot.source(channel.inbox, customer).await? {
         return Ok(false);
@@ -35,7 +36,7 @@ pub async fn is_contact_deleted(
     Ok(true)
 }
 
-/// What a row that is left behind shows; nothing, since its contact is gone.
+/// What a leftover row shows; nothing, since its contact is gone.
 pub fn unless_broken<T>(answer: Result<Option<T>, ChatwootError>) -> Result<Option<T>, ChatwootError> {
     match answer {
         Err(ChatwootError::Unwell(500)) => Ok(None),

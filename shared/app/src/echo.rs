@@ -1,12 +1,13 @@
-//! Echoes of what the bridge sent itself. Meta is not supposed to make any (whatsapp-cloud-api.md §2.5), but has been seen to.
+//! Removes echoes of messages that the bridge sent itself.
+//! Meta is not supposed to make any (whatsapp-cloud-api.md §2.5), but has been seen to.
 
 use chatwoot::Chatwoot;
 use domain::{Author, Channel, MessageId, Wamid, channel::Mode};
 
 use crate::{Clients, HandlerError};
 
-/// Before a message is linked to what Meta calls it: deletes the copy that stands in Chatwoot, if an echo was faster than Meta's
-/// answer. There are echoes only where a phone is used beside the API.
+/// Call this before a message is linked to its wamid. It deletes the copy in Chatwoot, if an echo was faster than Meta's answer.
+/// There are echoes only where a phone is used beside the API.
 pub async fn remove_echo(
     clients: &Clients,
     chatwoot: &Chatwoot,

@@ -1,4 +1,5 @@
-//! Whatever can go wrong while a task is worked on; the class of each part is the class of the whole.
+//! Defines the errors of working on a task.
+//! The class of the error inside is the class of the whole.
 
 use chatwoot::ChatwootError;
 use domain::{Class, Classify};
@@ -25,21 +26,21 @@ pub enum HandlerError {
     /// Graph, for anything but a send.
     #[error(transparent)]
     Graph(#[from] GraphError),
-    /// Somebody else is at work on the same thing.
+    /// Another worker has the same item or entry.
     #[error("somebody else is at work on it")]
     Busy(std::time::Duration),
-    /// Whom it is about is being erased; what is newer waits until that is over, which may be long.
+    /// The person it is about is being erased; what is newer waits until that is over, which may take long.
     #[error("it waits for the end of an erasure")]
     Erasing,
 }
 
 impl HandlerError {
-    /// Whether Chatwoot's token was refused, or what it was used for, so that the secret is worth another look.
+    /// Whether Chatwoot's token was refused, or what it was used for, so that the secret is worth reading again.
     pub fn is_chatwoot_token(&self) -> bool {
         matches!(self, Self::Chatwoot(error) if error.is_refused())
     }
 
-    /// Whether Chatwoot refuses the token itself, or its user: then every other call fares the same.
+    /// Whether Chatwoot refuses the token itself, or its user: then every other call is refused, too.
     pub fn is_unauthorized(&self) -> bool {
         matches!(self, Self::Chatwoot(ChatwootError::Unauthorized))
     }
@@ -50,7 +51,7 @@ impl Classify for HandlerError {
         match self {
             Self::Store(error) => error.class(),
             Self::Queue(error) => error.class(),
-            // A secret that is missing or wrong is the operator's to mend; the task waits for that.
+            // A secret that is missing or wrong has to be fixed by the operator; the task waits for that.
             Self::Secret(_) | Self::Erasing => Class::LATER,
             Self::Chatwoot(error) => error.class(),
             Self::Graph(error) => error.class(),

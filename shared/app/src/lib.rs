@@ -1,5 +1,6 @@
-//! Where the two sides meet the stores: the clients `forward`, `send` and `reconcile` share, and the one way in which an
-//! agent is told what became of a message. Functions link it; no library crate does.
+//! Connects Meta's and Chatwoot's clients to the stores.
+//! It holds the clients `forward`, `send` and `reconcile` share, and the one way in which an agent is told what became of a
+//! message. Functions link it; no library crate does.
 
 mod activity;
 mod brake;

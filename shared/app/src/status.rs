@@ -1,5 +1,6 @@
-//! Telling the agent. `send` does it when a part went out or did not, `forward` when a status tells more; the outbox knows
-//! what was told, so that nothing is told twice and nothing in vain.
+//! Shows agents what became of their messages.
+//! `send` does it when a part went out or did not, `forward` when a status tells more. The outbox knows what was shown, so that
+//! nothing is shown twice and nothing in vain.
 
 use chatwoot::{Chatwoot, ChatwootError};
 use domain::{
@@ -11,8 +12,8 @@ use store::OutboxEntry;
 
 use crate::{Clients, HandlerError};
 
-/// Brings the mark on a message up to date with what became of it. Gives the entry back as it stands after that; nothing if
-/// there was nothing to tell. `named` tells what the file of a part is called, where the message is at hand.
+/// Updates the displayed status of a message in Chatwoot. Returns the entry as it is after that; nothing if there was nothing to
+/// show. `named` returns the name of a part's file, where the message is at hand.
 pub async fn publish_status(
     clients: &Clients,
     chatwoot: &Chatwoot,
@@ -34,25 +35,25 @@ pub async fn publish_status(
     };
     let mut stays_red = false;
     match chatwoot.mark(entry.conversation, entry.message, word(mark), words.as_deref()).await {
-        // Chatwoot can answer well and leave things as they were. A failure must not be taken for shown, or its absence would
-        // look like the agent's Retry.
+        // Chatwoot can answer with success and change nothing. A failure must not count as shown then, or its absence would look
+        // like the agent's Retry.
         Ok(Some(stands)) if words.is_some() && stands != word(mark) => {
             tracing::error!("Chatwoot did not take the mark of a failure; it is tried again at the next look");
             return Ok(None);
         }
-        // Later versions let nothing come back from failed.
+        // In later versions of Chatwoot no message comes back from failed.
         Ok(stands) => stays_red = words.is_none() && stands.as_deref() == Some("failed"),
         Err(ChatwootError::Gone) => {
             tracing::info!("a message is gone from Chatwoot, or only a proxy says so; the next look tells");
             return Ok(None);
         }
-        // A tick may be missing, unless only Chatwoot's limit of messages a minute (422) stops it.
+        // A displayed status may be missing, unless only Chatwoot's limit of messages a minute (422) stops it.
         Err(ChatwootError::Refused(status)) if words.is_none() && status != 422 => {
             tracing::error!(status, "Chatwoot does not let the bridge mark a message; is the inbox an API inbox?");
         }
         Err(error) => return Err(error.into()),
     }
-    // Read after the answer: a listing begun later shows the mark, or what the agent did after it.
+    // Read after the answer: a listing begun later shows the status, or what the agent did after it.
     let told_at = clients.clock.now();
     let shown = |outgoing: &Outgoing| {
         let corrected = if stays_red { Outgoing::LEFT } else { outgoing.corrected };
@@ -61,8 +62,8 @@ pub async fn publish_status(
     Ok(clients.outbox.change(entry, shown).await?)
 }
 
-/// The same for news from Meta, which may come long after the message was done with: as long as the agent may press Retry, or
-/// something of it still has to go out, it is looked at again.
+/// The same for news from Meta, which may come long after the message was settled. As long as the agent may press Retry, or a
+/// part of it still has to go out, the message is synced again.
 pub async fn publish_late_status(
     clients: &Clients,
     chatwoot: &Chatwoot,
@@ -70,13 +71,13 @@ pub async fn publish_late_status(
     entry: &OutboxEntry,
 ) -> Result<(), HandlerError> {
     let outgoing = &entry.outgoing;
-    // Words under a file that failed still have to go out without it.
+    // The text under a file that failed still has to go out without it.
     let goes_on = outgoing.words_apart && outgoing.next_part().is_some();
     if goes_on || matches!(outgoing.outcome(), Outcome::Incomplete { .. }) {
         clients.conversations.reopen(entry.account, entry.conversation, entry.message).await?;
         clients.cursor.watch(channel, entry.account, entry.conversation).await?;
     }
-    // Names of files are put in by the next look, which has the message.
+    // File names are filled in by the next sync, which has the message.
     publish_status(clients, chatwoot, entry, |_| None).await.map(|_| ())
 }
 

@@ -1,5 +1,6 @@
-//! What Chatwoot shows agents of WhatsApp's rules: the templates they may send, and the window in which they may write freely.
-//! Both stand in the inbox's attributes, from which Chatwoot's own picker and lock read them.
+//! Shows agents WhatsApp's rules in Chatwoot.
+//! These are the templates they may send, and the window in which they may write freely. Both are attributes of the inbox, from
+//! which Chatwoot's own template picker and reply lock read them.
 
 use std::time::Duration;
 
@@ -9,15 +10,15 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{Clients, HandlerError, definitions::create_definitions};
 
-/// The attributes that are the bridge's; all others stay as they are.
+/// The attributes that the bridge writes; all others stay as they are.
 const TEMPLATES_ATTRIBUTE: &str = "message_templates";
 const WINDOW_ATTRIBUTE: &str = "agent_reply_time_window";
 const WINDOW_MESSAGE_ATTRIBUTE: &str = "agent_reply_time_window_message";
 
-/// As long as Meta's list is the same, Chatwoot's is looked at again only after this.
+/// While Meta's list is unchanged, Chatwoot's is checked again only after this.
 const CHECK_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// Brings an inbox up to date with Meta's list.
+/// Updates an inbox to Meta's list.
 pub async fn sync_templates(clients: &Clients, channel: &Channel) -> Result<(), HandlerError> {
     let mut token = clients.token(channel).await?;
     let mut listed = clients.graph.templates(&channel.waba_id, None, &token).await;
