@@ -1,4 +1,5 @@
-//! The three AWS clients: one HTTP stack, ring for TLS, Amazon's own roots compiled in, everything else from the environment
+//! Builds the three AWS clients.
+//! They share one HTTP stack, with ring for TLS and Amazon's own roots compiled in. Everything else comes from the environment
 //! Lambda provides (§5 of the project's `performance.md`, which is not part of this repository).
 
 use std::time::Duration;
@@ -10,8 +11,8 @@ use aws_smithy_http_client::{
 
 use crate::Environment;
 
-/// AWS answers in milliseconds; what takes this long is asked again, and then given up: without an end a call that hangs would
-/// last until Lambda kills all work of the batch.
+/// AWS answers in milliseconds; a call that takes this long is repeated, and then given up. Without a limit, a call that hangs
+/// would last until Lambda kills all work of the batch.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(9);
@@ -19,11 +20,11 @@ const OPERATION_TIMEOUT: Duration = Duration::from_secs(9);
 /// The clients; each function takes those it needs.
 #[derive(Clone, Debug)]
 pub struct Aws {
-    /// State.
+    /// The state table.
     pub dynamodb: aws_sdk_dynamodb::Client,
-    /// Work.
+    /// The queues.
     pub sqs: aws_sdk_sqs::Client,
-    /// Secrets.
+    /// The secrets.
     pub secrets: aws_sdk_secretsmanager::Client,
 }
 
@@ -50,7 +51,7 @@ impl Aws {
                     .region(Region::new(region.clone()))
                     .credentials_provider(credentials)
                     .http_client(http.clone())
-                    // An attempt has an end of its own, far below what this would wait for.
+                    // Each attempt has a timeout of its own, far below what this protection would wait for.
                     .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
                 let patience = TimeoutConfig::builder()
                     .connect_timeout(CONNECT_TIMEOUT)

@@ -1,4 +1,5 @@
-//! Settings from the environment, read once at start; whatever is missing or wrong is told in one message.
+//! Reads settings from the environment, once at start.
+//! Everything missing or wrong is reported in one message.
 
 use std::str::FromStr;
 
@@ -11,7 +12,7 @@ pub struct ConfigError {
     faults: Vec<String>,
 }
 
-/// Reads settings and gathers what is wrong with them.
+/// Reads settings and collects what is wrong with them.
 #[derive(Debug, Default)]
 pub struct Environment {
     faults: Vec<String>,
@@ -26,17 +27,17 @@ enum Lookup {
 }
 
 impl Environment {
-    /// The process's own.
+    /// The environment of the process.
     pub fn process() -> Self {
         Self::default()
     }
 
-    /// A given one, for tests that build a function without touching the process.
+    /// A given environment, for tests that build a function without touching the process.
     pub fn given(settings: impl IntoIterator<Item = (String, String)>) -> Self {
         Self { faults: Vec::new(), lookup: Lookup::Given(settings.into_iter().collect()) }
     }
 
-    /// A given one with one setting changed.
+    /// A copy with one setting changed.
     #[must_use]
     pub fn with(self, name: &str, value: &str) -> Self {
         let Lookup::Given(mut settings) = self.lookup else { return self };
@@ -54,7 +55,7 @@ impl Environment {
         value
     }
 
-    /// Notes what is wrong with a setting that was read by itself.
+    /// Records what is wrong with a setting that was read by itself.
     pub fn fault(&mut self, name: &str, why: &impl std::fmt::Display) {
         self.faults.push(format!("{name}: {why}"));
     }
@@ -69,7 +70,7 @@ impl Environment {
         value.filter(|value| !value.is_empty())
     }
 
-    /// A setting of a type.
+    /// A setting, parsed as a type.
     pub fn parsed<T: FromStr<Err: std::fmt::Display>>(&mut self, name: &str) -> Option<T> {
         let text = self.text(name)?;
         match text.parse() {
@@ -91,7 +92,7 @@ impl Environment {
         Some(url)
     }
 
-    /// What was wrong.
+    /// The errors found.
     pub fn into_error(self) -> ConfigError {
         ConfigError { faults: self.faults }
     }

@@ -1,4 +1,5 @@
-//! The HTTP clients for Meta and Chatwoot: one TLS provider, compiled-in roots, no redirects behind our back, no proxy.
+//! Builds the HTTP clients for Meta and Chatwoot.
+//! They use one TLS provider and compiled-in roots, follow no redirects by themselves, and use no proxy.
 
 use std::{sync::Arc, time::Duration};
 
@@ -29,22 +30,22 @@ pub enum ClientError {
     Authority,
 }
 
-/// The ways we call out.
+/// The clients for outgoing calls.
 #[derive(Clone, Debug)]
 pub struct Http {
     /// Keeps connections open; to Meta.
     pub kept: Client,
-    /// A connection for each call; to Meta.
+    /// Opens a connection for each call; to Meta.
     pub fresh: Client,
     /// Keeps connections open; to Chatwoot.
     pub private: Client,
-    /// Looks names up by the guard it was given: for addresses that somebody else chose. Trusts whom `private` trusts.
+    /// Resolves names through the guard it was given: for addresses that others chose. Trusts the same roots as `private`.
     pub guarded: Client,
 }
 
 impl Http {
-    /// Sets them up; `guard` decides which addresses a foreign name may lead to. `authority` is in PEM and vouches for Chatwoot
-    /// alone, beside the public ones.
+    /// Builds the clients; `guard` decides which addresses a foreign name may lead to. `authority` is in PEM and is trusted for
+    /// Chatwoot alone, beside the public ones.
     pub fn new(guard: Arc<dyn Resolve>, authority: Option<&str>) -> Result<Self, ClientError> {
         let public = tls(None)?;
         let kept = builder(&public).pool_idle_timeout(IDLE_TIMEOUT).build()?;
@@ -76,7 +77,7 @@ fn tls(authority: Option<&str>) -> Result<ClientConfig, ClientError> {
     let mut roots = RootCertStore::empty();
     roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     if let Some(authority) = authority {
-        // Some ways to set a variable keep a text in one line.
+        // Some ways to set a variable keep a text on one line.
         let pem = authority.replace("\\n", "\n");
         let before = roots.len();
         for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {

@@ -1,4 +1,5 @@
-//! What every function stands on: settings, secrets, clients, logs, metrics. It knows nothing of the domain but its clock.
+//! Provides what every function needs: settings, secrets, clients, logs, metrics.
+//! It knows nothing of the domain but its clock.
 
 pub mod aws;
 pub mod config;

@@ -1,4 +1,5 @@
-//! Metrics in CloudWatch's embedded format: one JSON line an invocation, counts only, never a person.
+//! Writes metrics in CloudWatch's embedded format.
+//! That is one JSON line an invocation, counts only, never a person.
 
 use std::{
     collections::BTreeMap,
@@ -11,7 +12,7 @@ use std::{
 use domain::Timestamp;
 use serde_json::{Map, Value, json};
 
-/// What is counted.
+/// The metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Metric {
     /// Items taken from Meta.
@@ -22,15 +23,15 @@ pub enum Metric {
     Duplicate,
     /// Parts that Meta accepted.
     Sent,
-    /// Records given back to their queue.
+    /// Records returned to their queue.
     Retried,
-    /// Requests refused at the door.
+    /// Requests that an endpoint refused.
     Rejected,
-    /// Records put into the dead letters.
+    /// Records that were dead-lettered.
     Poisoned,
-    /// Sends nobody heard back from.
+    /// Sends to which no answer came back.
     Uncertain,
-    /// Hints that cost no call, since a listing had come after them.
+    /// Sync requests that cost no call, since a later listing had covered them.
     Coalesced,
     /// Events about an account, a number or a template.
     AccountEvent,
@@ -42,31 +43,31 @@ pub enum Metric {
     Held,
     /// Conversations in which something kept the bridge busy by itself.
     Braked,
-    /// Times that a message had to wait because more would have been too fast.
+    /// Times that a message had to wait because of a rate limit.
     Paced,
-    /// Items of which the balance sheet does not know the fate.
+    /// Items whose outcome the item ledger does not know.
     Difference,
     /// Items that are not settled yet.
     Waiting,
-    /// Customers' files that are still to be fetched.
+    /// Pending files: customers' files that are still to be fetched.
     FilesMissing,
-    /// Erasures that were asked for.
+    /// Erasures that were requested.
     ErasureAsked,
     /// Erasures that are done.
     Erased,
     /// Erasures that are open.
     ErasureOpen,
-    /// Erasures that are open on a day of warning.
+    /// Open erasures that have reached a day of warning.
     ErasureWarning,
     /// Erasures that are open after the promised days.
     ErasureBreach,
-    /// Customers whose time to be kept is over.
+    /// Customers whose retention is over.
     RetentionDue,
-    /// Customers whose time is over and who are kept for a label.
+    /// Customers whose retention is over and who are kept by a label.
     RetentionHeld,
-    /// Runs of `retention` that something kept from a part of their work.
+    /// Runs of `retention` that could not do a part of their work.
     RetentionTrouble,
-    /// Things that are still there after their time.
+    /// Data that is overdue: still there after its time.
     Overdue,
 }
 
@@ -101,22 +102,22 @@ const ALL: [Metric; 27] = [
 ];
 
 impl Metric {
-    /// All there are.
+    /// All metrics.
     pub const ALL: &[Metric] = &ALL;
 }
 
-/// What a message is charged as; each label one of a few known words, so that nobody can make metrics by inventing some.
+/// How a message is charged. Each label is one of a few known words, so that no sender can create metrics by inventing some.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Priced {
     /// The number it was sent from; a property of the line, no dimension.
     pub channel: String,
     /// Meta's category.
     pub category: &'static str,
-    /// Charged, or free for which reason.
+    /// Charged, or the reason why it is free.
     pub rate: &'static str,
     /// `sent` when Meta announced it, `delivered` when it counted.
     pub status: &'static str,
-    /// Meta's older word for whether it costs something.
+    /// Meta's older field for whether it costs something.
     pub billable: Option<bool>,
 }
 
@@ -126,7 +127,7 @@ pub struct Metrics {
     function: &'static str,
     stack: String,
     counts: [AtomicU64; ALL.len()],
-    /// Told even if it is zero.
+    /// Written even if it is zero.
     measured: [AtomicBool; ALL.len()],
     priced: Mutex<BTreeMap<Priced, u64>>,
 }
@@ -147,18 +148,18 @@ impl Metrics {
         self.counts[metric as usize].fetch_add(by as u64, Ordering::Relaxed);
     }
 
-    /// Tells how many there are, also if there are none.
+    /// Sets how many there are, and writes it even if there are none.
     pub fn measure(&self, metric: Metric, value: u64) {
         self.counts[metric as usize].store(value, Ordering::Relaxed);
         self.measured[metric as usize].store(true, Ordering::Relaxed);
     }
 
-    /// Counts a message by what it is charged as.
+    /// Counts a message by how it is charged.
     pub fn price(&self, priced: Priced) {
         *self.priced.lock().unwrap_or_else(PoisonError::into_inner).entry(priced).or_default() += 1;
     }
 
-    /// Writes the lines for what was counted since the last ones, and starts over. Nothing counted, nothing written.
+    /// Writes the lines for what was counted since the last ones, and starts over. Without counts it writes nothing.
     pub fn emit(&self, now: Timestamp) {
         for line in self.line(now).into_iter().chain(self.price_lines(now)) {
             eprintln!("{line}");

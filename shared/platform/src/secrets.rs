@@ -1,4 +1,5 @@
-//! Secrets Manager behind a cache: five minutes, stale when Secrets Manager is down, refetched when a check fails.
+//! Caches secrets from Secrets Manager.
+//! They are cached for five minutes, used stale when Secrets Manager is down, and fetched again when a check fails.
 
 use std::{
     collections::HashMap,
@@ -11,16 +12,16 @@ use futures_util::future::join_all;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 
-/// How long a secret is used without looking again.
+/// How long a secret is used before it is fetched again.
 const SECRET_TTL: Duration = Duration::from_secs(300);
 
-/// A failed check looks again at once, but a flood of forgeries must not become a flood of calls.
+/// A failed check fetches again at once, but a flood of forgeries must not become a flood of calls.
 const REFETCH_INTERVAL: Duration = Duration::from_secs(5);
 
-/// A secret that could not be had is not asked for again before this.
+/// A secret that could not be fetched is not asked for again before this.
 const FAILURE_TTL: Duration = Duration::from_secs(2);
 
-/// How many secrets are worth fetching before they are needed.
+/// How many secrets are fetched before they are needed.
 const MAX_CONCURRENT_FETCHES: usize = 4;
 
 /// The app's own secret.
@@ -35,9 +36,9 @@ pub struct AppSecrets {
     /// Answers Meta's handshake.
     #[serde(deserialize_with = "some")]
     pub verify_token: SecretString,
-    /// Opens Chatwoot's API.
+    /// Chatwoot's API token.
     pub chatwoot_token: SecretString,
-    /// Behind every keyed hash.
+    /// The key of every keyed hash.
     #[serde(deserialize_with = "some")]
     pub subject_key: SecretString,
 }
@@ -45,7 +46,7 @@ pub struct AppSecrets {
 /// A channel's secret.
 #[derive(Clone, Debug, Deserialize)]
 pub struct ChannelSecrets {
-    /// Opens Graph for this number.
+    /// Graph's token for this number.
     pub access_token: SecretString,
     /// Signs Chatwoot's callbacks for this inbox.
     #[serde(deserialize_with = "some")]
@@ -53,13 +54,14 @@ pub struct ChannelSecrets {
     /// Signed them until the last rotation.
     #[serde(default, deserialize_with = "if_any")]
     pub callback_secret_previous: Option<SecretString>,
-    /// Stands in the path of callbacks that are not signed. Without it those are refused.
+    /// Part of the path of callbacks that are not signed. Without it those are refused.
     #[serde(default, deserialize_with = "if_any")]
     pub callback_path_secret: Option<SecretString>,
 }
 
 impl ChannelSecrets {
-    /// What lets a callback without a signature in. What signs must not stand in a path, so it opens nothing there.
+    /// The secret in the path that admits a callback without a signature. A signing secret must not be in a path, so it is not
+    /// accepted there.
     pub fn path_secret(&self) -> Option<&SecretString> {
         let signs = [Some(&self.callback_secret), self.callback_secret_previous.as_ref()];
         let same = |secret: &SecretString, other: &SecretString| secret.expose_secret() == other.expose_secret();
@@ -67,7 +69,7 @@ impl ChannelSecrets {
     }
 }
 
-/// An empty secret is none: whoever signs with nothing must not get in.
+/// An empty secret counts as none: a caller that signs with an empty key must not get in.
 fn if_any<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
     let secret = Option::<SecretString>::deserialize(deserializer)?;
     Ok(secret.filter(|secret| !secret.expose_secret().is_empty()))
@@ -77,13 +79,13 @@ fn some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretString, D::E
     if_any(deserializer)?.ok_or_else(|| serde::de::Error::custom("empty"))
 }
 
-/// A secret that cannot be had.
+/// Why a secret cannot be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
     /// There is none of that name.
     #[error("no such secret")]
     Missing,
-    /// It is not the JSON it should be. The text itself is never told.
+    /// It is not the expected JSON. The text itself is never shown.
     #[error("the secret is not what it should be")]
     Unreadable,
     /// Secrets Manager did not answer.
@@ -99,7 +101,7 @@ pub struct Secrets {
     cache: Mutex<HashMap<String, Cached>>,
 }
 
-/// What is known of a name. Names come from settings and channels, never from a request, so there are few.
+/// What is cached for a name. Names come from settings and channels, never from a request, so there are few.
 #[derive(Clone, Debug, Default)]
 struct Cached {
     /// The text, and when it was fetched.
@@ -122,7 +124,7 @@ impl Secrets {
         Self { client, clock, cache: Mutex::default() }
     }
 
-    /// The secret of that name, at most five minutes old unless Secrets Manager is down.
+    /// The secret with that name, at most five minutes old unless Secrets Manager is down.
     pub async fn get<T: DeserializeOwned>(&self, name: &str) -> Result<T, SecretError> {
         let now = self.clock.now();
         let cached = self.cached(name);
@@ -145,7 +147,7 @@ impl Secrets {
         }
     }
 
-    /// The secret again, after a check with the one in hand failed; nothing if it was looked up just now.
+    /// Fetches the secret again, after a check with the cached one failed; nothing if it was fetched just now.
     pub async fn get_again<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, SecretError> {
         let now = self.clock.now();
         let cached = self.cached(name);
@@ -155,8 +157,8 @@ impl Secrets {
         self.fetch_and_keep(name, true).await.map(Some)
     }
 
-    /// Fetches secrets before anybody needs them, side by side, the first few of them: as many as an ordinary dealer has. What cannot
-    /// be had now is fetched when it is needed.
+    /// Fetches the first few secrets before they are needed, side by side: as many as an ordinary dealer has. A secret that
+    /// cannot be fetched now is fetched when it is needed.
     pub async fn prepare(&self, names: impl IntoIterator<Item = &str>) {
         let fetches = names.into_iter().take(MAX_CONCURRENT_FETCHES).map(async |name| {
             if let Ok(text) = self.fetch(name).await {
@@ -176,10 +178,10 @@ impl Secrets {
         answer.secret_string.map(SecretString::from).ok_or(SecretError::Unreadable)
     }
 
-    /// Fetches a secret. That it cannot be had, or cannot be read, is remembered for a moment as well.
+    /// Fetches a secret. A failure to fetch or to read it is cached for a moment as well.
     async fn fetch_and_keep<T: DeserializeOwned>(&self, name: &str, again: bool) -> Result<T, SecretError> {
         if again {
-            // Before the answer is here: others who ask meanwhile do not ask, too.
+            // Recorded before the answer is here, so that other callers do not ask meanwhile.
             self.change(name, |cached| cached.refetched_at = Some(self.clock.now()));
         }
         let fetched = self.fetch(name).await.and_then(|text| Ok((parse::<T>(&text)?, text)));
@@ -201,7 +203,7 @@ impl Secrets {
 }
 
 fn parse<T: DeserializeOwned>(text: &SecretString) -> Result<T, SecretError> {
-    // The parser's own message quotes what it dislikes.
+    // The parser's own message quotes the text it fails on.
     serde_json::from_str(text.expose_secret()).map_err(|_| SecretError::Unreadable)
 }
 

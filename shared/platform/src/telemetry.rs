@@ -1,4 +1,5 @@
-//! Logs: one line an event on standard error, in the format and at the level that Lambda's settings ask for.
+//! Writes logs: one line an event on standard error.
+//! Format and level are those that Lambda's settings ask for.
 
 use std::str::FromStr as _;
 
@@ -11,7 +12,7 @@ use tracing_subscriber::{
 
 use crate::Environment;
 
-/// The crates whose lines follow the level asked for. Everybody else stays at `WARN`, whatever is asked for: libraries write
+/// The crates whose lines follow the level asked for. All others stay at `WARN`, whatever is asked for: libraries write
 /// addresses, headers and bodies into their finer lines.
 const OUR_CRATES: [&str; 15] = [
     "app",
@@ -36,10 +37,10 @@ pub fn init() {
     let env = Environment::process();
     let level = env.optional("AWS_LAMBDA_LOG_LEVEL").or_else(|| env.optional("RUST_LOG"));
     let level = level.and_then(|level| LevelFilter::from_str(&level).ok()).unwrap_or(LevelFilter::INFO);
-    // Names and levels, compared as they stand: an `EnvFilter` would bring an engine for regular expressions along.
+    // Names and levels, compared as plain text: an `EnvFilter` would bring an engine for regular expressions along.
     let filter = Targets::new().with_default(LevelFilter::WARN).with_targets(OUR_CRATES.map(|name| (name, level)));
-    // A line that cannot be written is lost. To tell that on the same standard error would panic outside of any handler, and end
-    // the process.
+    // A line that cannot be written is lost. Reporting that on the same standard error would panic outside of any handler, and
+    // end the process.
     let lines = fmt::layer().with_writer(std::io::stderr).with_target(false).without_time().log_internal_errors(false);
     let subscriber = tracing_subscriber::registry().with(filter);
     if env.optional("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format.eq_ignore_ascii_case("json")) {

@@ -1,14 +1,14 @@
-//! Waiting, by the clock that is handed around.
+//! Waits by a given clock.
 
 use std::time::Duration;
 
 use domain::{Clock, Timestamp};
 use tokio::time::sleep;
 
-/// How often a clock that runs is looked at: somebody may move it.
+/// How often a running clock is read: a test may move it.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Waits until a time of this clock.
+/// Waits until this clock shows a time.
 pub async fn wait_until(clock: &dyn Clock, at: Timestamp) {
     loop {
         let left = at.since(clock.now());
