@@ -27,7 +27,7 @@ pub(crate) const PARTITION: &str = "channel";
 /// How long a channel is used before it is read again.
 const CHANNEL_CACHE_TTL: Duration = Duration::from_secs(60);
 
-/// How long a request's lookup of all channels is used: a new channel is let in after that at the latest.
+/// How long a read of all channels answers unproven requests: a new channel is let in after that at the latest.
 const LIST_CACHE_TTL: Duration = Duration::from_secs(5);
 
 /// The longest id. Meta's have up to seventeen digits.
@@ -54,8 +54,8 @@ impl Channels {
         Self { table, cache: Arc::default(), listed_at: Arc::default() }
     }
 
-    /// The channel that an unproven request names. A text that cannot be an id of Meta's names none. For any other unknown id all
-    /// channels are read together, once in some seconds, so that guessing ids costs no reads, however many are tried.
+    /// The channel that an unproven request names. A text that cannot be an id of Meta's names none. For an id that is not
+    /// cached, all channels are read together, once in some seconds, so that guessing ids costs no reads, however many are tried.
     pub async fn by_path_id(&self, named: &str) -> Result<Option<Arc<Channel>>, StoreError> {
         if !is_id(named) {
             return Ok(None);
@@ -168,7 +168,7 @@ impl Channels {
     }
 }
 
-/// Whether a text looks like an id of Meta's: digits, and not too many.
+/// Whether a text has the form of an id of Meta's: digits, and not too many.
 fn is_id(text: &str) -> bool {
     (1..=MAX_ID_LENGTH).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
 }

@@ -41,7 +41,7 @@ pub struct Conversation {
     /// When the agents were last told that something keeps the bridge busy by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub braked_at: Option<Timestamp>,
-    /// The rounds in which the failed mark was removed from messages that had not failed.
+    /// The rounds in which the displayed status `failed` was removed from messages that had not failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mending: Option<RepairState>,
     /// The recipient rate: what was sent to this person lately.
@@ -61,8 +61,8 @@ pub struct Conversation {
     pub resolved_at: Option<Timestamp>,
 }
 
-/// Rounds in which the failed mark was removed from messages that had not failed. Each causes callbacks, which may fail and set
-/// the mark again.
+/// Rounds in which the displayed status `failed` was removed from messages that had not failed. Each causes callbacks, which may
+/// fail and set it again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RepairState {
     /// When the first round was.
@@ -72,7 +72,7 @@ pub struct RepairState {
     /// From which message on some show as failed, or did when they were last seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub red: Option<Red>,
-    /// Messages from which Chatwoot does not remove the failed mark.
+    /// Messages from which Chatwoot does not remove the displayed status `failed`.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub stays: BTreeSet<MessageId>,
 }
@@ -273,7 +273,7 @@ impl Conversations {
         self.change(conversation, "SET braked_at = :now".to_owned(), values).await
     }
 
-    /// Records how far the failed mark was removed from messages, and where some may be left.
+    /// Records how far the displayed status `failed` was removed from messages, and where some may be left.
     pub async fn set_repair_state(&self, conversation: &Conversation, mending: &RepairState) -> Result<(), StoreError> {
         let values = Item::from([(":mending".to_owned(), serde_dynamo::to_attribute_value(mending)?)]);
         self.change(conversation, "SET mending = :mending".to_owned(), values).await

@@ -353,7 +353,7 @@ impl DataInventory {
         Ok(())
     }
 
-    /// Whether an id is that of a customer with anything in the table, even if they were merged into another.
+    /// Whether an id is that of a customer with anything in the table, even if the customer's own item is gone.
     pub async fn has(&self, id: &str) -> Result<bool, StoreError> {
         Ok(!self.keys_of(&CustomerId::new(id)).await?.is_empty())
     }

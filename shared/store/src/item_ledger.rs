@@ -40,7 +40,7 @@ pub const QUEUES_KEEP_DAYS: i64 = 14;
 /// What became of an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ItemOutcome {
-    /// It was delivered.
+    /// It was handled.
     Done,
     /// It had been handled before.
     Duplicate,
@@ -65,7 +65,7 @@ const REFUSED_PREFIX: &str = "refused_";
 pub struct DailyTotals {
     /// Items received that day.
     pub received: i64,
-    /// Of these: delivered.
+    /// Of these: handled.
     pub done: i64,
     /// Handled before.
     pub duplicate: i64,

@@ -237,8 +237,7 @@ impl ErasureLedger {
         Ok(entries)
     }
 
-    /// The data subject of a request; nothing once it is closed. An open request always has one, unless it was deleted by
-    /// mistake.
+    /// The data subject of a request; nothing once it is closed. An open request always has one, unless the item was taken away.
     pub async fn data_subject(&self, code: &ConfirmationCode) -> Result<Option<DataSubject>, StoreError> {
         Ok(self.table.get::<DataSubjectRow>(&beside(code)).await?.map(|row| row.target))
     }
@@ -271,7 +270,7 @@ impl ErasureLedger {
         self.table.update(change, ReturnValue::None).await.map(|_| ())
     }
 
-    /// Waits for drain markers to come out of message groups.
+    /// Records that drain markers are awaited in these message groups.
     pub async fn await_drain_markers(
         &self,
         code: &ConfirmationCode,

@@ -39,7 +39,7 @@ pub struct OrphanStatuses {
 }
 
 impl OrphanStatuses {
-    /// Those of this table.
+    /// Orphan statuses of this table.
     pub fn new(table: Table) -> Self {
         Self { table }
     }

@@ -118,7 +118,7 @@ pub struct PendingMedia {
 }
 
 impl PendingMedia {
-    /// Those of this table.
+    /// Pending files of this table.
     pub fn new(table: Table) -> Self {
         Self { table }
     }

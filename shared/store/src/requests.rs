@@ -14,8 +14,8 @@ use crate::{DataInventory, DataSubject, ErasureEntry, ErasureLedger, StoreError,
 /// Within this time after a request is done, another about the same person counts as the same if nothing new is known of them.
 const SAME_REQUEST_SPAN: Duration = Duration::from_secs(86_400);
 
-/// How far back a request reaches that a deleted contact opened, where no message of the person is known to be in Chatwoot.
-/// Anything older can no longer arrive.
+/// If a deleted contact opened a request, and no message of the person is known to be in Chatwoot, the request covers only what
+/// was sent longer ago than this. Nothing that old can still arrive.
 const UNKNOWN_PERSON_SPAN: Duration = Duration::from_secs(15 * 86_400);
 
 const SECOND: Duration = Duration::from_secs(1);

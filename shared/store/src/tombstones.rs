@@ -295,7 +295,7 @@ impl Tombstones {
                 return Ok(ErasureCheck::Erased(tombstone.code.clone()));
             }
             for tombstone in tombstones.iter().filter(|tombstone| tombstone.sealed) {
-                // A tombstone written for one event may stay sealed for longer than its erasure takes.
+                // A tombstone written here for a further alias may stay sealed for longer than its erasure takes.
                 if self.is_underway(&tombstone.code, account).await? {
                     return Ok(ErasureCheck::NotYet(tombstone.code.clone()));
                 }
