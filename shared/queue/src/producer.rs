@@ -29,7 +29,7 @@ pub struct QueueMessage {
 impl QueueMessage {
     /// Serializes a task.
     pub fn new(group: impl Into<String>, dedup: impl Into<String>, task: &impl Serialize) -> Result<Self, QueueError> {
-        // SQS refuses the two noncharacters, and JSON may contain them unescaped. They can only occur inside strings.
+        // SQS refuses the two noncharacters, and JSON may write them as escapes. They can only occur inside strings.
         let mut body = serde_json::to_string(task)?;
         if body.contains(['\u{fffe}', '\u{ffff}']) {
             body = body.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff");
@@ -104,13 +104,13 @@ impl Queue {
     }
 }
 
-/// How many messages justify one more lane. Lanes are sent in parallel.
+/// How many messages justify one more parallel sender.
 const LANE_BATCHES: usize = 50;
 
-/// The most lanes at once.
+/// The most parallel senders.
 const MAX_LANES: usize = 8;
 
-/// Splits messages into lanes that may be sent in parallel; all messages of a group are in one lane.
+/// Splits messages for parallel senders; all messages of a group go to one of them.
 fn lanes(messages: Vec<QueueMessage>) -> Vec<Vec<QueueMessage>> {
     let count = (messages.len() / LANE_BATCHES).clamp(1, MAX_LANES);
     let mut lanes = vec![Vec::new(); count];
