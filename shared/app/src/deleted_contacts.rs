@@ -1,4 +1,4 @@
-//! Checks whether an agent deleted a customer whose contact answers 404.
+//! Checks whether a customer was deleted in Chatwoot, once their contact answers 404.
 //!
 //! A contact that was merged into another answers 404 as well; then the customer's conversations are still there. A deleted
 //! contact leaves rows behind until a job of Chatwoot's has run, or for ever if that fails: every request that shows such a row

@@ -47,7 +47,7 @@ pub async fn publish_status(
             tracing::info!("a message is gone from Chatwoot, or only a proxy says so; the next look tells");
             return Ok(None);
         }
-        // A displayed status may be missing, unless only Chatwoot's limit of messages a minute (422) stops it.
+        // A status that is no failure may be missing, unless only Chatwoot's limit of messages a minute (422) stops it.
         Err(ChatwootError::Refused(status)) if words.is_none() && status != 422 => {
             tracing::error!(status, "Chatwoot does not let the bridge mark a message; is the inbox an API inbox?");
         }
