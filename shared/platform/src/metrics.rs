@@ -57,7 +57,7 @@ pub enum Metric {
     Erased,
     /// Erasures that are open.
     ErasureOpen,
-    /// Open erasures that have reached a day of warning.
+    /// Erasures that are open on a day of warning.
     ErasureWarning,
     /// Erasures that are open after the promised days.
     ErasureBreach,
