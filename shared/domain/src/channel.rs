@@ -1,4 +1,4 @@
-//! One WhatsApp number bound to one Chatwoot inbox, and whether Meta lets messages through.
+//! A channel binds one WhatsApp number to one Chatwoot inbox. Its state says whether Meta lets messages through.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ pub enum Mode {
     Coexistence,
 }
 
-/// Whether messages flow, by what Meta said last.
+/// Whether messages flow, according to Meta's last word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ChannelState {
@@ -129,9 +129,9 @@ pub struct Channel {
     pub inbox: InboxId,
     /// How the number is used.
     pub mode: Mode,
-    /// Whether messages flow, by what Meta said last.
+    /// Whether messages flow, according to Meta's last word.
     pub state: ChannelState,
-    /// When the event happened that the state comes from; an older one changes nothing.
+    /// When the event behind the state happened; an older event changes nothing.
     #[serde(default)]
     pub state_at: Timestamp,
     /// Whether the operator holds messages back, whatever Meta says.
@@ -142,7 +142,7 @@ pub struct Channel {
     pub receipts: ReceiptSettings,
     /// The name of the channel's secret.
     pub secret: String,
-    /// Since when the bridge looks after it; what agents wrote before is not ours to send.
+    /// Since when the bridge is responsible for it; what agents wrote before is not ours to send.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
     /// What its inbox offers.
@@ -156,7 +156,7 @@ impl Channel {
         self.offered.as_ref().is_some_and(|offered| offered.templates > 0)
     }
 
-    /// Why what the business begins has to wait. More forbids that than answers.
+    /// Why messages that start a conversation have to wait. More reasons forbid these than forbid answers.
     pub fn hold_begun(&self, now: Timestamp) -> Option<SendHold> {
         match self.state {
             ChannelState::Restricted { since, until, .. } if now < until => Some(SendHold::Restricted { since }),
@@ -194,7 +194,7 @@ impl Channel {
 }
 
 impl SendHold {
-    /// Since when, where that is known. A note to the agent from before was about something else.
+    /// Since when, where that is known. An older note to the agent was about something else.
     pub fn since(self) -> Option<Timestamp> {
         match self {
             Self::Paused => None,
@@ -208,7 +208,7 @@ impl ChannelState {
     #[must_use]
     pub fn after(self, happening: ChannelEvent, now: Timestamp) -> Self {
         match (self, happening) {
-            // A ban outweighs whatever else ended the connection: only its end lifts it.
+            // A ban outweighs any other reason for the disconnection: only the end of the ban lifts it.
             (
                 Self::Disconnected { why: DisconnectReason::Banned, .. },
                 ChannelEvent::Cut(_) | ChannelEvent::Reconnected,

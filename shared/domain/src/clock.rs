@@ -1,4 +1,4 @@
-//! Time as an argument: nothing in the bridge reads the machine's clock on its own.
+//! Callers pass the time in as an argument. No code in the bridge reads the machine's clock on its own.
 
 use std::{
     fmt,
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 /// A point in time, in whole milliseconds since the Unix epoch.
 ///
-/// Milliseconds, because a listing and the hint that caused it can fall into the same second.
+/// Milliseconds, because a listing and the sync request that caused it can fall into the same second.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(i64);
@@ -42,7 +42,7 @@ impl Timestamp {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    /// Days since the epoch in UTC; the balance sheet has one line a day.
+    /// Days since the epoch in UTC; the item ledger has one line a day.
     pub const fn day(self) -> i64 {
         self.as_secs().div_euclid(86_400)
     }
@@ -72,12 +72,12 @@ impl Sub<Duration> for Timestamp {
     }
 }
 
-/// Tells the time. In production the machine's, in tests and the local runner one that can be moved.
+/// Tells the time: in production the machine's, in tests and the local runner one that can be moved.
 pub trait Clock: fmt::Debug + Send + Sync {
     /// The current time.
     fn now(&self) -> Timestamp;
 
-    /// Lets time pass for somebody who waits, where it does not pass by itself. Tells whether it did.
+    /// Lets time pass for a waiting caller, where it does not pass by itself. Tells whether it did.
     fn pass(&self, _by: Duration) -> bool {
         false
     }

@@ -1,13 +1,13 @@
-//! What became of a message on its way to the customer.
+//! A status tells how far a message came on its way to the customer.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Clue, Identity, KeyedHash, PhoneNumberId, Pricing, Timestamp, Wamid};
 
-/// How far a message came. The order of the variants is the order of the facts: a later one replaces an earlier one,
-/// never the other way round, so that statuses may come in any order, twice, or too early.
+/// How far a message came. The order of the variants is the order of the facts: a later one replaces an earlier one, never the
+/// other way round, so statuses may arrive in any order, twice, or too early.
 ///
-/// `Failed` stands between `Sent` and `Delivered`: it overrules "sent", but what was delivered did not fail.
+/// `Failed` stands between `Sent` and `Delivered`: it overrules "sent", but a delivered message did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Delivery {
@@ -19,7 +19,7 @@ pub enum Delivery {
     Failed {
         /// Meta's error code; [`crate::NO_CODE`] if it gave none.
         code: i64,
-        /// What else it told of it.
+        /// What else Meta told about it.
         #[serde(default, skip_serializing_if = "Clue::is_empty")]
         clue: Clue,
     },

@@ -1,5 +1,5 @@
-//! The ledger of erasures: each request is a state machine on a clock of 30 days. It knows no person, only a code, times and
-//! counts; whom it is about stands beside it in the table, until it is done.
+//! The erasure ledger runs each request as a state machine. The deadline is 30 days. A request names no person: it holds only a
+//! code, times and counts. The data subject is stored beside it in the table until the request is done.
 
 mod data_location;
 mod deadlines;
@@ -17,10 +17,10 @@ use crate::{ConfirmationCode, Timestamp};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// The longest pause between two tries on a place that does not take them.
+/// The longest pause between two attempts to clear a data location that fails.
 const MAX_PAUSE: Duration = Duration::from_secs(900);
 
-/// How long after a function began to erase somebody looks whether it lived to go on.
+/// How long after an erasure run begins the request is checked again, in case the run stopped midway.
 const LEASE_TTL: Duration = Duration::from_secs(900);
 
 /// Who asked.
@@ -29,28 +29,28 @@ const LEASE_TTL: Duration = Duration::from_secs(900);
 pub enum RequestSource {
     /// The operator.
     Operator,
-    /// An agent, by a label; it starts after a while in which the label can be taken away.
+    /// An agent, by a label; it starts after a period in which the label can be removed.
     Agent,
     /// The customer, in the chat; it starts once they confirm it there.
     Customer,
-    /// Somebody deleted the contact in Chatwoot.
+    /// Chatwoot: the contact was deleted there.
     Chatwoot,
     /// Meta, for the administrator who did the signup.
     Meta,
-    /// The time to keep it is over.
+    /// The retention period is over.
     Retention,
 }
 
-/// What was done in a place.
+/// What was done in a data location.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cleared {
     /// How many things were found.
     pub found: u64,
-    /// When a look after the erasure found nothing any more.
+    /// When a check after the erasure found nothing any more.
     pub at: Timestamp,
 }
 
-/// Where a request stands.
+/// The state of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum ErasureState {
@@ -64,14 +64,14 @@ pub enum ErasureState {
         /// When it is to begin.
         wake_at: Timestamp,
     },
-    /// Somebody is at it.
+    /// An erasure run is at work.
     Erasing {
-        /// When somebody looks whether they still are.
+        /// When to check whether that run is still alive.
         wake_at: Timestamp,
     },
-    /// A place does not take it now, or is not empty yet.
+    /// A data location does not accept the erasure now, or is not empty yet.
     Waiting {
-        /// Which.
+        /// Which data location.
         location: DataLocation,
         /// Since when.
         since: Timestamp,
@@ -80,23 +80,23 @@ pub enum ErasureState {
         /// When it is tried again.
         wake_at: Timestamp,
     },
-    /// The promised days are over. It is still tried.
+    /// The deadline has passed. It is still tried.
     Failed {
-        /// The place that did not take it.
+        /// The data location that did not accept the erasure.
         location: DataLocation,
-        /// Since when it did not.
+        /// Since when it has not.
         since: Timestamp,
         /// How often it was tried.
         tries: u32,
         /// When it is tried again.
         wake_at: Timestamp,
     },
-    /// Every place is clear.
+    /// Every data location is clear.
     Done {
         /// Since when.
         at: Timestamp,
     },
-    /// It was not meant, or never confirmed.
+    /// It was withdrawn, or never confirmed.
     Withdrawn {
         /// Since when.
         at: Timestamp,
@@ -109,17 +109,17 @@ pub enum ErasureState {
 pub enum PublicState {
     /// It came in.
     Received,
-    /// A place has to be waited for.
+    /// It has to wait for a data location.
     Waiting,
     /// It is being done.
     Erasing,
     /// It is done.
     Done,
-    /// The promised days are over.
+    /// The deadline has passed.
     Failed,
 }
 
-/// The request cannot do that where it stands.
+/// The request cannot make that transition from its state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an erasure cannot do that in its state")]
 pub struct InvalidTransition;
@@ -127,7 +127,7 @@ pub struct InvalidTransition;
 /// A request for erasure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Erasure {
-    /// Under which its state can be asked.
+    /// The code under which its state can be queried.
     pub code: ConfirmationCode,
     /// Who asked.
     pub door: RequestSource,
@@ -138,31 +138,32 @@ pub struct Erasure {
     /// Since when it is certain. What was sent up to then is erased, and what is newer is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirmed_at: Option<Timestamp>,
-    /// What was sent after that is not meant, however late the request becomes certain: a message opened it, or confirmed it.
+    /// The request does not cover what was sent after this time, however late it becomes certain: a message opened or confirmed
+    /// it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub means_up_to: Option<Timestamp>,
-    /// Where it stands.
+    /// The state of the request.
     pub state: ErasureState,
-    /// How much was found so far, place by place.
+    /// How much was found so far, by data location.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub found: BTreeMap<DataLocation, u64>,
-    /// How much of that has to be left where it is, place by place: the receipt says why.
+    /// How much of that has to be left, by data location; the receipt says why.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub left: BTreeMap<DataLocation, u64>,
-    /// The places that are clear.
+    /// The data locations that are clear.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub cleared: BTreeMap<DataLocation, Cleared>,
-    /// The days of which the operator was warned.
+    /// The warning days of which the operator was already told.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warned: Vec<u32>,
-    /// When the promise was broken, if it was. Stays, whatever becomes of the request.
+    /// When the deadline was missed, if it was. Stays, whatever state the request reaches.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub breached_at: Option<Timestamp>,
 }
 
 impl Erasure {
-    /// A request made at `asked_at` and heard of `now`: the promise counts from when it was made, the time to withdraw or confirm it
-    /// from when somebody can.
+    /// A request made at `asked_at` and received at `now`. The deadline counts from when it was made; the time to withdraw or
+    /// confirm it counts from when that is possible.
     pub fn open(
         code: ConfirmationCode,
         source: RequestSource,
@@ -195,7 +196,7 @@ impl Erasure {
         }
     }
 
-    /// The customer is asked at that moment whether they mean it, for the first time or once more: their time to say so begins then.
+    /// The customer is asked to confirm at that moment, for the first time or again: the time to confirm begins then.
     #[must_use]
     pub fn question(mut self, at: Timestamp, deadlines: &ErasureDeadlines) -> Self {
         if let ErasureState::Received { until } = self.state
@@ -216,19 +217,20 @@ impl Erasure {
         }
     }
 
-    /// Nothing sent after `at` is meant. An earlier time that was said before stays.
+    /// The request does not cover what was sent after `at`. An earlier limit, once given, stays.
     #[must_use]
     pub fn up_to(self, at: Timestamp) -> Self {
         Self { means_up_to: Some(self.means_up_to.map_or(at, |known| known.min(at))), ..self }
     }
 
-    /// Whatever came in until `at` is erased, as far as it is meant.
+    /// The request erases what came in until `at`, within the limit of [`Self::up_to`].
     #[must_use]
     pub fn sealed(self, at: Timestamp) -> Self {
         Self { confirmed_at: Some(self.means_up_to.map_or(at, |last| last.min(at))), ..self }
     }
 
-    /// It was not meant. What only time asked for is not meant either once they are active again, as long as nothing is erased.
+    /// The request is withdrawn. A retention request is also withdrawn once the customer is active again, as long as nothing is
+    /// erased.
     pub fn withdraw(self, at: Timestamp) -> Result<Self, InvalidTransition> {
         let untouched = !self.is_closed() && self.cleared.keys().all(|place| *place < DataLocation::DeadLetters);
         match self.state {
@@ -240,8 +242,8 @@ impl Erasure {
         }
     }
 
-    /// What time alone has changed: an agent's request nobody withdrew is certain, a customer's that was never confirmed is
-    /// none, and one that is open after its days is a breach.
+    /// What time alone has changed: an agent's request that was not withdrawn is certain, a customer's request that was never
+    /// confirmed is withdrawn, and one that is open after its deadline is a breach.
     #[must_use]
     pub fn at(mut self, now: Timestamp) -> Self {
         if let ErasureState::Received { until } = self.state
@@ -261,7 +263,7 @@ impl Erasure {
         self
     }
 
-    /// Writes down that the promise is broken, if it is: in whichever state the request is open, and whoever is to bring it on.
+    /// Records that the deadline was missed, if it was: in every open state, whichever side has to act next.
     pub fn note_breach(&mut self, now: Timestamp) {
         self.breached_at = self.clone().at(now).breached_at;
     }
@@ -270,13 +272,13 @@ impl Erasure {
         !self.is_closed() && now >= self.due_at
     }
 
-    /// Somebody begins to erase, or goes on with it.
+    /// An erasure run begins, or continues.
     pub fn begin(self, now: Timestamp) -> Result<Self, InvalidTransition> {
         match self.state {
             ErasureState::Confirmed { .. } | ErasureState::Erasing { .. } => {
                 Ok(Self { state: ErasureState::Erasing { wake_at: now + LEASE_TTL }, ..self })
             }
-            // Which place is waited for, and since when, is not forgotten by trying.
+            // A new attempt does not forget which data location is waited for, and since when.
             ErasureState::Waiting { location: place, since, tries, .. } => Ok(Self {
                 state: ErasureState::Waiting { location: place, since, tries, wake_at: now + LEASE_TTL },
                 ..self
@@ -291,13 +293,13 @@ impl Erasure {
         }
     }
 
-    /// So much was found in a place, before anything is erased there. What an earlier look found counts.
+    /// So much was found in a data location before anything is erased there. What an earlier check found counts.
     pub fn note(&mut self, location: DataLocation, found: u64) {
         let known = self.found.entry(location).or_default();
         *known = found.max(*known);
     }
 
-    /// So much of what was found in a place is out of reach, or somebody else's as well.
+    /// So much of what was found in a data location is out of reach, or belongs to another person as well.
     pub fn leave(&mut self, location: DataLocation, left: u64) {
         if left == 0 {
             self.left.remove(&location);
@@ -306,7 +308,7 @@ impl Erasure {
         }
     }
 
-    /// A look found the place empty.
+    /// A check found the data location empty.
     pub fn clear(self, place: DataLocation, now: Timestamp) -> Result<Self, InvalidTransition> {
         if !self.is_underway() {
             return Err(InvalidTransition);
@@ -323,7 +325,7 @@ impl Erasure {
         Ok(Self { state, cleared, ..self })
     }
 
-    /// A place is not empty yet, or does not answer.
+    /// A data location is not empty yet, or does not answer.
     pub fn wait(self, place: DataLocation, now: Timestamp) -> Result<Self, InvalidTransition> {
         let (since, tries) = match self.state {
             ErasureState::Waiting { location: known, since, tries, .. }
@@ -340,20 +342,20 @@ impl Erasure {
         Ok(Self { state, ..self }.at(now))
     }
 
-    /// There is more of the person than was known when the queues were looked into: they are looked into once more.
+    /// More of the person's data turned up than was known when the queues were searched: they are searched once more.
     #[must_use]
     pub fn reopened(mut self) -> Self {
         self.cleared.retain(|place, _| *place > DataLocation::DeadLetters);
         self
     }
 
-    /// The table was put back to an earlier day: no place is known to be clear any more.
+    /// The table was restored to an earlier day: no data location is known to be clear any more.
     #[must_use]
     pub fn restored(self) -> Self {
         if self.is_closed() { self } else { Self { cleared: BTreeMap::new(), ..self } }
     }
 
-    /// Every place is clear.
+    /// Every data location is clear.
     pub fn finish(mut self, now: Timestamp) -> Result<Self, InvalidTransition> {
         self.note_breach(now);
         if !self.is_underway() || self.next_location().is_some() {
@@ -362,12 +364,12 @@ impl Erasure {
         Ok(Self { state: ErasureState::Done { at: now }, ..self })
     }
 
-    /// The first place that is not clear yet.
+    /// The first data location that is not clear yet.
     pub fn next_location(&self) -> Option<DataLocation> {
         DataLocation::ALL.into_iter().find(|place| !self.cleared.contains_key(place))
     }
 
-    /// When somebody has to look at it again; nothing once it is closed.
+    /// When the request has to be worked on again; `None` once it is closed.
     pub fn wake_at(&self) -> Option<Timestamp> {
         match self.state {
             ErasureState::Received { until } => Some(until),
@@ -389,8 +391,8 @@ impl Erasure {
         matches!(self.state, ErasureState::Erasing { .. } | ErasureState::Waiting { .. } | ErasureState::Failed { .. })
     }
 
-    /// Whether what is newer has to wait: until nothing of before is left where it would come to. Files and the contact book at Meta
-    /// may take longer, and hold up nobody.
+    /// Whether newer messages have to wait: until nothing older is left in the data locations they would reach. Files and the
+    /// contact book at Meta may take longer, and hold nothing back.
     pub fn holds_back(&self) -> bool {
         !self.is_closed() && !self.cleared.contains_key(&DataLocation::Table)
     }
@@ -406,7 +408,7 @@ impl Erasure {
         due
     }
 
-    /// What the public is told; nothing of a request that was withdrawn.
+    /// What the public is told; `None` for a request that was withdrawn.
     pub fn public_state(&self, now: Timestamp) -> Option<PublicState> {
         let known = self.clone().at(now);
         if known.is_late(now) {
@@ -414,7 +416,7 @@ impl Erasure {
         }
         match known.state {
             ErasureState::Received { .. } | ErasureState::Confirmed { .. } => Some(PublicState::Received),
-            // A moment's pause between two looks is part of the work.
+            // A short pause between two checks is part of the work.
             ErasureState::Waiting { since, .. } if now.since(since) < MAX_PAUSE => Some(PublicState::Erasing),
             ErasureState::Waiting { .. } => Some(PublicState::Waiting),
             ErasureState::Erasing { .. } => Some(PublicState::Erasing),
@@ -424,7 +426,7 @@ impl Erasure {
         }
     }
 
-    /// Whole days of the promise that are left, the one underway among them; none once it is closed.
+    /// Whole days left until the deadline, including the current one; zero once it is closed.
     pub fn days_left(&self, now: Timestamp) -> u64 {
         if self.is_closed() { 0 } else { self.due_at.since(now).as_secs().div_ceil(DAY.as_secs()) }
     }

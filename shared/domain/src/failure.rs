@@ -1,4 +1,4 @@
-//! What happens next after something went wrong. Nobody matches a text; whoever handles an error acts on its class.
+//! An error's class decides what happens next after a failure. No code matches an error's text; the caller acts on its class.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ pub enum Class {
     },
     /// The other side refused for good.
     Permanent,
-    /// We cannot read it, or it breaks us; it must not hold up what follows.
+    /// We cannot read it, or it crashes us; it must not hold up what follows.
     Poison,
     /// It may have happened.
     Uncertain,
 }
 
 impl Class {
-    /// Transient, without a wish for when.
+    /// Transient, without a given time to wait.
     pub const LATER: Self = Self::Transient { after: None };
 }
 

@@ -1,4 +1,5 @@
-//! Opaque ids. Each says who mints it and where it is unique; a swapped argument does not compile.
+//! Opaque id types keep ids of different things apart. Each says which system mints it and where it is unique; a swapped
+//! argument does not compile.
 
 use std::fmt;
 
@@ -106,7 +107,7 @@ impl CustomerId {
 }
 
 impl ConfirmationCode {
-    /// Makes a new one, which tells nothing and cannot be guessed.
+    /// Makes a new one, which reveals nothing and cannot be guessed.
     pub fn mint() -> Self {
         Self(uuid::Uuid::new_v4().simple().to_string())
     }
@@ -119,7 +120,7 @@ impl WaId {
         numbering::canonical(&digits).unwrap_or(digits)
     }
 
-    /// Whether both are spellings of one number. Those differ at the front, so that most others are told apart by their last digits.
+    /// Whether both are spellings of one number. Spellings differ at the front, so the last digits tell most numbers apart.
     pub fn are_same(one: &str, other: &str) -> bool {
         let last = |id: &str| {
             id.bytes().rev().filter(u8::is_ascii_digit).take(6).fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0'))
@@ -127,7 +128,7 @@ impl WaId {
         one == other || last(one) == last(other) && Self::new(one).canonical() == Self::new(other).canonical()
     }
 
-    /// All spellings of the number that are in use, this one first: an agent's contact may have another one.
+    /// All spellings of the number that are in use, this one first: a contact made by an agent may have another one.
     pub fn spellings(&self) -> Vec<Self> {
         let canonical = self.canonical();
         let longer = numbering::longer(&canonical);

@@ -1,4 +1,4 @@
-//! Who somebody is towards the business, as far as one event tells.
+//! An identity says which person one event is about. It holds the ids that the business sees, as far as the event tells.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,16 +10,16 @@ use crate::{
 /// What an event says about a person. Empty texts never get in here: absent, null and `""` are the same.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
-    /// The person towards this business portfolio; decides where it disagrees with the phone.
+    /// The user id of the person towards this business portfolio; it decides where it disagrees with the phone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_id: Option<UserId>,
-    /// The person towards all portfolios that Meta has linked with this one.
+    /// The id of the person towards all portfolios that Meta has linked with this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<UserId>,
     /// The phone, where Meta shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phone: Option<WaId>,
-    /// Another phone that is theirs: as the contact's line has it, or as they gave it when asked.
+    /// Another phone of the same person: as the contact's entry has it, or as they gave it when asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wa_id: Option<WaId>,
     /// Set for a group conversation: then the group is who we talk with.
@@ -49,7 +49,7 @@ pub enum Address {
 }
 
 impl Address {
-    /// What the address alone says about whose it is.
+    /// What the address alone says about the person behind it.
     pub fn identity(&self) -> Identity {
         let mut identity = Identity::default();
         match self {
@@ -77,10 +77,10 @@ impl Identity {
         aliases
     }
 
-    /// The one subject under which this person's items are put in order. The phone before the user id, which older events of
-    /// the same person lack; a person without a visible phone has the user id in all of them.
+    /// The one keyed hash under which this person's items are put in order. The phone comes before the user id, which older
+    /// events of the same person lack; a person without a visible phone has the user id in all of them.
     pub fn subject(&self, key: &HashKey) -> Option<KeyedHash> {
-        // The other phone is not in every event.
+        // Not every event carries the other phone.
         let usual = if self.address().is_some() { Self { wa_id: None, ..self.clone() } } else { self.clone() };
         let phone = usual.aliases(key).into_iter().min_by_key(|alias| alias.kind != HashKind::Phone);
         phone.map(|alias| alias.subject)
@@ -95,7 +95,7 @@ impl Identity {
         phone.or_else(|| self.user().map(Address::User))
     }
 
-    /// The user id to reach the person by, if the phone should pass on to somebody else.
+    /// The user id to reach the person by, in case the phone passes to another person.
     pub fn user(&self) -> Option<UserId> {
         self.user_id.as_ref().or(self.parent.as_ref()).cloned().filter(|_| self.group.is_none())
     }

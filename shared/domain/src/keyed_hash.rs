@@ -1,4 +1,4 @@
-//! Keyed hashes: the only form in which a person or a message may appear outside the stores.
+//! Keyed hashes stand for persons and messages outside the stores. They are the only form in which either may appear there.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use sha2::Sha256;
 
 use crate::KeyedHash;
 
-/// What is hashed; two kinds with the same text give different subjects.
+/// What is hashed; two kinds with the same text give different keyed hashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HashKind {
     /// A phone in its canonical spelling.
@@ -21,18 +21,18 @@ pub enum HashKind {
     Wamid,
     /// One item of a webhook: what is claimed.
     Item,
-    /// What somebody calls themselves.
+    /// The name a customer chose.
     Profile,
     /// An administrator, by the id Meta's app has of them.
     Administrator,
 }
 
-/// The key behind all subjects. Replacing it ends all linkage to older ones.
+/// The key behind all keyed hashes. Replacing it cuts all links to older ones.
 ///
-/// A bare hash of a phone number is undone by counting through the numbers, hence a key from Secrets Manager.
+/// A plain hash of a phone number can be reversed by trying all numbers; hence a key from Secrets Manager.
 #[derive(Clone)]
 pub struct HashKey {
-    /// The key, already worked into a hash that waits for its text: that is half of what a short text costs.
+    /// The key, already worked into a hash state that waits for its text: that is half of the cost for a short text.
     keyed: Hmac<Sha256>,
 }
 
@@ -56,7 +56,7 @@ impl HashKey {
         KeyedHash::new(hex::encode(&tag[..16]))
     }
 
-    /// The same over several values; no two lists of values meet.
+    /// The same over several values; two different lists never give the same input.
     pub fn subject_of_all<'a>(&self, kind: HashKind, values: impl IntoIterator<Item = &'a str>) -> KeyedHash {
         let mut mac = self.mac(kind);
         for value in values {
@@ -77,7 +77,7 @@ impl HashKey {
         self.keyed().chain_update(b"receipt\0").chain_update(receipt).verify_slice(&tag).is_ok()
     }
 
-    /// Which key signs receipts, without telling the key: another key has another version.
+    /// Which key signs receipts, without revealing the key: another key has another version.
     pub fn receipt_key_version(&self) -> String {
         let tag = self.keyed().chain_update(b"receipt key\0").finalize().into_bytes();
         format!("v1-{}", hex::encode(&tag[..4]))

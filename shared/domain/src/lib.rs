@@ -1,4 +1,4 @@
-//! The bridge's own words: what a message, a customer, a delivery is, whichever network it came from.
+//! Defines the bridge's own types: message, customer, delivery, whichever network they came from.
 //!
 //! No async, no I/O, no SDK. `whatsapp` and `chatwoot` convert to and from these types and never meet.
 //! Facts about Meta are cited by section (§) of the project's `whatsapp-cloud-api.md`, which is not part of this repository.

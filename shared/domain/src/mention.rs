@@ -1,4 +1,4 @@
-//! Whom a text names, in keyed hashes: for letters that nobody could read, so that a person is found in them all the same.
+//! Finds the persons a text names, as keyed hashes. So a person is found even in dead letters that could not be parsed.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ const PHONE_DIGITS: std::ops::RangeInclusive<usize> = 8..=15;
 /// A user id is at most this long (§3.1).
 const MAX_USER_ID_LENGTH: usize = 140;
 
-/// Meta pads its base64, and its repeaters do not always.
+/// Meta pads its base64; programs that repeat it do not always.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::STANDARD,
     GeneralPurposeConfig::new()
@@ -24,7 +24,7 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-/// Everything in `text` that may be a phone or a user id, wamids looked into.
+/// Everything in `text` that may be a phone or a user id, including those inside wamids.
 pub fn mentioned(text: &str, key: &HashKey) -> BTreeSet<KeyedHash> {
     let mut found = BTreeSet::new();
     let mut tokens = BTreeSet::new();
@@ -36,8 +36,8 @@ pub fn mentioned(text: &str, key: &HashKey) -> BTreeSet<KeyedHash> {
     found
 }
 
-/// What is left of a JSON text without the parts about somebody: elements of lists that name them, and the whole if it names
-/// them outside of lists. A text that is no JSON is left whole or not at all.
+/// What is left of a JSON text without the parts about a person: elements of lists that name them, and the whole if it names
+/// them outside of lists. A text that is not JSON is left whole or not at all.
 pub fn without(text: &str, is_theirs: &impl Fn(&str) -> bool) -> Option<String> {
     if !is_theirs(text) {
         return Some(text.to_owned());
@@ -49,9 +49,9 @@ pub fn without(text: &str, is_theirs: &impl Fn(&str) -> bool) -> Option<String> 
 /// What is left of a value.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Left {
-    /// There never was a list in it.
+    /// It never contained a list.
     Plain,
-    /// Its lists were about them alone.
+    /// Its lists were only about them.
     Nothing,
     /// Its lists are about others.
     Others,

@@ -1,10 +1,10 @@
-//! A message, whichever network it came from.
+//! A message holds what customer or business wrote, whichever network it came from.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Identity, KeyedHash, MediaId, PhoneNumberId, Timestamp, WaId, Wamid};
 
-/// Who wrote it.
+/// Who wrote a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Author {
@@ -57,7 +57,7 @@ pub struct Message {
     /// The message this is a file of, where one brings several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part_of: Option<Wamid>,
-    /// Whether Meta's own agent has the chat: the bridge looks on and does nothing in it.
+    /// Whether Meta's own agent has the chat: the bridge only shows it and does nothing in it (standby).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub standby: bool,
     /// What it says.
@@ -65,7 +65,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// Whether it is no message but news of the person. That alone makes nobody a customer, and opens no conversation.
+    /// Whether it is no message but news of the person. That alone makes no one a customer, and opens no conversation.
     pub fn is_about_customer(&self) -> bool {
         matches!(self.content, Content::NumberChanged { .. } | Content::Preference { .. } | Content::Handover { .. })
     }
@@ -92,11 +92,11 @@ pub struct Referral {
     pub headline: Option<String>,
     /// Its text.
     pub body: Option<String>,
-    /// Its picture, or the first one of its film.
+    /// Its picture, or the first frame of its video.
     pub picture: Option<String>,
-    /// Its film.
+    /// Its video.
     pub video: Option<String>,
-    /// The click, by which Meta counts what came of it.
+    /// The click id, by which Meta attributes what came of it.
     pub click: Option<String>,
     /// What it greeted the customer with.
     pub welcome: Option<String>,
@@ -128,7 +128,7 @@ pub enum Content {
         /// Words under it.
         caption: Option<String>,
     },
-    /// A place.
+    /// A location.
     Location(Location),
     /// Address cards.
     Contacts {
@@ -199,7 +199,7 @@ pub enum Content {
         #[serde(default, skip_serializing_if = "Identity::is_empty")]
         now: Box<Identity>,
     },
-    /// Meta's own agent and the business passed the chat between them.
+    /// Meta's own agent and the business handed the chat over.
     Handover {
         /// Whether the business has it now; absent where Meta does not say.
         to_business: Option<bool>,
@@ -226,13 +226,13 @@ pub enum Content {
         what: String,
         /// Meta's error code, where there is one.
         code: Option<i64>,
-        /// What the customer typed, where that can be told all the same.
+        /// What the customer typed, where that is readable all the same.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         words: Option<String>,
     },
 }
 
-/// What somebody answered in a field of a form.
+/// A customer's answer in a field of a form.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
@@ -248,7 +248,7 @@ pub enum Answer {
     File {
         /// Its name.
         name: Option<String>,
-        /// Whether it comes as a message of its own; Meta gives some forms' files to the form's server alone.
+        /// Whether it comes as a message of its own; Meta gives the files of some forms only to the form's server.
         comes: bool,
     },
 }
@@ -291,14 +291,14 @@ pub struct Media {
 #[serde(transparent)]
 pub struct Digest(pub String);
 
-/// A place on the map.
+/// A location on the map.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Location {
     /// Degrees.
     pub latitude: f64,
     /// Degrees.
     pub longitude: f64,
-    /// The place's name.
+    /// The location's name.
     pub name: Option<String>,
     /// Its address.
     pub address: Option<String>,
@@ -306,17 +306,17 @@ pub struct Location {
     pub url: Option<String>,
 }
 
-/// How a call stands.
+/// The state of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
-    /// It rings, or two people talk.
+    /// It rings, or is in progress.
     Underway,
     /// It was answered and is over.
     Answered {
         /// How long it was.
         seconds: Option<i64>,
     },
-    /// Nobody answered.
+    /// It was not answered.
     Missed,
     /// It was turned down.
     Rejected,
@@ -328,7 +328,7 @@ pub enum Call {
 }
 
 impl Call {
-    /// What Meta's words say: the event, and on `terminate` the state behind it (whatsapp-cloud-api.md §2.4).
+    /// Reads Meta's words: the event, and on `terminate` the state behind it (whatsapp-cloud-api.md §2.4).
     pub fn read(event: &str, seconds: Option<i64>) -> Self {
         let mut words = event.split_whitespace().map(str::to_ascii_lowercase);
         match (words.next().as_deref(), words.next().as_deref()) {
@@ -341,7 +341,7 @@ impl Call {
         }
     }
 
-    /// Whether nothing more comes of it, so that it is worth a line.
+    /// Whether the call is over, so that it is worth a line.
     pub fn is_over(self) -> bool {
         self != Self::Underway
     }
@@ -358,7 +358,7 @@ pub struct Card {
     pub emails: Vec<String>,
     /// The company.
     pub company: Option<String>,
-    /// What the person is there.
+    /// The person's role there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
     /// Addresses, each in one line.

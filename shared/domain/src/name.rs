@@ -1,8 +1,8 @@
-//! Names that people and phones give: what of them may be shown.
+//! Cleans the names that people and phones give, so that they may be shown.
 
 use unicode_segmentation::UnicodeSegmentation as _;
 
-/// A name within one line, without what turns the direction of the words around it. Nothing if it shows nothing.
+/// A name on one line, without characters that change the direction of the text around it. `None` if nothing of it is visible.
 pub fn clean(text: &str) -> Option<String> {
     if !text.chars().any(shows) {
         return None;
@@ -13,12 +13,12 @@ pub fn clean(text: &str) -> Option<String> {
     (!line.is_empty()).then(|| line.to_owned())
 }
 
-/// Whether a reader sees anything of it: spaces, controls, marks without a letter and what has no form of its own show nothing.
+/// Whether a reader sees anything of it: spaces, controls, marks without a letter and characters without a form show nothing.
 pub fn shows(c: char) -> bool {
     !(is_invisible(c) || is_mark(c))
 }
 
-/// Spaces, and what has no form of its own.
+/// Spaces, and characters without a form of their own.
 pub fn is_invisible(c: char) -> bool {
     c.is_whitespace()
         || c.is_control()
@@ -37,7 +37,7 @@ fn is_blank(c: char) -> bool {
     matches!(c, '\u{115f}' | '\u{1160}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}')
 }
 
-/// What turns the direction of words, and what only says where a word may be broken.
+/// Characters that change the direction of text, and those that only say where a word may be broken.
 fn is_dropped(c: char) -> bool {
     matches!(
         c,
@@ -50,7 +50,7 @@ fn breaks(c: char) -> bool {
     matches!(c, '\u{2028}' | '\u{2029}')
 }
 
-/// Whether it only changes the letter before it. A tone of skin is seen alone.
+/// Whether it only changes the letter before it. A skin tone is visible alone.
 fn is_mark(c: char) -> bool {
     if c.is_ascii() || matches!(c, '\u{1f3fb}'..='\u{1f3ff}') {
         return false;

@@ -1,4 +1,4 @@
-//! National spellings of one phone number, as the numbering plans allow them.
+//! Lists the national spellings of a phone number, as numbering plans allow them.
 //!
 //! Meta writes the same mobile with and without a digit behind the country code: whatsapp-cloud-api.md §9 lists the contacts that
 //! others split over it. A rule must not be wider than the plan, or two people become one:
@@ -9,12 +9,13 @@
 //! | Argentina, 54 | `9` before ten digits | mobiles; the ten digits are assigned once, to a mobile or to a landline |
 //! | Brazil, 55 | `9` before the last eight digits | mobiles whose eight digits begin with 6, 8 or 9, which had no ninth digit until 2016 |
 //!
-//! Two numbers that the plan both has are two people. A Brazilian landline begins with 2 to 5, trunked radio with 7, and a mobile
-//! behind its `9` with any of them: `11 3234-5678` and `11 93234-5678` are two people, `11 7812-3456` and `11 97812-3456` are, too.
+//! Two numbers that are both valid in the plan are two people. A Brazilian landline begins with 2 to 5, trunked radio with 7,
+//! and a mobile with any of them behind its `9`: `11 3234-5678` and `11 93234-5678` are two people, and so are `11 7812-3456`
+//! and `11 97812-3456`.
 //! The tests hold the rules against the metadata of `libphonenumber`, which has both spellings of a Mexican number, and of an
 //! Argentine one wherever it does not know whether a block is a mobile's.
 
-/// The one spelling of a number in digits: without the digit that comes and goes.
+/// The canonical spelling of a number in digits: without the optional digit.
 pub(crate) fn canonical(digits: &str) -> Option<String> {
     let without = |country: &str, digit: &str, is_subscriber: fn(&str) -> bool| {
         let rest = digits.strip_prefix(country)?.strip_prefix(digit)?;
@@ -111,8 +112,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
 
-        /// Both valid means two people. Of Mexico the metadata has both spellings of a mobile, of Argentina both of any number of a
-        /// block that may be either's: there the plan assigns the ten digits once.
+        /// Both valid means two people. Of Mexico the metadata has both spellings of a mobile; of Argentina it has both for any
+        /// number of a block that may be of either kind: there the plan assigns the ten digits once.
         #[test]
         fn no_rule_is_wider_than_the_plan(number in "52[0-9]{10,11}|54[0-9]{10,11}|55[0-9]{10,11}|(1|57|34|44)[0-9]{8,11}") {
             let all = WaId::new(number.clone()).spellings();

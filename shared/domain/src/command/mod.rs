@@ -1,5 +1,5 @@
-//! What an agent may ask of the bridge: a private note that begins with `/`. The set is one table; help is made from it, and
-//! `docs/agents.md` is checked against it.
+//! Commands let an agent ask the bridge for something. A command is a private note that begins with `/`. One table holds all
+//! commands; the help text is made from it, and `docs/agents.md` is checked against it.
 
 mod values;
 
@@ -10,22 +10,22 @@ use crate::{Locale, texts::pick};
 /// A command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// How the conversation stands.
+    /// Report the state of the conversation.
     State,
     /// Send a template.
     Template,
-    /// What commands there are.
+    /// List the commands.
     Help,
 }
 
-/// A command as agents know it. Pairs are Spanish and English; either name is understood whatever the locale.
+/// A command as agents know it. Names come in pairs, Spanish and English; either is understood in every locale.
 #[derive(Clone, Copy, Debug)]
 pub struct CommandHelp {
     /// Which one it is.
     pub command: Command,
     /// Its names, without the `/`.
     pub names: [&'static str; 2],
-    /// What comes after it; empty if nothing does.
+    /// The arguments after it; empty if it takes none.
     pub arguments: [&'static str; 2],
     /// What it does.
     pub does: [&'static str; 2],
@@ -62,17 +62,18 @@ pub const TABLE: [CommandHelp; 3] = [
 /// A note that is meant as a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommandCall {
-    /// Which command; nothing if there is none of that name.
+    /// Which command; `None` if no command has that name.
     pub command: Option<Command>,
     /// The name as it was typed, without the `/`.
     pub name: String,
-    /// What stands behind it.
+    /// The arguments behind it.
     pub rest: String,
 }
 
 impl CommandCall {
     /// Reads a note, in Markdown as Chatwoot's editor writes it. A note is a command if it begins with `/` and a word, whatever
-    /// stands in that; a slash anywhere else, or a path, is none. A mark at the word's end is none of its.
+    /// that word contains. A slash anywhere else, or a path, is not a command. A Markdown mark at the end of the word is not
+    /// part of it.
     pub fn parse(note: &str) -> Option<Self> {
         let note = unescaped(note.trim());
         let called = note.strip_prefix('/')?;
@@ -88,7 +89,7 @@ impl CommandCall {
     }
 }
 
-/// The editor puts a backslash before whatever might be a mark, `recordatorio\_servicio` among them.
+/// The editor puts a backslash before everything that might be a mark, for example in `recordatorio\_servicio`.
 fn unescaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text.chars().peekable();

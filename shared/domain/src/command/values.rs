@@ -1,8 +1,8 @@
-//! The values of a template as an agent types them behind its name.
+//! Reads the values of a template that an agent typed after its name.
 
-/// The values an agent typed, if they are as many as are wanted: with `|` between them, else the whole if there is one, else word
-/// by word, where quotation marks hold words together. Line ends and runs of blanks become one blank: Meta refuses them in a value
-/// (whatsapp-cloud-api.md §4.2).
+/// The values an agent typed, if there are as many as wanted. They are separated by `|`; without `|`, a single wanted value is
+/// the whole text, and several are taken word by word, where quotation marks hold words together. Line ends and runs of blanks
+/// become one blank: Meta refuses them in a value (whatsapp-cloud-api.md §4.2).
 pub fn values(typed: &str, wanted: usize) -> Option<Vec<String>> {
     let typed = typed.split_whitespace().collect::<Vec<_>>().join(" ");
     let values: Vec<String> = match wanted {

@@ -1,14 +1,14 @@
-//! The places an erasure clears.
+//! Names the data locations that an erasure clears.
 
 use serde::{Deserialize, Serialize};
 
-/// A place where something about a person may be, in the order in which places are cleared.
+/// A system that may hold data about a person, in the order in which they are cleared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DataLocation {
-    /// What waits on its way into Chatwoot.
+    /// Tasks waiting on their way into Chatwoot.
     InboundQueue,
-    /// Hints on their way out.
+    /// Sync requests on their way out.
     OutboundQueue,
     /// The dead letters of every queue.
     DeadLetters,

@@ -1,11 +1,11 @@
-//! What the policy promises about requests.
+//! Holds the deadlines that the policy promises for erasure requests.
 
 use std::time::Duration;
 
-/// The days of `infra/policy.toml` that the ledger goes by.
+/// The days of `infra/policy.toml` that the ledger uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErasureDeadlines {
-    /// Days in which a request is done.
+    /// Days within which a request is done.
     pub deletion_days: u32,
     /// Days after which the operator is warned of an open one.
     pub warn_days: Vec<u32>,
@@ -13,7 +13,7 @@ pub struct ErasureDeadlines {
     pub confirm_hours: u32,
 }
 
-/// The days of warning, as the environment has them: `7,20,27`.
+/// The warning days, as the environment holds them: `7,20,27`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WarnDays(pub Vec<u32>);
 

@@ -1,15 +1,16 @@
-//! The receipt of an erasure: what was found and erased where, what lies outside, and a signature by which it can be checked.
+//! A receipt states what an erasure found and erased in each data location. It also says what lies outside. A signature lets
+//! anyone check it.
 
 use serde::{Deserialize, Serialize};
 
 use super::{DataLocation, Erasure, ErasureState, RequestSource};
 use crate::{ConfirmationCode, HashKey, Timestamp};
 
-/// What was done. Counts and times, and nobody's name.
+/// What was done: counts and times, and no names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Receipt {
-    /// Of these members; another one has another set.
+    /// The format version: it has exactly these members; another version has another set.
     pub version: u32,
     /// The request's code.
     pub code: ConfirmationCode,
@@ -19,19 +20,19 @@ pub struct Receipt {
     pub asked_at: Timestamp,
     /// Up to which time everything was erased.
     pub confirmed_at: Option<Timestamp>,
-    /// When the last place was found empty.
+    /// When the last data location was found empty.
     pub done_at: Timestamp,
-    /// When the promised days ran out before that, if they did.
+    /// When the deadline passed before that, if it did.
     pub breached_at: Option<Timestamp>,
-    /// Place by place.
+    /// One entry for each data location.
     pub places: Vec<LocationReceipt>,
-    /// What nobody can erase from here.
+    /// What cannot be erased from here.
     pub outside: Vec<String>,
     /// What the bridge keeps, and why.
     pub kept: Vec<String>,
 }
 
-/// One place.
+/// One data location.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LocationReceipt {
@@ -39,7 +40,7 @@ pub struct LocationReceipt {
     pub place: DataLocation,
     /// How many things were found.
     pub found: u64,
-    /// How many of them are gone: all that are not `left`, or there would be no receipt.
+    /// How many of them are gone: all that are not `left`; otherwise there is no receipt.
     pub erased: u64,
     /// How many had to be left where they are.
     #[serde(default, skip_serializing_if = "is_none")]
@@ -47,7 +48,7 @@ pub struct LocationReceipt {
     /// Why, and how that ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left_because: Option<String>,
-    /// When a look after that found nothing.
+    /// When a check after that found nothing.
     pub verified_at: Timestamp,
     /// How it was erased.
     pub method: String,
@@ -68,7 +69,7 @@ pub struct SignedReceipt {
 }
 
 impl Receipt {
-    /// The receipt of a request that is done; nothing of any other.
+    /// The receipt of a request that is done; `None` for any other.
     pub fn of(erasure: &Erasure) -> Option<Self> {
         let ErasureState::Done { at } = erasure.state else { return None };
         let left = |place: &DataLocation| erasure.left.get(place).copied().unwrap_or_default();
@@ -103,15 +104,15 @@ impl Receipt {
     }
 }
 
-/// What a look at a receipt says.
+/// The result of checking a receipt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReceiptCheck {
-    /// This very key signed this very receipt.
+    /// This key signed this receipt.
     Genuine,
     /// This key never signed it, or it was changed since.
     Forged,
-    /// Another version of the key is said to have signed it: this one cannot tell.
+    /// It names another version of the key: this key cannot tell.
     OtherKey,
 }
 
@@ -133,7 +134,7 @@ fn is_none(count: &u64) -> bool {
     *count == 0
 }
 
-/// What a receipt cannot speak for.
+/// What a receipt cannot vouch for.
 const OUT_OF_REACH: [&str; 8] = [
     "copies that Meta keeps of messages it carried (WhatsApp's own retention)",
     "the customer's phone and the phone app in the shop",

@@ -82,7 +82,7 @@ proptest! {
             };
             erasure = moved.unwrap_or_else(|InvalidTransition| before.clone());
             prop_assert_eq!(erasure.wake_at().is_none(), erasure.is_closed());
-            // Nobody sleeps longer than a quarter of an hour, or than until the time to withdraw is over.
+            // No pause is longer than a quarter of an hour, or than until the time to withdraw is over.
             let longest = Duration::from_secs(86_400);
             prop_assert!(erasure.wake_at().is_none_or(|at| at <= now + longest));
             prop_assert!(!before.is_closed() || before.state == erasure.state, "{:?} became {:?}", before.state, erasure.state);
@@ -90,7 +90,7 @@ proptest! {
                 prop_assert_eq!(erasure.next_location(), None);
                 prop_assert!(erasure.confirmed_at.is_some());
             }
-            // Late is late, wherever it stands, and the daily look writes it down.
+            // Late is late in every state, and the daily check records it.
             if now >= erasure.due_at && !erasure.clone().at(now).is_closed() {
                 prop_assert_eq!(erasure.public_state(now), Some(PublicState::Failed));
                 let mut looked_at = erasure.clone();

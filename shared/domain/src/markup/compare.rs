@@ -1,4 +1,4 @@
-//! Whether two documents look the same: where words are cut into spans, and how many blanks stand at the edge of a line,
+//! Compares two documents by how they look. How words are cut into spans, and how many blanks stand at the edge of a line,
 //! cannot be seen.
 
 use super::{Block, Document, Span, push_text};

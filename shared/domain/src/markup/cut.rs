@@ -1,4 +1,4 @@
-//! Cutting a text with WhatsApp's marks in two: what is open at the cut, and how a text looks to whoever reads it.
+//! Cuts a text with WhatsApp's marks in two. It tells which marks are open at the cut, and how a text looks to its reader.
 
 use super::{
     Block, MAX_DEPTH, Span, Style,
@@ -35,7 +35,7 @@ pub fn open_at(text: &str, cut: usize) -> Open {
     open
 }
 
-/// Whether the cut lies in a block of code; and if so, whether any of it is left behind the cut.
+/// Whether the cut lies in a block of code; and if so, whether the block goes on behind the cut.
 fn open_fence(text: &str, cut: usize) -> Option<bool> {
     let mut at = 0;
     while at < text.len() {
@@ -58,7 +58,7 @@ fn open_fence(text: &str, cut: usize) -> Option<bool> {
     None
 }
 
-/// The marks around a place in a line, the outermost first.
+/// The marks around a position in a line, the outermost first.
 fn enclosing(line: &str, cut: usize, depth: usize, marks: &mut Vec<&'static str>) {
     let mut ignored = Vec::new();
     let mut open_ended = Vec::new();
@@ -99,15 +99,15 @@ const CODE: u8 = 8;
 const BLOCK: u8 = 16;
 const QUOTE: u8 = 32;
 
-/// How a text for WhatsApp looks: its letters without blanks, but for those a line of code begins with, each with the styles it
-/// is shown in. A text cut well looks as it did.
+/// How a text for WhatsApp looks: its letters without blanks, except those at the start of a line of code, each with the styles
+/// it is shown in. A text that was cut well still looks the same.
 pub fn looks(text: &str) -> Vec<(char, u8)> {
     let mut out = Vec::new();
     for placed in whatsapp::parse(text).0 {
         match &placed.block {
             Block::Paragraph(inner) => letters(inner, 0, &mut out),
             Block::Quote(inner) => letters(inner, QUOTE, &mut out),
-            // Before a line the mark of a list is as readable as a part of it.
+            // Before a line, the mark of a list is as visible as the words.
             Block::Item { number, spans, .. } => {
                 let mark = number.map_or_else(|| "-".to_owned(), |number| format!("{number}."));
                 solid(&mark, 0, &mut out);

@@ -1,10 +1,10 @@
-//! What would be a mark in Markdown, and is none, gets a backslash.
+//! Escapes characters that Markdown would take for marks, with a backslash.
 
-/// How much is taken for a possible mark.
+/// Which characters count as possible marks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Caution {
-    /// Only what Chatwoot's renderer changes whatever stands around it. Most texts need no more, and stay readable where they
-    /// are not rendered.
+    /// Only what Chatwoot's renderer changes in every context. Most texts need no more, and stay readable where they are not
+    /// rendered.
     Least,
     /// Everything that may be a mark somewhere.
     Most,
@@ -15,7 +15,7 @@ pub(super) fn words(text: &str, starts: bool, caution: Caution, out: &mut String
     let mut before = if starts { None } else { Some('x') };
     let mut at = 0;
     if starts && !text.trim().is_empty() && text.trim().chars().all(|c| c == '=') {
-        // Below another line it would make that a heading.
+        // Below another line it would make that line a heading.
         at = line_start(text, out);
     } else if starts && caution == Caution::Most {
         at = line_start(text, out);
@@ -33,7 +33,7 @@ pub(super) fn words(text: &str, starts: bool, caution: Caution, out: &mut String
     }
 }
 
-/// HTML is shown as it is, but not by everything that shows Markdown; the typographer makes a sign of `(c)` and `+-`.
+/// HTML is shown as it is, but not by every program that shows Markdown; the typographer replaces `(c)` and `+-` by one sign.
 fn is_always_changed(c: char, rest: &str) -> bool {
     match c {
         '<' => rest.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '/' | '!' | '?')),
@@ -55,7 +55,7 @@ fn may_be_mark(before: Option<char>, c: char, after: Option<char>) -> bool {
     }
 }
 
-/// Writes the start of a line up to where a mark of a whole line could begin, which gets its backslash. Gives how far.
+/// Writes the start of a line up to where a mark of a whole line could begin, and escapes that. Gives the position reached.
 fn line_start(text: &str, out: &mut String) -> usize {
     let indent = text.len() - text.trim_start_matches(' ').len();
     let body = &text[indent..];

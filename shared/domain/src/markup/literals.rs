@@ -1,10 +1,10 @@
-//! What Markdown takes for itself and never shows, though whoever wrote it meant it to be read.
+//! Protects text that Markdown would hide although its writer meant it to be read.
 
 use pulldown_cmark::{Event, Parser, Tag};
 
 use super::read::OPTIONS;
 
-/// A line such as `[Ubicación]: https://…` gives links an address, and is not shown. With a backslash it is words.
+/// A line such as `[Ubicación]: https://…` defines a link's address, and is not shown. With a backslash it is text.
 pub(super) fn with_definitions_shown(markdown: String) -> String {
     if !markdown.contains("]:") {
         return markdown;
@@ -26,8 +26,8 @@ pub(super) fn with_definitions_shown(markdown: String) -> String {
     out
 }
 
-/// A line that begins with three tildes opens a block of code, and what else it says is taken for a language. The composer writes
-/// blocks with backticks; tildes are somebody's ornament.
+/// A line that begins with three tildes opens a block of code, and the rest of it is taken for a language. The composer writes
+/// blocks with backticks, so tildes are the writer's ornament.
 pub(super) fn with_tildes_shown(mut markdown: String) -> String {
     let is_block = |event: &Event<'_>| matches!(event, Event::Start(Tag::CodeBlock(_)));
     let mut from = 0;
@@ -46,7 +46,7 @@ pub(super) fn with_tildes_shown(mut markdown: String) -> String {
 /// Stand for a blank and a tab at the start of a line while Markdown is read. Neither occurs in any text.
 const BLANKS: [(char, char); 2] = [(' ', '\u{2007}'), ('\t', '\u{205f}')];
 
-/// Markdown takes blanks at the start of a line away, or makes code of the line; and it takes `>5` for a quote, which WhatsApp does
+/// Markdown drops blanks at the start of a line, or makes code of the line; and it takes `>5` for a quote, which WhatsApp does
 /// not. What lies in a list or a block of code stays as it is.
 pub(super) fn with_line_starts_shown(markdown: &str) -> String {
     let mut out = String::with_capacity(markdown.len() + 8);
@@ -83,7 +83,7 @@ pub(super) fn with_line_starts_shown(markdown: &str) -> String {
     out
 }
 
-/// A text for WhatsApp with its blanks at the start of lines again.
+/// A text for WhatsApp with the blanks at the start of its lines restored.
 pub(super) fn with_blanks(text: String) -> String {
     let substitute = |text: String, (blank, substitute): (char, char)| {
         if text.contains(substitute) { text.replace(substitute, &blank.to_string()) } else { text }
@@ -91,7 +91,7 @@ pub(super) fn with_blanks(text: String) -> String {
     BLANKS.into_iter().fold(text, substitute)
 }
 
-/// Whether a line begins an item of a list, or a quote, in which blanks tell how deep a line lies.
+/// Whether a line begins an item of a list, or a quote, where blanks tell how deep a line lies.
 fn starts_item(words: &str) -> bool {
     let digits = words.len() - words.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let rest = match digits {
@@ -114,7 +114,7 @@ fn is_definition(text: &str) -> bool {
     end.is_some_and(|end| label[end..].starts_with("]:"))
 }
 
-/// Where code stands, in which a backslash would be shown.
+/// The code in the text, where a backslash would be shown.
 fn code(markdown: &str) -> Vec<std::ops::Range<usize>> {
     let is_code = |event: &Event<'_>| matches!(event, Event::Start(Tag::CodeBlock(_)) | Event::Code(_));
     let events = Parser::new_ext(markdown, OPTIONS).into_offset_iter();

@@ -1,4 +1,4 @@
-//! Writing Markdown as Chatwoot shows it, with `~~strike~~`. What is written is checked by reading it again.
+//! Writes Markdown as Chatwoot shows it, with `~~strike~~`. What is written is checked by reading it again.
 
 use super::{
     Block, Document, Placed, Span, Style, compare,
@@ -7,7 +7,7 @@ use super::{
     read::parse,
 };
 
-/// How a block is written; the first way that reads as what was meant is taken.
+/// How a block is written; the first way that reads back as meant is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Way {
     caution: Caution,
@@ -21,7 +21,7 @@ const WAYS: [Way; 3] = [
     Way { caution: Caution::Most, styled: false },
 ];
 
-/// Writes a document; nothing if it would be read as something else.
+/// Writes a document; `None` if it would be read as something else.
 pub(super) fn compose(document: &Document) -> Option<String> {
     let ways: Vec<Way> = document.0.iter().map(way).collect();
     let text = write(document, |at| ways[at]);
@@ -40,7 +40,7 @@ pub(super) fn compose(document: &Document) -> Option<String> {
     reads(&cautious, document).then_some(cautious)
 }
 
-/// Writes a document with all caution.
+/// Writes a document with every possible mark escaped.
 pub(super) fn compose_escaped(document: &Document) -> String {
     write(document, |_| WAYS[2])
 }
@@ -127,7 +127,7 @@ fn with_marks(block: &Block) -> Block {
     block
 }
 
-/// A line below a list or a quote would go on with it, unless an empty one stands between.
+/// A line below a list or a quote would continue it, unless an empty line stands between.
 fn least_gap(before: &Block, next: &Block) -> usize {
     match (before, next) {
         (Block::Item { number: None, .. }, Block::Item { number: None, .. })

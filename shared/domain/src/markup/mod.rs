@@ -1,8 +1,8 @@
-//! How a text is marked up on either side. WhatsApp's marks and Chatwoot's Markdown meet in one small tree, so that what is
-//! bold for one is bold for the other, and what only looks like a mark stays what it is.
+//! Converts text markup between WhatsApp and Chatwoot. WhatsApp's marks and Chatwoot's Markdown meet in one small tree, so that
+//! what is bold for one is bold for the other, and what only looks like a mark stays what it is.
 //!
-//! Neither side can say everything: WhatsApp knows no links with a text of their own and no headings, Markdown no empty
-//! lines. What cannot be said is written out; no word is ever dropped.
+//! Neither side can express everything: WhatsApp has no links with a text of their own and no headings, Markdown no empty
+//! lines. What cannot be expressed is written out; no word is ever dropped.
 
 mod code;
 mod compare;
@@ -15,13 +15,13 @@ mod url;
 mod visible;
 mod whatsapp;
 
-/// More styles inside each other than this are no style any more; it also bounds recursion.
+/// Styles nested deeper than this do not count as styles; this also bounds recursion.
 const MAX_DEPTH: usize = 8;
 
-/// A text longer than this is shown as it is. WhatsApp's longest has 4,096 characters.
+/// A longer text is shown as it is. WhatsApp's longest has 4,096 characters.
 const MAX_TEXT_BYTES: usize = 100_000;
 
-/// A text of WhatsApp's as Markdown for Chatwoot.
+/// Turns a text from WhatsApp into Markdown for Chatwoot.
 pub fn to_markdown(text: &str) -> String {
     if text.len() > MAX_TEXT_BYTES {
         return literal(text);
@@ -51,7 +51,7 @@ pub fn to_whatsapp(markdown: &str) -> String {
 
 pub use cut::{Open, looks, open_at};
 
-/// Markdown without blank lines at its start, and otherwise as [`trimmed`]: the blanks of the first line are its writer's.
+/// Markdown without blank lines at its start, and otherwise as [`trimmed`]: the writer typed the blanks of the first line.
 pub fn trimmed_lines(markdown: &str) -> &str {
     let start = markdown.len() - markdown.trim_start().len();
     let line = markdown[..start].rfind('\n').map_or(0, |at| at + 1);
@@ -111,7 +111,7 @@ enum Span {
     /// An address both sides make clickable by themselves; nothing in it is a mark.
     Url(String),
     Code(String),
-    /// A style with the mark it was typed with, which is empty where nobody typed one.
+    /// A style with the mark it was typed with; empty where no mark was typed.
     Styled(Style, &'static str, Vec<Span>),
     Break,
 }

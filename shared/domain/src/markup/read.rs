@@ -1,4 +1,4 @@
-//! Reading Markdown as Chatwoot's editor writes it; the parsing is `pulldown-cmark`'s.
+//! Reads Markdown as Chatwoot's editor writes it. The parser is `pulldown-cmark`.
 
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
@@ -7,7 +7,7 @@ use super::{
     with_plain_line_ends,
 };
 
-/// What is read beside plain Markdown.
+/// The extensions that are read besides plain Markdown.
 pub(super) const OPTIONS: Options = Options::ENABLE_STRIKETHROUGH.union(Options::ENABLE_TABLES);
 
 /// Reads Markdown as it is rendered.
@@ -15,7 +15,7 @@ pub(super) fn parse(markdown: &str) -> Document {
     read(&with_plain_line_ends(markdown), false)
 }
 
-/// Reads Markdown as whoever wrote it in the composer meant it, who knows of no link definitions and no underlined headings.
+/// Reads Markdown as its writer meant it in the composer, without link definitions and underlined headings.
 pub(super) fn parse_meant(markdown: &str) -> Document {
     let markdown = literals::with_tildes_shown(with_plain_line_ends(markdown));
     let markdown = literals::with_line_starts_shown(&markdown);
@@ -27,7 +27,7 @@ fn read(markdown: &str, meant: bool) -> Document {
     let mut reader = Reader::new(&source, &urls, meant);
     let mut events = Parser::new_ext(&source, OPTIONS).into_offset_iter();
     while let Some((event, range)) = events.next() {
-        // A table has no counterpart; its source says as much.
+        // A table has no counterpart; its source shows as much.
         if let Event::Start(Tag::Table(_)) = event {
             let mut depth = 1;
             while depth > 0 {
@@ -46,7 +46,7 @@ fn read(markdown: &str, meant: bool) -> Document {
     reader.finish()
 }
 
-/// What the parser tells, put together.
+/// Collects what the parser reports.
 struct Reader<'s> {
     source: &'s str,
     urls: &'s [String],
@@ -60,11 +60,11 @@ struct Reader<'s> {
     began: Option<usize>,
     reached: usize,
     lists: usize,
-    /// The list item whose first line is still to come.
+    /// The list item whose first line has not come yet.
     item: Option<Mark>,
     quotes: usize,
     code: Option<String>,
-    /// Whether the line being read is underlined, which makes it a heading for Markdown alone.
+    /// Whether the line being read is underlined, which only Markdown takes for a heading.
     underlined: bool,
 }
 
@@ -80,7 +80,7 @@ enum Opened {
     Style(Style, &'static str),
     Link(String),
     Picture(String),
-    /// Nested deeper than anybody looks.
+    /// Nested deeper than is ever of use.
     Nothing,
 }
 
@@ -139,7 +139,8 @@ impl<'s> Reader<'s> {
         }
     }
 
-    /// Whether somebody typed an entity, `&lt;` or `&#42;`, which WhatsApp shows as it stands. The blank that editors write is none.
+    /// Whether an entity was typed, `&lt;` or `&#42;`, which WhatsApp shows as it stands. The blank that editors write does not
+    /// count.
     fn is_entity(&self, range: &std::ops::Range<usize>) -> bool {
         let typed = self.source.get(range.clone()).unwrap_or_default();
         self.meant && typed.len() > 2 && typed.starts_with('&') && typed.ends_with(';') && typed != "&nbsp;"
@@ -153,7 +154,7 @@ impl<'s> Reader<'s> {
         }
     }
 
-    /// Whether words end in a hard line end that breaks nothing, since a block ends there: its backslash would be shown.
+    /// Whether words end in a hard line end without effect, since the block ends there: its backslash would be shown.
     fn is_open_break(&self, end: usize) -> bool {
         let (before, after) = self.source.split_at_checked(end).unwrap_or_default();
         after.starts_with('\n') && ends_in_hard_break(before)
@@ -284,7 +285,7 @@ impl<'s> Reader<'s> {
         }
     }
 
-    /// Writes an address out behind the words it is the address of, unless it says the same.
+    /// Writes an address out behind its link text, unless the text says the same.
     fn address(&mut self, address: Option<&str>, words: &str) {
         match address {
             Some(address) if address.is_empty() || address == words => {}

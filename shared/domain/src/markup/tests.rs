@@ -305,7 +305,7 @@ proptest! {
         let _ = to_markdown(&text);
     }
 
-    /// Marks within words are letters, and so is all that WhatsApp would not show as a style.
+    /// Marks within words are letters, and so is everything that WhatsApp would not show as a style.
     #[test]
     fn no_character_of_a_text_without_styles_is_lost(text in "[a-z0-9*_~,. =#]{1,24}") {
         let text = text.trim();
@@ -327,7 +327,7 @@ proptest! {
         prop_assert_eq!(lines(&to_whatsapp(&text)), lines(&text));
     }
 
-    /// What opens a block of code may name its language, which nobody reads.
+    /// The line that opens a block of code may name its language, which is never shown.
     #[test]
     fn no_letter_an_agent_writes_is_lost(text in marked().prop_map(|text| text.replace("```", "").replace("&amp;", ""))) {
         let letters = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).collect::<String>();

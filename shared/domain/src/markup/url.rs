@@ -1,6 +1,7 @@
-//! Addresses in a running text, as chat programs find them.
+//! Finds web addresses in running text, as chat programs do.
 
-/// Around the number of an address that is kept from the parser: nothing in an address is a mark. Neither occurs in any text.
+/// Surround the number that stands for an address while the text is parsed: nothing in an address is a mark. Neither occurs in
+/// any text.
 pub(super) const HIDDEN: (char, char) = ('\u{fdd0}', '\u{fdd1}');
 
 /// The address that begins at `at`, if one does.
@@ -15,7 +16,7 @@ pub(super) fn at(text: &str, at: usize) -> Option<&str> {
     let end = rest
         .find(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | '"' | '`' | '\\' | '[' | ']'));
     let mut url = &rest[..end.unwrap_or(rest.len())];
-    // What a sentence or a mark puts behind an address is not part of it.
+    // Punctuation or a mark that a sentence puts behind an address is not part of it.
     while let Some(last) = url.chars().next_back() {
         let ends = match last {
             '.' | ',' | ';' | ':' | '!' | '?' | '\'' | '*' | '_' | '~' | '}' | '|' => true,
@@ -35,14 +36,14 @@ pub(super) fn may_start(c: char) -> bool {
     matches!(c, 'h' | 'H' | 'w' | 'W')
 }
 
-/// A text with a number for each of its addresses, and these.
+/// A text with a number in place of each of its addresses, and the addresses.
 pub(super) fn hidden(text: &str) -> (String, Vec<String>) {
     let (mut out, mut urls, mut at) = (String::new(), Vec::new(), 0);
     if text.contains(HIDDEN.0) {
         return (text.to_owned(), urls);
     }
     while let Some(c) = text[at..].chars().next() {
-        // In a link the address is the parser's.
+        // In a link the parser handles the address.
         let bare = may_start(c) && !text[..at].ends_with('<') && !text[..at].ends_with("](");
         if bare && let Some(found) = self::at(text, at) {
             out.push(HIDDEN.0);
@@ -58,7 +59,7 @@ pub(super) fn hidden(text: &str) -> (String, Vec<String>) {
     (out, urls)
 }
 
-/// The address of a link as people read it; nothing if it leads somewhere inside Chatwoot, as that of a mention does.
+/// The address of a link as people read it; `None` if it leads somewhere inside Chatwoot, as that of a mention does.
 pub(super) fn shown(to: &str) -> Option<&str> {
     let Some((scheme, rest)) = to.split_once(':') else { return Some(to) };
     match scheme.to_ascii_lowercase().as_str() {

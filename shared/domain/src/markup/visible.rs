@@ -1,11 +1,11 @@
-//! Which styles of a Markdown text WhatsApp would show. The others go out as they were typed.
+//! Selects the styles of a Markdown text that WhatsApp would show. The others go out as they were typed.
 //!
-//! Markdown sees emphasis within a word: `120*70*17` loses its stars. WhatsApp shows a style only from the edge of a word to the
-//! edge of a word, so there the stars are letters.
+//! Markdown sees emphasis within a word: `120*70*17` loses its stars. WhatsApp shows a style only from the edge of one word to
+//! the edge of another, so there the stars are letters.
 
 use super::{Span, Style, push_text};
 
-/// The spans with only such styles as WhatsApp shows; the marks of all others are words.
+/// The spans with only the styles that WhatsApp shows; the marks of all others are words.
 pub(super) fn styles(spans: &[Span]) -> Vec<Span> {
     among(spans, Around { before: None, after: None, active: &[] })
 }

@@ -1,4 +1,5 @@
-//! WhatsApp's marks: `*bold*`, `_italic_`, `~strike~`, `` `code` ``, ```` ```blocks``` ````, lists and quotes by line.
+//! Reads and writes WhatsApp's text marks. These are `*bold*`, `_italic_`, `~strike~`, `` `code` ``, ```` ```blocks``` ````,
+//! lists and quotes by line.
 //!
 //! A mark counts only at the edge of a word, with no space on its inner side, and within one line.
 
@@ -147,7 +148,7 @@ impl Style {
 /// The spans of one line.
 fn spans(line: &str, depth: usize, marks: bool) -> Vec<Span> {
     let mut out = Vec::new();
-    // For each mark, whether none of it closes any more: what closes a later one would have closed an earlier one.
+    // For each mark, whether it has no closing mark left: a mark that closes a later one would also have closed an earlier one.
     let mut open_ended = Vec::new();
     let mut at = 0;
     while let Some(c) = line[at..].chars().next() {
@@ -281,7 +282,7 @@ fn split(spans: &[Span]) -> Vec<Vec<Span>> {
     lines
 }
 
-/// One line with its marks. Blanks stand outside of them.
+/// One line with its marks. Blanks stand outside the marks.
 fn words(spans: &[Span]) -> String {
     let mut out = String::new();
     for span in spans {
