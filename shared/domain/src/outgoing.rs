@@ -1,7 +1,7 @@
-//! An agent's message on its way out: one or more parts, each with its own fate, and what the agent has been shown.
+//! An outgoing message tracks each part of an agent's message to its end. It also records what the agent was shown.
 //!
-//! Graph knows no idempotency key. What keeps a message from going out twice is here: a part is `Sending` in the table
-//! before the call, and a part found `Sending` by somebody else is `Uncertain`, never sent again by itself.
+//! Graph has no idempotency key. What keeps a message from going out twice is here: a part is `Sending` in the table before the
+//! call, and another worker that finds it `Sending` makes it `Uncertain`, never sent again by itself.
 
 mod file;
 mod part;
@@ -26,31 +26,31 @@ pub enum DisplayedStatus {
     Delivered,
     /// Blue ticks.
     Read,
-    /// Red, with words and a Retry button.
+    /// Red, with a reason and a Retry button.
     Failed,
-    /// The same, with words that say nobody knows; better words replace them.
+    /// The same, with text that says the outcome is unknown; better text replaces it.
     Unconfirmed,
 }
 
-/// What a message is. Chatwoot's list does not say so; its callback does.
+/// What kind of message it is. Chatwoot's list does not say so; its callback does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MessageKind {
-    /// Nobody knows yet.
+    /// Not known yet.
     #[default]
     Unsorted,
     /// Words and files.
     Plain,
-    /// A template. What was picked stands in the hint.
+    /// A template. What was picked is in the sync request.
     Template,
 }
 
-/// What is known of our tag on a message in Chatwoot. Retry takes it off; where Chatwoot turns the message red again at once, since
-/// its callback fails, nothing else tells of a Retry.
+/// What is known of our tag on a message in Chatwoot. Retry removes the tag. Where Chatwoot turns the message red again at
+/// once, because its callback fails, nothing else reveals a Retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tag {
-    /// It was put on so often, and no list has shown it yet.
+    /// It was put on this many times, and no list has shown it yet.
     Put(u8),
     /// A list has shown it.
     Stands,
@@ -66,10 +66,11 @@ pub struct Outgoing {
     /// The message it quotes. Retry takes the quote off the message in Chatwoot, and must not take it off what goes out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quote: Option<Wamid>,
-    /// How often in a row the function ended without a word with it in hand.
+    /// How often in a row the function ended without reporting an outcome while it worked on this message.
     #[serde(default)]
     pub deaths: u32,
-    /// How often its mark was put right since the agent last asked for it: a failed callback of Chatwoot's had changed it.
+    /// How often its displayed status was corrected since the agent last asked for it: a failed callback of Chatwoot's had
+    /// changed it.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub corrected: u32,
     /// What it is.
@@ -77,7 +78,7 @@ pub struct Outgoing {
     pub nature: MessageKind,
     /// Its parts, in the order they go out.
     pub parts: Vec<Part>,
-    /// Whether the words under a file are the last part, which goes out first: the file cannot be had.
+    /// Whether the text under a file is the last part, which goes out first: the file cannot be had.
     #[serde(default)]
     pub words_apart: bool,
     /// What is known of the files that went to Meta.
@@ -85,17 +86,17 @@ pub struct Outgoing {
     pub files: Vec<SentFile>,
     /// What Chatwoot was last told.
     pub shown: DisplayedStatus,
-    /// When that call had been answered. A listing from before this moment says nothing about the agent's wish.
+    /// When that call had been answered. A listing begun before this moment says nothing about the agent's wish.
     pub shown_at: Timestamp,
     /// Our tag on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tag: Option<Tag>,
 }
 
-/// What the parts together amount to.
+/// The combined state of the parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Still on its way; nothing to tell yet.
+    /// Still on its way; nothing to report yet.
     Underway,
     /// Out, and this far.
     Out(DisplayedStatus),
@@ -109,10 +110,10 @@ pub enum Outcome {
 }
 
 impl Outgoing {
-    /// So often its mark counts as put right where Chatwoot leaves it red: it is let be.
+    /// The count for a message that Chatwoot leaves red: its status is not corrected any more.
     pub const LEFT: u32 = u32::MAX;
 
-    /// A message just seen.
+    /// A message just found.
     pub fn new(seen_at: Timestamp, parts: usize) -> Self {
         Self {
             asked_at: seen_at,
@@ -129,7 +130,7 @@ impl Outgoing {
         }
     }
 
-    /// Whether nothing of it was ever sent, nor may have been.
+    /// Whether no part of it was ever sent, or may have been.
     pub fn is_untried(&self) -> bool {
         self.parts.iter().all(|part| part.attempt() == 0)
     }
@@ -144,7 +145,7 @@ impl Outgoing {
         self
     }
 
-    /// The same once the words under a file are a part of their own.
+    /// The same once the text under a file is a part of its own.
     #[must_use]
     pub fn with_words_apart(mut self) -> Self {
         if !self.words_apart {
@@ -154,8 +155,9 @@ impl Outgoing {
         self
     }
 
-    /// The same once it is known what was picked in it: a template, which goes out unless anything was tried already. What was given
-    /// up because nobody knew the values (`young`: not long ago, and nothing went out behind it) is taken up again; what came too late waits for the agent.
+    /// The same once it is known what was picked in it: a template, which goes out unless a part was tried already. What was
+    /// given up because the values were unknown (`young`: not long ago, and nothing went out behind it) is taken up again; what
+    /// came too late waits for the agent.
     #[must_use]
     pub fn picked(self, young: bool) -> Self {
         let given_up = self.parts.iter().find_map(|part| match part {
@@ -176,8 +178,8 @@ impl Outgoing {
         }
     }
 
-    /// The same once it is known to be words and files. What was given up because nobody knew is taken up again (`young`: not long
-    /// ago, and nothing went out behind it).
+    /// The same once it is known to be text and files. What was given up because the kind was unknown is taken up again
+    /// (`young`: not long ago, and nothing went out behind it).
     #[must_use]
     pub fn plain(mut self, young: bool) -> Self {
         for part in self.parts.iter_mut().filter(|_| young) {
@@ -190,8 +192,8 @@ impl Outgoing {
         self
     }
 
-    /// The message once Meta has reported this about a part, if that changes anything. The words under a file that failed go out
-    /// without it.
+    /// The message once Meta has reported this about a part, if that changes anything. The text under a file that failed goes
+    /// out without the file.
     pub fn apply_status(&self, at: usize, attempt: Option<u32>, wamid: &Wamid, delivery: Delivery) -> Option<Self> {
         let mut changed = self.clone();
         let part = changed.parts.get_mut(at)?;
@@ -203,18 +205,18 @@ impl Outgoing {
         (changed != *self).then_some(changed)
     }
 
-    /// The message that a part quotes: the first that reaches the customer carries the quote.
+    /// The quoted message for a part: the first part that reaches the customer carries the quote.
     pub fn quote_of(&self, at: usize) -> Option<&Wamid> {
         let is_out = |(of, part): (usize, &Part)| of != at && part.wamid().is_some() && part.trouble().is_none();
         self.quote.as_ref().filter(|_| !self.parts.iter().enumerate().any(is_out))
     }
 
-    /// What the parts amount to.
+    /// The combined state of the parts.
     pub fn outcome(&self) -> Outcome {
         let is_out = |part: &&Part| matches!(part, Part::Accepted { .. }) && part.trouble().is_none();
         let accepted = self.parts.iter().filter(is_out).count();
         let first = self.troubles().map(|(_, trouble)| trouble).next();
-        // What is wrong with one file stops nothing else.
+        // A problem with one file stops nothing else.
         let stops = self.stops();
         let is_pending = stops.is_none() && self.parts.iter().any(Part::is_pending);
         match stops.or(first) {
@@ -230,8 +232,8 @@ impl Outgoing {
         self.troubles().find(|(at, trouble)| !self.is_of_file(*at, *trouble)).map(|(_, trouble)| trouble)
     }
 
-    /// What the agent reads if not all of it is out; `named` tells what the file of a part is called. Files that cannot be had are
-    /// named beside others.
+    /// What the agent reads if not all of it is out; `named` gives the name for the file of a part. Files that cannot be had
+    /// are named beside others.
     pub fn text(&self, locale: Locale, named: impl Fn(usize) -> Option<String>) -> Option<String> {
         let Outcome::Incomplete { failure: trouble, accepted } = self.outcome() else { return None };
         let said = trouble.say_partly(locale, accepted, self.parts.len());
@@ -265,8 +267,8 @@ impl Outgoing {
         (wanted != self.shown).then_some(outcome)
     }
 
-    /// Whether the agent pressed Retry: we had marked it failed, and a listing begun after that shows it as sent again, or without
-    /// the tag that an earlier one showed. Nothing else counts, least of all a mark of our own that came through late.
+    /// Whether the agent pressed Retry: we had marked it failed, and a listing begun after that shows it as sent again, or
+    /// without the tag that an earlier one showed. Nothing else counts, least of all a status of our own that arrived late.
     pub fn is_retried(&self, sent_in_chatwoot: bool, tagged: bool, listed_at: Timestamp) -> bool {
         matches!(self.shown, DisplayedStatus::Failed | DisplayedStatus::Unconfirmed)
             && (sent_in_chatwoot || self.tag == Some(Tag::Stands) && !tagged)
@@ -306,7 +308,7 @@ impl Outgoing {
         }
     }
 
-    /// Whether nothing about it can change any more by itself or by the agent's hand.
+    /// Whether neither time nor the agent can change anything about it.
     pub fn is_settled(&self) -> bool {
         matches!(self.outcome(), Outcome::Out(mark) if mark == self.shown)
     }

@@ -1,5 +1,5 @@
-//! What Meta charges a message as. Meta adds words without asking, so each has an "other": a new one must neither fail nor
-//! make a metric of its own.
+//! Defines the categories by which Meta charges messages. Meta adds words without notice, so each type has an "other": a new
+//! word must neither fail nor make a metric of its own.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,7 @@ pub struct Pricing {
     /// Whether and why it costs something.
     #[serde(default)]
     pub kind: Rate,
-    /// Meta's older word for the same; it is on its way out.
+    /// Meta's older word for the same; it is being phased out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub billable: Option<bool>,
 }
@@ -65,9 +65,9 @@ words!(
         AuthenticationInternational = "authentication_international",
         /// An answer inside the window.
         Service = "service",
-        /// An answer to somebody who came from an advertisement.
+        /// An answer to a customer who came from an advertisement.
         ReferralConversion = "referral_conversion",
-        /// An answer of a general-purpose machine.
+        /// An answer of a general-purpose bot.
         GeneralPurposeAi = "general_purpose_ai",
         /// Advertising, to a group.
         GroupMarketing = "group_marketing",

@@ -1,4 +1,4 @@
-//! How fast messages may go out (whatsapp-cloud-api.md §4.4): to one person, and from one number.
+//! Limits how fast messages go out to a recipient and from a number. Meta's limits are in whatsapp-cloud-api.md §4.4.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Timestamp, channel::Mode};
 
-/// One message to the same person may follow another after this.
+/// The time between two messages to the same person.
 const RECIPIENT_INTERVAL: Duration = Duration::from_secs(6);
 
-/// So many may go out at once, borrowed from the time to come.
+/// How many may go out at once, borrowed from the time to come.
 const RECIPIENT_BURST: u32 = 45;
 
-/// What one number sent to one person lately, as the time at which all that was borrowed is paid back.
+/// The recipient rate of one number towards one person (GCRA), stored as the time at which everything borrowed is paid back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RecipientRateLimit(Timestamp);
@@ -29,20 +29,21 @@ impl RecipientRateLimit {
         Self(self.0.max(now) + RECIPIENT_INTERVAL)
     }
 
-    /// The state Meta tells of when it refuses: nothing fits for now, whatever we counted.
+    /// The state that Meta's refusal implies: nothing fits for now, whatever we counted.
     #[must_use]
     pub fn exhausted(now: Timestamp) -> Self {
         Self(now + RECIPIENT_INTERVAL * RECIPIENT_BURST)
     }
 
-    /// When all that was borrowed is paid back.
+    /// When everything borrowed is paid back.
     pub fn paid_back_at(self) -> Timestamp {
         self.0
     }
 }
 
 impl Mode {
-    /// How many messages a number may send in a second. Meta raises the 80 by itself for large senders, and tells nobody.
+    /// How many messages a number may send in a second. Meta raises the 80 by itself for large senders, and does not announce
+    /// it.
     pub fn per_second(self) -> u64 {
         match self {
             Self::Cloud => 80,
@@ -51,53 +52,53 @@ impl Mode {
     }
 }
 
-/// Meta's measure of a number's rate.
+/// The unit of time in Meta's rate for a number.
 pub const SECOND: Duration = Duration::from_secs(1);
 
-/// How far ahead places are given away. Who would have to wait for longer asks again.
+/// How far ahead slots are given away. A caller that would have to wait longer asks again.
 const MAX_RESERVED_AHEAD: Duration = SECOND;
 
-/// How late after its place a call may be made. Later than that it might fall together with the calls of later places.
+/// How late after its slot a call may be made. A later call might coincide with the calls of later slots.
 const MAX_SLOT_DELAY: Duration = Duration::from_millis(40);
 
-/// How far ahead a place is asked for at the most, where what stands before the call takes long.
+/// The longest time ahead for which a slot is requested, where the work before the call takes long.
 const MAX_LEAD: Duration = Duration::from_secs(2);
 
-/// Whether a call may still be made at its place.
+/// Whether a call may still be made in its slot.
 pub fn is_in_time(place: Timestamp, now: Timestamp) -> bool {
     now.since(place) <= MAX_SLOT_DELAY
 }
 
-/// How far ahead to ask for the next place after one that was `lead` ahead came too late: twice as long as it took to get. Nothing
-/// where a longer lead is of no use.
+/// How far ahead to request the next slot after one requested `lead` ahead came too late: twice as long as the request took.
+/// `None` where a longer lead is of no use.
 pub fn lead_after(lead: Duration, place: Timestamp, now: Timestamp) -> Option<Duration> {
     (lead < MAX_LEAD).then(|| ((lead + now.since(place)) * 2).min(MAX_LEAD))
 }
 
-/// A number's places in time: one after another, evenly, a little slower than Meta allows. A message may go out some milliseconds after
-/// its place, and still no second holds more than it may, whether Meta counts seconds of the clock or any second.
+/// The slots of a number: one after another, evenly, a little slower than Meta allows. A message may go out some milliseconds
+/// after its slot, and still no second holds more than it may, whether Meta counts seconds of the clock or any second.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NumberPace {
-    /// When the next place is, in microseconds of the epoch.
+    /// When the next slot is, in microseconds since the epoch.
     pub free_at: i64,
 }
 
-/// What one more message gets of a number's places.
+/// The slot that one more message gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SendSlot {
-    /// Nobody waits: it goes out now, and the places begin anew.
+    /// No other message waits: it goes out now, and the slots start anew.
     Begins,
-    /// The next place is its own.
+    /// It gets the next slot.
     Joins,
-    /// All places of the near future are taken.
+    /// All slots of the near future are taken.
     Waits {
-        /// How long until one is given away.
+        /// How long until one can be given away.
         after: Duration,
     },
 }
 
 impl NumberPace {
-    /// From one place to the next in microseconds, where a second may hold `most`: a twentieth slower than that.
+    /// The time from one slot to the next in microseconds, where a second may hold `most`: a twentieth slower than that.
     pub fn interval(most: u64) -> i64 {
         i64::try_from(20_000_000_u64.div_ceil(19 * most.max(1))).unwrap_or(i64::MAX)
     }
@@ -116,28 +117,28 @@ impl NumberPace {
     }
 }
 
-/// A time in the microseconds that places are told in.
+/// A time in microseconds, the unit of slots.
 pub fn micros(at: Timestamp) -> i64 {
     at.as_millis().saturating_mul(1000)
 }
 
-/// The first whole millisecond at a place.
+/// The first whole millisecond at or after a slot.
 pub fn place_at(micros: i64) -> Timestamp {
     Timestamp::from_millis(micros.saturating_add(999).div_euclid(1000))
 }
 
-/// The calls of one process for one number: those on their way, and those of the last second. The places keep apart what several
-/// processes send; whatever delays one process, this keeps its own calls within the limit.
+/// The calls of one process for one number: those on their way, and those of the last second. The slots space out what several
+/// processes send; whatever delays one process, this type keeps its own calls within the limit.
 #[derive(Debug, Default)]
 pub struct ProcessLimit {
     on_their_way: u64,
-    /// When they may have arrived at Meta, at the latest, but for what the fastest call takes on its way.
+    /// When they may have arrived at Meta, at the latest, not counting what the fastest call takes on its way.
     arrived: VecDeque<Timestamp>,
-    /// What the fastest call took: at least so long before its end each has arrived.
+    /// What the fastest call took: each call has arrived at least this long before its end.
     fastest: Option<Duration>,
 }
 
-/// What times in whole milliseconds may hide.
+/// The error that whole milliseconds may hide.
 const TIMER_ROUNDING: Duration = Duration::from_millis(2);
 
 impl ProcessLimit {
@@ -158,7 +159,7 @@ impl ProcessLimit {
         self.on_their_way += 1;
     }
 
-    /// It is over. It was answered if it `began` and nothing broke; without an answer nobody knows when it arrived.
+    /// The call is over. It was answered if it `began` and nothing broke; without an answer it is unknown when it arrived.
     pub fn leaves(&mut self, began: Option<Timestamp>, answered: bool, now: Timestamp) {
         self.on_their_way = self.on_their_way.saturating_sub(1);
         let Some(began) = began else { return };
@@ -201,7 +202,7 @@ mod tests {
         assert_eq!(RecipientRateLimit::exhausted(NOON).wait(NOON), RECIPIENT_INTERVAL);
     }
 
-    /// One more message: when it goes out, if it gets a place, and the places after it, as the table keeps them.
+    /// One more message: when it goes out, if it gets a slot, and the slots after it, as the table keeps them.
     fn one_more(pace: NumberPace, most: u64, now: Timestamp) -> Result<(Timestamp, NumberPace), Duration> {
         let place = match pace.place(now) {
             SendSlot::Begins => micros(now),
@@ -261,7 +262,7 @@ mod tests {
             prop_assert!(densest(&mut sent) as u64 <= most);
         }
 
-        /// Several processes, each with writes before its place and behind it that take up to half a second, and a token renewed.
+        /// Several processes, each with writes before and after its slot that take up to half a second, and a token renewed.
         #[test]
         fn no_second_holds_more_however_late_the_writes_around_a_place_are(
             most in prop::sample::select(vec![20_u64, 80]),
@@ -277,7 +278,7 @@ mod tests {
                 let millis = delays.next().map(part).unwrap_or_default();
                 Duration::from_millis(if calm { millis / 10 } else { millis })
             };
-            // What `send` does for a place: it asks, waits, and asks again where the answer came too late.
+            // What `send` does for a slot: it asks, waits, and asks again where the answer came too late.
             let mut place = |mut now: Timestamp, slow: &mut dyn FnMut() -> Duration| {
                 let mut lead = Duration::ZERO;
                 loop {
@@ -295,7 +296,7 @@ mod tests {
                 }
             };
             for _ in 0..250 {
-                // The one that is behind goes on: what the table sees is in order.
+                // The process that is behind goes on: the table sees requests in order.
                 let mine = (0..processes).min_by_key(|mine| free[*mine]).unwrap_or_default();
                 let (at, mut now) = place(free[mine], &mut || slow(|delay| delay.0));
                 now = now + slow(|delay| delay.1);

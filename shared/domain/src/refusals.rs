@@ -1,5 +1,5 @@
-//! Meta's error codes in words (whatsapp-cloud-api.md §4.6): what happened, and what the agent should do next. Codes that call
-//! for the same step share a sentence; the test below holds the whole table.
+//! Explains Meta's error codes to agents (whatsapp-cloud-api.md §4.6). Each text says what happened, and what the agent should
+//! do next. Codes that call for the same step share a sentence; the test below holds the whole table.
 
 mod clue;
 
@@ -7,20 +7,20 @@ use crate::Locale;
 
 pub use clue::{Clue, Parameter};
 
-/// What a code amounts to for whoever has to do something about it.
+/// The cause of a code, for the person who has to fix it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Refusal {
     /// The number may not send any more: its token, its permissions.
     Disconnected,
-    /// Meta's own trouble, which passes.
+    /// A temporary fault of Meta's own.
     MetaUnwell,
     /// The bridge sent something wrong.
     OurFault,
     /// The bridge left something out.
     Incomplete,
-    /// The number or the object behind it is not there.
+    /// The number, or the object behind it, does not exist.
     NotThere,
-    /// Too much at once.
+    /// Too many calls at once.
     TooFast,
     /// Blocked for a breach of the rules.
     Blocked,
@@ -387,7 +387,7 @@ impl Refusal {
 /// The code of a refusal for which Meta gave none. Its own 0 says that the token is not good.
 pub const NO_CODE: i64 = -1;
 
-/// Why a message is not with the customer, and what to do; a code nobody knows is shown, for the operator.
+/// Why a message did not reach the customer, and what to do; an unknown code is shown, for the operator.
 pub(crate) fn text(code: i64, clue: Clue, locale: Locale) -> String {
     let refusal = Refusal::of(code);
     if let Some(exact) = refusal.exact(clue, locale) {

@@ -1,4 +1,4 @@
-//! What the queues carry: versioned, tagged, so that a deploy never meets a body it cannot read.
+//! Tasks are what the queues carry: versioned, tagged JSON. So a deploy never meets a body it cannot read.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,20 +17,21 @@ pub enum InboundTask {
     StatusV1(StatusUpdate),
     /// Something about the account or the number, or something we do not know.
     NoticeV1(AccountNotice),
-    /// A file of an earlier message that could not be fetched then: ask for it again. Given by `reconcile`, no item of Meta's.
+    /// A file of an earlier message that could not be fetched then: ask for it again. `reconcile` makes this task; it is no
+    /// item of Meta's.
     FileV1(MediaRetry),
-    /// A mark an erasure puts behind everything in a group: once it comes out, nothing from before it is left there.
+    /// A drain marker: an erasure puts it last into a message group. Once it comes out, nothing older is left there.
     ProbeV1(DrainMarker),
 }
 
-/// Which erasure waits for a group, and which one.
+/// The erasure that waits for a message group, and that group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DrainMarker {
-    /// Stands for it where a task needs one.
+    /// Stands for the drain marker where a task needs an item.
     pub item: KeyedHash,
     /// The erasure.
     pub code: ConfirmationCode,
-    /// The group it was put into.
+    /// The message group it was put into.
     pub group: String,
 }
 
@@ -38,7 +39,7 @@ pub struct DrainMarker {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "task", rename_all = "snake_case")]
 pub enum ErasureTask {
-    /// Bring this request further.
+    /// Continue this request.
     RequestV1 {
         /// Which.
         code: ConfirmationCode,
@@ -50,7 +51,7 @@ pub enum ErasureTask {
 }
 
 impl ErasureTask {
-    /// The group in which it keeps its order: one request, one conversation, or all dead letters.
+    /// The message group that keeps its order: one request, one conversation, or all dead letters.
     pub fn group(&self) -> String {
         match self {
             Self::RequestV1 { code } => code.as_str().to_owned(),
@@ -60,7 +61,7 @@ impl ErasureTask {
     }
 }
 
-/// Under which items are counted that name no number.
+/// The channel under which items are counted that name no number.
 pub const ACCOUNT_CHANNEL: &str = "account";
 
 fn counted_under(channel: Option<&PhoneNumberId>) -> &str {
@@ -91,7 +92,7 @@ impl InboundTask {
     }
 }
 
-/// Which file to ask for again. The table says the rest.
+/// The file to ask for again. The table holds the rest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MediaRetry {
     /// The number its message came to.
@@ -100,7 +101,7 @@ pub struct MediaRetry {
     pub item: KeyedHash,
 }
 
-/// As much of an inbound task as any version of it has: enough to count one that cannot be read.
+/// The part of an inbound task that every version has: enough to count a task that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct UnreadTask {
     /// What is claimed for it.
@@ -117,7 +118,7 @@ impl UnreadTask {
     }
 }
 
-/// Something that is no message and no status.
+/// An item that is neither a message nor a status.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AccountNotice {
     /// The keyed hash of the item.
@@ -127,7 +128,7 @@ pub struct AccountNotice {
     pub channel: Option<PhoneNumberId>,
     /// The webhook field it came under.
     pub field: String,
-    /// What became of it.
+    /// What kind of notice it is.
     pub about: NoticeSubject,
     /// The item as Meta wrote it.
     pub raw: String,
@@ -146,7 +147,7 @@ impl AccountNotice {
     }
 }
 
-/// What a notice is.
+/// The kind of a notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NoticeSubject {
@@ -158,7 +159,7 @@ pub enum NoticeSubject {
     UnknownStatus,
     /// A status of a payment or of something else that is no message.
     OtherStatus,
-    /// What the business wrote to its own number, or was said of it.
+    /// A message the business wrote to its own number, or an event about that number itself.
     OwnNote,
     /// A field we do not know, or do not handle: kept in the dead letters.
     UnknownField,
@@ -166,24 +167,24 @@ pub enum NoticeSubject {
     Unreadable,
 }
 
-/// A task on `outbound.fifo`: a hint that a conversation may have something to send. It carries no content, but for the values of a
-/// template, which only the callback tells.
+/// A task on `outbound.fifo`: a sync request says that a conversation may have something to send. It carries no content, except
+/// the values of a template, which only the callback tells.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "task", rename_all = "snake_case")]
 pub enum OutboundTask {
-    /// Bring this conversation up to date.
+    /// Sync this conversation.
     HintV1(SyncRequest),
     /// An agent is typing.
     TypingV1(Typing),
     /// An agent wrote a command.
     CommandV1(CommandNote),
-    /// A mark an erasure puts behind everything in a group.
+    /// A drain marker that an erasure puts into a message group.
     ProbeV1(DrainMarker),
 }
 
 impl OutboundTask {
-    /// The group in which it keeps its order: one conversation. What is no message has a line of its own beside it: messages
-    /// must not wait for it, nor it for messages.
+    /// The message group in which it keeps its order: one conversation. Tasks that are no messages have a message group of
+    /// their own beside it: messages must not wait for them, nor they for messages.
     pub fn group(&self) -> String {
         match self {
             Self::HintV1(hint) => format!("{}#{}", hint.channel, hint.conversation),
@@ -207,7 +208,7 @@ pub struct Typing {
     pub at: Timestamp,
 }
 
-/// The note that is a command.
+/// The note that holds a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommandNote {
     /// The number the conversation belongs to.
@@ -216,18 +217,18 @@ pub struct CommandNote {
     pub account: AccountId,
     /// The conversation in it.
     pub conversation: ConversationId,
-    /// The note. What it says stands in Chatwoot.
+    /// The note. Its text stays in Chatwoot.
     pub message: MessageId,
 }
 
 impl CommandNote {
-    /// One note is one command, whoever tells of it.
+    /// One note is one command, whichever event reports it.
     pub fn dedup(&self) -> String {
         format!("command:{}:{}", self.account, self.message)
     }
 }
 
-/// Which conversation, and why.
+/// Which conversation to sync, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncRequest {
     /// The number the conversation belongs to.
@@ -245,7 +246,7 @@ pub struct SyncRequest {
     /// The message a callback told of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<MessageId>,
-    /// A message that Chatwoot marked failed because its callback failed, and that nobody has to send.
+    /// A message that Chatwoot marked failed because its callback failed, and that does not have to be sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub red: Option<MessageId>,
     /// The link of the survey it is. Only the callback says so.
@@ -260,7 +261,7 @@ pub struct SyncRequest {
 }
 
 impl SyncRequest {
-    /// To look at a conversation.
+    /// A request to sync a conversation.
     pub fn look(channel: PhoneNumberId, account: AccountId, conversation: ConversationId) -> Self {
         Self {
             channel,

@@ -1,5 +1,5 @@
-//! Message templates: what Meta approved, what an agent picked, and whether the one fits the other. Everything that can be
-//! judged before Meta is asked is judged here (whatsapp-cloud-api.md §4.2).
+//! Checks the template an agent picked against what Meta approved. Everything that can be judged before Meta is asked is judged
+//! here (whatsapp-cloud-api.md §4.2).
 
 mod fill;
 mod text;
@@ -24,7 +24,7 @@ pub struct Template {
     pub category: Category,
     /// Whether it may be sent.
     pub standing: Standing,
-    /// Whether its values have names; if not, they have places.
+    /// Whether its values have names; if not, they have numbers.
     pub named: bool,
     /// What stands above the body.
     pub header: Option<Header>,
@@ -32,12 +32,13 @@ pub struct Template {
     pub body: Text,
     /// Its buttons, in their order.
     pub buttons: Vec<Button>,
-    /// Whether it has parts that nobody can fill from Chatwoot: a carousel, a catalog, a place, an offer.
+    /// Whether it has parts that cannot be filled from Chatwoot: a carousel, a catalog, a location, an offer.
     pub beyond_us: bool,
 }
 
 impl Template {
-    /// Whether a message may be this template, as far as its text tells: it reads like it, has a long run of its own words, or its name.
+    /// Whether a message may be this template, as far as its text tells: it reads like it, has a long run of its own words, or
+    /// its name.
     pub fn may_be(&self, message: &str) -> bool {
         let header = match &self.header {
             Some(Header::Text(text)) => Some(text),
@@ -60,9 +61,9 @@ fn is_named(name: &str, text: &str) -> bool {
 /// What a template is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Category {
-    /// Whoever stopped marketing gets none.
+    /// Marketing: a customer who stopped marketing gets none.
     Marketing,
-    /// About something the customer has going.
+    /// Utility: about something the customer has in progress.
     Utility,
     /// A code.
     Authentication,
@@ -75,9 +76,9 @@ pub enum Category {
 pub enum Standing {
     /// It may.
     Approved,
-    /// Not for a while: customers complained.
+    /// Paused: customers complained.
     Paused,
-    /// Not: rejected, pending, disabled, deleted.
+    /// No: rejected, pending, disabled, deleted.
     Closed,
 }
 
@@ -93,9 +94,9 @@ pub enum Header {
 /// A button.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Button {
-    /// Leads to an address, which may end in a value.
+    /// Opens an address, which may end in a value.
     Url(Text),
-    /// Answers.
+    /// Sends a quick reply.
     QuickReply,
     /// Copies a code.
     CopyCode,
@@ -105,7 +106,7 @@ pub enum Button {
     Fixed,
 }
 
-/// What an agent picked. It names a person's things: it may stand in a queue, never in the table.
+/// What an agent picked. It may name personal things: it may be in a queue, never in the table.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Picked {
@@ -114,7 +115,7 @@ pub struct Picked {
     /// Its language, where it was said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
-    /// Values of the body, by place or name.
+    /// Values of the body, by number or name.
     pub body: BTreeMap<String, String>,
     /// Values of a header's line.
     pub header: BTreeMap<String, String>,
@@ -124,7 +125,7 @@ pub struct Picked {
     /// Its name, shown for a document.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filename: Option<String>,
-    /// Values of the buttons, at their places.
+    /// Values of the buttons, by button position.
     pub buttons: Vec<Option<String>>,
 }
 
@@ -140,11 +141,11 @@ pub enum Fault {
     Closed,
     /// It has parts this bridge cannot fill.
     BeyondUs,
-    /// It carries a code to sign in with, which nobody has in Chatwoot.
+    /// It carries a sign-in code, which agents in Chatwoot do not have.
     SignIn,
     /// A value is missing or empty.
     NoValue,
-    /// More or fewer values than it has places.
+    /// More or fewer values than it has placeholders.
     Count,
     /// A value has a line break, a tab, or more than four blanks in a row.
     Blanks,
@@ -158,16 +159,16 @@ pub enum Fault {
     FileUnreadable,
     /// A button's value is missing.
     NoButton,
-    /// What was picked is known no more: its callback was lost.
+    /// What was picked is not known any more: its callback was lost.
     #[default]
     Lost,
-    /// Nobody knows whether it is a template at all: Chatwoot is asked again.
+    /// It is unknown whether it is a template at all: Chatwoot is asked again.
     Untold,
-    /// An agent asked for it again; still nobody knows, and it may be one by its text.
+    /// An agent asked for it again; it is still unknown, and its text may be a template's.
     MayBeOne,
     /// It is marketing, and the customer wants none.
     OptedOut,
-    /// Meta does not tell what templates there are.
+    /// Meta does not say which templates there are.
     Unlisted,
 }
 

@@ -1,4 +1,4 @@
-//! Every sentence a person reads, in one place, in the locale of `infra/policy.toml`.
+//! Holds every sentence a person reads, in the locale of `infra/policy.toml`.
 
 mod file;
 mod hold;
@@ -53,12 +53,12 @@ impl std::str::FromStr for Locale {
     }
 }
 
-/// Only `es` and `en` are spoken.
+/// Only `es` and `en` are supported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be es or en")]
 pub struct UnknownLocale;
 
-/// Why an agent's message is not with the customer.
+/// Why an agent's message did not reach the customer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "why", rename_all = "snake_case")]
 pub enum SendFailure {
@@ -68,17 +68,17 @@ pub enum SendFailure {
     WindowClosedFree,
     /// The customer never wrote, so there is no window.
     NeverWrote,
-    /// The customer wrote to Meta's own agent only, who has the chat.
+    /// The customer wrote only to Meta's own agent, who has the chat.
     Standby,
     /// We saw the message more than an hour after it was written.
     SeenTooLate,
-    /// Nobody knows whether it was sent.
+    /// It is unknown whether it was sent.
     Unconfirmed,
     /// Meta refused it, with this code.
     Refused {
         /// Meta's error code.
         code: i64,
-        /// What else it told of it.
+        /// What else Meta told about it.
         #[serde(default, skip_serializing_if = "Clue::is_empty")]
         clue: Clue,
     },
@@ -86,7 +86,7 @@ pub enum SendFailure {
     Unreachable,
     /// A file could not be read from Chatwoot.
     FileUnreadable,
-    /// Chatwoot names its files by an address that the bridge is not told to trust.
+    /// Chatwoot names its files by an address that the bridge is not configured to trust.
     FileElsewhere,
     /// A file is larger than WhatsApp takes.
     FileTooLarge,
@@ -101,7 +101,7 @@ pub enum SendFailure {
     },
     /// WhatsApp does not take this very file, though it takes others of its type.
     FileRefused,
-    /// Meta gave a file up that it had taken.
+    /// Meta gave up a file that it had accepted.
     FileFailed {
         /// How it went there.
         way: FileWay,
@@ -109,13 +109,13 @@ pub enum SendFailure {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         http: Option<u16>,
     },
-    /// A file did not get from Chatwoot to WhatsApp within the time there is.
+    /// A file did not get from Chatwoot to WhatsApp within the time limit.
     FileSlow,
-    /// The message stops the bridge itself each time.
+    /// The message crashes the bridge each time.
     Unworkable,
     /// There is neither text nor a file in it.
     Empty,
-    /// Retry took the choices off the message in Chatwoot.
+    /// Retry removed the choices from the message in Chatwoot.
     ItemsLost,
     /// A template that cannot be sent as it was picked.
     Template {
@@ -123,7 +123,7 @@ pub enum SendFailure {
         #[serde(default)]
         fault: Fault,
     },
-    /// We do not know whom the conversation is with.
+    /// It is unknown which customer the conversation is with.
     NoRecipient,
     /// The channel was paused, restricted or disconnected for too long.
     ChannelDown,
@@ -131,11 +131,11 @@ pub enum SendFailure {
     Erased,
     /// It is a command, and those are notes.
     Command,
-    /// A bot or a rule writes more than anybody can want.
+    /// A bot or a rule writes more than a person would want.
     Braked,
-    /// It is nothing without a link, and Chatwoot gives none: a survey, a video call.
+    /// It is useless without a link, and Chatwoot gives none: a survey, a video call.
     LinkMissing,
-    /// The same, since Chatwoot calls itself by an address that the bridge is not told.
+    /// The same, since Chatwoot calls itself by an address that the bridge is not configured with.
     LinkElsewhere,
 }
 
@@ -267,7 +267,7 @@ impl SendFailure {
         pick(locale, es, en).to_owned()
     }
 
-    /// Whether it is about one file alone, whatever part it befell; see [`Outgoing::is_of_file`](crate::Outgoing::is_of_file).
+    /// Whether it is about one file alone, whatever part failed; see [`Outgoing::is_of_file`](crate::Outgoing::is_of_file).
     pub fn is_of_file(self) -> bool {
         matches!(
             self,
@@ -306,31 +306,31 @@ pub enum NoteText {
     MediaRefused(MediaKind),
     /// A file Chatwoot does not take.
     MediaNotTaken(MediaKind),
-    /// A file larger than the way into Chatwoot is wide.
+    /// A file larger than what can pass into Chatwoot.
     MediaTooLarge(MediaKind),
-    /// A file of which only a day is left.
+    /// A file that Meta keeps for only one more day.
     MediaAskAgain(MediaKind),
     /// An answer to a message we cannot point to.
     InReplyTo,
     /// What stands instead, where it is a reaction or an edit.
     AboutAnother,
-    /// Somebody spoke in a group.
+    /// A person spoke in a group.
     GroupName,
     /// A message that Chatwoot does not take, or that the bridge cannot handle.
     SetAside,
-    /// Over the locked editor, once the window is closed.
+    /// Above the locked editor, once the window is closed.
     WindowLock,
-    /// Sending is held up.
+    /// Sending is on hold.
     SendingWaits,
-    /// Sending is held up no longer.
+    /// Sending is no longer on hold.
     SendingGoesOn,
     /// A file of the agent's cannot be read from Chatwoot yet.
     FileAwaited,
-    /// It could be read, and is out.
+    /// It could be read, and was sent.
     FileCame,
-    /// A contact nobody has named.
+    /// A contact without a name.
     Nameless,
-    /// A bot or a rule answers what the bridge writes, and the bridge answers it no more.
+    /// A bot or a rule answers what the bridge writes, and the bridge stops answering it.
     Braked,
 }
 

@@ -1,4 +1,4 @@
-//! Address cards as a vCard 3.0 file (RFC 2426), which any address book opens.
+//! Writes address cards as a vCard 3.0 file (RFC 2426), which any address book opens.
 
 mod read;
 
@@ -9,7 +9,7 @@ pub use read::parse;
 /// A line longer than this many bytes goes on in the next one, after a space (RFC 2425 §5.8.1).
 const MAX_LINE_BYTES: usize = 75;
 
-/// All cards as one file: those of the sender's phone as they came, the others made from what they say.
+/// All cards as one file: those of the sender's phone as they came, the others made from their fields.
 pub fn compose(cards: &[Card]) -> String {
     cards.iter().map(|card| card.vcard.as_deref().and_then(own).unwrap_or_else(|| made(card))).collect()
 }
@@ -25,7 +25,7 @@ pub fn file_name(cards: &[Card]) -> String {
     if plain.is_empty() { "contactos.vcf".to_owned() } else { format!("{plain}.vcf") }
 }
 
-/// Meta's own card, if it is one: with the line ends the format asks for.
+/// Meta's own card, if it is valid: with the line ends the format asks for.
 fn own(vcard: &str) -> Option<String> {
     let lines: Vec<&str> = vcard.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
     let is = |line: Option<&&str>, what: &str| line.is_some_and(|line| line.eq_ignore_ascii_case(what));
@@ -37,7 +37,7 @@ fn made(card: &Card) -> String {
     let mut out = String::from("BEGIN:VCARD\r\nVERSION:3.0\r\n");
     let name = card.name.as_ref().or(card.company.as_ref()).or(card.phones.first()).map_or("", String::as_str);
     let mut line = |field: &str, value: &str| out.push_str(&folded(&format!("{field}:{value}")));
-    // Where a name has parts, the file wants them apart; who shared it wrote it as one.
+    // Where a name has parts, the file needs them separate; a name shared whole stays whole.
     line("N", &format!(";{};;;", escaped(name)));
     line("FN", &escaped(name));
     if let Some(company) = &card.company {

@@ -1,4 +1,4 @@
-//! The customer service window: 24 hours in which free-form messages may be sent.
+//! The customer service window limits when free-form messages may be sent. It lasts 24 hours.
 
 use std::time::Duration;
 
@@ -38,14 +38,14 @@ impl Window {
     }
 }
 
-/// How long the business has to answer somebody an advert or a Page's button brought, for its messages to be free
+/// How long the business has to answer a customer that an advert or a Page's button brought, for its messages to be free
 /// (whatsapp-cloud-api.md §4.5).
 const ADVERT_ANSWER_SPAN: Duration = WINDOW_LENGTH;
 
-/// How long they are free from that answer on. What may be written without a template still ends with the window.
+/// How long they are free from that answer on. The time for messages without a template still ends with the window.
 const FREE_ENTRY_LENGTH: Duration = Duration::from_secs(72 * 3600);
 
-/// A customer came by an advert.
+/// A customer who came by an advert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Advert {
     /// When they wrote.

@@ -1,16 +1,16 @@
-//! What is known of a file that went to Meta, for the day it fails there.
+//! Records how a file went to Meta, to explain a later failure there.
 
 use serde::{Deserialize, Serialize};
 
 use super::Outgoing;
 use crate::{message::MediaKind, texts::SendFailure};
 
-/// A file that went out: enough to say why Meta may have given it up, and nothing of what it is called or holds.
+/// A file that went out: enough to say why Meta may have given it up, and nothing of its name or content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SentFile {
     /// The part.
     pub part: usize,
-    /// Whether words stand under it.
+    /// Whether there is text under it.
     pub captioned: bool,
     /// How it went.
     pub way: FileWay,
@@ -37,7 +37,7 @@ pub enum FileWay {
 }
 
 impl Outgoing {
-    /// The same once a call with this file is being made for a part; with none if it has no file.
+    /// The same once a call with this file is being made for a part; without an entry for a part that has no file.
     #[must_use]
     pub fn with_file(mut self, at: usize, file: Option<SentFile>) -> Self {
         self.files.retain(|known| known.part != at);
@@ -49,8 +49,8 @@ impl Outgoing {
         self.files.iter().find(|file| file.part == at)
     }
 
-    /// Whether what befell a part is about its file alone, so that nothing else of the message has to wait for it. Of a part that
-    /// carries a file, a value that Meta does not take is one of the file's unless Meta names another.
+    /// Whether the failure of a part is about its file alone, so that nothing else of the message has to wait for it. If a part
+    /// carries a file, a value that Meta does not accept counts as one of the file's unless Meta names another.
     pub fn is_of_file(&self, at: usize, failure: SendFailure) -> bool {
         let by_part = || match failure {
             SendFailure::Refused { code: 131_051, .. } => true,
@@ -66,7 +66,7 @@ impl Outgoing {
     pub(super) fn trouble(&self, at: usize) -> Option<SendFailure> {
         let trouble = self.parts.get(at)?.trouble()?;
         let (SendFailure::Refused { clue, .. }, Some(file)) = (trouble, self.file(at)) else { return Some(trouble) };
-        // The address is the bridge's own choice; the agent can do something about the file.
+        // The bridge chose the address itself; the agent can change the file.
         let linked = !matches!(file.way, FileWay::Uploaded { .. });
         let by_address = linked && clue.parameter.is_some_and(|parameter| parameter.is_address());
         let of_file = trouble.is_of_file() || (by_address && self.is_of_file(at, trouble));
@@ -100,9 +100,9 @@ mod tests {
         assert_eq!((apart.quote_of(0), apart.quote_of(1).is_some()), (None, true));
         let expected = SendFailure::FileFailed { way: FileWay::LinkedType, http: None };
         assert_eq!(apart.outcome(), Outcome::Incomplete { failure: expected, accepted: 1 });
-        // What is wrong with the recipient is wrong with the words, too.
+        // A problem with the recipient affects the text, too.
         assert_eq!(status(131_026).parts.len(), 1);
-        // Nor does a value that Meta does not take stop anything, unless it is none of the file's.
+        // A value that Meta does not accept stops nothing either, unless it does not belong to the file.
         for (code, details, goes_on) in [
             (100, "Param document['link'] is not a valid URI.", true),
             (131_009, "Unsupported Image mime type image/jpg", true),

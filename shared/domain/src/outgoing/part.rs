@@ -1,30 +1,30 @@
-//! One part of an agent's message.
+//! A part is one call to Meta for an agent's message. This module holds its state.
 
 use serde::{Deserialize, Serialize};
 
 use super::DisplayedStatus;
 use crate::{Delivery, Timestamp, Wamid, texts::SendFailure};
 
-/// What a part waits for; each has its own time.
+/// What a part waits for; each has its own time limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Awaited {
-    /// That Meta takes it.
+    /// For Meta to take it.
     #[default]
     Meta,
-    /// That Chatwoot gives its file out.
+    /// For Chatwoot to deliver its file.
     File,
 }
 
-/// The fate of one part.
+/// The state of one part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Part {
     /// Nothing was tried yet.
     Planned,
-    /// The call is being made, or was made by somebody who did not live to tell.
+    /// The call is being made, or was made by a worker that crashed before it could record the outcome.
     Sending {
-        /// Counts the calls; stands in the reference, so that a status names the very call.
+        /// Counts the calls; it is part of the reference, so that a status names the exact call.
         attempt: u32,
         /// When an earlier call failed first, if one did.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -58,7 +58,7 @@ pub enum Part {
     },
     /// It may have been sent. Settled by a status that carries our reference, or by the agent.
     Uncertain {
-        /// The call nobody heard back from.
+        /// The call that got no answer.
         attempt: u32,
     },
 }
@@ -102,10 +102,9 @@ impl Part {
     }
 
     /// A status of call number `attempt` arrived for this part, naming `wamid`.
-    ///
-    /// It proves that Meta has the part, whatever we believed. The failure of a call that was or is being repeated, and any news
-    /// of a call whose successor Meta has, changes nothing; but what reached the customer did, even by a call before the one
-    /// that failed.
+    /// It proves that Meta has the part, whatever we recorded. Nothing changes when a call failed that was or is being
+    /// repeated, nor by any news of a call whose successor Meta has; but what reached the customer counts, even by a call
+    /// before the one that failed.
     #[must_use]
     pub fn apply_status(&self, attempt: Option<u32>, wamid: &Wamid, reported: Delivery) -> Self {
         let failed = matches!(reported, Delivery::Failed { .. });

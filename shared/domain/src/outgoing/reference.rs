@@ -1,4 +1,4 @@
-//! By what a status names the call it is about.
+//! A reference lets a status name the call it is about.
 
 use crate::{AccountId, ConversationId, MessageId};
 
@@ -24,7 +24,7 @@ impl Reference {
         format!("lm1:{}:{}:{}:{}:{}", self.account, self.conversation, self.message, self.part, self.attempt)
     }
 
-    /// Reads one of ours; anything else is somebody else's.
+    /// Reads one of ours; any other text belongs to another system.
     pub fn parse(text: &str) -> Option<Self> {
         let mut fields = text.strip_prefix("lm1:")?.split(':');
         let reference = Self {

@@ -1,7 +1,8 @@
-//! What Meta tells of a refusal beside its code: the parameter it is about, and what a web address answered.
+//! A clue holds what Meta tells about a refusal beside its code. That is the parameter it is about, and what a web address
+//! answered.
 //!
-//! Its sentences are never matched. Only two things are taken out of them: names of the API's own parameters, which are the same in
-//! every language, and the number of an HTTP status.
+//! The module never matches Meta's sentences. Only two things are taken from them: names of the API's own parameters, which are
+//! the same in every language, and the number of an HTTP status.
 
 mod http;
 mod names;
@@ -27,7 +28,7 @@ pub struct Clue {
 /// The most of a parameter's name that is kept.
 const MAX_PARAMETER_LENGTH: usize = 40;
 
-/// The name of a parameter, such as `header` or `image.link`: nothing that anybody wrote.
+/// The name of a parameter, such as `header` or `image.link`: never text that a person wrote.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Parameter {
@@ -35,7 +36,7 @@ pub struct Parameter {
     length: usize,
 }
 
-/// What is no name of a parameter.
+/// The text is not a name of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("is no parameter's name")]
 pub struct NoParameter;
@@ -57,7 +58,7 @@ impl Parameter {
     fn new(name: &str) -> Option<Self> {
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '.');
         let begins = name.starts_with(|c: char| c.is_ascii_lowercase());
-        // A row of digits may be somebody's number.
+        // A row of digits may be a person's number.
         let numbers = name.split(|c: char| !c.is_ascii_digit()).any(|run| run.len() > 3);
         if name.len() > MAX_PARAMETER_LENGTH || !begins || numbers || !name.chars().all(plain) {
             return None;
@@ -72,7 +73,7 @@ impl Parameter {
         str::from_utf8(&self.bytes[..self.length]).unwrap_or_default()
     }
 
-    /// Whether a message has it only for its file.
+    /// Whether only a message with a file has it.
     pub(crate) fn is_of_file(&self) -> bool {
         self.as_str().split('.').any(|step| OF_FILES.contains(&step))
     }
@@ -82,7 +83,7 @@ impl Parameter {
         matches!(self.as_str().rsplit('.').next(), Some("link" | "url"))
     }
 
-    /// What an agent calls it, in Spanish and in English; of a path what stands last in it.
+    /// What an agent calls it, in Spanish and in English; for a path, the last step counts.
     pub(super) fn words(&self) -> Option<(&'static str, &'static str)> {
         let known = |name: &str| KNOWN.iter().find(|(known, _, _)| *known == name);
         self.as_str().rsplit('.').find_map(known).map(|(_, es, en)| (*es, *en))

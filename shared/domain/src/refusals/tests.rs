@@ -1,4 +1,4 @@
-//! Every code has its sentence.
+//! Checks that every code has its sentence.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -101,7 +101,7 @@ fn a_clue_decides_the_words() {
     let header = "header: Format mismatch, expected IMAGE, received UNKNOWN";
     assert!(said(132_012, header).contains("el encabezado (header)"));
     assert!(said(132_000, "Parameter name 'modelo' does not exist").contains("el campo «modelo»"));
-    // A parameter that has nothing to do with it changes nothing.
+    // An unrelated parameter changes nothing.
     assert_eq!(said(131_047, "text: 403"), text(131_047, Locale::Es));
     for code in [100, 131_008, 131_009, 132_012, 132_005] {
         let english = super::text(code, Clue::read("header: no"), Locale::En);

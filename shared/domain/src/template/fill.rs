@@ -1,4 +1,4 @@
-//! Filling a template in.
+//! Fills a template with its values.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ const MAX_CODE: usize = 15;
 const MAX_URL: usize = 2000;
 /// What comes back from a button may be as long as a reply button's id.
 const MAX_PAYLOAD: usize = 256;
-/// So many blanks in a row are none any more.
+/// This many blanks in a row are refused.
 const BLANKS: &str = "     ";
 
 /// A template with its values, ready to be written.
@@ -32,7 +32,7 @@ pub struct Filled {
     pub header: Option<FilledHeader>,
     /// Names and values of the body.
     pub body: Vec<(String, String)>,
-    /// What the buttons need, by their place from 0.
+    /// What the buttons need, by their position from 0.
     pub buttons: Vec<(usize, FilledButton)>,
 }
 
@@ -47,7 +47,7 @@ pub enum FilledHeader {
         kind: MediaKind,
         /// From this address.
         url: String,
-        /// Under this name.
+        /// With this name.
         name: Option<String>,
     },
 }
@@ -61,7 +61,7 @@ pub enum FilledButton {
     QuickReply(String),
     /// The code.
     CopyCode(String),
-    /// A form that begins where it begins.
+    /// A form that starts at its own start.
     Flow,
 }
 
@@ -71,7 +71,7 @@ impl Template {
         self.standing == Standing::Approved && !self.beyond_us && self.category != Category::Authentication
     }
 
-    /// With what was picked, or what is wrong with that. Values nobody asked for are left out.
+    /// The template filled with what was picked, or what is wrong with that. Values that were not asked for are left out.
     pub fn fill(&self, picked: &Picked) -> Result<Filled, Fault> {
         match self.standing {
             Standing::Approved => {}

@@ -1,16 +1,16 @@
-//! A template's text with its places: `Hola {{1}}`, or `Hola {{nombre}}`.
+//! Reads a template's text with its placeholders: `Hola {{1}}`, or `Hola {{nombre}}`.
 
 use std::collections::BTreeMap;
 
-/// So many letters in a row are nobody else's words by chance.
+/// A run of this many letters does not match another text by chance.
 const LONG: usize = 16;
 
-/// A text with places for values.
+/// A text with placeholders for values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Text {
-    /// What stands before each place, and which it is.
+    /// The text before each placeholder, and which one it is.
     places: Vec<(String, String)>,
-    /// What stands after the last one.
+    /// The text after the last one.
     end: String,
 }
 
@@ -36,7 +36,7 @@ impl Text {
         Self { places, end: before }
     }
 
-    /// Its places, each once: in the order of their numbers, or as they stand.
+    /// Its placeholders, each once: in the order of their numbers, or as they stand.
     pub fn names(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
         for (_, name) in &self.places {
@@ -53,7 +53,7 @@ impl Text {
         names
     }
 
-    /// The text with its values; a place without one stays as it is.
+    /// The text with its values; a placeholder without a value stays as it is.
     pub fn filled(&self, values: &BTreeMap<String, String>) -> String {
         let mut out = String::new();
         for (before, name) in &self.places {
@@ -66,7 +66,7 @@ impl Text {
         out + &self.end
     }
 
-    /// The text with its places, as Meta writes it.
+    /// The text with its placeholders, as Meta writes it.
     pub fn as_written(&self) -> String {
         self.filled(&BTreeMap::new())
     }
@@ -95,12 +95,12 @@ impl Text {
     }
 }
 
-/// Without blanks: editors and browsers add and take some.
+/// Without blanks: editors and browsers add and remove some.
 fn squeezed(text: impl AsRef<str>) -> String {
     text.as_ref().chars().filter(|c| !c.is_whitespace()).collect()
 }
 
-/// Letters and digits alone: marks come and go.
+/// Letters and digits alone: editors add and remove marks.
 fn letters(text: &str) -> String {
     text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }

@@ -1,11 +1,11 @@
-//! What an agent reads who asked for a template by its name.
+//! Answers an agent who asked for a template by its name.
 
 use super::{Locale, pick};
 
-/// How that ended.
+/// The outcome of the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CommandReply {
-    /// It stands in the conversation as a message, and goes the way of all messages.
+    /// It stands in the conversation as a message, and is sent like any message.
     Written {
         /// Its name.
         name: String,
@@ -14,25 +14,25 @@ pub enum CommandReply {
     Unknown {
         /// What was typed.
         name: String,
-        /// Those that there are.
+        /// The templates that there are.
         names: Vec<String>,
     },
-    /// It wants other values.
+    /// It needs other values.
     Values {
         /// Its name.
         name: String,
-        /// Its words, with the places of the values.
+        /// Its text, with the placeholders.
         body: String,
         /// How many there are.
         wanted: usize,
     },
-    /// Meta does not tell now which there are.
+    /// Meta does not say now which there are.
     NotNow,
     /// Meta does not let the bridge see which there are.
     Forbidden,
 }
 
-/// More names than this are no help.
+/// A list of more names than this does not help.
 const MAX_NAMES_LISTED: usize = 30;
 
 impl CommandReply {

@@ -1,4 +1,4 @@
-//! What an agent reads under a command that was not done.
+//! Tells an agent why a command was not done.
 
 use super::{Locale, pick};
 
@@ -7,9 +7,9 @@ use super::{Locale, pick};
 pub enum Braked {
     /// The same template went out a moment ago.
     Again,
-    /// More was asked within a minute than a person asks.
+    /// More was requested within a minute than a person requests.
     TooMany,
-    /// Much was asked within the hour, and the customer has not written since.
+    /// Many commands came within the hour, and the customer has not written since.
     Unanswered,
 }
 

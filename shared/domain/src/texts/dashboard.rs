@@ -1,4 +1,4 @@
-//! What agents read beside a conversation: names of attributes, and what a label is for.
+//! Names the attributes and explains the labels that agents see beside conversations.
 
 use super::{Locale, pick};
 
@@ -24,7 +24,7 @@ pub enum PanelText {
 }
 
 impl PanelText {
-    /// What stands there.
+    /// The text that is shown.
     pub fn text(self, locale: Locale) -> &'static str {
         let (es, en) = match self {
             Self::Username => ("Usuario de WhatsApp", "WhatsApp username"),

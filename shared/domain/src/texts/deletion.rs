@@ -1,10 +1,11 @@
-//! What people read about an erasure: the public page, the agents' notes, the question to the customer.
+//! Holds the texts people read about an erasure. These are the public page, the agents' notes, and the question to the
+//! customer.
 
 use super::{Locale, pick};
 use crate::erasure::PublicState;
 
 impl PublicState {
-    /// Where a request stands, as a heading.
+    /// The state of a request, as a heading.
     pub fn heading(self, locale: Locale) -> &'static str {
         let (es, en) = match self {
             Self::Received => ("Recibimos tu solicitud", "We have received your request"),
@@ -16,7 +17,7 @@ impl PublicState {
         pick(locale, es, en)
     }
 
-    /// The same in a sentence or two. `days` of the promised ones are left, of `promised`.
+    /// The same in a sentence or two. Of the `promised` days, `days` are left.
     pub fn explain(self, locale: Locale, days: u64, promised: u32) -> String {
         match (self, locale) {
             (Self::Received, Locale::Es) => {
@@ -69,9 +70,9 @@ pub enum PageText {
     Title,
     /// Before the code.
     Code,
-    /// What stays outside.
+    /// What the erasure does not cover.
     Outside,
-    /// Leads to the page in the other language.
+    /// The link to the page in the other language.
     Other,
 }
 
@@ -101,42 +102,42 @@ pub enum ErasureNotice<'a> {
         /// The request's code.
         code: &'a str,
     },
-    /// The label is gone in time.
+    /// The label was removed in time.
     Unlabeled,
-    /// The customer asked; do they mean it?
+    /// The customer asked; the bridge asks them to confirm.
     Question {
         /// Hours in which they may say so.
         hours: u32,
         /// The request's code.
         code: &'a str,
     },
-    /// They asked while Meta's agent had the chat: the agents read of it, and the customer hears nothing.
+    /// The customer asked while Meta's agent had the chat: the agents read about it, and the customer hears nothing.
     Overheard {
         /// Hours in which it may be confirmed.
         hours: u32,
         /// The request's code.
         code: &'a str,
     },
-    /// They confirmed it there.
+    /// The customer confirmed it there.
     OverheardConfirmed {
         /// The request's code.
         code: &'a str,
     },
-    /// They withdrew it there.
+    /// The customer withdrew it there.
     OverheardKept {
         /// The request's code.
         code: &'a str,
     },
-    /// They confirmed it there, but too late.
+    /// The customer confirmed it there, but too late.
     OverheardLapsed {
-        /// Hours in which they might have said so.
+        /// Hours in which they could have confirmed it.
         hours: u32,
     },
-    /// They do not.
+    /// The customer does not want it.
     Kept,
-    /// They do, but too late: the request does not exist any more.
+    /// The customer confirms, but too late: the request does not exist any more.
     Lapsed {
-        /// Hours in which they might have said so.
+        /// Hours in which they could have confirmed it.
         hours: u32,
     },
 }
@@ -205,11 +206,11 @@ impl ErasureNotice<'_> {
 /// What a customer's message says about the erasure of their data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErasureIntent {
-    /// They ask for it.
+    /// They ask for the erasure.
     Ask,
-    /// They mean it.
+    /// They confirm it.
     Confirm,
-    /// They do not.
+    /// They withdraw it.
     Withdraw,
     /// A bare yes: only an answer where a question was asked just before.
     Yes,
@@ -217,8 +218,8 @@ pub enum ErasureIntent {
     No,
 }
 
-/// Reads a message, whatever its case, accents and marks; the whole of it, since a sentence that only contains the words may say
-/// anything.
+/// Reads a message, whatever its case, accents and punctuation. The whole message must match, since a sentence that only
+/// contains the words may say anything.
 pub fn erasure_intent(text: &str) -> Option<ErasureIntent> {
     if text.len() > 64 {
         return None;
@@ -250,7 +251,7 @@ fn plain(letter: char) -> char {
         'ó' => 'o',
         'ú' | 'ü' => 'u',
         letter if letter.is_alphanumeric() => letter,
-        // A combining accent goes, too, but no space comes instead of it.
+        // A combining accent is dropped, too, but no space replaces it.
         _ => ' ',
     }
 }

@@ -1,9 +1,9 @@
-//! Why Meta gave a file up that it had taken, by what the bridge knows of it.
+//! Explains why Meta gave up a file that it had accepted.
 
 use super::Locale;
 use crate::{message::MediaKind, outgoing::FileWay};
 
-/// What to do about a file that is not as it should be.
+/// What to do about a file with a problem.
 const ODD: (&str, &str) = (
     "puede estar dañado o no ser de verdad del tipo que dice su nombre. Ábrelo, guárdalo otra vez y adjúntalo de nuevo.",
     "it may be damaged, or not really of the type its name says. Open it, save it anew and attach it again.",
@@ -102,7 +102,7 @@ fn heavy(kind: MediaKind, http: Option<u16>) -> (String, String) {
     (format!("{what_es} y {es}; {do_es}"), format!("{what_en} and {en}; {do_en}"))
 }
 
-/// That Meta could not have a file from where it lies.
+/// Says that Meta could not fetch a file from its address.
 fn fetched(download: &str, http: Option<u16>) -> (String, String) {
     let (es, en) = (format!("Meta no pudo {download} de Chatwoot"), "Meta could not download it from Chatwoot");
     match http {

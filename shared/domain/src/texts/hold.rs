@@ -1,4 +1,4 @@
-//! What an agent reads while a number cannot send.
+//! Tells an agent that a number cannot send.
 
 use super::{Locale, pick};
 use crate::channel::SendHold;

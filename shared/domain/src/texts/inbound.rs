@@ -1,5 +1,5 @@
-//! What an agent reads of the things that are no plain words: choices, orders, calls and the like. The values put into these
-//! sentences are Markdown already.
+//! Describes to agents what arrived from WhatsApp and is not plain text. Examples are choices, orders and calls. The values put
+//! into these sentences are Markdown already.
 
 use super::{Locale, pick};
 use crate::{Author, message::Call};
@@ -7,13 +7,13 @@ use crate::{Author, message::Call};
 /// A line about something that came from WhatsApp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InboundText<'a> {
-    /// A place.
+    /// A location.
     Location,
     /// An address card.
     Contact(&'a str),
     /// The customer's own card, sent because the business had asked for it.
     OwnContact(&'a str),
-    /// A button or a row was chosen; what it says on it.
+    /// A button or a row was chosen; its text.
     Choice(&'a str),
     /// A form was filled in, and what it is called.
     Form(Option<&'a str>),
@@ -31,11 +31,11 @@ pub enum InboundText<'a> {
     ReactionRemoved,
     /// A message was changed.
     Edited,
-    /// A message was changed and says nothing any more.
+    /// A message was changed and has no text any more.
     EditedToNothing,
     /// A part of a message was deleted for everyone on the shop's phone.
     PartRevoked,
-    /// A message in which there is nothing to see.
+    /// A message with no visible content.
     Blank,
     /// The message was forwarded.
     Forwarded {
@@ -57,9 +57,9 @@ pub enum InboundText<'a> {
     NewDevice,
     /// Something else about the customer changed.
     Changed,
-    /// Meta's own agent and the business passed the chat between them; whether the business has it now.
+    /// Meta's own agent and the business handed the chat over; whether the business has it now.
     Handover(Option<bool>),
-    /// Over what is said while Meta's own agent has the chat, and who says it.
+    /// Above what is said while Meta's own agent has the chat, and who says it.
     Standby(Author),
     /// What the advert had greeted the customer with.
     Welcome(&'a str),
@@ -244,7 +244,7 @@ fn call_line(call: Call, author: Author, locale: Locale) -> String {
     pick(locale, es, en).to_owned()
 }
 
-/// As a telephone shows it.
+/// As a phone shows it.
 fn duration(seconds: i64) -> String {
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     match (hours, minutes) {
@@ -296,18 +296,18 @@ impl UnsupportedText<'_> {
     }
 }
 
-/// Meta's word comes from outside; only what looks like one is shown.
+/// Meta's word comes from outside; it is shown only if it looks like one word.
 fn is_word(what: &str) -> bool {
     let plain = what.len() <= 40 && what.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     plain && !what.is_empty() && !matches!(what, "unsupported" | "unknown" | "errors")
 }
 
-/// Whether there is a word of ours for it.
+/// Whether we have a word of our own for it.
 fn is_named(what: &str) -> bool {
     kind(what, Locale::Es) != "un mensaje"
 }
 
-/// Meta's hints (whatsapp-cloud-api.md §2.2).
+/// Meta's advice (whatsapp-cloud-api.md §2.2).
 fn kind(what: &str, locale: Locale) -> &'static str {
     let (es, en) = match what {
         "button" | "interactive" | "list" => ("un mensaje con botones", "a message with buttons"),

@@ -1,14 +1,14 @@
-//! Amounts of money as people write them.
+//! Formats amounts of money as people write them.
 
 use super::Locale;
 
 /// Currencies that have no smaller coin in use.
 const WHOLE: [&str; 7] = ["CLP", "COP", "CRC", "JPY", "KRW", "PYG", "VND"];
 
-/// Where a comma stands before the cents, among those who speak Spanish or Portuguese there.
+/// Currencies whose Spanish or Portuguese speakers write a comma before the cents.
 const WITH_COMMA: [&str; 9] = ["ARS", "BOB", "BRL", "CLP", "COP", "EUR", "PYG", "UYU", "VES"];
 
-/// Currencies with the sign of a dollar or a peso.
+/// Currencies that use the sign of a dollar or a peso.
 const WITH_SIGN: [&str; 10] = ["ARS", "AUD", "CAD", "CLP", "COP", "DOP", "MXN", "NIO", "USD", "UYU"];
 
 /// An amount with separators, and its currency: `$1,799.00 MXN`. In Spanish the separators are those of the currency's country.

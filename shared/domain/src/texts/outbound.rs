@@ -1,4 +1,4 @@
-//! What the bridge itself says to a customer around what an agent or a bot sends.
+//! Holds the words that the bridge itself adds to messages for customers.
 
 use crate::Locale;
 
@@ -7,9 +7,9 @@ use crate::Locale;
 pub enum OutboundText {
     /// On the button that opens a list; at most 20 characters.
     OpenList,
-    /// Above answers to choose from that came without a question.
+    /// Above choices that came without a question.
     Choose,
-    /// Above the questions of a form that came without words.
+    /// Above the questions of a form that came without text.
     PleaseAnswer,
 }
 

@@ -1,9 +1,9 @@
-//! What an agent reads where Chatwoot writes its own words over ours.
+//! Tells an agent that Chatwoot replaced the bridge's text with its own.
 
 use super::{Locale, report::begins};
 
-/// The line about a message whose reason does not stand on it, since Chatwoot's callbacks fail. `retry` tells whether a Retry is
-/// noticed all the same.
+/// The line about a message that does not show its reason, because Chatwoot's callbacks fail. `retry` tells whether a Retry is
+/// still noticed.
 pub fn text(locale: Locale, text: &str, reason: &str, retry: bool) -> String {
     let begins = begins(text);
     let (es, en) = if retry {

@@ -1,4 +1,4 @@
-//! What an agent reads who asks how a conversation stands.
+//! Reports the state of a conversation to the agent who asked.
 
 use std::time::Duration;
 
@@ -9,19 +9,19 @@ use crate::{
     Outcome, Outgoing, Timestamp, Window, channel::SendHold, outgoing::DisplayedStatus, window::WINDOW_LENGTH,
 };
 
-/// How many characters of a message are shown, to know it by.
+/// How many characters of a message are shown, to recognize it.
 const MAX_EXCERPT_LENGTH: usize = 40;
 
-/// How a conversation stands.
+/// The state of a conversation.
 #[derive(Clone, Debug)]
 pub struct ConversationReport {
     /// When.
     pub now: Timestamp,
-    /// Since when the customer may be written to.
+    /// Since when the window has been open.
     pub window: Window,
     /// Until when Meta charges nothing, if an advert brought them.
     pub free_until: Option<Timestamp>,
-    /// Whether there is a way to them at all; a number may have gone to somebody else.
+    /// Whether the customer can be reached at all; a number may now belong to another person.
     pub reachable: bool,
     /// The business number as people read it.
     pub number: String,
@@ -33,10 +33,10 @@ pub struct ConversationReport {
     pub last: Vec<MessageReport>,
 }
 
-/// How far the erasure of somebody's data is.
+/// How far the erasure of a person's data is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErasureSummary {
-    /// An agent asked by the label; taken away before then, nothing happens.
+    /// An agent asked by the label; if it is removed before then, nothing happens.
     Labeled {
         /// When it begins.
         until: Timestamp,
@@ -46,7 +46,7 @@ pub enum ErasureSummary {
         /// Until when they may.
         until: Timestamp,
     },
-    /// It is certain, or underway.
+    /// It is certain, or running.
     Certain,
 }
 
@@ -61,7 +61,7 @@ pub enum FileSummary {
     Sound,
     /// A card of a person.
     Card,
-    /// Whatever else.
+    /// Any other file.
     Document,
 }
 
@@ -70,7 +70,7 @@ pub enum FileSummary {
 pub struct MessageReport {
     /// When it was written.
     pub written_at: Timestamp,
-    /// How it begins.
+    /// The beginning of its text.
     pub begins: String,
     /// Its files.
     pub files: Vec<FileSummary>,
@@ -81,11 +81,11 @@ pub struct MessageReport {
 /// What became of an agent's message.
 #[derive(Clone, Debug)]
 pub enum MessageFate {
-    /// The bridge has it in hand, or had.
+    /// The bridge is working on it, or has done so.
     Seen(Outgoing),
     /// The bridge has not seen it yet.
     Unseen,
-    /// It is from before the bridge looked after the conversation, and not the bridge's to send.
+    /// It is from before the bridge was responsible for the conversation, and not the bridge's to send.
     NotOurs,
 }
 
@@ -250,7 +250,7 @@ impl FileSummary {
     }
 }
 
-/// What a message without words is.
+/// What stands for a message without text.
 fn shown(files: &[FileSummary], locale: Locale) -> Option<String> {
     let first = files.first()?;
     if files.len() == 1 {
@@ -260,7 +260,7 @@ fn shown(files: &[FileSummary], locale: Locale) -> Option<String> {
     Some(format!("{} {}", files.len(), alike.text(locale).1))
 }
 
-/// The beginning of a text within a line, without what would be a mark there.
+/// The beginning of a text on one line, without what would be a mark there.
 pub(super) fn begins(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let line: String =

@@ -1,4 +1,4 @@
-//! What an agent reads when a template cannot be sent.
+//! Tells an agent why a template cannot be sent.
 
 use super::{Locale, pick};
 use crate::template::Fault;

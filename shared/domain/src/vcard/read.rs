@@ -1,8 +1,8 @@
-//! Reading a vCard file of any version (RFC 2425, 2426, 6350), as far as a card has room for it.
+//! Reads a vCard file of any version (RFC 2425, 2426, 6350). It keeps what a card has fields for.
 
 use crate::message::Card;
 
-/// The cards in a file. What is no vCard has none; photos, keys and whatever else is left out.
+/// The cards in a file; none if it is not a vCard. Photos, keys and all other properties are left out.
 pub fn parse(file: &str) -> Vec<Card> {
     let mut cards = Vec::new();
     let mut open: Option<Card> = None;

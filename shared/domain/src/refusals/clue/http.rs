@@ -1,16 +1,17 @@
-//! What a web address answered, as Meta's sentences tell it.
+//! Finds the HTTP status of a web address in Meta's sentences.
 
-/// Words straight behind which the status of an answer stands.
+/// Words directly before the status of an answer.
 const SAY_SO: [&str; 8] =
     ["http", "code", "status", "statuscode", "httpcode", "httpstatus", "httpstatuscode", "responsecode"];
 
-/// The same where nothing else is counted: `returned 403`, but not `returned 500 rows`.
+/// The same where the number counts nothing else: `returned 403`, but not `returned 500 rows`.
 const VERBS: [&str; 5] = ["returned", "responded", "answered", "replied", "got"];
 
-/// Words that go on after a status and count nothing.
+/// Words that may follow a status and count nothing.
 const GO_ON: [&str; 9] = ["error", "errors", "status", "response", "for", "from", "when", "while", "and"];
 
-/// The HTTP status of a fetch that failed: a number of that size straight behind a word that says so. Any other may count pixels.
+/// The HTTP status of a fetch that failed: a number of that size directly after a word that says so. Any other number may count
+/// pixels.
 pub(super) fn status(details: &str) -> Option<u16> {
     let outside = details.split_whitespace().filter(|word| !word.contains("://"));
     let words = outside.flat_map(|word| word.split(|c: char| !c.is_ascii_alphanumeric()));

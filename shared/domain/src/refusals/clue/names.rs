@@ -1,4 +1,4 @@
-//! The names that Meta's API gives its parameters (whatsapp-cloud-api.md §4.2).
+//! Lists the parameter names of Meta's API (whatsapp-cloud-api.md §4.2).
 
 /// The words of Meta's API that an agent has a word for (whatsapp-cloud-api.md §4.2), each with the Spanish and the English one.
 pub(super) const KNOWN: [(&str, &str, &str); 35] = [
@@ -96,7 +96,7 @@ pub(super) const OTHERS: [&str; 53] = [
     "wa_id",
 ];
 
-/// Names that are everyday words as well: they count only where they are set off as a name.
+/// Names that are everyday words as well: they count only where they are marked as a name.
 pub(super) const EVERYDAY: [&str; 13] = [
     "to",
     "text",
@@ -113,11 +113,11 @@ pub(super) const EVERYDAY: [&str; 13] = [
     "recipient",
 ];
 
-/// Names that sentences need for themselves, too: they count in quotes, in a path, or where something is said of "the parameter" so
-/// called.
+/// Names that ordinary sentences contain, too: they count in quotes, in a path, or where the sentence speaks of "the parameter"
+/// of that name.
 pub(super) const GENERIC: [&str; 8] = ["code", "example", "id", "index", "name", "parameter", "parameters", "type"];
 
-/// Words straight behind which a name stands.
+/// Words directly after which a name stands.
 pub(super) const LEADS: [&str; 6] = ["parameter", "param", "field", "key", "property", "argument"];
 
 /// Names that Meta writes as two words.
@@ -143,6 +143,6 @@ pub(super) const PAIRS: [(&str, &str, &str); 19] = [
     ("caption", "text", "caption"),
 ];
 
-/// Names of what a message has only for its file.
+/// Names that a message has only for its file.
 pub(super) const OF_FILES: [&str; 11] =
     ["image", "video", "audio", "document", "sticker", "media", "mime_type", "link", "url", "caption", "filename"];

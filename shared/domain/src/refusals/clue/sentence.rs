@@ -1,19 +1,19 @@
-//! The parameter that a sentence of Meta's names.
+//! Finds the parameter that a sentence of Meta's names.
 
 use super::{
     Parameter,
     names::{EVERYDAY, GENERIC, KNOWN, LEADS, OTHERS, PAIRS},
 };
 
-/// A word of a sentence, and how it is set off.
+/// A word of a sentence, and how it is marked.
 #[expect(clippy::struct_excessive_bools, reason = "each is a mark of its own")]
 struct Word<'t> {
     text: &'t str,
     /// As the API spells it: the first word of a sentence begins with a capital.
     name: String,
-    /// In quotes, with a colon before or behind it, or straight behind "parameter": the sentence speaks of it, and not with it.
+    /// In quotes, with a colon before or behind it, or directly after "parameter": the sentence speaks about the word itself.
     set_off: bool,
-    /// In quotes straight after "parameter name": what a template calls one of its fields.
+    /// In quotes directly after "parameter name": what a template calls one of its fields.
     of_template: bool,
     /// Part of an address, a file's name or a longer word.
     part: bool,
@@ -21,9 +21,9 @@ struct Word<'t> {
     follows: bool,
 }
 
-/// The parameter a sentence names: a template's field, then the first that is set off and known, then a path or a name with
-/// underscores, then a name of two words, then the first known. What is no name of the API's own may be a person's, and counts for
-/// nothing.
+/// The parameter a sentence names: a template's field, then the first name that is marked and known, then a path or a name with
+/// underscores, then a name of two words, then the first known name. A word that is not a name of the API's own may be a
+/// person's, and is ignored.
 pub(super) fn parameter(details: &str) -> Option<Parameter> {
     let words = words(details);
     if let Some(own) = words.iter().find(|word| word.of_template && is_own(word.text)) {
@@ -58,19 +58,19 @@ fn pair(words: &[Word<'_>]) -> Option<&'static str> {
     })
 }
 
-/// Whether each step of a path is a name of the API's own or a place in a list.
+/// Whether each step of a path is a name of the API's own or an index in a list.
 fn is_of_the_api(path: &str) -> bool {
     let known = |step: &str| KNOWN.iter().any(|(known, _, _)| *known == step) || OTHERS.contains(&step);
     let place = |step: &str| step.len() <= 3 && step.bytes().all(|b| b.is_ascii_digit());
     steps(path).all(|step| known(step) || place(step))
 }
 
-/// Whether a template may call a field so.
+/// Whether a template may give a field this name.
 fn is_own(name: &str) -> bool {
     name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }
 
-/// Whether an agent has a word for it; of a path for what stands last in it.
+/// Whether an agent has a word for it; for a path, the last step counts.
 fn is_known(name: &str) -> bool {
     KNOWN.iter().any(|(known, _, _)| name.rsplit('.').next() == Some(known))
 }
@@ -114,8 +114,8 @@ fn words(details: &str) -> Vec<Word<'_>> {
     out
 }
 
-/// Whether the last of these words stands straight behind "parameter" or "of type": then it is the name. A word that a sentence may
-/// need there for itself is one only where something is said of it.
+/// Whether the last of these words stands directly after "parameter" or "of type": then it is the name. A word that an ordinary
+/// sentence may need there counts only where something is said about it.
 fn is_named(words: &[Word<'_>], next: Option<&Word<'_>>) -> bool {
     let [before @ .., word] = words else { return false };
     let behind = |back: usize| before.len().checked_sub(back).and_then(|at| before.get(at)).map(|word| word.text);
@@ -152,7 +152,8 @@ fn steps(path: &str) -> impl Iterator<Item = &str> {
     path.split(['[', ']', '.', '\'', '"']).filter(|step| !step.is_empty())
 }
 
-/// A path without its brackets and places, at most its last two steps: `image.link` of `template['components'][0]['image']['link']`.
+/// A path without its brackets and indices, at most its last two steps: `image.link` of
+/// `template['components'][0]['image']['link']`.
 fn flat(path: &str) -> String {
     let steps: Vec<&str> = steps(path).filter(|step| !step.bytes().all(|b| b.is_ascii_digit())).collect();
     steps[steps.len().saturating_sub(2)..].join(".")
