@@ -1,5 +1,5 @@
-//! What Meta tells about accounts, numbers, templates and groups (§2.6): whom it is about, what it changes, and the words
-//! that may go into a log.
+//! Reads Meta's events about accounts, numbers, templates and groups (§2.6). It tells which channels an event is about, what it
+//! changes, and the words that may go into a log.
 
 use domain::{
     Channel, PhoneNumberId, Timestamp, WabaId,
@@ -25,28 +25,28 @@ pub struct AccountEvent {
     pub event: String,
     /// More of Meta's words: a reason, a kind, a level. Never prose, never a person.
     pub detail: String,
-    /// Whether somebody should look.
+    /// Whether the operator should check.
     pub urgent: bool,
 }
 
 /// What an event changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AccountChange {
-    /// Nothing; the operator reads of it.
+    /// Nothing; the operator is told about it.
     Nothing,
     /// The state of the channel.
     To(ChannelEvent),
-    /// A partner left, and Meta does not say which: Graph tells whether we still have access.
+    /// A partner left, and Meta does not say which: a call to Graph tells whether we still have access.
     Left,
-    /// A partner came, and it may be us.
+    /// A partner was added, and it may be us.
     PartnerAdded,
 }
 
-/// Kinds of restriction that leave answers inside the window alone (§2.6, Meta's policy pages).
+/// Kinds of restriction that leave answers inside the window allowed (§2.6, Meta's policy pages).
 const NOT_ABOUT_ANSWERS: [&str; 3] =
     ["RESTRICTED_BIZ_INITIATED_MESSAGING", "RESTRICTED_ADD_PHONE_NUMBER_ACTION", "RESTRICTED_BIZ_INITIATED_CALLING"];
 
-/// Reads a notice about an account; nothing if it is not one.
+/// Reads a notice about an account; `None` if it is not one.
 pub fn read(notice: &AccountNotice) -> Option<AccountEvent> {
     let raw: &RawValue = serde_json::from_str(&notice.raw).ok()?;
     let value = Fields::read(raw)?.object("value")?;
@@ -98,7 +98,7 @@ fn change(event: &str, value: &Fields<'_>) -> AccountChange {
         "DISABLED_UPDATE" => match value.object("ban_info").and_then(|ban| ban.text("waba_ban_state")).as_deref() {
             Some("DISABLE") => AccountChange::To(ChannelEvent::Cut(DisconnectReason::Banned)),
             Some("REINSTATE") => AccountChange::To(ChannelEvent::Reinstated),
-            // The date stands in English prose; the ban itself will be told.
+            // The date is in English prose; the ban itself gets an event of its own.
             _ => AccountChange::Nothing,
         },
         "ACCOUNT_RESTRICTION" => restriction(value).map_or(AccountChange::Nothing, AccountChange::To),
@@ -106,7 +106,7 @@ fn change(event: &str, value: &Fields<'_>) -> AccountChange {
     }
 }
 
-/// The strictest of the restrictions that have an end; one without an end cannot be left again by itself.
+/// The strictest of the restrictions that have an end; one without an end would never be lifted by itself.
 fn restriction(value: &Fields<'_>) -> Option<ChannelEvent> {
     let ends = |restriction: &Fields<'_>| {
         let until = Timestamp::from_secs(restriction.number("expiration")?);
@@ -117,7 +117,7 @@ fn restriction(value: &Fields<'_>) -> Option<ChannelEvent> {
     Some(ChannelEvent::Restricted { until, replies })
 }
 
-/// Meta's words are upper-case names, but for those of a username's state; nothing else gets into a log.
+/// Meta's words are upper-case names, except those of a username's state; nothing else gets into a log.
 fn word(text: &str) -> String {
     let upper = text.len() <= 64 && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
     let digits = text.bytes().filter(u8::is_ascii_digit).count();
@@ -126,15 +126,15 @@ fn word(text: &str) -> String {
 }
 
 impl AccountEvent {
-    /// The channels it is about: by the account it names, narrowed to the number if it names one; by the number alone where
-    /// no account of ours is named.
+    /// The channels the event is about: those of the account it names, narrowed to the number if it names one; by the number
+    /// alone where it names no account of ours.
     pub fn channels(&self, all: Vec<Channel>) -> Vec<Channel> {
         let is_number = |channel: &Channel| {
             self.number.as_ref().is_none_or(|number| *number == channel.phone_number_id)
                 && self.display.as_ref().is_none_or(|display| channel.is_number(display))
         };
         let named = self.number.is_some() || self.display.is_some();
-        // What only a phone in a shop can do is not about the account's other numbers (§2.6).
+        // An event that only a phone in a shop can cause is not about the account's other numbers (§2.6).
         let by_phone = matches!(self.event.as_str(), "ACCOUNT_OFFBOARDED" | "ACCOUNT_RECONNECTED") && !named;
         for waba in &self.wabas {
             let mut theirs: Vec<Channel> = all.iter().filter(|channel| channel.waba_id == *waba).cloned().collect();

@@ -1,12 +1,12 @@
-//! Address cards (§2.2): every member optional, in each card.
+//! Reads and writes address cards (§2.2). Every member is optional, in each card.
 
 use domain::{message::Card, name, vcard};
 use serde_json::{Value, json, value::RawValue};
 
 use crate::fields::{self, Fields};
 
-/// The sender's phone may put a photo into its own vCard. Beyond this the bridge makes a smaller one of what the card says:
-/// a task has to fit into the queue.
+/// The sender's phone may put a photo into its own vCard. A longer vCard is replaced by a smaller one that the bridge makes
+/// from the card's fields: a task has to fit into the queue.
 const VCARD_LIMIT: usize = 100_000;
 
 /// The cards of a message.
@@ -26,7 +26,7 @@ pub(crate) fn read(message: &Fields<'_>) -> Vec<Card> {
     cards
 }
 
-/// A card as Meta takes it (§4.2): a name has to be there, whole and in parts.
+/// A card as Meta takes it (§4.2): a name is required, whole and in parts.
 pub(crate) fn compose(card: &Card) -> Value {
     let name = [card.name.as_ref(), card.company.as_ref(), card.phones.first()].into_iter().flatten().next();
     let name = name.map_or("–", String::as_str);
@@ -45,14 +45,14 @@ pub(crate) fn compose(card: &Card) -> Value {
             object["org"][member] = json!(text);
         }
     }
-    // Meta wants it as YYYY-MM-DD, and the whole message falls with it.
+    // Meta wants it as YYYY-MM-DD, and otherwise refuses the whole message.
     if let Some(birthday) = card.birthday.as_deref().filter(|text| is_date(text)) {
         object["birthday"] = json!(birthday);
     }
     object
 }
 
-/// What a card does not say itself its vCard may; one that says nothing is all the cards in it.
+/// Fills members the card lacks from its vCard; a card without any members gives all the cards in its vCard.
 fn with_vcard(card: Card) -> Vec<Card> {
     let Some(own) = card.vcard.as_deref() else { return vec![card] };
     let mut inside = vcard::parse(own);
@@ -84,7 +84,7 @@ fn is_date(text: &str) -> bool {
         && text.bytes().enumerate().all(|(at, b)| if matches!(at, 4 | 7) { b == b'-' } else { b.is_ascii_digit() })
 }
 
-/// `origin` stands in each card; an earlier page had it one level up.
+/// Each card has an `origin`; an earlier page had it one level up.
 fn is_request(fields: &Fields<'_>) -> bool {
     fields.text("origin").as_deref() == Some("contact_request")
 }
@@ -100,7 +100,7 @@ fn card(card: &Fields<'_>, requested: bool) -> Card {
     let org = card.object("org");
     let org = |name| org.as_ref().and_then(|org: &Fields<'_>| org.text(name));
     let company = card.text("org");
-    // Each is an object, or its text alone.
+    // Each is an object, or only its text.
     let each = |list: &str, members: &[&str]| -> Vec<String> {
         let read = |raw: &&RawValue| match Fields::read(raw) {
             Some(item) => members.iter().find_map(|member| item.text(member)),
@@ -164,7 +164,7 @@ mod tests {
         };
         assert_eq!((card.name.as_deref(), card.company.as_deref()), (Some("Eva"), Some("Motos")));
         assert_eq!((&card.phones[..], &card.emails[..]), (&["+52 1".into(), "52".into()][..], &["e@x".into()][..]));
-        // With a photo that is too much to keep.
+        // A vCard with a photo is too large to keep.
         let photo = "x".repeat(VCARD_LIMIT);
         let vcard = format!("BEGIN:VCARD\nFN:Eva\nTEL:+52\nPHOTO:{photo}\nEND:VCARD");
         let [card] = &cards(&json!({ "contacts": [{ "vcard": vcard }] }).to_string())[..] else { panic!() };
@@ -193,7 +193,7 @@ mod tests {
         let two = "BEGIN:VCARD\nFN:Eva\nEND:VCARD\nBEGIN:VCARD\nFN:Ana\nEND:VCARD";
         let names: Vec<_> = cards(&vcard(two)).into_iter().filter_map(|card| card.name).collect();
         assert_eq!(names, ["Eva", "Ana"]);
-        // What the card says itself stays, and what shows nothing says nothing.
+        // The card's own members stay, and a member that shows nothing counts as absent.
         let both = r#"{"contacts":[{"name":{"formatted_name":"\u3164"},"phones":[{"phone":"1"}],
             "vcard":"BEGIN:VCARD\nFN:Eva\nTEL:2\nEND:VCARD"}]}"#;
         let read = cards(both);

@@ -1,4 +1,4 @@
-//! A part of an agent's message becomes the body of `POST /{phone_number_id}/messages` (§4.1, §4.2).
+//! Turns message parts into bodies of `POST /{phone_number_id}/messages` (§4.1, §4.2).
 
 use domain::{
     Address, MediaId, Reference, Wamid, markup,
@@ -14,7 +14,7 @@ use crate::{cards, interactive::Menu};
 pub enum GraphPayload {
     /// A template, as [`crate::templates::compose`] writes it.
     Template(Value),
-    /// Words; at most [`crate::split::TEXT_LIMIT`].
+    /// Text; at most [`crate::split::TEXT_LIMIT`].
     Text(String),
     /// An uploaded file.
     File {
@@ -22,29 +22,29 @@ pub enum GraphPayload {
         kind: MediaKind,
         /// Where it was uploaded to.
         id: MediaId,
-        /// Words under it, where the kind takes any.
+        /// Text under it, where the kind takes any.
         caption: Option<String>,
         /// Its name, shown for documents.
         filename: Option<String>,
     },
-    /// A document that Meta fetches from an address by itself.
+    /// A document that Meta fetches from an address itself.
     Link {
-        /// Where it lies, for a few minutes.
+        /// Its address, valid for a few minutes.
         url: Url,
-        /// Words under it.
+        /// Text under it.
         caption: Option<String>,
         /// Its name.
         filename: String,
     },
     /// A question with buttons or a list.
     Menu(Menu),
-    /// A place on the map.
+    /// A location on the map.
     Location(Location),
     /// Cards of people; at most [`MAX_CARDS`].
     Contacts(Vec<Card>),
 }
 
-/// Meta's pages name different numbers of cards a message may have (§4.2); this is the least.
+/// Meta's pages disagree on how many cards a message may have (§4.2); this is the smallest number.
 pub const MAX_CARDS: usize = 5;
 
 /// The body of the call.
@@ -85,7 +85,7 @@ pub fn message(to: &Address, piece: &GraphPayload, quote: Option<&Wamid>, refere
     });
     match to {
         Address::Phone(phone) => body["to"] = json!(phone),
-        // A user id in `to` is silently dropped by some accounts of Meta's behavior; `recipient` is what its page says (§3.4).
+        // For some accounts Meta silently drops a user id in `to`; Meta's page asks for `recipient` (§3.4).
         Address::User(user) => body["recipient"] = json!(user),
         Address::Group(group) => {
             body["recipient_type"] = json!("group");

@@ -1,5 +1,5 @@
-//! What a message says: one function per kind, none of which can fail. What cannot be read becomes `Unsupported`, which an
-//! agent sees as a line that points to the phone.
+//! Reads what a message says. There is one function per kind, and none can fail. Content that cannot be read becomes
+//! `Unsupported`, which an agent sees as a line that points to the phone.
 
 use base64::Engine as _;
 use domain::{
@@ -18,7 +18,7 @@ pub(crate) fn read(message: &Fields<'_>) -> Content {
     read_at(message, 0)
 }
 
-/// An edit of an edit of an edit is none.
+/// An edit of an edit of an edit does not count as one.
 const DEEPEST: u8 = 2;
 
 fn read_at(message: &Fields<'_>, depth: u8) -> Content {
@@ -26,17 +26,17 @@ fn read_at(message: &Fields<'_>, depth: u8) -> Content {
     if message.objects("errors").iter().any(|error| error.number("code").is_some_and(is_withheld)) {
         return unsupported(&kind, message);
     }
-    // A type that does not fit what stands beside it says less than that.
+    // A type that does not fit the members beside it says less than the members.
     let known = |kind: &str| known(kind, message, depth);
     known(&kind).or_else(|| known(guess(message))).unwrap_or_else(|| unsupported(&kind, message))
 }
 
-/// Meta's codes for what it did not hand over (§2.2), whatever else stands in the message.
+/// Meta's codes for what it did not deliver (§2.2), whatever else is in the message.
 fn is_withheld(code: i64) -> bool {
     matches!(code, 131_051 | 131_052 | 131_060)
 }
 
-/// A message without `type` is what it carries.
+/// A message without `type` is of the type it carries.
 fn guess(message: &Fields<'_>) -> &'static str {
     ["text", "image", "video", "audio", "document", "sticker", "location", "contacts", "interactive", "button"]
         .into_iter()
@@ -91,7 +91,7 @@ fn unsupported(kind: &str, message: &Fields<'_>) -> Content {
     Content::Unsupported { what: hint.unwrap_or_else(|| kind.to_owned()), code, words: words(message) }
 }
 
-/// Whatever somebody typed into a message of a shape we cannot read.
+/// Any text the customer typed into a message of a shape we cannot read.
 fn words<'a>(message: &Fields<'a>) -> Option<String> {
     let edited = |message: &Fields<'a>| message.object("edit").and_then(|edit| edit.object("message"));
     if let Some(new) = edited(message) {
@@ -114,7 +114,7 @@ fn words<'a>(message: &Fields<'a>) -> Option<String> {
     (!found.is_empty()).then(|| found.join("\n"))
 }
 
-/// Words that stand in an object, or in its place.
+/// Text inside an object, or in place of it.
 fn words_in(message: &Fields<'_>, object: &str, member: &str) -> Option<String> {
     message.object(object).map_or_else(|| message.text(object), |object| object.text(member))
 }
@@ -130,7 +130,7 @@ fn media(kind: MediaKind, object: &Fields<'_>) -> Option<Content> {
     Some(Content::Media { media, caption: object.text("caption") })
 }
 
-/// Base64 in webhooks, hex elsewhere (§5); the bytes are what counts.
+/// Base64 in webhooks, hex elsewhere (§5); only the bytes matter.
 pub(crate) fn digest(text: &str) -> Option<Digest> {
     if text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Some(Digest(text.to_ascii_lowercase()));
@@ -172,11 +172,11 @@ pub(crate) fn product(context: &Fields<'_>) -> Option<Product> {
     Some(Product { catalog: product.text("catalog_id"), id: product.text("product_retailer_id")? })
 }
 
-/// Answers to what can be tapped.
+/// Answers to buttons and lists.
 const REPLIES: [&str; 4] = ["button_reply", "list_reply", "nfm_reply", "call_permission_reply"];
 
 fn interactive(object: &Fields<'_>) -> Option<Content> {
-    // The type says less than what is there.
+    // The type says less than the members that are there.
     let named = object.text("type").filter(|kind| object.has(kind));
     let kind = named.as_deref().or_else(|| REPLIES.into_iter().find(|kind| object.has(kind)))?;
     match kind {
@@ -212,7 +212,7 @@ fn order(object: &Fields<'_>) -> Content {
     }
 }
 
-/// A call, in Meta's words: what happened, and on `terminate` how it had gone.
+/// A call, in Meta's words: the event, and on `terminate` how the call had gone.
 pub(crate) fn call(call: &Fields<'_>) -> Content {
     let event = call.text("event").unwrap_or_else(|| "call".to_owned());
     let event = call.raw("status").and_then(fields::text).map_or(event.clone(), |status| format!("{event} {status}"));

@@ -1,4 +1,4 @@
-//! What Meta keeps of a person and deletes when asked (§3.2, §5).
+//! Deletes what Meta keeps of a person (§3.2, §5).
 
 use domain::{Class, Classify as _, MediaId, PhoneNumberId, UserId};
 use secrecy::SecretString;
@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use crate::{Graph, GraphError, fields::Fields};
 
 impl Graph {
-    /// Deletes a file. One that Meta does not know is deleted enough.
+    /// Deletes a file. A file that Meta does not know counts as deleted.
     pub async fn delete_media(&self, media: &MediaId, token: &SecretString) -> Result<(), GraphError> {
         match self.delete(&[media.as_str()], &[], token).await {
             Err(error) if means_nothing_there(&error) => Ok(()),
@@ -29,8 +29,8 @@ impl Graph {
         }
     }
 
-    /// Takes a person out of the contact book of the number's portfolio; tells whether they were in it. A book that is switched off
-    /// holds nobody.
+    /// Takes a person out of the contact book of the number's portfolio; tells whether they were in it. A contact book that is
+    /// switched off is empty.
     pub async fn forget_contact(
         &self,
         number: &PhoneNumberId,
@@ -55,7 +55,7 @@ impl Graph {
     }
 }
 
-/// A refusal that stays, other than of our permission, is Meta's word that there is no such thing.
+/// A permanent refusal, except for a missing permission, means that the object does not exist.
 fn means_nothing_there(error: &GraphError) -> bool {
     error.class() == Class::Permanent && !error.is_forbidden()
 }

@@ -1,4 +1,4 @@
-//! What Graph answers when it does not do as asked, and what happens next.
+//! Classifies Graph's errors, so that callers know what happens next.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::usage;
 /// A Graph call that did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum GraphError {
-    /// No connection came about: refused, no such host, TLS. Certainly nothing was done.
+    /// No connection was made: refused, no such host, TLS. Certainly nothing was done.
     #[error("no connection to Graph")]
     Unreachable(#[source] reqwest::Error),
     /// Bytes may have left and nothing readable came back: a hang, a reset, a proxy's page.
@@ -30,17 +30,17 @@ pub enum GraphError {
         code: i64,
         /// The HTTP status.
         status: u16,
-        /// Meta's own word that a repeat may work.
+        /// Meta's own statement that a repeat may work.
         transient: bool,
         /// When calls may be made again, where Meta said so.
         regained: Option<Duration>,
-        /// What else Meta tells of it, for the agent's eyes.
+        /// What else Meta tells about it, for the agent.
         clue: Clue,
     },
-    /// The file's bytes are not those the webhook named, or stopped coming.
+    /// The file's bytes are not those the webhook named, or broke off.
     #[error("the file arrived damaged")]
     Checksum,
-    /// The file is not where Meta said (HTTP status), for now or for good.
+    /// The file is not where Meta said (HTTP status), temporarily or permanently.
     #[error("the file is not where Meta said (HTTP status {0})")]
     Missing(u16),
 }
@@ -59,17 +59,17 @@ const TRANSIENT_CODES: [i64; 10] =
 const REGISTRATION_CODES: [i64; 3] = [3, 131_045, 133_000];
 
 impl GraphError {
-    /// Whether Meta's token for the channel is no longer good.
+    /// Whether the channel's token is no longer valid.
     pub fn is_unauthorized(&self) -> bool {
         matches!(self, Self::Refused { code: 0 | 190, .. } | Self::Refused { status: 401, .. })
     }
 
-    /// Whether we are not allowed to ask (§4.6): that says nothing about what is there.
+    /// Whether we may not ask (§4.6): such a refusal does not tell whether the object exists.
     pub fn is_forbidden(&self) -> bool {
         matches!(self, Self::Refused { code: 10 | 200..=299, .. })
     }
 
-    /// Whether the number, its account, its permissions or its rate are the reason (§4.6), and not what was sent.
+    /// Whether the number, its account, its permissions or its rate are the reason (§4.6), and not the message itself.
     pub fn is_of_account(&self) -> bool {
         let of_account = |code| {
             matches!(
@@ -110,9 +110,9 @@ impl GraphError {
         }
     }
 
-    /// Sorts a failure of the client: could any bytes have left?
+    /// Sorts an error of the HTTP client: could any bytes have left?
     pub(crate) fn of(error: reqwest::Error) -> Self {
-        // The address would name the number or the file.
+        // The address would reveal the number or the file.
         let error = error.without_url();
         if error.is_connect() || error.is_builder() {
             Self::Unreachable(error)
@@ -121,7 +121,7 @@ impl GraphError {
         }
     }
 
-    /// Reads an answer that is no success.
+    /// Reads an answer that is not a success.
     pub(crate) async fn answered(response: reqwest::Response) -> Self {
         let status = response.status().as_u16();
         let regained = usage::regained(response.headers());
@@ -151,7 +151,7 @@ impl GraphError {
         }
         match serde_json::from_slice::<Envelope>(body) {
             Ok(Envelope { error }) => {
-                // "Not there" is a kind of "invalid parameter" (§4.6), and another thing to do.
+                // "Not there" is a kind of "invalid parameter" (§4.6), but calls for another step.
                 let not_there = error.code == 100 && error.error_subcode == NOT_FOUND_CODE;
                 let code = if not_there { NOT_FOUND_CODE } else { error.code };
                 let clue = clue(&[&error.error_data["details"], &error.error_data, &error.message]);
@@ -162,7 +162,7 @@ impl GraphError {
     }
 }
 
-/// The first of Meta's texts that tells something.
+/// The first of Meta's texts that is not empty.
 fn clue(texts: &[&Value]) -> Clue {
     let clues = texts.iter().filter_map(|text| text.as_str()).map(Clue::read);
     clues.into_iter().find(|clue| !clue.is_empty()).unwrap_or_default()
@@ -182,23 +182,23 @@ fn number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<i64, D::E
     }
 }
 
-/// For calls that may simply be repeated: looking up, fetching, uploading.
+/// For calls that can be repeated safely: lookups, fetches, uploads.
 impl Classify for GraphError {
     fn class(&self) -> Class {
         match self {
             Self::Unreachable(_) | Self::NoAnswer { .. } => Class::LATER,
             Self::Checksum | Self::Missing(_) => Class::Permanent,
             Self::Refused { code, status, transient, regained, .. } => {
-                // A token that is refused is an outage until the operator mends it: no file is given up for it.
+                // A refused token is an outage until the operator fixes it: no file is given up for it.
                 let passes = self.is_unauthorized()
                     || *transient
                     || TRANSIENT_CODES.contains(code)
                     || *status == 429
                     || (*status >= 500 && !REGISTRATION_CODES.contains(code));
                 let pace = match code {
-                    // A pair or throughput limit lets one message through every few seconds (§4.4).
+                    // A pair or throughput limit lets one message pass every few seconds (§4.4).
                     &RECIPIENT_RATE_LIMIT_CODE | 130_429 => Some(Duration::from_secs(6)),
-                    // What may be called in an hour is used up.
+                    // The hourly quota of calls is used up.
                     4 | 80_007 => Some(Duration::from_secs(60)),
                     _ => None,
                 };
@@ -209,7 +209,7 @@ impl Classify for GraphError {
     }
 }
 
-/// A send that did not succeed. Unlike the rest of Graph, a send must not be repeated on a guess.
+/// A send that did not succeed. Unlike other Graph calls, a send must not be repeated when its outcome is unknown.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct SendError(#[from] pub GraphError);

@@ -1,5 +1,5 @@
-//! Reading Meta's JSON as it really comes (§2.1): every member optional, absent, null and `""` the same, ids and times
-//! as numbers or strings, one odd member never costing the others.
+//! Reads Meta's JSON in the shapes that really arrive (§2.1). Every member is optional; absent, null and `""` are the same; ids
+//! and times may be numbers or strings; one odd member never costs the others.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -9,7 +9,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-/// The members of an object, each still unread.
+/// The members of an object, not yet parsed.
 #[derive(Debug)]
 pub(crate) struct Fields<'a>(BTreeMap<String, &'a RawValue>);
 
@@ -61,7 +61,7 @@ impl<'a> Fields<'a> {
         Self::read(self.raw(name)?)
     }
 
-    /// The items of a list. A member that is no list is one odd item.
+    /// The items of a list. A member that is not a list counts as one odd item.
     pub(crate) fn list(&self, name: &str) -> Vec<&'a RawValue> {
         let Some(raw) = self.raw(name) else { return Vec::new() };
         serde_json::from_str(raw.get()).unwrap_or_else(|_| vec![raw])
@@ -78,7 +78,7 @@ pub(crate) fn text(raw: &RawValue) -> Option<String> {
     let json = raw.get();
     if json.starts_with('"') {
         let Lossy(mut text) = serde_json::from_str(json).ok()?;
-        // No database behind Chatwoot takes it.
+        // No database behind Chatwoot accepts this character.
         text.retain(|c| c != '\0');
         (!text.is_empty()).then_some(text)
     } else if json.starts_with(|c: char| c.is_ascii_digit() || c == '-') {

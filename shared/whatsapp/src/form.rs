@@ -1,4 +1,4 @@
-//! Filled forms (§2.2): their answers in order, and the files among them.
+//! Reads filled forms (§2.2): their answers in order, and their files.
 
 use std::fmt;
 
@@ -17,20 +17,20 @@ use crate::{
     fields::{self, Fields, Lossy},
 };
 
-/// A file of a form, and the field it was put into.
+/// A file of a form, and the field it belongs to.
 #[derive(Debug)]
 pub(crate) struct FormFile {
     pub(crate) field: String,
     pub(crate) media: Media,
 }
 
-/// What Meta writes into the chat for a form of its own, in every language.
+/// The text Meta writes into the chat for its own forms, in every language.
 const FORM_SENT_BODY: &str = "Sent";
 
-/// An answer that lies deeper is shown as it came: nobody builds such a form, and a queue's reader has an end.
+/// An answer that lies deeper is shown as it came: real forms are not that deep, and a queue's reader has a limit.
 const DEEPEST: u8 = 8;
 
-/// The most choices that a list of the builder has.
+/// The most choices that a list of Meta's form builder has.
 const MAX_CHOICES: u8 = 200;
 
 /// Reads the answer to a form. Its values are JSON, as text or as they are.
@@ -67,7 +67,7 @@ impl Form {
     fn values(&mut self, raw: &RawValue) {
         let text = fields::text(raw).filter(|_| raw.get().starts_with('"'));
         match text.as_deref().map(serde_json::from_str::<&RawValue>) {
-            // Text within text was written down once too often.
+            // Text within text was encoded once too often.
             Some(Ok(inner)) if inner.get().starts_with(['{', '[', '"']) => self.values(inner),
             Some(_) => self.fields.extend(text.map(|text| (String::new(), Answer::Text(text)))),
             None if raw.get().starts_with('{') => self.members(raw),
@@ -106,7 +106,7 @@ impl Form {
             match name.as_str() {
                 // The token the business gave the form.
                 "flow_token" => self.id = fields::text(raw),
-                // What Meta's own forms say of themselves.
+                // Members by which Meta's own forms describe themselves.
                 "wa_flow_response_params" => {
                     let title = Fields::read(raw).and_then(|params| params.text("title").or(params.text("flow_name")));
                     self.title = self.title.take().or(title);
@@ -122,7 +122,7 @@ impl Form {
         }
     }
 
-    /// An answer; nothing where nothing was answered.
+    /// An answer; `None` where the field was left empty.
     fn answer(&mut self, field: &str, raw: &RawValue, holds: Holds, depth: u8) -> Option<Answer> {
         let json = raw.get();
         if depth > DEEPEST && json.starts_with(['[', '{']) {
@@ -131,7 +131,7 @@ impl Form {
         match json.as_bytes().first()? {
             b'[' => {
                 let items: Vec<&RawValue> = serde_json::from_str(json).ok()?;
-                // Nobody types a list.
+                // A customer does not type a list.
                 let holds = if holds == Holds::AsTyped { holds } else { Holds::Choice };
                 let answers = items.into_iter().filter_map(|raw| self.answer(field, raw, holds, depth + 1));
                 let answers: Vec<Answer> = answers.collect();
@@ -159,7 +159,8 @@ impl Form {
         (!group.is_empty()).then_some(Answer::Group(group))
     }
 
-    /// A file with an id is at Meta like any other. One with an address of its own is locked, and the form's server has the key.
+    /// A file with an id is at Meta like any other. A file with an address of its own is encrypted, and the form's server has
+    /// the key.
     fn file(&mut self, field: &str, object: &Fields<'_>) -> Answer {
         let name = ["file_name", "filename", "name"].into_iter().find_map(|member| object.text(member));
         let locked = object.has("cdn_url") || object.has("encryption_metadata");
@@ -180,7 +181,7 @@ impl Form {
     }
 }
 
-/// The label in a name of Meta's form builder, such as `screen_0_Nombre_completo_1`.
+/// The label in a name from Meta's form builder, such as `screen_0_Nombre_completo_1`.
 fn label(name: &str) -> Option<String> {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let (screen, rest) = name.strip_prefix("screen_")?.split_once('_')?;
@@ -188,10 +189,10 @@ fn label(name: &str) -> Option<String> {
     (digits(screen) && digits(at) && !label.is_empty()).then(|| label.replace('_', " "))
 }
 
-/// What a field of a form holds, as far as its name tells.
+/// The kind of a form's field, as far as its name tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Holds {
-    /// What the customer typed, or a form of one's own: it stays as it is.
+    /// Text the customer typed, or a field of a self-made form: it stays as it is.
     AsTyped,
     /// One choice or a text: in forms of Meta's builder both have names of the same kind.
     Either,
@@ -199,7 +200,7 @@ enum Holds {
     Choice,
 }
 
-/// What a field of Meta's builder holds: some are named like the part of the form that they are.
+/// The kind of a field of Meta's builder: some labels are just the name of the form's component.
 fn holds(label: &str) -> Holds {
     let label = label.to_lowercase().replace(' ', "");
     let named = |parts: &[&str]| parts.iter().any(|part| label.starts_with(part));
@@ -221,7 +222,7 @@ fn holds(label: &str) -> Holds {
     }
 }
 
-/// What people type, and nobody chooses from a list: a field called like that loses nothing of its text.
+/// Things that people type and do not choose from a list: a field with such a label keeps its whole text.
 const TYPED: [&str; 28] = [
     "nombre",
     "apellido",
@@ -253,13 +254,13 @@ const TYPED: [&str; 28] = [
     "rfc",
 ];
 
-/// Whether a label, in small letters without blanks, asks for something typed.
+/// Whether a label, in small letters without blanks, asks for typed text.
 fn is_typed(label: &str) -> bool {
     TYPED.iter().any(|word| label.contains(word))
 }
 
-/// The words of a choice in such a form, such as `0_Muy_bien`: its place in the list, and its title without blanks. Where a text may
-/// stand as well, only what looks like a title is one: a text loses nothing.
+/// The text of a choice in such a form, such as `0_Muy_bien`: its position in the list, and its title without blanks. Where a
+/// typed text may occur as well, only what looks like a title is treated as one, so that a typed text loses nothing.
 fn choice(text: &str, holds: Holds) -> Option<String> {
     let (at, title) = text.split_once('_')?;
     let place = at.parse::<u8>().is_ok_and(|place| place.to_string() == at && place < MAX_CHOICES);
@@ -410,7 +411,7 @@ mod tests {
         }
     }
 
-    /// A queue's reader stops at 128 levels, and a stack somewhere behind.
+    /// A queue's reader stops at 128 levels, and deeper nesting could overflow a stack after it.
     #[test]
     fn what_lies_too_deep_is_shown_as_it_came() {
         for levels in [DEEPEST as usize + 2, 200, 100_000] {

@@ -1,4 +1,4 @@
-//! The Graph API, as far as the bridge calls it (§8.3). Every call takes the channel's token; none is repeated here.
+//! Calls the Graph API (§8.3). Every call takes the channel's token; none is repeated here.
 
 use std::time::Duration;
 
@@ -18,22 +18,22 @@ use crate::{GraphError, SendError, content, fields::Fields, media, usage};
 /// How long a call may take in all; a file may take longer, see [`file_timeout`].
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a nicety may take.
+/// How long a read receipt or a typing sign may take.
 const PRESENCE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Meta's file server may point elsewhere; more than this is a circle.
+/// Meta's file server may redirect; more redirects than this are a loop.
 const MAX_REDIRECTS: usize = 5;
 
-/// Names that lead nowhere from outside of a network.
+/// Host names that cannot be reached from outside a network.
 const PRIVATE_SUFFIXES: [&str; 6] = [".local", ".localhost", ".internal", ".lan", ".home.arpa", ".corp"];
 
-/// Where the Graph API is.
+/// A client for the Graph API.
 #[derive(Clone, Debug)]
 pub struct Graph {
     /// Keeps connections open; for calls that may be repeated.
     client: Client,
-    /// Opens a connection for each call. A kept one may have been closed by Meta while the function was frozen, and a
-    /// write into it would leave a send uncertain that never left.
+    /// Opens a connection for each call. Meta may have closed a kept one while the function was frozen; a write into it would
+    /// make a send uncertain that never left.
     fresh: Client,
     base: Url,
     version: String,
@@ -42,7 +42,7 @@ pub struct Graph {
 /// A file waiting at Meta.
 #[derive(Clone, Debug)]
 pub struct Located {
-    /// Where it is, for five minutes.
+    /// Its address, valid for five minutes.
     pub url: Url,
     /// Its type.
     pub mime_type: Option<String>,
@@ -52,21 +52,21 @@ pub struct Located {
     pub sha256: Option<Digest>,
 }
 
-/// What Meta says of a message it took.
+/// What Meta answers about a message it accepted.
 #[derive(Clone, Debug)]
 pub struct Accepted {
     /// Its id from now on.
     pub wamid: Wamid,
     /// The recipient's phone as Meta spells it, where it shows it.
     pub wa_id: Option<WaId>,
-    /// The recipient's user id, where it shows that.
+    /// The recipient's user id, where Meta shows it.
     pub user_id: Option<UserId>,
 }
 
 /// A file on its way to Meta.
 #[derive(Debug)]
 pub struct Upload {
-    /// Its name; Meta also judges the type by its ending.
+    /// Its name; Meta also judges the type by the file extension.
     pub filename: String,
     /// Its type.
     pub mime_type: String,
@@ -86,7 +86,7 @@ impl Graph {
     pub async fn send(&self, from: &PhoneNumberId, token: &SecretString, body: &Value) -> Result<Accepted, SendError> {
         let request = self.fresh.post(self.at(&[from.as_str(), "messages"])).json(body).timeout(CALL_TIMEOUT);
         let raw: Box<RawValue> = self.call(request, token).await?;
-        // Only the id counts; an odd member beside it must not make an accepted message an uncertain one.
+        // Only the id counts; an odd member beside it must not turn an accepted message into an uncertain one.
         let answer = Fields::read(&raw);
         let id = answer.as_ref().and_then(|answer| answer.objects("messages").iter().find_map(|sent| sent.text("id")));
         let id = id.ok_or(GraphError::NoAnswer { status: Some(200), source: None })?;
@@ -99,8 +99,8 @@ impl Graph {
         })
     }
 
-    /// Shows the customer that a message and all before it were read, and with `typing` that somebody types, for 25 s or until
-    /// the answer (§4.2). May be repeated; one kept waiting is not worth waiting for.
+    /// Shows the customer that a message and all before it were read, and with `typing` that an agent types, for 25 s or until
+    /// the answer (§4.2). The call may be repeated; one that is delayed is not worth waiting for.
     pub async fn mark_read(
         &self,
         number: &PhoneNumberId,
@@ -116,7 +116,7 @@ impl Graph {
         self.call::<Value>(request, token).await.map(|_| ())
     }
 
-    /// Where a file is. Meta checks that it belongs to the number.
+    /// Looks up the address of a file. Meta checks that the file belongs to the number.
     pub async fn locate(
         &self,
         media: &MediaId,
@@ -136,8 +136,8 @@ impl Graph {
         })
     }
 
-    /// Opens a file. Redirects are followed over TLS, or on the very server that Graph itself is on; the token goes to the host
-    /// that Meta named and to no other.
+    /// Opens a file. Redirects are followed over TLS, or on the server that Graph itself is on; the token goes only to the host
+    /// that Meta named.
     pub async fn open(&self, file: &Located, token: &SecretString) -> Result<Response, GraphError> {
         let mut url = file.url.clone();
         for _ in 0..=MAX_REDIRECTS {
@@ -161,7 +161,7 @@ impl Graph {
         Err(GraphError::NoAnswer { status: None, source: None })
     }
 
-    /// Whether Meta can fetch what lies at an address: over TLS under a public name, or on the machine that Graph itself is on.
+    /// Whether Meta can fetch from an address: over TLS under a public name, or on the machine that Graph itself is on.
     pub fn can_fetch(&self, url: &Url) -> bool {
         is_within_reach(&self.base, url)
     }
@@ -185,7 +185,7 @@ impl Graph {
         Ok(MediaId::new(answer.id))
     }
 
-    /// An object by its id; `fields` names what is wanted, if not the usual.
+    /// An object by its id; `fields` names the wanted fields, if not the default.
     pub(crate) async fn read(&self, id: &str, fields: &str, token: &SecretString) -> Result<Box<RawValue>, GraphError> {
         let mut url = self.at(&[id]);
         if !fields.is_empty() {
@@ -228,7 +228,7 @@ impl Graph {
         let answered = |source| GraphError::NoAnswer { status: Some(status.as_u16()), source };
         let regained = usage::regained(response.headers());
         let body = response.bytes().await.map_err(|error| answered(Some(error.without_url())))?;
-        // The HTTP status is not to be relied on (§4.3): an envelope is a refusal whatever stands above it.
+        // The HTTP status is unreliable (§4.3): an error envelope is a refusal whatever the status.
         if let refused @ GraphError::Refused { .. } = GraphError::read(status.as_u16(), regained, &body) {
             return Err(refused);
         }
@@ -258,7 +258,7 @@ fn is_within_reach(graph: &Url, url: &Url) -> bool {
     (url.scheme() == "https" && is_public) || (is_here(url) && is_here(graph))
 }
 
-/// A file's server answers 404 for an expired address or a token it does not like (§5), with or without an envelope.
+/// A file's server answers 404 for an expired address or a token it rejects (§5), with or without an envelope.
 fn missing(error: GraphError) -> GraphError {
     match error {
         GraphError::NoAnswer { status: Some(status @ (400..=407 | 409..=428 | 430..=499)), .. } => {
@@ -269,7 +269,7 @@ fn missing(error: GraphError) -> GraphError {
     }
 }
 
-/// A file may take longer than a call: 20 s, and a second more for each half megabyte, at most 90 s.
+/// A file may take longer than a call: 20 s, and one more second for each half megabyte, at most 90 s.
 pub fn file_timeout(size: u64) -> Duration {
     Duration::from_secs((20 + size / 500_000).min(90))
 }

@@ -1,4 +1,4 @@
-//! Reply buttons and lists (§4.2): what Meta takes of them, and how they are written.
+//! Builds reply buttons and lists within Meta's limits (§4.2).
 
 use std::collections::HashSet;
 
@@ -11,7 +11,7 @@ const MAX_BUTTON_TITLE: usize = 20;
 const MAX_ROWS: usize = 10;
 const MAX_ROW_TITLE: usize = 24;
 const MAX_DESCRIPTION: usize = 72;
-/// Some pages of Meta's say 4,096 for lists; what fits here fits there.
+/// Some of Meta's pages say 4,096 for lists; a text within this limit fits there.
 const MAX_BODY: usize = 1024;
 const MAX_BUTTON_ID: usize = 256;
 const MAX_ROW_ID: usize = 200;
@@ -19,11 +19,11 @@ const MAX_ROW_ID: usize = 200;
 /// One of several answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InteractiveChoice {
-    /// Comes back with the answer.
+    /// The id that comes back with the answer.
     pub id: String,
     /// What the customer reads and taps; one line.
     pub title: String,
-    /// More about it, if anything.
+    /// A description, if any.
     pub description: Option<String>,
 }
 
@@ -41,8 +41,8 @@ enum Shape {
 }
 
 impl Menu {
-    /// Up to three short answers are buttons, up to ten a list behind a button that says `label` (at most 20 characters). Nothing
-    /// if Meta would take neither.
+    /// Up to three short answers become buttons, up to ten a list behind a button that says `label` (at most 20 characters).
+    /// `None` if Meta would take neither.
     pub fn new(body: String, label: &str, choices: Vec<InteractiveChoice>) -> Option<Self> {
         let titles: HashSet<&str> = choices.iter().map(|choice| choice.title.as_str()).collect();
         let fits = !body.trim().is_empty() && length(&body) <= MAX_BODY;
@@ -92,7 +92,7 @@ fn row(choice: &InteractiveChoice) -> Value {
     row
 }
 
-/// Ids have to differ and to fit into `most`; for one that does not, a number stands: its place, unless another has that.
+/// Ids have to differ and to fit into `most`; one that does not is replaced by a number: its position, unless another has that.
 fn with_ids(mut choices: Vec<InteractiveChoice>, most: usize) -> Vec<InteractiveChoice> {
     let mut taken = HashSet::new();
     let mut unfit = Vec::new();

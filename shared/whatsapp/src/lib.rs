@@ -1,4 +1,4 @@
-//! WhatsApp's side: Meta's webhooks become domain messages, domain messages become Graph calls.
+//! Turns Meta's webhooks into domain messages, and domain messages into Graph calls.
 //!
 //! Facts about Meta are cited by section (§) of the project's `whatsapp-cloud-api.md`, which is not part of this repository.
 

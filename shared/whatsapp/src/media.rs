@@ -1,4 +1,4 @@
-//! What a file goes to Meta as (§5): the ways there, by its type, its size and how it begins.
+//! Chooses how a file goes to Meta (§5). The choice depends on its type, its size and its first bytes.
 
 use domain::message::MediaKind;
 
@@ -12,28 +12,28 @@ const MIB: u64 = 1024 * 1024;
 /// The largest file of any kind, in bytes.
 pub const MAX_MEDIA_BYTES: u64 = 100 * MIB;
 
-/// What any file is.
+/// The type that fits any file.
 pub(crate) const OCTET_STREAM: &str = "application/octet-stream";
 
-/// How much of its beginning tells what a file is.
+/// How many of the first bytes tell what a file is.
 pub const HEAD_BYTES: usize = 512;
 
-/// A way for a file to Meta.
+/// A way to send a file to Meta.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// It is uploaded. Meta takes nineteen types and no others, `application/octet-stream` included.
+    /// It is uploaded. Meta accepts nineteen types and no others; `application/octet-stream` is not one of them.
     Upload {
         /// The type it is uploaded as.
         mime_type: String,
         /// What it is shown as.
         kind: MediaKind,
     },
-    /// Meta fetches it from where it lies, as a document. That way it takes any type.
+    /// Meta fetches it from its address, as a document. That way Meta accepts any type.
     Link,
 }
 
-/// The ways of a file of this type (see [`judged`]), size and beginning, the best first. What Meta would refuse as picture, sound
-/// or film goes as a document.
+/// The ways for a file of this type (see [`judged`]), size and beginning, the best first. A file that Meta would refuse as
+/// picture, sound or film goes as a document.
 pub fn ways(mime_type: &str, size: u64, head: &[u8]) -> Vec<Way> {
     let upload = |mime_type: &str, kind| Way::Upload { mime_type: mime_type.to_owned(), kind };
     let reads = reads_as_text(head);
@@ -51,7 +51,7 @@ pub fn ways(mime_type: &str, size: u64, head: &[u8]) -> Vec<Way> {
     ways
 }
 
-/// The kind of file that is too large for Meta as what it is, where that is the reason why it cannot be uploaded.
+/// The kind of a file that is too large for Meta as that kind, where that is the reason why it cannot be uploaded.
 pub fn too_heavy(mime_type: &str, size: u64) -> Option<MediaKind> {
     let kind = match mime_type.split_once('/')? {
         ("image", "webp") => MediaKind::Sticker,
@@ -63,12 +63,12 @@ pub fn too_heavy(mime_type: &str, size: u64) -> Option<MediaKind> {
     limit(mime_type).is_some_and(|limit| size > limit).then_some(kind)
 }
 
-/// Whether Meta takes uploads of this type.
+/// Whether Meta accepts uploads of this type.
 pub fn is_taken(mime_type: &str) -> bool {
     limit(mime_type).is_some()
 }
 
-/// What a file of a type that can be uploaded is shown as.
+/// How a file of a type that can be uploaded is shown.
 fn outgoing_kind(mime_type: &str, head: &[u8]) -> MediaKind {
     match mime_type {
         "image/jpeg" => MediaKind::Image,
@@ -82,11 +82,11 @@ fn outgoing_kind(mime_type: &str, head: &[u8]) -> MediaKind {
 
 const TEXT_PLAIN: &str = "text/plain";
 
-/// The most bytes Meta takes in an upload of this type; nothing if it takes none.
+/// The most bytes Meta accepts in an upload of this type; `None` if it accepts none.
 fn limit(mime_type: &str) -> Option<u64> {
     match mime_type {
         "image/jpeg" | "image/png" => Some(5 * MIB),
-        // A sticker's; more than that has no kind of its own either.
+        // The limit of a sticker; a larger WebP file has no other kind either.
         "image/webp" => Some(500 * 1024),
         "video/mp4" | "video/3gpp" | "audio/aac" | "audio/amr" | "audio/mpeg" | "audio/mp4" | "audio/ogg" => {
             Some(16 * MIB)
@@ -103,10 +103,10 @@ fn limit(mime_type: &str) -> Option<u64> {
     }
 }
 
-/// Whether files of this type are texts, which Meta takes as plain ones.
+/// Whether files of this type are texts, which Meta accepts as plain text.
 pub(crate) fn is_text(mime_type: &str) -> bool {
     let sub = mime_type.strip_prefix("application/").unwrap_or_default();
-    // Rich text, shown as a plain one, would be all marks.
+    // Rich text shown as plain text would be full of marks.
     (mime_type.starts_with("text/") && !mime_type.ends_with("rtf"))
         || mime_type.ends_with("+xml")
         || mime_type.ends_with("+json")
@@ -116,17 +116,17 @@ pub(crate) fn is_text(mime_type: &str) -> bool {
         )
 }
 
-/// Sixteen bits a color; WhatsApp takes eight.
+/// Sixteen bits per color; WhatsApp accepts eight.
 fn is_deep(head: &[u8]) -> bool {
     head.starts_with(b"\x89PNG\r\n\x1a\n") && head.get(24).is_some_and(|bits| *bits > 8)
 }
 
-/// The first page of an Ogg file holds one packet, the head of the stream (RFC 7845); Meta takes Opus with one channel only.
+/// The first page of an Ogg file holds one packet, the head of the stream (RFC 7845); Meta accepts Opus with one channel only.
 fn is_mono_opus(head: &[u8]) -> bool {
     head.starts_with(b"OggS") && head.get(28..36) == Some(b"OpusHead") && head.get(37) == Some(&1)
 }
 
-/// Whether words may stand under a file of this kind.
+/// Whether a file of this kind may have a caption.
 pub fn takes_caption(kind: MediaKind) -> bool {
     matches!(kind, MediaKind::Image | MediaKind::Video | MediaKind::Document)
 }
@@ -202,7 +202,7 @@ mod tests {
             assert_eq!(judged("", "lista.csv", head.as_bytes()), "text/csv", "{head}");
             assert_eq!(first("text/plain", 900, head.as_bytes()), text, "{head}");
         }
-        // Nor does a name without an ending make a sound of it.
+        // A name without an ending does not make a sound of it either.
         assert_eq!(judged("", "lista", b"Modelo: WAVE 110"), OCTET_STREAM);
         assert_eq!(judged("text/plain", "a.txt", b"GIF89a\x01\0\x01\0"), "image/gif");
     }

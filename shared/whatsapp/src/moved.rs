@@ -1,11 +1,11 @@
-//! Changes of number and of user id (§2.2, §3.3): who somebody was, and who they are from now on.
+//! Reads changes of number and of user id (§2.2, §3.3). They tell which ids a person had, and which they have from now on.
 
 use domain::{Content, Identity, UserId, WaId};
 
 use crate::fields::Fields;
 
-/// A message of type `system`. The sender is the old number; what is new stands inside. One that does not say what happened is news
-/// of the person all the same, and no message of theirs.
+/// A message of type `system`. The sender is the old number; the new ids stand inside. One that does not say what happened is
+/// still news of the person, and not a message of theirs.
 pub(crate) fn system(message: &Fields<'_>) -> Content {
     let Some(system) = message.object("system") else {
         return Content::NumberChanged { what: String::new(), before: Box::default(), now: Box::default() };

@@ -1,4 +1,4 @@
-//! Names of files: safe to pass on, readable, and with an ending that fits the type.
+//! Makes file names safe and readable, with an ending that fits the type.
 
 mod endings;
 
@@ -10,24 +10,24 @@ fn endings(mime_type: &str) -> &'static [&'static str] {
     ENDINGS.iter().find(|(of, _)| *of == known).map_or(&[], |(_, endings)| endings)
 }
 
-/// What stands behind the last point, in lower case.
+/// The text after the last point, in lower case.
 fn own(name: &str) -> Option<String> {
     name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase())
 }
 
-/// The type that a name speaks of.
+/// The type that a name suggests.
 pub(crate) fn type_of(name: &str) -> Option<&'static str> {
     let own = own(name)?;
     let known = ENDINGS.iter().find(|(_, endings)| endings.contains(&own.as_str())).map(|(of, _)| *of);
     known.or_else(|| BOXES.iter().chain(&OTHERS).find(|(ending, _)| *ending == own).map(|(_, of)| *of))
 }
 
-/// Whether files of this type are ZIP archives under a name of their own, as those of today's office programs are.
+/// Whether files of this type are ZIP archives under another name, like those of today's office programs.
 pub(crate) fn is_box(mime_type: &str) -> bool {
     BOXES.iter().any(|(_, of)| *of == mime_type)
 }
 
-/// The type of today's office programs in the place of the one before that a name speaks of.
+/// The type of today's office program instead of the older one that a name suggests.
 pub(crate) fn renewed(name: &str) -> Option<&'static str> {
     let own = own(name).filter(|own| matches!(own.as_str(), "doc" | "xls" | "ppt"))?;
     type_of(&format!("{own}.{own}x"))
@@ -38,15 +38,15 @@ pub fn ending(mime_type: &str) -> &'static str {
     endings(&essence(mime_type)).first().copied().unwrap_or("bin")
 }
 
-/// The name with an ending that fits the type: one of another known type is replaced, none is added to. A type nobody knows
-/// leaves the name as it is.
+/// The name with an ending that fits the type: an ending of another known type is replaced; a name without an ending gets one.
+/// An unknown type leaves the name as it is.
 pub fn fitting(name: &str, mime_type: &str) -> String {
     let mime_type = essence(mime_type);
     let (endings, own) = (endings(&mime_type), own(name));
     let Some(usual) = endings.first() else { return name.to_owned() };
     let speaks_of = type_of(name);
     let fits = own.as_deref().is_some_and(|own| endings.contains(&own));
-    // A text may be called anything that speaks of text: .csv, .log, .ini.
+    // A text may have any ending of a text file: .csv, .log, .ini.
     let is_named = own.as_deref().is_some_and(|own| {
         (1..=5).contains(&own.len())
             && own.bytes().all(|b| b.is_ascii_alphanumeric())
@@ -60,7 +60,7 @@ pub fn fitting(name: &str, mime_type: &str) -> String {
     }
 }
 
-/// The name to upload a file under as this type. Meta judges by its ending; the customer reads the one in the message.
+/// The name to upload a file under as this type. Meta judges by its ending; the customer reads the name in the message.
 pub fn for_upload(name: &str, mime_type: &str) -> String {
     let fitting = fitting(name, mime_type);
     let endings = endings(mime_type);
@@ -71,8 +71,8 @@ pub fn for_upload(name: &str, mime_type: &str) -> String {
     }
 }
 
-/// A name that stays a name: no path, no control characters, nothing that turns the way it is read, at most 200 bytes, the ending
-/// kept. What a browser or a storage has spelled with percent signs is read.
+/// A safe file name: no path, no control characters, nothing that changes the direction of the text, at most 200 bytes, the
+/// ending kept. Percent encoding by a browser or a storage service is decoded.
 pub fn safe(name: &str) -> Option<String> {
     let name = decoded(name);
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
@@ -91,7 +91,7 @@ pub fn safe(name: &str) -> Option<String> {
     Some(if ending.is_empty() { stem[..end].to_owned() } else { format!("{}.{ending}", &stem[..end]) })
 }
 
-/// Percent signs read, where that gives a text; a sign that is only a sign stays.
+/// Decodes percent signs, where the result is a text; a sign that encodes nothing stays.
 fn decoded(name: &str) -> String {
     let form = format!("name={}", name.replace('+', "%2B").replace('&', "%26"));
     let read = url::form_urlencoded::parse(form.as_bytes()).next().map(|(_, value)| value.into_owned());

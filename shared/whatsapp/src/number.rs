@@ -1,4 +1,4 @@
-//! A business number as Graph sees it (§6.3): whether we still have it.
+//! Asks Graph whether we still have a business number (§6.3).
 
 use domain::{Channel, Class, Classify as _, channel::Mode};
 use secrecy::SecretString;
@@ -6,17 +6,17 @@ use serde_json::value::RawValue;
 
 use crate::{Graph, GraphError, fields::Fields};
 
-/// States of a number that is not with us any more.
+/// States of a number that is no longer with us.
 const GONE_STATUSES: [&str; 5] = ["DISCONNECTED", "DELETED", "MIGRATED", "BANNED", "OFFBOARDED"];
 
 impl Graph {
-    /// Whether Graph still lets the token at the channel's number, and the number is connected. An error means that it cannot
-    /// be told now.
+    /// Whether the token still has access to the channel's number in Graph, and the number is connected. An error means that
+    /// this is unknown for now.
     pub async fn has(&self, channel: &Channel, token: &SecretString) -> Result<bool, GraphError> {
         if self.describe(channel, "", token).await?.is_none() {
             return Ok(false);
         }
-        // Asked for apart: a version that does not know a field refuses the whole call.
+        // Requested separately: a version that does not know a field refuses the whole call.
         let Some(raw) = self.describe(channel, "status,is_on_biz_app", token).await? else { return Ok(true) };
         let Some(fields) = Fields::read(&raw) else { return Ok(true) };
         let gone = fields.text("status").is_some_and(|status| GONE_STATUSES.contains(&status.as_str()));
@@ -25,7 +25,7 @@ impl Graph {
         Ok(!gone && !left_its_phone)
     }
 
-    /// What Graph says of the number; nothing if it refuses for good.
+    /// What Graph says about the number; `None` if it refuses permanently.
     async fn describe(
         &self,
         channel: &Channel,

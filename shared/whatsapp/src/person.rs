@@ -1,10 +1,10 @@
-//! Whom an item is about: what it says itself, completed from `contacts[]` (§3.3).
+//! Reads which person an item is about. What the item itself says is completed from `contacts[]` (§3.3).
 
 use domain::{GroupId, Identity, UserId, WaId, name};
 
 use crate::fields::Fields;
 
-/// A line of `contacts[]`; matched by user id, then by phone, never by position.
+/// An entry of `contacts[]`; matched by user id, then by phone, never by position.
 pub(crate) struct WebhookContact {
     pub(crate) user_id: Option<String>,
     pub(crate) parent: Option<String>,
@@ -13,7 +13,7 @@ pub(crate) struct WebhookContact {
     pub(crate) username: Option<String>,
 }
 
-/// Whom an item is about, as far as it says so itself.
+/// The person an item is about, as far as it says so itself.
 #[derive(Default)]
 pub(crate) struct Person {
     pub(crate) phone: Option<String>,
@@ -25,10 +25,10 @@ pub(crate) struct Person {
 }
 
 impl Person {
-    /// Whoever is on that side, `from` or `to`.
+    /// The person on that side, `from` or `to`.
     pub(crate) fn read(fields: &Fields<'_>, side: &str) -> Self {
         let user = fields.text(&format!("{side}_user_id"));
-        // As whoever sent it addressed it: by phone, or by user id.
+        // As the sender addressed the person: by phone, or by user id.
         let recipient = fields.text("recipient").filter(|_| side == "to" && !fields.has("to") && user.is_none());
         let (phone, id) = match recipient {
             Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => (Some(digits), None),
@@ -46,7 +46,7 @@ impl Person {
         self.phone.is_none() && self.user.is_none() && self.parent.is_none() && self.group.is_none()
     }
 
-    /// What is missing, as `other` has it.
+    /// Fills what is missing from `other`.
     pub(crate) fn or(self, other: &Identity) -> Self {
         let text = |id: &Option<UserId>| id.as_ref().map(|id| id.as_str().to_owned());
         Self {

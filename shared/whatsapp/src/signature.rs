@@ -1,4 +1,5 @@
-//! Proof that a body came from Meta. Only a check makes a [`Verified`], and only a `Verified` can be parsed.
+//! A checked signature proves that a body came from Meta. Only a check makes a [`Verified`], and only a `Verified` can be
+//! parsed.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use secrecy::{ExposeSecret as _, SecretString};

@@ -1,5 +1,5 @@
-//! Meta's `signed_request`, as the data deletion callback posts it (§7). The signature is over the encoded payload, so nothing is
-//! decoded before it is right.
+//! Checks Meta's `signed_request`, which the data deletion callback posts (§7). The signature is over the encoded payload, so
+//! nothing is decoded before the signature is right.
 
 use base64::{
     Engine as _,
@@ -13,21 +13,21 @@ use crate::AppSecret;
 /// The only algorithm Meta signs with.
 const ALGORITHM: &str = "HMAC-SHA256";
 
-/// What Meta asks, proven to be Meta's.
+/// A request that is proven to be Meta's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignedRequest {
     /// The app-scoped id of a Facebook user: the administrator who did the signup, never a customer.
     pub user_id: String,
-    /// When it was asked. One that does not say so could be shown again for ever.
+    /// When it was asked. A request that does not say so could be replayed for ever.
     pub issued_at: Timestamp,
-    /// When it ends to be good, where it says so.
+    /// When it expires, where it says so.
     pub expires: Option<Timestamp>,
 }
 
-/// Why a request is turned away.
+/// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotSigned {
-    /// It has no two parts in base64url, or no JSON with a user and whole seconds in it.
+    /// It does not have two parts in base64url, or no JSON with a user and whole seconds in it.
     #[error("the request cannot be read")]
     Unreadable,
     /// Its signature, or its algorithm, is not Meta's.
@@ -40,7 +40,7 @@ struct Payload {
     algorithm: Option<String>,
     user_id: Option<Id>,
     issued_at: Option<i64>,
-    /// Absent and 0 say that it does not end.
+    /// Absent and 0 mean that it does not expire.
     #[serde(default)]
     expires: Option<i64>,
 }
@@ -143,7 +143,7 @@ mod tests {
         }
     }
 
-    /// Without one it would be good for ever.
+    /// Without one it would be valid for ever.
     #[test]
     fn a_request_without_whole_seconds_is_turned_away() {
         let with = |times: &str| {

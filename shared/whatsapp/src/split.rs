@@ -1,4 +1,5 @@
-//! Cutting a long text into messages WhatsApp takes: at a paragraph, else a line, a sentence, a word, else anywhere.
+//! Cuts a long text into messages that WhatsApp accepts. It cuts at a paragraph, else at a line, a sentence, a word, else
+//! anywhere.
 
 use domain::markup::{Open, looks, open_at};
 use unicode_segmentation::GraphemeCursor;
@@ -17,12 +18,12 @@ pub fn length(text: &str) -> usize {
 /// A limit below this leaves no room for marks.
 const LEAST_MARKED: usize = 64;
 
-/// So many places are tried for a cut that tears nothing.
+/// How many positions are tried for a cut that breaks nothing.
 const MAX_CUTS: usize = 24;
 
-/// Cuts `text` into pieces of at most `limit` UTF-16 units. White space at a cut is dropped, but for the indentation of code and of
-/// lists; everything else is kept. A mark that is
-/// open at a cut is closed there and opened again, so that no piece looks different from what it was in the whole.
+/// Cuts `text` into pieces of at most `limit` UTF-16 units. White space at a cut is dropped, except the indentation of code and
+/// of lists; everything else is kept. A mark that is open at a cut is closed there and opened again, so that no piece looks
+/// different from the whole.
 pub fn split(text: &str, limit: usize) -> Vec<String> {
     let mut pieces = Vec::new();
     let mut rest = text.trim().to_owned();
@@ -37,7 +38,7 @@ pub fn split(text: &str, limit: usize) -> Vec<String> {
     pieces
 }
 
-/// The first piece, and what is left.
+/// The first piece, and the rest.
 fn cut(rest: &str, limit: usize) -> (String, String) {
     let tears_nothing = |at: usize| {
         let (piece, tail) = marked(rest, at);
@@ -54,7 +55,7 @@ fn cut(rest: &str, limit: usize) -> (String, String) {
     (piece.trim_end().to_owned(), tail.trim_start().to_owned())
 }
 
-/// Where to cut, the best place first: each next one leaves more room for marks. At last any word will do.
+/// Where to cut, the best position first: each next one leaves more room for marks. The last resort is any word.
 fn places(rest: &str, limit: usize) -> impl Iterator<Item = usize> {
     let best = boundary(prefix(rest, limit), rest);
     let before = move |at: &usize| {
@@ -81,7 +82,8 @@ fn is_item(line: &str) -> bool {
     rest.starts_with(if rest.len() < line.len() { ". " } else { "- " })
 }
 
-/// Whether the halves look as the whole did. Marks end with their line, but for those of code: what comes after it is the same.
+/// Whether the halves look as the whole did. Marks end with their line, except those of code: the text after that line is
+/// unaffected.
 fn looks_the_same(rest: &str, at: usize, piece: &str, tail: &str) -> bool {
     let in_code = piece.ends_with("```");
     let end = if in_code { None } else { rest[at..].trim_start().find('\n') };
@@ -105,7 +107,7 @@ fn prefix(text: &str, limit: usize) -> &str {
 fn boundary(fits: &str, rest: &str) -> usize {
     let late = |at: &usize| *at >= fits.len() / 2 && *at > 0;
     let word = fits.rfind(char::is_whitespace).filter(|at| *at > 0);
-    // What fits may end exactly where a word does.
+    // The text that fits may end exactly where a word does.
     let whole = rest[fits.len()..].starts_with(char::is_whitespace).then_some(fits.len());
     let paragraph = fits.rfind("\n\n").filter(late);
     let line = fits.rfind('\n').filter(late);
@@ -113,7 +115,7 @@ fn boundary(fits: &str, rest: &str) -> usize {
     paragraph.or(line).or(sentence).or(whole).or(word).unwrap_or_else(|| between_characters(fits, rest))
 }
 
-/// Where the last sentence ends, with whatever closes behind its point.
+/// Where the last sentence ends, including closing characters after its point.
 fn sentence_end(fits: &str) -> Option<usize> {
     let ends = |at: &usize| {
         let closers = |c: char| matches!(c, '"' | '\'' | '»' | '”' | '’' | ')' | ']' | '*' | '_' | '~');
@@ -127,7 +129,7 @@ fn between_characters(fits: &str, rest: &str) -> usize {
     let mut at = GraphemeCursor::new(fits.len(), rest.len(), true);
     let whole = matches!(at.is_boundary(rest, 0), Ok(true));
     let before = if whole { Some(fits.len()) } else { at.prev_boundary(rest, 0).ok().flatten() };
-    // One that is longer than a whole message is cut wherever.
+    // A character longer than a whole message is cut anywhere.
     before.filter(|at| *at > 0).unwrap_or(fits.len())
 }
 

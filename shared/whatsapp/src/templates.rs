@@ -1,4 +1,4 @@
-//! Message templates at Meta: reading the account's list, and writing one into a message (§4.2).
+//! Reads an account's message templates, and writes one into a message (§4.2).
 
 use domain::{
     WabaId,
@@ -13,7 +13,7 @@ use crate::{Graph, GraphError, compose::word};
 /// How many a page lists.
 const TEMPLATES_PER_PAGE: &str = "100";
 
-/// An account may have 6,000 templates; a list that goes on and on is a circle.
+/// An account may have 6,000 templates; a list that does not end is a loop.
 const MAX_PAGES: usize = 100;
 
 const TEMPLATE_FIELDS: &str = "id,name,language,status,category,parameter_format,components";
@@ -21,14 +21,14 @@ const TEMPLATE_FIELDS: &str = "id,name,language,status,category,parameter_format
 /// A template, and how it is shown to agents.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TemplateList {
-    /// Read.
+    /// The parsed template.
     pub template: Template,
-    /// As Meta gives it, without what nobody needs to fill it in: each agent's browser loads the whole list.
+    /// As Meta gives it, without what is not needed to fill it in: each agent's browser loads the whole list.
     pub shown: Value,
 }
 
 impl Graph {
-    /// The templates of an account; of one name alone, if so asked.
+    /// The templates of an account, or only those with one name.
     pub async fn templates(
         &self,
         waba: &WabaId,
@@ -43,7 +43,7 @@ impl Graph {
             let raw: Box<RawValue> = self.list(&[waba.as_str(), "message_templates"], &query, token).await?;
             let page: Value = serde_json::from_str(raw.get())
                 .map_err(|_| GraphError::NoAnswer { status: Some(200), source: None })?;
-            // A list that is none must not empty what agents see.
+            // A response that is not a list must not empty what agents see.
             let data = page["data"].as_array().ok_or(GraphError::NoAnswer { status: Some(200), source: None })?;
             found.extend(data.iter().filter_map(read));
             let next = page.pointer("/paging/next").is_some_and(Value::is_string);
@@ -54,7 +54,7 @@ impl Graph {
             }
         }
         if let Some(name) = name {
-            // Meta's filter finds parts of names, too.
+            // Meta's filter also finds parts of names.
             found.retain(|listed| listed.template.name == name);
         }
         Ok(found)
@@ -111,7 +111,7 @@ fn read(value: &Value) -> Option<TemplateList> {
             _ => template.beyond_us = true,
         }
     }
-    // A name written where nobody said so.
+    // A placeholder with a name although no format was declared.
     let has_names = |text: &Text| text.names().iter().any(|name| name.parse::<u32>().is_err());
     let in_header = matches!(&template.header, Some(Header::Text(text)) if has_names(text));
     template.named |= in_header || has_names(&template.body);
@@ -134,7 +134,7 @@ fn button(button: &Value) -> Option<Button> {
     })
 }
 
-/// Without examples: they hold addresses that soon lead nowhere.
+/// Without examples: they hold addresses that soon stop working.
 fn shown(value: &Value, components: &[Value]) -> Value {
     let keep = |value: &Value, names: &[&str]| -> Map<String, Value> {
         let kept = names.iter().filter_map(|name| Some(((*name).to_owned(), value.get(name)?.clone())));
@@ -182,7 +182,7 @@ pub fn compose(filled: &Filled, file: Option<&HeaderFile>) -> Value {
             FilledButton::Url(end) => ("url", json!({ "type": "text", "text": end })),
             FilledButton::QuickReply(payload) => ("quick_reply", json!({ "type": "payload", "payload": payload })),
             FilledButton::CopyCode(code) => ("copy_code", json!({ "type": "coupon_code", "coupon_code": code })),
-            // Meta wants a token; the bridge has no form of its own to know again.
+            // Meta wants a token; the bridge has no form of its own to recognize.
             FilledButton::Flow => ("flow", json!({ "type": "action", "action": { "flow_token": "unused" } })),
         };
         components
@@ -200,14 +200,14 @@ pub fn compose(filled: &Filled, file: Option<&HeaderFile>) -> Value {
 pub enum HeaderFile {
     /// Uploaded.
     Uploaded {
-        /// Where to.
+        /// Its media id.
         id: domain::MediaId,
         /// Its name, shown for a document.
         name: Option<String>,
     },
     /// Meta fetches it itself.
     Linked {
-        /// From here.
+        /// Its address.
         url: String,
         /// Its name, shown for a document.
         name: Option<String>,

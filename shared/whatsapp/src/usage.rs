@@ -1,14 +1,14 @@
-//! What Meta's headers say of how much of a limit is used up (§8.2).
+//! Reads from Meta's headers how much of a limit is used up (§8.2).
 
 use std::{collections::HashMap, time::Duration};
 
 use reqwest::header::HeaderMap;
 use serde::Deserialize;
 
-/// A day: nothing Meta blocks for its rates takes longer.
+/// One day: no rate block of Meta's lasts longer.
 const MAX_REGAIN_TIME: Duration = Duration::from_secs(86_400);
 
-/// When a call may be made again, if the account has used up what it may call. Meta tells it in whole minutes.
+/// When a call may be made again, if the account has used up its quota of calls. Meta tells it in whole minutes.
 pub(crate) fn regained(headers: &HeaderMap) -> Option<Duration> {
     #[derive(Deserialize)]
     struct Usage {

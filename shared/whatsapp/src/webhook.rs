@@ -1,4 +1,5 @@
-//! A webhook body becomes tasks: every entry × change × item on its own, so that an odd one never costs its neighbors.
+//! Splits a webhook body into tasks. Every entry × change × item is read on its own, so that an odd one never costs its
+//! neighbors.
 
 use std::time::Duration;
 
@@ -23,41 +24,41 @@ mod statuses;
 
 use news::own_number;
 
-/// A task and the group in which it keeps its order.
+/// A task and the message group in which it keeps its order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GroupedTask {
     /// Phone number id `#` customer.
     pub group: String,
     /// What to do.
     pub task: InboundTask,
-    /// When it came about, where Meta says so in a way that can be: what is older than the memory of what was handled is not new.
-    /// What the phone app tells of its past has no such time.
+    /// When it happened, where Meta gives a plausible time: what is older than the memory of handled items is not new. What the
+    /// phone app reports from its history has no such time.
     pub at: Option<Timestamp>,
 }
 
-/// The body is no JSON object with an `object` and entries; a repeat would bring the same bytes.
+/// The body is not a JSON object with an `object` and entries; a repeat would bring the same bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the body is no webhook of Meta's")]
 pub struct UnreadableWebhook;
 
-/// No clock is further ahead than this. A later time, such as one in milliseconds, would make every event after it a stale one.
+/// No clock is further ahead than this. A later time, such as one in milliseconds, would make every later event look stale.
 const MAX_CLOCK_SKEW: Duration = Duration::from_secs(86_400);
 
-/// Before this there was no WhatsApp: a smaller number is no time.
+/// Before this there was no WhatsApp: a smaller number is not a time.
 const EARLIEST_TIME: Timestamp = Timestamp::from_secs(1_230_768_000);
 
-/// A number beyond this is no seconds, but milliseconds.
+/// A number beyond this is in milliseconds, not in seconds.
 const MILLIS_FROM: i64 = 100_000_000_000;
 
-/// The fields under which a phone app tells of its past, which is old by nature.
+/// The fields under which a phone app reports its history, which is old by nature.
 const HISTORY_FIELDS: [&str; 2] = ["history", "smb_app_state_sync"];
 
-/// The longest id of a number, an account or the like that is taken for one.
+/// The longest text that is accepted as the id of a number, an account or the like.
 const MAX_ID_LENGTH: usize = 64;
 
-/// Splits a body into tasks. `received_at` stands in where an item has no time of its own, or one that cannot be.
+/// Splits a body into tasks. `received_at` replaces the time of an item that has none, or an impossible one.
 pub fn parse(body: Verified<'_>, key: &HashKey, received_at: Timestamp) -> Result<Vec<GroupedTask>, UnreadableWebhook> {
-    // A byte that is no text costs its letter, not the body.
+    // A byte that is not text costs its character, not the body.
     let text = String::from_utf8_lossy(body.bytes());
     let raw: &RawValue = serde_json::from_str(&text).map_err(|_| UnreadableWebhook)?;
     let envelope = Fields::read(raw).ok_or(UnreadableWebhook)?;
@@ -87,7 +88,7 @@ const CONVERSATION_FIELDS: [&str; 8] = [
 /// The lists of items in the value of such a field.
 const ITEM_LISTS: [&str; 3] = ["messages", "message_echoes", "statuses"];
 
-/// The fields that tell about an account, a number, a template or a group (§2.6): a line for the operator.
+/// The fields about an account, a number, a template or a group (§2.6): a line for the operator.
 const ACCOUNT_FIELDS: [&str; 23] = [
     "account_alerts",
     "account_review_update",
@@ -138,7 +139,7 @@ struct Change<'a> {
 #[derive(Clone, Default)]
 struct Entry {
     waba: String,
-    /// Stands on what is about an account: the hour of the event.
+    /// Set on events about an account: the hour of the event.
     at: Option<Timestamp>,
 }
 
@@ -169,7 +170,7 @@ impl Splitter<'_> {
         };
         let field = change.text("field").unwrap_or_default();
         let value = change.object("value");
-        // A change that does not say what it is about is what it carries.
+        // A change that does not name its field has the field of its content.
         let nameless =
             field.is_empty() && value.as_ref().is_some_and(|value| ITEM_LISTS.iter().any(|list| value.has(list)));
         if ACCOUNT_FIELDS.contains(&field.as_str()) {
@@ -181,7 +182,7 @@ impl Splitter<'_> {
         }
         let Some(value) = value else { return self.notice(entry, &field, None, NoticeSubject::Unreadable, raw) };
         let channel = channel(&value);
-        // When Meta's own agent handles the thread, the usual value sits one level down.
+        // When Meta's own agent handles the thread, the usual value is one level down.
         let (mut inner, mut odd) = (Vec::new(), Vec::new());
         for raw in value.list("standby") {
             match Fields::read(raw) {
@@ -242,14 +243,14 @@ impl Splitter<'_> {
 
     fn message(&mut self, change: &Change<'_>, raw: &RawValue, author: Author) {
         let Some(fields) = Fields::read(raw) else { return self.item_notice(change, NoticeSubject::Unreadable, raw) };
-        // What Meta's own agent said sits one level down, as the call that sent it.
+        // What Meta's own agent said is one level down, as the call that sent it.
         let said = fields.object("message").filter(|_| !fields.has("type"));
         let fields = said.into_iter().fold(fields, Fields::or);
         if fields.text("type").as_deref() == Some("request_welcome") {
             // The customer opened the chat and said nothing; withdrawn since (§2.2).
             return self.item_notice(change, NoticeSubject::Ignored, raw);
         }
-        // What the business wrote is an echo under whatever name it comes.
+        // A message the business wrote is an echo under whatever name it comes.
         let to_somebody = fields.has("to") || fields.has("to_user_id");
         let own = to_somebody && change.is_own(fields.text("from").as_deref());
         let (side, author) = match author {
@@ -259,7 +260,7 @@ impl Splitter<'_> {
         let content = content::read(&fields);
         let mut person = Person { group: fields.text("group_id"), ..Person::read(&fields, side) };
         match &content {
-            // A change of ids may name its sender nowhere but inside.
+            // A change of ids may name its sender only inside.
             Content::NumberChanged { before, .. } => person = person.or(before),
             Content::Contacts { .. } if author == Author::Customer => {
                 person.asked_for = moved::own_number(&fields).map(|id| id.as_str().to_owned());
@@ -272,7 +273,7 @@ impl Splitter<'_> {
         self.form_files(files);
     }
 
-    /// The files of a form that was just read: each a message of its own behind it.
+    /// The files of the form that was just read: each is a message of its own after the form.
     fn form_files(&mut self, files: Vec<FormFile>) {
         if files.is_empty() {
             return;
@@ -325,12 +326,12 @@ impl Splitter<'_> {
         content: Content,
     ) {
         let Some(channel) = &change.channel else { return self.item_notice(change, NoticeSubject::Unreadable, raw) };
-        // An item that names nobody is by the one person the change names.
+        // An item that names no person belongs to the one person the change names.
         let alone =
             change.contacts.first().filter(|_| change.contacts.len() == 1 && person.is_nobody() && id.is_some());
         let mut contact = change.contacts.iter().find(|contact| contact.is(&person)).or(alone);
         if let (None, Content::NumberChanged { now, .. }) = (contact, &content) {
-            // The line of somebody who changed may have the new name already.
+            // The entry of a person whose ids changed may have the new name already.
             let person = Person::default().or(now);
             contact = change.contacts.iter().find(|contact| contact.is(&person));
         }
@@ -374,7 +375,7 @@ impl Splitter<'_> {
         self.tasks.push(GroupedTask { group: self.group(channel.as_str(), subject.as_str()), task, at });
     }
 
-    /// When an item came about.
+    /// When an item happened.
     fn time(&self, fields: &Fields<'_>) -> Timestamp {
         self.own_time(fields).unwrap_or(self.received_at)
     }
@@ -384,7 +385,7 @@ impl Splitter<'_> {
         fields.number("timestamp").and_then(|number| self.plausible(number))
     }
 
-    /// A time that can be.
+    /// A plausible time.
     fn plausible(&self, number: i64) -> Option<Timestamp> {
         let at = if number < MILLIS_FROM { Timestamp::from_secs(number) } else { Timestamp::from_millis(number) };
         Some(at).filter(|at| (EARLIEST_TIME..=self.received_at + MAX_CLOCK_SKEW).contains(at))
@@ -402,7 +403,7 @@ impl Splitter<'_> {
         about: NoticeSubject,
         raw: &RawValue,
     ) {
-        // The same may happen again: a number can leave and come back twice. The hour tells it from a repeat of Meta's.
+        // The same may happen again: a number can leave and come back twice. The hour tells it from Meta's repeats.
         let at = entry.at.map(|at| at.as_secs().to_string()).unwrap_or_default();
         let item = self.item(["notice", &entry.waba, field, raw.get(), &at]);
         let group = match &channel {
@@ -416,7 +417,7 @@ impl Splitter<'_> {
         self.tasks.push(GroupedTask { group, task: InboundTask::NoticeV1(notice), at });
     }
 
-    /// A group's name, within what SQS takes; an id that is none of Meta's is hashed.
+    /// The name of a message group, within what SQS accepts; an id that is not one of Meta's is hashed.
     fn group(&self, first: &str, second: &str) -> String {
         let plain = |id: &str| id.len() <= 60 && id.bytes().all(|b| b.is_ascii_alphanumeric());
         let part = |id: &str| if plain(id) { id.to_owned() } else { self.item([id]).as_str().to_owned() };
@@ -433,7 +434,7 @@ fn is_end_of_call(content: &Content) -> bool {
 }
 
 fn channel(value: &Fields<'_>) -> Option<PhoneNumberId> {
-    // It becomes part of keys, which have an end.
+    // It becomes part of keys, which have a maximum length.
     let plain = |id: &String| id.len() <= MAX_ID_LENGTH && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let named = |member: &str| value.object(member)?.text("phone_number_id").filter(plain);
     named("metadata").or_else(|| named("recipient")).map(PhoneNumberId::new)

@@ -1,5 +1,5 @@
-//! The events in `events/` that carry whole deliveries: their signatures hold, their queue bodies are what the bridge itself
-//! would enqueue, and each folder's page names each of its files. So none of them can go stale unnoticed.
+//! Checks the events in `events/` that carry whole deliveries. Their signatures hold, their queue bodies are what the bridge
+//! itself would enqueue, and each folder's page names each of its files. So none of them can go stale unnoticed.
 
 #![expect(clippy::expect_used, reason = "the events stand in this repository; without them there is nothing to test")]
 
@@ -113,7 +113,7 @@ fn the_queue_of_forward_holds_what_webhook_enqueues() {
             InboundTask::FileV1(_) => "file",
             InboundTask::ProbeV1(_) => "probe",
         });
-        // A letter of its own for each receipt: repeats are for the claims to find out.
+        // A queue message of its own for each receipt: the claims detect repeats.
         let letter = record["attributes"]["MessageDeduplicationId"].as_str().expect("an id");
         assert!(letters.insert(letter.to_owned()) && letter != task_item(body));
     }

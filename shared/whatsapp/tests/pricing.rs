@@ -1,4 +1,4 @@
-//! What Meta charges a message as, as statuses say it.
+//! Checks how statuses report what Meta charges for a message.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,4 +1,4 @@
-//! What a file is, by what it is called and how it begins.
+//! Judges the type of a file by its name and first bytes.
 
 use super::{OCTET_STREAM, is_text};
 use crate::names;
@@ -10,7 +10,7 @@ pub fn essence(mime_type: &str) -> String {
     mime_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-/// The type as Meta spells it, without parameters: browsers and storages have names of their own.
+/// The type as Meta spells it, without parameters: browsers and storage services use other names.
 fn spelled(mime_type: &str) -> String {
     let essence = essence(mime_type);
     let known = match essence.as_str() {
@@ -33,15 +33,15 @@ fn spelled(mime_type: &str) -> String {
     known.to_owned()
 }
 
-/// The type a file comes with. Where that says no more than which program may open it, its ending decides: a computer with Excel
-/// calls a CSV file Excel's, and some call a Word file a ZIP.
+/// The declared type of a file. Where that says no more than which program may open it, the file's ending decides: a computer
+/// with Excel declares a CSV file as Excel's, and some declare a Word file as a ZIP.
 pub fn declared(mime_type: &str, name: &str) -> String {
     let spelled = spelled(mime_type);
     let named = names::type_of(name).filter(|named| is_vague(&spelled, named));
     named.unwrap_or(mime_type).to_owned()
 }
 
-/// Whether a declared type says less than the one that a name speaks of.
+/// Whether a declared type is vaguer than the type that the name suggests.
 fn is_vague(declared: &str, named: &str) -> bool {
     match declared {
         OCTET_STREAM => true,
@@ -51,12 +51,13 @@ fn is_vague(declared: &str, named: &str) -> bool {
     }
 }
 
-/// Whether it is the type of one of Office's programs as they were: computers call much by them.
+/// Whether it is the type of one of the old Office programs: computers declare many files as such.
 fn is_old_office(mime_type: &str) -> bool {
     matches!(mime_type, "application/msword" | "application/vnd.ms-excel" | "application/vnd.ms-powerpoint")
 }
 
-/// The type of a file: as it is called, unless its first bytes say otherwise. A picture is often called by a type that it is not.
+/// The type of a file: as it is declared, unless its first bytes show another one. A picture is often declared with a wrong
+/// type.
 pub fn judged(mime_type: &str, name: &str, head: &[u8]) -> String {
     let found = contents(head);
     let named = names::type_of(name);
@@ -78,7 +79,7 @@ pub fn judged(mime_type: &str, name: &str, head: &[u8]) -> String {
     }
 }
 
-/// How files begin, and what they are then.
+/// How files begin, and the types that follow from it.
 const MARKS: [(&[u8], &str); 18] = [
     (b"\xff\xd8\xff", "image/jpeg"),
     (b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -100,7 +101,7 @@ const MARKS: [(&[u8], &str); 18] = [
     (b"\x1f\x8b\x08", "application/gzip"),
 ];
 
-/// What the first bytes of a file say, where they say anything.
+/// The type that a file's first bytes show, if they show one.
 fn contents(head: &[u8]) -> Option<&'static str> {
     if head.get(4..8) == Some(b"ftyp") {
         return Some(match head.get(8..12)? {
@@ -127,12 +128,12 @@ fn contents(head: &[u8]) -> Option<&'static str> {
     MARKS.iter().find(|(mark, _)| head.starts_with(mark)).map(|(_, of)| *of)
 }
 
-/// Whether a file called so may begin as this does.
+/// Whether a file with such a name may begin like this.
 fn may_begin_so(called: &str, found: &str) -> bool {
     let one_of = |types: &[&str]| types.contains(&called);
     called == found
         || match found {
-            // Boxes of many kinds: Office's, OpenDocument's, apps, books.
+            // ZIP archives of many kinds: Office's, OpenDocument's, apps, books.
             ZIP => {
                 called.starts_with("application/")
                     && !one_of(&["application/pdf", "application/msword", "application/octet-stream"])
@@ -148,7 +149,7 @@ fn may_begin_so(called: &str, found: &str) -> bool {
         }
 }
 
-/// The type without parameters, if it is one that can be written into a request; otherwise what any file is.
+/// The type without parameters, if it is one that can be written into a request; otherwise the type that fits any file.
 pub fn well_formed(mime_type: &str) -> String {
     let essence = essence(mime_type);
     let token =
@@ -157,7 +158,7 @@ pub fn well_formed(mime_type: &str) -> String {
     if valid { essence } else { OCTET_STREAM.to_owned() }
 }
 
-/// Whether it begins as a text does: no control bytes, unless it says that it has two bytes a letter.
+/// Whether it begins as a text does: no control bytes, unless it declares two bytes a letter.
 pub(super) fn reads_as_text(head: &[u8]) -> bool {
     let wide = head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff");
     wide || !has_controls(head)
@@ -167,7 +168,7 @@ fn has_controls(head: &[u8]) -> bool {
     head.iter().any(|b| *b < 0x20 && !matches!(b, b'\t' | b'\n' | b'\r' | 0x0c | 0x1b))
 }
 
-/// Whether a file that is called a text is one, however its first letters may be read. What is no text has other bytes soon.
+/// Whether a file declared as a text is one, in whichever encoding. A file that is not a text soon has other bytes.
 fn is_written(called: &str, head: &[u8]) -> bool {
     let whole = str::from_utf8(head).map_or_else(|error| error.error_len().is_none(), |_| true);
     is_text(called) && !has_controls(head) && whole
@@ -237,7 +238,7 @@ mod tests {
         ] {
             assert_eq!(judged(declared, name, head), expected, "{declared} {name}");
         }
-        // Where the bytes are not at hand the ending is believed.
+        // Where the bytes are not available, the ending decides.
         for (declared, name, expected) in [
             (EXCEL, "lista.csv", "text/csv"),
             (EXCEL, "precios.xlsx", XLSX),

@@ -1,6 +1,6 @@
-//! Endings of files, and the types they speak of.
+//! Maps the endings of files to types.
 
-/// Types with their endings, the usual one first. Meta judges uploads by them, and phones choose what opens a file.
+/// Types with their endings, the usual one first. Meta judges uploads by them, and phones choose the program that opens a file.
 pub(super) const ENDINGS: [(&str, &[&str]); 40] = [
     ("image/jpeg", &["jpg", "jpeg"]),
     ("image/png", &["png"]),
@@ -17,7 +17,7 @@ pub(super) const ENDINGS: [(&str, &[&str]); 40] = [
     ("video/webm", &["webm"]),
     ("video/x-msvideo", &["avi"]),
     ("video/x-matroska", &["mkv"]),
-    // Not the others of Opus: WhatsApp, and browsers, play what is called .ogg.
+    // Not the other endings of Opus: WhatsApp, and browsers, play a file that ends in .ogg.
     ("audio/ogg", &["ogg"]),
     ("audio/mpeg", &["mp3"]),
     ("audio/mp4", &["m4a", "mp4"]),
@@ -45,7 +45,7 @@ pub(super) const ENDINGS: [(&str, &[&str]); 40] = [
     ("application/vnd.rar", &["rar"]),
 ];
 
-/// Endings that people and programs use beside those.
+/// Other endings that people and programs use.
 pub(super) const OTHERS: [(&str, &str); 11] = [
     ("jpe", "image/jpeg"),
     ("jfif", "image/jpeg"),

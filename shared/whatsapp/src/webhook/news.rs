@@ -1,4 +1,4 @@
-//! Items of a conversation that are no messages: news of the customer, states of a call.
+//! Reads items of a conversation that are no messages. These are news of the customer and states of a call.
 
 use domain::{Author, Content, WaId, task::NoticeSubject};
 use serde_json::value::RawValue;
@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use super::{Change, Splitter};
 use crate::{fields::Fields, moved, person::Person};
 
-/// Meta's own agent, as the one who has a chat.
+/// Meta's own agent, as the party that has a chat.
 const META_AGENT: [&str; 2] = ["ai_agent", "meta_business_agent"];
 
 impl Change<'_> {
@@ -25,7 +25,7 @@ pub(super) fn own_number(value: &Fields<'_>) -> Option<String> {
 }
 
 impl Splitter<'_> {
-    /// Meta's own agent and the business passed a chat between them (§2.6).
+    /// Meta's own agent and the business handed a chat over (§2.6).
     pub(super) fn handover(&mut self, change: &Change<'_>, value: &Fields<'_>) {
         let Some(sender) = value.object("sender") else { return };
         let person = Person {
@@ -43,7 +43,7 @@ impl Splitter<'_> {
         self.conversation_item(change, change.raw, value, Author::Customer, person, None, content);
     }
 
-    /// How a call of the business stands with the customer: it rings, is accepted or turned down.
+    /// The state of a call between the business and the customer: it rings, is accepted or turned down.
     pub(super) fn call_state(&mut self, change: &Change<'_>, raw: &RawValue) {
         let Some(fields) = Fields::read(raw) else { return self.item_notice(change, NoticeSubject::Unreadable, raw) };
         let content = Content::Call { event: fields.text("status").unwrap_or_default(), seconds: None };

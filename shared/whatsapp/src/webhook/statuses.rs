@@ -1,4 +1,4 @@
-//! Statuses: how far a message of the business came, and what it cost.
+//! Reads statuses: how far a business message came, and what it cost.
 
 use domain::{
     Clue, Delivery, InboundTask, NO_CODE, Pricing, StatusUpdate, Wamid,
@@ -12,7 +12,7 @@ use super::{Change, GroupedTask, Splitter};
 use crate::{fields::Fields, person::Person};
 
 impl Splitter<'_> {
-    /// A status is of a message, of a call, or of something that is neither, such as a payment.
+    /// A status is about a message, about a call, or about something that is neither, such as a payment.
     pub(super) fn any_status(&mut self, change: &Change<'_>, raw: &RawValue) {
         let fields = Fields::read(raw);
         let kind = fields.as_ref().and_then(|fields| fields.text("type"));
@@ -42,7 +42,7 @@ impl Splitter<'_> {
                 .flatten(),
         };
         let customer = person.identity(change.contacts.iter().find(|contact| contact.is(&person)));
-        // Statuses have an order of their own: a tick that cannot be told must not hold up what the customer writes.
+        // Statuses have a message group of their own: a status that cannot be shown must not hold up what the customer writes.
         let subject = self.key.subject(HashKind::Wamid, &id);
         let who = fields.text("recipient_participant_user_id").or_else(|| fields.text("recipient_participant_id"));
         let word = fields.text("status").unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The bodies, and the way they take into the parser: signed, checked, parsed.
+//! Loads the test bodies and passes them through signature, check and parser.
 
 use std::{collections::BTreeMap, fs, path::Path, sync::LazyLock};
 
@@ -62,7 +62,7 @@ pub(crate) fn wire(value: &Value) -> Vec<u8> {
     out.into_bytes()
 }
 
-/// What must be the same however a body is spelled: raw texts as values, and no claims made of raw texts.
+/// What must be the same however a body is spelled: raw texts as values, without the claims made from raw texts.
 pub(crate) fn meaning(tasks: &[GroupedTask]) -> Vec<(&str, Value)> {
     tasks
         .iter()

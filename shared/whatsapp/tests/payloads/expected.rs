@@ -1,5 +1,5 @@
-//! What each file of `events/meta` becomes, in order: author, content and what is known of the person; state of a status;
-//! fate and field of a notice.
+//! Lists what each file of `events/meta` becomes, in order. The table has author, content and what is known of the person; the
+//! state of a status; the outcome and field of a notice.
 
 /// File name → its tasks, in the alphabetical order of the files.
 pub(crate) const TABLE: &[(&str, &[&str])] = &[

@@ -1,5 +1,5 @@
-//! Every body in `events/meta`, signed and parsed as `webhook` does it: what comes out is written down file by file, and no
-//! odd neighbor, cut or spelling may change it.
+//! Signs and parses every body in `events/meta`, as `webhook` does it. The results are written down file by file, and no odd
+//! neighbor, cut or spelling may change them.
 
 #![expect(clippy::expect_used, reason = "the corpus stands in this repository; without it there is nothing to test")]
 
@@ -52,7 +52,7 @@ fn whatever_a_person_sends_stands_in_one_line() {
     let mut groups = BTreeMap::<_, BTreeSet<_>>::new();
     for tasks in BODIES.values().filter_map(|body| parse(body).ok()) {
         for grouped in tasks {
-            // A status is in line with those of its message only.
+            // A status shares a message group only with statuses of its message.
             let InboundTask::MessageV1(message) = grouped.task else { continue };
             let (channel, customer) = (message.channel, message.customer);
             let subject = customer.subject(&KEY).expect("a person");
@@ -77,7 +77,7 @@ fn item(task: &InboundTask) -> &KeyedHash {
     task.item()
 }
 
-/// A task in the words of the table.
+/// A task in the terms of the table.
 fn line(task: &InboundTask) -> String {
     match task {
         InboundTask::MessageV1(message) => message_line(message),

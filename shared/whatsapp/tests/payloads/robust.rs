@@ -1,4 +1,4 @@
-//! What may not change the outcome: Meta's spelling, an odd neighbor, a body that is none.
+//! Checks that odd input does not change the outcome. Odd input is Meta's spelling, an odd neighbor, or an invalid body.
 
 use domain::{InboundTask, task::NoticeSubject};
 use proptest::prelude::*;
@@ -23,7 +23,7 @@ fn metas_own_spelling_says_the_same() {
     assert!(escaped > 50, "the corpus has accents and emoji to escape");
 }
 
-/// Anything that is no object, as text.
+/// Anything that is not an object, as text.
 fn garbage() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         Just("null".to_owned()),
@@ -37,7 +37,7 @@ fn garbage() -> impl Strategy<Value = String> {
     })
 }
 
-/// What a member may be that should be something else.
+/// Wrong values that a member may have.
 fn odd() -> impl Strategy<Value = Value> {
     let deep = (0..300).fold(json!("x"), |inner, _| json!([inner]));
     prop_oneof![
@@ -96,7 +96,7 @@ fn unreadable(grouped: &GroupedTask) -> bool {
     matches!(&grouped.task, InboundTask::NoticeV1(notice) if notice.about == NoticeSubject::Unreadable)
 }
 
-/// The lists whose items are treated on their own, by path. Only the conversation fields are split further.
+/// The lists whose items are handled on their own, by path. Only the conversation fields are split further.
 fn lists(value: &Value, path: &str, out: &mut Vec<String>) {
     for (name, member) in value.as_object().into_iter().flatten() {
         let path = format!("{path}/{name}");
