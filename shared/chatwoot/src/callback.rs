@@ -1,4 +1,5 @@
-//! A callback becomes a hint, or nothing. Its body may be stale, doubled, or late; it only says where to look.
+//! Turns a callback into a sync request, or nothing. Its body may be stale, doubled, or late; it only says which conversation
+//! to sync.
 
 use domain::{
     AccountId, ConversationId, InboxId, Locale, MessageId,
@@ -9,7 +10,7 @@ use serde::Deserialize;
 
 use crate::{Authentic, template};
 
-/// The body is not JSON of Chatwoot's.
+/// The body is not valid JSON of Chatwoot's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the body is no callback of Chatwoot's")]
 pub struct UnreadableCallback;
@@ -21,11 +22,11 @@ pub enum CallbackKind {
     Nothing(&'static str),
     /// There may be something to send in a conversation.
     Look(ConversationChange),
-    /// Chatwoot marked a message failed that cannot fail: a customer's, a note, an echo. Its callback did.
+    /// Chatwoot marked a message failed that cannot fail: a customer's, a note, an echo. Chatwoot's callback failed instead.
     Red(ConversationChange),
-    /// An agent asks something of the bridge, in a note.
+    /// An agent asks the bridge for something, in a note.
     Command(ConversationChange),
-    /// An agent types what the customer is to read.
+    /// An agent types a text for the customer.
     Typing(CallbackOrigin),
     /// A conversation was resolved.
     Resolved(CallbackOrigin),
@@ -33,7 +34,7 @@ pub enum CallbackKind {
     Labels(LabelChange),
 }
 
-/// Whose labels changed. Which they are now, only a look tells.
+/// The conversation whose labels changed. Only a call to Chatwoot tells the current labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LabelChange {
     /// The account it came from.
@@ -55,7 +56,7 @@ pub struct CallbackOrigin {
     pub conversation: ConversationId,
 }
 
-/// Where to look.
+/// The conversation to sync, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConversationChange {
     /// The account it came from.
@@ -119,7 +120,7 @@ struct Last {
     status: Option<String>,
 }
 
-/// Reads what a callback means (§2.5). Only the root tells about the message; the one inside the conversation may be another.
+/// Reads what a callback means (§2.5). Only the root describes the message; the one inside the conversation may be another.
 pub fn read(body: Authentic<'_>) -> Result<CallbackKind, UnreadableCallback> {
     let bytes = body.bytes();
     let Event { event } = serde_json::from_slice(bytes).map_err(|_| UnreadableCallback)?;
@@ -171,9 +172,9 @@ pub fn read(body: Authentic<'_>) -> Result<CallbackKind, UnreadableCallback> {
         return Ok(CallbackKind::Nothing("deleted"));
     }
     if changed {
-        // Our own marks come back: a failure still has its error, ticks still have their status. A Retry has neither.
+        // Our own status updates come back: a failure still has its error, ticks still have their status. A Retry has neither.
         let error = attribute("external_error");
-        // A message nobody knew the kind of is marked with these words, so that this very callback comes and tells.
+        // A message of unknown kind is marked with this text, so that this callback comes and tells its kind.
         let asked = error.and_then(serde_json::Value::as_str).is_some_and(asks_again);
         if !asked && (error.is_some() || matches!(status, Some("delivered" | "read" | "failed"))) {
             return Ok(CallbackKind::Nothing("our own mark"));
@@ -188,18 +189,19 @@ pub fn read(body: Authentic<'_>) -> Result<CallbackKind, UnreadableCallback> {
     Ok(if command { CallbackKind::Command(look) } else { CallbackKind::Look(look) })
 }
 
-/// The link behind a survey's words.
+/// The link behind a survey's text.
 fn survey(content: &str) -> Option<String> {
     let link = content.split_whitespace().next_back().filter(|word| word.contains("/survey/responses/"))?;
     link.starts_with("http").then(|| link.to_owned())
 }
 
-/// Whether these are the words by which the bridge asks what a message is.
+/// Whether this is the text by which the bridge asks what kind of message it is.
 fn asks_again(words: &str) -> bool {
     [Locale::Es, Locale::En].iter().any(|locale| Fault::Untold.text(*locale) == words)
 }
 
-/// What is told of a conversation as a whole (§2.5). A body that lacks what is needed is nothing: all of this are niceties.
+/// What a callback says about a conversation as a whole (§2.5). A body that lacks a needed member is ignored: all of these are
+/// optional.
 #[derive(Deserialize)]
 struct Told {
     id: i64,
@@ -233,7 +235,7 @@ fn typing(bytes: &[u8]) -> CallbackKind {
         kind: String,
     }
     match serde_json::from_slice::<Typing>(bytes) {
-        // Of a contact's own typing the event tells as well; only contacts have no type.
+        // The event also reports a contact's own typing; only contacts have no type.
         Ok(Typing { conversation, is_private: false, user }) if matches!(user.kind.as_str(), "user" | "agent_bot") => {
             CallbackKind::Typing(conversation.place())
         }
@@ -248,7 +250,7 @@ fn status(bytes: &[u8]) -> CallbackKind {
     }
 }
 
-/// The conversation stands at the root; the account only since 4.14.2, and before that in its last message.
+/// The conversation is at the root; the account only since 4.14.2, and before that in its last message.
 fn labels(bytes: &[u8]) -> CallbackKind {
     #[derive(Deserialize)]
     struct Updated {
@@ -383,7 +385,7 @@ mod tests {
         {
             assert!(matches!(told(red.clone()), CallbackKind::Red(look) if look.message == MessageId(7)), "{red}");
         }
-        // What is put right comes back, too.
+        // A corrected status comes back, too.
         let mended = json!({ "conversation": { "id": 482, "messages": [{ "id": 7, "status": "sent" }] } });
         for nothing in [json!({}), json!({ "event": "message_created" }), json!({ "content_attributes": {} }), mended] {
             let mut incoming = nothing.clone();

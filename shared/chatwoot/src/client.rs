@@ -1,5 +1,4 @@
-//! Chatwoot's Application API, as far as the bridge calls it (§3). Nothing is repeated here; what may have happened is for
-//! the caller to find out.
+//! Calls Chatwoot's Application API (§3). Nothing is repeated here; the caller finds out whether a failed call had an effect.
 
 use std::{
     sync::{
@@ -17,13 +16,13 @@ use url::Url;
 
 use crate::{ChatwootError, files};
 
-/// Stand in the addresses of files that Chatwoot keeps, and of its surveys.
+/// Parts of the addresses of files that Chatwoot keeps, and of its surveys.
 const OWN: [&str; 2] = ["/rails/active_storage/", "/survey/responses/"];
 
 /// How long a call may take in all.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// One account of a Chatwoot installation.
+/// A client for one account of a Chatwoot installation.
 #[derive(Clone, Debug)]
 pub struct Chatwoot {
     client: Client,
@@ -43,7 +42,7 @@ impl Chatwoot {
         Self { client, guarded, base, account, token: value, elsewhere: Arc::default() }
     }
 
-    /// The same with what was seen before of Chatwoot's own address.
+    /// The same with what is already known of Chatwoot's own address.
     #[must_use]
     pub fn knowing(self, elsewhere: &Arc<AtomicBool>) -> Self {
         Self { elsewhere: Arc::clone(elsewhere), ..self }
@@ -54,13 +53,13 @@ impl Chatwoot {
         files::open(&self.client, &self.guarded, &self.base, url, limit).await
     }
 
-    /// Whether an address is on this very server.
+    /// Whether an address is on this server.
     pub fn is_own(&self, url: &str) -> bool {
         url.parse::<Url>().is_ok_and(|url| url.origin() == self.base.origin())
     }
 
-    /// Whether an address is Chatwoot's own, that of a file or a survey, under another origin than the bridge was told: its
-    /// `FRONTEND_URL` has that one. Once seen, that is remembered.
+    /// Whether an address is Chatwoot's own, that of a file or a survey, under another origin than the bridge is configured
+    /// with: its `FRONTEND_URL` has that one. Once seen, that is remembered.
     pub fn is_own_elsewhere(&self, url: &str) -> bool {
         let own = |path: &str| OWN.iter().any(|own| path.contains(own));
         let found = url.parse::<Url>().is_ok_and(|url| url.origin() != self.base.origin() && own(url.path()));
@@ -70,7 +69,7 @@ impl Chatwoot {
         found
     }
 
-    /// Whether Chatwoot is known to call itself by another origin: pages that the bridge names lead nowhere then.
+    /// Whether Chatwoot is known to call itself by another origin: pages that the bridge names are then unreachable.
     pub(crate) fn is_elsewhere(&self) -> bool {
         self.elsewhere.load(Ordering::Relaxed)
     }
@@ -79,7 +78,7 @@ impl Chatwoot {
         self.authorized(self.client.request(method, self.url(path)))
     }
 
-    /// A request outside of the account.
+    /// A request outside the account.
     pub(crate) fn outside(&self, method: Method, path: &[&str]) -> RequestBuilder {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
@@ -115,7 +114,7 @@ impl Chatwoot {
         serde_json::from_slice(&body).map_err(|_| ChatwootError::NoAnswer(None))
     }
 
-    /// A call whose answer has no body worth reading.
+    /// A call whose answer has no useful body.
     pub(crate) async fn done(&self, request: RequestBuilder) -> Result<(), ChatwootError> {
         let status = request.send().await.map_err(ChatwootError::of)?.status();
         if status.is_success() { Ok(()) } else { Err(ChatwootError::status(status)) }
@@ -140,7 +139,7 @@ impl Chatwoot {
     }
 }
 
-/// "Not there" is an answer.
+/// "Not there" is an answer, not an error.
 pub(crate) fn found<T>(answer: Result<T, ChatwootError>) -> Result<Option<T>, ChatwootError> {
     match answer {
         Ok(found) => Ok(Some(found)),
@@ -149,7 +148,7 @@ pub(crate) fn found<T>(answer: Result<T, ChatwootError>) -> Result<Option<T>, Ch
     }
 }
 
-/// Chatwoot keeps some texts as empty ones: nothing stands there either way.
+/// Chatwoot stores some texts as empty ones: an empty text counts as absent.
 pub(crate) fn filled<'de, D: Deserializer<'de>>(value: D) -> Result<Option<String>, D::Error> {
     let text = Option::<String>::deserialize(value)?;
     Ok(text.filter(|text| !text.trim().is_empty()))

@@ -1,4 +1,4 @@
-//! Contacts (§3.2).
+//! Finds, makes and changes contacts (§3.2).
 
 use domain::{ContactId, CustomerId, InboxId, name};
 use reqwest::Method;
@@ -11,7 +11,7 @@ use crate::{
     text,
 };
 
-/// A name may be this long.
+/// The longest name that Chatwoot accepts.
 const MAX_NAME_LENGTH: usize = 255;
 
 /// A contact.
@@ -22,7 +22,7 @@ pub struct Contact {
     /// What agents call it.
     #[serde(default)]
     pub name: Option<String>,
-    /// Ours, if we gave it one.
+    /// Our id, if we gave it one.
     #[serde(default, deserialize_with = "filled")]
     pub identifier: Option<String>,
     /// Its phone, with `+`.
@@ -43,9 +43,9 @@ pub struct NewContact<'a> {
     pub name: &'a str,
     /// Its phone, with `+`.
     pub phone_number: Option<&'a str>,
-    /// Our id of it.
+    /// Our id for it.
     pub customer: &'a CustomerId,
-    /// What helps agents to find people without a visible number.
+    /// Attributes that help agents to find people without a visible number.
     pub custom_attributes: Value,
 }
 
@@ -67,20 +67,20 @@ impl ContactChange {
     }
 }
 
-/// What stands in an inbox under an id of ours.
+/// What an inbox holds under an id of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SourceLookup {
     /// A contact.
     Of(Box<Contact>),
-    /// A row whose contact is deleted. It goes with a job of Chatwoot's, or stays for ever if that failed.
+    /// A row whose contact is deleted. A job of Chatwoot's removes it; if that failed, it stays for ever.
     LeftBehind,
     /// Nothing.
     Nobodys,
 }
 
 impl Chatwoot {
-    /// What stands in an inbox under our id. A row without its contact breaks Chatwoot's answer; whether it is that is seen by
-    /// whether it can tell of an id that nobody has.
+    /// What an inbox holds under our id. A row without its contact makes Chatwoot answer with an error. To tell this from an
+    /// outage, Chatwoot is asked about an id that no contact has.
     pub async fn source(&self, inbox: InboxId, source: &CustomerId) -> Result<SourceLookup, ChatwootError> {
         match self.contact_of_source(inbox, source).await {
             Ok(Some(contact)) => Ok(SourceLookup::Of(Box::new(contact))),
@@ -93,7 +93,7 @@ impl Chatwoot {
         }
     }
 
-    /// Chatwoot is well: what fails now fails for the row.
+    /// Chatwoot works: an error now is caused by the row.
     async fn source_again(&self, inbox: InboxId, source: &CustomerId) -> Result<SourceLookup, ChatwootError> {
         match self.contact_of_source(inbox, source).await {
             Ok(Some(contact)) => Ok(SourceLookup::Of(Box::new(contact))),
@@ -103,7 +103,7 @@ impl Chatwoot {
         }
     }
 
-    /// The contact that stands in an inbox under our id.
+    /// The contact that an inbox holds under our id.
     pub async fn contact_of_source(
         &self,
         inbox: InboxId,
@@ -113,8 +113,8 @@ impl Chatwoot {
         found(self.json(self.request(Method::POST, &["contact_inboxes", "filter"]).json(&body)).await)
     }
 
-    /// All contacts with that value of `identifier`, `phone_number` or an attribute of the account's own. Chatwoot compares without
-    /// regard to case, and its rule that a phone is one contact's does not hold in a race.
+    /// All contacts with that value of `identifier`, `phone_number` or an attribute of the account's own. Chatwoot ignores case
+    /// when it compares, and its rule of one contact per phone does not hold in a race.
     pub async fn contacts_with(&self, attribute: &str, value: &str) -> Result<Vec<Contact>, ChatwootError> {
         #[derive(Deserialize)]
         struct Answer {
@@ -133,7 +133,7 @@ impl Chatwoot {
         Ok(answer.into_iter().flat_map(|answer| answer.payload).filter(same).collect())
     }
 
-    /// Makes a contact that stands in an inbox under our id.
+    /// Makes a contact, and adds it to an inbox under our id.
     pub async fn create_contact(&self, inbox: InboxId, new: &NewContact<'_>) -> Result<ContactId, ChatwootError> {
         #[derive(Deserialize)]
         struct Answer {
@@ -154,7 +154,7 @@ impl Chatwoot {
         Ok(answer.payload.contact.id)
     }
 
-    /// Lets a contact stand in an inbox under our id, too.
+    /// Adds a contact to an inbox under our id, too.
     pub async fn attach(&self, contact: ContactId, inbox: InboxId, source: &CustomerId) -> Result<(), ChatwootError> {
         let body = json!({ "inbox_id": inbox, "source_id": source });
         let path = ["contacts", &contact.to_string(), "contact_inboxes"];
@@ -183,7 +183,7 @@ impl Chatwoot {
         self.json(request.json(&body)).await.map(|_: Value| ())
     }
 
-    /// Takes the phone from a contact: it is somebody else's now.
+    /// Removes the phone from a contact: it belongs to another person now.
     pub async fn clear_phone(&self, contact: ContactId) -> Result<(), ChatwootError> {
         let request = self.request(Method::PUT, &["contacts", &contact.to_string()]);
         self.json(request.json(&json!({ "phone_number": null }))).await.map(|_: Value| ())

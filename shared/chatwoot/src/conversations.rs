@@ -1,4 +1,4 @@
-//! Conversations, and the inboxes they are in (§1.1, §3.3).
+//! Finds, opens and changes conversations, and reads their inboxes (§1.1, §3.3).
 
 use domain::{ContactId, ConversationId, CustomerId, InboxId, MessageId, Timestamp, template::Picked};
 use reqwest::Method;
@@ -13,12 +13,12 @@ const ATTRIBUTE_LIMIT: usize = 1_500;
 /// The last id that Chatwoot's column holds: no account has so many conversations.
 const UNUSED_CONVERSATION_ID: ConversationId = ConversationId(2_147_483_647);
 
-/// Whom a conversation is with.
+/// The customer's side of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConversationParty {
     /// The inbox it is in.
     pub inbox: Option<InboxId>,
-    /// The id under which the contact stands in the inbox; ours, where we made it.
+    /// The id under which the inbox holds the contact; ours, where we made it.
     pub source_id: Option<String>,
     /// The contact.
     pub contact: Option<Contact>,
@@ -28,20 +28,21 @@ pub struct ConversationParty {
     pub resolved: bool,
 }
 
-/// What is shown of a conversation.
+/// The result of looking up a conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConversationLookup {
-    /// Whom it is with.
+    /// The customer's side of it.
     Found(Box<ConversationParty>),
-    /// A row whose contact is deleted. It goes with a job of Chatwoot's, or stays for ever if that failed.
+    /// A row whose contact is deleted. A job of Chatwoot's removes it; if that failed, it stays for ever.
     LeftBehind,
     /// Nothing.
     Gone,
 }
 
 impl Chatwoot {
-    /// Whom a conversation is with, if it is not left behind. A row without its contact breaks Chatwoot's answer, each time. Whether
-    /// it is that is seen by whether Chatwoot can tell of a conversation that does not exist, and by asking once more.
+    /// The customer's side of a conversation, if its contact exists. A row without its contact makes Chatwoot answer with an
+    /// error, each time. To tell this from an outage, Chatwoot is asked about a conversation that does not exist, and then once
+    /// more about this one.
     pub async fn shown(&self, conversation: ConversationId) -> Result<ConversationLookup, ChatwootError> {
         let mut answer = self.party(conversation).await;
         if matches!(answer, Err(ChatwootError::Unwell(500))) {
@@ -58,7 +59,7 @@ impl Chatwoot {
         }
     }
 
-    /// The newest conversation that stands in an inbox under our id; of the open ones alone, if so asked.
+    /// The newest conversation that an inbox holds under our id; of the open ones alone, if so asked.
     pub async fn conversation_of_source(
         &self,
         inbox: InboxId,
@@ -69,7 +70,7 @@ impl Chatwoot {
         let query = [("inbox_id", inbox.to_string()), ("status", "all".to_owned()), ("source_id", source.to_string())];
         let listed = self.conversations(&query).await?;
         let ours = listed.into_iter().filter(|c| c.inbox_id.is_none_or(|id| id == inbox));
-        // A version that does not know the filter lists everybody's.
+        // A version that does not know the filter lists the conversations of all contacts.
         let wanted = ours.filter(|c| c.contact() == Some(contact) && !(open && c.is_resolved()));
         Ok(wanted.map(|c| c.id).max())
     }
@@ -86,7 +87,7 @@ impl Chatwoot {
         Ok(made.id)
     }
 
-    /// Whom a conversation is with; nothing if it is gone.
+    /// The customer's side of a conversation; `None` if it is gone.
     pub async fn party(&self, conversation: ConversationId) -> Result<Option<ConversationParty>, ChatwootError> {
         let request = self.request(Method::GET, &["conversations", &conversation.to_string()]);
         let row: Option<ConversationRow> = found(self.json(request).await)?;
@@ -99,8 +100,8 @@ impl Chatwoot {
         }))
     }
 
-    /// What was picked in a message, if it is the last of its conversation: of that one Chatwoot shows everything. The outer
-    /// `None` says that it is not, or not shown that far, the inner one that it is no template.
+    /// What was picked in a message, if it is the last of its conversation: only of that one Chatwoot shows everything. The
+    /// outer `None` says that it is not the last, or not shown in full; the inner one says that it is not a template.
     pub async fn last_picked(
         &self,
         conversation: ConversationId,
@@ -111,13 +112,14 @@ impl Chatwoot {
         Ok(row.attributes(message).map(template::picked))
     }
 
-    /// Where the customer answers a conversation's survey, as Chatwoot makes the link (§2.5); nothing if it is gone, or a version
-    /// does not say its id. Where Chatwoot is known to call itself by another origin, the link would lead nowhere.
+    /// Where the customer answers a conversation's survey, as Chatwoot makes the link (§2.5); `None` if the conversation is
+    /// gone, or a version does not give its id. Where Chatwoot is known to call itself by another origin, the link would not
+    /// work.
     pub async fn survey_link(&self, conversation: ConversationId) -> Result<Option<String>, ChatwootError> {
         let request = self.request(Method::GET, &["conversations", &conversation.to_string()]);
         let row: Option<Value> = found(self.json(request).await)?;
         let Some(row) = row else { return Ok(None) };
-        // Faces and files in it have the origin that Chatwoot calls itself by.
+        // Avatars and files in it have the origin that Chatwoot calls itself by.
         if self.names_elsewhere(&row) || self.is_elsewhere() {
             return Err(ChatwootError::Elsewhere);
         }
@@ -179,7 +181,7 @@ impl Chatwoot {
         self.json(request).await.map(|_: Value| ())
     }
 
-    /// Whether a contact has one conversation for good in an inbox. A version that does not say so is taken to be set up as
+    /// Whether a contact keeps a single conversation in an inbox. A version that does not say so is taken to be set up as
     /// `docs/setup.md` asks.
     pub async fn is_locked(&self, inbox: InboxId) -> Result<bool, ChatwootError> {
         #[derive(Deserialize)]
@@ -228,14 +230,14 @@ impl ConversationRow {
         self.status.as_ref().and_then(Value::as_str) == Some("resolved")
     }
 
-    /// What else is known of a message, where that is shown.
+    /// The attributes of a message, where they are shown.
     fn attributes(&self, message: MessageId) -> Option<&Value> {
         let shown = self.messages.iter().flatten().chain(&self.last_non_activity_message);
         let mut of_it = shown.filter(|shown| shown.get("id").and_then(Value::as_i64) == Some(message.0));
         of_it.find_map(|shown| shown.get("additional_attributes"))
     }
 
-    /// It stands only inside the messages (§3.3).
+    /// The id is only inside the messages (§3.3).
     fn source_id(&self) -> Option<String> {
         let inside = self.messages.iter().flatten().chain(&self.last_non_activity_message);
         inside

@@ -1,4 +1,4 @@
-//! What an account shows of attributes, and which labels it offers to its agents.
+//! Defines the attributes an account shows, and the labels it offers agents.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ pub enum AttributeOwner {
 }
 
 impl AttributeOwner {
-    /// Chatwoot's name, in answers, and its number, in requests.
+    /// Chatwoot's name for it in answers, and its number in requests.
     fn wire(self) -> (&'static str, u8) {
         match self {
             Self::Conversation => ("conversation_attribute", 0),
@@ -41,7 +41,7 @@ pub struct AttributeDefinition<'a> {
 }
 
 impl Chatwoot {
-    /// Has the account show these attributes; what is defined already stays as it is. Gives back how many were missing.
+    /// Defines these attributes in the account; existing definitions stay as they are. Returns how many were missing.
     pub async fn show_attributes(&self, wanted: &[AttributeDefinition<'_>]) -> Result<usize, ChatwootError> {
         #[derive(Deserialize)]
         struct Known {
@@ -68,7 +68,7 @@ impl Chatwoot {
         Ok(missing)
     }
 
-    /// Has the account offer these labels; what is there already stays as it is. Gives back how many were missing.
+    /// Creates these labels in the account; existing labels stay as they are. Returns how many were missing.
     pub async fn offer_labels(&self, wanted: &[(&str, &str)]) -> Result<usize, ChatwootError> {
         #[derive(Deserialize)]
         struct Labels {
@@ -92,7 +92,7 @@ impl Chatwoot {
         Ok(missing)
     }
 
-    /// What another made in the same moment, or what the account has of its own, is refused: that is no trouble.
+    /// Chatwoot refuses what another process made at the same moment, or what the account already has: that is no error.
     async fn make(&self, path: &[&str], name: &str, body: Value) -> Result<bool, ChatwootError> {
         let request = self.request(Method::POST, path).json(&json!({ name: body }));
         match self.json::<Value>(request).await {

@@ -1,5 +1,5 @@
-//! What goes when a customer goes: conversations, contacts and all that hangs on them (§3.7). Chatwoot answers at once and deletes
-//! later, so a look afterwards decides.
+//! Deletes a customer's conversations, contacts and all that depends on them (§3.7). Chatwoot answers at once and deletes
+//! later, so a check afterwards decides.
 
 use domain::{ContactId, ConversationId, InboxId, Timestamp};
 use reqwest::Method;
@@ -11,31 +11,31 @@ use crate::{
     client::{filled, found},
 };
 
-/// A list shows so many conversations a page.
+/// How many conversations a list shows per page.
 pub const CONVERSATIONS_PER_PAGE: u32 = 25;
 
-/// So many conversations of a contact are shown, the last active first.
+/// How many conversations of a contact are shown, the last active first.
 pub const MAX_CONVERSATIONS_SHOWN: usize = 20;
 
 /// A page of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConversationPage {
-    /// What it shows.
+    /// The conversations on it.
     pub rows: Vec<ConversationAge>,
     /// How many the whole list has.
     pub total: u32,
 }
 
-/// What goes from a contact that stays.
+/// What is removed from a contact that stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ContactStrip<'a> {
-    /// Whose id it has from now on.
+    /// The id it has from now on.
     pub identifier: Option<&'a str>,
-    /// What it is called from now on.
+    /// Its name from now on.
     pub name: Option<&'a str>,
-    /// Whether its phone goes.
+    /// Whether its phone is removed.
     pub phone: bool,
-    /// The attributes that go.
+    /// The attributes that are removed.
     pub attributes: Vec<String>,
 }
 
@@ -48,9 +48,9 @@ pub struct ConversationAge {
     pub inbox: Option<InboxId>,
     /// The contact.
     pub contact: Option<Contact>,
-    /// When Chatwoot last saw anything happen in it; a label or another hand on it counts as well.
+    /// When Chatwoot last saw anything happen in it; a label or another person's change counts as well.
     pub active_at: Option<Timestamp>,
-    /// When the last message or note was said, by its own date where it has one: what was imported is as old as it is.
+    /// When the last message or note was written, by its own date where it has one: an imported message keeps its old date.
     pub said_at: Option<Timestamp>,
     /// Its labels.
     pub labels: Vec<String>,
@@ -88,7 +88,7 @@ impl From<Row> for ConversationAge {
         let at = |value: &Value| value.as_i64().map(Timestamp::from_secs);
         let said_at = match &row.last_non_activity_message {
             Some(message) => own_date(message),
-            // Nobody ever said anything in it.
+            // No message was ever written in it.
             None => row.created_at.as_ref().and_then(at),
         };
         Self {
@@ -103,7 +103,8 @@ impl From<Row> for ConversationAge {
     }
 }
 
-/// When a message was sent: Chatwoot cannot be given that time, but keeps what the bridge says of it (`external_created_at`).
+/// When a message was sent: Chatwoot cannot be given that time, but keeps what the bridge says about it
+/// (`external_created_at`).
 fn own_date(message: &Value) -> Option<Timestamp> {
     let at = |value: &Value| value.as_i64().map(Timestamp::from_secs);
     let created = message.get("created_at").and_then(at)?;
@@ -112,28 +113,28 @@ fn own_date(message: &Value) -> Option<Timestamp> {
 }
 
 impl Chatwoot {
-    /// Has a conversation deleted, its messages and files with it. One that is gone is deleted enough.
+    /// Deletes a conversation, with its messages and files. One that is gone already counts as deleted.
     pub async fn delete_conversation(&self, id: ConversationId) -> Result<(), ChatwootError> {
         found(self.done(self.request(Method::DELETE, &["conversations", &id.to_string()])).await).map(|_| ())
     }
 
-    /// Deletes what an agent typed there and did not send. Nothing if there is no such conversation.
+    /// Deletes what an agent typed there and did not send. Does nothing if there is no such conversation.
     pub async fn delete_draft(&self, id: ConversationId) -> Result<Option<()>, ChatwootError> {
         let path = ["conversations", &id.to_string(), "draft_messages"];
         found(self.done(self.request(Method::DELETE, &path)).await)
     }
 
-    /// Takes all its own attributes from a conversation. Nothing if there is none.
+    /// Removes all its own attributes from a conversation. Does nothing if there is none.
     pub async fn empty_attributes(&self, id: ConversationId) -> Result<Option<()>, ChatwootError> {
         found(self.set_attributes(id, &Map::new()).await)
     }
 
-    /// Deletes a contact; what hangs on it goes later.
+    /// Deletes a contact; what depends on it is deleted later.
     pub async fn delete_contact(&self, id: ContactId) -> Result<(), ChatwootError> {
         found(self.done(self.request(Method::DELETE, &["contacts", &id.to_string()])).await).map(|_| ())
     }
 
-    /// A contact; nothing if it is gone.
+    /// A contact; `None` if it is gone.
     pub async fn contact(&self, id: ContactId) -> Result<Option<Contact>, ChatwootError> {
         #[derive(Deserialize)]
         struct Answer {
@@ -144,7 +145,7 @@ impl Chatwoot {
         Ok(answer.map(|answer| answer.payload))
     }
 
-    /// The ids under which a contact stands in inboxes; an agent who merged two contacts gave it those of both.
+    /// The ids under which inboxes hold a contact; an agent who merged two contacts gave it those of both.
     pub async fn sources_of(&self, id: ContactId) -> Result<Vec<String>, ChatwootError> {
         #[derive(Deserialize)]
         struct Answer {
@@ -165,7 +166,7 @@ impl Chatwoot {
         Ok(sources.filter_map(|source| source.source_id).collect())
     }
 
-    /// Takes out of a contact that stays what is somebody's who goes.
+    /// Removes the data of an erased person from a contact that stays.
     pub async fn strip_contact(&self, id: ContactId, strip: &ContactStrip<'_>) -> Result<(), ChatwootError> {
         let mut body = json!({});
         if let Some(identifier) = strip.identifier {
@@ -195,7 +196,7 @@ impl Chatwoot {
         Ok(answer.into_iter().flat_map(|answer| answer.payload).map(ConversationAge::from).collect())
     }
 
-    /// The labels of a conversation; nothing if it is gone.
+    /// The labels of a conversation; `None` if it is gone.
     pub async fn labels(&self, id: ConversationId) -> Result<Option<Vec<String>>, ChatwootError> {
         #[derive(Deserialize)]
         struct Answer {

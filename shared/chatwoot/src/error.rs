@@ -1,5 +1,5 @@
-//! What Chatwoot answers when it does not do as asked, and what happens next. Its sentences come in the language of the
-//! account and are never read; the status decides (§3.1).
+//! Classifies Chatwoot's errors, so that callers know what happens next. Its sentences come in the language of the account and
+//! are never read; the status decides (§3.1).
 
 use std::time::Duration;
 
@@ -14,28 +14,28 @@ pub const ORIGINS_DIFFER: &str = "Chatwoot's FRONTEND_URL and the bridge's CHATW
 /// A call to Chatwoot that did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum ChatwootError {
-    /// No connection came about.
+    /// No connection was made.
     #[error("no connection to Chatwoot")]
     Unreachable(#[source] reqwest::Error),
     /// Nothing readable came back; a write may have been done all the same.
     #[error("no answer from Chatwoot")]
     NoAnswer(#[source] Option<reqwest::Error>),
-    /// A file broke off on its way in; the message may be written all the same.
+    /// A file broke off on its way in; the message may exist all the same.
     #[error("a file broke off on its way into Chatwoot")]
     CutOff(#[source] Option<reqwest::Error>),
-    /// What the call is about is not there.
+    /// The object of the call does not exist.
     #[error("Chatwoot does not know what the call is about")]
     Gone,
-    /// The token is not good, or may not do this.
+    /// The token is not valid, or may not do this.
     #[error("Chatwoot refused the token, or it lacks the right to this call (HTTP status 401)")]
     Unauthorized,
-    /// Chatwoot does not take what was sent: a rule of its own, or too many messages in a minute.
+    /// Chatwoot does not accept what was sent: a rule of its own, or too many messages in a minute.
     #[error("Chatwoot refused the call (HTTP status {0})")]
     Refused(u16),
-    /// Chatwoot, or what stands before it, is not well, asks for a pause, or lets nobody through.
+    /// Chatwoot, or a proxy before it, is out of order, asks for a pause, or lets no request through.
     #[error("{}", unwell(*.0))]
     Unwell(u16),
-    /// Chatwoot names a file by an address of another origin than the bridge was told is Chatwoot's.
+    /// Chatwoot names a file by an address of another origin than the bridge is configured with.
     #[error("a file's address has another origin than CHATWOOT_URL")]
     Elsewhere,
     /// A file's address leads where the bridge must not go.
@@ -44,7 +44,7 @@ pub enum ChatwootError {
 }
 
 impl ChatwootError {
-    /// Whether Chatwoot, or what stands before it, does not let this token do this.
+    /// Whether Chatwoot, or a proxy before it, does not let this token do this.
     pub fn is_refused(&self) -> bool {
         matches!(self, Self::Unauthorized | Self::Unwell(403))
     }
@@ -61,8 +61,8 @@ impl ChatwootError {
         match status.as_u16() {
             401 => Self::Unauthorized,
             404 => Self::Gone,
-            // What Chatwoot itself says of what was sent (§3.1). Anything else, a proxy's redirect or "forbidden" among it, is an
-            // outage: nothing is given up for it.
+            // Chatwoot's own answer about what was sent (§3.1). Any other answer, a proxy's redirect or "forbidden" among them,
+            // is an outage: no message is given up for it.
             status @ (400 | 409 | 413 | 422) => Self::Refused(status),
             status => Self::Unwell(status),
         }
@@ -76,7 +76,7 @@ fn unwell(status: u16) -> String {
     }
 }
 
-/// Whether the guard refused to look a name up to an address inside.
+/// Whether the guard refused to resolve a name to an internal address.
 fn is_forbidden(error: &reqwest::Error) -> bool {
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = source {
@@ -91,14 +91,14 @@ fn is_forbidden(error: &reqwest::Error) -> bool {
 impl Classify for ChatwootError {
     fn class(&self) -> Class {
         match self {
-            // Chatwoot's own limit for a request is 15 s (§3.1) and ours 10: what was cut short may still be written. A look
-            // before that would find nothing, and write it twice.
+            // Chatwoot's own limit for a request is 15 s (§3.1) and ours 10: a request that was cut short may still be written.
+            // A listing before that would find nothing, and the message would be written twice.
             Self::NoAnswer(Some(error)) if error.is_timeout() => {
                 Class::Transient { after: Some(Duration::from_secs(6)) }
             }
-            // So may what a proxy was tired of waiting for.
+            // The same holds for a request on which a proxy timed out.
             Self::Unwell(502 | 504) => Class::Transient { after: Some(Duration::from_secs(6)) },
-            // A token that is refused is an outage until the operator mends it: nothing is given up for it.
+            // A refused token is an outage until the operator fixes it: no message is given up for it.
             Self::Unreachable(_) | Self::NoAnswer(_) | Self::Unwell(_) | Self::Unauthorized | Self::Gone => {
                 Class::LATER
             }

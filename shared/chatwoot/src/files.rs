@@ -1,5 +1,5 @@
-//! Reading an agent's file. Its address comes from a message, so it may only lead to Chatwoot itself, and from there to
-//! Chatwoot again or to a public address: nothing else may make the bridge call inside a network.
+//! Reads an agent's file. Its address comes from a message, so it may only lead to Chatwoot itself, and from there to Chatwoot
+//! again or to a public address: nothing else may make the bridge call inside a network.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -51,13 +51,13 @@ pub(crate) async fn open(
     Err(ChatwootError::Forbidden)
 }
 
-/// Where a redirect leads. What was asked for over TLS does not come without.
+/// Where a redirect leads. A request over TLS is never redirected to one without.
 fn follow(from: &Url, to: &str) -> Result<Url, ChatwootError> {
     let to = from.join(to).map_err(|_| ChatwootError::Forbidden)?;
     if from.scheme() == "https" && to.scheme() != "https" { Err(ChatwootError::Forbidden) } else { Ok(to) }
 }
 
-/// A written-out address does not pass the resolver, so it is judged here.
+/// A numeric address does not pass the resolver, so it is checked here.
 fn guard<'c>(url: &Url, guarded: &'c Client) -> Result<&'c Client, ChatwootError> {
     let allowed = matches!(url.scheme(), "http" | "https")
         && match url.host() {
@@ -69,12 +69,12 @@ fn guard<'c>(url: &Url, guarded: &'c Client) -> Result<&'c Client, ChatwootError
     if allowed { Ok(guarded) } else { Err(ChatwootError::Forbidden) }
 }
 
-/// A name leads to no public address.
+/// A name resolves to no public address.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the name has no public address")]
 pub(crate) struct NotPublic;
 
-/// Looks names up and keeps only public addresses.
+/// Resolves names and keeps only public addresses.
 #[derive(Clone, Copy, Debug)]
 pub struct PublicOnly;
 
@@ -117,7 +117,7 @@ fn is_public_v4(ip: Ipv4Addr) -> bool {
 
 fn is_public_v6(ip: Ipv6Addr) -> bool {
     let [a, b, ..] = ip.segments();
-    // Of what is routed (2000::/3), leave out documentation, 6to4 and Teredo: the last two embed any IPv4 address.
+    // Of the routed range (2000::/3), leave out documentation, 6to4 and Teredo: the last two embed any IPv4 address.
     (a & 0xe000) == 0x2000 && !(a == 0x2001 && (b == 0xdb8 || b == 0)) && a != 0x2002
 }
 

@@ -1,4 +1,4 @@
-//! An inbox's own settings: what agents may write, and which templates they see (§1.1, §1.2).
+//! Reads and writes an inbox's own settings (§1.1, §1.2). They say what agents may write, and which templates they see.
 
 use domain::InboxId;
 use reqwest::Method;
@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::{Chatwoot, ChatwootError};
 
 impl Chatwoot {
-    /// What stands in the inbox's `additional_attributes`.
+    /// The inbox's `additional_attributes`.
     pub async fn inbox_attributes(&self, inbox: InboxId) -> Result<Map<String, Value>, ChatwootError> {
         #[derive(Deserialize)]
         struct Answer {
@@ -19,7 +19,7 @@ impl Chatwoot {
         Ok(answer.additional_attributes.unwrap_or_default())
     }
 
-    /// Puts these in place of all of them. Only an administrator's token may.
+    /// Replaces all of them by these. Only an administrator's token may.
     pub async fn set_inbox_attributes(
         &self,
         inbox: InboxId,

@@ -1,4 +1,4 @@
-//! Chatwoot's side: callbacks become hints, domain messages become API calls.
+//! Turns Chatwoot's callbacks into sync requests, and domain messages into API calls.
 //!
 //! Facts about Chatwoot are cited by section (§) of the project's `chatwoot.md`, which is not part of this repository.
 

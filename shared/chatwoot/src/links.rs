@@ -1,8 +1,8 @@
-//! Messages that are nothing without a link, which Chatwoot's list does not show: surveys and video calls.
+//! Handles messages that need a link which Chatwoot's list does not show. These are surveys and video calls.
 
 use crate::listing::ListedMessage;
 
-/// Stands in every survey's link.
+/// Part of every survey's link.
 const SURVEY_PATH: &str = "/survey/responses/";
 
 /// The first web address among these values.
@@ -21,20 +21,20 @@ impl ListedMessage {
         self.content_type.as_deref() == Some("input_csat") && !self.text().contains(SURVEY_PATH)
     }
 
-    /// Puts a link behind its words.
+    /// Adds a link behind its text.
     pub fn add_link(&mut self, link: &str) {
         let words = self.text();
         self.content = Some(if words.is_empty() { link.to_owned() } else { format!("{words} {link}") });
     }
 
-    /// Whether it is of no use to the customer: an integration's invitation, a video call as a rule, that names no address. Chatwoot
-    /// has one for visitors of its web chat only.
+    /// Whether it is of no use to the customer: an integration's invitation, usually to a video call, without an address.
+    /// Chatwoot has an address only for visitors of its web chat.
     pub fn lacks_link(&self) -> bool {
         let links = |text: &str| text.contains("https://") || text.contains("http://");
         self.content_type.as_deref() == Some("integrations") && !links(self.text())
     }
 
-    /// The same with the address beside its words, where an integration put it there.
+    /// The same with the address beside its text, where an integration put it there.
     #[must_use]
     pub fn with_link(mut self) -> Self {
         let address = if self.lacks_link() { address(self.data()) } else { None };

@@ -1,4 +1,4 @@
-//! Messages as Chatwoot lists them: what `send` goes by. A callback is only a hint; this is the truth.
+//! Reads messages as Chatwoot lists them. `send` relies on the list; a callback only asks for a sync.
 
 use domain::{MessageId, Timestamp, Wamid, command::CommandCall, markup};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
@@ -8,7 +8,7 @@ use crate::{
     tag::TAG,
 };
 
-/// What a message is in Chatwoot.
+/// The kind of a message in Chatwoot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListedKind {
     /// From the customer.
@@ -23,7 +23,7 @@ pub enum ListedKind {
     Other,
 }
 
-/// A message in a list. A member of a shape we do not know is absent: it must not cost the message.
+/// A message in a list. A member of an unknown shape counts as absent: it must not cost the message.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct ListedMessage {
     /// Its id; ids grow.
@@ -36,10 +36,10 @@ pub struct ListedMessage {
     pub content_type: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
     message_type: TypeCode,
-    /// A note among agents. In doubt it is one: a note must never go out.
+    /// A note among agents. In doubt the message counts as one: a note must never go out.
     #[serde(default, deserialize_with = "flag")]
     pub private: bool,
-    /// Whatever API wrote it puts its own id here; ours is the wamid.
+    /// The id that the API client which wrote it gave it; ours is the wamid.
     #[serde(default, deserialize_with = "any_text")]
     pub source_id: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
@@ -82,7 +82,7 @@ struct Attributes {
     standby: serde_json::Value,
     #[serde(default, deserialize_with = "lenient")]
     submitted_values: Vec<serde_json::Value>,
-    /// What an integration keeps with it.
+    /// Data that an integration keeps with it.
     #[serde(default, deserialize_with = "lenient")]
     data: serde_json::Value,
 }
@@ -124,7 +124,7 @@ fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     Ok(is_set(&serde_json::Value::deserialize(deserializer)?))
 }
 
-/// A text, or whatever else stands there, as text.
+/// A text, or any other value, as text.
 fn any_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     Ok(match serde_json::Value::deserialize(deserializer)? {
         serde_json::Value::Null => None,
@@ -133,7 +133,7 @@ fn any_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>
     })
 }
 
-/// What went in with a file comes back as text on some versions.
+/// A value that was sent in with a file comes back as text on some versions.
 fn object_or_text<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(deserializer: D) -> Result<T, D::Error> {
     match serde_json::Value::deserialize(deserializer)? {
         serde_json::Value::String(text) => Ok(serde_json::from_str(&text).unwrap_or_default()),
@@ -147,7 +147,7 @@ fn is_set(flag: &serde_json::Value) -> bool {
 }
 
 impl ListedMessage {
-    /// What it is.
+    /// Its kind.
     pub fn kind(&self) -> ListedKind {
         match &self.message_type {
             TypeCode::Number(0) => ListedKind::Incoming,
@@ -173,12 +173,12 @@ impl ListedMessage {
         Some(Timestamp::from_millis(millis))
     }
 
-    /// Whether an agent, or its writer, took it back.
+    /// Whether an agent, or its writer, deleted it.
     pub fn is_deleted(&self) -> bool {
         is_set(&self.content_attributes.deleted)
     }
 
-    /// Whether it is for the customer: public, not an echo, not our own writing, not deleted.
+    /// Whether it is for the customer: public, not an echo, not written by the bridge, not deleted.
     pub fn is_for_customer(&self) -> bool {
         let echo = is_set(&self.content_attributes.external_echo);
         let foreign = self.source_id.as_deref().is_some_and(|id| !id.is_empty());
@@ -189,14 +189,15 @@ impl ListedMessage {
             && !foreign
     }
 
-    /// Whether a person or a bot says it to the customer, and no greeting, survey or rule does.
+    /// Whether a person or a bot says it to the customer, and not a greeting, a survey or a rule.
     pub fn is_answer(&self) -> bool {
         self.is_for_customer()
             && self.kind() == ListedKind::Outgoing
             && !is_set(&self.content_attributes.automation_rule_id)
     }
 
-    /// Whether a rule or a bot wrote it, as far as Chatwoot says so: a macro, or an integration with a user's token, does not show.
+    /// Whether a rule or a bot wrote it, as far as Chatwoot says so: a macro, or an integration with a user's token, is not
+    /// visible.
     pub fn is_automatic(&self) -> bool {
         let bot = matches!(self.sender.kind.as_deref(), Some("agent_bot" | "captain_assistant"));
         bot || is_set(&self.content_attributes.automation_rule_id)
@@ -207,13 +208,13 @@ impl ListedMessage {
         Some(&self.content_attributes.automation_rule_id).filter(|rule| is_set(rule))
     }
 
-    /// Whether the bridge wrote it on its own account, and no customer through it.
+    /// Whether the bridge wrote it itself, and not for a customer.
     pub fn is_bridges(&self) -> bool {
         self.source_id.as_deref().is_some_and(|id| id.starts_with("lmotos:"))
             || self.content_attributes.lmotos_command.is_some()
     }
 
-    /// Meta's id of what the customer wrote; nothing for whatever else stands on their side.
+    /// Meta's id of what the customer wrote; `None` for anything else on the customer's side.
     pub fn heard(&self) -> Option<Wamid> {
         let wamid = self.source_id.as_deref().filter(|id| id.starts_with("wamid."))?;
         (self.kind() == ListedKind::Incoming && !self.private).then(|| Wamid::new(wamid))
@@ -225,24 +226,24 @@ impl ListedMessage {
         (self.private && is_set(&self.content_attributes.standby)).then(|| Wamid::new(wamid))
     }
 
-    /// Whether the bridge wrote it at the command of this note.
+    /// Whether the bridge wrote it because of this note's command.
     pub fn was_commanded_by(&self, note: MessageId) -> bool {
         self.content_attributes.lmotos_command == Some(note)
     }
 
-    /// Whether it says this to the customer, and nothing on it tells at whose command.
+    /// Whether it says this to the customer, without naming the command that caused it.
     pub fn says_unmarked(&self, content: &str) -> bool {
         self.is_for_customer() && self.content_attributes.lmotos_command.is_none() && self.text() == content.trim()
     }
 
-    /// What a note asks of the bridge, if it does.
+    /// The command in a note, if it has one.
     pub fn command(&self) -> Option<CommandCall> {
         let foreign = self.source_id.as_deref().is_some_and(|id| !id.is_empty());
         let asks = self.private && self.kind() == ListedKind::Outgoing && !foreign && !self.is_deleted();
         self.content.as_deref().filter(|_| asks).and_then(CommandCall::parse)
     }
 
-    /// What an integration keeps with it.
+    /// Data that an integration keeps with it.
     pub(crate) fn data(&self) -> &serde_json::Value {
         &self.content_attributes.data
     }
@@ -252,8 +253,8 @@ impl ListedMessage {
         self.status.as_deref() == Some("failed")
     }
 
-    /// Whether it is failed and cannot be: nobody has to send what the customer wrote, a note, an echo, or what was taken back.
-    /// Chatwoot marks each of these failed where its callback fails.
+    /// Whether it is failed although it cannot fail: a customer's message, a note, an echo or a deleted message does not have
+    /// to be sent. Chatwoot marks each of these failed where its callback fails.
     pub fn is_red_by_mistake(&self) -> bool {
         let ours = self.source_id.as_deref().is_some_and(|id| id.starts_with("wamid.") || id.starts_with("lmotos:"));
         let unsent = self.private || ours || is_set(&self.content_attributes.external_echo);
@@ -265,12 +266,12 @@ impl ListedMessage {
             }
     }
 
-    /// The words that stand on it as failed.
+    /// The reason shown on it as failed.
     pub fn error(&self) -> Option<&str> {
         self.content_attributes.external_error.as_deref()
     }
 
-    /// Whether it stands as it was first written, or as Retry leaves it.
+    /// Whether it is as it was first written, or as Retry leaves it.
     pub fn is_sent(&self) -> bool {
         self.status.as_deref() == Some("sent")
     }
@@ -291,7 +292,7 @@ impl ListedMessage {
         &self.attachments
     }
 
-    /// What it says, in Markdown.
+    /// Its text, in Markdown.
     pub fn text(&self) -> &str {
         markup::trimmed(self.content.as_deref().unwrap_or_default())
     }
@@ -301,18 +302,18 @@ impl ListedMessage {
         markup::trimmed_lines(self.content.as_deref().unwrap_or_default())
     }
 
-    /// Whether it bears our tag.
+    /// Whether it has our tag.
     pub fn is_tagged(&self) -> bool {
         self.content_attributes.submitted_values.iter().any(|value| value["name"] == TAG)
     }
 
-    /// Whether it had choices or cards, which Chatwoot does not make without, and has none any more: Retry takes them off on
+    /// Whether it had choices or cards, which Chatwoot does not create without, and has none any more: Retry removes them on
     /// versions up to 4.15 (§2.5).
     pub fn has_lost_items(&self) -> bool {
         matches!(self.content_type.as_deref(), Some("input_select" | "cards")) && self.rich().is_none()
     }
 
-    /// What it shows beside its words.
+    /// What it shows beside its text.
     pub fn rich(&self) -> Option<RichContent> {
         rich::read(self.content_type.as_deref(), &self.content_attributes.items)
     }

@@ -1,4 +1,4 @@
-//! Messages: written, listed, marked and deleted (§3.4).
+//! Writes, lists, marks and deletes messages (§3.4).
 
 use std::time::Duration;
 
@@ -21,13 +21,13 @@ pub struct NewMessage<'a> {
     pub incoming: bool,
     /// Whether it is a note among agents.
     pub private: bool,
-    /// Whether it is a grey line of the system: no note, and not what the list of conversations shows.
+    /// Whether it is a grey system line: not a note, and not shown in the list of conversations.
     pub line: bool,
-    /// Our id of it, by which it is found again.
+    /// Our id for it, by which it is found again.
     pub source_id: Option<&'a str>,
-    /// Quote and the like.
+    /// Quote and similar attributes.
     pub attributes: Value,
-    /// What was picked, if it is a template; goes with no file.
+    /// What was picked, if it is a template; cannot be combined with a file.
     pub template: Option<Value>,
     /// A file.
     pub attachment: Option<Attachment>,
@@ -53,7 +53,8 @@ pub struct Attachment {
 pub struct CreatedMessage {
     /// Its id.
     pub id: MessageId,
-    /// Whether Chatwoot says whose it is. A customer's is nobody's once the contact is deleted, and goes with the conversation.
+    /// Whether Chatwoot names its sender. Once the contact is deleted, a customer's message has no sender, and goes with the
+    /// conversation.
     #[serde(default, rename = "sender", deserialize_with = "is_there")]
     pub has_sender: bool,
 }
@@ -63,7 +64,7 @@ fn is_there<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D
 }
 
 impl Chatwoot {
-    /// Writes a message. After an error other than a refusal it may be there all the same.
+    /// Writes a message. After an error other than a refusal the message may exist all the same.
     pub async fn create_message(
         &self,
         conversation: ConversationId,
@@ -72,7 +73,7 @@ impl Chatwoot {
         Ok(self.write_message(conversation, message).await?.id)
     }
 
-    /// The same, and what else Chatwoot tells of it.
+    /// The same, and what else Chatwoot answers about it.
     pub async fn write_message(
         &self,
         conversation: ConversationId,
@@ -99,7 +100,7 @@ impl Chatwoot {
                 request.json(&body)
             }
             Some(file) => {
-                // A type nobody can write must not stop the file.
+                // An invalid type must not stop the file.
                 let valid = multipart::Part::text("").mime_str(&file.mime_type).is_ok();
                 let mime_type = if valid { file.mime_type.as_str() } else { "application/octet-stream" };
                 let part = match file.size {
@@ -141,7 +142,7 @@ impl Chatwoot {
         Ok(all)
     }
 
-    /// The messages before one, the oldest first, page by page until there are enough of them, or so many pages were read.
+    /// The messages before one, the oldest first, page by page until there are enough, or the given number of pages was read.
     pub async fn before(
         &self,
         conversation: ConversationId,
@@ -227,8 +228,8 @@ impl Chatwoot {
         Ok((readable, length))
     }
 
-    /// Marks a message `sent`, `delivered`, `read`, or `failed` with the words for the agent. Chatwoot answers with the message
-    /// even if it did not take the mark (§3.4), so the status that now stands comes back.
+    /// Marks a message `sent`, `delivered`, `read`, or `failed` with a text for the agent. Chatwoot answers with the message
+    /// even if it did not accept the status (§3.4), so the status that the message now has is returned.
     pub async fn mark(
         &self,
         conversation: ConversationId,
@@ -250,7 +251,8 @@ impl Chatwoot {
         Ok(marked.status)
     }
 
-    /// Deletes a message: its words and files go, a line that says so stays. One that is gone already is deleted enough.
+    /// Deletes a message: its text and files are removed, a line that says so stays. One that is gone already counts as
+    /// deleted.
     pub async fn delete_message(&self, conversation: ConversationId, message: MessageId) -> Result<(), ChatwootError> {
         let path = ["conversations", &conversation.to_string(), "messages", &message.to_string()];
         found(self.json::<Value>(self.request(Method::DELETE, &path)).await).map(|_| ())

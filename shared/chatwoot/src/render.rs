@@ -1,4 +1,4 @@
-//! What an agent reads: a domain message becomes Markdown for Chatwoot, in the agents' language.
+//! Renders a domain message as Markdown for Chatwoot, in the agents' language.
 
 mod kinds;
 
@@ -11,7 +11,7 @@ use domain::{
 /// Chatwoot's limit is 150,000 characters (§5).
 const MAX_MESSAGE_LENGTH: usize = 149_000;
 
-/// A message as it is to stand in Chatwoot.
+/// A message as it will appear in Chatwoot.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rendered<'m> {
     /// The text, perhaps empty beside a file.
@@ -23,13 +23,13 @@ pub struct Rendered<'m> {
     /// The message it points to.
     pub quote: Option<&'m Wamid>,
     /// Whether it is for the agents only: something about the customer, not by the customer. It must not look as if the
-    /// customer had written: Chatwoot would open the reply window of its own.
+    /// customer had written it: Chatwoot would open its own reply window.
     pub note: bool,
-    /// Whether it is a line of the system, which hides nobody's words in the list of conversations.
+    /// Whether it is a system line, which hides no message in the list of conversations.
     pub line: bool,
 }
 
-/// Puts a message into words.
+/// Renders a message as text.
 pub fn render(message: &Message, locale: Locale) -> Rendered<'_> {
     let mut rendered = kinds::content(message, &message.content, locale);
     rendered.quote = rendered.quote.or(message.reply_to.as_ref());
@@ -60,7 +60,7 @@ pub fn render(message: &Message, locale: Locale) -> Rendered<'_> {
     rendered
 }
 
-/// A message of which nothing is to be shown: its writer took it back.
+/// A message of which nothing is shown: its writer deleted it.
 pub fn blank(message: &Message) -> Message {
     Message {
         content: Content::Text { body: "🗑️".to_owned() },
@@ -77,7 +77,7 @@ pub fn instead_of_file(rendered: &Rendered<'_>, line: NoteText, locale: Locale) 
     join(&rendered.text, &line.text(locale))
 }
 
-/// The text when the message it points to is unknown to Chatwoot.
+/// The text when the message it refers to is unknown to Chatwoot.
 pub fn with_lost_quote(message: &Message, text: &str, locale: Locale) -> String {
     let line = match message.content {
         Content::Reaction { .. } | Content::Edit { .. } | Content::Revoke { .. } => NoteText::AboutAnother,
@@ -101,12 +101,12 @@ fn spoken(message: &Message, text: &str) -> String {
     }
 }
 
-/// Words in which nothing is a mark, within a line.
+/// Text in which nothing is a mark, within a line.
 fn plain(text: &str) -> String {
     markup::literal_line(text)
 }
 
-/// Chatwoot renders what is not the customer's as Liquid templates (§3.4); a zero-width space keeps braces what they are.
+/// Chatwoot renders messages that are not the customer's as Liquid templates (§3.4); a zero-width space keeps braces literal.
 fn without_liquid(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
@@ -136,7 +136,7 @@ fn joined(first: &str, by: &str, second: &str) -> String {
     }
 }
 
-/// Whether the message is an edit of one that Chatwoot shows with its file: then only the words are new.
+/// Whether the message is an edit of one that Chatwoot shows with its file: then only the text is new.
 pub fn is_new_caption(message: &Message) -> bool {
     matches!(&message.content, Content::Edit { content, .. } if matches!(**content, Content::Media { .. }))
 }

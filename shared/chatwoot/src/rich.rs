@@ -1,13 +1,13 @@
-//! Messages that are more than words: choices, cards, forms and articles, as bots, automations and the API make them
-//! (§2.5, §3.4). A dashboard user has no button for them.
+//! Reads messages with choices, cards, forms or articles (§2.5, §3.4). Bots, automations and the API make them; a dashboard
+//! user has no button for them.
 
 use serde::Deserialize;
 use serde_json::Value;
 
-/// What a message shows beside its words.
+/// What a message shows beside its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RichContent {
-    /// `input_select`: one of these.
+    /// `input_select`: choose one of these.
     Choices(Vec<RichChoice>),
     /// `cards`, side by side.
     Cards(Vec<RichCard>),
@@ -24,7 +24,7 @@ pub struct RichChoice {
     /// What the customer reads.
     #[serde(deserialize_with = "text")]
     pub title: String,
-    /// What the bot knows it by.
+    /// The value by which the bot knows it.
     #[serde(deserialize_with = "text")]
     pub value: String,
     /// More about it; versions up to 4.15 refuse it.
@@ -54,10 +54,10 @@ pub struct RichCard {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct CardAction {
-    /// What stands on it.
+    /// Its label.
     #[serde(deserialize_with = "text")]
     pub text: String,
-    /// Where it leads; empty if it only answers.
+    /// The address it opens; empty if it only answers.
     #[serde(deserialize_with = "text")]
     pub uri: String,
 }
@@ -84,10 +84,10 @@ pub struct FormField {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct FormAnswer {
-    /// What is read.
+    /// The label.
     #[serde(deserialize_with = "text")]
     pub label: String,
-    /// The same in other versions.
+    /// The label in other versions.
     #[serde(deserialize_with = "text")]
     pub title: String,
 }
@@ -102,12 +102,12 @@ pub struct ArticleCard {
     /// What it is about.
     #[serde(deserialize_with = "text")]
     pub description: String,
-    /// Where it is.
+    /// Its address.
     #[serde(deserialize_with = "text")]
     pub link: String,
 }
 
-/// What the items of a message of this type are; nothing if there are none, or the type has none.
+/// The items of a message of this type; `None` if there are none, or the type has none.
 pub(crate) fn read(content_type: Option<&str>, items: &[Value]) -> Option<RichContent> {
     let rich = match content_type? {
         "input_select" => RichContent::Choices(all(items, |choice: &RichChoice| !choice.title.is_empty())),
@@ -125,12 +125,12 @@ pub(crate) fn read(content_type: Option<&str>, items: &[Value]) -> Option<RichCo
     (!empty).then_some(rich)
 }
 
-/// The items that can be read and say something.
+/// The items that can be read and are not empty.
 fn all<T: for<'de> Deserialize<'de>>(items: &[Value], says: impl Fn(&T) -> bool) -> Vec<T> {
     items.iter().filter_map(|item| T::deserialize(item).ok()).filter(says).collect()
 }
 
-/// One line of text; a number is as good, anything else is absent.
+/// One line of text; a number counts as text, anything else is absent.
 fn text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     Ok(match Value::deserialize(deserializer)? {
         Value::String(text) => text.trim().to_owned(),

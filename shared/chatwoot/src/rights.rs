@@ -1,4 +1,4 @@
-//! What the token in hand may do in each account (§3.1).
+//! Checks what a token may do in each account (§3.1).
 
 use domain::AccountId;
 use reqwest::Method;
@@ -6,10 +6,10 @@ use serde::Deserialize;
 
 use crate::{Chatwoot, ChatwootError};
 
-/// What a token is worth.
+/// The rights of a token in an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rights {
-    /// It is nobody's, or no longer.
+    /// It belongs to no user, or no longer does.
     None,
     /// Its user does not belong to the account.
     Elsewhere,
@@ -33,10 +33,10 @@ impl Rights {
     }
 }
 
-/// Of which accounts a token's user is a member, and as what.
+/// The accounts in which a token's user is a member, with the role in each.
 #[derive(Debug, Deserialize)]
 pub struct Memberships {
-    /// Nothing where the token is no user's.
+    /// `None` where the token belongs to no user.
     #[serde(default)]
     accounts: Option<Vec<Membership>>,
 }
@@ -49,7 +49,7 @@ struct Membership {
 }
 
 impl Memberships {
-    /// What the token is worth in an account.
+    /// The rights of the token in an account.
     pub fn rights(&self, account: AccountId) -> Rights {
         let Some(accounts) = &self.accounts else { return Rights::None };
         let own = accounts.iter().find(|membership| membership.id == account);
@@ -62,7 +62,8 @@ impl Memberships {
 }
 
 impl Chatwoot {
-    /// Looks the token up, for all accounts at once. A bot's has no profile, and is refused like one that is nobody's.
+    /// Looks the token up, for all accounts at once. A bot's token has no profile, and is refused like one that belongs to no
+    /// user.
     pub async fn memberships(&self) -> Result<Memberships, ChatwootError> {
         match self.json(self.outside(Method::GET, &["api", "v1", "profile"])).await {
             Err(ChatwootError::Unauthorized) => Ok(Memberships { accounts: None }),

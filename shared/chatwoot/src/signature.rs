@@ -1,4 +1,5 @@
-//! Proof that a callback came from Chatwoot. Only a check makes an [`Authentic`], and only an `Authentic` can be parsed.
+//! A checked signature proves that a callback came from Chatwoot. Only a check makes an [`Authentic`], and only an `Authentic`
+//! can be parsed.
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::Sha256;
 
-/// How old a signature may be, and how far ahead its clock (§2.4).
+/// How old a signature may be, and how far ahead its clock may be (§2.4).
 const TIMESTAMP_TOLERANCE: Duration = Duration::from_secs(300);
 
 /// A callback body whose sender was checked.
@@ -52,7 +53,7 @@ impl CallbackSecret {
     }
 }
 
-/// The secret in the path of a Chatwoot that does not sign (before 4.13). It is no signing secret: paths stand in logs.
+/// The secret in the path of a Chatwoot that does not sign (before 4.13). It is not a signing secret: paths appear in logs.
 #[derive(Clone, Debug)]
 pub struct PathSecret(SecretString);
 
@@ -62,9 +63,9 @@ impl PathSecret {
         Self(secret)
     }
 
-    /// Checks what the path carries, in constant time.
+    /// Checks the secret in the path, in constant time.
     pub fn verify<'a>(&self, given: &str, body: &'a [u8]) -> Option<Authentic<'a>> {
-        // Comparing two tags under the same key takes the same time whatever differs.
+        // Comparing two tags under the same key takes the same time wherever they differ.
         let own = mac(&self.0)?.chain_update(self.0.expose_secret()).finalize().into_bytes();
         let given = mac(&self.0)?.chain_update(given);
         given.verify_slice(&own).ok().map(|()| Authentic(body))

@@ -1,4 +1,5 @@
-//! Our tag on an agent's message: an attribute that Retry takes off. Chatwoot lets nobody but the customer's side write attributes.
+//! Puts our tag on an agent's message, which Retry removes. The tag is an attribute. Chatwoot lets only the customer's side
+//! write attributes.
 
 use domain::{ConversationId, InboxId, MessageId};
 use reqwest::Method;
@@ -7,11 +8,13 @@ use serde_json::{Value, json};
 
 use crate::{Chatwoot, ChatwootError};
 
-/// The name of the tag among what a customer submitted with a message. No text message has any such values, and none is shown.
+/// The name of the tag among the values a customer submitted with a message. No text message has such values, and none is
+/// shown.
 pub(crate) const TAG: &str = "lmotos:tag";
 
 impl Chatwoot {
-    /// Puts our tag on a message, by the inbox's client API. Gives whether Chatwoot took it. A list tells whether it stands.
+    /// Puts our tag on a message, by the inbox's client API. Returns whether Chatwoot accepted it. Only a list tells whether it
+    /// is kept.
     pub async fn tag(&self, conversation: ConversationId, message: MessageId) -> Result<bool, ChatwootError> {
         let Some(party) = self.party(conversation).await? else { return Ok(false) };
         let (Some(inbox), Some(source)) = (party.inbox, party.source_id) else { return Ok(false) };
@@ -22,13 +25,13 @@ impl Chatwoot {
         let body = json!({ "submitted_values": [{ "name": TAG, "title": TAG, "value": message }] });
         match self.done(self.outside(Method::PATCH, &path).json(&body)).await {
             Ok(()) => Ok(true),
-            // A version without that way, or an inbox that wants proof of who asks.
+            // A version without that API, or an inbox that demands proof of identity.
             Err(ChatwootError::Gone | ChatwootError::Refused(_) | ChatwootError::Unwell(500)) => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    /// By which the client API knows an inbox.
+    /// The identifier of an inbox in the client API.
     async fn inbox_identifier(&self, inbox: InboxId) -> Result<Option<String>, ChatwootError> {
         #[derive(Deserialize)]
         struct Answer {

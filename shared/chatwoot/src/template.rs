@@ -1,12 +1,12 @@
-//! Templates, as Chatwoot's picker makes them (§1.2): `template_params` in a message's `additional_attributes`. The callback has
-//! them, and the conversation for its last message; the list of messages has not.
+//! Reads and writes templates as Chatwoot's picker makes them (§1.2). They are in `template_params` of a message's
+//! `additional_attributes`. The callback has them, and the conversation for its last message; the list of messages does not.
 
 use std::collections::BTreeMap;
 
 use domain::template::Picked;
 use serde_json::{Map, Value};
 
-/// What was picked, by the `additional_attributes` of a message; nothing if it is no template.
+/// What was picked, from the `additional_attributes` of a message; `None` if it is not a template.
 pub fn picked(attributes: &Value) -> Option<Picked> {
     let params = attributes.get("template_params").filter(|params| !params.is_null())?;
     let text = |name: &str| params.get(name).and_then(said);
@@ -17,7 +17,7 @@ pub fn picked(attributes: &Value) -> Option<Picked> {
     let parts = ["body", "header", "buttons", "footer"];
     picked.body = match object("body") {
         Some(body) => values(body),
-        // Before 4.5 the values of the body stood alone.
+        // Before 4.5 only the values of the body were given.
         None if !parts.iter().any(|part| processed.contains_key(*part)) => values(processed),
         None => BTreeMap::new(),
     };
@@ -34,7 +34,7 @@ pub fn picked(attributes: &Value) -> Option<Picked> {
     Some(picked)
 }
 
-/// The same as Chatwoot takes it when a message is created.
+/// The same in the form Chatwoot accepts when a message is created.
 pub fn params(picked: &Picked) -> Value {
     let mut processed = Map::new();
     processed.insert("body".to_owned(), object(&picked.body));

@@ -1,4 +1,4 @@
-//! Texts that have to fit into a field of Chatwoot's.
+//! Shortens texts to fit into Chatwoot's fields.
 
 /// The first `limit` characters of a text, on one line.
 pub(crate) fn clean(text: &str, limit: usize) -> String {

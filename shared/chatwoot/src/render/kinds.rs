@@ -1,4 +1,4 @@
-//! The kinds of content, one by one.
+//! Renders each kind of content.
 
 use domain::{
     Content, Identity, Locale, Message, WaId, markup,
@@ -95,7 +95,7 @@ fn form(title: Option<&str>, body: Option<&str>, fields: &[(String, Answer)], lo
     lines.join("\n")
 }
 
-/// An answer within its line.
+/// An answer on its line.
 fn answer(value: &Answer, locale: Locale) -> String {
     match value {
         Answer::Text(text) => plain(text),
@@ -132,7 +132,7 @@ fn order(text: Option<&str>, lines: &[OrderLine], locale: Locale) -> String {
         let all = if line.quantity == 1 { String::new() } else { format!(" = {}", money(sum, &line.currency)) };
         out.push(format!("{} × {} — {each}{all}", line.quantity, plain(&line.product)));
     }
-    // A sum of some of it would be read as the sum of all.
+    // A partial sum would be read as the total.
     if !totals.is_empty() && lines.iter().all(|line| line.price.is_some()) {
         let totals: Vec<_> = totals.iter().map(|(currency, total)| money(*total, currency)).collect();
         out.push(InboundText::Total(&totals.join(" + ")).text(locale));
@@ -141,7 +141,7 @@ fn order(text: Option<&str>, lines: &[OrderLine], locale: Locale) -> String {
     out.join("\n")
 }
 
-/// The advert a message came from, below the customer's words.
+/// The advert a message came from, below the customer's text.
 pub(super) fn advert(referral: &Referral, locale: Locale) -> String {
     let headline = referral.headline.as_deref().map(plain).filter(|headline| !headline.is_empty());
     let post = referral.kind.as_deref() == Some("post");
