@@ -137,7 +137,7 @@ impl WaId {
         all
     }
 
-    /// As Chatwoot wants it: `+` and digits, or nothing if that would not be a phone.
+    /// As Chatwoot wants it: `+` and digits, or `None` if that would not be a phone.
     pub fn e164(&self) -> Option<String> {
         let digits: String = self.0.chars().filter(char::is_ascii_digit).collect();
         ((2..=15).contains(&digits.len()) && !digits.starts_with('0')).then(|| format!("+{digits}"))

@@ -30,7 +30,7 @@ pub struct Identity {
 /// A way of recognizing a customer again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alias {
-    /// The keyed hash that stands for it in the table.
+    /// The keyed hash that represents it in the table.
     pub subject: KeyedHash,
     /// What kind of thing was hashed.
     pub kind: HashKind,

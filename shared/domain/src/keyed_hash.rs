@@ -1,4 +1,4 @@
-//! Keyed hashes stand for persons and messages outside the stores. They are the only form in which either may appear there.
+//! Keyed hashes represent persons and messages outside the stores. They are the only form in which either may appear there.
 
 use std::fmt;
 
@@ -43,7 +43,7 @@ impl fmt::Debug for HashKey {
 }
 
 impl HashKey {
-    /// Takes the key as it stands in the app's secret.
+    /// Takes the key as it is in the app's secret.
     #[expect(clippy::expect_used, clippy::missing_panics_doc, reason = "HMAC takes a key of any length")]
     pub fn new(key: SecretString) -> Self {
         let keyed = Hmac::new_from_slice(key.expose_secret().as_bytes()).expect("HMAC takes any key length");

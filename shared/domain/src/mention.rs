@@ -101,7 +101,7 @@ fn look_at(token: &str, key: &HashKey, found: &mut BTreeSet<KeyedHash>) {
     if let Some((_, body)) = token.split_once("wamid.")
         && let Ok(inside) = LENIENT.decode(body)
     {
-        // Phone and user id stand in it as they are.
+        // It contains phone and user id in plain form.
         let inside: String =
             inside.iter().map(|byte| if byte.is_ascii_graphic() { *byte as char } else { ' ' }).collect();
         for token in inside.split(|c: char| !is_part_of_id(c)).filter(|token| token.len() >= *PHONE_DIGITS.start()) {

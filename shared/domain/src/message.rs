@@ -116,16 +116,16 @@ pub struct Product {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Content {
-    /// Words.
+    /// Text.
     Text {
         /// At most 4,096 characters on WhatsApp.
         body: String,
     },
-    /// A file, with or without words.
+    /// A file, with or without a caption.
     Media {
         /// Where it is and what it should be.
         media: Media,
-        /// Words under it.
+        /// The caption.
         caption: Option<String>,
     },
     /// A location.
@@ -141,7 +141,7 @@ pub enum Content {
         title: String,
         /// The id the business gave it.
         id: Option<String>,
-        /// The smaller words under a row.
+        /// The description under a row.
         #[serde(default)]
         description: Option<String>,
     },
@@ -168,7 +168,7 @@ pub enum Content {
     },
     /// A cart.
     Order {
-        /// Words with it.
+        /// The text with it.
         text: Option<String>,
         /// Its lines.
         lines: Vec<OrderLine>,
@@ -176,7 +176,7 @@ pub enum Content {
         #[serde(default)]
         catalog: Option<String>,
     },
-    /// New words for an older message.
+    /// A new text for an older message.
     Edit {
         /// The older one.
         original: Wamid,
@@ -236,7 +236,7 @@ pub enum Content {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
-    /// Words or a number.
+    /// Text or a number.
     Text(String),
     /// Yes or no.
     Flag(bool),
@@ -259,7 +259,7 @@ pub enum Answer {
 pub enum MediaKind {
     /// A picture.
     Image,
-    /// A film.
+    /// A video.
     Video,
     /// A sound file.
     Audio,

@@ -26,7 +26,7 @@ pub struct Template {
     pub standing: Standing,
     /// Whether its values have names; if not, they have numbers.
     pub named: bool,
-    /// What stands above the body.
+    /// The header above the body.
     pub header: Option<Header>,
     /// The body.
     pub body: Text,
@@ -82,12 +82,12 @@ pub enum Standing {
     Closed,
 }
 
-/// What stands above the body.
+/// The header above the body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Header {
     /// A line.
     Text(Text),
-    /// A file of this kind: picture, film or document.
+    /// A file of this kind: picture, video or document.
     File(MediaKind),
 }
 

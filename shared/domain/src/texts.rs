@@ -94,7 +94,7 @@ pub enum SendFailure {
     FileEmpty,
     /// WhatsApp takes no files of this type, and cannot fetch it from Chatwoot by itself.
     FileKind,
-    /// A picture, film or sound is larger than WhatsApp takes of its kind, and WhatsApp cannot fetch it from Chatwoot by itself.
+    /// A picture, video or sound is larger than WhatsApp takes of its kind, and WhatsApp cannot fetch it from Chatwoot by itself.
     FileHeavy {
         /// Its kind.
         kind: MediaKind,
@@ -295,7 +295,7 @@ impl SendFailure {
     }
 }
 
-/// Lines that stand for what has no text of its own.
+/// Lines shown in place of what has no text of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoteText {
     /// A file that cannot be had.
@@ -312,7 +312,7 @@ pub enum NoteText {
     MediaAskAgain(MediaKind),
     /// An answer to a message we cannot point to.
     InReplyTo,
-    /// What stands instead, where it is a reaction or an edit.
+    /// What is shown instead, where it is a reaction or an edit.
     AboutAnother,
     /// A person spoke in a group.
     GroupName,
@@ -335,7 +335,7 @@ pub enum NoteText {
 }
 
 impl NoteText {
-    /// The line in words.
+    /// The text of the line.
     pub fn text(self, locale: Locale) -> String {
         let (es, en) = match self {
             Self::MediaMissing(kind) => {

@@ -10,7 +10,7 @@ pub(super) enum Caution {
     Most,
 }
 
-/// Writes words so that they are shown as they are. `starts` tells whether they stand at the start of a line.
+/// Writes words so that they are shown as they are. `starts` tells whether they are at the start of a line.
 pub(super) fn words(text: &str, starts: bool, caution: Caution, out: &mut String) {
     let mut before = if starts { None } else { Some('x') };
     let mut at = 0;

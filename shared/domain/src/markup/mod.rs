@@ -128,7 +128,7 @@ fn with_plain_line_ends(text: &str) -> String {
     text.replace("\r\n", "\n").replace('\r', "\n")
 }
 
-/// Adds words to the text that may already stand at the end.
+/// Adds words to the last span, if that is a text.
 fn push_text(spans: &mut Vec<Span>, text: &str) {
     match spans.last_mut() {
         _ if text.is_empty() => {}

@@ -261,7 +261,7 @@ impl<'s> Reader<'s> {
         }
     }
 
-    /// Which of the marks stands at `at`.
+    /// The mark at `at`.
     fn typed(&self, at: usize, marks: &[&'static str]) -> &'static str {
         marks.iter().find(|mark| self.source[at..].starts_with(**mark)).copied().unwrap_or_default()
     }

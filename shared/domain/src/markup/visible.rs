@@ -10,7 +10,7 @@ pub(super) fn styles(spans: &[Span]) -> Vec<Span> {
     among(spans, Around { before: None, after: None, active: &[] })
 }
 
-/// What stands beside some spans on their line, and which styles they are in.
+/// The characters beside some spans on their line, and the styles they are in.
 #[derive(Clone, Copy)]
 struct Around<'a> {
     before: Option<char>,

@@ -5,7 +5,7 @@ use super::{Locale, pick};
 /// The outcome of the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CommandReply {
-    /// It stands in the conversation as a message, and is sent like any message.
+    /// It is now a message in the conversation, and is sent like any message.
     Written {
         /// Its name.
         name: String,

@@ -15,7 +15,7 @@ pub enum PanelText {
     Advert,
     /// Whether it is an advert or a post.
     AdvertKind,
-    /// Where the advert stands.
+    /// The address of the advert.
     AdvertAddress,
     /// The label that asks for an erasure.
     Erase,

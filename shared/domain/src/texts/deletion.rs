@@ -77,7 +77,7 @@ pub enum PageText {
 }
 
 impl PageText {
-    /// In words.
+    /// The text.
     pub fn text(self, locale: Locale) -> &'static str {
         let (es, en) = match self {
             Self::Title => ("Borrado de datos · LMotos", "Data erasure · LMotos"),
@@ -143,7 +143,7 @@ pub enum ErasureNotice<'a> {
 }
 
 impl ErasureNotice<'_> {
-    /// In words.
+    /// The text.
     pub fn text(self, locale: Locale) -> String {
         match (self, locale) {
             (Self::Labeled { hours, code }, Locale::Es) => format!(

@@ -4,7 +4,7 @@
 use super::{Locale, pick};
 use crate::{Author, message::Call};
 
-/// A line about something that came from WhatsApp.
+/// A line about something that arrived from WhatsApp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InboundText<'a> {
     /// A location.
@@ -98,7 +98,7 @@ pub struct UnsupportedText<'a> {
 }
 
 impl InboundText<'_> {
-    /// The line in words.
+    /// The text of the line.
     pub fn text(self, locale: Locale) -> String {
         let (es, en) = match self {
             Self::Location => ("📍 Ubicación", "📍 Location"),

@@ -14,7 +14,7 @@ pub enum OutboundText {
 }
 
 impl OutboundText {
-    /// In words.
+    /// The text.
     pub fn text(self, locale: Locale) -> &'static str {
         let (es, en) = match self {
             Self::OpenList => ("Ver opciones", "See options"),

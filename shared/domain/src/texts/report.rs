@@ -55,7 +55,7 @@ pub enum ErasureSummary {
 pub enum FileSummary {
     /// A picture.
     Picture,
-    /// A film.
+    /// A video.
     Film,
     /// A recording or a piece of music.
     Sound,

@@ -9,7 +9,7 @@ pub fn parse(file: &str) -> Vec<Card> {
     for line in unfolded(file) {
         let Some((name, value)) = line.split_once(':') else { continue };
         let mut parameters = name.split(';');
-        // A group stands before the name: `item1.TEL`.
+        // A group may come before the name: `item1.TEL`.
         let name = parameters.next().unwrap_or_default().rsplit('.').next().unwrap_or_default().to_ascii_uppercase();
         match (name.as_str(), &mut open) {
             ("BEGIN", _) if value.trim().eq_ignore_ascii_case("VCARD") => open = Some(Card::default()),

@@ -19,7 +19,7 @@ pub(super) fn status(details: &str) -> Option<u16> {
     let is = |word: &str, names: &[&str]| names.iter().any(|name| word.eq_ignore_ascii_case(name));
     words.iter().enumerate().find_map(|(at, word)| {
         let found = word.parse().ok().filter(|status| word.len() == 3 && (400..600).contains(status))?;
-        // Between the word and the number may stand the version of HTTP, "with", "a" and "an".
+        // Between the word and the number there may be the version of HTTP, "with", "a" and "an".
         let small = |word: &&&str| word.len() == 1 && word.bytes().all(|b| b.is_ascii_digit());
         let versions = words[..at].iter().rev().take_while(small).count();
         let before = &words[..at - versions];
