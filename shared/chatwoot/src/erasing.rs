@@ -118,13 +118,13 @@ impl Chatwoot {
         found(self.done(self.request(Method::DELETE, &["conversations", &id.to_string()])).await).map(|_| ())
     }
 
-    /// Deletes what an agent typed there and did not send. Does nothing if there is no such conversation.
+    /// Deletes what an agent typed there and did not send. `None` if there is no such conversation.
     pub async fn delete_draft(&self, id: ConversationId) -> Result<Option<()>, ChatwootError> {
         let path = ["conversations", &id.to_string(), "draft_messages"];
         found(self.done(self.request(Method::DELETE, &path)).await)
     }
 
-    /// Removes all its own attributes from a conversation. Does nothing if there is none.
+    /// Removes all its own attributes from a conversation. `None` if there is no such conversation.
     pub async fn empty_attributes(&self, id: ConversationId) -> Result<Option<()>, ChatwootError> {
         found(self.set_attributes(id, &Map::new()).await)
     }

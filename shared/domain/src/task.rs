@@ -46,7 +46,7 @@ pub enum ErasureTask {
     },
     /// The labels of a conversation changed: an agent may have asked for an erasure, or withdrawn it.
     LabelsV1(SyncRequest),
-    /// Drop the dead letters that an erasure put in again and whose days are over.
+    /// Delete the dead letters that an erasure put back and whose retention is over.
     LettersV1,
 }
 

@@ -1,5 +1,5 @@
-//! A receipt states what an erasure found and erased in each data location. It also says what lies outside. A signature lets
-//! anyone check it.
+//! A receipt states what an erasure found and erased in each data location. It also says what lies outside. Its signature
+//! can be checked.
 
 use serde::{Deserialize, Serialize};
 
