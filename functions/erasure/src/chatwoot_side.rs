@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use app::{HandlerError, unless_broken};
+use app::{HandlerError, USER_ID_ATTRIBUTE, unless_broken};
 use chatwoot::{Chatwoot, ChatwootError, Contact, ConversationLookup, SourceLookup, erasing::ContactStrip};
 use domain::{
     AccountId, Channel, ContactId, ConversationId, CustomerId, PhoneNumberId, Timestamp, UserId, WaId,
@@ -135,6 +135,14 @@ impl Handler {
         for phone in spellings {
             for contact in chatwoot.contacts_with("phone_number", &phone).await? {
                 found.add(Some(contact));
+            }
+        }
+        let users = if subject.quiet_since.is_some() || let_in { &BTreeSet::new() } else { &subject.users };
+        for user in users {
+            match chatwoot.contacts_with(USER_ID_ATTRIBUTE, user.as_str()).await {
+                // An account that does not show the attribute cannot be asked for it.
+                Err(ChatwootError::Refused(_)) => {}
+                contacts => contacts?.into_iter().for_each(|contact| found.add(Some(contact))),
             }
         }
         for (_, id) in subject.contacts.iter().filter(|(of, _)| *of == account) {

@@ -1,14 +1,11 @@
 //! Finds or creates the customer's contact in Chatwoot. It is looked up by every id the customer is known by.
 
-use app::HandlerError;
+use app::{HandlerError, USER_ID_ATTRIBUTE};
 use chatwoot::{Chatwoot, ChatwootError, Contact, NewContact, contact_name, erasing::ConversationAge};
 use domain::{Channel, ContactId, CustomerId, Identity, Message, WaId, texts::NoteText};
 use serde_json::json;
 
 use crate::Handler;
-
-/// The attribute of a contact that has the customer's user id.
-const USER_ID: &str = "whatsapp_user_id";
 
 /// Where a contact has conversations; the best case is last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -108,7 +105,7 @@ impl Handler {
             return Ok(Some(contact));
         }
         let user = person.user_id.iter().filter(|_| person.group.is_none());
-        let user = user.map(|user| (USER_ID, user.as_str().to_owned()));
+        let user = user.map(|user| (USER_ID_ATTRIBUTE, user.as_str().to_owned()));
         let spellings = person.phone.iter().flat_map(WaId::spellings).filter_map(|phone| phone.e164());
         let mut found: Vec<Contact> = Vec::new();
         for (attribute, value) in user.chain(spellings.map(|phone| ("phone_number", phone))) {
@@ -198,7 +195,7 @@ fn new_contact<'a>(
         name = Some(NoteText::GroupName.text(locale));
     } else {
         if let Some(user) = &person.user_id {
-            attributes.insert(USER_ID.to_owned(), json!(user));
+            attributes.insert(USER_ID_ATTRIBUTE.to_owned(), json!(user));
         }
         if let Some(username) = &message.username {
             attributes.insert("whatsapp_username".to_owned(), json!(username));

@@ -142,7 +142,7 @@ impl Handler {
         let mut change = ContactChange::default();
         let user = message.customer.user_id.as_ref().map(UserId::as_str);
         let known = |key: &str| contact.custom_attributes.as_ref().and_then(|attributes| attributes.get(key));
-        for (key, value) in [("whatsapp_username", message.username.as_deref()), ("whatsapp_user_id", user)] {
+        for (key, value) in [("whatsapp_username", message.username.as_deref()), (app::USER_ID_ATTRIBUTE, user)] {
             if let Some(value) = value.filter(|value| known(key) != Some(&json!(value))) {
                 change.attributes.insert(key.to_owned(), json!(value));
             }

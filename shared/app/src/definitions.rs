@@ -9,12 +9,15 @@ use domain::{Locale, texts::dashboard::PanelText};
 
 use crate::{ERASE_LABEL, HandlerError, KEEP_LABEL};
 
+/// The attribute of a contact that has the customer's user id.
+pub const USER_ID_ATTRIBUTE: &str = "whatsapp_user_id";
+
 /// Makes Chatwoot show and offer them. What an administrator changed stays changed.
 pub(crate) async fn create_definitions(chatwoot: &Chatwoot, locale: Locale) -> Result<(), HandlerError> {
     use AttributeOwner::{Contact, Conversation};
     let shown = [
         (Contact, "whatsapp_username", PanelText::Username),
-        (Contact, "whatsapp_user_id", PanelText::UserId),
+        (Contact, USER_ID_ATTRIBUTE, PanelText::UserId),
         (Conversation, "ctwa_clid", PanelText::AdvertClick),
         (Conversation, "source_id", PanelText::Advert),
         (Conversation, "source_type", PanelText::AdvertKind),

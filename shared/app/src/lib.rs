@@ -23,6 +23,7 @@ pub use chatwoot::{ORIGINS_DIFFER, REFUSALS_PAGE};
 pub use clients::{Clients, Settings, StartError};
 pub use data_subject::resolve_data_subject;
 pub use deadlines::erasure_deadlines;
+pub use definitions::USER_ID_ATTRIBUTE;
 pub use deleted_contacts::{is_contact_deleted, unless_broken};
 pub use echo::remove_echo;
 pub use enqueue::erasure_message;

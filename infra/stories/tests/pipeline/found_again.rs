@@ -73,6 +73,19 @@ async fn who_has_no_visible_phone_is_found_by_the_user_id() {
 }
 
 #[tokio::test]
+async fn who_has_no_visible_phone_is_erased_by_the_user_id_though_the_table_is_new() {
+    let world = World::start().await.unwrap();
+    world.reconcile().await.unwrap();
+    let ana = ana(&world).without_phone();
+    ana.writes("hola").await.unwrap();
+    world.work().await.unwrap();
+    the_table_is_new(&world).await;
+    let code = operator_asks(&world, json!({ "user_id": ana.user_id() })).await;
+    done(&world, &code).await;
+    assert_eq!((world.chatwoot.contacts().len(), world.chatwoot.conversations().len()), (0, 0));
+}
+
+#[tokio::test]
 async fn a_user_id_that_the_account_cannot_be_asked_for_holds_up_nobody() {
     let world = World::start().await.unwrap();
     let ana = ana(&world).without_phone();
