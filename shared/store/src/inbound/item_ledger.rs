@@ -14,7 +14,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::{
     StoreError, Table,
-    claims::{self, ClaimEnd, ClaimGuard, LedgerRow},
+    inbound::claims::{self, ClaimEnd, ClaimGuard, LedgerRow},
     sort_keys::SortKeys,
     table::{Item, ItemUpdate, Key, TransactOutcome, integer},
 };

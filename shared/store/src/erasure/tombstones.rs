@@ -21,7 +21,7 @@ use serde_dynamo::aws_sdk_dynamodb_1::from_item;
 
 use crate::{
     DataSubject, ErasureLedger, ResolvedAliases, StoreError, Table,
-    aliases::alias_key,
+    customer::aliases::alias_key,
     sort_keys::SortKeys,
     table::{Item, ItemUpdate, Key, UpdateOutcome, integer, text},
 };

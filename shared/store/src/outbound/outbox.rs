@@ -7,7 +7,8 @@ use domain::{AccountId, ConversationId, CustomerId, MessageId, Outgoing};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    MessageLink, MessageLinks, StoreError, Table, conversations,
+    MessageLink, MessageLinks, StoreError, Table,
+    outbound::conversations,
     sort_keys::SortKeys,
     table::{Item, Key, text, with_key},
 };

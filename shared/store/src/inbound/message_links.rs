@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
 
 use crate::{
-    ClaimGuard, ItemLedger, ItemOutcome, PendingFile, Revocations, StoreError, Table, orphan_statuses, pending_media,
+    ClaimGuard, ItemLedger, ItemOutcome, PendingFile, Revocations, StoreError, Table,
+    inbound::orphan_statuses,
+    inbound::pending_media,
     table::{Item, ItemUpdate, Key, UpdateOutcome, integer},
 };
 

@@ -11,9 +11,9 @@ use serde::Deserialize;
 
 use crate::{
     StoreError, Table,
-    aliases::customer_key,
+    customer::aliases::customer_key,
+    customer::thread::thread_key,
     table::{Item, ItemUpdate, integer, text},
-    thread::thread_key,
 };
 
 /// The profiles.

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::{
     StoreError, Table, channels,
-    owned::pair,
+    erasure::owned::pair,
     table::{Item, ItemUpdate, Key, UpdateOutcome, integer, number, text},
 };
 

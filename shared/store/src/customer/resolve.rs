@@ -13,7 +13,7 @@ use serde_dynamo::aws_sdk_dynamodb_1::from_item;
 
 use crate::{
     CustomerStore, StoreError,
-    aliases::{AliasRow, AliasWrites, CustomerRow, CustomerUpdate, alias_key, customer_key},
+    customer::aliases::{AliasRow, AliasWrites, CustomerRow, CustomerUpdate, alias_key, customer_key},
     table::{Item, ItemUpdate, integer, text},
 };
 

@@ -11,10 +11,10 @@ use serde_json::Value;
 
 use crate::{
     DataInventory, DataSubject, StoreError, Table, Tombstones,
-    ledger::{DataSubjectRow, ErasureRow, Pointer, beside, opened},
-    owned::pair,
+    erasure::ledger::{DataSubjectRow, ErasureRow, Pointer, beside, opened},
+    erasure::owned::pair,
+    erasure::tombstones,
     table::{Item, Key, number, text, with_key},
-    tombstones,
 };
 
 /// What was applied to a restored table.

@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 use domain::{CustomerId, KeyedHash};
 
 use crate::{
-    DataInventory, DataSubject, StoreError, conversations,
-    owned::{is_own, named},
+    DataInventory, DataSubject, StoreError,
+    erasure::owned::{is_own, named},
+    outbound::conversations,
     table::{Key, text},
 };
 

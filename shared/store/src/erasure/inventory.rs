@@ -16,10 +16,11 @@ use serde_dynamo::aws_sdk_dynamodb_1::from_item;
 
 use crate::{
     Channels, DataSubject, StoreError, Table, Thread,
-    aliases::{AliasRow, customer_key},
-    conversations, message_links,
-    orphan_statuses::{self, OrphanStatuses},
-    owned::{Seen, named},
+    customer::aliases::{AliasRow, customer_key},
+    erasure::owned::{Seen, named},
+    inbound::message_links,
+    inbound::orphan_statuses::{self, OrphanStatuses},
+    outbound::conversations,
     table::{Item, Key, number},
 };
 

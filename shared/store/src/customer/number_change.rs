@@ -5,8 +5,8 @@ use domain::{AccountId, Alias, CustomerId, Identity, Timestamp};
 
 use crate::{
     CustomerStore, StoreError,
-    aliases::{AliasRow, AliasWrites, CustomerUpdate},
-    resolve::{ResolvedAliases, parted},
+    customer::aliases::{AliasRow, AliasWrites, CustomerUpdate},
+    customer::resolve::{ResolvedAliases, parted},
 };
 
 const MAX_TRIES: usize = 6;

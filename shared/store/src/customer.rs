@@ -1,0 +1,7 @@
+//! Who customers are: threads, aliases, changes of number, profiles.
+
+pub(crate) mod aliases;
+pub(crate) mod number_change;
+pub(crate) mod profile;
+pub(crate) mod resolve;
+pub(crate) mod thread;
