@@ -91,7 +91,9 @@ async fn no_more_than_so_many_are_asked_for_a_day_however_often_the_run_comes() 
     two_a_year_ago(&world).await;
     let (sweeps, channel, today) = (sweeps(&world), PhoneNumberId::new(CHANNEL), world.clock.now().day());
     // However many runs count side by side.
-    try_join_all((0..499).map(|_| sweeps.count_asked(&channel, today))).await.unwrap();
+    for counts in [100, 100, 100, 100, 99] {
+        try_join_all((0..counts).map(|_| sweeps.count_asked(&channel, today))).await.unwrap();
+    }
     assert_eq!(sweeps.asked(&channel, today).await.unwrap(), 499);
     let report = world.retention().await.unwrap();
     assert_eq!((report.asked, report.overdue), (1, 1));
