@@ -78,7 +78,11 @@ impl Form {
 
     /// Values that are a list: each with its name where it has one.
     fn list(&mut self, raw: &RawValue) {
-        for item in serde_json::from_str::<Vec<&RawValue>>(raw.get()).unwrap_or_default() {
+        let items = serde_json::from_str::<Vec<&RawValue>>(raw.get()).unwrap_or_default();
+        if !items.iter().any(|item| item.get().starts_with('{')) {
+            return self.unnamed(raw);
+        }
+        for item in items {
             let object = Fields::read(item);
             let text = |names: &[&str]| names.iter().find_map(|name| object.as_ref()?.text(name));
             let value = object.as_ref().and_then(|object| ["value", "answer"].iter().find_map(|name| object.raw(name)));
