@@ -6,7 +6,7 @@ mod operator;
 mod page;
 
 use domain::{
-    ConfirmationCode, HashKey, Locale, SharedClock,
+    ConfirmationCode, HashKey, SharedClock,
     erasure::{ErasureDeadlines, RequestSource},
     keyed_hash::HashKind,
 };
@@ -16,6 +16,7 @@ use platform::{AppSecrets, ConfigError, Environment, Metric, Metrics, SecretErro
 use queue::{Queue, QueueError};
 use serde_json::{Value, json};
 use store::{DataSubject, ErasureLedger, ErasureRequests, StoreError, Table};
+use texts::Locale;
 use uuid::Uuid;
 use whatsapp::{
     AppSecret,

@@ -1,6 +1,10 @@
 //! Shows the public page of a request. It says how far the request is, in words, and nothing about any person.
 
-use domain::{ConfirmationCode, Locale, erasure::PublicState, texts::deletion::PageText};
+use domain::{ConfirmationCode, erasure::PublicState};
+use texts::{
+    Locale,
+    deletion::{PageText, explain, heading},
+};
 
 /// Whether JSON is asked for, and not a page: by weight, and where the weights are equal by what is named first.
 pub(crate) fn wants_json(accept: &str) -> bool {
@@ -48,7 +52,7 @@ pub(crate) fn compose(code: &ConfirmationCode, shown: PublicState, days: u64, pr
         Locale::Es => ("es", "en"),
         Locale::En => ("en", "es"),
     };
-    let (heading, words) = (shown.heading(locale), shown.explain(locale, days, promised));
+    let (heading, words) = (heading(shown, locale), explain(shown, locale, days, promised));
     let [title, label, outside, switch] =
         [PageText::Title, PageText::Code, PageText::Outside, PageText::Other].map(|text| text.text(locale));
     // A code is hexadecimal, and everything else is ours: there is nothing to escape.

@@ -12,9 +12,9 @@ use chatwoot::{Chatwoot, ChatwootError, Contact, ConversationLookup, SourceLooku
 use domain::{
     AccountId, Channel, ContactId, ConversationId, CustomerId, PhoneNumberId, Timestamp, UserId, WaId,
     erasure::{DataLocation, ErasureState},
-    texts::NoteText,
 };
 use store::{DataSubject, ErasureEntry};
+use texts::NoteText;
 
 use crate::{ClearOutcome, Handler};
 

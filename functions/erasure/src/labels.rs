@@ -9,11 +9,11 @@ use domain::{
     ConfirmationCode, ConversationId, SyncRequest,
     erasure::{ErasureState, RequestSource},
     keyed_hash::HashKind,
-    texts::deletion::ErasureNotice,
 };
 use platform::Metric;
 use queue::Record;
 use store::{Claim, DataSubject, StoreError};
+use texts::deletion::ErasureNotice;
 use uuid::Uuid;
 
 use crate::{CONTENTION_DELAY, Handler};

@@ -2,8 +2,9 @@
 
 use app::{HandlerError, USER_ID_ATTRIBUTE};
 use chatwoot::{Chatwoot, ChatwootError, Contact, NewContact, contact_name, erasing::ConversationAge};
-use domain::{Channel, ContactId, CustomerId, Identity, Message, WaId, texts::NoteText};
+use domain::{Channel, ContactId, CustomerId, Identity, Message, WaId};
 use serde_json::json;
+use texts::NoteText;
 
 use crate::Handler;
 
@@ -186,7 +187,7 @@ fn new_contact<'a>(
     message: &'a Message,
     customer: &'a CustomerId,
     phone: Option<&'a str>,
-    locale: domain::Locale,
+    locale: texts::Locale,
 ) -> Owned<'a> {
     let person = &message.customer;
     let mut attributes = serde_json::Map::new();

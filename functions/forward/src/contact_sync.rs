@@ -7,11 +7,12 @@ use std::time::Duration;
 use app::HandlerError;
 use chatwoot::{Chatwoot, ChatwootError, Contact, ContactChange, attribute, contact_name};
 use domain::{
-    Author, Class, Classify as _, Content, ConversationId, CustomerId, KeyedHash, Locale, Message, Timestamp, UserId,
-    WaId, message::Referral, texts::NoteText,
+    Author, Class, Classify as _, Content, ConversationId, CustomerId, KeyedHash, Message, Timestamp, UserId, WaId,
+    message::Referral,
 };
 use serde_json::{Map, Value, json};
 use store::Thread;
+use texts::{Locale, NoteText};
 
 use crate::Handler;
 

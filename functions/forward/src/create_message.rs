@@ -10,12 +10,12 @@ use chatwoot::{
     render::{self, Rendered},
 };
 use domain::{
-    Author, Channel, Content, ConversationId, CustomerId, Message, MessageId, Timestamp, Wamid, message::Media,
-    texts::NoteText, vcard,
+    Author, Channel, Content, ConversationId, CustomerId, Message, MessageId, Timestamp, Wamid, message::Media, vcard,
 };
 use queue::Record;
 use serde_json::json;
 use store::{MIN_RETRY_GAP, MessageLink, PendingFile, is_at_meta};
+use texts::NoteText;
 use tokio::time::Instant;
 use whatsapp::graph::file_timeout;
 

@@ -10,10 +10,10 @@ use domain::{
     erasure::RequestSource,
     mention,
     task::{AccountNotice, NoticeSubject},
-    texts::deletion::{ErasureIntent, erasure_intent},
 };
 use queue::{Record, Verdict};
 use store::{ErasureCheck, ItemOutcome, ResolvedAliases, Tombstone};
+use texts::deletion::{ErasureIntent, erasure_intent};
 
 use crate::Handler;
 

@@ -9,11 +9,11 @@ use domain::{
     Author, Channel, Content, ConversationId, CustomerId, Erasure, Message,
     erasure::{ErasureState, RequestSource},
     keyed_hash::HashKind,
-    texts::deletion::{ErasureIntent, ErasureNotice, erasure_intent},
 };
 use platform::Metric;
 use queue::Record;
 use store::{Claim, DataSubject, ErasureEntry, Thread};
+use texts::deletion::{ErasureIntent, ErasureNotice, erasure_intent};
 use uuid::Uuid;
 
 use crate::Handler;

@@ -3,10 +3,11 @@
 
 use app::HandlerError;
 use chatwoot::{Chatwoot, ChatwootError, NewMessage, render};
-use domain::{Author, Channel, Content, ConversationId, CustomerId, Message, Wamid, message::Call, texts::NoteText};
+use domain::{Author, Channel, Content, ConversationId, CustomerId, Message, Wamid, message::Call};
 use platform::Metric;
 use queue::Record;
 use store::{ItemOutcome, MessageLink, PendingFile, ResolvedAliases, Thread};
+use texts::NoteText;
 
 use crate::{
     Attempt, Handler,

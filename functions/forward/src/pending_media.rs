@@ -4,11 +4,12 @@
 
 use app::HandlerError;
 use chatwoot::{Chatwoot, ChatwootError, NewMessage, listing::ListedMessage};
-use domain::{Author, Channel, MediaRetry, MessageId, Timestamp, texts::NoteText};
+use domain::{Author, Channel, MediaRetry, MessageId, Timestamp};
 use platform::Metric;
 use queue::{Record, Verdict};
 use serde_json::json;
 use store::PendingFile;
+use texts::NoteText;
 
 use crate::Handler;
 

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use app::HandlerError;
 use chatwoot::{Chatwoot, listing::ListedMessage};
-use domain::{Timestamp, command::Command, texts::brake::Braked};
+use domain::Timestamp;
+use texts::{brake::Braked, command::Command};
 
 use crate::sync::TrackedMessage;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::{Class, Classify as _, NO_CODE, texts::SendFailure};
+use domain::{Class, Classify as _, NO_CODE, SendFailure};
 use secrecy::SecretString;
 use serde_json::Value;
 use whatsapp::{RECIPIENT_RATE_LIMIT_CODE, SendError, graph::Accepted};

@@ -9,19 +9,19 @@ use chatwoot::{
 };
 use domain::{
     Channel, Class, Classify as _, CommandNote, MessageId, OutboundTask, SyncRequest, Timestamp,
-    command::{self, Command},
     erasure::{ErasureState, RequestSource},
-    markup,
     template::{Picked, Template},
-    texts::{
-        asked::CommandReply,
-        report::{ConversationReport, ErasureSummary, FileSummary, MessageFate, MessageReport},
-    },
     window::Advert,
 };
 use queue::QueueMessage;
 use serde_json::json;
 use store::{Conversation, DataSubject, Reach};
+use texts::{
+    Text as _,
+    asked::CommandReply,
+    command::{self, Command},
+    report::{ConversationReport, ErasureSummary, FileSummary, MessageFate, MessageReport},
+};
 
 use crate::{
     Handler, SyncJob,
@@ -162,7 +162,7 @@ impl Handler {
         let values: Vec<&str> = values.iter().map(String::as_str).collect();
         let picked = match template.pick(&values).and_then(|picked| template.fill(&picked).map(|_| picked)) {
             Ok(picked) => picked,
-            Err(fault) => return Ok(fault.text(locale).to_owned()),
+            Err(fault) => return Ok(fault.text(locale)),
         };
         let content = markup::to_markdown(&template.body.filled(&picked.body));
         let written = marked.or_else(|| unmarked(listed, note, &content).filter(|_| job.suspect));

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use app::HandlerError;
 use chatwoot::NewMessage;
-use domain::{Part, Timestamp, channel::SendHold, outgoing::Awaited, texts::NoteText};
+use domain::{Part, Timestamp, channel::SendHold, outgoing::Awaited};
 use platform::Metric;
 use store::OutboxEntry;
+use texts::{NoteText, Text as _};
 
 use crate::{
     Handler, SyncOutcome,

@@ -6,16 +6,16 @@ use std::time::Duration;
 use app::{HandlerError, publish_status};
 use chatwoot::{Chatwoot, listing::ListedMessage};
 use domain::{
-    Channel, CustomerId, Identity, Part, Reference, Timestamp, Wamid,
+    Channel, CustomerId, Identity, Part, Reference, SendFailure, Timestamp, Wamid,
     outgoing::{FileWay, MessageKind, SentFile},
     rate_limit::RecipientRateLimit,
     template::{Fault, Picked},
-    texts::{NoteText, SendFailure},
 };
 use platform::Metric;
 use secrecy::SecretString;
 use serde_json::Value;
 use store::{Conversation, OutboxEntry, Thread};
+use texts::NoteText;
 use tokio::time::{Instant, timeout_at};
 use whatsapp::{
     compose::{self, GraphPayload},

@@ -2,7 +2,7 @@
 //! accepts them, else text.
 
 use chatwoot::rich::{ArticleCard, FormField, RichCard, RichChoice, RichContent};
-use domain::{Locale, texts::outbound::OutboundText};
+use texts::{Locale, outbound::OutboundText};
 use whatsapp::interactive::{self, Menu};
 
 /// The form in which a rich message is sent.

@@ -5,14 +5,8 @@ use chatwoot::{
     files,
     listing::{ListedFile, ListedMessage},
 };
-use domain::{
-    Locale, Outgoing,
-    command::CommandCall,
-    markup,
-    message::Location,
-    template::Picked,
-    texts::{SendFailure, inbound::InboundText},
-};
+use domain::{Outgoing, SendFailure, message::Location, template::Picked};
+use texts::{Locale, command::CommandCall, inbound::InboundText};
 use whatsapp::{
     interactive::Menu,
     names,

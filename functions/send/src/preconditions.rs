@@ -4,8 +4,7 @@
 use std::time::Duration;
 
 use domain::{
-    Outgoing, Part, Timestamp, channel::SendHold, outgoing::MessageKind, template::Picked, texts::SendFailure,
-    window::Advert,
+    Outgoing, Part, SendFailure, Timestamp, channel::SendHold, outgoing::MessageKind, template::Picked, window::Advert,
 };
 use store::Thread;
 use whatsapp::{graph::file_timeout, media::MAX_MEDIA_BYTES};

@@ -2,7 +2,7 @@
 
 use app::{HandlerError, brake};
 use chatwoot::ChatwootError;
-use domain::{Part, outgoing::MessageKind, texts::SendFailure};
+use domain::{Part, SendFailure, outgoing::MessageKind};
 use store::OutboxEntry;
 
 use crate::{Handler, SyncJob, delivery::ConversationContext, sync::TrackedMessage};

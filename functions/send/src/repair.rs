@@ -8,9 +8,9 @@ use chatwoot::{ChatwootError, NewMessage, listing::ListedMessage};
 use domain::{
     MessageId, Outcome, Outgoing, Timestamp,
     outgoing::{DisplayedStatus, Tag},
-    texts::overwritten,
 };
 use store::{OutboxEntry, Red, RepairState};
+use texts::overwritten;
 
 use crate::{
     Handler, SyncJob,
@@ -260,7 +260,7 @@ pub(crate) async fn correct(
 /// The error text that a failed message is to show.
 fn said(send: &Handler, message: &ListedMessage, entry: &OutboxEntry) -> Option<String> {
     let locale = send.clients.locale;
-    entry.outgoing.text(locale, |at| parts::file_name(message, &entry.outgoing, locale, at))
+    texts::incomplete(&entry.outgoing, locale, |at| parts::file_name(message, &entry.outgoing, locale, at))
 }
 
 /// Tags a message so that an agent's Retry is noticed where callbacks fail: Chatwoot shows the message as failed again before it

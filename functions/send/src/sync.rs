@@ -9,11 +9,11 @@ use std::{
 use app::HandlerError;
 use chatwoot::{Chatwoot, ChatwootError, listing::ListedMessage};
 use domain::{
-    Channel, Locale, MessageId, Outcome, Outgoing, Part, Timestamp, outgoing::MessageKind, template::Fault,
-    texts::SendFailure,
+    Channel, MessageId, Outcome, Outgoing, Part, SendFailure, Timestamp, outgoing::MessageKind, template::Fault,
 };
 use platform::Metric;
 use store::{Conversation, OutboxEntry, Reach, SyncResult};
+use texts::Locale;
 
 use crate::{
     Handler, SyncJob, SyncOutcome, SyncReport, brake as brakes,

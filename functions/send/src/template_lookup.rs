@@ -9,15 +9,15 @@ use std::{
     },
     time::Duration,
 };
+use texts::Text as _;
 
 use app::HandlerError;
 use chatwoot::{ChatwootError, listing::ListedMessage};
 use domain::{
-    Channel, Class, Classify as _, MediaId, MessageId, Timestamp,
+    Channel, Class, Classify as _, MediaId, MessageId, SendFailure, Timestamp,
     message::MediaKind,
     outgoing::{DisplayedStatus, MessageKind, Outgoing},
     template::{Category, Fault, Filled, FilledHeader, Picked, Template},
-    texts::SendFailure,
 };
 use secrecy::SecretString;
 use store::{OutboxEntry, StoreError};
@@ -181,7 +181,7 @@ impl Handler {
             return Ok(());
         }
         let words = Fault::Untold.text(self.clients.locale);
-        match context.chatwoot.mark(context.conversation.conversation, message.id, "failed", Some(words)).await {
+        match context.chatwoot.mark(context.conversation.conversation, message.id, "failed", Some(&words)).await {
             // Chatwoot can answer with success and change nothing.
             Ok(Some(stands)) if stands != "failed" => return Ok(()),
             // The message was deleted; the next sync reports that.

@@ -11,7 +11,7 @@ use std::{
 use app::Clients;
 use bytes::{Bytes, BytesMut};
 use chatwoot::{Chatwoot, ChatwootError, files, listing::ListedFile};
-use domain::{Channel, Class, Classify as _, message::MediaKind, outgoing::FileWay, texts::SendFailure, vcard};
+use domain::{Channel, Class, Classify as _, SendFailure, message::MediaKind, outgoing::FileWay, vcard};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream, stream::BoxStream};
 use reqwest::{Body, header};
 use secrecy::SecretString;

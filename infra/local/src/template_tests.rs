@@ -247,11 +247,7 @@ fn the_pages_name_the_labels_and_words_that_count() {
     }
     for words in ["BORRAR MIS DATOS", "DELETE MY DATA"] {
         assert!(privacy.contains(&format!("**{words}**")), "{words}");
-        assert_eq!(
-            domain::texts::deletion::erasure_intent(words),
-            Some(domain::texts::deletion::ErasureIntent::Ask),
-            "{words}"
-        );
+        assert_eq!(texts::deletion::erasure_intent(words), Some(texts::deletion::ErasureIntent::Ask), "{words}");
     }
     assert!(privacy.contains(&format!("({} a number)", retention::MAX_REQUESTS_PER_DAY)));
     let runbook = include_str!("../../../docs/runbook/erasure.md");

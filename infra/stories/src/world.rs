@@ -8,7 +8,7 @@ use axum::{
     extract::{Request, State},
     http::{Response, StatusCode},
 };
-use domain::{Clock as _, Locale, SharedClock, Timestamp};
+use domain::{Clock as _, SharedClock, Timestamp};
 use local::test_stack::{Batch, TestStack};
 use reconcile::Balance;
 use retention::RetentionReport;
@@ -17,6 +17,7 @@ use simulator_aws::Lag;
 use simulator_chatwoot::{Chatwoot, Inbox};
 use simulator_meta::{Meta, Number, Statuses};
 use simulator_wire::{Faults, MovableClock, Server};
+use texts::Locale;
 
 use crate::stop_after::StopAfter;
 

@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use chatwoot::{Chatwoot, NewMessage};
-use domain::{AccountId, ConversationId, texts::NoteText};
+use domain::{AccountId, ConversationId};
 use platform::{Metric, Metrics};
+use texts::NoteText;
 
 use crate::{Clients, HandlerError};
 

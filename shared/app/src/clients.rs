@@ -7,7 +7,7 @@ use std::{
 };
 
 use chatwoot::{Chatwoot, REFUSALS_PAGE, files::PublicOnly, rights::Rights};
-use domain::{AccountId, Channel, HashKey, KeyedHash, Locale, SharedClock, Timestamp, keyed_hash::HashKind};
+use domain::{AccountId, Channel, HashKey, KeyedHash, SharedClock, Timestamp, keyed_hash::HashKind};
 use platform::{
     AppSecrets, ChannelSecrets, ConfigError, Environment, SecretError, Secrets,
     aws::Aws,
@@ -20,6 +20,7 @@ use store::{
     Channels, Claims, Conversations, CustomerStore, ErasureLedger, ItemLedger, MediaAtMeta, MessageLinks,
     NumberRateLimit, OrphanStatuses, Outbox, PendingMedia, Profiles, ReconcileCursor, Revocations, Table, Tombstones,
 };
+use texts::Locale;
 use url::Url;
 use whatsapp::Graph;
 

@@ -5,7 +5,7 @@ use chatwoot::{
     Chatwoot,
     definitions::{AttributeDefinition, AttributeOwner},
 };
-use domain::{Locale, texts::dashboard::PanelText};
+use texts::{Locale, dashboard::PanelText};
 
 use crate::{ERASE_LABEL, HandlerError, KEEP_LABEL};
 

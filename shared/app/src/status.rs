@@ -4,9 +4,8 @@
 
 use chatwoot::{Chatwoot, ChatwootError};
 use domain::{
-    Outcome, PhoneNumberId,
+    Outcome, PhoneNumberId, SendFailure,
     outgoing::{DisplayedStatus, Outgoing},
-    texts::SendFailure,
 };
 use store::OutboxEntry;
 
@@ -30,7 +29,7 @@ pub async fn publish_status(
             } else {
                 DisplayedStatus::Failed
             };
-            (mark, entry.outgoing.text(clients.locale, named))
+            (mark, texts::incomplete(&entry.outgoing, clients.locale, named))
         }
     };
     let mut stays_red = false;

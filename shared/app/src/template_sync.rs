@@ -4,9 +4,10 @@
 
 use std::time::Duration;
 
-use domain::{Channel, channel::SyncedTemplates, texts::NoteText, window};
+use domain::{Channel, channel::SyncedTemplates, window};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
+use texts::NoteText;
 
 use crate::{Clients, HandlerError, definitions::create_definitions};
 

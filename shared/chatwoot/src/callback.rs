@@ -2,11 +2,12 @@
 //! to sync.
 
 use domain::{
-    AccountId, ConversationId, InboxId, Locale, MessageId,
-    command::CommandCall,
+    AccountId, ConversationId, InboxId, MessageId,
     template::{Fault, Picked},
 };
 use serde::Deserialize;
+use texts::Text as _;
+use texts::{Locale, command::CommandCall};
 
 use crate::{Authentic, template};
 
@@ -365,9 +366,9 @@ mod tests {
                 "additional_attributes": { "template_params": { "name": "saludo" } },
                 "conversation": { "id": 482, "messages": [{ "id": 7, "status": "failed" }] } }))
         };
-        let CallbackKind::Look(look) = marked(Fault::Untold.text(Locale::En)) else { panic!("no answer") };
+        let CallbackKind::Look(look) = marked(&Fault::Untold.text(Locale::En)) else { panic!("no answer") };
         assert_eq!(look.picked.map(|picked| picked.name).as_deref(), Some("saludo"));
-        assert!(matches!(marked(Fault::Lost.text(Locale::Es)), CallbackKind::Nothing(_)));
+        assert!(matches!(marked(&Fault::Lost.text(Locale::Es)), CallbackKind::Nothing(_)));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Reads messages as Chatwoot lists them. `send` relies on the list; a callback only asks for a sync.
 
-use domain::{MessageId, Timestamp, Wamid, command::CommandCall, markup};
+use domain::{MessageId, Timestamp, Wamid};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use texts::command::CommandCall;
 
 use crate::{
     rich::{self, RichContent},

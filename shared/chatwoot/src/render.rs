@@ -3,10 +3,10 @@
 mod kinds;
 
 use domain::{
-    Author, Content, Locale, Message, Wamid, markup,
+    Author, Content, Message, Wamid,
     message::{Card, Media},
-    texts::{NoteText, inbound::InboundText},
 };
+use texts::{Locale, NoteText, inbound::InboundText};
 
 /// Chatwoot's limit is 150,000 characters (§5).
 const MAX_MESSAGE_LENGTH: usize = 149_000;

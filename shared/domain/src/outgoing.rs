@@ -14,7 +14,7 @@ pub use self::{
     part::{Awaited, Part},
     reference::Reference,
 };
-use crate::{Delivery, Locale, Timestamp, Wamid, template::Fault, texts::SendFailure};
+use crate::{Delivery, SendFailure, Timestamp, Wamid, template::Fault};
 
 /// What the agent sees on the message in Chatwoot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -215,9 +215,9 @@ impl Outgoing {
     pub fn outcome(&self) -> Outcome {
         let is_out = |part: &&Part| matches!(part, Part::Accepted { .. }) && part.trouble().is_none();
         let accepted = self.parts.iter().filter(is_out).count();
-        let first = self.troubles().map(|(_, trouble)| trouble).next();
+        let first = self.failures().map(|(_, trouble)| trouble).next();
         // A problem with one file stops nothing else.
-        let stops = self.stops();
+        let stops = self.stopping_failure();
         let is_pending = stops.is_none() && self.parts.iter().any(Part::is_pending);
         match stops.or(first) {
             _ if is_pending => return Outcome::Underway,
@@ -228,31 +228,8 @@ impl Outgoing {
     }
 
     /// What keeps the rest from going out, if anything does.
-    fn stops(&self) -> Option<SendFailure> {
-        self.troubles().find(|(at, trouble)| !self.is_of_file(*at, *trouble)).map(|(_, trouble)| trouble)
-    }
-
-    /// What the agent reads if not all of it is out; `named` gives the name for the file of a part. Files that cannot be had
-    /// are named beside others.
-    pub fn text(&self, locale: Locale, named: impl Fn(usize) -> Option<String>) -> Option<String> {
-        let Outcome::Incomplete { failure: trouble, accepted } = self.outcome() else { return None };
-        let said = trouble.say_partly(locale, accepted, self.parts.len());
-        if self.stops().is_some() || self.parts.len() == 1 {
-            return Some(said);
-        }
-        let mut told: Vec<(SendFailure, Vec<String>)> = Vec::new();
-        for (at, trouble) in self.troubles() {
-            let name = named(at);
-            match told.iter_mut().find(|(known, _)| *known == trouble) {
-                Some((_, names)) => names.extend(name),
-                None => told.push((trouble, name.into_iter().collect())),
-            }
-        }
-        let sentences = told.iter().enumerate().map(|(at, (trouble, names))| {
-            let why = if at == 0 { said.clone() } else { trouble.text(locale) };
-            if names.is_empty() { why } else { format!("{why} ({})", names.join(", ")) }
-        });
-        Some(sentences.collect::<Vec<_>>().join(" "))
+    pub fn stopping_failure(&self) -> Option<SendFailure> {
+        self.failures().find(|(at, trouble)| !self.is_of_file(*at, *trouble)).map(|(_, trouble)| trouble)
     }
 
     /// What the agent should see, if that differs from what is shown.

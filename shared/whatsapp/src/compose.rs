@@ -1,7 +1,7 @@
 //! Turns message parts into bodies of `POST /{phone_number_id}/messages` (§4.1, §4.2).
 
 use domain::{
-    Address, MediaId, Reference, Wamid, markup,
+    Address, MediaId, Reference, Wamid,
     message::{Card, Location, MediaKind},
 };
 use serde_json::{Value, json};

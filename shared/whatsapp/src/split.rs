@@ -1,7 +1,7 @@
 //! Cuts a long text into messages that WhatsApp accepts. It cuts at a paragraph, else at a line, a sentence, a word, else
 //! anywhere.
 
-use domain::markup::{Open, looks, open_at};
+use markup::{Open, looks, open_at};
 use unicode_segmentation::GraphemeCursor;
 
 /// The longest text Meta takes (§4.2), in UTF-16 units: whichever way Meta counts, it is not longer.
@@ -176,7 +176,7 @@ mod tests {
             .prop_flat_map(|words| (Just(words), prop::sample::select(vec!["\n", "\n  ", "\n\t", " "])))
             .prop_map(|(words, end)| format!("```\n{}\n```", words.join(end).replace('`', "")));
         let any = prop_oneof![6 => block, 1 => code];
-        prop::collection::vec(any, 1..8).prop_map(|blocks| domain::markup::to_whatsapp(&blocks.join("\n\n")))
+        prop::collection::vec(any, 1..8).prop_map(|blocks| markup::to_whatsapp(&blocks.join("\n\n")))
     }
 
     proptest! {

@@ -7,9 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use domain::Locale;
 use simulator_chatwoot::MessageView;
 use stories::World;
+use texts::Locale;
 
 /// File → whose conversation it comes into, and what stands there. `←` is the business itself, from the phone app.
 #[rustfmt::skip]

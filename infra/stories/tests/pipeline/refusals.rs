@@ -1,9 +1,10 @@
 //! The operator is not left alone: what one side refuses the other has a line with its cause and its page.
 
-use domain::texts::SendFailure;
+use domain::SendFailure;
 use serde_json::json;
 use simulator_chatwoot::Role;
 use stories::{CHANNEL, World};
+use texts::Text as _;
 
 use crate::{
     erasure::{operator_asks, state},
@@ -107,7 +108,7 @@ async fn files_of_another_origin_send_the_agent_to_the_operator_and_not_back_to_
     let rows = shop.world.chatwoot.messages(shop.conversation);
     let row = rows.iter().find(|row| row.id == message).unwrap();
     let why = row.external_error.clone().unwrap();
-    assert_eq!((row.status.as_str(), why), ("failed", SendFailure::FileElsewhere.text(domain::Locale::Es)));
+    assert_eq!((row.status.as_str(), why), ("failed", SendFailure::FileElsewhere.text(texts::Locale::Es)));
     let text = log.text();
     assert!(text.contains("FRONTEND_URL") && text.contains(PAGE), "{text}");
 }
@@ -138,7 +139,7 @@ async fn a_file_above_a_template_that_has_another_origin_is_refused_in_words_and
     let log = log();
     let message = shop.sofia.picks_template(shop.conversation, params("foto", &processed), "Hola Ana").await;
     shop.world.work().await.unwrap();
-    assert_eq!(shop.mark(message), SendFailure::FileElsewhere.text(domain::Locale::Es));
+    assert_eq!(shop.mark(message), SendFailure::FileElsewhere.text(texts::Locale::Es));
     assert!(shop.sent_templates().is_empty());
     let text = log.text();
     assert!(text.contains("FRONTEND_URL") && text.contains(PAGE), "{text}");
@@ -158,7 +159,7 @@ async fn a_survey_whose_link_would_lead_nowhere_is_refused_in_words() {
     shop.reconciles().await;
     let survey =
         shop.world.chatwoot.messages(shop.conversation).into_iter().find(|one| one.content_type == "input_csat");
-    assert_eq!(shop.mark(survey.unwrap().id), SendFailure::LinkElsewhere.text(domain::Locale::Es));
+    assert_eq!(shop.mark(survey.unwrap().id), SendFailure::LinkElsewhere.text(texts::Locale::Es));
     assert!(shop.ana.heard().is_empty(), "{:?}", shop.ana.heard());
     assert!(log.text().contains("a survey's link cannot be made") && log.text().contains(PAGE), "{}", log.text());
 }

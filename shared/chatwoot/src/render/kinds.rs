@@ -1,12 +1,12 @@
 //! Renders each kind of content.
 
 use domain::{
-    Content, Identity, Locale, Message, WaId, markup,
+    Content, Identity, Message, WaId,
     message::{Answer, Call, Card, Location, OrderLine, Referral},
-    texts::{
-        self,
-        inbound::{InboundText, ProfileChange, UnsupportedText},
-    },
+};
+use texts::{
+    Locale,
+    inbound::{InboundText, ProfileChange, UnsupportedText},
 };
 
 use super::{Rendered, join, plain};

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Outgoing;
-use crate::{message::MediaKind, texts::SendFailure};
+use crate::{SendFailure, message::MediaKind};
 
 /// A file that went out: enough to say why Meta may have given it up, and nothing of its name or content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,7 +73,8 @@ impl Outgoing {
         Some(if of_file { SendFailure::FileFailed { way: file.way, http: clue.http } } else { trouble })
     }
 
-    pub(super) fn troubles(&self) -> impl Iterator<Item = (usize, SendFailure)> {
+    /// The parts that failed, each with its reason.
+    pub fn failures(&self) -> impl Iterator<Item = (usize, SendFailure)> {
         (0..self.parts.len()).filter_map(|at| Some((at, self.trouble(at)?)))
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::DisplayedStatus;
-use crate::{Delivery, Timestamp, Wamid, texts::SendFailure};
+use crate::{Delivery, SendFailure, Timestamp, Wamid};
 
 /// What a part waits for; each has its own time limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,6 +1,6 @@
 //! Tells an agent that Chatwoot replaced the bridge's text with its own.
 
-use super::{Locale, report::begins};
+use crate::{Locale, report::begins};
 
 /// The line about a message that does not show its reason, because Chatwoot's callbacks fail. `retry` tells whether a Retry is
 /// still noticed.

@@ -1,11 +1,11 @@
 //! Tells an agent that a number cannot send.
 
-use super::{Locale, pick};
-use crate::channel::SendHold;
+use crate::{Locale, Text, pick};
+use domain::channel::SendHold;
 
-impl SendHold {
+impl Text for SendHold {
     /// The note in a conversation whose messages wait.
-    pub fn text(self, locale: Locale) -> String {
+    fn text(self, locale: Locale) -> String {
         let (es, en) = match self {
             Self::Disconnected { .. } => (
                 "Este número está desconectado de WhatsApp; el operador ya tiene el aviso.",

@@ -1,57 +1,57 @@
 //! Holds the texts people read about an erasure. These are the public page, the agents' notes, and the question to the
 //! customer.
 
-use super::{Locale, pick};
-use crate::erasure::PublicState;
+use crate::{Locale, pick};
+use domain::erasure::PublicState;
 
-impl PublicState {
-    /// The state of a request, as a heading.
-    pub fn heading(self, locale: Locale) -> &'static str {
-        let (es, en) = match self {
-            Self::Received => ("Recibimos tu solicitud", "We have received your request"),
-            Self::Waiting => ("Tu solicitud sigue en curso", "Your request is still under way"),
-            Self::Erasing => ("Estamos borrando tus datos", "We are erasing your data"),
-            Self::Done => ("Tus datos fueron borrados", "Your data has been erased"),
-            Self::Failed => ("Vamos con retraso", "We are late"),
-        };
-        pick(locale, es, en)
-    }
+/// The state of a request, as a heading.
+pub fn heading(state: PublicState, locale: Locale) -> &'static str {
+    let (es, en) = match state {
+        PublicState::Received => ("Recibimos tu solicitud", "We have received your request"),
+        PublicState::Waiting => ("Tu solicitud sigue en curso", "Your request is still under way"),
+        PublicState::Erasing => ("Estamos borrando tus datos", "We are erasing your data"),
+        PublicState::Done => ("Tus datos fueron borrados", "Your data has been erased"),
+        PublicState::Failed => ("Vamos con retraso", "We are late"),
+    };
+    pick(locale, es, en)
+}
 
-    /// The same in a sentence or two. Of the `promised` days, `days` are left.
-    pub fn explain(self, locale: Locale, days: u64, promised: u32) -> String {
-        match (self, locale) {
-            (Self::Received, Locale::Es) => {
-                format!("Aún no ha empezado el borrado. Estará terminado en {} como máximo.", days_es(days))
-            }
-            (Self::Received, Locale::En) => {
-                format!("The erasure has not begun yet. It will be done within {}.", days_en(days))
-            }
-            (Self::Waiting, Locale::Es) => format!(
-                "Uno de nuestros sistemas no está disponible en este momento; seguimos intentándolo. Estará terminado en {} como máximo.",
-                days_es(days)
-            ),
-            (Self::Waiting, Locale::En) => format!(
-                "One of our systems is not available at the moment; we keep trying. It will be done within {}.",
-                days_en(days)
-            ),
-            (Self::Erasing, Locale::Es) => {
-                format!("El borrado está en marcha. Estará terminado en {} como máximo.", days_es(days))
-            }
-            (Self::Erasing, Locale::En) => format!("The erasure is running. It will be done within {}.", days_en(days)),
-            (Self::Done, Locale::Es) => {
-                "Revisamos cada sistema después de borrar y ya no queda nada. No tienes que hacer nada más.".to_owned()
-            }
-            (Self::Done, Locale::En) => {
-                "We looked into each system after erasing and nothing is left. There is nothing more for you to do."
-                    .to_owned()
-            }
-            (Self::Failed, Locale::Es) => format!(
-                "Prometimos borrar tus datos en {promised} días y no lo hemos logrado. Lo sentimos: seguimos intentándolo y el responsable ya está avisado."
-            ),
-            (Self::Failed, Locale::En) => format!(
-                "We promised to erase your data within {promised} days and have not managed to. We are sorry: we keep trying, and the person in charge has been told."
-            ),
+/// The same in a sentence or two. Of the `promised` days, `days` are left.
+pub fn explain(state: PublicState, locale: Locale, days: u64, promised: u32) -> String {
+    match (state, locale) {
+        (PublicState::Received, Locale::Es) => {
+            format!("Aún no ha empezado el borrado. Estará terminado en {} como máximo.", days_es(days))
         }
+        (PublicState::Received, Locale::En) => {
+            format!("The erasure has not begun yet. It will be done within {}.", days_en(days))
+        }
+        (PublicState::Waiting, Locale::Es) => format!(
+            "Uno de nuestros sistemas no está disponible en este momento; seguimos intentándolo. Estará terminado en {} como máximo.",
+            days_es(days)
+        ),
+        (PublicState::Waiting, Locale::En) => format!(
+            "One of our systems is not available at the moment; we keep trying. It will be done within {}.",
+            days_en(days)
+        ),
+        (PublicState::Erasing, Locale::Es) => {
+            format!("El borrado está en marcha. Estará terminado en {} como máximo.", days_es(days))
+        }
+        (PublicState::Erasing, Locale::En) => {
+            format!("The erasure is running. It will be done within {}.", days_en(days))
+        }
+        (PublicState::Done, Locale::Es) => {
+            "Revisamos cada sistema después de borrar y ya no queda nada. No tienes que hacer nada más.".to_owned()
+        }
+        (PublicState::Done, Locale::En) => {
+            "We looked into each system after erasing and nothing is left. There is nothing more for you to do."
+                .to_owned()
+        }
+        (PublicState::Failed, Locale::Es) => format!(
+            "Prometimos borrar tus datos en {promised} días y no lo hemos logrado. Lo sentimos: seguimos intentándolo y el responsable ya está avisado."
+        ),
+        (PublicState::Failed, Locale::En) => format!(
+            "We promised to erase your data within {promised} days and have not managed to. We are sorry: we keep trying, and the person in charge has been told."
+        ),
     }
 }
 
@@ -281,9 +281,9 @@ mod tests {
         for shown in
             [PublicState::Received, PublicState::Waiting, PublicState::Erasing, PublicState::Done, PublicState::Failed]
         {
-            assert_ne!(shown.heading(Locale::Es), shown.heading(Locale::En));
-            assert_ne!(shown.explain(Locale::Es, 1, 30), shown.explain(Locale::En, 1, 30));
+            assert_ne!(heading(shown, Locale::Es), heading(shown, Locale::En));
+            assert_ne!(explain(shown, Locale::Es, 1, 30), explain(shown, Locale::En, 1, 30));
         }
-        assert!(PublicState::Waiting.explain(Locale::Es, 1, 30).contains("1 día "));
+        assert!(explain(PublicState::Waiting, Locale::Es, 1, 30).contains("1 día "));
     }
 }

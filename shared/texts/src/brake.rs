@@ -1,6 +1,6 @@
 //! Tells an agent why a command was not done.
 
-use super::{Locale, pick};
+use crate::{Locale, pick};
 
 /// Why a command that may be a person's is not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

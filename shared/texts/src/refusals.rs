@@ -1,11 +1,9 @@
 //! Explains Meta's error codes to agents (whatsapp-cloud-api.md §4.6). Each text says what happened, and what the agent should
 //! do next. Codes that call for the same step share a sentence; the test below holds the whole table.
 
-mod clue;
+use domain::{Clue, NO_CODE, Parameter};
 
 use crate::Locale;
-
-pub use clue::{Clue, Parameter};
 
 /// The cause of a code, for the person who has to fix it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -139,7 +137,7 @@ impl Refusal {
         }
         let parameter = clue.parameter?;
         let name = parameter.as_str();
-        let what = |locale| match (parameter.words(), locale) {
+        let what = |locale| match (words(parameter), locale) {
             (Some((es, _)), Locale::Es) => format!("{es} ({name})"),
             (Some((_, en)), Locale::En) => format!("{en} ({name})"),
             (None, Locale::Es) => format!("el campo «{name}»"),
@@ -384,8 +382,44 @@ impl Refusal {
     }
 }
 
-/// The code of a refusal for which Meta gave none. Its own 0 says that the token is not good.
-pub const NO_CODE: i64 = -1;
+/// What an agent calls the parameters of Meta's API, in Spanish and in English.
+const WORDS: [(&str, &str, &str); 35] = [
+    ("header", "el encabezado", "the header"),
+    ("body", "el texto", "the text"),
+    ("text", "el texto", "the text"),
+    ("footer", "el pie", "the footer"),
+    ("button", "un botón", "a button"),
+    ("buttons", "los botones", "the buttons"),
+    ("caption", "el texto del archivo", "the words under the file"),
+    ("filename", "el nombre del archivo", "the file's name"),
+    ("image", "la imagen", "the picture"),
+    ("video", "el video", "the video"),
+    ("audio", "el audio", "the audio"),
+    ("document", "el documento", "the document"),
+    ("sticker", "el sticker", "the sticker"),
+    ("link", "el enlace", "the link"),
+    ("url", "el enlace", "the link"),
+    ("media", "el archivo", "the file"),
+    ("mime_type", "el tipo del archivo", "the file's type"),
+    ("location", "la ubicación", "the location"),
+    ("latitude", "la ubicación", "the location"),
+    ("longitude", "la ubicación", "the location"),
+    ("address", "la dirección", "the address"),
+    ("contacts", "el contacto", "the contact"),
+    ("phones", "el teléfono del contacto", "the contact's phone"),
+    ("emoji", "la reacción", "the reaction"),
+    ("title", "el título de una opción", "an option's title"),
+    ("description", "la descripción de una opción", "an option's description"),
+    ("rows", "las opciones", "the options"),
+    ("sections", "las opciones", "the options"),
+    ("language", "el idioma de la plantilla", "the template's language"),
+    ("template", "la plantilla", "the template"),
+    ("parameter_name", "el nombre de un campo", "a field's name"),
+    ("components", "los datos de la plantilla", "the template's values"),
+    ("context", "la cita", "the quote"),
+    ("recipient", "el destinatario", "the recipient"),
+    ("to", "el destinatario", "the recipient"),
+];
 
 /// Why a message did not reach the customer, and what to do; an unknown code is shown, for the operator.
 pub(crate) fn text(code: i64, clue: Clue, locale: Locale) -> String {
@@ -414,6 +448,12 @@ pub(crate) fn text(code: i64, clue: Clue, locale: Locale) -> String {
         (_, Locale::Es) => format!("No entregado: {es}"),
         (_, Locale::En) => format!("Not delivered: {en}"),
     }
+}
+
+/// What an agent calls a parameter, in Spanish and in English; for a path, the last step counts.
+fn words(parameter: Parameter) -> Option<(&'static str, &'static str)> {
+    let known = |name: &str| WORDS.iter().find(|(known, _, _)| *known == name);
+    parameter.as_str().rsplit('.').find_map(known).map(|(_, es, en)| (*es, *en))
 }
 
 #[cfg(test)]

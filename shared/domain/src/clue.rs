@@ -12,7 +12,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use self::names::{KNOWN, OF_FILES};
+use self::names::OF_FILES;
+
+pub use self::names::KNOWN;
 
 /// What a refusal is about, as far as Meta names it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -24,6 +26,9 @@ pub struct Clue {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<u16>,
 }
+
+/// The code of a refusal for which Meta gave none. Its own 0 says that the token is not good.
+pub const NO_CODE: i64 = -1;
 
 /// The most of a parameter's name that is kept.
 const MAX_PARAMETER_LENGTH: usize = 40;
@@ -81,12 +86,6 @@ impl Parameter {
     /// Whether it is the address of a file.
     pub(crate) fn is_address(&self) -> bool {
         matches!(self.as_str().rsplit('.').next(), Some("link" | "url"))
-    }
-
-    /// What an agent calls it, in Spanish and in English; for a path, the last step counts.
-    pub(super) fn words(&self) -> Option<(&'static str, &'static str)> {
-        let known = |name: &str| KNOWN.iter().find(|(known, _, _)| *known == name);
-        self.as_str().rsplit('.').find_map(known).map(|(_, es, en)| (*es, *en))
     }
 }
 

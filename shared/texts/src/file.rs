@@ -1,7 +1,7 @@
 //! Explains why Meta gave up a file that it had accepted.
 
-use super::Locale;
-use crate::{message::MediaKind, outgoing::FileWay};
+use crate::Locale;
+use domain::{message::MediaKind, outgoing::FileWay};
 
 /// What to do about a file with a problem.
 const ODD: (&str, &str) = (

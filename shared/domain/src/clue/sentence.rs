@@ -60,7 +60,7 @@ fn pair(words: &[Word<'_>]) -> Option<&'static str> {
 
 /// Whether each step of a path is a name of the API's own or an index in a list.
 fn is_of_the_api(path: &str) -> bool {
-    let known = |step: &str| KNOWN.iter().any(|(known, _, _)| *known == step) || OTHERS.contains(&step);
+    let known = |step: &str| KNOWN.contains(&step) || OTHERS.contains(&step);
     let place = |step: &str| step.len() <= 3 && step.bytes().all(|b| b.is_ascii_digit());
     steps(path).all(|step| known(step) || place(step))
 }
@@ -72,7 +72,7 @@ fn is_own(name: &str) -> bool {
 
 /// Whether an agent has a word for it; for a path, the last step counts.
 fn is_known(name: &str) -> bool {
-    KNOWN.iter().any(|(known, _, _)| name.rsplit('.').next() == Some(known))
+    name.rsplit('.').next().is_some_and(|last| KNOWN.contains(&last))
 }
 
 /// The words of a sentence; a path such as `template['components'][0]` is one.

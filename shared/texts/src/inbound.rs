@@ -1,8 +1,8 @@
 //! Describes to agents what arrived from WhatsApp and is not plain text. Examples are choices, orders and calls. The values put
 //! into these sentences are Markdown already.
 
-use super::{Locale, pick};
-use crate::{Author, message::Call};
+use crate::{Locale, pick};
+use domain::{Author, message::Call};
 
 /// A line about something that arrived from WhatsApp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Formats amounts of money as people write them.
 
-use super::Locale;
+use crate::Locale;
 
 /// Currencies that have no smaller coin in use.
 const WHOLE: [&str; 7] = ["CLP", "COP", "CRC", "JPY", "KRW", "PYG", "VND"];

@@ -1,11 +1,10 @@
 //! Tells an agent why a template cannot be sent.
 
-use super::{Locale, pick};
-use crate::template::Fault;
+use crate::{Locale, Text, pick};
+use domain::template::Fault;
 
-impl Fault {
-    /// What is wrong and what to do.
-    pub fn text(self, locale: Locale) -> &'static str {
+impl Text for Fault {
+    fn text(self, locale: Locale) -> String {
         let (es, en) = match self {
             Self::Missing => (
                 "No entregado: esa plantilla no existe en WhatsApp en ese idioma; elige otra de la lista.",
@@ -80,6 +79,6 @@ impl Fault {
                 "Not delivered: the customer asked for no promotions; write when they do, or use a service template.",
             ),
         };
-        pick(locale, es, en)
+        pick(locale, es, en).to_owned()
     }
 }

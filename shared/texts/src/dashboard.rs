@@ -1,6 +1,6 @@
 //! Names the attributes and explains the labels that agents see beside conversations.
 
-use super::{Locale, pick};
+use crate::{Locale, pick};
 
 /// Something that the bridge shows in Chatwoot's own panels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Answers an agent who asked for a template by its name.
 
-use super::{Locale, pick};
+use crate::{Locale, pick};
 
 /// The outcome of the request.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ mod values;
 
 pub use values::values;
 
-use crate::{Locale, texts::pick};
+use crate::{Locale, pick};
 
 /// A command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use unicode_segmentation::UnicodeSegmentation as _;
 
-use super::{Locale, pick};
-use crate::{
+use crate::{Locale, Text as _, pick, send_failure::partly};
+use domain::{
     Outcome, Outgoing, Timestamp, Window, channel::SendHold, outgoing::DisplayedStatus, window::WINDOW_LENGTH,
 };
 
@@ -194,7 +194,7 @@ impl MessageReport {
             }
             Outcome::Underway => ("en camino.", "on its way."),
             Outcome::Incomplete { failure: trouble, accepted } => {
-                return trouble.say_partly(locale, accepted, outgoing.parts.len());
+                return partly(trouble, locale, accepted, outgoing.parts.len());
             }
         };
         pick(locale, es, en).to_owned()
@@ -288,7 +288,7 @@ fn span(time: Duration, locale: Locale) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Delivery, Part, Wamid, texts::SendFailure};
+    use domain::{Delivery, Part, SendFailure, Wamid};
 
     const NOON: Timestamp = Timestamp::from_secs(1_795_190_400);
 
