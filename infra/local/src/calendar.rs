@@ -1,45 +1,33 @@
 //! The spellings of a date: two that AWS puts into events, and a day alone.
 
 use domain::Timestamp;
-
-const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+use time::OffsetDateTime;
 
 /// `22/Nov/2026:11:15:10 +0000`, as in access logs.
 pub(crate) fn log_time(at: Timestamp) -> String {
-    let (year, month, day) = date(at.day());
-    let (hour, minute, second) = time(at);
-    let name = usize::try_from(month - 1).ok().and_then(|index| MONTHS.get(index)).unwrap_or(&"Jan");
-    format!("{day:02}/{name}/{year}:{hour:02}:{minute:02}:{second:02} +0000")
+    let at = utc(at.as_secs());
+    let month = at.month().to_string();
+    format!("{:02}/{}/{}:{} +0000", at.day(), &month[..3], at.year(), clock(at))
 }
 
 /// `2026-11-22T11:15:10Z`.
 pub(crate) fn iso(at: Timestamp) -> String {
-    let (year, month, day) = date(at.day());
-    let (hour, minute, second) = time(at);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    let at = utc(at.as_secs());
+    format!("{}T{}Z", at.date(), clock(at))
 }
 
 /// `2026-11-22`, of a day since the epoch.
 pub(crate) fn day(day: i64) -> String {
-    let (year, month, day) = date(day);
-    format!("{year:04}-{month:02}-{day:02}")
+    utc(day * 86_400).date().to_string()
 }
 
-fn time(at: Timestamp) -> (i64, i64, i64) {
-    let second = at.as_secs().rem_euclid(86_400);
-    (second / 3_600, second / 60 % 60, second % 60)
+fn utc(secs: i64) -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp(secs).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
-/// Year, month and day of a day since the epoch: years are counted from March, so that the leap day comes last.
-fn date(day: i64) -> (i64, i64, i64) {
-    let shifted = day + 719_468;
-    let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day_of_month = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day_of_month)
+fn clock(at: OffsetDateTime) -> String {
+    let (hour, minute, second) = at.to_hms();
+    format!("{hour:02}:{minute:02}:{second:02}")
 }
 
 #[cfg(test)]

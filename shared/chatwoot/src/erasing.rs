@@ -5,6 +5,7 @@ use domain::{ContactId, ConversationId, InboxId, Timestamp};
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use time::OffsetDateTime;
 
 use crate::{
     Chatwoot, ChatwootError, Contact,
@@ -258,17 +259,9 @@ impl Chatwoot {
     }
 }
 
-/// A day as Chatwoot's filters want it, in UTC. Days to a civil date as Howard Hinnant's public algorithm has it.
+/// A day as Chatwoot's filters want it, in UTC: `2026-11-20`.
 fn day(at: Timestamp) -> String {
-    let shifted = at.day() + 719_468;
-    let (era, of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}")
+    OffsetDateTime::from_unix_timestamp(at.as_secs()).map(|at| at.date().to_string()).unwrap_or_default()
 }
 
 #[cfg(test)]
