@@ -9,7 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use app::HandlerError;
 use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, Message, MessageSystemAttributeName};
-use domain::{AccountId, ConversationId, Identity, InboundTask, KeyedHash, Timestamp, erasure::DataLocation, mention};
+use domain::{
+    AccountId, ConversationId, Identity, InboundTask, KeyedHash, RefusalReason, Timestamp, erasure::DataLocation, mention,
+};
 use queue::{DeadLetters, Queue, QueueError};
 use serde::Deserialize;
 use store::{DataSubject, ErasureEntry};
@@ -338,7 +340,7 @@ impl Handler {
         let (Some(letter), None) = (pieces.first(), self.of_one(text, wanted)) else { return Ok(()) };
         let theirs = |text: &str| self.is_named(text, wanted);
         let Some(rest) = mention::without(text, &theirs) else { return Ok(()) };
-        let reason = dead_letter::attribute(letter, "reason").unwrap_or("unreadable_item");
+        let reason = dead_letter::attribute(letter, "reason").unwrap_or(RefusalReason::UnreadableItem.word());
         let dead_letters = DeadLetters::new(self.clients.sqs.clone(), url.to_owned());
         let beside = dead_letter::beside(letter);
         Ok(dead_letters.put_beside(&dead_letter::own_group(), rest.as_bytes(), reason, &beside).await?)

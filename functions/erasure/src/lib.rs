@@ -15,7 +15,7 @@ use std::time::Duration;
 use app::{Clients, HandlerError, Settings, StartError};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use domain::{
-    ConfirmationCode, Erasure, ErasureTask, SharedClock, Timestamp,
+    ConfirmationCode, Erasure, ErasureTask, RefusalReason, SharedClock, Timestamp,
     erasure::{DataLocation, ErasureState, InvalidTransition, Receipt, RequestSource},
     keyed_hash::HashKind,
 };
@@ -132,7 +132,7 @@ impl Handler {
 
     async fn record(&self, record: Record) -> Verdict {
         let Ok(task) = serde_json::from_str::<ErasureTask>(&record.body) else {
-            return Verdict::Poison { reason: "unreadable_task" };
+            return Verdict::Poison { reason: RefusalReason::UnreadableTask };
         };
         let done = match &task {
             ErasureTask::RequestV1 { code } => self.request(&record, code).await,

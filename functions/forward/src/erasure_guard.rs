@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 use app::HandlerError;
 use domain::{
     AccountId, Author, ConfirmationCode, Content, DrainMarker, Erasure, Identity, InboundTask, KeyedHash, Message,
-    PhoneNumberId, StatusUpdate, Timestamp,
+    PhoneNumberId, RefusalReason, StatusUpdate, Timestamp,
     erasure::RequestSource,
     mention,
     task::{AccountNotice, NoticeSubject},
@@ -17,14 +17,8 @@ use texts::deletion::{ErasureIntent, erasure_intent};
 
 use crate::Handler;
 
-/// Why an item of an erased person is refused.
-const REASON_ERASED: &str = "erased";
-
 /// How long a newer item waits for the end of an erasure. A queue silently drops what is older than 14 days.
 const ERASURE_MAX_WAIT: Duration = Duration::from_secs(12 * 86_400);
-
-/// Why a newer item is dead-lettered after that.
-const REASON_ERASURE_TOO_LONG: &str = "erasure_takes_too_long";
 
 /// The queue's name in the erasure's records.
 const QUEUE_NAME: &str = "inbound";
@@ -71,7 +65,7 @@ impl Handler {
                 }
                 let claimed = self.claim(record, task.channel(), task.item()).await?;
                 if let Some(before) = claimed {
-                    self.write_dead_letter(record, task.channel(), Some(&before.held), REASON_ERASURE_TOO_LONG).await?;
+                    self.write_dead_letter(record, task.channel(), Some(&before.held), RefusalReason::ErasureTakesTooLong).await?;
                 }
             }
         }
@@ -183,7 +177,7 @@ impl Handler {
         let channel = task.channel();
         let Some(before) = self.claim(record, channel, task.item()).await? else { return Ok(()) };
         self.clients.erasures.count_dropped(code).await?;
-        self.clients.ledger.close(channel, &before.held, ItemOutcome::Refused(REASON_ERASED)).await?;
+        self.clients.ledger.close(channel, &before.held, ItemOutcome::Refused(RefusalReason::Erased)).await?;
         tracing::info!(channel.id = channel, "an item of somebody erased is dropped");
         Ok(())
     }

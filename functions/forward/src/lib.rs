@@ -23,7 +23,7 @@ use std::time::Duration;
 use app::{Clients, HandlerError, Settings, StartError};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use chatwoot::ChatwootError;
-use domain::{Class, Classify as _, InboundTask, KeyedHash, SharedClock, Timestamp, task::UnreadTask};
+use domain::{Class, Classify as _, InboundTask, KeyedHash, RefusalReason, SharedClock, Timestamp, task::UnreadTask};
 use erasure_guard::Admission;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use platform::{Environment, Metric, Metrics};
@@ -177,11 +177,11 @@ impl Handler {
                 let cut_off = matches!(error, HandlerError::Chatwoot(ChatwootError::CutOff(_)));
                 (cut_off.then(|| pace(record, error, WRITE_MIN_TIME)), None)
             }
-            Class::Permanent | Class::Uncertain => (None, Some("refused_by_chatwoot")),
-            Class::Poison => (None, Some("unusable_item")),
+            Class::Permanent | Class::Uncertain => (None, Some(RefusalReason::RefusedByChatwoot)),
+            Class::Poison => (None, Some(RefusalReason::UnusableItem)),
         };
         if let Some(reason) = reason {
-            tracing::error!(%error, reason, "a task cannot be handled");
+            tracing::error!(%error, reason = reason.word(), "a task cannot be handled");
             return self.dead_letter_claimed(record, task.channel(), excused.map(|excused| excused.held), reason).await;
         }
         tracing::warn!(%error, receives = record.receives, "a task has to wait");
@@ -211,12 +211,11 @@ impl Handler {
 
     /// Handles a task of another version. It is counted by the fields that all versions have.
     async fn unreadable(&self, record: &Record) -> Verdict {
-        const REASON: &str = "unreadable_task";
         let Ok(unread) = serde_json::from_str::<UnreadTask>(&record.body) else {
-            return Verdict::Poison { reason: REASON };
+            return Verdict::Poison { reason: RefusalReason::UnreadableTask };
         };
         match self.clients.claims.record_failure(&unread.item, false).await {
-            Ok(excused) => self.dead_letter_claimed(record, unread.channel(), Some(excused.held), REASON).await,
+            Ok(excused) => self.dead_letter_claimed(record, unread.channel(), Some(excused.held), RefusalReason::UnreadableTask).await,
             Err(error) => {
                 tracing::warn!(%error, "a task that cannot be read has to wait");
                 Verdict::Retry { after: None }
@@ -230,12 +229,12 @@ impl Handler {
         record: &Record,
         channel: &str,
         guard: Option<ClaimGuard>,
-        reason: &'static str,
+        reason: RefusalReason,
     ) -> Verdict {
         match self.dead_letter(record, channel, guard.as_ref(), reason).await {
             Ok(()) => Verdict::Done,
             Err(error) => {
-                tracing::warn!(%error, reason, "a task cannot be set aside yet; it comes again");
+                tracing::warn!(%error, reason = reason.word(), "a task cannot be set aside yet; it comes again");
                 Verdict::Retry { after: None }
             }
         }
@@ -246,7 +245,7 @@ impl Handler {
         match self.clients.claims.take(item, &record.id).await? {
             Claim::Won(held) => Ok(Some(Attempt { held, perhaps_done: false, crashes: 0, refusals: 0 })),
             Claim::Retaken { guard: held, crashes, .. } if crashes >= MAX_CRASHES => {
-                self.dead_letter(record, channel, Some(&held), "crashes_the_function").await?;
+                self.dead_letter(record, channel, Some(&held), RefusalReason::CrashesTheFunction).await?;
                 Ok(None)
             }
             Claim::Retaken { guard: held, crashes, refusals } => {
@@ -269,7 +268,7 @@ impl Handler {
         record: &Record,
         channel: &str,
         guard: Option<&ClaimGuard>,
-        reason: &'static str,
+        reason: RefusalReason,
     ) -> Result<(), HandlerError> {
         self.write_dead_letter(record, channel, guard, reason).await?;
         if let Ok(InboundTask::MessageV1(message)) = serde_json::from_str(&record.body)
@@ -286,11 +285,11 @@ impl Handler {
         record: &Record,
         channel: &str,
         guard: Option<&ClaimGuard>,
-        reason: &'static str,
+        reason: RefusalReason,
     ) -> Result<(), HandlerError> {
         self.drain.dead_letters.put(&record.group, record.body.as_bytes(), reason).await?;
         self.metrics.count(Metric::Poisoned);
-        tracing::error!(reason, message.id = record.id, "a task was put into the dead letters");
+        tracing::error!(reason = reason.word(), message.id = record.id, "a task was put into the dead letters");
         if let Some(held) = guard {
             self.clients.ledger.dead_letter(channel, held, reason).await?;
         }

@@ -3,7 +3,9 @@
 
 use app::HandlerError;
 use chatwoot::{Chatwoot, ChatwootError, NewMessage, render};
-use domain::{Author, Channel, Content, ConversationId, CustomerId, Message, Wamid, message::Call};
+use domain::{
+    Author, Channel, Content, ConversationId, CustomerId, Message, RefusalReason, Wamid, message::Call,
+};
 use platform::Metric;
 use queue::Record;
 use store::{ItemOutcome, MessageLink, PendingFile, ResolvedAliases, Thread};
@@ -13,11 +15,7 @@ use crate::{
     Attempt, Handler,
     contact_sync::opens_window,
     create_message::{PostedMessage, Whose, source_id},
-    notice::OWN_NOTE,
 };
-
-/// The outcome of an event about a person the business never heard of.
-const REASON_NEVER_WROTE: &str = "never_wrote";
 
 impl Handler {
     pub(crate) async fn message(
@@ -29,11 +27,11 @@ impl Handler {
         let number = message.channel.as_str();
         let Some(before) = self.claim(record, number, &message.item).await? else { return Ok(()) };
         let Some(channel) = self.clients.channels.get(&message.channel).await? else {
-            return self.dead_letter(record, number, Some(&before.held), "unknown_channel").await;
+            return self.dead_letter(record, number, Some(&before.held), RefusalReason::UnknownChannel).await;
         };
         // Where Meta's body did not say which number it is, this could not be known earlier.
         if message.customer.phone.as_ref().is_some_and(|phone| channel.is_number(phone.as_str())) {
-            return Ok(self.clients.ledger.close(number, &before.held, ItemOutcome::Refused(OWN_NOTE)).await?);
+            return Ok(self.clients.ledger.close(number, &before.held, ItemOutcome::Refused(RefusalReason::NoteToOneself)).await?);
         }
         if message.author == Author::Business
             && let Some(own) = self.own(message).await?
@@ -54,7 +52,7 @@ impl Handler {
             return Ok(self
                 .clients
                 .ledger
-                .close(number, &before.held, ItemOutcome::Refused(REASON_NEVER_WROTE))
+                .close(number, &before.held, ItemOutcome::Refused(RefusalReason::NeverWrote))
                 .await?);
         };
         let message = message.as_ref();

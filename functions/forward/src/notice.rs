@@ -2,14 +2,14 @@
 //! becomes a dead letter, so that it can be inspected, and redriven once a newer version knows it.
 
 use app::HandlerError;
-use domain::task::{AccountNotice, NoticeSubject};
+use domain::{
+    RefusalReason,
+    task::{AccountNotice, NoticeSubject},
+};
 use queue::Record;
 use store::ItemOutcome;
 
 use crate::Handler;
-
-/// The outcome of what the business wrote to its own number.
-pub(crate) const OWN_NOTE: &str = "note_to_oneself";
 
 impl Handler {
     pub(crate) async fn notice(&self, record: &Record, notice: &AccountNotice) -> Result<(), HandlerError> {
@@ -20,21 +20,21 @@ impl Handler {
                 self.account(record, notice).await?;
                 ItemOutcome::Done
             }
-            NoticeSubject::Ignored => ItemOutcome::Refused("not_for_us"),
+            NoticeSubject::Ignored => ItemOutcome::Refused(RefusalReason::NotForUs),
             NoticeSubject::UnknownStatus => {
                 tracing::warn!(
                     channel.id = channel,
                     "Meta reports a status of a message that this version does not know"
                 );
-                ItemOutcome::Refused("unknown_status")
+                ItemOutcome::Refused(RefusalReason::UnknownStatus)
             }
-            NoticeSubject::OtherStatus => ItemOutcome::Refused("not_about_a_message"),
-            NoticeSubject::OwnNote => ItemOutcome::Refused(OWN_NOTE),
+            NoticeSubject::OtherStatus => ItemOutcome::Refused(RefusalReason::NotAboutAMessage),
+            NoticeSubject::OwnNote => ItemOutcome::Refused(RefusalReason::NoteToOneself),
             NoticeSubject::UnknownField => {
-                return self.dead_letter(record, channel, Some(&before.held), "unknown_field").await;
+                return self.dead_letter(record, channel, Some(&before.held), RefusalReason::UnknownField).await;
             }
             NoticeSubject::Unreadable => {
-                return self.dead_letter(record, channel, Some(&before.held), "unreadable_item").await;
+                return self.dead_letter(record, channel, Some(&before.held), RefusalReason::UnreadableItem).await;
             }
         };
         Ok(self.clients.ledger.close(channel, &before.held, fate).await?)

@@ -4,17 +4,14 @@
 use app::{HandlerError, publish_late_status, remove_echo};
 use chatwoot::Chatwoot;
 use domain::{
-    AccountId, Author, Channel, ConversationId, Delivery, MessageId, OutboundTask, Part, Reference, StatusUpdate,
-    SyncRequest,
+    AccountId, Author, Channel, ConversationId, Delivery, MessageId, OutboundTask, Part, Reference, RefusalReason,
+    StatusUpdate, SyncRequest,
 };
 use platform::Priced;
 use queue::{QueueMessage, Record};
 use store::{ClaimGuard, ItemOutcome, MessageLink, OutboxEntry, ResolvedAliases, StatusMatch};
 
 use crate::{Attempt, Handler};
-
-/// The reason under which a status of an unknown message is refused.
-const REASON_UNKNOWN_MESSAGE: &str = "unknown_message";
 
 /// The part of a message that a status is about.
 struct StatusSubject {
@@ -49,7 +46,7 @@ impl Handler {
         let counters = &self.clients.ledger;
         let Some(known) = self.clients.channels.get(&status.channel).await? else {
             tracing::warn!(channel.id = channel, "a status came for a number that is not ours");
-            return Ok(counters.close(channel, &before.held, ItemOutcome::Refused("unknown_channel")).await?);
+            return Ok(counters.close(channel, &before.held, ItemOutcome::Refused(RefusalReason::UnknownChannel)).await?);
         };
         let fate = match self.about(status, known.account).await? {
             Found::Part(about) => self.apply(status, &known, &about, &before, seen).await?,
@@ -126,7 +123,7 @@ impl Handler {
     ) -> Result<ItemOutcome, HandlerError> {
         let chatwoot = self.clients.chatwoot(about.account).await?;
         let moved = self.move_forward(status, channel, about, &chatwoot).await?;
-        let Some((entry, news)) = moved else { return Ok(ItemOutcome::Refused(REASON_UNKNOWN_MESSAGE)) };
+        let Some((entry, news)) = moved else { return Ok(ItemOutcome::Refused(RefusalReason::UnknownMessage)) };
         // An earlier attempt may have stored the change and got no further.
         if news || attempt.perhaps_done {
             self.learn(status, &entry, seen).await?;

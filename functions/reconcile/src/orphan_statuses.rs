@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use app::{HandlerError, publish_late_status};
-use domain::{Channel, KeyedHash, Outgoing, Timestamp};
+use domain::{Channel, KeyedHash, Outgoing, RefusalReason, Timestamp};
 use store::{ItemOutcome, MessageLink, OrphanStatus};
 
 use crate::{Handler, SYNC_BATCH};
@@ -32,7 +32,7 @@ impl Handler {
             self.apply(channel, &link).await?;
             ItemOutcome::Done
         } else if status.until <= self.clients.clock.now() {
-            ItemOutcome::Refused("unknown_message")
+            ItemOutcome::Refused(RefusalReason::UnknownMessage)
         } else {
             return Ok(());
         };

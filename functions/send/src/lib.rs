@@ -30,8 +30,8 @@ use std::{collections::BTreeSet, time::Duration};
 use app::{Clients, HandlerError, Settings, StartError};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use domain::{
-    Class, Classify as _, MessageId, OutboundTask, SharedClock, SyncRequest, Timestamp, erasure::ErasureDeadlines,
-    template::Picked,
+    Class, Classify as _, MessageId, OutboundTask, RefusalReason, SharedClock, SyncRequest, Timestamp,
+    erasure::ErasureDeadlines, template::Picked,
 };
 use futures_util::future::join;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
@@ -233,7 +233,7 @@ impl Handler {
             }
             Some(OutboundTask::CommandV1(command)) => command,
             Some(OutboundTask::HintV1(_) | OutboundTask::ProbeV1(_)) | None => {
-                return Verdict::Poison { reason: "unreadable_task" };
+                return Verdict::Poison { reason: RefusalReason::UnreadableTask };
             }
         };
         let sync = SyncRequest::look(command.channel.clone(), command.account, command.conversation);
@@ -267,7 +267,7 @@ impl Handler {
             return verdicts;
         }
         let Some(sync) = parsed.iter().flatten().next().cloned() else {
-            return vec![Verdict::Poison { reason: "unreadable_task" }; records.len()];
+            return vec![Verdict::Poison { reason: RefusalReason::UnreadableTask }; records.len()];
         };
         let resolved_at = parsed.iter().flatten().filter_map(|hint| hint.resolved_at).max();
         let hint = SyncRequest { resolved_at, ..sync };
@@ -326,7 +326,7 @@ impl Handler {
             Some(_) => verdict,
             // Its turn comes when everything older is out of the group.
             None if erasure_guard::is_drain_marker(record) => Verdict::Retry { after: Some(Duration::ZERO) },
-            None => Verdict::Poison { reason: "unreadable_task" },
+            None => Verdict::Poison { reason: RefusalReason::UnreadableTask },
         };
         parsed.iter().zip(&records).enumerate().map(of).collect()
     }
@@ -359,7 +359,7 @@ impl Handler {
                 tracing::error!(%error, "Chatwoot keeps refusing; the conversation waits for its next hint");
                 Verdict::Done
             }
-            Class::Poison => Verdict::Poison { reason: "unusable_item" },
+            Class::Poison => Verdict::Poison { reason: RefusalReason::UnusableItem },
         }
     }
 }

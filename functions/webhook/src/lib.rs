@@ -8,7 +8,8 @@ use std::{
 };
 
 use domain::{
-    HashKey, InboundTask, KeyedHash, PhoneNumberId, SharedClock, keyed_hash::HashKind, mention, task::ACCOUNT_CHANNEL,
+    HashKey, InboundTask, KeyedHash, PhoneNumberId, RefusalReason, SharedClock, keyed_hash::HashKind, mention,
+    task::ACCOUNT_CHANNEL,
 };
 use lambda_http::{Body, Error, Request, RequestExt as _, Response, http::Method};
 use platform::{AppSecrets, ConfigError, Environment, Metric, Metrics, SecretError, Secrets, aws::Aws, warm_up};
@@ -25,18 +26,6 @@ const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
 
 /// How long counting may keep Meta waiting for its answer. `forward` counts what is not counted here.
 const COUNT_MAX_WAIT: Duration = Duration::from_secs(1);
-
-/// Why a body that is no webhook is in the dead letters.
-const REASON_UNREADABLE_BODY: &str = "unreadable_body";
-
-/// Why an item too large for any queue is in the dead letters.
-const REASON_TOO_LARGE: &str = "too_large_for_the_queue";
-
-/// Why an item of an erased person is refused.
-const REASON_ERASED: &str = "erased";
-
-/// Why an item is refused that is older than the memory of handled items, and so may be a repeat.
-const REASON_TOO_OLD: &str = "too_old";
 
 /// The function's settings and clients.
 #[derive(Debug)]
@@ -167,13 +156,13 @@ impl Handler {
             // shared one, the first ten would hide the others from a search for a person.
             let group = format!("unreadable#{}", Uuid::new_v4());
             let reason = if let Some(rest) = self.without_anybody_erased(body.bytes(), &key).await? {
-                self.dead_letters.put(&group, &rest, REASON_UNREADABLE_BODY).await?;
+                self.dead_letters.put(&group, &rest, RefusalReason::UnreadableBody).await?;
                 self.metrics.count(Metric::Poisoned);
                 tracing::error!(bytes = rest.len(), "a signed webhook cannot be read; it is in the dead letters");
-                REASON_UNREADABLE_BODY
+                RefusalReason::UnreadableBody
             } else {
                 tracing::info!("a signed webhook that cannot be read names somebody erased; it is dropped");
-                REASON_ERASED
+                RefusalReason::Erased
             };
             // The body does not say which item or person it belongs to.
             let nobody = key.subject_of_all(HashKind::Item, ["unreadable"]);
@@ -206,13 +195,13 @@ impl Handler {
         let mut turned_away = Vec::with_capacity(too_large.len());
         for (letter, task) in too_large {
             let Some(body) = self.without_erased(&letter, task, &key).await? else {
-                turned_away.push((task, REASON_ERASED));
+                turned_away.push((task, RefusalReason::Erased));
                 continue;
             };
-            self.dead_letters.put(&letter.group, body.as_bytes(), REASON_TOO_LARGE).await?;
+            self.dead_letters.put(&letter.group, body.as_bytes(), RefusalReason::TooLargeForTheQueue).await?;
             self.metrics.count(Metric::Poisoned);
             tracing::error!(bytes = body.len(), "an item is too large for the queue; it is in the dead letters");
-            turned_away.push((task, REASON_TOO_LARGE));
+            turned_away.push((task, RefusalReason::TooLargeForTheQueue));
         }
         if !too_old.is_empty() {
             let items: usize = too_old.values().map(Vec::len).sum();
@@ -221,7 +210,7 @@ impl Handler {
         // After everything is in the queue: what is not acknowledged to Meta does not count as received.
         self.counted(async {
             for (channel, items) in too_old {
-                self.ledger.count_all(channel, &items, ItemOutcome::Refused(REASON_TOO_OLD)).await?;
+                self.ledger.count_all(channel, &items, ItemOutcome::Refused(RefusalReason::TooOld)).await?;
             }
             for (channel, items) in received {
                 self.ledger.receive(channel, &items).await?;

@@ -12,98 +12,109 @@ use std::{
 use domain::Timestamp;
 use serde_json::{Map, Value, json};
 
-/// The metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Metric {
-    /// Items taken from Meta.
-    Received,
-    /// Items that reached Chatwoot.
-    Forwarded,
-    /// Items already handled.
-    Duplicate,
-    /// Parts that Meta accepted.
-    Sent,
-    /// Records returned to their queue.
-    Retried,
-    /// Requests that an endpoint refused.
-    Rejected,
-    /// Records that were dead-lettered.
-    Poisoned,
-    /// Sends to which no answer came back.
-    Uncertain,
-    /// Sync requests that cost no call, since a later listing had covered them.
-    Coalesced,
-    /// Events about an account, a number or a template.
-    AccountEvent,
-    /// Numbers that can no longer send.
-    ChannelDown,
-    /// Numbers that can send again.
-    ChannelUp,
-    /// Parts that began to wait for a number that cannot send.
-    Held,
-    /// Conversations in which something kept the bridge busy by itself.
-    Braked,
-    /// Times that a message had to wait because of a rate limit.
-    Paced,
-    /// Items whose outcome the item ledger does not know.
-    Difference,
-    /// Items that are not settled yet.
-    Waiting,
-    /// Pending files: customers' files that are still to be fetched.
-    FilesMissing,
-    /// Erasures that were requested.
-    ErasureAsked,
-    /// Erasures that are done.
-    Erased,
-    /// Erasures that are open.
-    ErasureOpen,
-    /// Erasures that are open on a day of warning.
-    ErasureWarning,
-    /// Erasures that are open after the promised days.
-    ErasureBreach,
-    /// Customers whose retention is over.
-    RetentionDue,
-    /// Customers whose retention is over and who are kept by a label.
-    RetentionHeld,
-    /// Runs of `retention` that could not do a part of their work.
-    RetentionTrouble,
-    /// Data that is overdue: still there after its time.
-    Overdue,
-}
+/// Where CloudWatch keeps the metrics.
+pub const NAMESPACE: &str = "LMotosBridge";
 
-const ALL: [Metric; 27] = [
-    Metric::Received,
-    Metric::Forwarded,
-    Metric::Duplicate,
-    Metric::Sent,
-    Metric::Retried,
-    Metric::Rejected,
-    Metric::Poisoned,
-    Metric::Uncertain,
-    Metric::Coalesced,
-    Metric::AccountEvent,
-    Metric::ChannelDown,
-    Metric::ChannelUp,
-    Metric::Held,
-    Metric::Braked,
-    Metric::Paced,
-    Metric::Difference,
-    Metric::Waiting,
-    Metric::FilesMissing,
-    Metric::ErasureAsked,
-    Metric::Erased,
-    Metric::ErasureOpen,
-    Metric::ErasureWarning,
-    Metric::ErasureBreach,
-    Metric::RetentionDue,
-    Metric::RetentionHeld,
-    Metric::RetentionTrouble,
-    Metric::Overdue,
-];
+/// The unit of every metric.
+pub const UNIT: &str = "Count";
 
-impl Metric {
-    /// All metrics.
-    pub const ALL: &[Metric] = &ALL;
+/// The dimensions of a metric. Two stacks of an account never mix.
+pub const DIMENSIONS: [&str; 2] = ["Function", "Stack"];
+
+/// The metric of prices, written on lines of its own: its name, and what it counts.
+pub const PRICED: (&str, &str) = (
+    "Priced",
+    "Messages by what Meta charges them as. `Rate` is charged, or the reason why it is free; `Status` is `sent` when Meta announced \
+     it, `delivered` when it counted. Lines of their own.",
+);
+
+/// Its dimensions.
+pub const PRICED_DIMENSIONS: [&str; 5] = ["Function", "Stack", "Category", "Rate", "Status"];
+
+domain::documented! {
+    /// The metrics. The comments say what is counted and, where an operator has to act, when an alarm is due and its page.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Metric {
+        /// Items taken from Meta.
+        Received,
+        /// Messages, late files and deletions that reached Chatwoot.
+        Forwarded,
+        /// Items already handled, and echoes of what the bridge sent.
+        Duplicate,
+        /// Parts that Meta accepted.
+        Sent,
+        /// Tasks given back to their queue.
+        Retried,
+        /// Requests refused at the door (4xx).
+        ///
+        /// many by `callback` → runbook/refusals.md
+        Rejected,
+        /// Tasks put into the dead letters; in `send` also messages given up because they stop it each time.
+        ///
+        /// above 0 → runbook/dead-letters.md
+        Poisoned,
+        /// Sends that may have gone out: no answer came.
+        Uncertain,
+        /// Sync requests that cost no sync of their own.
+        Coalesced,
+        /// Events about an account, a number or a template.
+        AccountEvent,
+        /// Numbers that can no longer send.
+        ///
+        /// above 0 → runbook/channel-down.md
+        ChannelDown,
+        /// Numbers that can send again.
+        ChannelUp,
+        /// Parts that began to wait for a number that cannot send.
+        ///
+        /// above 0 → runbook/channel-down.md
+        Held,
+        /// Conversations in which a rule, a bot or a macro kept the bridge busy by itself.
+        ///
+        /// above 0 → runbook/loops.md
+        Braked,
+        /// Times that a message had to wait because more would have been too fast for its person or its number.
+        Paced,
+        /// Items the ledger cannot account for; every round of `reconcile`, also 0.
+        ///
+        /// not 0 → runbook/balance.md
+        Difference,
+        /// Items that are not settled yet; every round of `reconcile`, also 0.
+        ///
+        /// high for hours → runbook/balance.md
+        Waiting,
+        /// Customers' files that are still to be fetched; every round of `reconcile`, also 0.
+        ///
+        /// growing → runbook/balance.md
+        FilesMissing,
+        /// Requests for erasure that were opened.
+        ErasureAsked,
+        /// Requests for erasure that are done.
+        Erased,
+        /// Requests for erasure that are open; every run of `retention`, also 0.
+        ErasureOpen,
+        /// Open requests for erasure on a day of warning.
+        ///
+        /// above 0 → runbook/erasure.md
+        ErasureWarning,
+        /// Requests for erasure that are open after the promised days; every day again.
+        ///
+        /// above 0 → runbook/erasure.md
+        ErasureBreach,
+        /// Conversations whose time to be kept is over, as far as the run of `retention` got.
+        RetentionDue,
+        /// Of these, what the label `conservar` keeps; every run of `retention`, also 0.
+        RetentionHeld,
+        /// Runs of `retention` that Chatwoot or AWS kept from a part of their work; every run, also 0.
+        ///
+        /// above 0 → runbook/refusals.md
+        RetentionTrouble,
+        /// What is there after its time and neither held nor being erased, and what could not be judged; every run of
+        /// `retention`, also 0.
+        ///
+        /// above 0 → runbook/erasure.md
+        Overdue,
+    }
 }
 
 /// How a message is charged. Each label is one of a few known words, so that no sender can create metrics by inventing some.
@@ -126,9 +137,9 @@ pub struct Priced {
 pub struct Metrics {
     function: &'static str,
     stack: String,
-    counts: [AtomicU64; ALL.len()],
+    counts: [AtomicU64; Metric::DOCUMENTED.len()],
     /// Written even if it is zero.
-    measured: [AtomicBool; ALL.len()],
+    measured: [AtomicBool; Metric::DOCUMENTED.len()],
     priced: Mutex<BTreeMap<Priced, u64>>,
 }
 
@@ -173,9 +184,9 @@ impl Metrics {
                 "_aws": {
                     "Timestamp": now.as_millis(),
                     "CloudWatchMetrics": [{
-                        "Namespace": "LMotosBridge",
-                        "Dimensions": [["Function", "Stack", "Category", "Rate", "Status"]],
-                        "Metrics": [{ "Name": "Priced", "Unit": "Count" }],
+                        "Namespace": NAMESPACE,
+                        "Dimensions": [PRICED_DIMENSIONS],
+                        "Metrics": [{ "Name": PRICED.0, "Unit": UNIT }],
                     }],
                 },
                 "Function": self.function, "Stack": self.stack, "Priced": count, "Category": priced.category,
@@ -186,30 +197,30 @@ impl Metrics {
     }
 
     fn line(&self, now: Timestamp) -> Option<Value> {
-        let counted: Vec<(String, u64)> = ALL
+        let counted: Vec<(&str, u64)> = Metric::DOCUMENTED
             .iter()
-            .filter_map(|metric| {
-                let at = *metric as usize;
+            .enumerate()
+            .filter_map(|(at, (name, _))| {
                 let measured = self.measured[at].swap(false, Ordering::Relaxed);
                 let count = self.counts[at].swap(0, Ordering::Relaxed);
-                (count > 0 || measured).then(|| (format!("{metric:?}"), count))
+                (count > 0 || measured).then_some((*name, count))
             })
             .collect();
         if counted.is_empty() {
             return None;
         }
-        let names: Vec<Value> = counted.iter().map(|(name, _)| json!({ "Name": name, "Unit": "Count" })).collect();
+        let names: Vec<Value> = counted.iter().map(|(name, _)| json!({ "Name": name, "Unit": UNIT })).collect();
         let mut line = Map::new();
         line.insert(
             "_aws".to_owned(),
             json!({
                 "Timestamp": now.as_millis(),
-                "CloudWatchMetrics": [{ "Namespace": "LMotosBridge", "Dimensions": [["Function", "Stack"]], "Metrics": names }],
+                "CloudWatchMetrics": [{ "Namespace": NAMESPACE, "Dimensions": [DIMENSIONS], "Metrics": names }],
             }),
         );
         line.insert("Function".to_owned(), json!(self.function));
         line.insert("Stack".to_owned(), json!(self.stack));
-        line.extend(counted.into_iter().map(|(name, count)| (name, json!(count))));
+        line.extend(counted.into_iter().map(|(name, count)| (name.to_owned(), json!(count))));
         Some(Value::Object(line))
     }
 }

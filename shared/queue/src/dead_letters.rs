@@ -3,6 +3,7 @@
 
 use aws_sdk_sqs::{Client, types::MessageAttributeValue};
 use base64::Engine as _;
+use domain::RefusalReason;
 use uuid::Uuid;
 
 use crate::QueueError;
@@ -27,11 +28,11 @@ impl DeadLetters {
     }
 
     /// Dead-letters a body.
-    pub async fn put(&self, group: &str, body: &[u8], reason: &str) -> Result<(), QueueError> {
-        self.put_beside(group, body, reason, &[]).await
+    pub async fn put(&self, group: &str, body: &[u8], reason: RefusalReason) -> Result<(), QueueError> {
+        self.put_beside(group, body, reason.word(), &[]).await
     }
 
-    /// The same with further attributes; an empty one is left out.
+    /// The same with a reason as it was read, and further attributes; an empty one is left out.
     pub async fn put_beside(
         &self,
         group: &str,

@@ -5,7 +5,7 @@ use std::{future::Future, panic::AssertUnwindSafe, time::Duration};
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry};
-use domain::Timestamp;
+use domain::{RefusalReason, Timestamp};
 use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 use tokio::time::{Instant, timeout};
 
@@ -46,7 +46,7 @@ pub enum Verdict {
     /// Dead-letter it, so that its group goes on.
     Poison {
         /// Why.
-        reason: &'static str,
+        reason: RefusalReason,
     },
 }
 
@@ -194,15 +194,15 @@ impl Drain {
         }
     }
 
-    async fn dead_letter(&self, record: &Record, reason: &'static str, drained: &mut Drained) -> Verdict {
+    async fn dead_letter(&self, record: &Record, reason: RefusalReason, drained: &mut Drained) -> Verdict {
         match self.dead_letters.put(&record.group, record.body.as_bytes(), reason).await {
             Ok(()) => {
-                tracing::error!(reason, message.id = record.id, "a task was put into the dead letters");
+                tracing::error!(reason = reason.word(), message.id = record.id, "a task was put into the dead letters");
                 drained.poisoned += 1;
                 Verdict::Done
             }
             Err(error) => {
-                tracing::warn!(%error, reason, "the dead letters did not take a task; it stays in its queue");
+                tracing::warn!(%error, reason = reason.word(), "the dead letters did not take a task; it stays in its queue");
                 Verdict::Retry { after: None }
             }
         }

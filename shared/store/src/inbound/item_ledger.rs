@@ -9,7 +9,7 @@ use std::{
 };
 
 use aws_sdk_dynamodb::types::{ReturnValue, TransactWriteItem};
-use domain::KeyedHash;
+use domain::{KeyedHash, RefusalReason};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::{
@@ -45,7 +45,7 @@ pub enum ItemOutcome {
     /// It had been handled before.
     Duplicate,
     /// It was refused for a reason.
-    Refused(&'static str),
+    Refused(RefusalReason),
 }
 
 impl ItemOutcome {
@@ -53,7 +53,7 @@ impl ItemOutcome {
         match self {
             Self::Done => "done".to_owned(),
             Self::Duplicate => "duplicate".to_owned(),
-            Self::Refused(reason) => format!("{REFUSED_PREFIX}{reason}"),
+            Self::Refused(reason) => format!("{REFUSED_PREFIX}{}", reason.word()),
         }
     }
 }
@@ -196,7 +196,7 @@ impl ItemLedger {
     }
 
     /// Counts an item that is dead-lettered. Its claim stays open: a redriven task is received anew.
-    pub async fn dead_letter(&self, channel: &str, guard: &ClaimGuard, reason: &'static str) -> Result<(), StoreError> {
+    pub async fn dead_letter(&self, channel: &str, guard: &ClaimGuard, reason: RefusalReason) -> Result<(), StoreError> {
         self.write(channel, guard, Some(ItemOutcome::Refused(reason)), ClaimEnd::Open, Vec::new(), None)
             .await
             .map(|_| ())
