@@ -10,7 +10,7 @@ use chatwoot::{
 };
 use domain::{Channel, ErasureTask, OutboundTask, SharedClock, SyncRequest};
 use lambda_http::{Body, Error, Request, RequestExt as _, Response};
-use platform::{ChannelSecrets, ConfigError, Environment, Metric, Metrics, SecretError, Secrets, aws::Aws, warm_up};
+use platform::{ChannelSecrets, ConfigError, Environment, Metric, Metrics, SecretError, Secrets, aws::Aws, warm_up, Setting};
 use queue::{Queue, QueueError, QueueMessage};
 use secrecy::SecretString;
 use store::{Channels, Outbox, StoreError, Table};
@@ -59,10 +59,10 @@ impl Handler {
     /// Reads the settings.
     pub fn from_env(mut env: Environment, clock: SharedClock) -> Result<Self, ConfigError> {
         let aws = Aws::from_env(&mut env);
-        let table = env.text("TABLE_NAME");
-        let outbound = env.text("OUTBOUND_QUEUE_URL");
-        let erasures = env.text("ERASURE_QUEUE_URL");
-        let stack = env.text("STACK_NAME");
+        let table = env.text(Setting::TableName);
+        let outbound = env.text(Setting::OutboundQueueUrl);
+        let erasures = env.text(Setting::ErasureQueueUrl);
+        let stack = env.text(Setting::StackName);
         let (Some(aws), Some(table), Some(outbound), Some(erasures), Some(stack)) =
             (aws, table, outbound, erasures, stack)
         else {

@@ -12,7 +12,7 @@ use domain::{
 };
 use lambda_http::{Body, Request, RequestExt as _, Response, http::Method};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use platform::{AppSecrets, ConfigError, Environment, Metric, Metrics, SecretError, Secrets, aws::Aws, warm_up};
+use platform::{AppSecrets, ConfigError, Environment, Metric, Metrics, SecretError, Secrets, aws::Aws, warm_up, Setting};
 use queue::{Queue, QueueError};
 use serde_json::{Value, json};
 use store::{DataSubject, ErasureLedger, ErasureRequests, StoreError, Table};
@@ -73,11 +73,11 @@ impl Handler {
     /// Reads the settings.
     pub fn from_env(mut env: Environment, clock: SharedClock) -> Result<Self, ConfigError> {
         let aws = Aws::from_env(&mut env);
-        let app_secret = env.text("APP_SECRET");
-        let queue = env.text("ERASURE_QUEUE_URL");
-        let table = env.text("TABLE_NAME");
-        let stack = env.text("STACK_NAME");
-        let locale = env.parsed::<Locale>("LOCALE");
+        let app_secret = env.text(Setting::AppSecret);
+        let queue = env.text(Setting::ErasureQueueUrl);
+        let table = env.text(Setting::TableName);
+        let stack = env.text(Setting::StackName);
+        let locale = env.parsed::<Locale>(Setting::Locale);
         let promise = app::erasure_deadlines(&mut env);
         let (Some(aws), Some(app_secret), Some(queue), Some(table), Some(stack), Some(locale), Some(promise)) =
             (aws, app_secret, queue, table, stack, locale, promise)

@@ -20,7 +20,7 @@ use domain::{
     keyed_hash::HashKind,
 };
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use platform::{Environment, Metric, Metrics};
+use platform::{Environment, Metric, Metrics, Setting};
 use queue::{DeadLetters, Drain, Queue, Record, Verdict, backoff};
 use store::{Claim, DataInventory, DataSubject, ErasureEntry, ErasureRequests, StoreError};
 
@@ -77,15 +77,15 @@ impl Handler {
     /// Reads the settings.
     pub async fn from_env(mut env: Environment, clock: SharedClock) -> Result<Self, StartError> {
         let names = [
-            "ERASURE_QUEUE_URL",
-            "INBOUND_QUEUE_URL",
-            "OUTBOUND_QUEUE_URL",
-            "ERASURE_DEAD_LETTERS_URL",
-            "INBOUND_DEAD_LETTERS_URL",
-            "OUTBOUND_DEAD_LETTERS_URL",
+            Setting::ErasureQueueUrl,
+            Setting::InboundQueueUrl,
+            Setting::OutboundQueueUrl,
+            Setting::ErasureDeadLettersUrl,
+            Setting::InboundDeadLettersUrl,
+            Setting::OutboundDeadLettersUrl,
         ];
         let urls = names.map(|name| env.text(name));
-        let stack = env.text("STACK_NAME");
+        let stack = env.text(Setting::StackName);
         let promise = app::erasure_deadlines(&mut env);
         let settings = Settings::read(&mut env);
         let [

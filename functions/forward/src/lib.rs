@@ -26,7 +26,7 @@ use chatwoot::ChatwootError;
 use domain::{Class, Classify as _, InboundTask, KeyedHash, RefusalReason, SharedClock, Timestamp, task::UnreadTask};
 use erasure_guard::Admission;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use platform::{Environment, Metric, Metrics};
+use platform::{Environment, Metric, Metrics, Setting};
 use queue::{DeadLetters, Drain, Queue, Record, Verdict, backoff};
 use store::{Claim, ClaimGuard, DataInventory, ErasureRequests, FailureCount};
 
@@ -80,11 +80,11 @@ pub async fn run(clock: SharedClock) -> Result<(), Error> {
 impl Handler {
     /// Reads the settings.
     pub async fn from_env(mut env: Environment, clock: SharedClock) -> Result<Self, StartError> {
-        let inbound = env.text("INBOUND_QUEUE_URL");
-        let dead_letters = env.text("INBOUND_DEAD_LETTERS_URL");
-        let outbound = env.text("OUTBOUND_QUEUE_URL");
-        let erasures = env.text("ERASURE_QUEUE_URL");
-        let stack = env.text("STACK_NAME");
+        let inbound = env.text(Setting::InboundQueueUrl);
+        let dead_letters = env.text(Setting::InboundDeadLettersUrl);
+        let outbound = env.text(Setting::OutboundQueueUrl);
+        let erasures = env.text(Setting::ErasureQueueUrl);
+        let stack = env.text(Setting::StackName);
         let promise = app::erasure_deadlines(&mut env);
         let settings = Settings::read(&mut env);
         let (

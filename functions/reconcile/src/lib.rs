@@ -18,7 +18,7 @@ pub use balance::Balance;
 use domain::{AccountId, Channel, ConversationId, OutboundTask, SharedClock, SyncRequest, Timestamp};
 use futures_util::{StreamExt as _, stream};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use platform::{Environment, Metric, Metrics};
+use platform::{Environment, Metric, Metrics, Setting};
 use queue::{Queue, QueueMessage};
 use serde_json::Value;
 use uuid::Uuid;
@@ -59,9 +59,9 @@ pub async fn run(clock: SharedClock) -> Result<(), Error> {
 impl Handler {
     /// Reads the settings.
     pub async fn from_env(mut env: Environment, clock: SharedClock) -> Result<Self, StartError> {
-        let inbound = env.text("INBOUND_QUEUE_URL");
-        let outbound = env.text("OUTBOUND_QUEUE_URL");
-        let stack = env.text("STACK_NAME");
+        let inbound = env.text(Setting::InboundQueueUrl);
+        let outbound = env.text(Setting::OutboundQueueUrl);
+        let stack = env.text(Setting::StackName);
         let settings = Settings::read(&mut env);
         let (Some(inbound), Some(outbound), Some(stack), Some(settings)) = (inbound, outbound, stack, settings) else {
             return Err(env.into_error().into());

@@ -17,7 +17,7 @@ use domain::{
     AccountId, Channel, ConversationId, ErasureTask, SharedClock, SyncRequest, Timestamp, erasure::RequestSource,
 };
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use platform::{Environment, Metric, Metrics};
+use platform::{Environment, Metric, Metrics, Setting};
 use queue::{Queue, QueueMessage};
 use serde::Serialize;
 use serde_json::Value;
@@ -102,9 +102,9 @@ pub async fn run(clock: SharedClock) -> Result<(), Error> {
 impl Handler {
     /// Reads the settings.
     pub async fn from_env(mut env: Environment, clock: SharedClock) -> Result<Self, StartError> {
-        let erasures = env.text("ERASURE_QUEUE_URL");
-        let stack = env.text("STACK_NAME");
-        let days = env.parsed::<u64>("RETENTION_DAYS");
+        let erasures = env.text(Setting::ErasureQueueUrl);
+        let stack = env.text(Setting::StackName);
+        let days = env.parsed::<u64>(Setting::RetentionDays);
         let promise = app::erasure_deadlines(&mut env);
         let settings = Settings::read(&mut env);
         let (Some(erasures), Some(stack), Some(days), Some(promise), Some(settings)) =

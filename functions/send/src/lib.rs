@@ -35,7 +35,7 @@ use domain::{
 };
 use futures_util::future::join;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use platform::{Environment, Metric, Metrics};
+use platform::{Environment, Metric, Metrics, Setting};
 use queue::{DeadLetters, Drain, Queue, Record, Verdict, backoff};
 use read_receipts::{ReadReceiptQueue, ReceiptCooldown, read_receipt_queue};
 use store::ErasureRequests;
@@ -159,9 +159,9 @@ pub async fn run(clock: SharedClock) -> Result<(), Error> {
 impl Handler {
     /// Reads the settings.
     pub async fn from_env(mut env: Environment, clock: SharedClock) -> Result<Self, StartError> {
-        let outbound = env.text("OUTBOUND_QUEUE_URL");
-        let dead_letters = env.text("OUTBOUND_DEAD_LETTERS_URL");
-        let stack = env.text("STACK_NAME");
+        let outbound = env.text(Setting::OutboundQueueUrl);
+        let dead_letters = env.text(Setting::OutboundDeadLettersUrl);
+        let stack = env.text(Setting::StackName);
         let settings = Settings::read(&mut env);
         let (Some(outbound), Some(dead_letters), Some(stack), Some(settings)) =
             (outbound, dead_letters, stack, settings)

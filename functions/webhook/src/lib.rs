@@ -12,7 +12,7 @@ use domain::{
     task::ACCOUNT_CHANNEL,
 };
 use lambda_http::{Body, Error, Request, RequestExt as _, Response, http::Method};
-use platform::{AppSecrets, ConfigError, Environment, Metric, Metrics, SecretError, Secrets, aws::Aws, warm_up};
+use platform::{AppSecrets, ConfigError, Environment, Metric, Metrics, SecretError, Secrets, aws::Aws, warm_up, Setting};
 use queue::{DeadLetters, Queue, QueueError, QueueMessage};
 use secrecy::{ExposeSecret as _, SecretString};
 use store::{Channels, ItemLedger, ItemOutcome, StoreError, TAKEN_UP_TO, Table, Tombstones};
@@ -63,11 +63,11 @@ impl Handler {
     /// Reads the settings.
     pub fn from_env(mut env: Environment, clock: SharedClock) -> Result<Self, ConfigError> {
         let aws = Aws::from_env(&mut env);
-        let app_secret = env.text("APP_SECRET");
-        let inbound = env.text("INBOUND_QUEUE_URL");
-        let dead_letters = env.text("INBOUND_DEAD_LETTERS_URL");
-        let table = env.text("TABLE_NAME");
-        let stack = env.text("STACK_NAME");
+        let app_secret = env.text(Setting::AppSecret);
+        let inbound = env.text(Setting::InboundQueueUrl);
+        let dead_letters = env.text(Setting::InboundDeadLettersUrl);
+        let table = env.text(Setting::TableName);
+        let stack = env.text(Setting::StackName);
         let (Some(aws), Some(app_secret), Some(inbound), Some(dead_letters), Some(table), Some(stack)) =
             (aws, app_secret, inbound, dead_letters, table, stack)
         else {

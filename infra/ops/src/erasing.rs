@@ -92,7 +92,7 @@ pub(crate) async fn verify(stack: &Stack, text: &str) -> anyhow::Result<Told> {
 
 /// Whose time is over; with `yes` it is acted on.
 pub(crate) async fn retention(stack: &Stack, chatwoot_url: &str, yes: bool) -> anyhow::Result<Told> {
-    let env = stack.environment(&[("CHATWOOT_URL", chatwoot_url)]).await?;
+    let env = stack.environment(&[(platform::Setting::ChatwootUrl, chatwoot_url)]).await?;
     let retention = Box::pin(retention::Handler::from_env(env, Stack::clock())).await?;
     let report = if yes { Box::pin(retention.handle(RUN_TIMEOUT)).await } else { Box::pin(retention.dry_run()).await };
     let report = report.context("the run did not come to its end")?;

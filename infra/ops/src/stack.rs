@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use domain::{HashKey, SharedClock, SystemClock};
-use platform::{AppSecrets, Environment, Secrets, aws::Aws};
+use platform::{AppSecrets, Environment, Secrets, Setting, aws::Aws};
 use serde::Deserialize;
 use store::{DataInventory, Table};
 
@@ -55,37 +55,37 @@ impl Stack {
     }
 
     /// The settings the template gives a function, with the operator's credentials.
-    pub(crate) async fn environment(&self, more: &[(&str, &str)]) -> anyhow::Result<Environment> {
+    pub(crate) async fn environment(&self, more: &[(Setting, &str)]) -> anyhow::Result<Environment> {
         let queue = self.aws.sqs.get_queue_url().queue_name(format!("{}-erasure.fifo", self.name));
         let queue = queue.send().await.context("erasure.fifo cannot be found")?.queue_url.unwrap_or_default();
         let warn_days = self.policy.warn_days.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         let process = Environment::process();
         // What differs between stacks is the operator's to say.
-        let or = |name: &str, usual: &str| process.optional(name).unwrap_or_else(|| usual.to_owned());
+        let or = |setting: Setting, usual: &str| process.optional(setting).unwrap_or_else(|| usual.to_owned());
         let mut settings = vec![
-            ("STACK_NAME", self.name.clone()),
-            ("TABLE_NAME", format!("{}-bridge", self.name)),
-            ("APP_SECRET", format!("{}/app", self.name)),
-            ("ERASURE_QUEUE_URL", queue),
-            ("LOCALE", self.policy.locale.clone()),
-            ("RETENTION_DAYS", self.policy.retention_days.to_string()),
-            ("DELETION_DAYS", self.policy.deletion_days.to_string()),
-            ("WARN_DAYS", warn_days),
-            ("CONFIRM_HOURS", self.policy.confirm_hours.to_string()),
-            ("GRAPH_URL", or("GRAPH_URL", "https://graph.facebook.com")),
-            ("GRAPH_VERSION", or("GRAPH_VERSION", "v25.0")),
+            (Setting::StackName, self.name.clone()),
+            (Setting::TableName, format!("{}-bridge", self.name)),
+            (Setting::AppSecret, format!("{}/app", self.name)),
+            (Setting::ErasureQueueUrl, queue),
+            (Setting::Locale, self.policy.locale.clone()),
+            (Setting::RetentionDays, self.policy.retention_days.to_string()),
+            (Setting::DeletionDays, self.policy.deletion_days.to_string()),
+            (Setting::WarnDays, warn_days),
+            (Setting::ConfirmHours, self.policy.confirm_hours.to_string()),
+            (Setting::GraphUrl, or(Setting::GraphUrl, "https://graph.facebook.com")),
+            (Setting::GraphVersion, or(Setting::GraphVersion, "v25.0")),
         ];
-        for name in [
-            "AWS_REGION",
-            "AWS_ACCESS_KEY_ID",
-            "AWS_SECRET_ACCESS_KEY",
-            "AWS_SESSION_TOKEN",
-            "AWS_ENDPOINT_URL",
-            "CHATWOOT_CA",
+        for setting in [
+            Setting::AwsRegion,
+            Setting::AwsAccessKeyId,
+            Setting::AwsSecretAccessKey,
+            Setting::AwsSessionToken,
+            Setting::AwsEndpointUrl,
+            Setting::ChatwootCa,
         ] {
-            settings.extend(process.optional(name).map(|value| (name, value)));
+            settings.extend(process.optional(setting).map(|value| (setting, value)));
         }
-        settings.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
-        Ok(Environment::given(settings.into_iter().map(|(name, value)| (name.to_owned(), value))))
+        settings.extend(more.iter().map(|(setting, value)| (*setting, (*value).to_owned())));
+        Ok(Environment::given(settings.into_iter().map(|(setting, value)| (setting.name().to_owned(), value))))
     }
 }

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use platform::aws::Aws;
+use platform::{Setting, aws::Aws};
 use queue::Queue;
 use rig::{
     BenchStack, Process, bench_stack, events,
@@ -102,12 +102,12 @@ async fn the_lines_are_open_before_the_first_event() {
     let ground = BenchStack::start().await.unwrap();
     ground.record();
     for (function, queue) in [
-        ("webhook", "INBOUND_QUEUE_URL"),
-        ("forward", "INBOUND_QUEUE_URL"),
-        ("callback", "OUTBOUND_QUEUE_URL"),
-        ("send", "OUTBOUND_QUEUE_URL"),
-        ("reconcile", "INBOUND_QUEUE_URL"),
-        ("deletion", "ERASURE_QUEUE_URL"),
+        ("webhook", Setting::InboundQueueUrl),
+        ("forward", Setting::InboundQueueUrl),
+        ("callback", Setting::OutboundQueueUrl),
+        ("send", Setting::OutboundQueueUrl),
+        ("reconcile", Setting::InboundQueueUrl),
+        ("deletion", Setting::ErasureQueueUrl),
     ] {
         let _process = start(&ground, function, Stdio::inherit()).await;
         let calls = ground.calls();

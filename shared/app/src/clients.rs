@@ -9,7 +9,7 @@ use std::{
 use chatwoot::{Chatwoot, REFUSALS_PAGE, files::PublicOnly, rights::Rights};
 use domain::{AccountId, Channel, HashKey, KeyedHash, SharedClock, Timestamp, keyed_hash::HashKind};
 use platform::{
-    AppSecrets, ChannelSecrets, ConfigError, Environment, SecretError, Secrets,
+    AppSecrets, ChannelSecrets, ConfigError, Environment, SecretError, Secrets, Setting,
     aws::Aws,
     http::{ClientError, Http},
     warm_up,
@@ -117,14 +117,14 @@ impl Settings {
     /// Reads them; what is missing or wrong stays with the environment.
     pub fn read(env: &mut Environment) -> Option<Self> {
         let aws = Aws::from_env(env);
-        let table = env.text("TABLE_NAME");
-        let app_secret = env.text("APP_SECRET");
-        let chatwoot_url = env.url("CHATWOOT_URL");
-        let chatwoot_ca = env.optional("CHATWOOT_CA");
-        let graph_url = env.url("GRAPH_URL");
-        let graph_version = env.text("GRAPH_VERSION");
-        let locale = env.parsed::<Locale>("LOCALE");
-        let retention = env.parsed::<u64>("RETENTION_DAYS");
+        let table = env.text(Setting::TableName);
+        let app_secret = env.text(Setting::AppSecret);
+        let chatwoot_url = env.url(Setting::ChatwootUrl);
+        let chatwoot_ca = env.optional(Setting::ChatwootCa);
+        let graph_url = env.url(Setting::GraphUrl);
+        let graph_version = env.text(Setting::GraphVersion);
+        let locale = env.parsed::<Locale>(Setting::Locale);
+        let retention = env.parsed::<u64>(Setting::RetentionDays);
         Some(Self {
             aws: aws?,
             table: table?,

@@ -9,7 +9,7 @@ use aws_smithy_http_client::{
     tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
 };
 
-use crate::Environment;
+use crate::{Environment, Setting};
 
 /// AWS answers in milliseconds; a call that takes this long is repeated, and then given up. Without a limit, a call that hangs
 /// would last until Lambda kills all work of the batch.
@@ -31,12 +31,12 @@ pub struct Aws {
 impl Aws {
     /// From Lambda's own environment: region, keys, session token, and an endpoint if one is set.
     pub fn from_env(env: &mut Environment) -> Option<Self> {
-        let region = env.text("AWS_REGION");
-        let key = env.text("AWS_ACCESS_KEY_ID");
-        let secret = env.text("AWS_SECRET_ACCESS_KEY");
-        let token = env.optional("AWS_SESSION_TOKEN");
-        let endpoint = env.optional("AWS_ENDPOINT_URL");
-        let bundle = env.optional("AWS_CA_BUNDLE");
+        let region = env.text(Setting::AwsRegion);
+        let key = env.text(Setting::AwsAccessKeyId);
+        let secret = env.text(Setting::AwsSecretAccessKey);
+        let token = env.optional(Setting::AwsSessionToken);
+        let endpoint = env.optional(Setting::AwsEndpointUrl);
+        let bundle = env.optional(Setting::AwsCaBundle);
         let http = http_client(env, endpoint.as_deref(), bundle.as_deref())?;
         let (region, key, secret) = (region?, key?, secret?);
         // Each SDK crate has a builder type of its own with the same methods.
@@ -83,7 +83,7 @@ fn http_client(
         match std::fs::read(bundle) {
             Ok(pem) => roots = roots.with_pem_certificate(pem),
             Err(error) => {
-                env.fault("AWS_CA_BUNDLE", &error);
+                env.fault(Setting::AwsCaBundle, &error);
                 return None;
             }
         }

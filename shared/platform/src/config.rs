@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use url::Url;
 
+use crate::Setting;
+
 /// Everything that is wrong with the environment.
 #[derive(Debug, thiserror::Error)]
 #[error("the environment is not complete: {}", faults.join("; "))]
@@ -47,22 +49,23 @@ impl Environment {
     }
 
     /// A setting that must be there.
-    pub fn text(&mut self, name: &str) -> Option<String> {
-        let value = self.optional(name);
+    pub fn text(&mut self, setting: Setting) -> Option<String> {
+        let value = self.optional(setting);
         if value.is_none() {
-            self.faults.push(format!("{name} is missing"));
+            self.faults.push(format!("{} is missing", setting.name()));
         }
         value
     }
 
     /// Records what is wrong with a setting that was read by itself.
-    pub fn fault(&mut self, name: &str, why: &impl std::fmt::Display) {
-        self.faults.push(format!("{name}: {why}"));
+    pub fn fault(&mut self, setting: Setting, why: &impl std::fmt::Display) {
+        self.faults.push(format!("{}: {why}", setting.name()));
     }
 
     /// A setting that may be absent; empty is absent.
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
-    pub fn optional(&self, name: &str) -> Option<String> {
+    pub fn optional(&self, setting: Setting) -> Option<String> {
+        let name = setting.name();
         let value = match &self.lookup {
             Lookup::Process => std::env::var(name).ok(),
             Lookup::Given(settings) => settings.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone()),
@@ -71,22 +74,22 @@ impl Environment {
     }
 
     /// A setting, parsed as a type.
-    pub fn parsed<T: FromStr<Err: std::fmt::Display>>(&mut self, name: &str) -> Option<T> {
-        let text = self.text(name)?;
+    pub fn parsed<T: FromStr<Err: std::fmt::Display>>(&mut self, setting: Setting) -> Option<T> {
+        let text = self.text(setting)?;
         match text.parse() {
             Ok(value) => Some(value),
             Err(error) => {
-                self.faults.push(format!("{name}: {error}"));
+                self.faults.push(format!("{}: {error}", setting.name()));
                 None
             }
         }
     }
 
     /// A base URL with a host.
-    pub fn url(&mut self, name: &str) -> Option<Url> {
-        let url: Url = self.parsed(name)?;
+    pub fn url(&mut self, setting: Setting) -> Option<Url> {
+        let url: Url = self.parsed(setting)?;
         if url.cannot_be_a_base() || !matches!(url.scheme(), "http" | "https") {
-            self.faults.push(format!("{name}: must be an http or https address"));
+            self.faults.push(format!("{}: must be an http or https address", setting.name()));
             return None;
         }
         Some(url)
@@ -104,12 +107,14 @@ mod tests {
 
     #[test]
     fn all_faults_come_in_one_message() {
-        let mut env =
-            Environment::given([("A".into(), String::new()), ("N".into(), "x".into()), ("U".into(), "ftp://h".into())]);
-        assert_eq!((env.text("A"), env.parsed::<u32>("N"), env.url("U")), (None, None, None));
+        let given = [("TABLE_NAME", ""), ("RETENTION_DAYS", "x"), ("GRAPH_URL", "ftp://h")];
+        let mut env = Environment::given(given.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let days = env.parsed::<u32>(Setting::RetentionDays);
+        assert_eq!((env.text(Setting::TableName), days, env.url(Setting::GraphUrl)), (None, None, None));
         assert_eq!(
             env.into_error().to_string(),
-            "the environment is not complete: A is missing; N: invalid digit found in string; U: must be an http or https address"
+            "the environment is not complete: RETENTION_DAYS: invalid digit found in string; TABLE_NAME is missing; \
+             GRAPH_URL: must be an http or https address"
         );
     }
 }

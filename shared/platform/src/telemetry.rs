@@ -10,7 +10,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
-use crate::Environment;
+use crate::{Environment, Setting};
 
 /// The crates whose lines follow the level asked for. All others stay at `WARN`, whatever is asked for: libraries write
 /// addresses, headers and bodies into their finer lines.
@@ -35,7 +35,7 @@ const OUR_CRATES: [&str; 15] = [
 /// Starts logging. Called once, first thing in `main`.
 pub fn init() {
     let env = Environment::process();
-    let level = env.optional("AWS_LAMBDA_LOG_LEVEL").or_else(|| env.optional("RUST_LOG"));
+    let level = env.optional(Setting::LogLevel).or_else(|| env.optional(Setting::RustLog));
     let level = level.and_then(|level| LevelFilter::from_str(&level).ok()).unwrap_or(LevelFilter::INFO);
     // Names and levels, compared as plain text: an `EnvFilter` would bring an engine for regular expressions along.
     let filter = Targets::new().with_default(LevelFilter::WARN).with_targets(OUR_CRATES.map(|name| (name, level)));
@@ -43,7 +43,7 @@ pub fn init() {
     // end the process.
     let lines = fmt::layer().with_writer(std::io::stderr).with_target(false).without_time().log_internal_errors(false);
     let subscriber = tracing_subscriber::registry().with(filter);
-    if env.optional("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format.eq_ignore_ascii_case("json")) {
+    if env.optional(Setting::LogFormat).is_some_and(|format| format.eq_ignore_ascii_case("json")) {
         subscriber.with(lines.json()).init();
     } else {
         subscriber.with(lines).init();
