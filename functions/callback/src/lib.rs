@@ -10,7 +10,9 @@ use chatwoot::{
 };
 use domain::{Channel, ErasureTask, OutboundTask, SharedClock, SyncRequest};
 use lambda_http::{Body, Error, Request, RequestExt as _, Response};
-use platform::{ChannelSecrets, ConfigError, Environment, Metric, Metrics, SecretError, Secrets, aws::Aws, warm_up, Setting};
+use platform::{
+    ChannelSecrets, ConfigError, Environment, Metric, Metrics, SecretError, Secrets, Setting, aws::Aws, warm_up,
+};
 use queue::{Queue, QueueError, QueueMessage};
 use secrecy::SecretString;
 use store::{Channels, Outbox, StoreError, Table};
@@ -113,6 +115,15 @@ impl Handler {
         response
     }
 
+    /// Serves `POST /callbacks/chatwoot/{phone_number_id}` and, for a Chatwoot that does not sign,
+    /// `POST /callbacks/chatwoot/{phone_number_id}/{secret}`.
+    ///
+    /// - 200: a sync request is in the queue, or there is nothing to send.
+    /// - 400: it is no callback.
+    /// - 401: the signature, or without one the path's secret, is missing, wrong or more than five minutes old.
+    /// - 404: there is no such channel.
+    /// - 413: the body has more than 4 MiB.
+    /// - 500: nothing could be queued; `reconcile` finds the message.
     async fn receive(&self, request: &Request) -> Result<u16, RequestError> {
         let body: &[u8] = request.body();
         if body.len() > MAX_BODY_BYTES {

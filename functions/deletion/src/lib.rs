@@ -12,7 +12,9 @@ use domain::{
 };
 use lambda_http::{Body, Request, RequestExt as _, Response, http::Method};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use platform::{AppSecrets, ConfigError, Environment, Metric, Metrics, SecretError, Secrets, aws::Aws, warm_up, Setting};
+use platform::{
+    AppSecrets, ConfigError, Environment, Metric, Metrics, SecretError, Secrets, Setting, aws::Aws, warm_up,
+};
 use queue::{Queue, QueueError};
 use serde_json::{Value, json};
 use store::{DataSubject, ErasureLedger, ErasureRequests, StoreError, Table};
@@ -136,6 +138,11 @@ impl Handler {
         response
     }
 
+    /// Serves `GET /deletion/{code}`.
+    ///
+    /// - 200: how far the request is, as a page, or as JSON where the caller asks for it.
+    /// - 404: there is no such request, or it was withdrawn.
+    /// - 500: the table does not answer.
     async fn show(&self, request: &Request) -> Result<Response<Body>, RequestError> {
         let parameters = request.path_parameters();
         let Some(code) = parameters.first("code").filter(|code| is_code(code)).map(ConfirmationCode::new) else {
@@ -157,7 +164,13 @@ impl Handler {
         Ok(answer::html(page::compose(&code, shown, days_left, self.deadlines.deletion_days, locale)))
     }
 
-    /// Handles Meta's callback. Meta asks for the administrator who did the signup, never for a customer.
+    /// Serves `POST /deletion/meta`. Meta asks for the administrator who did the signup, never for a customer.
+    ///
+    /// - 200: the code of the request and the address of its page, as JSON.
+    /// - 400: there is no signed request in it.
+    /// - 401: the signature is wrong, or the request is new and too old.
+    /// - 413: the body has more than 4 MiB.
+    /// - 500: it could not be stored; Meta asks again.
     async fn meta(&self, request: &Request, base: &str) -> Result<Response<Body>, RequestError> {
         let body: &[u8] = request.body();
         if body.len() > MAX_BODY_BYTES {

@@ -10,7 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use app::HandlerError;
 use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, Message, MessageSystemAttributeName};
 use domain::{
-    AccountId, ConversationId, Identity, InboundTask, KeyedHash, RefusalReason, Timestamp, erasure::DataLocation, mention,
+    AccountId, ConversationId, Identity, InboundTask, KeyedHash, RefusalReason, Timestamp, erasure::DataLocation,
+    mention,
 };
 use queue::{DeadLetters, Queue, QueueError};
 use serde::Deserialize;

@@ -65,7 +65,13 @@ impl Handler {
                 }
                 let claimed = self.claim(record, task.channel(), task.item()).await?;
                 if let Some(before) = claimed {
-                    self.write_dead_letter(record, task.channel(), Some(&before.held), RefusalReason::ErasureTakesTooLong).await?;
+                    self.write_dead_letter(
+                        record,
+                        task.channel(),
+                        Some(&before.held),
+                        RefusalReason::ErasureTakesTooLong,
+                    )
+                    .await?;
                 }
             }
         }

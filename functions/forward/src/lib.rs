@@ -215,7 +215,10 @@ impl Handler {
             return Verdict::Poison { reason: RefusalReason::UnreadableTask };
         };
         match self.clients.claims.record_failure(&unread.item, false).await {
-            Ok(excused) => self.dead_letter_claimed(record, unread.channel(), Some(excused.held), RefusalReason::UnreadableTask).await,
+            Ok(excused) => {
+                self.dead_letter_claimed(record, unread.channel(), Some(excused.held), RefusalReason::UnreadableTask)
+                    .await
+            }
             Err(error) => {
                 tracing::warn!(%error, "a task that cannot be read has to wait");
                 Verdict::Retry { after: None }

@@ -3,9 +3,7 @@
 
 use app::HandlerError;
 use chatwoot::{Chatwoot, ChatwootError, NewMessage, render};
-use domain::{
-    Author, Channel, Content, ConversationId, CustomerId, Message, RefusalReason, Wamid, message::Call,
-};
+use domain::{Author, Channel, Content, ConversationId, CustomerId, Message, RefusalReason, Wamid, message::Call};
 use platform::Metric;
 use queue::Record;
 use store::{ItemOutcome, MessageLink, PendingFile, ResolvedAliases, Thread};
@@ -31,7 +29,11 @@ impl Handler {
         };
         // Where Meta's body did not say which number it is, this could not be known earlier.
         if message.customer.phone.as_ref().is_some_and(|phone| channel.is_number(phone.as_str())) {
-            return Ok(self.clients.ledger.close(number, &before.held, ItemOutcome::Refused(RefusalReason::NoteToOneself)).await?);
+            return Ok(self
+                .clients
+                .ledger
+                .close(number, &before.held, ItemOutcome::Refused(RefusalReason::NoteToOneself))
+                .await?);
         }
         if message.author == Author::Business
             && let Some(own) = self.own(message).await?

@@ -46,7 +46,9 @@ impl Handler {
         let counters = &self.clients.ledger;
         let Some(known) = self.clients.channels.get(&status.channel).await? else {
             tracing::warn!(channel.id = channel, "a status came for a number that is not ours");
-            return Ok(counters.close(channel, &before.held, ItemOutcome::Refused(RefusalReason::UnknownChannel)).await?);
+            return Ok(counters
+                .close(channel, &before.held, ItemOutcome::Refused(RefusalReason::UnknownChannel))
+                .await?);
         };
         let fate = match self.about(status, known.account).await? {
             Found::Part(about) => self.apply(status, &known, &about, &before, seen).await?,

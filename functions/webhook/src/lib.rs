@@ -12,7 +12,9 @@ use domain::{
     task::ACCOUNT_CHANNEL,
 };
 use lambda_http::{Body, Error, Request, RequestExt as _, Response, http::Method};
-use platform::{AppSecrets, ConfigError, Environment, Metric, Metrics, SecretError, Secrets, aws::Aws, warm_up, Setting};
+use platform::{
+    AppSecrets, ConfigError, Environment, Metric, Metrics, SecretError, Secrets, Setting, aws::Aws, warm_up,
+};
 use queue::{DeadLetters, Queue, QueueError, QueueMessage};
 use secrecy::{ExposeSecret as _, SecretString};
 use store::{Channels, ItemLedger, ItemOutcome, StoreError, TAKEN_UP_TO, Table, Tombstones};
@@ -111,6 +113,12 @@ impl Handler {
         response
     }
 
+    /// Serves `GET /webhooks/meta`, Meta's handshake.
+    ///
+    /// - 200: the challenge, as Meta gave it.
+    /// - 400: it is no handshake.
+    /// - 403: the verify token is not ours.
+    /// - 500: the secret cannot be had.
     async fn handshake(&self, request: &Request) -> Result<Response<Body>, RequestError> {
         let query = request.query_string_parameters();
         let (Some("subscribe"), Some(challenge), Some(token)) =
@@ -129,6 +137,12 @@ impl Handler {
         Ok(empty(403))
     }
 
+    /// Serves `POST /webhooks/meta`.
+    ///
+    /// - 200: each item is in the queue, or in the dead letters.
+    /// - 401: the signature is missing or wrong.
+    /// - 413: the body has more than 4 MiB.
+    /// - 500: not everything could be stored; Meta sends it again.
     async fn receive(&self, request: &Request) -> Result<Response<Body>, RequestError> {
         let body: &[u8] = request.body();
         if body.len() > MAX_BODY_BYTES {

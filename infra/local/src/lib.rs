@@ -25,6 +25,7 @@ mod options;
 mod poller;
 mod process;
 mod recovery;
+pub mod reference;
 mod resources;
 mod routes;
 mod runner;

@@ -10,7 +10,7 @@ use serde_yaml_ng::Value as Yaml;
 
 use crate::intrinsics::{Resolver, plain};
 
-const TEXT: &str = include_str!("../../template.yaml");
+pub(crate) const TEXT: &str = include_str!("../../template.yaml");
 
 /// The part of the template that matters on one machine.
 #[derive(Debug)]
@@ -88,7 +88,7 @@ impl Template {
         Self::parse(TEXT, surroundings).context("infra/template.yaml")
     }
 
-    fn parse(text: &str, surroundings: &Surroundings) -> anyhow::Result<Self> {
+    pub(crate) fn parse(text: &str, surroundings: &Surroundings) -> anyhow::Result<Self> {
         let yaml: Yaml = serde_yaml_ng::from_str(text)?;
         let resolver = Resolver {
             resources: &yaml["Resources"],

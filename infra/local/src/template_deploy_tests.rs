@@ -182,16 +182,3 @@ fn what_is_forged_all_day_costs_what_the_documentation_says() {
     }
     assert!(a_day < 15.0, "{a_day}");
 }
-
-#[test]
-fn the_documentation_names_every_parameter_with_its_default() {
-    let told = include_str!("../../../docs/configuration.md");
-    let (_, section) = told.split_once("## Parameters of the template").unwrap();
-    let section = section.split("\n## ").next().unwrap();
-    for (name, declared) in yaml()["Parameters"].as_mapping().unwrap() {
-        let name = name.as_str().unwrap();
-        let line = section.lines().find(|line| line.starts_with(&format!("| `{name}`"))).unwrap_or_default();
-        let default = declared["Default"].as_u64().map(|number| format!("| {number} |")).unwrap_or_default();
-        assert!(!line.is_empty() && line.contains(&default), "{name}: {line}");
-    }
-}

@@ -1,7 +1,5 @@
 //! The template as the runner sees it, and that it says what the policy says.
 
-use platform::Metric;
-
 use super::*;
 use crate::functions;
 
@@ -298,44 +296,6 @@ fn the_template_says_what_the_policy_says() {
     assert!(policy.pitr_days < policy.deletion_days, "a restore must not bring back the erased");
     assert!(policy.log_days <= policy.deletion_days);
     assert!(policy.warn_days.iter().all(|day| *day < policy.deletion_days));
-}
-
-/// The rows of the table under a heading of the documentation: what stands in backquotes first, and the rest.
-fn table_of(heading: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
-    let text = include_str!("../../../docs/configuration.md");
-    let (_, section) = text.split_once(heading).unwrap();
-    let section = section.split("\n## ").next().unwrap();
-    section.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "))
-}
-
-#[test]
-fn the_documentation_names_every_variable_and_who_gets_it() {
-    let template = Template::read(&surroundings()).unwrap();
-    let mut given: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-    for function in &template.functions {
-        for name in function.environment.keys() {
-            given.entry(name.clone()).or_default().push(&function.name);
-        }
-    }
-    let told: BTreeMap<String, String> = table_of("## Environment of the functions")
-        .map(|(name, rest)| (name.to_owned(), rest.split(" |").next().unwrap_or_default().to_owned()))
-        .collect();
-    let expected = given.into_iter().map(|(name, mut functions)| {
-        functions.sort_by_key(|name| functions::NAMES.iter().position(|known| known == name));
-        let all = functions.len() == template.functions.len();
-        (name, if all { "all".to_owned() } else { functions.join(", ") })
-    });
-    assert_eq!(told, expected.collect());
-}
-
-#[test]
-fn the_documentation_names_every_metric() {
-    let mut told: Vec<_> = table_of("## Metrics").map(|(name, _)| name.to_owned()).collect();
-    let mut counted: Vec<_> = Metric::ALL.iter().map(|metric| format!("{metric:?}")).collect();
-    counted.push("Priced".to_owned());
-    told.sort();
-    counted.sort();
-    assert_eq!(told, counted);
 }
 
 #[tokio::test]

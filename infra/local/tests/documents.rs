@@ -15,7 +15,7 @@ const COLUMNS: usize = 110;
 const WORDS: usize = 80;
 
 fn top() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().canonicalize().unwrap()
 }
 
 /// All documents, as path and text.
@@ -77,16 +77,50 @@ fn documents_speak_plainly() {
     assert!(found.is_empty(), "say who it is:\n{}", found.join("\n"));
 }
 
+/// The anchors of a document's headings, as GitHub makes them.
+fn anchors(text: &str) -> Vec<String> {
+    let mut anchors: Vec<String> = Vec::new();
+    for heading in text.lines().filter(|line| line.starts_with('#')) {
+        let letters = heading.trim_start_matches('#').trim().to_lowercase();
+        let letters = letters.chars().filter(|letter| letter.is_alphanumeric() || " -_".contains(*letter));
+        let slug: String = letters.map(|letter| if letter == ' ' { '-' } else { letter }).collect();
+        let before = anchors.iter().filter(|known| **known == slug).count();
+        anchors.push(if before == 0 { slug } else { format!("{slug}-{before}") });
+    }
+    anchors
+}
+
+#[test]
+fn an_anchor_is_made_of_the_whole_heading() {
+    let made = anchors("## 12 · `a_b` is *kept*, twice\n### Ñu/x\n## Same\n# Same\n");
+    assert_eq!(made, ["12--a_b-is-kept-twice", "ñux", "same", "same-1"]);
+}
+
+#[test]
+fn the_reference_is_current() {
+    let page = local::reference::page().unwrap();
+    let now = documents().remove(&top().join("docs/reference.md")).unwrap_or_default();
+    assert!(now == page, "docs/reference.md is old; run: cargo run -p rig -- reference --write");
+}
+
 #[test]
 fn documents_link_to_what_is_there() {
     let mut lost = Vec::new();
-    for (path, text) in documents() {
+    let documents = documents();
+    for (path, text) in &documents {
         // Not in code.
         let prose: String = text.split('`').step_by(2).collect();
         for target in prose.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            let file = target.split('#').next().unwrap();
-            let elsewhere = file.is_empty() || file.contains("://") || file.contains(' ');
-            if !elsewhere && !path.parent().unwrap().join(file).exists() {
+            let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+            if file.contains("://") || file.contains(' ') {
+                continue;
+            }
+            let file = if file.is_empty() { path.clone() } else { path.parent().unwrap().join(file) };
+            let there = file.exists() && {
+                let of = || documents.get(&file.canonicalize().unwrap()).map(|text| anchors(text));
+                anchor.is_empty() || of().is_some_and(|anchors| anchors.iter().any(|known| known == anchor))
+            };
+            if !there {
                 lost.push(format!("{}: {target}", path.display()));
             }
         }
@@ -123,7 +157,8 @@ fn each_decision_is_short_and_in_the_index() {
     let rows: Vec<_> = index.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
     assert_eq!(rows.len(), decisions.len(), "the index has a row for each decision");
     for (row, (number, (title, area))) in rows.into_iter().zip(decisions) {
-        assert!(row.starts_with(&format!("| {number} | [{title}]({area}.md#{number}--")), "{number} {title}: {row}");
+        let anchor = &anchors(&format!("## {number} · {title}"))[0];
+        assert!(row.starts_with(&format!("| {number} | [{title}]({area}.md#{anchor}) |")), "{number} {title}: {row}");
         assert!(row.contains(&format!(" | {area} | ")), "{row}");
     }
 }

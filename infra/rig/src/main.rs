@@ -1,4 +1,4 @@
-//! The rig by hand: the guard over instruction counts.
+//! The rig by hand: counts instructions and costs, and writes the pages that are made from the code.
 
 use std::{fs, path::PathBuf, process::ExitCode};
 
@@ -25,6 +25,12 @@ enum What {
     /// Counts what each kind of message makes AWS do, and what that costs.
     Cost {
         /// Writes the table and the examples into docs/cost.md.
+        #[arg(long)]
+        write: bool,
+    },
+    /// Makes docs/reference.md from the template and the code.
+    Reference {
+        /// Writes it; else it is printed.
         #[arg(long)]
         write: bool,
     },
@@ -55,6 +61,15 @@ async fn main() -> anyhow::Result<ExitCode> {
             if write {
                 let path = functions::top().join("docs/cost.md");
                 fs::write(&path, cost::document(&fs::read_to_string(&path)?, &costs)?)?;
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
+        What::Reference { write } => {
+            let page = local::reference::page()?;
+            if write {
+                fs::write(functions::top().join("docs/reference.md"), page)?;
+            } else {
+                println!("{page}");
             }
             return Ok(ExitCode::SUCCESS);
         }

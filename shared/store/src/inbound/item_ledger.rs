@@ -196,7 +196,12 @@ impl ItemLedger {
     }
 
     /// Counts an item that is dead-lettered. Its claim stays open: a redriven task is received anew.
-    pub async fn dead_letter(&self, channel: &str, guard: &ClaimGuard, reason: RefusalReason) -> Result<(), StoreError> {
+    pub async fn dead_letter(
+        &self,
+        channel: &str,
+        guard: &ClaimGuard,
+        reason: RefusalReason,
+    ) -> Result<(), StoreError> {
         self.write(channel, guard, Some(ItemOutcome::Refused(reason)), ClaimEnd::Open, Vec::new(), None)
             .await
             .map(|_| ())
