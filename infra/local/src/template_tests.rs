@@ -34,6 +34,12 @@ fn every_function_of_the_template_is_linked() {
 }
 
 #[test]
+fn tests_beside_the_code_have_the_template_s_table() {
+    let table = template().tables.remove(0);
+    assert_eq!(table.create, simulator_aws::bridge::table(&table.name));
+}
+
+#[test]
 fn routes_are_the_contract_s() {
     let mut routes: Vec<String> = template()
         .functions

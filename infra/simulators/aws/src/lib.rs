@@ -7,6 +7,7 @@
 
 mod access;
 mod aws;
+pub mod bridge;
 mod dynamo;
 pub mod emulator;
 mod error;
