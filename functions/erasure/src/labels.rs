@@ -6,7 +6,7 @@ use std::time::Duration;
 use app::{HandlerError, brake};
 use chatwoot::{Chatwoot, ChatwootError, NewMessage, listing::ListedMessage};
 use domain::{
-    ConfirmationCode, ConversationId, SyncRequest,
+    ConfirmationCode, SyncRequest,
     erasure::{ErasureState, RequestSource},
     keyed_hash::HashKind,
 };
@@ -29,85 +29,123 @@ const MAX_NOTES_PER_MINUTE: usize = 6;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-impl Handler {
+/// A change of the labels of a conversation.
+pub(crate) struct LabelChange<'h> {
+    handler: &'h Handler,
+    record: &'h Record,
+    sync: &'h SyncRequest,
+    chatwoot: Chatwoot,
+}
+
+impl<'h> LabelChange<'h> {
     /// Reads the labels of a conversation now: the callback about their change may be late.
-    pub(crate) async fn labels(&self, record: &Record, sync: &SyncRequest) -> Result<(), HandlerError> {
-        let chatwoot = self.clients.chatwoot(sync.account).await?;
+    pub(crate) async fn read(
+        handler: &'h Handler,
+        record: &'h Record,
+        sync: &'h SyncRequest,
+    ) -> Result<(), HandlerError> {
+        let chatwoot = handler.clients.chatwoot(sync.account).await?;
         let Some(labels) = chatwoot.labels(sync.conversation).await? else { return Ok(()) };
-        let Some(mut target) = app::resolve_data_subject(&self.clients, &chatwoot, sync).await? else { return Ok(()) };
+        let subject = app::resolve_data_subject(&handler.clients, &chatwoot, sync).await?;
+        let Some(mut subject) = subject else { return Ok(()) };
         // An agent belongs to this dealer, and cannot ask for any other.
-        target.only = Some(sync.account);
+        subject.only = Some(sync.account);
+        let change = Self { handler, record, sync, chatwoot };
         if is_on(&labels) {
-            target.labels.insert((sync.account, sync.conversation));
-            self.labeled(record, &chatwoot, sync, target).await
+            subject.labels.insert((sync.account, sync.conversation));
+            change.labeled(subject).await
         } else {
-            self.unlabeled(&chatwoot, sync, target).await
+            change.unlabeled(subject).await
         }
     }
 
-    async fn labeled(
-        &self,
-        record: &Record,
-        chatwoot: &Chatwoot,
-        sync: &SyncRequest,
-        subject: DataSubject,
-    ) -> Result<(), HandlerError> {
-        let asked = self.requests.ask(RequestSource::Agent, subject, self.clients.clock.now()).await?;
+    async fn labeled(&self, subject: DataSubject) -> Result<(), HandlerError> {
+        let Self { handler, record, sync, .. } = self;
+        let (clients, requests) = (&handler.clients, &handler.requests);
+        let asked = requests.ask(RequestSource::Agent, subject, clients.clock.now()).await?;
         let erasure = &asked.entry.erasure;
         let code = &erasure.code;
         if asked.is_new {
-            self.metrics.count(Metric::ErasureAsked);
+            handler.metrics.count(Metric::ErasureAsked);
             tracing::info!(erasure = %code, door = ?erasure.door, "an erasure was asked for");
         }
         if erasure.door != RequestSource::Agent || !matches!(erasure.state, ErasureState::Received { .. }) {
             return Ok(());
         }
         // A second conversation of theirs has the label: the request stands until it is removed from the last of them.
-        if let Some(mut known) = self.clients.erasures.data_subject(code).await?
+        if let Some(mut known) = clients.erasures.data_subject(code).await?
             && known.labels.insert((sync.account, sync.conversation))
         {
             // Another writer in between may have extended the request to all accounts.
-            let saved = self.clients.erasures.save_about(&asked.entry, erasure.clone(), Some(&known)).await?;
+            let saved = clients.erasures.save_about(&asked.entry, erasure.clone(), Some(&known)).await?;
             saved.map_err(|_| HandlerError::Busy(CONTENTION_DELAY))?;
         }
         // An earlier attempt may have crashed before it queued the task and wrote the note: doing both again does no harm,
         // and a missing task is a day's delay.
-        let claim = self.clients.key.subject_of_all(HashKind::Item, ["labeled", code.as_str()]);
-        if let Claim::Won(held) | Claim::Retaken { guard: held, .. } =
-            self.clients.claims.take(&claim, &record.id).await?
-        {
-            self.erasures.send(app::erasure_message(erasure, Uuid::new_v4())?).await?;
-            let hours = self.requests.deadlines().confirm_hours;
-            self.say(chatwoot, sync, ErasureNotice::Labeled { hours, code: code.as_str() }).await?;
-            self.clients.claims.park(&held).await?;
+        let claim = clients.key.subject_of_all(HashKind::Item, ["labeled", code.as_str()]);
+        if let Claim::Won(held) | Claim::Retaken { guard: held, .. } = clients.claims.take(&claim, &record.id).await? {
+            handler.erasures.send(app::erasure_message(erasure, Uuid::new_v4())?).await?;
+            let hours = requests.deadlines().confirm_hours;
+            self.note(ErasureNotice::Labeled { hours, code: code.as_str() }).await?;
+            clients.claims.park(&held).await?;
         }
         Ok(())
     }
 
-    async fn unlabeled(
-        &self,
-        chatwoot: &Chatwoot,
-        sync: &SyncRequest,
-        subject: DataSubject,
-    ) -> Result<(), HandlerError> {
-        let Some(entry) = self.requests.open_about(&subject).await? else { return Ok(()) };
+    async fn unlabeled(&self, subject: DataSubject) -> Result<(), HandlerError> {
+        let Self { handler, sync, .. } = self;
+        let Some(entry) = handler.requests.open_about(&subject).await? else { return Ok(()) };
         let erasure = entry.erasure.clone();
         if erasure.door != RequestSource::Agent || !matches!(erasure.state, ErasureState::Received { .. }) {
             return Ok(());
         }
-        let known = self.clients.erasures.data_subject(&erasure.code).await?.ok_or(StoreError::Missing)?;
-        if !known.labels.contains(&(sync.account, sync.conversation)) || !self.was_unlabeled(&erasure.code).await? {
+        let known = handler.clients.erasures.data_subject(&erasure.code).await?.ok_or(StoreError::Missing)?;
+        if !known.labels.contains(&(sync.account, sync.conversation)) || !handler.was_unlabeled(&erasure.code).await? {
             // The label is on another of their conversations.
             return Ok(());
         }
-        let Ok(withdrawn) = erasure.at(self.clients.clock.now()).withdraw(self.clients.clock.now()) else {
+        // Also where the hours to withdraw it have just passed: it has not begun, and its task would find the label gone.
+        let Ok(withdrawn) = erasure.withdraw(handler.clients.clock.now()) else {
+            tracing::warn!(erasure = %entry.erasure.code, "label removed too late; the erasure goes on");
             return Ok(());
         };
-        self.save(&entry, withdrawn).await?;
+        handler.save(&entry, withdrawn).await?;
         tracing::info!(erasure = %entry.erasure.code, "an erasure was withdrawn");
-        self.say(chatwoot, sync, ErasureNotice::Unlabeled).await
+        self.note(ErasureNotice::Unlabeled).await
     }
 
+    /// Whether automation rules set the label and remove it again in answer to our notes.
+    async fn is_too_much(&self) -> Result<bool, HandlerError> {
+        let since = self.handler.clients.clock.now() - MINUTE;
+        let listed = match self.chatwoot.messages(self.sync.conversation, None, since).await {
+            Err(ChatwootError::Gone) => return Ok(false),
+            listed => listed?,
+        };
+        let is_note = |one: &&ListedMessage| {
+            one.source_id.as_deref().is_some_and(|id| id.starts_with(NOTE_SOURCE_PREFIX))
+                && one.created_at().is_none_or(|at| at > since)
+        };
+        Ok(listed.iter().filter(is_note).count() >= MAX_NOTES_PER_MINUTE)
+    }
+
+    async fn note(&self, notice: ErasureNotice<'_>) -> Result<(), HandlerError> {
+        let Handler { clients, metrics, .. } = self.handler;
+        let SyncRequest { account, conversation, .. } = *self.sync;
+        if self.is_too_much().await? {
+            return brake(clients, metrics, &self.chatwoot, account, conversation).await;
+        }
+        let content = notice.text(clients.locale);
+        let source = format!("{NOTE_SOURCE_PREFIX}{}", Uuid::new_v4());
+        let note = NewMessage { content: &content, private: true, source_id: Some(&source), ..NewMessage::default() };
+        if let Err(error) = self.chatwoot.create_message(conversation, note).await {
+            // The request stands whether the agents can read the note or not.
+            tracing::warn!(%error, "note about an erasure label not written");
+        }
+        Ok(())
+    }
+}
+
+impl Handler {
     /// Whether the label of a request was removed from each conversation that had it.
     pub(crate) async fn was_unlabeled(&self, code: &ConfirmationCode) -> Result<bool, HandlerError> {
         let subject = self.clients.erasures.data_subject(code).await?.ok_or(StoreError::Missing)?;
@@ -120,45 +158,11 @@ impl Handler {
         }
         Ok(!subject.labels.is_empty())
     }
-
-    /// Whether automation rules set the label and remove it again in answer to our notes.
-    async fn is_too_much(&self, chatwoot: &Chatwoot, conversation: ConversationId) -> Result<bool, HandlerError> {
-        let since = self.clients.clock.now() - MINUTE;
-        let listed = match chatwoot.messages(conversation, None, since).await {
-            Err(ChatwootError::Gone) => return Ok(false),
-            listed => listed?,
-        };
-        let is_said = |one: &&ListedMessage| {
-            one.source_id.as_deref().is_some_and(|id| id.starts_with(NOTE_SOURCE_PREFIX))
-                && one.created_at().is_none_or(|at| at > since)
-        };
-        Ok(listed.iter().filter(is_said).count() >= MAX_NOTES_PER_MINUTE)
-    }
-
-    async fn say(
-        &self,
-        chatwoot: &Chatwoot,
-        sync: &SyncRequest,
-        notice: ErasureNotice<'_>,
-    ) -> Result<(), HandlerError> {
-        let conversation = sync.conversation;
-        if self.is_too_much(chatwoot, conversation).await? {
-            return brake(&self.clients, &self.metrics, chatwoot, sync.account, conversation).await;
-        }
-        let content = notice.text(self.clients.locale);
-        let source = format!("{NOTE_SOURCE_PREFIX}{}", Uuid::new_v4());
-        let note = NewMessage { content: &content, private: true, source_id: Some(&source), ..NewMessage::default() };
-        match chatwoot.create_message(conversation, note).await {
-            Ok(_) => Ok(()),
-            // The request stands whether the agents can read the note or not.
-            Err(error) => {
-                tracing::warn!(%error, "the agents do not read what became of a label");
-                Ok(())
-            }
-        }
-    }
 }
 
 fn is_on(labels: &[String]) -> bool {
     labels.iter().any(|label| label == ERASURE_LABEL)
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,25 +4,36 @@
 mod activity_recheck;
 mod chatwoot_side;
 mod dead_letter;
+mod dead_letter_queue;
 mod dead_letters;
 mod drain;
+mod intake;
 mod labels;
+mod locations;
 mod meta_side;
+mod receipt;
+mod run;
 mod second_check;
+mod table;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
 use app::{Clients, HandlerError, Settings, StartError};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
+use dead_letter_queue::DeadLetterQueue;
 use domain::{
     ConfirmationCode, Erasure, ErasureTask, RefusalReason, SharedClock, Timestamp,
-    erasure::{DataLocation, ErasureState, InvalidTransition, Receipt, RequestSource},
+    erasure::{ErasureState, RequestSource},
     keyed_hash::HashKind,
 };
+use labels::LabelChange;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use platform::{Environment, Metric, Metrics, Setting};
 use queue::{DeadLetters, Drain, Queue, Record, Verdict, backoff};
-use store::{Claim, DataInventory, DataSubject, ErasureEntry, ErasureRequests, StoreError};
+use run::Stop;
+use store::{Claim, DataInventory, ErasureEntry, ErasureRequests};
 
 /// SQS hides a message for twelve hours at most.
 const MAX_VISIBILITY_TIMEOUT: Duration = Duration::from_secs(11 * 3600);
@@ -40,20 +51,8 @@ pub struct Handler {
     erasures: Queue,
     inbound: Queue,
     outbound: Queue,
-    dead: Vec<String>,
+    dead: Vec<DeadLetterQueue>,
     metrics: Metrics,
-}
-
-/// The outcome of clearing a data location.
-enum ClearOutcome {
-    /// It is empty.
-    Clear,
-    /// Not yet clear.
-    Later,
-    /// Not clear before then.
-    NotBefore(Timestamp),
-    /// A person whose time was over is active again.
-    Wanted,
 }
 
 /// A request that waits for long is tried less often: else SQS would give its queue message up before the message's days are
@@ -115,7 +114,7 @@ impl Handler {
             erasures: queue(erasures),
             inbound: queue(inbound),
             outbound: queue(outbound),
-            dead: vec![dead_inbound, dead_outbound, dead_erasures],
+            dead: [dead_inbound, dead_outbound, dead_erasures].map(|url| DeadLetterQueue::new(sqs.clone(), url)).into(),
             metrics: Metrics::new("erasure", stack),
             clients,
         })
@@ -135,9 +134,9 @@ impl Handler {
             return Verdict::Poison { reason: RefusalReason::UnreadableTask };
         };
         let done = match &task {
-            ErasureTask::RequestV1 { code } => self.request(&record, code).await,
-            ErasureTask::LabelsV1(hint) => self.labels(&record, hint).await.map(|()| Verdict::Done),
-            ErasureTask::LettersV1 => self.drop_overdue_letters().await.map(|()| Verdict::Done),
+            ErasureTask::RequestV1 { code } => self.request(&record, code).await.or_else(|stop| stop.verdict(code)),
+            ErasureTask::LabelsV1(sync) => LabelChange::read(self, &record, sync).await.map(|()| Verdict::Done),
+            ErasureTask::LettersV1 => self.delete_overdue_dead_letters().await.map(|()| Verdict::Done),
         };
         done.unwrap_or_else(|error| {
             tracing::warn!(%error, receives = record.receives, "an erasure has to wait");
@@ -145,7 +144,7 @@ impl Handler {
         })
     }
 
-    async fn request(&self, record: &Record, code: &ConfirmationCode) -> Result<Verdict, HandlerError> {
+    async fn request(&self, record: &Record, code: &ConfirmationCode) -> Result<Verdict, Stop> {
         let Some(entry) = self.clients.erasures.get(code).await? else {
             tracing::error!(erasure = %code, "there is no such request");
             return Ok(Verdict::Done);
@@ -170,13 +169,13 @@ impl Handler {
         if let Claim::Busy { for_at_most } = self.clients.claims.take(&claim, &record.id).await? {
             return Ok(Verdict::Retry { after: Some(for_at_most.min(CONTENTION_DELAY)) });
         }
-        let mut brought = Box::pin(self.advance(&entry)).await;
+        let mut brought = Box::pin(run::carry_out(self, entry)).await;
         if brought.as_ref().is_err_and(HandlerError::is_chatwoot_token)
             && self.clients.renew_chatwoot_token().await
             // The first attempt stored how far it came.
             && let Some(entry) = self.clients.erasures.get(code).await?
         {
-            brought = Box::pin(self.advance(&entry)).await;
+            brought = Box::pin(run::carry_out(self, entry)).await;
         }
         // Released whatever the outcome: the next worker must not wait for the lease.
         self.clients.claims.release(&claim).await?;
@@ -187,7 +186,7 @@ impl Handler {
     }
 
     /// Gives the request with the changes that time alone makes; nothing if that closed it.
-    async fn in_time(&self, entry: ErasureEntry) -> Result<Option<ErasureEntry>, HandlerError> {
+    async fn in_time(&self, entry: ErasureEntry) -> Result<Option<ErasureEntry>, Stop> {
         let now = self.clients.clock.now();
         let mut erasure = entry.erasure.clone();
         if let ErasureState::Received { until } = erasure.state
@@ -196,188 +195,11 @@ impl Handler {
             && self.was_unlabeled(&erasure.code).await?
         {
             // The report of the withdrawal was lost.
-            erasure = erasure.withdraw(now).unwrap_or_else(|InvalidTransition| entry.erasure.clone());
+            erasure = erasure.withdraw(now)?;
         }
         let erasure = erasure.at(now);
         let entry = if erasure == entry.erasure { entry } else { self.save(&entry, erasure).await? };
         Ok(Some(entry).filter(|entry| !entry.erasure.is_closed()))
-    }
-
-    /// Clears one data location after the other, as far as it goes now.
-    async fn advance(&self, entry: &ErasureEntry) -> Result<Verdict, HandlerError> {
-        let now = self.clients.clock.now();
-        let code = entry.erasure.code.clone();
-        let Ok(begun) = entry.erasure.clone().begin(now) else { return Ok(Verdict::Done) };
-        let mut entry = self.save(entry, begun).await?;
-        // Nothing is known any more of the data subject: that is no reason to call the request done.
-        let mut subject = self.clients.erasures.data_subject(&code).await?.ok_or(StoreError::Missing)?;
-        if !self.block_intake(&mut entry, &mut subject).await? {
-            tracing::error!(erasure = %code, "whom an erasure is about has to be named once more");
-            let waits = entry.erasure.clone().wait(DataLocation::Chatwoot, self.clients.clock.now());
-            let entry = self.save(&entry, waits.unwrap_or_else(|InvalidTransition| entry.erasure.clone())).await?;
-            return Ok(self.defer(&entry.erasure));
-        }
-        while let Some(place) = entry.erasure.next_location() {
-            let outcome = self.clear(place, &mut entry, &mut subject).await;
-            let now = self.clients.clock.now();
-            if matches!(outcome, Ok(ClearOutcome::Wanted)) {
-                // If this run ends here, the next one writes the tombstones again first.
-                subject.probed_at = None;
-                self.clients.erasures.set_data_subject(&code, &subject).await?;
-                self.remove_tombstones(&entry, &subject).await?;
-            }
-            let next = match &outcome {
-                Ok(ClearOutcome::Wanted) => entry.erasure.clone().withdraw(now),
-                Ok(ClearOutcome::Clear) => entry.erasure.clone().clear(place, now),
-                Ok(ClearOutcome::Later | ClearOutcome::NotBefore(_)) | Err(_) => entry.erasure.clone().wait(place, now),
-            };
-            entry = self.save(&entry, next.unwrap_or_else(|InvalidTransition| entry.erasure.clone())).await?;
-            match outcome {
-                Ok(ClearOutcome::Clear) => {
-                    tracing::info!(erasure = %code, place = place.word(), "a place is clear");
-                    if place == DataLocation::Table {
-                        self.unblock_intake(&entry.erasure, &subject).await?;
-                    }
-                }
-                // The secret may have a newer token.
-                Err(error) if error.is_chatwoot_token() => return Err(error),
-                Err(error) => {
-                    tracing::warn!(%error, erasure = %code, place = place.word(), "a place does not take an erasure now");
-                    return Ok(self.defer(&entry.erasure));
-                }
-                Ok(ClearOutcome::Later | ClearOutcome::NotBefore(_)) => return Ok(self.defer(&entry.erasure)),
-                Ok(ClearOutcome::Wanted) => {
-                    tracing::info!(erasure = %code, "whose time was over is active again");
-                    return Ok(Verdict::Done);
-                }
-            }
-        }
-        self.unblock_intake(&entry.erasure, &subject).await?;
-        if let Some(verdict) = self.look_again(&mut entry, &mut subject).await? {
-            return Ok(verdict);
-        }
-        self.clients.erasures.forget_drain_markers(&code).await?;
-        let now = self.clients.clock.now();
-        let done = entry.erasure.clone().finish(now).unwrap_or_else(|InvalidTransition| entry.erasure.clone());
-        // The receipt is given out as it is signed today for as long as it is kept, whatever texts and keys come later.
-        if let Some(receipt) = Receipt::of(&done) {
-            let signed = receipt.sign(&self.clients.key).map_err(StoreError::from)?;
-            self.clients.erasures.set_receipt(&code, &signed).await?;
-        }
-        let entry = self.save(&entry, done).await?;
-        self.metrics.count(Metric::Erased);
-        let late = entry.erasure.breached_at.is_some();
-        tracing::info!(erasure = %code, late, "an erasure is done");
-        Ok(Verdict::Done)
-    }
-
-    fn defer(&self, erasure: &Erasure) -> Verdict {
-        let now = self.clients.clock.now();
-        Verdict::Retry { after: Some(erasure.wake_at().map_or(CONTENTION_DELAY, |at| at.since(now))) }
-    }
-
-    async fn clear(
-        &self,
-        location: DataLocation,
-        entry: &mut ErasureEntry,
-        subject: &mut DataSubject,
-    ) -> Result<ClearOutcome, HandlerError> {
-        match location {
-            DataLocation::InboundQueue | DataLocation::OutboundQueue => self.queue_is_clear(location, entry).await,
-            DataLocation::DeadLetters if subject.quiet_since.is_some() && entry.erasure.holds_back() => {
-                self.is_still_over(subject).await
-            }
-            DataLocation::DeadLetters if subject.quiet_since.is_some() => Ok(ClearOutcome::Clear),
-            DataLocation::DeadLetters => {
-                // Dead letters of a person who has begun anew since are not included.
-                let until = entry.erasure.cleared.get(&DataLocation::Table).map(|cleared| cleared.at);
-                self.clear_dead_letters(entry, subject, until).await
-            }
-            DataLocation::Chatwoot => self.clear_chatwoot(entry, subject).await,
-            DataLocation::Table => self.clear_table(entry, subject).await,
-            DataLocation::MetaMedia => self.clear_media(entry, subject).await,
-            DataLocation::MetaContactBook => self.clear_contact_book(entry, subject).await,
-        }
-    }
-
-    async fn clear_table(
-        &self,
-        entry: &mut ErasureEntry,
-        subject: &mut DataSubject,
-    ) -> Result<ClearOutcome, HandlerError> {
-        let keys = self.inventory.keys(subject).await?;
-        let before = usize::try_from(subject.deleted).unwrap_or(usize::MAX);
-        self.note(entry, DataLocation::Table, before.saturating_add(keys.len())).await?;
-        if keys.is_empty() {
-            return Ok(ClearOutcome::Clear);
-        }
-        if self.is_more_by_now(subject).await? {
-            return self.look_everywhere_again(entry, subject).await;
-        }
-        self.inventory.delete(&keys).await?;
-        subject.deleted += keys.len() as u64;
-        self.clients.erasures.set_data_subject(&entry.erasure.code, subject).await?;
-        // An index is a moment behind its table: the check that finds nothing is another one, later.
-        Ok(ClearOutcome::Later)
-    }
-
-    /// Stores how much was found before any of it is erased.
-    async fn note(&self, entry: &mut ErasureEntry, location: DataLocation, found: usize) -> Result<(), HandlerError> {
-        let mut erasure = entry.erasure.clone();
-        erasure.note(location, found as u64);
-        if erasure != entry.erasure {
-            *entry = self.save(entry, erasure).await?;
-        }
-        Ok(())
-    }
-
-    /// Stores how much of it has to stay where it is.
-    async fn leave(&self, entry: &mut ErasureEntry, location: DataLocation, left: usize) -> Result<(), HandlerError> {
-        let mut erasure = entry.erasure.clone();
-        erasure.leave(location, left as u64);
-        if erasure != entry.erasure {
-            *entry = self.save(entry, erasure).await?;
-        }
-        Ok(())
-    }
-
-    /// Writes tombstones for all aliases of the person before anything is erased: from now on nothing of theirs comes in.
-    /// `false` if their aliases are no longer known.
-    async fn block_intake(&self, entry: &mut ErasureEntry, subject: &mut DataSubject) -> Result<bool, HandlerError> {
-        let learnt = self.clients.erasures.learnt(&entry.erasure.code).await?;
-        let first = !subject.gathered;
-        if first || (entry.erasure.holds_back() && !learnt.is_subset(&subject.aliases)) {
-            subject.aliases.extend(learnt);
-            self.inventory.gather(subject).await?;
-            if subject.is_unnamed() {
-                return Ok(false);
-            }
-            if first && !subject.barred && subject.quiet_since.is_none() {
-                // Whatever came in until now is erased with the rest; whatever comes from now on waits.
-                let certain = entry.erasure.clone().sealed(self.clients.clock.now());
-                *entry = self.save(entry, certain).await?;
-            }
-            // There are more message groups to drain.
-            subject.probed_at = None;
-            self.clients.erasures.set_data_subject(&entry.erasure.code, subject).await?;
-        }
-        // Again after the tombstones' days are over, since they expire; and where the last run ended before it could
-        // unblock intake.
-        let holds_back = entry.erasure.holds_back();
-        if first
-            || subject.probed_at.is_none()
-            || matches!(entry.erasure.state, ErasureState::Failed { .. })
-            || !holds_back
-        {
-            self.clients.tombstones.insert_all(&entry.erasure, subject, holds_back).await?;
-            subject.barred = true;
-        }
-        self.put_drain_markers(&entry.erasure, subject).await?;
-        Ok(true)
-    }
-
-    async fn unblock_intake(&self, erasure: &Erasure, subject: &DataSubject) -> Result<(), HandlerError> {
-        Ok(self.clients.tombstones.insert_all(erasure, subject, false).await?)
     }
 
     /// If another worker wrote meanwhile, this run is over; the next one sees what was written.

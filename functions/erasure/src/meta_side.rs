@@ -9,26 +9,21 @@ use domain::{
     erasure::{DataLocation, ErasureState},
 };
 use secrecy::SecretString;
-use store::{DataSubject, ErasureEntry};
 use whatsapp::GraphError;
 
-use crate::{ClearOutcome, Handler};
+use crate::{locations::ClearOutcome, run::ErasureRun};
 
 /// How long to wait for a token that Meta refuses.
 const META_ERASURE_MAX_WAIT: Duration = Duration::from_secs(3 * 86_400);
 
-impl Handler {
-    pub(crate) async fn clear_media(
-        &self,
-        entry: &mut ErasureEntry,
-        subject: &DataSubject,
-    ) -> Result<ClearOutcome, HandlerError> {
-        self.note(entry, DataLocation::MetaMedia, subject.media.len()).await?;
+impl ErasureRun<'_> {
+    pub(crate) async fn clear_media(&mut self) -> Result<ClearOutcome, HandlerError> {
+        self.note(DataLocation::MetaMedia, self.subject.media.len()).await?;
         let mut left = 0;
-        for (number, media) in &subject.media {
+        for (number, media) in &self.subject.media {
             // For a number that is no longer ours, no token gives access to the files; Meta deletes them within thirty
             // days.
-            let channel = self.clients.channels.get(number).await?;
+            let channel = self.handler.clients.channels.get(number).await?;
             let Some(channel) = channel.filter(|channel| !is_withdrawn(channel)) else {
                 left += 1;
                 continue;
@@ -36,11 +31,11 @@ impl Handler {
             match self.delete_media(&channel, number, media).await {
                 Ok(false) => {}
                 Ok(true) => return Ok(ClearOutcome::Later),
-                Err(error) if self.is_out_of_reach(entry, DataLocation::MetaMedia, &channel, &error) => left += 1,
+                Err(error) if self.is_out_of_reach(DataLocation::MetaMedia, &channel, &error) => left += 1,
                 Err(error) => return Err(error),
             }
         }
-        self.leave(entry, DataLocation::MetaMedia, left).await?;
+        self.leave(DataLocation::MetaMedia, left).await?;
         Ok(ClearOutcome::Clear)
     }
 
@@ -51,55 +46,47 @@ impl Handler {
         number: &PhoneNumberId,
         media: &MediaId,
     ) -> Result<bool, HandlerError> {
-        let graph = &self.clients.graph;
+        let graph = &self.handler.clients.graph;
         self.with_token(channel, async |token| graph.delete_media(media, &token).await).await?;
         self.with_token(channel, async |token| graph.has_media(media, number, &token).await).await
     }
 
     /// Deletes the entry by user id, since the contact book has no other key; a person without a user id has no entry.
-    pub(crate) async fn clear_contact_book(
-        &self,
-        entry: &mut ErasureEntry,
-        subject: &DataSubject,
-    ) -> Result<ClearOutcome, HandlerError> {
-        let before = entry.erasure.left.get(&DataLocation::MetaContactBook).copied().unwrap_or_default();
-        let known = entry.erasure.found.get(&DataLocation::MetaContactBook).copied().unwrap_or_default();
+    pub(crate) async fn clear_contact_book(&mut self) -> Result<ClearOutcome, HandlerError> {
+        let (erasure, subject) = (&self.entry.erasure, &self.subject);
+        let before = erasure.left.get(&DataLocation::MetaContactBook).copied().unwrap_or_default();
+        let known = erasure.found.get(&DataLocation::MetaContactBook).copied().unwrap_or_default();
         let mut found = usize::try_from(known.saturating_sub(before)).unwrap_or(usize::MAX);
         let mut accounts: BTreeMap<WabaId, Vec<Channel>> = BTreeMap::new();
-        let channels = self.clients.channels.all().await?.into_iter();
+        let channels = self.handler.clients.channels.all().await?.into_iter();
         for channel in channels.filter(|channel| subject.only.is_none_or(|only| only == channel.account)) {
             accounts.entry(channel.waba_id.clone()).or_default().push(channel);
         }
         let mut left = 0;
-        for user in &subject.users {
+        for user in &subject.users.clone() {
             for numbers in accounts.values() {
-                match self.forget(entry, numbers, user).await? {
+                match self.forget(numbers, user).await? {
                     Some(true) => found += 1,
                     Some(false) => {}
                     None => left += 1,
                 }
-                self.note(entry, DataLocation::MetaContactBook, found + left).await?;
+                self.note(DataLocation::MetaContactBook, found + left).await?;
             }
         }
-        self.leave(entry, DataLocation::MetaContactBook, left).await?;
+        self.leave(DataLocation::MetaContactBook, left).await?;
         Ok(ClearOutcome::Clear)
     }
 
     /// Tries any number of an account: one of them may be disconnected, and the contact book is the same. Gives nothing if
     /// it is out of reach.
-    async fn forget(
-        &self,
-        entry: &ErasureEntry,
-        numbers: &[Channel],
-        user: &UserId,
-    ) -> Result<Option<bool>, HandlerError> {
+    async fn forget(&self, numbers: &[Channel], user: &UserId) -> Result<Option<bool>, HandlerError> {
         let mut failure = None;
         for channel in numbers.iter().filter(|channel| !is_withdrawn(channel)) {
-            let (graph, number) = (&self.clients.graph, &channel.phone_number_id);
+            let (graph, number) = (&self.handler.clients.graph, &channel.phone_number_id);
             let forget = async |token: SecretString| graph.forget_contact(number, user, &token).await;
             match self.with_token(channel, forget).await {
                 Ok(known) => return Ok(Some(known)),
-                Err(error) if self.is_out_of_reach(entry, DataLocation::MetaContactBook, channel, &error) => {}
+                Err(error) if self.is_out_of_reach(DataLocation::MetaContactBook, channel, &error) => {}
                 Err(error) => {
                     failure.get_or_insert(error);
                 }
@@ -110,22 +97,15 @@ impl Handler {
 
     /// Whether waiting longer for a number is useless: it is not connected any more, or Meta refuses us for good. A token
     /// may be renewed, so that is waited for, but not for ever.
-    fn is_out_of_reach(
-        &self,
-        entry: &ErasureEntry,
-        location: DataLocation,
-        channel: &Channel,
-        error: &HandlerError,
-    ) -> bool {
+    fn is_out_of_reach(&self, location: DataLocation, channel: &Channel, error: &HandlerError) -> bool {
         let HandlerError::Graph(error) = error else { return false };
         if error.class() == Class::Permanent {
             return true;
         }
-        let now = self.clients.clock.now();
-        let waited = match entry.erasure.state {
+        let waited = match self.entry.erasure.state {
             ErasureState::Waiting { location: waited, since, .. }
             | ErasureState::Failed { location: waited, since, .. } => {
-                waited == location && now.since(since) >= META_ERASURE_MAX_WAIT
+                waited == location && self.now().since(since) >= META_ERASURE_MAX_WAIT
             }
             _ => false,
         };
@@ -138,10 +118,11 @@ impl Handler {
         channel: &Channel,
         call: impl AsyncFn(SecretString) -> Result<T, GraphError>,
     ) -> Result<T, HandlerError> {
-        let token = self.clients.token(channel).await?;
+        let clients = &self.handler.clients;
+        let token = clients.token(channel).await?;
         let answered = call(token.clone()).await;
         if answered.as_ref().is_err_and(GraphError::is_unauthorized)
-            && let Some(renewed) = self.clients.renew_token(channel, &token).await
+            && let Some(renewed) = clients.renew_token(channel, &token).await
         {
             return Ok(call(renewed).await?);
         }
