@@ -18,48 +18,59 @@ use crate::Handler;
 const TEMPLATE_FIELDS: [&str; 3] =
     ["message_template_status_update", "message_template_components_update", "template_category_update"];
 
-impl Handler {
-    /// Handles a notice about an account. Doing it again changes nothing.
-    pub(crate) async fn account(&self, record: &Record, notice: &AccountNotice) -> Result<(), HandlerError> {
-        let field = known(&notice.field);
-        let Some(event) = account::read(notice) else {
-            self.metrics.count(Metric::AccountEvent);
-            tracing::warn!(field, "Meta reports something about the account");
-            return Ok(());
-        };
-        let at = notice.at.unwrap_or(record.sent_at);
-        let channels = event.channels(self.clients.channels.all().await?);
-        if channels.is_empty() {
-            let (event, detail) = (event.event.as_str(), event.detail.as_str());
-            tracing::warn!(field, event, detail, "Meta reports something about an account without a channel here");
-        }
-        for channel in &channels {
-            tell_operator(field, &event, channel);
-            self.offer_again(field, channel).await;
-            if let Some(happening) = self.happening(&event, channel).await? {
-                self.change(channel, happening, at, notice).await?;
-            }
-        }
-        self.metrics.count(Metric::AccountEvent);
-        Ok(())
-    }
+/// What a notice says about one channel.
+struct ChannelNotice<'a> {
+    handler: &'a Handler,
+    notice: &'a AccountNotice,
+    event: &'a AccountEvent,
+    channel: &'a Channel,
+}
 
-    /// Updates the templates agents can choose. If that fails now, the next round of `reconcile` does it.
-    async fn offer_again(&self, field: &str, channel: &Channel) {
-        if !TEMPLATE_FIELDS.contains(&field) {
-            return;
+/// Handles a notice about an account. Doing it again changes nothing.
+pub(crate) async fn apply(handler: &Handler, record: &Record, notice: &AccountNotice) -> Result<(), HandlerError> {
+    let field = known(&notice.field);
+    let Some(event) = account::read(notice) else {
+        handler.metrics.count(Metric::AccountEvent);
+        tracing::warn!(field, "Meta reports something about the account");
+        return Ok(());
+    };
+    let at = notice.at.unwrap_or(record.sent_at);
+    let channels = event.channels(handler.clients.channels.all().await?);
+    if channels.is_empty() {
+        let (event, detail) = (event.event.as_str(), event.detail.as_str());
+        tracing::warn!(field, event, detail, "Meta reports something about an account without a channel here");
+    }
+    for channel in &channels {
+        tell_operator(field, &event, channel);
+        let about = ChannelNotice { handler, notice, event: &event, channel };
+        if TEMPLATE_FIELDS.contains(&field) {
+            about.sync_templates().await;
         }
-        if let Err(error) = sync_templates(&self.clients, channel).await {
-            tracing::warn!(%error, channel.id = %channel.phone_number_id, "an inbox offers other templates only after the next round");
+        if let Some(event) = about.channel_event().await? {
+            about.change(event, at).await?;
+        }
+    }
+    handler.metrics.count(Metric::AccountEvent);
+    Ok(())
+}
+
+impl ChannelNotice<'_> {
+    /// Updates the templates agents can choose. If that fails now, the next round of `reconcile` does it.
+    async fn sync_templates(&self) {
+        if let Err(error) = sync_templates(&self.handler.clients, self.channel).await {
+            tracing::warn!(%error, channel.id = %self.channel.phone_number_id, "an inbox offers other templates only after the next round");
         }
     }
 
     /// Finds out what really happened. A notice that a partner left or came does not say which partner, so Graph is asked
     /// (§2.6).
-    async fn happening(&self, event: &AccountEvent, channel: &Channel) -> Result<Option<ChannelEvent>, HandlerError> {
-        Ok(match event.change {
-            AccountChange::To(happening) => Some(happening),
-            AccountChange::Left | AccountChange::PartnerAdded if has_channel_access(&self.clients, channel).await? => {
+    async fn channel_event(&self) -> Result<Option<ChannelEvent>, HandlerError> {
+        let change = self.event.change;
+        Ok(match change {
+            AccountChange::To(event) => Some(event),
+            AccountChange::Left | AccountChange::PartnerAdded
+                if has_channel_access(&self.handler.clients, self.channel).await? =>
+            {
                 Some(ChannelEvent::Reconnected)
             }
             AccountChange::Left => Some(ChannelEvent::Cut(DisconnectReason::Removed)),
@@ -67,28 +78,23 @@ impl Handler {
         })
     }
 
-    async fn change(
-        &self,
-        channel: &Channel,
-        happening: ChannelEvent,
-        at: Timestamp,
-        notice: &AccountNotice,
-    ) -> Result<(), HandlerError> {
-        let id = &channel.phone_number_id;
-        let Some((before, after)) = self.clients.channels.apply_event(id, happening, at).await? else {
+    async fn change(&self, event: ChannelEvent, at: Timestamp) -> Result<(), HandlerError> {
+        let Handler { clients, metrics, .. } = self.handler;
+        let id = &self.channel.phone_number_id;
+        let Some((before, after)) = clients.channels.apply_event(id, event, at).await? else {
             tracing::info!(channel.id = %id, "an event about the account came too late to change anything");
             return Ok(());
         };
-        let now = self.clients.clock.now();
+        let now = clients.clock.now();
         if before.state != after.state {
             let (from, state) = (before.state.word(), after.state.word());
             match (before.hold(now).is_some(), after.hold(now).is_some()) {
                 (false, true) => {
-                    self.metrics.count(Metric::ChannelDown);
+                    metrics.count(Metric::ChannelDown);
                     tracing::error!(channel.id = %id, from, state, "a number cannot send; see docs/runbook/channel-down.md");
                 }
                 (true, false) => {
-                    self.metrics.count(Metric::ChannelUp);
+                    metrics.count(Metric::ChannelUp);
                     tracing::warn!(channel.id = %id, from, state, "a number can send again");
                 }
                 _ => tracing::warn!(channel.id = %id, from, state, "the state of a number changed"),
@@ -96,20 +102,21 @@ impl Handler {
         }
         // Also done when the channel was live before: the attempt that stored the change may have crashed before it queued
         // the sync requests.
-        if matches!(happening, ChannelEvent::Reconnected | ChannelEvent::Reinstated) && after.hold(now).is_none() {
-            self.go_on(id, notice).await?;
+        if matches!(event, ChannelEvent::Reconnected | ChannelEvent::Reinstated) && after.hold(now).is_none() {
+            self.request_syncs().await?;
         }
         Ok(())
     }
 
     /// Queues a sync request for every conversation that waits.
-    async fn go_on(&self, channel: &domain::PhoneNumberId, notice: &AccountNotice) -> Result<(), HandlerError> {
-        let mut letters = Vec::new();
-        for (account, conversation) in self.clients.cursor.watched(channel).await? {
+    async fn request_syncs(&self) -> Result<(), HandlerError> {
+        let channel = &self.channel.phone_number_id;
+        let mut messages = Vec::new();
+        for (account, conversation) in self.handler.clients.cursor.watched(channel).await? {
             let task = OutboundTask::HintV1(SyncRequest::look(channel.clone(), account, conversation));
-            letters.push(QueueMessage::new(task.group(), format!("{}#{conversation}", notice.item), &task)?);
+            messages.push(QueueMessage::new(task.group(), format!("{}#{conversation}", self.notice.item), &task)?);
         }
-        Ok(self.outbound.send_all(letters).await?)
+        Ok(self.handler.outbound.send_all(messages).await?)
     }
 }
 

@@ -3,35 +3,28 @@
 //! between.
 
 mod account;
-mod contact;
-mod contact_sync;
-mod conversation;
-mod create_message;
-mod customer;
+mod attempt;
 mod erasure_guard;
 mod erasure_request;
-mod inbox_lock;
 mod media;
 mod message;
 mod notice;
-mod pending_media;
-mod revoke;
 mod status;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
 use app::{Clients, HandlerError, Settings, StartError};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use chatwoot::ChatwootError;
-use domain::{Class, Classify as _, InboundTask, KeyedHash, RefusalReason, SharedClock, Timestamp, task::UnreadTask};
-use erasure_guard::Admission;
+use domain::{Class, Classify as _, InboundTask, RefusalReason, SharedClock, Timestamp, task::UnreadTask};
+use erasure_guard::ErasureGuard;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
+use media::pending::MediaTask;
 use platform::{Environment, Metric, Metrics, Setting};
 use queue::{DeadLetters, Drain, Queue, Record, Verdict, backoff};
-use store::{Claim, ClaimGuard, DataInventory, ErasureRequests, FailureCount};
-
-/// How often a task may crash the function before it is dead-lettered: it holds up its customer.
-const MAX_CRASHES: i64 = 5;
+use store::{ClaimGuard, DataInventory, ErasureRequests, FailureCount};
 
 /// How often Chatwoot may refuse a task before it is dead-lettered; with the queue's backoff, about half an hour.
 const MAX_REFUSALS: u32 = 12;
@@ -49,20 +42,7 @@ pub struct Handler {
     requests: ErasureRequests,
     inventory: DataInventory,
     metrics: Metrics,
-    locks: inbox_lock::Locks,
-}
-
-/// An item being worked on, and what happened to it before this attempt.
-#[derive(Clone, Debug)]
-struct Attempt {
-    /// The claim that settles the item's outcome.
-    held: ClaimGuard,
-    /// An earlier attempt may have done it already.
-    perhaps_done: bool,
-    /// How often the work on it crashed.
-    crashes: i64,
-    /// How often the other side refused it.
-    refusals: i64,
+    locks: message::InboxLocks,
 }
 
 /// Serves invocations until the process ends.
@@ -111,7 +91,7 @@ impl Handler {
             inventory: DataInventory::new(clients.table.clone(), clients.key.clone()),
             requests: ErasureRequests::new(clients.table.clone(), clients.key.clone(), promise),
             metrics: Metrics::new("forward", stack),
-            locks: inbox_lock::Locks::default(),
+            locks: message::InboxLocks::default(),
             clients,
         })
     }
@@ -129,11 +109,10 @@ impl Handler {
         let Ok(task) = serde_json::from_str::<InboundTask>(&record.body) else {
             return self.unreadable(&record).await;
         };
-        if let InboundTask::FileV1(hint) = &task {
-            return self.file(&record, hint).await;
-        }
-        if let InboundTask::ProbeV1(probe) = &task {
-            return self.drain_marker(probe).await;
+        match &task {
+            InboundTask::FileV1(retry) => return MediaTask { handler: self, retry }.work_on(&record).await,
+            InboundTask::ProbeV1(marker) => return erasure_guard::drain_marker(self, marker).await,
+            _ => {}
         }
         let mut result = Box::pin(self.task(&record, &task)).await;
         if result.as_ref().is_err_and(HandlerError::is_chatwoot_token) && self.clients.renew_chatwoot_token().await {
@@ -146,14 +125,20 @@ impl Handler {
     }
 
     async fn task(&self, record: &Record, task: &InboundTask) -> Result<(), HandlerError> {
-        let known = match Box::pin(self.admit(record, task)).await? {
-            Admission::Open(known) => known,
-            Admission::Shut => return Ok(()),
-        };
+        let guard = ErasureGuard { handler: self, record };
         match task {
-            InboundTask::MessageV1(message) => self.message(record, message, known).await,
-            InboundTask::StatusV1(status) => self.status(record, status, known).await,
-            InboundTask::NoticeV1(notice) => self.notice(record, notice).await,
+            InboundTask::MessageV1(message) => match Box::pin(guard.message(message)).await? {
+                Some(admitted) => message::forward(self, admitted).await,
+                None => Ok(()),
+            },
+            InboundTask::StatusV1(status) => match Box::pin(guard.status(status)).await? {
+                Some(admitted) => status::apply(self, admitted).await,
+                None => Ok(()),
+            },
+            InboundTask::NoticeV1(notice) => match Box::pin(guard.notice(notice)).await? {
+                Some(record) => notice::handle(self, &record, notice).await,
+                None => Ok(()),
+            },
             // `record` handles these before; no task waits behind them.
             InboundTask::FileV1(_) | InboundTask::ProbeV1(_) => Ok(()),
         }
@@ -211,14 +196,12 @@ impl Handler {
 
     /// Handles a task of another version. It is counted by the fields that all versions have.
     async fn unreadable(&self, record: &Record) -> Verdict {
+        let reason = RefusalReason::UnreadableTask;
         let Ok(unread) = serde_json::from_str::<UnreadTask>(&record.body) else {
-            return Verdict::Poison { reason: RefusalReason::UnreadableTask };
+            return Verdict::Poison { reason };
         };
         match self.clients.claims.record_failure(&unread.item, false).await {
-            Ok(excused) => {
-                self.dead_letter_claimed(record, unread.channel(), Some(excused.held), RefusalReason::UnreadableTask)
-                    .await
-            }
+            Ok(excused) => self.dead_letter_claimed(record, unread.channel(), Some(excused.held), reason).await,
             Err(error) => {
                 tracing::warn!(%error, "a task that cannot be read has to wait");
                 Verdict::Retry { after: None }
@@ -237,30 +220,8 @@ impl Handler {
         match self.dead_letter(record, channel, guard.as_ref(), reason).await {
             Ok(()) => Verdict::Done,
             Err(error) => {
-                tracing::warn!(%error, reason = reason.word(), "a task cannot be set aside yet; it comes again");
+                tracing::warn!(%error, reason = reason.word(), "task cannot be dead-lettered yet; it comes again");
                 Verdict::Retry { after: None }
-            }
-        }
-    }
-
-    /// Takes the claim of an item. Nothing is to be done about an item that is done.
-    async fn claim(&self, record: &Record, channel: &str, item: &KeyedHash) -> Result<Option<Attempt>, HandlerError> {
-        match self.clients.claims.take(item, &record.id).await? {
-            Claim::Won(held) => Ok(Some(Attempt { held, perhaps_done: false, crashes: 0, refusals: 0 })),
-            Claim::Retaken { guard: held, crashes, .. } if crashes >= MAX_CRASHES => {
-                self.dead_letter(record, channel, Some(&held), RefusalReason::CrashesTheFunction).await?;
-                Ok(None)
-            }
-            Claim::Retaken { guard: held, crashes, refusals } => {
-                Ok(Some(Attempt { held, perhaps_done: true, crashes, refusals }))
-            }
-            Claim::Busy { for_at_most } => Err(HandlerError::Busy(for_at_most.min(Duration::from_secs(60)))),
-            // Counted when it was done.
-            Claim::Finished => Ok(None),
-            Claim::Done => {
-                self.metrics.count(Metric::Duplicate);
-                self.clients.ledger.repeat(channel, item, &record.id).await?;
-                Ok(None)
             }
         }
     }
@@ -275,9 +236,9 @@ impl Handler {
     ) -> Result<(), HandlerError> {
         self.write_dead_letter(record, channel, guard, reason).await?;
         if let Ok(InboundTask::MessageV1(message)) = serde_json::from_str(&record.body)
-            && let Err(error) = self.post_placeholder(record, &message).await
+            && let Err(error) = message::post_placeholder(self, record, &message).await
         {
-            tracing::warn!(%error, "the agent does not see that a message was set aside");
+            tracing::warn!(%error, "placeholder for a dead-lettered message not posted");
         }
         Ok(())
     }
@@ -293,8 +254,8 @@ impl Handler {
         self.drain.dead_letters.put(&record.group, record.body.as_bytes(), reason).await?;
         self.metrics.count(Metric::Poisoned);
         tracing::error!(reason = reason.word(), message.id = record.id, "a task was put into the dead letters");
-        if let Some(held) = guard {
-            self.clients.ledger.dead_letter(channel, held, reason).await?;
+        if let Some(guard) = guard {
+            self.clients.ledger.dead_letter(channel, guard, reason).await?;
         }
         Ok(())
     }

@@ -1,6 +1,8 @@
 //! Streams a file from Graph into Chatwoot. It is never held in memory. Its checksum is computed on the way, and the last
 //! bytes go out only when it is right, so that a damaged file never becomes a message.
 
+pub(crate) mod pending;
+
 use std::sync::{
     Arc, OnceLock,
     atomic::{AtomicBool, Ordering},

@@ -1,256 +1,185 @@
 //! Writes a message into Chatwoot, exactly once. It is claimed before the call, searched for before a second call, and its
 //! claim is closed with its link.
+//!
+//! Each stage is made only by the one before: admitted by the erasure guard, claimed, customer resolved
+//! ([`MessageContext`]), conversation found ([`FoundConversation`]), created ([`CreatedMessage`]).
+
+mod contact;
+mod contact_sync;
+mod conversation;
+mod create;
+mod customer;
+mod inbox_lock;
+mod placeholder;
+mod revoke;
+
+use std::sync::Arc;
 
 use app::HandlerError;
-use chatwoot::{Chatwoot, ChatwootError, NewMessage, render};
-use domain::{Author, Channel, Content, ConversationId, CustomerId, Message, RefusalReason, Wamid, message::Call};
+use chatwoot::ChatwootError;
+use domain::{Author, Channel, Content, Message, RefusalReason, Wamid};
 use platform::Metric;
-use queue::Record;
-use store::{ItemOutcome, MessageLink, PendingFile, ResolvedAliases, Thread};
-use texts::NoteText;
+use store::{ItemOutcome, MessageLink};
 
-use crate::{
-    Attempt, Handler,
-    contact_sync::opens_window,
-    create_message::{PostedMessage, Whose, source_id},
-};
+pub(crate) use conversation::FoundConversation;
+pub(crate) use create::CreatedMessage;
+pub(crate) use customer::MessageContext;
+pub(crate) use inbox_lock::InboxLocks;
+pub(crate) use placeholder::post_placeholder;
 
-impl Handler {
-    pub(crate) async fn message(
-        &self,
-        record: &Record,
-        message: &Message,
-        known: Option<ResolvedAliases>,
-    ) -> Result<(), HandlerError> {
-        let number = message.channel.as_str();
-        let Some(before) = self.claim(record, number, &message.item).await? else { return Ok(()) };
-        let Some(channel) = self.clients.channels.get(&message.channel).await? else {
-            return self.dead_letter(record, number, Some(&before.held), RefusalReason::UnknownChannel).await;
+use crate::{Handler, attempt::Attempt, erasure_guard::Admitted};
+
+/// A claimed message to or from a number of ours, and neither a repeat of our own nor a deletion.
+pub(crate) struct ClaimedMessage<'a> {
+    message: &'a Message,
+    attempt: Attempt<'a>,
+    channel: Arc<Channel>,
+}
+
+/// Forwards a message that the erasure guard let in.
+pub(crate) async fn forward(handler: &Handler, admitted: Admitted<'_, Message>) -> Result<(), HandlerError> {
+    let Some(claimed) = ClaimedMessage::claim(handler, &admitted).await? else { return Ok(()) };
+    let Some(context) = MessageContext::resolve(&claimed, admitted.aliases).await? else { return Ok(()) };
+    let Some(created) = context.create().await? else {
+        contact_sync::note_marketing_choice(&handler.clients, &context.message, &context.customer).await?;
+        return context.attempt.close(ItemOutcome::Done).await;
+    };
+    let revoked = created.is_revoked().await?;
+    created.sync_contact().await?;
+    if !revoked {
+        // Rarely more than a check of the text, and a large future: boxed, so that it does not weigh on every message.
+        Box::pin(crate::erasure_request::handle_intent(&created)).await?;
+    }
+    created.close(revoked).await?;
+    handler.metrics.count(Metric::Forwarded);
+    Ok(())
+}
+
+impl<'a> ClaimedMessage<'a> {
+    /// Claims a message. Settles one that is not to be shown: of a number that is not ours, from that number itself, an echo
+    /// of our own, or a deletion.
+    async fn claim(
+        handler: &'a Handler,
+        admitted: &Admitted<'a, Message>,
+    ) -> Result<Option<ClaimedMessage<'a>>, HandlerError> {
+        let Admitted { record, task: message, .. } = *admitted;
+        let claimed = Attempt::claim(handler, record, message.channel.as_str(), &message.item).await?;
+        let Some(attempt) = claimed else { return Ok(None) };
+        let Some(channel) = handler.clients.channels.get(&message.channel).await? else {
+            attempt.dead_letter(RefusalReason::UnknownChannel).await?;
+            return Ok(None);
         };
+        let claimed = Self { message, attempt, channel };
         // Where Meta's body did not say which number it is, this could not be known earlier.
-        if message.customer.phone.as_ref().is_some_and(|phone| channel.is_number(phone.as_str())) {
-            return Ok(self
-                .clients
-                .ledger
-                .close(number, &before.held, ItemOutcome::Refused(RefusalReason::NoteToOneself))
-                .await?);
+        if message.customer.phone.as_ref().is_some_and(|phone| claimed.channel.is_number(phone.as_str())) {
+            claimed.attempt.close(ItemOutcome::Refused(RefusalReason::NoteToOneself)).await?;
+            return Ok(None);
         }
-        if message.author == Author::Business
-            && let Some(own) = self.own(message).await?
-        {
-            if before.perhaps_done {
-                self.remove_copy(record, message, &own).await?;
+        let is_settled = claimed.is_own_echo().await?
+            || match &message.content {
+                Content::Revoke { original } => claimed.revoke(original).await?,
+                _ => false,
+            };
+        Ok(Some(claimed).filter(|_| !is_settled))
+    }
+
+    /// A message the bridge itself sent must not come back as an echo. One that an earlier attempt wrote before that was
+    /// known is removed.
+    async fn is_own_echo(&self) -> Result<bool, HandlerError> {
+        let Self { message, attempt, .. } = self;
+        let clients = &attempt.handler.clients;
+        let (Author::Business, Some(wamid)) = (message.author, &message.id) else { return Ok(false) };
+        let Some(own) = clients.message_links.get(wamid).await? else { return Ok(false) };
+        if attempt.outcome_unknown {
+            let chatwoot = clients.chatwoot(own.account).await?;
+            let copy = create::find_written(attempt.record, message, &chatwoot, own.conversation).await?;
+            if let Some(copy) = copy.filter(|copy| copy.id != own.message) {
+                chatwoot.delete_message(own.conversation, copy.id).await?;
             }
-            self.metrics.count(Metric::Duplicate);
-            self.clients.ledger.close(number, &before.held, ItemOutcome::Duplicate).await?;
-            return Ok(());
         }
-        if let Content::Revoke { original } = &message.content
-            && self.revoke(message, &channel, original, &before).await?
-        {
-            return Ok(());
-        }
-        let Some((customer, message)) = self.resolve_customer(&channel, message, known).await? else {
-            return Ok(self
-                .clients
-                .ledger
-                .close(number, &before.held, ItemOutcome::Refused(RefusalReason::NeverWrote))
-                .await?);
-        };
-        let message = message.as_ref();
-        if message.is_about_customer() && !self.is_heard(&customer, &message.channel).await? {
-            // What it says is stored; there is no chat to show it in.
-            self.note_marketing_choice(message, &customer).await?;
-            return Ok(self.clients.ledger.close(number, &before.held, ItemOutcome::Done).await?);
-        }
-        if is_silent(message) {
-            self.touch(message, &channel, &customer).await?;
-            return Ok(self.clients.ledger.close(number, &before.held, ItemOutcome::Done).await?);
-        }
-        let chatwoot = self.clients.chatwoot(channel.account).await?;
-        let revoked = self.is_revoked(message).await?;
-        let blanked = revoked.then(|| render::blank(message));
-        let shown = blanked.as_ref().unwrap_or(message);
-        let placed = self.find_conversation_and_write(record, shown, &channel, &customer, &chatwoot, &before).await?;
-        let Some((conversation, written, thread)) = placed else {
-            self.note_marketing_choice(message, &customer).await?;
-            return Ok(self.clients.ledger.close(number, &before.held, ItemOutcome::Done).await?);
-        };
-        let revoked = self.follow(message, &customer, conversation, written.id).await? || revoked;
-        self.sync_contact(message, &customer, &thread, &chatwoot, conversation, written.stood_since).await?;
-        if !revoked {
-            // Rarely more than a check of the text, and a large future: boxed, so that it does not weigh on every message.
-            Box::pin(self.erasure_intent(record, message, &channel, &customer, &chatwoot, conversation)).await?;
-        }
-        let link = link_id(message).map(|wamid| MessageLink {
-            wamid,
-            customer,
-            account: channel.account,
-            conversation,
-            message: written.id,
-            author: message.author,
-            part: None,
-            sent_at: Some(message.sent_at.min(self.clients.clock.now())),
-            early: None,
-        });
-        let missing = link.as_ref().zip(written.missing.as_ref());
-        let missing = missing.map(|(link, file)| self.missing(record, message, link, file));
-        self.close(message, &before, link, missing, revoked, &chatwoot).await?;
-        self.metrics.count(Metric::Forwarded);
-        Ok(())
+        attempt.handler.metrics.count(Metric::Duplicate);
+        attempt.close(ItemOutcome::Duplicate).await?;
+        Ok(true)
     }
+}
 
-    /// Writes a line for the agent in place of a message that is in the dead letters, if the customer has a conversation.
-    pub(crate) async fn post_placeholder(&self, record: &Record, message: &Message) -> Result<(), HandlerError> {
-        let Some(channel) = self.clients.channels.get(&message.channel).await? else { return Ok(()) };
-        let Some(customer) = self.clients.customers.find(channel.account, &message.customer).await? else {
-            return Ok(());
-        };
-        let thread = self.clients.customers.thread(&customer, &message.channel).await?;
-        let Some(conversation) = thread.and_then(|thread| thread.conversation) else { return Ok(()) };
-        let chatwoot = self.clients.chatwoot(channel.account).await?;
-        // Not the message's own id: after a redrive the message has to come all the same.
-        let source = format!("lmotos:instead:{}", message.item);
-        if self.listed(record, message, &chatwoot, conversation, &source).await?.is_some() {
-            return Ok(());
-        }
-        let content = NoteText::SetAside.text(self.clients.locale);
-        let line = NewMessage { content: &content, private: true, source_id: Some(&source), ..NewMessage::default() };
-        Ok(chatwoot.create_message(conversation, line).await.map(|_| ())?)
-    }
-
-    /// Records that the customer wrote. The window opens before the agent can see the message and answer it.
-    async fn touch(&self, message: &Message, channel: &Channel, customer: &CustomerId) -> Result<Thread, HandlerError> {
-        let written_at = opens_window(message).then_some(message.sent_at);
-        let number = &channel.phone_number_id;
-        let said_at =
-            written_at.or_else(|| matches!(message.content, Content::NumberChanged { .. }).then_some(message.sent_at));
-        let thread = self.clients.customers.touch(customer, number, &message.customer, written_at, said_at).await?;
-        if message.standby && message.author == Author::Customer {
-            self.clients.customers.overheard(customer, number, message.sent_at).await?;
-        }
-        Ok(thread)
-    }
-
-    /// A message the bridge itself sent must not come back as an echo.
-    async fn own(&self, message: &Message) -> Result<Option<MessageLink>, HandlerError> {
-        let Some(wamid) = &message.id else { return Ok(None) };
-        Ok(self.clients.message_links.get(wamid).await?)
-    }
-
-    /// Removes an echo that an earlier attempt wrote before it was known to be our own message.
-    async fn remove_copy(&self, record: &Record, message: &Message, own: &MessageLink) -> Result<(), HandlerError> {
-        let chatwoot = self.clients.chatwoot(own.account).await?;
-        let copy = self.written(record, message, &chatwoot, own.conversation).await?;
-        if let Some(copy) = copy.filter(|copy| copy.id != own.message) {
-            chatwoot.delete_message(own.conversation, copy.id).await?;
-        }
-        Ok(())
-    }
-
-    async fn find_conversation_and_write(
-        &self,
-        record: &Record,
-        message: &Message,
-        channel: &Channel,
-        customer: &CustomerId,
-        chatwoot: &Chatwoot,
-        attempt: &Attempt,
-    ) -> Result<Option<(ConversationId, PostedMessage, Thread)>, HandlerError> {
-        let customers = &self.clients.customers;
-        let mut thread = self.touch(message, channel, customer).await?;
-        if message.referral.is_some() && opens_window(message) {
-            customers.came_by_advert(customer, &channel.phone_number_id, message.sent_at).await?;
+impl<'a> MessageContext<'a> {
+    /// Finds the conversation and writes the message into it; nothing if it opens no conversation and there is none.
+    async fn create(&'a self) -> Result<Option<CreatedMessage<'a>>, HandlerError> {
+        let (customers, number) = (&self.handler().clients.customers, &self.channel.phone_number_id);
+        let mut thread = customer::touch(&self.handler().clients, self.shown(), self.channel, &self.customer).await?;
+        if self.shown().referral.is_some() && customer::opens_window(self.shown()) {
+            customers.came_by_advert(&self.customer, number, self.shown().sent_at).await?;
         }
         let mut gone_before = false;
         loop {
-            let place = self.conversation(record, chatwoot, channel, customer, &thread, message, attempt).await?;
-            let Some(conversation) = place else { return Ok(None) };
-            match self.write(record, message, channel, customer, chatwoot, conversation, attempt).await {
-                // Where the contact is gone, the conversation follows a moment later, with what was written into it.
-                Ok(written)
-                    if is_left_behind(&written, &thread, chatwoot, conversation).await?
-                        && Box::pin(self.was_deleted(message, channel, customer, &thread, chatwoot)).await? =>
-                {
-                    return Err(HandlerError::Erasing);
-                }
-                Ok(written) => return Ok(Some((conversation, written, thread))),
+            let Some(found) = FoundConversation::find(self, thread).await? else { return Ok(None) };
+            let written = match found.write().await {
+                Ok(written) => written,
                 // An agent deleted the conversation or the contact: a new one is found or created, once.
                 Err(HandlerError::Chatwoot(ChatwootError::Gone)) if !gone_before => {
-                    if Box::pin(self.was_deleted(message, channel, customer, &thread, chatwoot)).await? {
+                    if Box::pin(found.was_deleted()).await? {
                         return Err(HandlerError::Erasing);
                     }
                     gone_before = true;
-                    customers.unbind(customer, &channel.phone_number_id).await?;
-                    (thread.contact, thread.conversation, thread.profile) = (None, None, None);
+                    customers.unbind(&self.customer, number).await?;
+                    thread = found.into_thread_without_chat();
+                    continue;
                 }
                 // Until Chatwoot's job has deleted it, a conversation without its contact breaks Chatwoot's answers.
                 Err(HandlerError::Chatwoot(error @ (ChatwootError::Refused(422) | ChatwootError::Unwell(500))))
                     if !gone_before =>
                 {
-                    let deleted = Box::pin(self.was_deleted(message, channel, customer, &thread, chatwoot)).await;
-                    return Err(if deleted.is_ok_and(|deleted| deleted) {
-                        HandlerError::Erasing
-                    } else {
-                        error.into()
-                    });
+                    let deleted = Box::pin(found.was_deleted()).await.is_ok_and(|deleted| deleted);
+                    return Err(if deleted { HandlerError::Erasing } else { error.into() });
                 }
                 Err(error) => return Err(error),
+            };
+            // Where the contact is gone, the conversation follows a moment later, with what was written into it.
+            if found.is_left_behind(written.whose).await? && Box::pin(found.was_deleted()).await? {
+                return Err(HandlerError::Erasing);
             }
+            return Ok(Some(CreatedMessage::new(found, written)));
         }
-    }
-
-    /// Closes the claim. A message taken back before that is deleted first: it ends as if it had been taken back
-    /// afterwards.
-    async fn close(
-        &self,
-        message: &Message,
-        attempt: &Attempt,
-        link: Option<MessageLink>,
-        missing: Option<PendingFile>,
-        revoked: bool,
-        chatwoot: &Chatwoot,
-    ) -> Result<(), HandlerError> {
-        let (counters, traces) = (&self.clients.ledger, &self.clients.revocations);
-        let (number, held) = (message.channel.as_str(), &attempt.held);
-        let Some(link) = link else { return Ok(counters.close(number, held, ItemOutcome::Done).await?) };
-        let links = &self.clients.message_links;
-        if revoked || !links.close_unless_revoked(&link, counters, traces, number, held, missing.as_ref()).await? {
-            chatwoot.delete_message(link.conversation, link.message).await?;
-            links.close(&link, counters, number, held).await?;
-        }
-        Ok(())
     }
 }
 
-/// Whether the contact is gone from the conversation that has a message. Chatwoot's answer does not tell for what the
-/// customer did not write; then the conversation is fetched.
-async fn is_left_behind(
-    written: &PostedMessage,
-    thread: &Thread,
-    chatwoot: &Chatwoot,
-    conversation: ConversationId,
-) -> Result<bool, ChatwootError> {
-    match written.whose {
-        Whose::Theirs => Ok(false),
-        Whose::Nobodys => Ok(true),
-        // The conversation was found or created for this very message.
-        Whose::Untold if thread.contact.is_none() => Ok(false),
-        Whose::Untold => match chatwoot.party(conversation).await {
-            Ok(party) => Ok(party.is_none_or(|party| party.contact.is_none())),
-            Err(ChatwootError::Unwell(500)) => Ok(true),
-            Err(error) => Err(error),
-        },
+impl CreatedMessage<'_> {
+    /// Closes the claim. A message taken back before that is deleted first: it ends as if it had been taken back
+    /// afterwards.
+    async fn close(&self, revoked: bool) -> Result<(), HandlerError> {
+        let (context, conversation) = (self.context(), self.found.id);
+        let clients = &context.handler().clients;
+        let Some(link) = self.link() else { return context.attempt.close(ItemOutcome::Done).await };
+        let pending = self.written.missing.as_ref().map(|file| self.pending_file(&link, file));
+        let (ledger, links, traces) = (&clients.ledger, &clients.message_links, &clients.revocations);
+        let (number, guard) = (context.message.channel.as_str(), &context.attempt.guard);
+        if revoked || !links.close_unless_revoked(&link, ledger, traces, number, guard, pending.as_ref()).await? {
+            context.chatwoot.delete_message(conversation, self.written.id).await?;
+            links.close(&link, ledger, number, guard).await?;
+        }
+        Ok(())
+    }
+
+    fn link(&self) -> Option<MessageLink> {
+        let (context, conversation) = (self.context(), self.found.id);
+        let message = &context.message;
+        link_id(message).map(|wamid| MessageLink {
+            wamid,
+            customer: context.customer.clone(),
+            account: context.channel.account,
+            conversation,
+            message: self.written.id,
+            author: message.author,
+            part: None,
+            sent_at: Some(message.sent_at.min(context.now())),
+            early: None,
+        })
     }
 }
 
 /// Gives the id a message is linked under: Meta's, or our own for a file of a form, so that what is kept of it is found.
-pub(crate) fn link_id(message: &Message) -> Option<Wamid> {
-    let file = message.part_of.is_some().then(|| Wamid::new(source_id(message)));
+fn link_id(message: &Message) -> Option<Wamid> {
+    let file = message.part_of.is_some().then(|| Wamid::new(create::source_id(message)));
     message.id.clone().or(file)
-}
-
-/// A ringing call is nothing to read yet; its outcome is.
-fn is_silent(message: &Message) -> bool {
-    matches!(&message.content, Content::Call { event, seconds } if !Call::read(event, *seconds).is_over())
 }

@@ -9,34 +9,26 @@ use domain::{
 use queue::Record;
 use store::ItemOutcome;
 
-use crate::Handler;
+use crate::{Handler, account, attempt::Attempt};
 
-impl Handler {
-    pub(crate) async fn notice(&self, record: &Record, notice: &AccountNotice) -> Result<(), HandlerError> {
-        let channel = notice.counted_under();
-        let Some(before) = self.claim(record, channel, &notice.item).await? else { return Ok(()) };
-        let fate = match notice.about {
-            NoticeSubject::Account => {
-                self.account(record, notice).await?;
-                ItemOutcome::Done
-            }
-            NoticeSubject::Ignored => ItemOutcome::Refused(RefusalReason::NotForUs),
-            NoticeSubject::UnknownStatus => {
-                tracing::warn!(
-                    channel.id = channel,
-                    "Meta reports a status of a message that this version does not know"
-                );
-                ItemOutcome::Refused(RefusalReason::UnknownStatus)
-            }
-            NoticeSubject::OtherStatus => ItemOutcome::Refused(RefusalReason::NotAboutAMessage),
-            NoticeSubject::OwnNote => ItemOutcome::Refused(RefusalReason::NoteToOneself),
-            NoticeSubject::UnknownField => {
-                return self.dead_letter(record, channel, Some(&before.held), RefusalReason::UnknownField).await;
-            }
-            NoticeSubject::Unreadable => {
-                return self.dead_letter(record, channel, Some(&before.held), RefusalReason::UnreadableItem).await;
-            }
-        };
-        Ok(self.clients.ledger.close(channel, &before.held, fate).await?)
-    }
+/// Handles a notice that the erasure guard let in; `record` is what may be kept of it.
+pub(crate) async fn handle(handler: &Handler, record: &Record, notice: &AccountNotice) -> Result<(), HandlerError> {
+    let channel = notice.counted_under();
+    let Some(attempt) = Attempt::claim(handler, record, channel, &notice.item).await? else { return Ok(()) };
+    let outcome = match notice.about {
+        NoticeSubject::Account => {
+            account::apply(handler, record, notice).await?;
+            ItemOutcome::Done
+        }
+        NoticeSubject::Ignored => ItemOutcome::Refused(RefusalReason::NotForUs),
+        NoticeSubject::UnknownStatus => {
+            tracing::warn!(channel.id = channel, "Meta reports a status of a message that this version does not know");
+            ItemOutcome::Refused(RefusalReason::UnknownStatus)
+        }
+        NoticeSubject::OtherStatus => ItemOutcome::Refused(RefusalReason::NotAboutAMessage),
+        NoticeSubject::OwnNote => ItemOutcome::Refused(RefusalReason::NoteToOneself),
+        NoticeSubject::UnknownField => return attempt.dead_letter(RefusalReason::UnknownField).await,
+        NoticeSubject::Unreadable => return attempt.dead_letter(RefusalReason::UnreadableItem).await,
+    };
+    attempt.close(outcome).await
 }

@@ -1,6 +1,8 @@
 //! Applies statuses: how far our messages came. They come in any order, twice, and before the send result is stored; the
 //! end is the same. A status that has our reference settles a send whose answer never came.
 
+use std::sync::Arc;
+
 use app::{HandlerError, publish_late_status, remove_echo};
 use chatwoot::Chatwoot;
 use domain::{
@@ -8,80 +10,87 @@ use domain::{
     StatusUpdate, SyncRequest,
 };
 use platform::Priced;
-use queue::{QueueMessage, Record};
-use store::{ClaimGuard, ItemOutcome, MessageLink, OutboxEntry, ResolvedAliases, StatusMatch};
+use queue::QueueMessage;
+use store::{ItemOutcome, MessageLink, OutboxEntry, ResolvedAliases, StatusMatch};
 
-use crate::{Attempt, Handler};
+use crate::{Handler, attempt::Attempt, erasure_guard::Admitted};
 
-/// The part of a message that a status is about.
-struct StatusSubject {
+/// How often other writers may come between before the status is left to a later try.
+const MAX_TRIES: usize = 8;
+
+/// A claimed status of a number of ours.
+struct ClaimedStatus<'a> {
+    status: &'a StatusUpdate,
+    attempt: Attempt<'a>,
+    channel: Arc<Channel>,
+}
+
+/// A status, and the part of an agent's message it is about.
+struct ReportedPart<'a> {
+    claimed: &'a ClaimedStatus<'a>,
     account: AccountId,
     conversation: ConversationId,
     message: MessageId,
     part: usize,
-    attempt: Option<u32>,
+    attempt: u32,
     /// The outbox entry, if it was read already.
     entry: Option<OutboxEntry>,
 }
 
 /// What a status is about.
-enum Found {
+enum Found<'a> {
     /// A part of an agent's message.
-    Part(Box<StatusSubject>),
+    Part(Box<ReportedPart<'a>>),
     /// A message that shows no ticks: written on the phone, or by the customer.
     Whole,
     /// Nothing we know yet.
     Nothing,
 }
 
-impl Handler {
-    pub(crate) async fn status(
-        &self,
-        record: &Record,
-        status: &StatusUpdate,
-        seen: Option<ResolvedAliases>,
-    ) -> Result<(), HandlerError> {
-        let channel = status.channel.as_str();
-        let Some(before) = self.claim(record, channel, &status.item).await? else { return Ok(()) };
-        let counters = &self.clients.ledger;
-        let Some(known) = self.clients.channels.get(&status.channel).await? else {
-            tracing::warn!(channel.id = channel, "a status came for a number that is not ours");
-            return Ok(counters
-                .close(channel, &before.held, ItemOutcome::Refused(RefusalReason::UnknownChannel))
-                .await?);
-        };
-        let fate = match self.about(status, known.account).await? {
-            Found::Part(about) => self.apply(status, &known, &about, &before, seen).await?,
-            Found::Whole => ItemOutcome::Done,
-            Found::Nothing => return self.wait_for_its_message(status, &before.held).await,
-        };
-        counters.close(channel, &before.held, fate).await?;
-        self.price(status);
-        Ok(())
-    }
+/// Applies a status that the erasure guard let in.
+pub(crate) async fn apply(handler: &Handler, admitted: Admitted<'_, StatusUpdate>) -> Result<(), HandlerError> {
+    let Admitted { record, task: status, aliases, .. } = admitted;
+    let channel = status.channel.as_str();
+    let Some(attempt) = Attempt::claim(handler, record, channel, &status.item).await? else { return Ok(()) };
+    let Some(known) = handler.clients.channels.get(&status.channel).await? else {
+        tracing::warn!(channel.id = channel, "a status came for a number that is not ours");
+        return attempt.close(ItemOutcome::Refused(RefusalReason::UnknownChannel)).await;
+    };
+    let claimed = ClaimedStatus { status, attempt, channel: known };
+    let outcome = match claimed.find().await? {
+        Found::Part(part) => part.apply(aliases).await?,
+        Found::Whole => ItemOutcome::Done,
+        Found::Nothing => return claimed.wait_for_its_message().await,
+    };
+    claimed.attempt.close(outcome).await?;
+    claimed.count_price();
+    Ok(())
+}
 
+impl ClaimedStatus<'_> {
     /// Keeps an orphan status for a day. The worker that stores the message reads how far it came, and `reconcile` counts
     /// the status: done once the message is known, refused when the day is over.
-    async fn wait_for_its_message(&self, status: &StatusUpdate, guard: &ClaimGuard) -> Result<(), HandlerError> {
-        let message = self.clients.message_links.hash(&status.id);
-        let is_new = self.clients.orphan_statuses.add(&status.channel, &status.item, message).await?;
-        self.clients.ledger.wait(status.channel.as_str(), guard).await?;
-        self.clients.claims.park(guard).await?;
+    async fn wait_for_its_message(&self) -> Result<(), HandlerError> {
+        let (status, clients) = (self.status, &self.attempt.handler.clients);
+        let message = clients.message_links.hash(&status.id);
+        let is_new = clients.orphan_statuses.add(&status.channel, &status.item, message).await?;
+        self.attempt.park().await?;
         if is_new {
-            self.price(status);
+            self.count_price();
         }
         Ok(())
     }
 
     /// Counts the message's price category. Meta reports it twice: when it sends the message, and when the charge applies.
-    fn price(&self, status: &StatusUpdate) {
+    fn count_price(&self) {
+        let status = self.status;
         let word = match status.delivery {
             Delivery::Sent => "sent",
             Delivery::Delivered | Delivery::Read | Delivery::Played => "delivered",
             Delivery::Accepted | Delivery::Failed { .. } => return,
         };
         let Some(pricing) = status.pricing else { return };
-        self.metrics.price(Priced {
+        self.attempt.handler.metrics.price(Priced {
             channel: status.channel.as_str().to_owned(),
             category: pricing.category.word(),
             rate: pricing.kind.word(),
@@ -90,76 +99,66 @@ impl Handler {
         });
     }
 
-    async fn about(&self, status: &StatusUpdate, account: AccountId) -> Result<Found, HandlerError> {
-        let reference = status.reference.as_deref().and_then(Reference::parse).filter(|r| r.account == account);
+    async fn find(&self) -> Result<Found<'_>, HandlerError> {
+        let (status, clients) = (self.status, &self.attempt.handler.clients);
+        let reference = status.reference.as_deref().and_then(Reference::parse);
+        let reference = reference.filter(|reference| reference.account == self.channel.account);
         if let Some(Reference { account, conversation, message, part, attempt }) = reference
-            && let Some(entry) = self.clients.outbox.get(account, conversation, message).await?
+            && let Some(entry) = clients.outbox.get(account, conversation, message).await?
         {
-            let (attempt, entry) = (Some(attempt), Some(entry));
-            return Ok(Found::Part(Box::new(StatusSubject { account, conversation, message, part, attempt, entry })));
+            let entry = Some(entry);
+            let part = ReportedPart { claimed: self, account, conversation, message, part, attempt, entry };
+            return Ok(Found::Part(Box::new(part)));
         }
-        let link = match self.clients.message_links.match_status(&status.id, status.delivery).await? {
+        let link = match clients.message_links.match_status(&status.id, status.delivery).await? {
             StatusMatch::Known(link) => link,
             StatusMatch::Unknown => return Ok(Found::Nothing),
         };
         let Some((part, attempt)) = link.part else { return Ok(Found::Whole) };
         let MessageLink { account, conversation, message, .. } = *link;
-        Ok(Found::Part(Box::new(StatusSubject {
-            account,
-            conversation,
-            message,
-            part,
-            attempt: Some(attempt),
-            entry: None,
-        })))
+        let part = ReportedPart { claimed: self, account, conversation, message, part, attempt, entry: None };
+        Ok(Found::Part(Box::new(part)))
     }
+}
 
+impl ReportedPart<'_> {
     /// Updates the part's state and tells the agent.
-    async fn apply(
-        &self,
-        status: &StatusUpdate,
-        channel: &Channel,
-        about: &StatusSubject,
-        attempt: &Attempt,
-        seen: Option<ResolvedAliases>,
-    ) -> Result<ItemOutcome, HandlerError> {
-        let chatwoot = self.clients.chatwoot(about.account).await?;
-        let moved = self.move_forward(status, channel, about, &chatwoot).await?;
-        let Some((entry, news)) = moved else { return Ok(ItemOutcome::Refused(RefusalReason::UnknownMessage)) };
+    async fn apply(&self, aliases: Option<ResolvedAliases>) -> Result<ItemOutcome, HandlerError> {
+        let ClaimedStatus { status, attempt, .. } = self.claimed;
+        let clients = &attempt.handler.clients;
+        let chatwoot = clients.chatwoot(self.account).await?;
+        let moved = self.move_forward(&chatwoot).await?;
+        let Some((entry, changed)) = moved else { return Ok(ItemOutcome::Refused(RefusalReason::UnknownMessage)) };
         // An earlier attempt may have stored the change and got no further.
-        if news || attempt.perhaps_done {
-            self.learn(status, &entry, seen).await?;
+        if changed || attempt.outcome_unknown {
+            self.learn(&entry, aliases).await?;
         }
-        publish_late_status(&self.clients, &chatwoot, &status.channel, &entry).await?;
+        publish_late_status(clients, &chatwoot, &status.channel, &entry).await?;
         // Also when nothing changed: the attempt that stored the change may have crashed before it queued the sync request.
         if entry.outgoing.next_part().is_some() {
-            self.hint(status, about).await?;
+            self.request_sync().await?;
         }
         Ok(ItemOutcome::Done)
     }
 
-    async fn move_forward(
-        &self,
-        status: &StatusUpdate,
-        channel: &Channel,
-        about: &StatusSubject,
-        chatwoot: &Chatwoot,
-    ) -> Result<Option<(OutboxEntry, bool)>, HandlerError> {
-        let outbox = &self.clients.outbox;
-        let mut entry = match &about.entry {
+    async fn move_forward(&self, chatwoot: &Chatwoot) -> Result<Option<(OutboxEntry, bool)>, HandlerError> {
+        let ClaimedStatus { status, attempt, channel } = self.claimed;
+        let clients = &attempt.handler.clients;
+        let outbox = &clients.outbox;
+        let mut entry = match &self.entry {
             Some(entry) => Some(entry.clone()),
-            None => outbox.get(about.account, about.conversation, about.message).await?,
+            None => outbox.get(self.account, self.conversation, self.message).await?,
         };
-        for _ in 0..8 {
+        for _ in 0..MAX_TRIES {
             let Some(current) = entry else { return Ok(None) };
-            let Some(part) = current.outgoing.parts.get(about.part) else { return Ok(None) };
-            let reported = current.outgoing.apply_status(about.part, about.attempt, &status.id, status.delivery);
+            let Some(part) = current.outgoing.parts.get(self.part) else { return Ok(None) };
+            let reported = current.outgoing.apply_status(self.part, Some(self.attempt), &status.id, status.delivery);
             let Some(outgoing) = reported else { return Ok(Some((current, false))) };
-            let link = link(&current, about, &outgoing.parts[about.part], part);
+            let link = self.new_link(&current, &outgoing.parts[self.part], part);
             if link.is_some() {
-                remove_echo(&self.clients, chatwoot, channel, &status.id, about.message).await?;
+                remove_echo(clients, chatwoot, channel, &status.id, self.message).await?;
             }
-            let link = link.as_ref().map(|link| (&self.clients.message_links, link));
+            let link = link.as_ref().map(|link| (&clients.message_links, link));
             match outbox.save_linked(current.with(outgoing), link).await? {
                 Ok(saved) => return Ok(Some((saved, true))),
                 Err(theirs) => entry = Some(theirs),
@@ -168,30 +167,49 @@ impl Handler {
         Err(store::StoreError::Contended.into())
     }
 
-    /// An uncertain part held up those behind it, or the file a text belonged to failed; now they can go.
-    async fn hint(&self, status: &StatusUpdate, about: &StatusSubject) -> Result<(), HandlerError> {
-        let sync = SyncRequest::look(status.channel.clone(), about.account, about.conversation);
-        let task = OutboundTask::HintV1(sync);
-        self.outbound.send(QueueMessage::new(task.group(), status.item.as_str(), &task)?).await?;
+    /// A status of a message we sent to this very customer names them by all their ids. A failed status proves nothing.
+    async fn learn(&self, entry: &OutboxEntry, aliases: Option<ResolvedAliases>) -> Result<(), HandlerError> {
+        let ClaimedStatus { status, attempt, .. } = self.claimed;
+        let Some(customer) = &entry.customer else { return Ok(()) };
+        if status.customer.user().is_none() || matches!(status.delivery, Delivery::Failed { .. }) {
+            return Ok(());
+        }
+        let customers = &attempt.handler.clients.customers;
+        match aliases {
+            Some(aliases) if aliases.is_of(entry.account) => {
+                customers.learn_known(customer, aliases, status.at).await?;
+            }
+            // The number was another dealer's when this was sent.
+            _ => customers.learn(entry.account, customer, &status.customer, status.at).await?,
+        }
         Ok(())
     }
-}
 
-/// The status is the first to say under which id Meta has the part: from now on quotes and statuses may use that id.
-fn link(entry: &OutboxEntry, about: &StatusSubject, reported: &Part, before: &Part) -> Option<MessageLink> {
-    let Part::Accepted { wamid, attempt, .. } = reported else { return None };
-    if matches!(before, Part::Accepted { .. }) {
-        return None;
+    /// An uncertain part held up those behind it, or the file a text belonged to failed; now they can go.
+    async fn request_sync(&self) -> Result<(), HandlerError> {
+        let ClaimedStatus { status, attempt, .. } = self.claimed;
+        let sync = SyncRequest::look(status.channel.clone(), self.account, self.conversation);
+        let task = OutboundTask::HintV1(sync);
+        attempt.handler.outbound.send(QueueMessage::new(task.group(), status.item.as_str(), &task)?).await?;
+        Ok(())
     }
-    Some(MessageLink {
-        wamid: wamid.clone(),
-        customer: entry.customer.clone()?,
-        account: about.account,
-        conversation: about.conversation,
-        message: about.message,
-        author: Author::Business,
-        part: Some((about.part, *attempt)),
-        sent_at: None,
-        early: None::<Delivery>,
-    })
+
+    /// The status is the first to say under which id Meta has the part: from now on quotes and statuses may use that id.
+    fn new_link(&self, entry: &OutboxEntry, reported: &Part, before: &Part) -> Option<MessageLink> {
+        let Part::Accepted { wamid, attempt, .. } = reported else { return None };
+        if matches!(before, Part::Accepted { .. }) {
+            return None;
+        }
+        Some(MessageLink {
+            wamid: wamid.clone(),
+            customer: entry.customer.clone()?,
+            account: self.account,
+            conversation: self.conversation,
+            message: self.message,
+            author: Author::Business,
+            part: Some((self.part, *attempt)),
+            sent_at: None,
+            early: None::<Delivery>,
+        })
+    }
 }

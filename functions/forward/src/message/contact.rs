@@ -6,7 +6,7 @@ use domain::{Channel, ContactId, CustomerId, Identity, Message, WaId};
 use serde_json::json;
 use texts::NoteText;
 
-use crate::Handler;
+use super::MessageContext;
 
 /// Where a contact has conversations; the best case is last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,56 +29,54 @@ impl Chat {
     }
 }
 
-impl Handler {
+impl MessageContext<'_> {
     /// Gives the customer's contact, and whether it was created just now.
-    pub(crate) async fn contact(
-        &self,
-        chatwoot: &Chatwoot,
-        channel: &Channel,
-        customer: &CustomerId,
-        message: &Message,
-    ) -> Result<(ContactId, bool), HandlerError> {
+    pub(super) async fn contact(&self) -> Result<(ContactId, bool), HandlerError> {
+        let Self { channel, customer, message, chatwoot, .. } = self;
+        let clients = &self.handler().clients;
         if let Some(contact) = chatwoot.contact_of_source(channel.inbox, customer).await? {
             return Ok((contact.id, false));
         }
         let phone = message.customer.phone.as_ref().and_then(WaId::e164);
-        if let Some(contact) = self.known_contact(chatwoot, channel, customer, &message.customer).await? {
-            return Ok((self.take_over(chatwoot, channel, customer, contact).await?, false));
+        if let Some(contact) = self.known_contact().await? {
+            return Ok((self.take_over(contact).await?, false));
         }
-        let mut new = new_contact(message, customer, phone.as_deref(), self.clients.locale);
+        let mut new = new_contact(message, customer, phone.as_deref(), clients.locale);
         // Stored before the contact has the name: a name an agent gave must never be taken for ours, nor ours for an
         // agent's.
-        self.clients.profiles.rename(customer, &new.name, None).await?;
-        match chatwoot.create_contact(channel.inbox, &new.borrowed()).await {
-            Err(ChatwootError::Refused(_)) => {}
-            made => return Ok((made?, true)),
+        clients.profiles.rename(customer, &new.name, None).await?;
+        if let Some(created) = self.create_contact(&new).await? {
+            return Ok((created, true));
         }
         // Another task was faster, or Chatwoot does not accept the phone, or the phone belongs to another person's contact.
-        if let Some(contact) = self.known_contact(chatwoot, channel, customer, &message.customer).await? {
-            return Ok((self.take_over(chatwoot, channel, customer, contact).await?, false));
+        if let Some(contact) = self.known_contact().await? {
+            return Ok((self.take_over(contact).await?, false));
         }
-        if self.free_phone(chatwoot, channel, customer, message.customer.phone.as_ref()).await? {
-            match chatwoot.create_contact(channel.inbox, &new.borrowed()).await {
-                Err(ChatwootError::Refused(_)) => {}
-                made => return Ok((made?, true)),
-            }
+        if self.free_phone().await?
+            && let Some(created) = self.create_contact(&new).await?
+        {
+            return Ok((created, true));
         }
         new.phone = None;
         Ok((chatwoot.create_contact(channel.inbox, &new.borrowed()).await?, true))
     }
 
+    /// Gives nothing if Chatwoot refuses the contact.
+    async fn create_contact(&self, new: &Owned<'_>) -> Result<Option<ContactId>, ChatwootError> {
+        match self.chatwoot.create_contact(self.channel.inbox, &new.borrowed()).await {
+            Err(ChatwootError::Refused(_)) => Ok(None),
+            created => created.map(Some),
+        }
+    }
+
     /// Removes a number that now belongs to a new person from its former owner's contact, so that no agent reads it there.
     /// `false` if it was not in the way.
-    async fn free_phone(
-        &self,
-        chatwoot: &Chatwoot,
-        channel: &Channel,
-        customer: &CustomerId,
-        phone: Option<&WaId>,
-    ) -> Result<bool, HandlerError> {
-        let Some(phone) = phone else { return Ok(false) };
+    async fn free_phone(&self) -> Result<bool, HandlerError> {
+        let chatwoot = &self.chatwoot;
+        let Some(phone) = &self.message.customer.phone else { return Ok(false) };
         let owner = Identity { phone: Some(phone.clone()), ..Identity::default() };
-        if self.clients.customers.find(channel.account, &owner).await?.as_ref() != Some(customer) {
+        let customers = &self.handler().clients.customers;
+        if customers.find(self.channel.account, &owner).await?.as_ref() != Some(&self.customer) {
             // This message is older than what is known.
             return Ok(false);
         }
@@ -95,13 +93,9 @@ impl Handler {
 
     /// Gives the contact that has our id, or else one that has an id the customer is known by and no other customer's id.
     /// Several contacts may match, such as an imported one beside the one with the chat.
-    async fn known_contact(
-        &self,
-        chatwoot: &Chatwoot,
-        channel: &Channel,
-        customer: &CustomerId,
-        person: &Identity,
-    ) -> Result<Option<Contact>, HandlerError> {
+    async fn known_contact(&self) -> Result<Option<Contact>, HandlerError> {
+        let Self { customer, chatwoot, .. } = self;
+        let person = &self.message.customer;
         if let Some(contact) = look_up(chatwoot, "identifier", customer.as_str()).await?.into_iter().next() {
             return Ok(Some(contact));
         }
@@ -111,7 +105,7 @@ impl Handler {
         let mut found: Vec<Contact> = Vec::new();
         for (attribute, value) in user.chain(spellings.map(|phone| ("phone_number", phone))) {
             for contact in look_up(chatwoot, attribute, &value).await? {
-                if found.iter().all(|known| known.id != contact.id) && !self.is_anothers(&contact, customer).await? {
+                if found.iter().all(|known| known.id != contact.id) && !self.is_anothers(&contact).await? {
                     found.push(contact);
                 }
             }
@@ -122,7 +116,7 @@ impl Handler {
         let mut best: Option<(Chat, Contact)> = None;
         for contact in found {
             let theirs = chatwoot.conversations_of(contact.id).await?;
-            let chat = theirs.iter().map(|one| Chat::of(one, channel)).max().unwrap_or(Chat::Nowhere);
+            let chat = theirs.iter().map(|one| Chat::of(one, self.channel)).max().unwrap_or(Chat::Nowhere);
             // Of equal ones the first wins: the user id is the surest key, then the number as it is spelled here.
             if best.as_ref().is_none_or(|(so_far, _)| chat > *so_far) {
                 best = Some((chat, contact));
@@ -132,18 +126,14 @@ impl Handler {
     }
 
     /// Whether a contact belongs to another customer who still exists: the number went to a new person.
-    async fn is_anothers(&self, contact: &Contact, customer: &CustomerId) -> Result<bool, HandlerError> {
-        let Some(id) = contact.identifier.as_deref().filter(|id| *id != customer.as_str()) else { return Ok(false) };
-        Ok(self.clients.customers.is_ours(&CustomerId::new(id)).await?)
+    async fn is_anothers(&self, contact: &Contact) -> Result<bool, HandlerError> {
+        let own = self.customer.as_str();
+        let Some(id) = contact.identifier.as_deref().filter(|id| *id != own) else { return Ok(false) };
+        Ok(self.handler().clients.customers.is_ours(&CustomerId::new(id)).await?)
     }
 
-    async fn take_over(
-        &self,
-        chatwoot: &Chatwoot,
-        channel: &Channel,
-        customer: &CustomerId,
-        contact: Contact,
-    ) -> Result<ContactId, HandlerError> {
+    async fn take_over(&self, contact: Contact) -> Result<ContactId, HandlerError> {
+        let Self { channel, customer, chatwoot, .. } = self;
         chatwoot.attach(contact.id, channel.inbox, customer).await?;
         if contact.identifier.is_none() {
             match chatwoot.identify(contact.id, customer).await {
@@ -206,3 +196,6 @@ fn new_contact<'a>(
     let name = name.unwrap_or_else(|| NoteText::Nameless.text(locale));
     Owned { name, phone, customer, attributes: attributes.into() }
 }
+
+#[cfg(test)]
+mod tests;

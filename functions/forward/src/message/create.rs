@@ -5,21 +5,18 @@ use std::time::Duration;
 
 use app::HandlerError;
 use chatwoot::{
-    Attachment, Chatwoot, ChatwootError, CreatedMessage, NewMessage,
+    Attachment, Chatwoot, ChatwootError, NewMessage,
     listing::ListedMessage,
     render::{self, Rendered},
 };
-use domain::{
-    Author, Channel, Content, ConversationId, CustomerId, Message, MessageId, Timestamp, Wamid, message::Media, vcard,
-};
+use domain::{Author, Content, ConversationId, Message, MessageId, Timestamp, Wamid, message::Media, vcard};
 use queue::Record;
 use serde_json::json;
 use store::{MIN_RETRY_GAP, MessageLink, PendingFile, is_at_meta};
 use texts::NoteText;
-use tokio::time::Instant;
 use whatsapp::graph::file_timeout;
 
-use crate::{Attempt, Handler, contact_sync, message::link_id};
+use super::{FoundConversation, MessageContext, contact_sync::advert_attribute, link_id};
 
 /// A file that fails within this time is fetched a second time before a line stands for it.
 const FIRST_ATTEMPT_SPAN: Duration = Duration::from_secs(5);
@@ -36,14 +33,31 @@ const MAX_TYPE_LENGTH: usize = 100;
 /// A message cannot have been written before its task was; this much tolerance is for the clocks.
 const MAX_CLOCK_SKEW: Duration = Duration::from_secs(600);
 
-/// A message that is in Chatwoot.
-pub(crate) struct PostedMessage {
-    pub(crate) id: MessageId,
+/// What was written into the conversation. Only writing it makes one.
+pub(crate) struct Written {
+    pub(super) id: MessageId,
     /// When an earlier attempt wrote it.
-    pub(crate) stood_since: Option<Timestamp>,
+    pub(super) stood_since: Option<Timestamp>,
     /// The file for which only a line stands, and which is still to come.
-    pub(crate) missing: Option<Media>,
-    pub(crate) whose: Whose,
+    pub(super) missing: Option<Media>,
+    pub(super) whose: Whose,
+    _by_write: (),
+}
+
+/// A message that is in Chatwoot.
+pub(crate) struct CreatedMessage<'c> {
+    pub(crate) found: FoundConversation<'c>,
+    pub(super) written: Written,
+}
+
+impl<'c> CreatedMessage<'c> {
+    pub(super) fn new(found: FoundConversation<'c>, written: Written) -> Self {
+        Self { found, written }
+    }
+
+    pub(crate) fn context(&self) -> &'c MessageContext<'c> {
+        self.found.context
+    }
 }
 
 /// What Chatwoot's answer says about whose a message is.
@@ -57,61 +71,55 @@ pub(crate) enum Whose {
     Untold,
 }
 
-impl PostedMessage {
-    fn now(made: CreatedMessage, incoming: bool, missing: Option<Media>) -> Self {
+impl Written {
+    fn now(made: chatwoot::CreatedMessage, incoming: bool, missing: Option<Media>) -> Self {
         let whose = match made.has_sender {
             _ if !incoming => Whose::Untold,
             true => Whose::Theirs,
             false => Whose::Nobodys,
         };
-        Self { id: made.id, stood_since: None, missing, whose }
+        Self { id: made.id, stood_since: None, missing, whose, _by_write: () }
     }
 }
 
 /// The outcome of a message's file.
 enum FileOutcome {
     /// It is in Chatwoot, in this message.
-    There(CreatedMessage),
+    There(chatwoot::CreatedMessage),
     /// Meta did not deliver it whole. Certainly nothing of it is in Chatwoot.
     NotFetched,
     /// Chatwoot did not accept it. A line has to stand for it.
     NotTaken(NoteText),
 }
 
-impl Handler {
-    #[expect(clippy::too_many_arguments, reason = "all that a message is written with")]
-    pub(crate) async fn write(
-        &self,
-        record: &Record,
-        message: &Message,
-        channel: &Channel,
-        customer: &CustomerId,
-        chatwoot: &Chatwoot,
-        conversation: ConversationId,
-        attempt: &Attempt,
-    ) -> Result<PostedMessage, HandlerError> {
+impl FoundConversation<'_> {
+    /// Writes the message, unless an earlier attempt did.
+    pub(super) async fn write(&self) -> Result<Written, HandlerError> {
+        let MessageContext { attempt, channel, customer, .. } = self.context;
+        let (message, clients) = (self.context.shown(), &self.context.handler().clients);
         let source = source_id(message);
-        let mut rendered = render::render(message, self.clients.locale);
-        if attempt.perhaps_done
-            && let Some(found) = self.written(record, message, chatwoot, conversation).await?
+        let mut rendered = render::render(message, clients.locale);
+        if attempt.outcome_unknown
+            && let Some(found) = self.context.find_written(self.id).await?
         {
             let is_missing = found.files().is_empty() && !found.is_deleted() && !render::is_new_caption(message);
-            let missing = rendered.file.filter(|_| is_missing && self.may_come(message));
-            return Ok(PostedMessage {
+            let missing = rendered.file.filter(|_| is_missing && self.may_come());
+            return Ok(Written {
                 id: found.id,
                 stood_since: found.created_at(),
                 missing: missing.cloned(),
                 whose: Whose::Untold,
+                _by_write: (),
             });
         }
-        let quoted = self.quoted(rendered.quote, conversation).await?;
+        let quoted = self.quoted(rendered.quote).await?;
         if quoted.is_some() && render::is_new_caption(message) {
             // The file is in the message it quotes.
             rendered.file = None;
         }
         let lost_quote = rendered.quote.is_some() && quoted.is_none();
         let text = |text: &str| {
-            if lost_quote { render::with_lost_quote(message, text, self.clients.locale) } else { text.to_owned() }
+            if lost_quote { render::with_lost_quote(message, text, clients.locale) } else { text.to_owned() }
         };
         let incoming = message.author == Author::Customer && !rendered.note;
         let new = |content| NewMessage {
@@ -125,17 +133,17 @@ impl Handler {
         };
         let content = text(&rendered.text);
         let Some(file) = rendered.file else {
-            let made = self.write_words(attempt, chatwoot, conversation, &rendered, &new, &content).await?;
-            return Ok(PostedMessage::now(made, incoming, None));
+            let made = self.write_words(&rendered, &new, &content).await?;
+            return Ok(Written::now(made, incoming, None));
         };
         // Stored before it is fetched, so that the file can be found at Meta whatever happens to this attempt.
-        let link = link_id(message).map(|wamid| self.clients.message_links.hash(&wamid));
-        self.clients.media.received(customer, &channel.phone_number_id, &file.id, message.sent_at, link).await?;
+        let link = link_id(message).map(|wamid| clients.message_links.hash(&wamid));
+        clients.media.received(customer, &channel.phone_number_id, &file.id, message.sent_at, link).await?;
         let filed = if attempt.crashes < MAX_CRASHES_WITH_FILE && attempt.refusals < MAX_FILE_REFUSALS {
-            let began = Instant::now();
-            match self.write_file(file, channel, chatwoot, conversation, new(&content)).await? {
-                FileOutcome::NotFetched if began.elapsed() < FIRST_ATTEMPT_SPAN => {
-                    self.write_file(file, channel, chatwoot, conversation, new(&content)).await?
+            let began = self.context.now();
+            match self.write_file(file, new(&content)).await? {
+                FileOutcome::NotFetched if self.context.now().since(began) < FIRST_ATTEMPT_SPAN => {
+                    self.write_file(file, new(&content)).await?
                 }
                 filed => filed,
             }
@@ -143,90 +151,59 @@ impl Handler {
             FileOutcome::NotTaken(NoteText::MediaLater(file.kind))
         };
         let line = match filed {
-            FileOutcome::There(made) => return Ok(PostedMessage::now(made, incoming, None)),
+            FileOutcome::There(made) => return Ok(Written::now(made, incoming, None)),
             FileOutcome::NotFetched => NoteText::MediaLater(file.kind),
             FileOutcome::NotTaken(line) => line,
         };
         // A file too large for Chatwoot cannot come later.
-        let later = self.may_come(message) && !matches!(line, NoteText::MediaTooLarge(_));
+        let later = self.may_come() && !matches!(line, NoteText::MediaTooLarge(_));
         let line = if later { line } else { last_word(line) };
-        let content = text(&render::instead_of_file(&rendered, line, self.clients.locale));
-        let made = chatwoot.write_message(conversation, new(&content)).await?;
-        Ok(PostedMessage::now(made, incoming, later.then(|| file.clone())))
+        let content = text(&render::instead_of_file(&rendered, line, clients.locale));
+        let made = self.context.chatwoot.write_message(self.id, new(&content)).await?;
+        Ok(Written::now(made, incoming, later.then(|| file.clone())))
     }
 
     /// Whether a missing file may still come: Meta has it, and the message has an id under which it can be stored.
-    fn may_come(&self, message: &Message) -> bool {
+    fn may_come(&self) -> bool {
+        let message = self.context.shown();
         let has_id = message.id.is_some() || message.part_of.is_some();
-        has_id && is_at_meta(message.sent_at, self.clients.clock.now())
+        has_id && is_at_meta(message.sent_at, self.context.now())
     }
 
     /// Writes a message that has no file of the customer's; its cards may be a file of ours.
     async fn write_words<'n>(
         &self,
-        attempt: &Attempt,
-        chatwoot: &Chatwoot,
-        conversation: ConversationId,
         rendered: &Rendered<'_>,
         new: &impl Fn(&'n str) -> NewMessage<'n>,
         content: &'n str,
-    ) -> Result<CreatedMessage, HandlerError> {
-        if !rendered.cards.is_empty() && attempt.refusals < MAX_FILE_REFUSALS {
+    ) -> Result<chatwoot::CreatedMessage, HandlerError> {
+        let chatwoot = &self.context.chatwoot;
+        if !rendered.cards.is_empty() && self.context.attempt.refusals < MAX_FILE_REFUSALS {
             let file = NewMessage { attachment: Some(card_file(rendered)), ..new(content) };
-            match chatwoot.write_message(conversation, file).await {
+            match chatwoot.write_message(self.id, file).await {
                 // The cards are in the text as well.
                 Err(ChatwootError::Refused(413)) => {}
                 made => return Ok(made?),
             }
         }
-        match chatwoot.write_message(conversation, new(content)).await {
+        match chatwoot.write_message(self.id, new(content)).await {
             // A Chatwoot that accepts no system messages accepts notes.
             Err(ChatwootError::Refused(_)) if rendered.line => {
                 let note = NewMessage { line: false, private: true, ..new(content) };
-                Ok(chatwoot.write_message(conversation, note).await?)
+                Ok(chatwoot.write_message(self.id, note).await?)
             }
             made => Ok(made?),
         }
     }
 
-    /// Gives the message in a conversation, if an earlier attempt wrote it there.
-    pub(crate) async fn written(
-        &self,
-        record: &Record,
-        message: &Message,
-        chatwoot: &Chatwoot,
-        conversation: ConversationId,
-    ) -> Result<Option<ListedMessage>, HandlerError> {
-        self.listed(record, message, chatwoot, conversation, &source_id(message)).await
-    }
-
-    pub(crate) async fn listed(
-        &self,
-        record: &Record,
-        message: &Message,
-        chatwoot: &Chatwoot,
-        conversation: ConversationId,
-        source: &str,
-    ) -> Result<Option<ListedMessage>, HandlerError> {
-        // The first attempt may be older than this task: a repeat of Meta's, or a redrive from the dead letters.
-        let since = record.sent_at.min(message.sent_at) - MAX_CLOCK_SKEW;
-        let listed = chatwoot.messages(conversation, None, since).await?;
-        Ok(listed.into_iter().find(|listed| listed.source_id.as_deref() == Some(source)))
-    }
-
     /// Writes the message with its file, or what the agent reads instead. A failure of Meta's with a file never holds its
     /// message up.
-    async fn write_file(
-        &self,
-        file: &Media,
-        channel: &Channel,
-        chatwoot: &Chatwoot,
-        conversation: ConversationId,
-        new: NewMessage<'_>,
-    ) -> Result<FileOutcome, HandlerError> {
+    async fn write_file(&self, file: &Media, new: NewMessage<'_>) -> Result<FileOutcome, HandlerError> {
+        let MessageContext { channel, chatwoot, .. } = self.context;
+        let conversation = self.id;
         let mut wanted = file.clone();
         let (error, broken) = loop {
-            let fetched = match self.fetch(channel, &wanted).await {
+            let fetched = match self.context.handler().fetch(channel, &wanted).await {
                 Ok(fetched) => fetched,
                 Err(HandlerError::Graph(error)) => {
                     tracing::warn!(%error, "a customer's file cannot be fetched");
@@ -271,19 +248,18 @@ impl Handler {
     }
 
     /// Gives the Chatwoot message a quote points to, if it is in this conversation.
-    async fn quoted(
-        &self,
-        quote: Option<&Wamid>,
-        conversation: ConversationId,
-    ) -> Result<Option<MessageId>, HandlerError> {
+    async fn quoted(&self, quote: Option<&Wamid>) -> Result<Option<MessageId>, HandlerError> {
         let Some(wamid) = quote else { return Ok(None) };
-        let link = self.clients.message_links.get(wamid).await?;
-        Ok(link.filter(|link| link.conversation == conversation).map(|link| link.message))
+        let link = self.context.handler().clients.message_links.get(wamid).await?;
+        Ok(link.filter(|link| link.conversation == self.id).map(|link| link.message))
     }
+}
 
+impl CreatedMessage<'_> {
     /// Gives what is stored of a file that is still to come.
-    pub(crate) fn missing(&self, record: &Record, message: &Message, link: &MessageLink, file: &Media) -> PendingFile {
-        let now = self.clients.clock.now();
+    pub(super) fn pending_file(&self, link: &MessageLink, file: &Media) -> PendingFile {
+        let MessageContext { attempt, message, .. } = self.context();
+        let now = self.context().now();
         PendingFile {
             number: message.channel.clone(),
             item: message.item.clone(),
@@ -294,7 +270,7 @@ impl Handler {
             conversation: link.conversation,
             placeholder: link.message,
             author: message.author,
-            group: record.group.clone(),
+            group: attempt.record.group.clone(),
             media: file.id.clone(),
             kind: file.kind,
             mime_type: file.mime_type.clone().filter(|mime_type| mime_type.len() <= MAX_TYPE_LENGTH),
@@ -303,6 +279,40 @@ impl Handler {
             next_at: now + MIN_RETRY_GAP,
         }
     }
+}
+
+impl MessageContext<'_> {
+    /// Gives the message in a conversation, if an earlier attempt wrote it there.
+    pub(super) async fn find_written(
+        &self,
+        conversation: ConversationId,
+    ) -> Result<Option<ListedMessage>, ChatwootError> {
+        find_written(self.attempt.record, &self.message, &self.chatwoot, conversation).await
+    }
+}
+
+/// Gives the message in a conversation, if an earlier attempt wrote it there.
+pub(super) async fn find_written(
+    record: &Record,
+    message: &Message,
+    chatwoot: &Chatwoot,
+    conversation: ConversationId,
+) -> Result<Option<ListedMessage>, ChatwootError> {
+    find_listed(record, message, chatwoot, conversation, &source_id(message)).await
+}
+
+/// Gives what an earlier attempt on a message wrote into a conversation under a source id.
+pub(super) async fn find_listed(
+    record: &Record,
+    message: &Message,
+    chatwoot: &Chatwoot,
+    conversation: ConversationId,
+    source: &str,
+) -> Result<Option<ListedMessage>, ChatwootError> {
+    // The first attempt may be older than this task: a repeat of Meta's, or a redrive from the dead letters.
+    let since = record.sent_at.min(message.sent_at) - MAX_CLOCK_SKEW;
+    let listed = chatwoot.messages(conversation, None, since).await?;
+    Ok(listed.into_iter().find(|listed| listed.source_id.as_deref() == Some(source)))
 }
 
 /// Gives the text of a line when the file will not come later.
@@ -315,7 +325,7 @@ fn last_word(line: NoteText) -> NoteText {
 }
 
 /// Gives the id under which Chatwoot keeps the message: Meta's, or our own where Meta gives none.
-pub(crate) fn source_id(message: &Message) -> String {
+pub(super) fn source_id(message: &Message) -> String {
     message.id.as_ref().map_or_else(|| format!("lmotos:{}", message.item), |id| id.as_str().to_owned())
 }
 
@@ -326,7 +336,7 @@ fn attributes(message: &Message, rendered: &Rendered<'_>, quoted: Option<Message
         attributes.insert("in_reply_to".to_owned(), json!(quoted));
     }
     if let Some(referral) = &message.referral {
-        attributes.insert("referral".to_owned(), contact_sync::mark(referral));
+        attributes.insert("referral".to_owned(), advert_attribute(referral));
     }
     if message.author == Author::Business && !rendered.note {
         attributes.insert("external_echo".to_owned(), json!(true));
@@ -360,3 +370,6 @@ fn card_file(rendered: &Rendered<'_>) -> Attachment {
         limit: file_timeout(size),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,17 +4,13 @@
 
 use std::time::Duration;
 
-use app::HandlerError;
-use chatwoot::{Chatwoot, ChatwootError, Contact, ContactChange, attribute, contact_name};
-use domain::{
-    Author, Class, Classify as _, Content, ConversationId, CustomerId, KeyedHash, Message, Timestamp, UserId, WaId,
-    message::Referral,
-};
+use app::{Clients, HandlerError};
+use chatwoot::{ChatwootError, Contact, ContactChange, attribute, contact_name};
+use domain::{Class, Classify as _, Content, CustomerId, KeyedHash, Message, UserId, WaId, message::Referral};
 use serde_json::{Map, Value, json};
-use store::Thread;
 use texts::{Locale, NoteText};
 
-use crate::Handler;
+use super::{CreatedMessage, MessageContext};
 
 /// How long a customer's next messages wait while Chatwoot does not accept data that is not a message.
 const CONTACT_SYNC_MAX_WAIT: Duration = Duration::from_secs(15 * 60);
@@ -22,25 +18,18 @@ const CONTACT_SYNC_MAX_WAIT: Duration = Duration::from_secs(15 * 60);
 /// The attributes of a conversation that say which advert it came from.
 const ADVERT_ATTRIBUTES: [&str; 4] = ["ctwa_clid", "source_id", "source_type", "source_url"];
 
-impl Handler {
-    /// `stood_since` is when an earlier attempt wrote the message.
-    pub(crate) async fn sync_contact(
-        &self,
-        message: &Message,
-        customer: &CustomerId,
-        thread: &Thread,
-        chatwoot: &Chatwoot,
-        conversation: ConversationId,
-        stood_since: Option<Timestamp>,
-    ) -> Result<(), HandlerError> {
-        self.note_marketing_choice(message, customer).await?;
-        let profile = self.new_profile(message, customer, thread).await?;
+impl CreatedMessage<'_> {
+    pub(super) async fn sync_contact(&self) -> Result<(), HandlerError> {
+        let context = self.context();
+        let (message, clients) = (&context.message, &context.handler().clients);
+        note_marketing_choice(clients, message, &context.customer).await?;
+        let profile = self.new_profile().await?;
         let renews = message.customer.group.is_none() && tells_a_number(message);
         if profile.is_none() && message.referral.is_none() && !renews {
             return Ok(());
         }
         let changed = profile.is_some() || renews;
-        match self.bring_up_to_date(message, customer, chatwoot, conversation, changed).await {
+        match self.bring_up_to_date(changed).await {
             Ok(()) => {}
             // A refused write would be refused again, and what is gone stays gone.
             Err(HandlerError::Chatwoot(error))
@@ -48,71 +37,45 @@ impl Handler {
             {
                 tracing::warn!(%error, "Chatwoot did not take a name or an attribute; the message stands without");
             }
-            Err(HandlerError::Chatwoot(error)) if stood_since.is_some_and(|since| self.is_long_ago(since)) => {
+            Err(HandlerError::Chatwoot(error)) if self.has_waited_long() => {
                 tracing::warn!(%error, "Chatwoot does not take a name or an attribute; a later message brings them");
                 return Ok(());
             }
             Err(error) => return Err(error),
         }
         if let Some(profile) = profile {
-            self.clients.profiles.seen(customer, &message.channel, &profile).await?;
+            clients.profiles.seen(&context.customer, &message.channel, &profile).await?;
         }
         Ok(())
     }
 
-    /// Stores whether the customer wants marketing, if the message says so.
-    pub(crate) async fn note_marketing_choice(
-        &self,
-        message: &Message,
-        customer: &CustomerId,
-    ) -> Result<(), HandlerError> {
-        if let Some(marketing) = marketing_choice(&message.content) {
-            self.clients.profiles.set_marketing_choice(customer, marketing, message.sent_at).await?;
-        }
-        Ok(())
-    }
-
-    fn is_long_ago(&self, since: Timestamp) -> bool {
-        self.clients.clock.now().since(since) >= CONTACT_SYNC_MAX_WAIT
+    /// Whether an earlier attempt wrote the message so long ago that its contact is not worth waiting for.
+    fn has_waited_long(&self) -> bool {
+        let now = self.context().now();
+        self.written.stood_since.is_some_and(|since| now.since(since) >= CONTACT_SYNC_MAX_WAIT)
     }
 
     /// Gives the hash of the customer's profile, if it differs from the one Chatwoot was last updated with.
-    async fn new_profile(
-        &self,
-        message: &Message,
-        customer: &CustomerId,
-        thread: &Thread,
-    ) -> Result<Option<KeyedHash>, HandlerError> {
+    async fn new_profile(&self) -> Result<Option<KeyedHash>, HandlerError> {
+        let context = self.context();
+        let MessageContext { message, customer, .. } = context;
         // In a group the profile is the speaker's, and the contact is the group.
         if message.customer.group.is_some() || (message.name.is_none() && message.username.is_none()) {
             return Ok(None);
         }
-        let profile = self.profile_hash(message);
-        let mut seen = thread.profile.clone();
+        let profile = context.profile_hash();
+        let mut seen = self.found.thread.profile.clone();
         if seen.is_none() {
             // A contact created for this very message is up to date.
-            let thread = self.clients.customers.thread(customer, &message.channel).await?;
+            let thread = context.handler().clients.customers.thread(customer, &message.channel).await?;
             seen = thread.and_then(|thread| thread.profile);
         }
         Ok(Some(profile).filter(|profile| seen.as_ref() != Some(profile)))
     }
 
-    /// Gives the hash of the profile a message shows.
-    pub(crate) fn profile_hash(&self, message: &Message) -> KeyedHash {
-        let user = message.customer.user_id.as_ref().map(UserId::as_str);
-        let phone = message.customer.phone.as_ref().map(WaId::as_str);
-        let parts = [message.name.as_deref(), message.username.as_deref(), user, phone];
-        self.clients.profiles.hash(parts.map(Option::unwrap_or_default))
-    }
-
-    async fn bring_up_to_date(
-        &self,
-        message: &Message,
-        customer: &CustomerId,
-        chatwoot: &Chatwoot,
-        conversation: ConversationId,
-        changed: bool,
-    ) -> Result<(), HandlerError> {
+    async fn bring_up_to_date(&self, changed: bool) -> Result<(), HandlerError> {
+        let MessageContext { message, chatwoot, .. } = self.context();
+        let conversation = self.found.id;
         let Some(party) = chatwoot.party(conversation).await? else { return Ok(()) };
         if let Some(referral) = &message.referral {
             let attributes = with_advert(&party.attributes, referral);
@@ -121,7 +84,7 @@ impl Handler {
             }
         }
         let Some(contact) = party.contact.filter(|_| changed) else { return Ok(()) };
-        let mut change = self.contact_change(message, customer, &contact).await?;
+        let mut change = self.contact_change(&contact).await?;
         if change.is_empty() {
             return Ok(());
         }
@@ -134,12 +97,9 @@ impl Handler {
         Ok(done?)
     }
 
-    async fn contact_change(
-        &self,
-        message: &Message,
-        customer: &CustomerId,
-        contact: &Contact,
-    ) -> Result<ContactChange, HandlerError> {
+    async fn contact_change(&self, contact: &Contact) -> Result<ContactChange, HandlerError> {
+        let MessageContext { message, customer, .. } = self.context();
+        let profiles = &self.context().handler().clients.profiles;
         let mut change = ContactChange::default();
         let user = message.customer.user_id.as_ref().map(UserId::as_str);
         let known = |key: &str| contact.custom_attributes.as_ref().and_then(|attributes| attributes.get(key));
@@ -152,13 +112,36 @@ impl Handler {
         let called = contact.name.as_deref().unwrap_or_default();
         let name = message.name.as_deref().map(contact_name).filter(|name| !name.is_empty());
         if let Some(name) = name.filter(|name| name != called)
-            && (is_stopgap(message, called) || self.clients.profiles.is_our_name(customer, called).await?)
+            && (is_stopgap(message, called) || profiles.is_our_name(customer, called).await?)
         {
-            self.clients.profiles.rename(customer, &name, Some(called)).await?;
+            profiles.rename(customer, &name, Some(called)).await?;
             change.name = Some(name);
         }
         Ok(change)
     }
+}
+
+impl MessageContext<'_> {
+    /// Gives the hash of the profile the message shows.
+    pub(super) fn profile_hash(&self) -> KeyedHash {
+        let message = &self.message;
+        let user = message.customer.user_id.as_ref().map(UserId::as_str);
+        let phone = message.customer.phone.as_ref().map(WaId::as_str);
+        let parts = [message.name.as_deref(), message.username.as_deref(), user, phone];
+        self.handler().clients.profiles.hash(parts.map(Option::unwrap_or_default))
+    }
+}
+
+/// Stores whether the customer wants marketing, if the message says so.
+pub(super) async fn note_marketing_choice(
+    clients: &Clients,
+    message: &Message,
+    customer: &CustomerId,
+) -> Result<(), HandlerError> {
+    if let Some(marketing) = marketing_choice(&message.content) {
+        clients.profiles.set_marketing_choice(customer, marketing, message.sent_at).await?;
+    }
+    Ok(())
 }
 
 /// Whether a message is about the customer's own number or id: a change, or an address card that was asked for.
@@ -227,7 +210,7 @@ fn marketing_choice(content: &Content) -> Option<bool> {
 }
 
 /// Gives the advert in the form in which Chatwoot's own WhatsApp channel attaches it to a message.
-pub(crate) fn mark(referral: &Referral) -> Value {
+pub(super) fn advert_attribute(referral: &Referral) -> Value {
     let members = [
         ("source_url", &referral.url),
         ("source_id", &referral.id),
@@ -242,23 +225,5 @@ pub(crate) fn mark(referral: &Referral) -> Value {
     members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), json!(value.as_ref()?)))).collect()
 }
 
-/// Whether a message is an act of the customer's own, so that it may open the window (§4.5). One that only reports on other
-/// messages, or on the customer, does not.
-pub(crate) fn opens_window(message: &Message) -> bool {
-    message.author == Author::Customer
-        && !message.standby
-        && match &message.content {
-            Content::Preference { .. }
-            | Content::NumberChanged { .. }
-            | Content::Handover { .. }
-            | Content::Revoke { .. }
-            | Content::Edit { .. } => false,
-            Content::Call { event, .. } => event.starts_with("connect") || event.starts_with("permission"),
-            _ => true,
-        }
-}
-
-/// Whether a message may be the first of a new conversation. A reaction belongs where the message it reacts to is.
-pub(crate) fn begins_conversation(message: &Message) -> bool {
-    opens_window(message) && !matches!(message.content, Content::Reaction { .. })
-}
+#[cfg(test)]
+mod tests;

@@ -14,9 +14,9 @@ const INBOX_LOCK_TTL: Duration = Duration::from_secs(300);
 
 /// What Chatwoot said, and when.
 #[derive(Debug, Default)]
-pub(crate) struct Locks(Mutex<HashMap<InboxId, (Timestamp, bool)>>);
+pub(crate) struct InboxLocks(Mutex<HashMap<InboxId, (Timestamp, bool)>>);
 
-impl Locks {
+impl InboxLocks {
     /// Whether the channel's inbox is locked to a single conversation. If Chatwoot does not say, nothing new is begun.
     pub(crate) async fn is_locked(&self, chatwoot: &Chatwoot, channel: &Channel, now: Timestamp) -> bool {
         let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&channel.inbox).copied();
