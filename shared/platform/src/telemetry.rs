@@ -14,7 +14,7 @@ use crate::{Environment, Setting};
 
 /// The crates whose lines follow the level asked for. All others stay at `WARN`, whatever is asked for: libraries write
 /// addresses, headers and bodies into their finer lines.
-const OUR_CRATES: [&str; 15] = [
+const OUR_CRATES: [&str; 17] = [
     "app",
     "callback",
     "chatwoot",
@@ -22,12 +22,14 @@ const OUR_CRATES: [&str; 15] = [
     "domain",
     "erasure",
     "forward",
+    "markup",
     "platform",
     "queue",
     "reconcile",
     "retention",
     "send",
     "store",
+    "texts",
     "webhook",
     "whatsapp",
 ];
