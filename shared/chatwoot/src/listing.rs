@@ -298,9 +298,9 @@ impl ListedMessage {
         markup::trimmed(self.content.as_deref().unwrap_or_default())
     }
 
-    /// The same with the blanks of its first line, as it was typed.
+    /// The same as it was typed.
     pub fn typed(&self) -> &str {
-        markup::trimmed_lines(self.content.as_deref().unwrap_or_default())
+        self.content.as_deref().unwrap_or_default()
     }
 
     /// Whether it has our tag.

@@ -13,9 +13,9 @@ pub(super) fn look(document: &Document) -> Vec<Block> {
             Block::Paragraph(inner) => Block::Paragraph(spans(inner)),
             Block::Quote(inner) => Block::Quote(spans(inner)),
             Block::Item { number, depth, spans: inner, .. } => {
-                Block::Item { number: *number, depth: *depth, spans: spans(inner), typed: None }
+                Block::Item { number: *number, depth: *depth, spans: spans(inner) }
             }
-            Block::Code(_) | Block::Drawn(_) => placed.block.clone(),
+            Block::Code(_) => placed.block.clone(),
         })
         .collect()
 }
@@ -26,7 +26,8 @@ fn merged(spans: &[Span]) -> Vec<Span> {
         match span {
             Span::Text(text) | Span::Url(text) => push_text(&mut out, &text.replace(['\u{a0}', '\t'], " ")),
             Span::Styled(style, _, inner) => out.push(Span::Styled(*style, "", merged(inner))),
-            other => out.push(other.clone()),
+            Span::Code(code) => out.push(Span::Code(code.trim().to_owned())),
+            Span::Break => out.push(Span::Break),
         }
     }
     out

@@ -113,7 +113,7 @@ pub fn looks(text: &str) -> Vec<(char, u8)> {
                 solid(&mark, 0, &mut out);
                 letters(spans, 0, &mut out);
             }
-            Block::Code(code) | Block::Drawn(code) => {
+            Block::Code(code) => {
                 for line in code.split('\n').filter(|line| !line.trim().is_empty()) {
                     let indent = &line[..line.len() - line.trim_start().len()];
                     out.extend(indent.chars().map(|c| (c, BLOCK)));

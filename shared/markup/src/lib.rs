@@ -4,12 +4,11 @@
 //! Neither side can express everything: WhatsApp has no links with a text of their own and no headings, Markdown no empty
 //! lines. What cannot be expressed is written out; no word is ever dropped.
 
-mod code;
 mod compare;
 mod cut;
 mod escape;
-mod literals;
 mod markdown;
+mod meant;
 mod read;
 mod url;
 mod visible;
@@ -44,19 +43,18 @@ pub fn literal_line(text: &str) -> String {
     literal(&text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-/// Markdown, as Chatwoot's editor writes it, as a text for WhatsApp.
+/// Markdown, as Chatwoot's editor writes it, as a text for WhatsApp. What is no style of WhatsApp's goes out as typed.
 pub fn to_whatsapp(markdown: &str) -> String {
-    literals::with_blanks(whatsapp::compose(&read::parse_meant(markdown)))
+    trimmed_lines(&meant::write(markdown)).to_owned()
 }
 
 pub use cut::{Open, looks, open_at};
 
-/// Markdown without blank lines at its start, and otherwise as [`trimmed`]: the writer typed the blanks of the first line.
-pub fn trimmed_lines(markdown: &str) -> &str {
-    let start = markdown.len() - markdown.trim_start().len();
-    let line = markdown[..start].rfind('\n').map_or(0, |at| at + 1);
-    let text = trimmed(markdown);
-    if text.is_empty() { text } else { &markdown[line..start + text.len()] }
+/// A text without blank lines at its start and without white space at its end: the writer typed the blanks of its first line.
+pub fn trimmed_lines(text: &str) -> &str {
+    let text = text.trim_end();
+    let start = text.len() - text.trim_start().len();
+    &text[text[..start].rfind('\n').map_or(0, |at| at + 1)..]
 }
 
 /// Markdown without blanks at its ends, and without a hard line end after which nothing comes: its backslash would be shown.
@@ -96,13 +94,9 @@ enum Block {
         number: Option<u64>,
         depth: usize,
         spans: Vec<Span>,
-        /// How its mark was typed, where WhatsApp would not show it as a list: `1)` or `+`.
-        typed: Option<String>,
     },
     Quote(Vec<Span>),
     Code(String),
-    /// What Markdown draws and WhatsApp does not, a table or a rule: its source.
-    Drawn(String),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,6 +115,11 @@ enum Style {
     Bold,
     Italic,
     Strike,
+}
+
+/// Whether a character is more than a mark or a blank. A style without one styles nothing.
+fn is_word(c: char) -> bool {
+    !c.is_whitespace() && !matches!(c, '*' | '_' | '~' | '`')
 }
 
 /// One kind of line end.

@@ -114,7 +114,6 @@ fn write(document: &Document, way: impl Fn(usize) -> Way) -> String {
                 let fence = "`".repeat(longest_run(code).max(2) + 1);
                 out.extend([fence.as_str(), "\n", code, "\n", &fence]);
             }
-            Block::Drawn(source) => out.push_str(source),
         }
         before = Some(block);
     }
@@ -151,7 +150,7 @@ fn inline(spans: &[Span], line_end: &str, caution: Caution, out: &mut String) {
             Span::Url(url) => out.push_str(url),
             Span::Code(code) => {
                 let mark = "`".repeat(longest_run(code) + 1);
-                let pad = if code.starts_with(['`', ' ']) || code.ends_with(['`', ' ']) { " " } else { "" };
+                let pad = if code.starts_with('`') || code.ends_with('`') { " " } else { "" };
                 out.extend([mark.as_str(), pad, code, pad, &mark]);
             }
             Span::Styled(style, _, inner) => {

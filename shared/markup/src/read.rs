@@ -1,157 +1,103 @@
 //! Reads Markdown as Chatwoot's editor writes it. The parser is `pulldown-cmark`.
 
-use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
+use std::ops::Range;
+
+use pulldown_cmark::{CowStr, Event, LinkType, Options, Parser, Tag, TagEnd};
 
 use super::{
-    Block, Document, MAX_DEPTH, Placed, Span, Style, code, ends_in_hard_break, literals, push_text, url,
-    with_plain_line_ends,
+    Block, Document, MAX_DEPTH, Placed, Span, Style, ends_in_hard_break, push_text, url, with_plain_line_ends,
 };
 
 /// The extensions that are read besides plain Markdown.
-pub(super) const OPTIONS: Options = Options::ENABLE_STRIKETHROUGH.union(Options::ENABLE_TABLES);
+const OPTIONS: Options = Options::ENABLE_STRIKETHROUGH.union(Options::ENABLE_TABLES);
 
-/// Reads Markdown as it is rendered.
+/// Reads Markdown as it is rendered. How many line ends stand between blocks is not read.
 pub(super) fn parse(markdown: &str) -> Document {
-    read(&with_plain_line_ends(markdown), false)
+    Document(read(&with_plain_line_ends(markdown), None))
 }
 
-/// Reads Markdown as its writer meant it in the composer, without link definitions and underlined headings.
-pub(super) fn parse_meant(markdown: &str) -> Document {
-    let markdown = literals::with_tildes_shown(with_plain_line_ends(markdown));
-    let markdown = literals::with_line_starts_shown(&markdown);
-    read(&literals::with_definitions_shown(markdown), true)
+/// Reads lines of Markdown as their writer meant them. Each has `edge` at both ends, so that nothing in them is a block.
+pub(super) fn within(lines: &str, edge: char) -> Vec<Span> {
+    let spans = |placed| match placed {
+        Placed { block: Block::Paragraph(spans), .. } => spans,
+        _ => Vec::new(),
+    };
+    read(lines, Some(edge)).into_iter().flat_map(spans).collect()
 }
 
-fn read(markdown: &str, meant: bool) -> Document {
+fn read(markdown: &str, edge: Option<char>) -> Vec<Placed> {
     let (source, urls) = url::hidden(markdown);
-    let mut reader = Reader::new(&source, &urls, meant);
-    let mut events = Parser::new_ext(&source, OPTIONS).into_offset_iter();
-    while let Some((event, range)) = events.next() {
-        // A table has no counterpart; its source shows as much.
-        if let Event::Start(Tag::Table(_)) = event {
-            let mut depth = 1;
-            while depth > 0 {
-                match events.next() {
-                    Some((Event::Start(_), _)) => depth += 1,
-                    Some((Event::End(_), _)) => depth -= 1,
-                    Some(_) => {}
-                    None => break,
-                }
-            }
-            reader.as_it_stands(range);
-            continue;
-        }
+    let mut reader = Reader {
+        source: &source,
+        urls: &urls,
+        edge,
+        blocks: Vec::new(),
+        open: vec![(None, Vec::new())],
+        lists: 0,
+        item: None,
+        quotes: 0,
+        code: None,
+    };
+    for (event, range) in Parser::new_ext(&source, OPTIONS).into_offset_iter() {
         reader.event(event, range);
     }
-    reader.finish()
+    reader.leaf();
+    reader.blocks
 }
 
 /// Collects what the parser reports.
 struct Reader<'s> {
     source: &'s str,
     urls: &'s [String],
-    /// Whether it is read as it was meant, not as it is rendered.
-    meant: bool,
+    /// Stands at the ends of each line, if it is read as it was meant and not as it is rendered.
+    edge: Option<char>,
     blocks: Vec<Placed>,
-    /// Spans being read; above the first, those of a style, a link or a picture.
+    /// Spans being read; above the first, those of a style or a link.
     open: Vec<(Option<Opened>, Vec<Span>)>,
-    /// Where the last block ended, and where the one being read began.
-    ended: usize,
-    began: Option<usize>,
-    reached: usize,
     lists: usize,
-    /// The list item whose first line has not come yet.
-    item: Option<Mark>,
+    /// The list item whose first line has not come yet: its number and its depth.
+    item: Option<(Option<u64>, usize)>,
     quotes: usize,
     code: Option<String>,
-    /// Whether the line being read is underlined, which only Markdown takes for a heading.
-    underlined: bool,
-}
-
-/// The mark of a list item.
-struct Mark {
-    number: Option<u64>,
-    depth: usize,
-    typed: Option<String>,
 }
 
 enum Opened {
     /// With the mark it was typed with.
     Style(Style, &'static str),
-    Link(String),
-    Picture(String),
-    /// Nested deeper than is ever of use.
-    Nothing,
+    /// A link or a picture, with its address if that is shown.
+    Link(Option<String>),
+    /// What goes out as it was typed.
+    Typed,
 }
 
-impl<'s> Reader<'s> {
-    fn new(source: &'s str, urls: &'s [String], meant: bool) -> Self {
-        Self {
-            source,
-            urls,
-            meant,
-            blocks: Vec::new(),
-            open: vec![(None, Vec::new())],
-            ended: 0,
-            began: None,
-            reached: 0,
-            lists: 0,
-            item: None,
-            quotes: 0,
-            code: None,
-            underlined: false,
-        }
-    }
-
-    fn event(&mut self, event: Event<'_>, range: std::ops::Range<usize>) {
+impl Reader<'_> {
+    fn event(&mut self, event: Event<'_>, range: Range<usize>) {
         match event {
-            Event::Start(tag) => self.start(tag, range.start),
+            Event::Start(tag) => self.start(tag, range),
             Event::End(tag) => self.end(tag, range),
             Event::Text(text) if self.code.is_some() => self.code.get_or_insert_default().push_str(&text),
-            Event::Text(text) if self.is_open_break(range.end) => {
-                self.reach(&range);
-                self.words(&text[..text.len() - 1]);
-            }
-            Event::Text(_) if self.is_entity(&range) => {
-                self.reach(&range);
-                let typed = self.source[range].to_owned();
-                self.words(&typed);
-            }
+            Event::Text(text) if self.is_open_break(range.end) => self.words(&text[..text.len() - 1]),
+            Event::Text(_) if self.is_entity(&range) => self.typed(range),
             Event::Text(text)
             | Event::Html(text)
             | Event::InlineHtml(text)
             | Event::FootnoteReference(text)
             | Event::InlineMath(text)
-            | Event::DisplayMath(text) => {
-                self.reach(&range);
-                self.words(&text);
-            }
-            Event::Code(code) => {
-                self.reach(&range);
-                self.code_span(&code, range);
-            }
-            Event::SoftBreak | Event::HardBreak => {
-                self.reach(&(range.start..range.start));
-                self.push(Span::Break);
-            }
-            Event::Rule => self.as_it_stands(range),
+            | Event::DisplayMath(text) => self.words(&text),
+            Event::Code(_) if self.edge.is_some() && !is_composed(&self.source[range.clone()]) => self.typed(range),
+            Event::Code(code) => self.push(Span::Code(self.with_urls(&code))),
+            Event::SoftBreak | Event::HardBreak => self.push(Span::Break),
+            // WhatsApp has none. As code, it is like nothing of WhatsApp's.
+            Event::Rule => self.place(Block::Code(String::new())),
             Event::TaskListMarker(_) => {}
         }
     }
 
     /// Whether an entity was typed, `&lt;` or `&#42;`, which WhatsApp shows as it stands. The blank that editors write does not
     /// count.
-    fn is_entity(&self, range: &std::ops::Range<usize>) -> bool {
+    fn is_entity(&self, range: &Range<usize>) -> bool {
         let typed = self.source.get(range.clone()).unwrap_or_default();
-        self.meant && typed.len() > 2 && typed.starts_with('&') && typed.ends_with(';') && typed != "&nbsp;"
-    }
-
-    fn code_span(&mut self, code: &str, range: std::ops::Range<usize>) {
-        let source = self.source.get(range).filter(|_| self.meant);
-        match source.and_then(|source| code::typed(source, self.quotes, self.lists > 0)) {
-            Some(words) => self.words(&words),
-            None => self.push(Span::Code(self.with_urls(code))),
-        }
+        self.edge.is_some() && typed.len() > 2 && typed.starts_with('&') && typed.ends_with(';') && typed != "&nbsp;"
     }
 
     /// Whether words end in a hard line end without effect, since the block ends there: its backslash would be shown.
@@ -160,73 +106,53 @@ impl<'s> Reader<'s> {
         after.starts_with('\n') && ends_in_hard_break(before)
     }
 
-    fn start(&mut self, tag: Tag<'_>, at: usize) {
+    fn start(&mut self, tag: Tag<'_>, range: Range<usize>) {
         let opened = match tag {
-            Tag::Paragraph | Tag::HtmlBlock => {
-                self.began.get_or_insert(at);
-                return;
-            }
-            Tag::Heading { .. } => {
-                self.began.get_or_insert(at);
-                self.underlined = self.meant && !self.source[at..].trim_start().starts_with('#');
-                if self.underlined {
-                    return;
-                }
-                Opened::Style(Style::Bold, "")
-            }
+            Tag::Paragraph | Tag::HtmlBlock => return,
             Tag::BlockQuote(_) => {
                 self.leaf();
-                self.mark_alone();
                 self.quotes += 1;
                 return;
             }
             Tag::CodeBlock(_) => {
                 self.leaf();
-                self.mark_alone();
-                self.began = Some(at);
                 self.code = Some(String::new());
                 return;
             }
             Tag::List(_) => {
                 self.leaf();
-                self.mark_alone();
                 self.lists += 1;
                 return;
             }
             Tag::Item => {
                 self.leaf();
                 // As it is written: Markdown would count on from the first.
-                let marked = self.source[at..].trim_start();
+                let marked = self.source[range.start..].trim_start();
                 let digits = marked.len() - marked.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-                self.item = Some(Mark {
-                    number: marked[..digits].parse().ok(),
-                    depth: self.lists.saturating_sub(1),
-                    typed: self.meant.then(|| unlike_whatsapp(marked, digits)).flatten(),
-                });
-                self.began = Some(at);
-                self.reached = at + (self.source.len() - at - marked.len()) + digits + 1;
+                self.item = Some((marked[..digits].parse().ok(), self.lists.saturating_sub(1)));
                 return;
             }
-            Tag::Emphasis => Opened::Style(Style::Italic, self.typed(at, &["*", "_"])),
-            Tag::Strong => Opened::Style(Style::Bold, self.typed(at, &["**", "__"])),
-            Tag::Strikethrough => Opened::Style(Style::Strike, self.typed(at, &["~~", "~"])),
-            Tag::Link { dest_url, .. } => Opened::Link(self.with_urls(&dest_url)),
-            Tag::Image { dest_url, .. } => Opened::Picture(self.with_urls(&dest_url)),
-            _ => Opened::Nothing,
+            Tag::Emphasis | Tag::Strong | Tag::Strikethrough if self.open.len() > MAX_DEPTH => Opened::Typed,
+            Tag::Heading { .. } => Opened::Style(Style::Bold, ""),
+            Tag::Emphasis => Opened::Style(Style::Italic, self.mark(range.start, &["*", "_"])),
+            Tag::Strong => Opened::Style(Style::Bold, self.mark(range.start, &["**", "__"])),
+            Tag::Strikethrough => Opened::Style(Style::Strike, self.mark(range.start, &["~~", "~"])),
+            Tag::Link { link_type: LinkType::Autolink, dest_url, .. } if !url::is_web(&dest_url) => Opened::Typed,
+            Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. } if dest_url.is_empty() => Opened::Typed,
+            Tag::Link { dest_url, title, .. } => {
+                Opened::Link(self.titled(url::shown(&self.with_urls(&dest_url)), &title))
+            }
+            Tag::Image { dest_url, title, .. } => {
+                Opened::Link(self.titled(Some(&url::without_size(&self.with_urls(&dest_url))), &title))
+            }
+            _ => Opened::Link(None),
         };
-        self.began.get_or_insert(at);
-        let deep = self.open.len() > MAX_DEPTH && matches!(opened, Opened::Style(..));
-        self.open.push((Some(if deep { Opened::Nothing } else { opened }), Vec::new()));
+        self.open.push((Some(opened), Vec::new()));
     }
 
-    fn end(&mut self, tag: TagEnd, range: std::ops::Range<usize>) {
-        let at = range.end;
+    fn end(&mut self, tag: TagEnd, range: Range<usize>) {
         match tag {
-            TagEnd::Paragraph | TagEnd::HtmlBlock => self.leaf(),
-            TagEnd::Item => {
-                self.leaf();
-                self.mark_alone();
-            }
+            TagEnd::Paragraph | TagEnd::HtmlBlock | TagEnd::Item => self.leaf(),
             TagEnd::BlockQuote(_) => {
                 self.leaf();
                 self.quotes = self.quotes.saturating_sub(1);
@@ -238,61 +164,47 @@ impl<'s> Reader<'s> {
             TagEnd::CodeBlock => {
                 let code = self.code.take().unwrap_or_default();
                 let code = self.with_urls(code.strip_suffix('\n').unwrap_or(&code));
-                self.reached = self.source[..at].trim_end().len();
                 self.place(Block::Code(code));
             }
-            TagEnd::Heading(_) if self.underlined => {
-                self.underlined = false;
-                let heading = self.source[range].trim_end();
-                let line = &heading[heading.trim_end_matches(['-', '=']).len()..];
-                self.reached = at - (self.source[..at].len() - self.source[..at].trim_end().len());
-                self.push(Span::Break);
-                self.words(line);
-                self.leaf();
-            }
             TagEnd::Heading(_) => {
-                self.close();
+                self.close(range);
                 self.leaf();
             }
-            _ => {
-                self.reached = self.reached.max(at);
-                self.close();
-            }
+            _ => self.close(range),
         }
     }
 
     /// The mark at `at`.
-    fn typed(&self, at: usize, marks: &[&'static str]) -> &'static str {
+    fn mark(&self, at: usize, marks: &[&'static str]) -> &'static str {
         marks.iter().find(|mark| self.source[at..].starts_with(**mark)).copied().unwrap_or_default()
     }
 
-    /// Ends a style, a link or a picture.
-    fn close(&mut self) {
+    /// An address with its title, which Markdown shows beside the pointer.
+    fn titled(&self, address: Option<&str>, title: &CowStr<'_>) -> Option<String> {
+        address.map(|to| if title.is_empty() { to.to_owned() } else { format!("{to} \"{}\"", self.with_urls(title)) })
+    }
+
+    /// Ends a style or a link.
+    fn close(&mut self, range: Range<usize>) {
         let Some((Some(opened), spans)) = self.open.pop_if(|(opened, _)| opened.is_some()) else { return };
         match opened {
-            Opened::Style(style, typed) if !spans.is_empty() => self.push(Span::Styled(style, typed, spans)),
-            Opened::Link(to) => {
+            Opened::Style(style, typed) => self.push(Span::Styled(style, typed, spans)),
+            Opened::Typed => self.typed(range),
+            Opened::Link(address) => {
                 let shown = plain(&spans);
                 self.extend(spans);
-                self.address(url::shown(&to), &shown);
+                self.address(address.filter(|address| *address != shown), &shown);
             }
-            Opened::Picture(to) => {
-                let shown = plain(&spans);
-                self.extend(spans);
-                self.address(Some(&url::without_size(&to)), &shown);
-            }
-            _ => self.extend(spans),
         }
     }
 
-    /// Writes an address out behind its link text, unless the text says the same.
-    fn address(&mut self, address: Option<&str>, words: &str) {
+    /// Writes an address out behind its link text.
+    fn address(&mut self, address: Option<String>, words: &str) {
         match address {
-            Some(address) if address.is_empty() || address == words => {}
-            Some(address) if words.trim().is_empty() => self.push(Span::Url(address.to_owned())),
+            Some(address) if words.trim().is_empty() => self.push(Span::Url(address)),
             Some(address) => {
                 self.words(" (");
-                self.push(Span::Url(address.to_owned()));
+                self.push(Span::Url(address));
                 self.words(")");
             }
             None => {}
@@ -310,49 +222,22 @@ impl<'s> Reader<'s> {
             return;
         }
         let block = match self.item.take() {
-            Some(Mark { number, depth, typed }) if self.quotes > 0 => {
+            Some((number, depth)) if self.quotes > 0 => {
                 // WhatsApp has no list inside a quote: the marks are words there.
-                let plain = || number.map_or_else(|| "- ".to_owned(), |number| format!("{number}. "));
-                let mark = typed.unwrap_or_else(plain);
+                let mark = number.map_or_else(|| "- ".to_owned(), |number| format!("{number}. "));
                 let mut words = vec![Span::Text("  ".repeat(depth) + &mark)];
                 extend(&mut words, spans);
                 Block::Quote(words)
             }
             _ if self.quotes > 0 => Block::Quote(spans),
-            Some(Mark { number, depth, typed }) => Block::Item { number, depth, spans, typed },
+            Some((number, depth)) => Block::Item { number, depth, spans },
             None => Block::Paragraph(spans),
         };
         self.place(block);
     }
 
-    /// An item that has no words of its own still has its mark.
-    fn mark_alone(&mut self) {
-        if let Some(Mark { number, depth, typed }) = self.item.take() {
-            self.place(Block::Item { number, depth, spans: Vec::new(), typed });
-        }
-    }
-
     fn place(&mut self, block: Block) {
-        let began = self.began.take().unwrap_or(self.ended);
-        let between = self.source.get(self.ended..began).unwrap_or_default();
-        let gap = if self.blocks.is_empty() { 0 } else { between.matches('\n').count() };
-        self.blocks.push(Placed { gap, block });
-        self.ended = self.reached.max(self.ended);
-    }
-
-    /// A block that is its own source.
-    fn as_it_stands(&mut self, range: std::ops::Range<usize>) {
-        self.leaf();
-        self.mark_alone();
-        self.began.get_or_insert(range.start);
-        let source = self.source.get(range.clone()).unwrap_or_default().trim_end();
-        self.reached = range.start + source.len();
-        self.place(Block::Drawn(self.with_urls(source)));
-    }
-
-    fn reach(&mut self, range: &std::ops::Range<usize>) {
-        self.began.get_or_insert(range.start);
-        self.reached = self.reached.max(range.end);
+        self.blocks.push(Placed { gap: 0, block });
     }
 
     fn push(&mut self, span: Span) {
@@ -367,47 +252,47 @@ impl<'s> Reader<'s> {
         }
     }
 
+    /// A piece of the source as words.
+    fn typed(&mut self, range: Range<usize>) {
+        let source = self.source;
+        self.words(source.get(range).unwrap_or_default());
+    }
+
     /// Words, line ends and hidden addresses among them.
     fn words(&mut self, text: &str) {
         for (at, line) in text.split('\n').enumerate() {
             if at > 0 {
                 self.push(Span::Break);
             }
-            let mut pieces = line.split(url::HIDDEN.0);
-            let first = pieces.next().unwrap_or_default();
-            let mut spans = vec![Span::Text(first.to_owned())];
-            for piece in pieces {
-                let (number, rest) = piece.split_once(url::HIDDEN.1).unwrap_or(("", piece));
-                let url = number.parse::<usize>().ok().and_then(|at| self.urls.get(at));
-                spans.extend(url.cloned().map(Span::Url));
-                spans.push(Span::Text(rest.to_owned()));
-            }
-            self.extend(spans);
+            self.extend(self.pieces(line));
         }
     }
 
     fn with_urls(&self, text: &str) -> String {
-        let mut pieces = text.split(url::HIDDEN.0);
-        let mut out = pieces.next().unwrap_or_default().to_owned();
-        for piece in pieces {
-            let (number, rest) = piece.split_once(url::HIDDEN.1).unwrap_or(("", piece));
-            out.extend(number.parse::<usize>().ok().and_then(|at| self.urls.get(at)).map(String::as_str));
-            out.push_str(rest);
-        }
-        out
+        plain(&self.pieces(text))
     }
 
-    fn finish(mut self) -> Document {
-        self.leaf();
-        Document(self.blocks)
+    /// A text without the edges of its lines, and the addresses in it.
+    fn pieces(&self, text: &str) -> Vec<Span> {
+        let words = |text: &str| Span::Text(text.chars().filter(|c| Some(*c) != self.edge).collect());
+        let mut pieces = text.split(url::HIDDEN.0);
+        let mut spans = vec![words(pieces.next().unwrap_or_default())];
+        for piece in pieces {
+            let (number, rest) = piece.split_once(url::HIDDEN.1).unwrap_or(("", piece));
+            let url = number.parse::<usize>().ok().and_then(|at| self.urls.get(at));
+            spans.extend(url.cloned().map(Span::Url));
+            spans.push(words(rest));
+        }
+        spans
     }
 }
 
-/// The mark of a list item with the blanks behind it, if WhatsApp would not show it as one: `1)`, `01.`, `+`.
-fn unlike_whatsapp(item: &str, digits: usize) -> Option<String> {
-    let unlike = item.starts_with('+') || item[digits..].starts_with(')') || digits > 1 && item.starts_with('0');
-    let words = item[digits + 1..].trim_start_matches(' ');
-    unlike.then(|| item[..item.len() - words.len()].to_owned())
+/// Whether code has backticks in it and the composer surrounded it with one more. WhatsApp shows it between three.
+fn is_composed(source: &str) -> bool {
+    let ticks = source.len() - source.trim_start_matches('`').len();
+    let inside = source.get(ticks..source.len() - ticks).unwrap_or_default();
+    let longest = inside.split(|c| c != '`').map(str::len).max().unwrap_or_default();
+    (1..3).contains(&longest) && ticks == longest + 1 && !source.contains('\n')
 }
 
 fn extend(spans: &mut Vec<Span>, more: Vec<Span>) {

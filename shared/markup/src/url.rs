@@ -59,14 +59,18 @@ pub(super) fn hidden(text: &str) -> (String, Vec<String>) {
     (out, urls)
 }
 
-/// The address of a link as people read it; `None` if it leads somewhere inside Chatwoot, as that of a mention does.
+/// Whether an address is one of the web.
+pub(super) fn is_web(to: &str) -> bool {
+    to.starts_with(HIDDEN.0) || at(to, 0).is_some()
+}
+
+/// The address of a link as people read it; `None` for that of a mention, which leads somewhere inside Chatwoot.
 pub(super) fn shown(to: &str) -> Option<&str> {
-    let Some((scheme, rest)) = to.split_once(':') else { return Some(to) };
+    let (scheme, rest) = to.split_once(':').unwrap_or_default();
     match scheme.to_ascii_lowercase().as_str() {
-        "http" | "https" => Some(to),
+        "mention" => None,
         "mailto" | "tel" => Some(rest),
-        // A host with its port has no scheme.
-        scheme => scheme.contains(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '+' | '-')).then_some(to),
+        _ => Some(to),
     }
 }
 

@@ -3,11 +3,22 @@
 //! Markdown sees emphasis within a word: `120*70*17` loses its stars. WhatsApp shows a style only from the edge of one word to
 //! the edge of another, so there the stars are letters.
 
-use super::{Span, Style, push_text};
+use super::{Span, Style, is_word, push_text};
+
+/// Markdown's other mark for bold, which is none of WhatsApp's: `__init__`.
+const UNKNOWN: &str = "__";
 
 /// The spans with only the styles that WhatsApp shows; the marks of all others are words.
 pub(super) fn styles(spans: &[Span]) -> Vec<Span> {
     among(spans, Around { before: None, after: None, active: &[] })
+}
+
+/// The spans of a line in bold, if WhatsApp shows that.
+pub(super) fn bold(spans: &[Span]) -> Option<Vec<Span>> {
+    let mark = Some(Style::Bold.mark());
+    let inner = among(spans, Around { before: mark, after: mark, active: &[Style::Bold] });
+    let around = Around { before: None, after: None, active: &[] };
+    is_shown(Style::Bold, &inner, around).then(|| vec![Span::Styled(Style::Bold, "", inner)])
 }
 
 /// The characters beside some spans on their line, and the styles they are in.
@@ -32,11 +43,12 @@ fn among(spans: &[Span], around: Around<'_>) -> Vec<Span> {
         };
         let after = first(&spans[at + 1..], around.after);
         let here = Around { before, after, ..around };
-        if around.active.contains(style) {
+        let is_mark = *typed != UNKNOWN;
+        if is_mark && around.active.contains(style) {
             let inner = among(inner, here);
             before = last(&inner, before);
             extend(&mut out, inner);
-        } else if *typed != "__" && is_shown(*style, inner, here) {
+        } else if is_mark && is_shown(*style, inner, here) {
             let mark = Some(style.mark());
             let active = [around.active, &[*style]].concat();
             let inner = among(inner, Around { before: mark, after: mark, active: &active });
@@ -67,7 +79,7 @@ fn is_shown(style: Style, inner: &[Span], around: Around<'_>) -> bool {
         let line = line.trim();
         line.is_empty() || !line.starts_with(mark) && !line.ends_with(mark)
     };
-    opens && closes && !text.trim().is_empty() && lines.iter().all(edges)
+    opens && closes && text.contains(is_word) && lines.iter().all(edges)
 }
 
 /// The spans as a line or more of text, with the marks of the styles within.
@@ -77,10 +89,10 @@ fn written(spans: &[Span]) -> String {
         match span {
             Span::Text(text) | Span::Url(text) => out.push_str(text),
             Span::Code(code) => out.extend(["`", code, "`"]),
-            Span::Styled(style, _, inner) => {
-                out.push(style.mark());
-                out.push_str(&written(inner));
-                out.push(style.mark());
+            Span::Styled(style, typed, inner) => {
+                let mark = style.mark().to_string();
+                let mark = if *typed == UNKNOWN { typed } else { mark.as_str() };
+                out.extend([mark, &written(inner), mark]);
             }
             Span::Break => out.push('\n'),
         }

@@ -3,7 +3,7 @@
 //!
 //! A mark counts only at the edge of a word, with no space on its inner side, and within one line.
 
-use super::{Block, Document, MAX_DEPTH, Placed, Span, Style, push_text, url, visible, with_plain_line_ends};
+use super::{Block, Document, MAX_DEPTH, Placed, Span, Style, is_word, push_text, url, with_plain_line_ends};
 
 pub(super) const FENCE: &str = "```";
 
@@ -45,7 +45,7 @@ pub(super) fn parse_plain(text: &str) -> Document {
 }
 
 /// A block of code at the start of `text`, over more than one line, and what follows.
-fn fenced(text: &str) -> Option<(&str, &str)> {
+pub(super) fn fenced(text: &str) -> Option<(&str, &str)> {
     let inside = text.trim_start_matches(|c: char| c.is_whitespace() && c != '\n').strip_prefix(FENCE)?;
     let end = inside.find(FENCE)?;
     let (code, after) = (&inside[..end], &inside[end + FENCE.len()..]);
@@ -56,11 +56,20 @@ fn fenced(text: &str) -> Option<(&str, &str)> {
     Some((code.strip_suffix('\n').unwrap_or(code), after))
 }
 
+/// Whether words follow a mark at once.
+fn says(words: &&str) -> bool {
+    words.starts_with(|c: char| !c.is_whitespace())
+}
+
+/// The words of a line that is a quote.
+pub(super) fn quoted(line: &str) -> Option<&str> {
+    line.trim_start().strip_prefix("> ").filter(says)
+}
+
 fn block(whole: &str) -> Block {
     let line = whole.trim_start();
-    let item = |number, words: &str| Block::Item { number, depth: 0, spans: spans(words, 0, true), typed: None };
-    let says = |words: &&str| words.starts_with(|c: char| !c.is_whitespace());
-    if let Some(words) = line.strip_prefix("> ").filter(says) {
+    let item = |number, words: &str| Block::Item { number, depth: 0, spans: spans(words, 0, true) };
+    if let Some(words) = quoted(line) {
         return Block::Quote(spans(words, 0, true));
     }
     if let Some(words) = line.strip_prefix("- ").or_else(|| line.strip_prefix("* ")).filter(says) {
@@ -216,7 +225,7 @@ pub(super) fn closing(line: &str, start: usize, mark: char) -> Option<usize> {
         let before = line[..at].chars().next_back();
         let after = line[at + c.len_utf8()..].chars().next();
         let closes = c == mark
-            && at > start + 1
+            && line[start + 1..at].contains(is_word)
             && before.is_some_and(|c| !c.is_whitespace() && c != mark)
             && after.is_none_or(|c| !c.is_alphanumeric() && c != mark);
         if closes {
@@ -227,34 +236,9 @@ pub(super) fn closing(line: &str, start: usize, mark: char) -> Option<usize> {
     None
 }
 
-/// Writes a document with WhatsApp's marks.
-pub(super) fn compose(document: &Document) -> String {
-    let mut out = String::new();
-    for (at, Placed { gap, block }) in document.0.iter().enumerate() {
-        let gap = if at == 0 { 0 } else { (*gap).max(1) };
-        out.extend(std::iter::repeat_n('\n', gap));
-        match block {
-            Block::Paragraph(spans) => out.push_str(&lines(spans).join("\n")),
-            Block::Quote(spans) => {
-                let quoted: Vec<_> = lines(spans).into_iter().map(|line| format!("> {line}")).collect();
-                out.push_str(&quoted.join("\n"));
-            }
-            Block::Item { number, depth, spans, typed } => {
-                let plain = || number.map_or_else(|| "- ".to_owned(), |number| format!("{number}. "));
-                let mark = typed.clone().unwrap_or_else(plain);
-                let words = lines(spans).join("\n");
-                let mark = if words.is_empty() { mark.trim_end() } else { &mark };
-                out.extend(["  ".repeat(*depth).as_str(), mark, &words]);
-            }
-            Block::Code(code) => out.extend([FENCE, "\n", code, "\n", FENCE]),
-            Block::Drawn(source) => out.push_str(source),
-        }
-    }
-    out
-}
-
-fn lines(spans: &[Span]) -> Vec<String> {
-    split(&visible::styles(spans)).iter().map(|line| words(line)).collect()
+/// Spans with WhatsApp's marks, line by line.
+pub(super) fn lines(spans: &[Span]) -> Vec<String> {
+    split(spans).iter().map(|line| words(line)).collect()
 }
 
 /// Spans line by line; a style over several lines is put around each of them.

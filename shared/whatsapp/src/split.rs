@@ -1,7 +1,7 @@
 //! Cuts a long text into messages that WhatsApp accepts. It cuts at a paragraph, else at a line, a sentence, a word, else
 //! anywhere.
 
-use markup::{Open, looks, open_at};
+use markup::{Open, looks, open_at, trimmed_lines};
 use unicode_segmentation::GraphemeCursor;
 
 /// The longest text Meta takes (§4.2), in UTF-16 units: whichever way Meta counts, it is not longer.
@@ -22,11 +22,11 @@ const LEAST_MARKED: usize = 64;
 const MAX_CUTS: usize = 24;
 
 /// Cuts `text` into pieces of at most `limit` UTF-16 units. White space at a cut is dropped, except the indentation of code and
-/// of lists; everything else is kept. A mark that is open at a cut is closed there and opened again, so that no piece looks
-/// different from the whole.
+/// of lists; so are blank lines at the start and white space at the end. Everything else is kept. A mark that is open at a cut is
+/// closed there and opened again, so that no piece looks different from the whole.
 pub fn split(text: &str, limit: usize) -> Vec<String> {
     let mut pieces = Vec::new();
-    let mut rest = text.trim().to_owned();
+    let mut rest = trimmed_lines(text).to_owned();
     while length(&rest) > limit {
         let (piece, tail) = cut(&rest, limit);
         pieces.push(piece);
@@ -50,7 +50,9 @@ fn cut(rest: &str, limit: usize) -> (String, String) {
     {
         return cut;
     }
-    let bare = rest.trim_start();
+    let at = boundary(prefix(rest, limit), rest);
+    // Of more blanks than fit, none can stay.
+    let bare = if rest[..at].trim().is_empty() { rest.trim_start() } else { rest };
     let (piece, tail) = bare.split_at(boundary(prefix(bare, limit), bare));
     (piece.trim_end().to_owned(), tail.trim_start().to_owned())
 }
@@ -186,9 +188,9 @@ mod tests {
         fn nothing_is_lost_and_every_piece_fits(text in "([a-zñ🏍️👩‍👩‍👧é.!? \n]{0,12}){0,40}", limit in 8usize..64) {
             let pieces = split(&text, limit);
             prop_assert_eq!(solid(&pieces.concat()), solid(&text));
-            for piece in pieces {
-                prop_assert!(!piece.is_empty() && length(&piece) <= limit, "{:?}", piece);
-                prop_assert_eq!(piece.trim(), piece.as_str());
+            for (at, piece) in pieces.iter().enumerate() {
+                prop_assert!(!piece.is_empty() && length(piece) <= limit, "{:?}", piece);
+                prop_assert_eq!(if at == 0 { piece.trim_end() } else { piece.trim() }, piece.as_str());
             }
         }
 
@@ -219,6 +221,9 @@ mod tests {
         assert_eq!(split("Hola, soy Ana. Quiero una moto", 20), ["Hola, soy Ana.", "Quiero una moto"]);
         assert_eq!(split("motocicleta roja", 12), ["motocicleta", "roja"]);
         assert_eq!(split("   ", 12), Vec::<String>::new());
+        assert_eq!(split("\n \n    $25,000\n   -$3,000 \n", 80), ["    $25,000\n   -$3,000"]);
+        assert_eq!(split("  uno dos\n tres", 12), ["  uno dos", "tres"]);
+        assert_eq!(split(&format!("{}uno", " ".repeat(20)), 12), ["uno"]);
     }
 
     #[test]

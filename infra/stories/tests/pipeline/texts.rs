@@ -56,6 +56,33 @@ async fn what_the_composer_escapes_and_breaks_arrives_as_it_was_typed() {
 }
 
 #[tokio::test]
+async fn what_is_no_style_of_whatsapps_arrives_to_the_byte() {
+    let shop = OpenChat::open().await;
+    let typed = [
+        "    $25,000\n   -$3,000",
+        "\tTotal",
+        "```Total: 500\nIVA: 80\n```",
+        "```hola\nmundo```",
+        ">>> OFERTA <<<",
+        "Código\n#\n12",
+        "# 12345 #",
+        "##",
+        "*",
+        "    # 250Z\n    | roja",
+        "*``*",
+        "1) a\n+ b\n* c",
+        "- uno\n\n  más",
+    ];
+    for text in typed {
+        shop.says(text).await;
+    }
+    shop.says("\n \n  Hola\n ").await;
+    shop.says("Cita [lunes](9:30)").await;
+    let meant = [&typed[..], &["  Hola", "Cita lunes (9:30)"]].concat();
+    assert_eq!(shop.ana.heard(), meant);
+}
+
+#[tokio::test]
 async fn notes_stay_among_agents_whatever_they_look_like() {
     let shop = OpenChat::open().await;
     for note in ["descuento 10 %", "/estado", "/nada", "**ojo** https://lmotos.mx", &"largo ".repeat(1500)] {
