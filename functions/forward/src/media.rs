@@ -157,7 +157,7 @@ fn checked<E: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static>(
                         let whole = expected.size.is_none_or(|size| state.seen == size);
                         let mut known = expected.told.iter().chain(&expected.own).peekable();
                         if !whole || (known.peek().is_some() && !known.any(|known| *known == digest)) {
-                            if whole && expected.size.is_some() && expected.own.is_none() {
+                            if whole && expected.own.is_none() {
                                 let _ = broken.0.doubtful.set(digest);
                             }
                             broken.set();

@@ -98,23 +98,38 @@ fn stop(before: &[ListedMessage], note: &ListedMessage, at: Timestamp) -> Option
 }
 
 /// Whether a rule or a bot asks the same again, with nothing from the customer in between, after the bridge wrote something that
-/// may have triggered it. For a rule, the same command counts as the same, whatever follows its name. `before` is in order.
+/// may have triggered it. For a rule, the same command counts as the same, whatever follows its name; for a bot, the same template
+/// with whatever values. `before` is in order.
 fn repeats(before: &[ListedMessage], note: &ListedMessage) -> bool {
-    let called = note.command();
     let name = |one: &ListedMessage| one.command().map(|called| (called.command, called.name.to_lowercase()));
     let same = |one: &ListedMessage| {
-        let alike = if note.rule().is_some() { name(one) == name(note) } else { one.command() == called };
+        let alike = if note.rule().is_some() { name(one) == name(note) } else { asked(one) == asked(note) };
         one.is_automatic() && one.rule() == note.rule() && alike
     };
     is_set_off(before, same, ListedMessage::is_bridges)
 }
 
-/// Whether a possible person asks for the same template again, faster than a person reads what the bridge wrote.
+/// Whether a possible person asks for the same template again, faster than a person reads what the bridge wrote. With other
+/// values it may be a correction, as long as no template went out.
 fn echoes(before: &[ListedMessage], note: &ListedMessage, at: Timestamp) -> bool {
     let called = note.command();
     let is_template = called.as_ref().is_some_and(|called| called.command == Some(Command::Template));
     let same = |one: &ListedMessage| !one.is_automatic() && one.command() == called;
-    is_template && is_set_off(before, same, |one| one.is_bridges() && within(one, at, REACTION))
+    let alike = |one: &ListedMessage| !one.is_automatic() && asked(one) == asked(note);
+    let wrote = |one: &ListedMessage| one.is_bridges() && within(one, at, REACTION);
+    is_template
+        && (is_set_off(before, same, wrote) || is_set_off(before, alike, |one| wrote(one) && one.is_for_customer()))
+}
+
+/// What a command asks for: the command, and which template. The values of a template may be a counter.
+fn asked(note: &ListedMessage) -> Option<(Option<Command>, String)> {
+    let called = note.command()?;
+    let of = match called.command {
+        Some(Command::Template) => called.rest.split_whitespace().next().unwrap_or_default(),
+        _ => &called.rest,
+    };
+    let asked = if called.command.is_none() { format!("{} {of}", called.name) } else { of.to_owned() };
+    Some((called.command, asked.to_lowercase()))
 }
 
 /// Whether the same was asked as often as the customer did something, and the bridge wrote after that.
@@ -218,6 +233,7 @@ mod tests {
         };
         assert!(repeats(&[heard(1), bot(2, "/estado"), ours(3)], &bot(4, "/estado")));
         assert!(!repeats(&[heard(1), bot(2, "/plantilla a"), ours(3)], &bot(4, "/plantilla b")), "a bot's next step");
+        assert!(repeats(&[heard(1), bot(2, "/plantilla a 1"), ours(3)], &bot(4, "/plantilla a 2")), "a counter");
     }
 
     #[test]
@@ -243,6 +259,9 @@ mod tests {
             assert_eq!(again(None, not, now), None, "{not}");
         }
         assert_eq!(again(None, "/plantilla x", now + REACTION), None, "a person may mean it");
+        assert_eq!(again(None, "/plantilla x 2", now), None, "a correction of what did not go");
+        let sent = listed(4, &json!({ "content_attributes": { "lmotos_command": 2 } }));
+        assert_eq!(again(Some(sent), "/plantilla x 2", now), perhaps(false), "an integration that counts");
         let told = |id| listed(id, &json!({ "private": true, "source_id": "lmotos:brake:4" }));
         assert_eq!(again(Some(told(4)), "/plantilla x", now), perhaps(true));
         let many = [&before[..], &(4..9).map(told).collect::<Vec<_>>()].concat();

@@ -34,7 +34,7 @@ use crate::{
 /// How long a file that Chatwoot announced may be missing.
 pub(crate) const FILE_MISSING_MAX_WAIT: Duration = Duration::from_secs(900);
 
-/// How long Chatwoot's storage may fail.
+/// How long Chatwoot's storage may fail, or Meta's uploads.
 const FILE_FAULT_MAX_WAIT: Duration = Duration::from_secs(3600);
 
 /// When a part is tried again that had too little time left.
@@ -168,6 +168,7 @@ impl Handler {
         let words_apart = matches!(piece, parts::PartContent::File { caption: Some(_), .. });
         // If one file of a message was waited for in vain, the wait counts for the next file as well.
         let waited = if is_given_up(&entry.outgoing) { FILE_FAULT_MAX_WAIT } else { without_file(&part, now) };
+        let waited_for_meta = part.waiting_since().map_or(Duration::ZERO, |since| now.since(since));
         let (piece, way) = match ready {
             Ok(ready) => ready,
             Err(NotUploaded::Missing) if waited < FILE_MISSING_MAX_WAIT => {
@@ -176,7 +177,10 @@ impl Handler {
             Err(NotUploaded::Unwell | NotUploaded::Slow) if waited < FILE_FAULT_MAX_WAIT => {
                 return self.wait_for_file(context, budget, entry, at).await;
             }
-            Err(NotUploaded::NotNow { after }) => return self.wait(context, budget, entry, at, after).await,
+            // Meta may refuse uploads alone; what stands behind the file does not wait for them for ever.
+            Err(NotUploaded::NotNow { after }) if !has_file(piece) || waited_for_meta < FILE_FAULT_MAX_WAIT => {
+                return self.wait(context, budget, entry, at, after).await;
+            }
             Err(never) => {
                 let trouble = match never.trouble() {
                     SendFailure::FileUnreadable if template => SendFailure::Template { fault: Fault::FileUnreadable },

@@ -93,9 +93,16 @@ pub(crate) fn nothing(message: &ListedMessage) -> SendFailure {
     }
 }
 
-/// Whether a message to the customer begins with a command: it was meant as a note. A name that is no command's is plain text.
+/// Whether a message to the customer begins with a command, or ends with a paragraph that is one: it was meant as a note. The
+/// paragraph above may be a signature; marks of styles do not count. A name that is no command's is plain text.
 fn is_command(message: &ListedMessage) -> bool {
-    CommandCall::parse(message.text()).is_some_and(|called| called.command.is_some())
+    let is_one = |text: &str| {
+        let bare = text.trim_start().trim_start_matches(['*', '_', '~', '`']);
+        CommandCall::parse(bare).is_some_and(|called| called.command.is_some())
+    };
+    let text = message.text().trim();
+    let last = text.rsplit("\n\n").next().filter(|last| !last.trim().contains('\n'));
+    is_one(text) || last.is_some_and(is_one)
 }
 
 /// What a message holds besides its files.

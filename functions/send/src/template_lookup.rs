@@ -42,6 +42,13 @@ const NO_TEMPLATES_TTL: Duration = Duration::from_secs(10);
 /// A callback that follows another message's arrives within this; after it, it is taken as lost.
 const CALLBACK_MAX_WAIT: Duration = Duration::from_secs(60);
 
+/// The same while Chatwoot has not failed to post the callback that was asked for: it is in Chatwoot's own queue. Its failure would
+/// stand on the message.
+const QUEUED_CALLBACK_MAX_WAIT: Duration = Duration::from_secs(300);
+
+/// When to check again once it is late.
+const LATE_CALLBACK_RETRY_DELAY: Duration = Duration::from_secs(20);
+
 /// How long to check again without a pause while more sync requests may be queued behind those in hand.
 const CALLBACK_EXPECTED_IN: Duration = Duration::from_secs(5);
 
@@ -110,6 +117,10 @@ impl Handler {
             Some(None) | None => {}
         }
         if asked >= CALLBACK_MAX_WAIT {
+            let is_ours = |shown: &str| shown == Fault::Untold.text(self.clients.locale);
+            if asked < QUEUED_CALLBACK_MAX_WAIT && message.error().is_some_and(is_ours) {
+                return Ok(TemplateLookup::Later(LATE_CALLBACK_RETRY_DELAY));
+            }
             if is_template {
                 return Ok(TemplateLookup::Template(None));
             }

@@ -18,6 +18,7 @@ use secrecy::SecretString;
 use tokio::sync::Semaphore;
 use url::Url;
 use whatsapp::{
+    GraphError,
     compose::{GraphPayload, MAX_CARDS},
     graph::{Upload, file_timeout},
     media::{self, Way},
@@ -60,9 +61,9 @@ impl NotUploaded {
         match self {
             Self::Never(trouble) => *trouble,
             Self::WrongType => SendFailure::FileRefused,
-            Self::Slow => SendFailure::FileSlow,
+            Self::Slow | Self::NotNow { .. } => SendFailure::FileSlow,
             Self::Unauthorized => SendFailure::refused(190),
-            Self::Missing | Self::Unwell | Self::NotNow { .. } => SendFailure::FileUnreadable,
+            Self::Missing | Self::Unwell => SendFailure::FileUnreadable,
         }
     }
 }
@@ -282,6 +283,8 @@ async fn post(
             Err(NotUploaded::Unwell)
         }
         Err(error) if error.is_unauthorized() => Err(NotUploaded::Unauthorized),
+        // A proxy's page, not Meta's envelope: the file is too large for it, and will be the next time.
+        Err(GraphError::NoAnswer { status: Some(413), .. }) => Err(NotUploaded::WrongType),
         Err(error) if error.class() == Class::Permanent => Err(match error.code() {
             Some(code) if error.is_of_account() => {
                 NotUploaded::Never(SendFailure::Refused { code, clue: error.clue() })

@@ -136,12 +136,13 @@ impl Graph {
         })
     }
 
-    /// Opens a file. Redirects are followed over TLS, or on the server that Graph itself is on; the token goes only to the host
+    /// Opens a file. Redirects are followed over TLS, or on the machine that Graph itself is on; the token goes only to the host
     /// that Meta named.
     pub async fn open(&self, file: &Located, token: &SecretString) -> Result<Response, GraphError> {
         let mut url = file.url.clone();
         for _ in 0..=MAX_REDIRECTS {
-            if url.scheme() != "https" && url.origin() != self.base.origin() {
+            let is_plain = url.scheme() != "https";
+            if is_plain && (file.url.scheme() == "https" || !is_local(&url) || !is_local(&self.base)) {
                 break;
             }
             let mut request = self.client.get(url.clone()).timeout(file_timeout(file.size.unwrap_or_default()));
@@ -245,17 +246,21 @@ impl Graph {
 }
 
 fn is_within_reach(graph: &Url, url: &Url) -> bool {
-    let is_here = |url: &Url| match url.host() {
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    };
     let is_public = url.domain().is_some_and(|name| {
         let name = name.trim_end_matches('.');
         name.contains('.') && !PRIVATE_SUFFIXES.iter().any(|end| name.ends_with(end))
     });
-    (url.scheme() == "https" && is_public) || (is_here(url) && is_here(graph))
+    (url.scheme() == "https" && is_public) || (is_local(url) && is_local(graph))
+}
+
+/// Whether an address is on this machine.
+fn is_local(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
 }
 
 /// A file's server answers 404 for an expired address or a token it rejects (§5), with or without an envelope.

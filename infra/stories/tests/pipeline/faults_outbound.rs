@@ -5,6 +5,7 @@ use std::time::Duration;
 use simulator_wire::{Effect, Fault};
 
 use crate::{
+    fixtures::goes_by,
     open_chat::{OpenChat, UNCONFIRMED, at, file, proxy_page, refuses},
     templates::{follow_up, params},
 };
@@ -110,6 +111,31 @@ async fn whatever_meta_does_with_an_upload_the_file_goes_out_once() {
         shop.waits(5).await;
         assert_eq!((shop.ana.heard(), shop.mark(message).as_str()), (vec!["mira".to_owned()], "sent"), "{effect:?}");
     }
+}
+
+#[tokio::test]
+async fn uploads_that_fail_for_an_hour_hold_up_nothing_behind_them() {
+    let shop = OpenChat::open().await;
+    shop.meta_will_at("/media", refuses(500, 131_000), 10_000);
+    let files = vec![file("a.png", "image/png", b"png")];
+    let message = shop.sofia.sends_files(shop.conversation, None, files).await;
+    let text = shop.says("¿La ve?").await;
+    goes_by(&shop.world, 50 * MINUTE, 2 * MINUTE).await;
+    assert!(shop.ana.heard().is_empty() && shop.mark(message) == "sent", "{}", shop.mark(message));
+    goes_by(&shop.world, 30 * MINUTE, 2 * MINUTE).await;
+    assert_eq!((shop.ana.heard(), shop.mark(text).as_str()), (vec!["¿La ve?".to_owned()], "sent"));
+    assert!(shop.mark(message).starts_with("No entregado: el archivo tardó"), "{}", shop.mark(message));
+}
+
+#[tokio::test]
+async fn a_file_too_large_for_a_proxy_before_meta_goes_by_its_address_at_once() {
+    let shop = OpenChat::open().await;
+    shop.meta_will_at("/media", proxy_page(413), 10_000);
+    let files = vec![file("a.png", "image/png", b"png")];
+    let message = shop.sofia.sends_files(shop.conversation, None, files).await;
+    shop.world.work().await.unwrap();
+    let got: Vec<_> = shop.ana.received().into_iter().map(|bubble| bubble.bytes.unwrap()).collect();
+    assert_eq!((got.len(), &got[0][..], shop.mark(message).as_str()), (1, &b"png"[..], "sent"));
 }
 
 #[tokio::test]

@@ -53,6 +53,23 @@ async fn a_text_whose_hint_comes_first_waits_for_the_templates_callback() {
 }
 
 #[tokio::test]
+async fn a_callback_that_waits_in_chatwoots_own_queue_for_minutes_is_waited_for() {
+    let shop = OpenChat::open_with_templates().await;
+    shop.world.chatwoot.callbacks().hold();
+    shop.injects("x").await;
+    shop.sofia.replies(shop.conversation, "¿La vio?").await;
+    for _ in 0..3 {
+        shop.reconciles().await;
+        goes_by(&shop.world, MINUTE, 10 * SECOND).await;
+    }
+    assert!(shop.ana.heard().is_empty(), "{:?}", shop.ana.heard());
+    shop.world.chatwoot.callbacks().release();
+    goes_by(&shop.world, 30 * SECOND, 10 * SECOND).await;
+    assert_eq!(shop.ana.heard(), [CONTENT, "¿La vio?"]);
+    assert_eq!(shop.sent_templates().len(), 1);
+}
+
+#[tokio::test]
 async fn a_template_whose_callback_is_lost_goes_out_as_a_template_in_its_place() {
     for (content, count) in [(PLACEHOLDER, 1), (CONTENT, 1), ("x", 3)] {
         let shop = OpenChat::open_with_templates().await;
@@ -129,7 +146,7 @@ async fn where_no_callback_arrives_what_cannot_be_a_template_goes_out_as_words_i
     let third = shop.sofia.replies(shop.conversation, "Aquí sigo").await;
     shop.reconciles().await;
     assert!(shop.ana.heard().is_empty(), "{:?}", shop.ana.heard());
-    for _ in 0..2 {
+    for _ in 0..3 {
         goes_by(&shop.world, 2 * MINUTE, 10 * SECOND).await;
         shop.reconciles().await;
     }

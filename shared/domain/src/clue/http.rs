@@ -1,11 +1,27 @@
 //! Finds the HTTP status of a web address in Meta's sentences.
 
 /// Words directly before the status of an answer.
-const SAY_SO: [&str; 8] =
-    ["http", "code", "status", "statuscode", "httpcode", "httpstatus", "httpstatuscode", "responsecode"];
+const SAY_SO: [&str; 9] =
+    ["http", "code", "status", "statuscode", "httpcode", "httpstatus", "httpstatuscode", "responsecode", "response"];
 
 /// The same where the number counts nothing else: `returned 403`, but not `returned 500 rows`.
-const VERBS: [&str; 5] = ["returned", "responded", "answered", "replied", "got"];
+const VERBS: [&str; 6] = ["returned", "responded", "answered", "replied", "got", "received"];
+
+/// What stands behind a status that stands alone (RFC 9110, §15.5 and §15.6), by the first word.
+const REASONS: [(&str, u16); 12] = [
+    ("unauthorized", 401),
+    ("forbidden", 403),
+    ("not", 404),
+    ("method", 405),
+    ("request", 408),
+    ("gone", 410),
+    ("content", 413),
+    ("payload", 413),
+    ("internal", 500),
+    ("bad", 502),
+    ("service", 503),
+    ("gateway", 504),
+];
 
 /// Words that may follow a status and count nothing.
 const GO_ON: [&str; 9] = ["error", "errors", "status", "response", "for", "from", "when", "while", "and"];
@@ -26,10 +42,20 @@ pub(super) fn status(details: &str) -> Option<u16> {
         if before.last().is_some_and(|word| is(word, if versions > 0 { &SAY_SO[..1] } else { &SAY_SO })) {
             return Some(found);
         }
+        // `HTTP error 403`.
+        if let [.., http, error] = before
+            && is(http, &SAY_SO[..1])
+            && is(error, &["error"])
+        {
+            return Some(found);
+        }
+        let next = words.get(at + 1);
+        if next.is_some_and(|next| REASONS.iter().any(|(word, of)| *of == found && next.eq_ignore_ascii_case(word))) {
+            return Some(found);
+        }
         let filler = |word: &&&str| is(word, &["with", "a", "an"]);
         let fillers = before.iter().rev().take_while(filler).count();
-        let counts =
-            words.get(at + 1).is_some_and(|next| next.starts_with(|c: char| c.is_lowercase()) && !is(next, &GO_ON));
+        let counts = next.is_some_and(|next| next.starts_with(|c: char| c.is_lowercase()) && !is(next, &GO_ON));
         let said = versions == 0 && before[..before.len() - fillers].last().is_some_and(|word| is(word, &VERBS));
         (said && !counts).then_some(found)
     })
@@ -55,6 +81,11 @@ mod tests {
             ("statusCode=403", 403),
             ("httpStatus: 410", 410),
             ("response code: 403", 403),
+            ("HTTP error 403", 403),
+            ("response 403", 403),
+            ("Error: received 403 from the media host", 403),
+            ("Weblink download: 403 Forbidden", 403),
+            ("404 Not Found", 404),
         ] {
             assert_eq!(status(details), Some(expected), "{details}");
         }
@@ -65,6 +96,8 @@ mod tests {
             "size 40300",
             "413",
             "status of 480 frames",
+            "received 480 frames",
+            "an error 403 rows long",
             "The query returned 500 rows",
             "Codec 1.1 404",
             "Could not fetch https://cdn.lmotos.mx/http/404?code=403",
