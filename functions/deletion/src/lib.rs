@@ -8,7 +8,6 @@ mod page;
 use domain::{
     ConfirmationCode, HashKey, SharedClock,
     erasure::{ErasureDeadlines, RequestSource},
-    keyed_hash::HashKind,
 };
 use lambda_http::{Body, Request, RequestExt as _, Response, http::Method};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
@@ -190,7 +189,7 @@ impl Handler {
             Err(NotSigned::Forged) => return Ok(answer::empty(401)),
             Err(NotSigned::Unreadable) => return Ok(answer::empty(400)),
         };
-        let administrator = HashKey::new(secrets.subject_key).subject(HashKind::Administrator, &asked.user_id);
+        let administrator = HashKey::new(secrets.subject_key).administrator(&asked.user_id);
         let subject = DataSubject { administrators: [administrator].into(), ..DataSubject::default() };
         if self.is_too_old(&asked) && self.requests().await?.known(&subject).await?.is_none() {
             return Ok(answer::empty(401));

@@ -248,7 +248,7 @@ impl AccountPass<'_, '_> {
     /// Whether a source id is that of another customer who still exists.
     async fn is_others(&self, source: Option<&str>) -> Result<bool, HandlerError> {
         let Some(source) = source else { return Ok(false) };
-        Ok(self.run.handler.inventory.is_somebody_else(source, &self.run.subject).await?)
+        Ok(self.run.handler.inventory.is_another_customer(source, &self.run.subject).await?)
     }
 
     /// Clears a contact that is also another person's: the contact stays, and what it says of the erased person goes. Where

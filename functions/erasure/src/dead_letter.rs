@@ -7,15 +7,9 @@ use aws_sdk_sqs::{
     types::{Message, MessageAttributeValue, MessageSystemAttributeName},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use domain::Timestamp;
+use domain::{MessageGroup, Timestamp};
 use queue::QueueError;
 use uuid::Uuid;
-
-/// The prefix of the message group of a dead letter that was put back.
-const KEPT_PREFIX: &str = "kept#";
-
-/// Prefixes of message groups that have a single dead letter.
-const SINGLE_PERSON_PREFIXES: [&str; 2] = [KEPT_PREFIX, "unreadable#"];
 
 /// How long the queue keeps a dead letter. Putting one back must not begin that time anew.
 const DEAD_LETTER_TTL: Duration = Duration::from_secs(store::QUEUES_KEEP_DAYS.unsigned_abs() * 86_400);
@@ -45,7 +39,7 @@ fn part(message: &Message) -> Option<(usize, usize)> {
 
 /// Whether no other dead letter is behind it in its message group.
 pub(crate) fn stands_alone(message: &Message) -> bool {
-    SINGLE_PERSON_PREFIXES.iter().any(|prefix| group(message).starts_with(prefix))
+    MessageGroup::from(group(message)).has_one_message()
 }
 
 /// Whether it was put back, and is past the time the queue would have kept it.
@@ -83,7 +77,7 @@ pub(crate) fn beside(message: &Message) -> [(&'static str, &str); 2] {
 
 /// Gives a message group for one dead letter, behind no other.
 pub(crate) fn own_group() -> String {
-    format!("{KEPT_PREFIX}{}", Uuid::new_v4())
+    MessageGroup::KeptDeadLetter(Uuid::new_v4().to_string()).to_string()
 }
 
 /// Gives the message group it is in.

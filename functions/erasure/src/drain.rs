@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use app::HandlerError;
-use domain::{DrainMarker, InboundTask, OutboundTask, erasure::DataLocation, keyed_hash::HashKind};
+use domain::{DrainMarker, InboundTask, MessageGroup, OutboundTask, erasure::DataLocation};
 use queue::QueueMessage;
 use uuid::Uuid;
 
@@ -12,9 +12,6 @@ use crate::{locations::ClearOutcome, run::ErasureRun};
 
 /// A drain marker that is out for so long may have been lost: queues keep nothing for ever.
 const DRAIN_MARKER_LOST_AFTER: Duration = Duration::from_secs(86_400);
-
-/// Commands have a message group of their own; a typing notice says nothing about a person.
-const OUTBOUND_GROUP_ENDINGS: [&str; 2] = ["", "#commands"];
 
 impl ErasureRun<'_> {
     pub(crate) async fn clear_queue(&mut self, location: DataLocation) -> Result<ClearOutcome, HandlerError> {
@@ -54,7 +51,7 @@ impl ErasureRun<'_> {
     }
 
     /// Gives the message groups of a queue: all there are, or those whose drain marker may have been lost.
-    async fn groups_to_drain(&mut self, location: DataLocation) -> Result<Vec<String>, HandlerError> {
+    async fn groups_to_drain(&mut self, location: DataLocation) -> Result<Vec<MessageGroup>, HandlerError> {
         if self.subject.probed_at.is_some() {
             return Ok(self.handler.clients.erasures.awaited(self.code(), queue_name(location)).await?);
         }
@@ -65,17 +62,18 @@ impl ErasureRun<'_> {
         }
         let conversations = self.subject.conversations.iter();
         let groups = conversations.flat_map(|(_, conversation, channel)| {
-            OUTBOUND_GROUP_ENDINGS.map(|ending| format!("{channel}#{conversation}{ending}"))
+            // Commands have a message group of their own; a typing notice says nothing about a person.
+            [MessageGroup::Conversation, MessageGroup::Commands].map(|group| group(channel.clone(), *conversation))
         });
         Ok(groups.collect())
     }
 
-    async fn drain(&self, location: DataLocation, groups: Vec<String>) -> Result<(), HandlerError> {
+    async fn drain(&self, location: DataLocation, groups: Vec<MessageGroup>) -> Result<(), HandlerError> {
         let (handler, code) = (self.handler, self.code());
         handler.clients.erasures.await_drain_markers(code, queue_name(location), &groups).await?;
         let mut messages = Vec::with_capacity(groups.len());
         for group in groups {
-            let item = handler.clients.key.subject_of_all(HashKind::Item, ["probe", code.as_str(), &group]);
+            let item = handler.clients.key.item(["probe", code.as_str(), &group.to_string()]);
             let marker = DrainMarker { item, code: code.clone(), group: group.clone() };
             let id = Uuid::new_v4().to_string();
             messages.push(match location {

@@ -8,7 +8,6 @@ use chatwoot::{Chatwoot, ChatwootError, NewMessage, listing::ListedMessage};
 use domain::{
     ConfirmationCode, SyncRequest,
     erasure::{ErasureState, RequestSource},
-    keyed_hash::HashKind,
 };
 use platform::Metric;
 use queue::Record;
@@ -82,7 +81,7 @@ impl<'h> LabelChange<'h> {
         }
         // An earlier attempt may have crashed before it queued the task and wrote the note: doing both again does no harm,
         // and a missing task is a day's delay.
-        let claim = clients.key.subject_of_all(HashKind::Item, ["labeled", code.as_str()]);
+        let claim = clients.key.item(["labeled", code.as_str()]);
         if let Claim::Won(held) | Claim::Retaken { guard: held, .. } = clients.claims.take(&claim, &record.id).await? {
             handler.erasures.send(app::erasure_message(erasure, Uuid::new_v4())?).await?;
             let hours = requests.deadlines().confirm_hours;

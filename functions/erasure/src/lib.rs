@@ -24,9 +24,8 @@ use app::{Clients, HandlerError, Settings, StartError};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use dead_letter_queue::DeadLetterQueue;
 use domain::{
-    ConfirmationCode, Erasure, ErasureTask, RefusalReason, SharedClock, Timestamp,
+    ConfirmationCode, Erasure, ErasureTask, MessageGroup, RefusalReason, SharedClock, Timestamp,
     erasure::{ErasureState, RequestSource},
-    keyed_hash::HashKind,
 };
 use labels::LabelChange;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
@@ -59,6 +58,11 @@ pub struct Handler {
 /// over.
 fn backoff_of(record: &Record) -> Duration {
     if record.receives < queue::MAX_OUTAGE_RECEIVES { Duration::ZERO } else { backoff(record.receives, &record.id) }
+}
+
+/// Whether a queue message waits for the end of the time in which its request can be withdrawn.
+fn is_grace(record: &Record) -> bool {
+    matches!(MessageGroup::from(record.group.as_str()), MessageGroup::ErasureGrace(_))
 }
 
 /// Serves invocations until the process ends.
@@ -153,7 +157,7 @@ impl Handler {
         let now = self.clients.clock.now();
         let patience = backoff_of(record);
         match entry.erasure.state {
-            ErasureState::Received { until } if record.group.ends_with("#grace") => {
+            ErasureState::Received { until } if is_grace(record) => {
                 return Ok(Verdict::Retry { after: Some(until.since(now).min(MAX_VISIBILITY_TIMEOUT)) });
             }
             // The queue message that waits for the end of that time is on its way.
@@ -165,7 +169,7 @@ impl Handler {
             }
             _ => {}
         }
-        let claim = self.clients.key.subject_of_all(HashKind::Item, ["erasure", code.as_str()]);
+        let claim = self.clients.key.item(["erasure", code.as_str()]);
         if let Claim::Busy { for_at_most } = self.clients.claims.take(&claim, &record.id).await? {
             return Ok(Verdict::Retry { after: Some(for_at_most.min(CONTENTION_DELAY)) });
         }

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use aws_lambda_events::sqs::SqsEvent;
 use domain::{
     AccountId, Channel, ConfirmationCode, CustomerId, Erasure, ErasureTask, Identity, InboxId, KeyedHash,
-    PhoneNumberId, SharedClock, Timestamp, WaId, WabaId, channel, erasure::RequestSource,
+    PhoneNumberId, SharedClock, Timestamp, WaId, WabaId, channel, erasure::RequestSource, keyed_hash::Person,
 };
 use platform::Environment;
 use simulator_aws::bridge::{self, Bridge};
@@ -90,7 +90,7 @@ impl Bench {
         self.handler.clients.tombstones.among(Some(ACCOUNT), &subject.aliases).await.unwrap().len()
     }
 
-    pub(crate) fn aliases(&self, identity: &Identity) -> BTreeSet<KeyedHash> {
+    pub(crate) fn aliases(&self, identity: &Identity) -> BTreeSet<KeyedHash<Person>> {
         identity.aliases(&self.handler.clients.key).into_iter().map(|alias| alias.subject).collect()
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use app::HandlerError;
-use domain::{KeyedHash, RefusalReason};
+use domain::{KeyedHash, RefusalReason, keyed_hash::WorkItem};
 use platform::Metric;
 use queue::Record;
 use store::{Claim, ClaimGuard, ItemOutcome};
@@ -35,7 +35,7 @@ impl<'a> Attempt<'a> {
         handler: &'a Handler,
         record: &'a Record,
         channel: &'a str,
-        item: &KeyedHash,
+        item: &KeyedHash<WorkItem>,
     ) -> Result<Option<Self>, HandlerError> {
         let first = |guard| Self { handler, record, channel, guard, outcome_unknown: false, crashes: 0, refusals: 0 };
         match handler.clients.claims.take(item, &record.id).await? {

@@ -8,6 +8,7 @@ use domain::{
     AccountId, Author, ConfirmationCode, Content, DrainMarker, Erasure, Identity, InboundTask, KeyedHash, Message,
     PhoneNumberId, RefusalReason, StatusUpdate, Timestamp,
     erasure::RequestSource,
+    keyed_hash::{Person, WorkItem},
     mention,
     task::{AccountNotice, NoticeSubject},
 };
@@ -68,7 +69,7 @@ impl<'a> ErasureGuard<'a> {
         self,
         check: ErasureCheck,
         channel: &PhoneNumberId,
-        item: &KeyedHash,
+        item: &KeyedHash<WorkItem>,
         task: &'a T,
         aliases: Option<ResolvedAliases>,
     ) -> Result<Option<Admitted<'a, T>>, HandlerError> {
@@ -78,7 +79,7 @@ impl<'a> ErasureGuard<'a> {
             ErasureCheck::Erased(code) => self.drop_erased(channel.as_str(), item, &code).await?,
             ErasureCheck::NotYet(code) => {
                 // What was before this task in its group is gone; the drain marker may be behind it.
-                handler.clients.erasures.drain_marker_is_out(&code, QUEUE_NAME, &record.group).await?;
+                handler.clients.erasures.drain_marker_is_out(&code, QUEUE_NAME, &record.group.as_str().into()).await?;
                 if handler.clients.clock.now().since(record.sent_at) < ERASURE_MAX_WAIT {
                     return Err(HandlerError::Erasing);
                 }
@@ -187,7 +188,12 @@ impl<'a> ErasureGuard<'a> {
         Ok(if may_be_new { ErasureCheck::No } else { ErasureCheck::Erased(last.code) })
     }
 
-    async fn drop_erased(&self, channel: &str, item: &KeyedHash, code: &ConfirmationCode) -> Result<(), HandlerError> {
+    async fn drop_erased(
+        &self,
+        channel: &str,
+        item: &KeyedHash<WorkItem>,
+        code: &ConfirmationCode,
+    ) -> Result<(), HandlerError> {
         let Some(attempt) = Attempt::claim(self.handler, self.record, channel, item).await? else { return Ok(()) };
         self.handler.clients.erasures.count_dropped(code).await?;
         attempt.close(ItemOutcome::Refused(RefusalReason::Erased)).await?;
@@ -221,7 +227,7 @@ impl<'a> ErasureGuard<'a> {
         let newer = |at: Timestamp| notice.at.is_some_and(|notice| notice.as_secs() > at.as_secs());
         // The phone app's history is old by nature, whenever it comes.
         let counts = |at: Timestamp| notice.field == "history" || !newer(at);
-        let erased: BTreeMap<KeyedHash, ConfirmationCode> = buried
+        let erased: BTreeMap<KeyedHash<Person>, ConfirmationCode> = buried
             .into_iter()
             .filter(|(_, tombstone)| counts(tombstone.erased_at))
             .map(|(subject, tombstone)| (subject, tombstone.code))

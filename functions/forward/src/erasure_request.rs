@@ -8,7 +8,6 @@ use chatwoot::{NewMessage, render};
 use domain::{
     Author, Content, ConversationId, Erasure, Timestamp,
     erasure::{ErasureState, RequestSource},
-    keyed_hash::HashKind,
 };
 use platform::Metric;
 use store::{Claim, DataSubject, ErasureEntry};
@@ -159,7 +158,7 @@ impl ErasureTalk<'_> {
     /// once.
     async fn is_first(&self, what: &str) -> Result<bool, HandlerError> {
         let (clients, item) = (&self.context.handler().clients, &self.context.message.item);
-        let claim = clients.key.subject_of_all(HashKind::Item, [what, item.as_str()]);
+        let claim = clients.key.item([what, item.as_str()]);
         Ok(matches!(clients.claims.take(&claim, &self.context.attempt.record.id).await?, Claim::Won(_)))
     }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use app::{HandlerError, publish_late_status};
-use domain::{Channel, KeyedHash, Outgoing, RefusalReason, Timestamp};
+use domain::{Channel, KeyedHash, Outgoing, RefusalReason, Timestamp, keyed_hash::WorkItem};
 use store::{ItemOutcome, MessageLink, OrphanStatus};
 
 use crate::{Handler, SYNC_BATCH};
@@ -62,7 +62,7 @@ impl Handler {
 /// Whether a status is in the share that has its turn. The share follows from the item, which is a hash: another app of the
 /// business may send on the same number, and thousands may wait for a message that never becomes known. Whatever comes and
 /// goes meanwhile, each has its turn once in as many rounds as there are shares.
-fn has_its_turn(item: &KeyedHash, waiting: usize, now: Timestamp) -> bool {
+fn has_its_turn(item: &KeyedHash<WorkItem>, waiting: usize, now: Timestamp) -> bool {
     let shares = waiting.div_ceil(SYNC_BATCH).max(1) as u64;
     let share = item.as_str().bytes().fold(0_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into())) % shares;
     share == u64::try_from(now.as_secs() / ROUND_SECONDS).unwrap_or_default() % shares
@@ -72,7 +72,7 @@ fn has_its_turn(item: &KeyedHash, waiting: usize, now: Timestamp) -> bool {
 mod tests {
     use std::time::Duration;
 
-    use domain::{HashKey, keyed_hash::HashKind};
+    use domain::HashKey;
 
     use super::*;
 
@@ -80,7 +80,7 @@ mod tests {
     fn each_has_its_turn_once_in_as_many_rounds_as_there_are_shares() {
         let key = HashKey::new("key".into());
         for waiting in [1, SYNC_BATCH, SYNC_BATCH + 1, 3 * SYNC_BATCH - 7] {
-            let items: Vec<_> = (0..waiting).map(|n| key.subject(HashKind::Item, &n.to_string())).collect();
+            let items: Vec<_> = (0..waiting).map(|n| key.item([n.to_string().as_str()])).collect();
             let shares = waiting.div_ceil(SYNC_BATCH);
             let rounds = (0..shares).map(|round| {
                 let now =

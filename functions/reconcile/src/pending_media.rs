@@ -21,7 +21,7 @@ impl Handler {
                 continue;
             }
             let task = InboundTask::FileV1(MediaRetry { channel: number.clone(), item: file.item.clone() });
-            self.inbound.send(QueueMessage::new(file.group.as_str(), Uuid::new_v4().to_string(), &task)?).await?;
+            self.inbound.send(QueueMessage::new(file.group.clone(), Uuid::new_v4().to_string(), &task)?).await?;
         }
         Ok(())
     }

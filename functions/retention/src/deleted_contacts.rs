@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use app::HandlerError;
 use chatwoot::Chatwoot;
 use domain::{AccountId, Channel, ContactId, CustomerId, PhoneNumberId, erasure::RequestSource};
-use store::DataSubject;
+use store::{DataSubject, ThreadOfContact};
 
 use crate::{Handler, run::RetentionRun};
 
@@ -33,15 +33,15 @@ impl Handler {
             }
         }
         let from = self.sweeps.cursor(CONTACT_CURSOR).await?;
-        let (threads, mut next) = self.sweeps.threads(from.clone(), MAX_LOOKUPS_PER_DAY).await?;
+        let (threads, mut next) = self.sweeps.threads(from.as_ref(), MAX_LOOKUPS_PER_DAY, until).await?;
         let mut last = from;
         let (mut gone, mut looked): (Vec<(AccountId, CustomerId)>, usize) = (Vec::new(), 0);
-        for (customer, number, contact) in threads {
+        for ThreadOfContact { key, customer, channel: number, contact } in threads {
             if self.clients.clock.now() >= until {
                 next = last;
                 break;
             }
-            last = Some((format!("customer#{customer}"), format!("channel#{number}")));
+            last = Some(key);
             let Some((channel, chatwoot)) = inboxes.get(&number) else { continue };
             match self.is_gone(chatwoot, channel, &customer, contact).await {
                 Ok(true) => gone.push((channel.account, customer)),

@@ -81,11 +81,11 @@ impl Handler {
 
     /// Goes from the last page to the first, since deletions leave no gap then; from where the last run had to stop.
     async fn walk(&self, list: List, at: &mut At<'_>, run: &mut RetentionRun) -> Result<(), HandlerError> {
-        let mark = format!("{list:?}#{}", at.channel.phone_number_id);
+        let cursor = format!("{list:?}#{}", at.channel.phone_number_id);
         let total = self.total(list, at, run).await?;
         let last = total.div_ceil(CONVERSATIONS_PER_PAGE).max(1);
-        let marked = if run.dry { None } else { self.sweeps.cursor(&mark).await? };
-        let from = marked.and_then(|(page, _)| page.parse().ok()).unwrap_or(last).clamp(1, last);
+        let stopped_at = if run.dry { None } else { self.sweeps.cursor(&cursor).await? };
+        let from = stopped_at.unwrap_or(last).clamp(1, last);
         let (mut failures, mut left) = (0, total);
         for page in (1..=from).rev().chain((from + 1..=last).rev()) {
             if run.is_over() {
@@ -96,7 +96,7 @@ impl Handler {
                 if run.dry {
                     return Ok(());
                 }
-                return Ok(self.sweeps.set_cursor(&mark, Some(&(page.to_string(), String::new()))).await?);
+                return Ok(self.sweeps.set_cursor(&cursor, Some(&page)).await?);
             }
             match at.page(list, page).await {
                 Ok(listed) => {
@@ -117,7 +117,7 @@ impl Handler {
             }
         }
         if !run.dry {
-            self.sweeps.set_cursor(&mark, None).await?;
+            self.sweeps.set_cursor(&cursor, None::<&u32>).await?;
         }
         Ok(())
     }

@@ -14,7 +14,8 @@ use std::time::Duration;
 use app::{Clients, HandlerError, Settings, StartError};
 use chatwoot::Chatwoot;
 use domain::{
-    AccountId, Channel, ConversationId, ErasureTask, SharedClock, SyncRequest, Timestamp, erasure::RequestSource,
+    AccountId, Channel, ConversationId, ErasureTask, PhoneNumberId, SharedClock, SyncRequest, Timestamp,
+    erasure::RequestSource,
 };
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use platform::{Environment, Metric, Metrics, Setting};
@@ -188,8 +189,8 @@ impl Handler {
         }
         let holds = self.legal_holds(&channels, run).await;
         // The channel at which yesterday's time ran out comes first today.
-        let first = self.sweeps.cursor(CHANNEL_CURSOR).await.ok().flatten();
-        let at = first.and_then(|(id, _)| channels.iter().position(|channel| channel.phone_number_id.as_str() == id));
+        let first: Option<PhoneNumberId> = self.sweeps.cursor(CHANNEL_CURSOR).await.ok().flatten();
+        let at = first.and_then(|id| channels.iter().position(|channel| channel.phone_number_id == id));
         channels.rotate_left(at.unwrap_or_default());
         for (at, channel) in channels.iter().enumerate() {
             if run.is_over() {
@@ -199,9 +200,8 @@ impl Handler {
                 if run.dry {
                     return;
                 }
-                let mark = (channel.phone_number_id.to_string(), String::new());
-                let marked = self.sweeps.set_cursor(CHANNEL_CURSOR, Some(&mark)).await;
-                return run.keep(marked.map_err(HandlerError::from));
+                let stopped_at = self.sweeps.set_cursor(CHANNEL_CURSOR, Some(&channel.phone_number_id)).await;
+                return run.keep(stopped_at.map_err(HandlerError::from));
             }
             let looked = self.channel(channel, &holds, run).await;
             if looked.is_err() {
@@ -210,8 +210,8 @@ impl Handler {
             run.keep(looked);
         }
         if !run.dry {
-            let marked = self.sweeps.set_cursor(CHANNEL_CURSOR, None).await;
-            run.keep(marked.map_err(HandlerError::from));
+            let done = self.sweeps.set_cursor(CHANNEL_CURSOR, None::<&PhoneNumberId>).await;
+            run.keep(done.map_err(HandlerError::from));
         }
     }
 

@@ -8,7 +8,9 @@ use std::{
 };
 
 use domain::{
-    HashKey, InboundTask, KeyedHash, PhoneNumberId, RefusalReason, SharedClock, keyed_hash::HashKind, mention,
+    HashKey, InboundTask, KeyedHash, MessageGroup, PhoneNumberId, RefusalReason, SharedClock,
+    keyed_hash::{Person, WorkItem},
+    mention,
     task::ACCOUNT_CHANNEL,
 };
 use lambda_http::{Body, Error, Request, RequestExt as _, Response, http::Method};
@@ -166,9 +168,8 @@ impl Handler {
     async fn store(&self, body: Verified<'_>, key: &SecretString) -> Result<Response<Body>, RequestError> {
         let key = HashKey::new(key.clone());
         let Ok(tasks) = webhook::parse(body, &key, self.clock.now()) else {
-            // Answered with an error, the same bytes would come again for a week. The dead letter gets a group of its own: in a
-            // shared one, the first ten would hide the others from a search for a person.
-            let group = format!("unreadable#{}", Uuid::new_v4());
+            // Answered with an error, the same bytes would come again for a week.
+            let group = MessageGroup::UnreadableBody(Uuid::new_v4().to_string()).to_string();
             let reason = if let Some(rest) = self.without_anybody_erased(body.bytes(), &key).await? {
                 self.dead_letters.put(&group, &rest, RefusalReason::UnreadableBody).await?;
                 self.metrics.count(Metric::Poisoned);
@@ -179,15 +180,15 @@ impl Handler {
                 RefusalReason::Erased
             };
             // The body does not say which item or person it belongs to.
-            let nobody = key.subject_of_all(HashKind::Item, ["unreadable"]);
+            let nobody = key.item(["unreadable"]);
             self.counted(self.ledger.count(ACCOUNT_CHANNEL, &nobody, ItemOutcome::Refused(reason))).await;
             return Ok(empty(200));
         };
         self.metrics.add(Metric::Received, tasks.len());
         let mut letters = Vec::with_capacity(tasks.len());
-        let mut received: BTreeMap<&str, Vec<&KeyedHash>> = BTreeMap::new();
+        let mut received: BTreeMap<&str, Vec<&KeyedHash<WorkItem>>> = BTreeMap::new();
         let mut too_large = Vec::new();
-        let mut too_old: BTreeMap<&str, Vec<&KeyedHash>> = BTreeMap::new();
+        let mut too_old: BTreeMap<&str, Vec<&KeyedHash<WorkItem>>> = BTreeMap::new();
         let now = self.clock.now();
         let receipt = Uuid::new_v4().simple();
         for (at, task) in tasks.iter().enumerate() {
@@ -196,7 +197,7 @@ impl Handler {
                 continue;
             }
             // Each receipt makes a queue message of its own: the claim detects a repeat, so that it is counted.
-            let message = QueueMessage::new(task.group.as_str(), format!("{receipt}-{at}"), &task.task)?;
+            let message = QueueMessage::new(task.group.clone(), format!("{receipt}-{at}"), &task.task)?;
             if message.fits() {
                 letters.push(message);
                 received.entry(task.task.channel()).or_default().push(task.task.item());
@@ -273,7 +274,7 @@ impl Handler {
         if marks.is_empty() {
             return Ok(Some(letter.body.clone()));
         }
-        let named: BTreeSet<KeyedHash> = match task {
+        let named: BTreeSet<KeyedHash<Person>> = match task {
             InboundTask::MessageV1(message) => {
                 let persons = std::iter::once(message.customer.clone()).chain(message.speaker());
                 persons.flat_map(|person| person.aliases(key)).map(|alias| alias.subject).collect()

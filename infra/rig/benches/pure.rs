@@ -33,7 +33,7 @@ fn webhooks(criterion: &mut Criterion) {
         let Some(tasks) = parsed else { return };
         group.bench_with_input(BenchmarkId::new("write letters", messages), &tasks, |bencher, tasks| {
             bencher.iter(|| {
-                let letters = tasks.iter().map(|task| QueueMessage::new(task.group.as_str(), "id", &task.task).ok());
+                let letters = tasks.iter().map(|task| QueueMessage::new(task.group.clone(), "id", &task.task).ok());
                 letters.map(|letter| letter.map_or(0, |letter| letter.body.len())).sum::<usize>()
             });
         });

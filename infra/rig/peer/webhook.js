@@ -91,7 +91,8 @@ async function count(all) {
       Put: {
         TableName: TABLE_NAME,
         Item: {
-          pk: { S: `claim#${task.item}` }, sk: { S: "claim" }, counted_for: { S: channel }, counted_on: { N: String(day) },
+          pk: { S: `claim#${task.item}` }, sk: { S: "claim" }, state: { S: "received" },
+          counted_for: { S: channel }, counted_on: { N: String(day) },
           expires_at: { N: String(now + 15 * 86_400) },
         },
         ConditionExpression: "attribute_not_exists(pk) OR expires_at <= :now",

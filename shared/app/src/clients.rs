@@ -7,7 +7,7 @@ use std::{
 };
 
 use chatwoot::{Chatwoot, REFUSALS_PAGE, files::PublicOnly, rights::Rights};
-use domain::{AccountId, Channel, HashKey, KeyedHash, SharedClock, Timestamp, keyed_hash::HashKind};
+use domain::{AccountId, Channel, HashKey, KeyedHash, SharedClock, Timestamp, keyed_hash::WorkItem};
 use platform::{
     AppSecrets, ChannelSecrets, ConfigError, Environment, SecretError, Secrets, Setting,
     aws::Aws,
@@ -94,7 +94,7 @@ pub struct Clients {
     chatwoot_url: Url,
     app_secret: String,
     /// The tokens, by hash, whose rights Chatwoot was asked for, and when.
-    tokens: Mutex<HashMap<KeyedHash, Timestamp>>,
+    tokens: Mutex<HashMap<KeyedHash<WorkItem>, Timestamp>>,
     /// Whether Chatwoot was seen to name another origin than its address here.
     chatwoot_elsewhere: Arc<AtomicBool>,
 }
@@ -220,7 +220,7 @@ impl Clients {
 
     /// Asks Chatwoot what a token may do, and logs where that is too little; once a day for each token.
     async fn say_what_is_missing(&self, token: &SecretString, is_new: bool) {
-        let token = self.key.subject_of_all(HashKind::Item, ["chatwoot_token", token.expose_secret()]);
+        let token = self.key.item(["chatwoot_token", token.expose_secret()]);
         let now = self.clock.now();
         let known = |looked_at: &Timestamp| now.since(*looked_at) < LOOKED_AT_FOR;
         if self.tokens().get(&token).is_some_and(known) {
@@ -250,7 +250,7 @@ impl Clients {
         }
     }
 
-    fn tokens(&self) -> MutexGuard<'_, HashMap<KeyedHash, Timestamp>> {
+    fn tokens(&self) -> MutexGuard<'_, HashMap<KeyedHash<WorkItem>, Timestamp>> {
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Clue, Identity, KeyedHash, PhoneNumberId, Pricing, Timestamp, Wamid};
+use crate::{Clue, Identity, KeyedHash, PhoneNumberId, Pricing, Timestamp, Wamid, keyed_hash::WorkItem};
 
 /// How far a message came. The order of the variants is the order of the facts: a later one replaces an earlier one, never the
 /// other way round, so statuses may arrive in any order, twice, or too early.
@@ -50,7 +50,7 @@ pub struct StatusUpdate {
     /// The business number it was sent from.
     pub channel: PhoneNumberId,
     /// The keyed hash of the item.
-    pub item: KeyedHash,
+    pub item: KeyedHash<WorkItem>,
     /// The message it is about.
     pub id: Wamid,
     /// How far it came.

@@ -74,8 +74,6 @@ id!(/// A file at Meta, minted by Meta; readable only with a token of the same W
     public MediaId);
 id!(/// A customer of ours: a random id of our own, unique everywhere. Chatwoot's `source_id` and `identifier`.
     public CustomerId);
-id!(/// A keyed hash of something personal: what stands for it in logs, group ids and receipts.
-    public KeyedHash);
 id!(/// A message id minted by Meta. Its base64 holds the customer's number: personal data.
     private Wamid);
 id!(/// A phone in digits, as Meta writes it in `from` and `wa_id`; personal data.

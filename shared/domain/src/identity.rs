@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     GroupId, KeyedHash, UserId, WaId,
-    keyed_hash::{HashKey, HashKind},
+    keyed_hash::{AliasKind, HashKey, Person},
 };
 
 /// What an event says about a person. Empty texts never get in here: absent, null and `""` are the same.
@@ -31,9 +31,9 @@ pub struct Identity {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alias {
     /// The keyed hash that represents it in the table.
-    pub subject: KeyedHash,
+    pub subject: KeyedHash<Person>,
     /// What kind of thing was hashed.
-    pub kind: HashKind,
+    pub kind: AliasKind,
 }
 
 /// Where to send to.
@@ -65,13 +65,13 @@ impl Identity {
     /// The strongest alias comes first: group, then user id and its parent, then phone and its other spelling.
     pub fn aliases(&self, key: &HashKey) -> Vec<Alias> {
         if let Some(group) = &self.group {
-            return vec![Alias { subject: key.subject(HashKind::Group, group.as_str()), kind: HashKind::Group }];
+            return vec![Alias { subject: key.alias(AliasKind::Group, group.as_str()), kind: AliasKind::Group }];
         }
         let users = [&self.user_id, &self.parent].into_iter().flatten();
-        let users = users.map(|id| Alias { subject: key.subject(HashKind::User, id.as_str()), kind: HashKind::User });
+        let users = users.map(|id| Alias { subject: key.alias(AliasKind::User, id.as_str()), kind: AliasKind::User });
         let phones = [&self.phone, &self.wa_id].into_iter().flatten();
         let phones =
-            phones.map(|id| Alias { subject: key.subject(HashKind::Phone, &id.canonical()), kind: HashKind::Phone });
+            phones.map(|id| Alias { subject: key.alias(AliasKind::Phone, &id.canonical()), kind: AliasKind::Phone });
         let mut aliases: Vec<Alias> = users.chain(phones).collect();
         aliases.dedup();
         aliases
@@ -79,10 +79,10 @@ impl Identity {
 
     /// The one keyed hash under which this person's items are put in order. The phone comes before the user id, which older
     /// events of the same person lack; a person without a visible phone has the user id in all of them.
-    pub fn subject(&self, key: &HashKey) -> Option<KeyedHash> {
+    pub fn subject(&self, key: &HashKey) -> Option<KeyedHash<Person>> {
         // Not every event carries the other phone.
         let usual = if self.address().is_some() { Self { wa_id: None, ..self.clone() } } else { self.clone() };
-        let phone = usual.aliases(key).into_iter().min_by_key(|alias| alias.kind != HashKind::Phone);
+        let phone = usual.aliases(key).into_iter().min_by_key(|alias| alias.kind != AliasKind::Phone);
         phone.map(|alias| alias.subject)
     }
 
@@ -146,9 +146,9 @@ mod tests {
             wa_id: Some(WaId::new("551185550167")),
             group: None,
         };
-        let kinds: Vec<HashKind> = rafael.aliases(&key).into_iter().map(|alias| alias.kind).collect();
-        assert_eq!(kinds, [HashKind::User, HashKind::User, HashKind::Phone]);
+        let kinds: Vec<AliasKind> = rafael.aliases(&key).into_iter().map(|alias| alias.kind).collect();
+        assert_eq!(kinds, [AliasKind::User, AliasKind::User, AliasKind::Phone]);
         let parent = Identity { user_id: rafael.parent.clone(), ..Identity::default() };
-        assert_eq!(parent.aliases(&key)[0].subject, key.subject(HashKind::User, "BR.ENT.1"));
+        assert_eq!(parent.aliases(&key)[0].subject, key.alias(AliasKind::User, "BR.ENT.1"));
     }
 }

@@ -15,6 +15,7 @@ pub mod identity;
 pub mod keyed_hash;
 pub mod mention;
 pub mod message;
+pub mod message_group;
 pub mod name;
 mod numbering;
 pub mod outgoing;
@@ -34,12 +35,13 @@ pub use delivery::{Delivery, StatusUpdate};
 pub use erasure::Erasure;
 pub use failure::{Class, Classify};
 pub use id::{
-    AccountId, ConfirmationCode, ContactId, ConversationId, CustomerId, GroupId, InboxId, KeyedHash, MediaId,
-    MessageId, PhoneNumberId, UserId, WaId, WabaId, Wamid,
+    AccountId, ConfirmationCode, ContactId, ConversationId, CustomerId, GroupId, InboxId, MediaId, MessageId,
+    PhoneNumberId, UserId, WaId, WabaId, Wamid,
 };
 pub use identity::{Address, Alias, Identity};
-pub use keyed_hash::HashKey;
+pub use keyed_hash::{HashKey, KeyedHash};
 pub use message::{Author, Content, Message};
+pub use message_group::MessageGroup;
 pub use outgoing::{Outcome, Outgoing, Part, Reference};
 pub use pricing::Pricing;
 pub use refusal_reason::RefusalReason;

@@ -8,7 +8,10 @@ use base64::{
 };
 use serde_json::Value;
 
-use crate::{HashKey, KeyedHash, WaId, keyed_hash::HashKind};
+use crate::{
+    HashKey, KeyedHash, WaId,
+    keyed_hash::{AliasKind, Person},
+};
 
 /// A phone has this many digits; shorter runs are times, codes and counts.
 const PHONE_DIGITS: std::ops::RangeInclusive<usize> = 8..=15;
@@ -25,7 +28,7 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// Everything in `text` that may be a phone or a user id, including those inside wamids.
-pub fn mentioned(text: &str, key: &HashKey) -> BTreeSet<KeyedHash> {
+pub fn mentioned(text: &str, key: &HashKey) -> BTreeSet<KeyedHash<Person>> {
     let mut found = BTreeSet::new();
     let mut tokens = BTreeSet::new();
     for token in text.split(|c: char| !is_part_of_id(c)).filter(|token| token.len() >= *PHONE_DIGITS.start()) {
@@ -92,11 +95,11 @@ fn is_part_of_id(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '+' | '/' | '=')
 }
 
-fn look_at(token: &str, key: &HashKey, found: &mut BTreeSet<KeyedHash>) {
+fn look_at(token: &str, key: &HashKey, found: &mut BTreeSet<KeyedHash<Person>>) {
     phones(token, key, found);
     let bare = token.trim_matches(['.', '-', '/', '=']);
     if bare.len() <= MAX_USER_ID_LENGTH && bare.contains('.') {
-        found.insert(key.subject(HashKind::User, bare));
+        found.insert(key.alias(AliasKind::User, bare));
     }
     if let Some((_, body)) = token.split_once("wamid.")
         && let Ok(inside) = LENIENT.decode(body)
@@ -107,15 +110,15 @@ fn look_at(token: &str, key: &HashKey, found: &mut BTreeSet<KeyedHash>) {
         for token in inside.split(|c: char| !is_part_of_id(c)).filter(|token| token.len() >= *PHONE_DIGITS.start()) {
             phones(token, key, found);
             if token.contains('.') {
-                found.insert(key.subject(HashKind::User, token));
+                found.insert(key.alias(AliasKind::User, token));
             }
         }
     }
 }
 
-fn phones(token: &str, key: &HashKey, found: &mut BTreeSet<KeyedHash>) {
+fn phones(token: &str, key: &HashKey, found: &mut BTreeSet<KeyedHash<Person>>) {
     for digits in token.split(|c: char| !c.is_ascii_digit()).filter(|digits| PHONE_DIGITS.contains(&digits.len())) {
-        found.insert(key.subject(HashKind::Phone, &WaId::new(digits).canonical()));
+        found.insert(key.alias(AliasKind::Phone, &WaId::new(digits).canonical()));
     }
 }
 
@@ -127,8 +130,8 @@ mod tests {
         HashKey::new("k".into())
     }
 
-    fn phone(digits: &str) -> KeyedHash {
-        key().subject(HashKind::Phone, &WaId::new(digits).canonical())
+    fn phone(digits: &str) -> KeyedHash<Person> {
+        key().alias(AliasKind::Phone, &WaId::new(digits).canonical())
     }
 
     #[test]
@@ -137,7 +140,7 @@ mod tests {
         for text in ["{\"from\":\"525555550123\"", "+525555550123,", "n 5215555550123", &format!("\"wamid.{wamid}\"")] {
             assert!(mentioned(text, &key()).contains(&phone("5215555550123")), "{text}");
         }
-        let user = key().subject(HashKind::User, "MX.ENT.12345678");
+        let user = key().alias(AliasKind::User, "MX.ENT.12345678");
         assert!(mentioned(r#"{"user_id":"MX.ENT.12345678"}"#, &key()).contains(&user));
         assert!(!mentioned("52155555501234", &key()).contains(&phone("5215555550123")));
         assert!(mentioned("hola 12345", &key()).is_empty());

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Identity, KeyedHash, MediaId, PhoneNumberId, Timestamp, WaId, Wamid};
+use crate::{Identity, KeyedHash, MediaId, PhoneNumberId, Timestamp, WaId, Wamid, keyed_hash::WorkItem};
 
 /// Who wrote a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,7 +20,7 @@ pub struct Message {
     /// The business number it came to or went out from.
     pub channel: PhoneNumberId,
     /// What is claimed for it: the keyed hash of the item.
-    pub item: KeyedHash,
+    pub item: KeyedHash<WorkItem>,
     /// Meta's id; absent on items that have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<Wamid>,

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AccountId, ConfirmationCode, ConversationId, KeyedHash, Message, MessageId, PhoneNumberId, StatusUpdate, Timestamp,
-    WabaId, template::Picked,
+    AccountId, ConfirmationCode, ConversationId, KeyedHash, Message, MessageGroup, MessageId, PhoneNumberId,
+    StatusUpdate, Timestamp, WabaId, keyed_hash::WorkItem, template::Picked,
 };
 
 /// A task on `inbound.fifo`: one item of a webhook.
@@ -28,11 +28,11 @@ pub enum InboundTask {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DrainMarker {
     /// Stands for the drain marker where a task needs an item.
-    pub item: KeyedHash,
+    pub item: KeyedHash<WorkItem>,
     /// The erasure.
     pub code: ConfirmationCode,
     /// The message group it was put into.
-    pub group: String,
+    pub group: MessageGroup,
 }
 
 /// A task on `erasure.fifo`.
@@ -52,11 +52,11 @@ pub enum ErasureTask {
 
 impl ErasureTask {
     /// The message group that keeps its order: one request, one conversation, or all dead letters.
-    pub fn group(&self) -> String {
+    pub fn group(&self) -> MessageGroup {
         match self {
-            Self::RequestV1 { code } => code.as_str().to_owned(),
-            Self::LabelsV1(hint) => format!("{}#{}", hint.account, hint.conversation),
-            Self::LettersV1 => "letters".to_owned(),
+            Self::RequestV1 { code } => MessageGroup::Erasure(code.clone()),
+            Self::LabelsV1(hint) => MessageGroup::Labels(hint.account, hint.conversation),
+            Self::LettersV1 => MessageGroup::OverdueDeadLetters,
         }
     }
 }
@@ -70,7 +70,7 @@ fn counted_under(channel: Option<&PhoneNumberId>) -> &str {
 
 impl InboundTask {
     /// What is claimed for it.
-    pub fn item(&self) -> &KeyedHash {
+    pub fn item(&self) -> &KeyedHash<WorkItem> {
         match self {
             Self::MessageV1(message) => &message.item,
             Self::StatusV1(status) => &status.item,
@@ -98,14 +98,14 @@ pub struct MediaRetry {
     /// The number its message came to.
     pub channel: PhoneNumberId,
     /// The item of its message.
-    pub item: KeyedHash,
+    pub item: KeyedHash<WorkItem>,
 }
 
 /// The part of an inbound task that every version has: enough to count a task that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct UnreadTask {
     /// What is claimed for it.
-    pub item: KeyedHash,
+    pub item: KeyedHash<WorkItem>,
     /// The number it came to, where it says so.
     #[serde(default)]
     pub channel: Option<PhoneNumberId>,
@@ -122,7 +122,7 @@ impl UnreadTask {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AccountNotice {
     /// The keyed hash of the item.
-    pub item: KeyedHash,
+    pub item: KeyedHash<WorkItem>,
     /// The number it is about, where it says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<PhoneNumberId>,
@@ -185,11 +185,11 @@ pub enum OutboundTask {
 impl OutboundTask {
     /// The message group in which it keeps its order: one conversation. Tasks that are no messages have a message group of
     /// their own beside it: messages must not wait for them, nor they for messages.
-    pub fn group(&self) -> String {
+    pub fn group(&self) -> MessageGroup {
         match self {
-            Self::HintV1(hint) => format!("{}#{}", hint.channel, hint.conversation),
-            Self::TypingV1(typing) => format!("{}#{}#typing", typing.channel, typing.conversation),
-            Self::CommandV1(command) => format!("{}#{}#commands", command.channel, command.conversation),
+            Self::HintV1(hint) => MessageGroup::Conversation(hint.channel.clone(), hint.conversation),
+            Self::TypingV1(typing) => MessageGroup::Typing(typing.channel.clone(), typing.conversation),
+            Self::CommandV1(command) => MessageGroup::Commands(command.channel.clone(), command.conversation),
             Self::ProbeV1(probe) => probe.group.clone(),
         }
     }

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use aws_sdk_dynamodb::{operation::update_item::UpdateItemError, types::ReturnValue};
+use aws_sdk_dynamodb::types::ReturnValue;
 use domain::{
     Channel, PhoneNumberId, Timestamp,
     channel::{ChannelEvent, SyncedTemplates},
@@ -17,12 +17,10 @@ use tokio::sync::Mutex as ListLock;
 
 use crate::{
     StoreError, Table,
-    sort_keys::SortKeys,
-    table::{Item, ItemUpdate, Key, integer},
+    keys::{ItemKey, Key, Range},
+    table::{Item, ItemUpdate, UpdateOutcome, integer},
+    versioned::until_written,
 };
-
-/// The partition of all channels.
-pub(crate) const PARTITION: &str = "channel";
 
 /// How long a channel is used before it is read again.
 const CHANNEL_CACHE_TTL: Duration = Duration::from_secs(60);
@@ -109,36 +107,32 @@ impl Channels {
         happening: ChannelEvent,
         at: Timestamp,
     ) -> Result<Option<(Channel, Channel)>, StoreError> {
-        for _ in 0..8 {
+        until_written(|| async {
             let before = self.table.get::<Channel>(&key(id)).await?.filter(|channel| channel.state_at <= at);
-            let Some(before) = before else { return Ok(None) };
-            let after =
-                Channel { state: before.state.after(happening, self.table.now()), state_at: at, ..before.clone() };
-            let request = self
-                .table
-                .client
-                .update_item()
-                .table_name(&self.table.name)
-                .set_key(Some(key(id).item()))
-                .update_expression("SET #state = :state, state_at = :at")
-                .condition_expression("attribute_exists(pk) AND (attribute_not_exists(state_at) OR state_at = :seen)")
-                // A reserved word of DynamoDB's.
-                .expression_attribute_names("#state", "state")
-                .expression_attribute_values(":state", serde_dynamo::to_attribute_value(after.state)?)
-                .expression_attribute_values(":at", integer(at.as_millis()))
-                .expression_attribute_values(":seen", integer(before.state_at.as_millis()));
-            match request.send().await {
-                Ok(_) => {
+            let Some(before) = before else { return Ok(Some(None)) };
+            let state = before.state.after(happening, self.table.now());
+            let change = ItemUpdate {
+                key: key(id),
+                update: "SET #state = :state, state_at = :at".to_owned(),
+                condition: Some(
+                    "attribute_exists(pk) AND (attribute_not_exists(state_at) OR state_at = :seen)".to_owned(),
+                ),
+                values: Item::from([
+                    (":state".to_owned(), serde_dynamo::to_attribute_value(state)?),
+                    (":at".to_owned(), integer(at.as_millis())),
+                    (":seen".to_owned(), integer(before.state_at.as_millis())),
+                ]),
+            };
+            Ok(match self.table.update(change, ReturnValue::None).await? {
+                UpdateOutcome::Done(_) => {
+                    let after = Channel { state, state_at: at, ..before.clone() };
                     self.remember(after.clone());
-                    return Ok(Some((before, after)));
+                    Some(Some((before, after)))
                 }
-                Err(error)
-                    if error.as_service_error().is_some_and(UpdateItemError::is_conditional_check_failed_exception) => {
-                }
-                Err(error) => return Err(StoreError::call(error)),
-            }
-        }
-        Err(StoreError::Contended)
+                UpdateOutcome::Refused(_) => None,
+            })
+        })
+        .await
     }
 
     /// Records which templates a number's inbox offers.
@@ -149,7 +143,7 @@ impl Channels {
             condition: Some("attribute_exists(pk)".to_owned()),
             values: Item::from([(":offered".to_owned(), serde_dynamo::to_attribute_value(offered)?)]),
         };
-        self.table.update(change, ReturnValue::None).await.map(|_| ())
+        self.table.change(change).await
     }
 
     /// Every channel, cached: at the start of a function this opens the connection to the table as well.
@@ -159,7 +153,7 @@ impl Channels {
 
     /// Every channel.
     pub async fn all(&self) -> Result<Vec<Channel>, StoreError> {
-        self.table.range(PARTITION, SortKeys::All).await
+        self.table.range(Range::channels()).await
     }
 
     /// Binds a number to an inbox, or changes the binding.
@@ -174,5 +168,5 @@ fn is_id(text: &str) -> bool {
 }
 
 fn key(id: &PhoneNumberId) -> Key {
-    Key::new(PARTITION, id.as_str())
+    ItemKey::Channel(id.clone()).into()
 }

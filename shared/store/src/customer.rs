@@ -4,4 +4,6 @@ pub(crate) mod aliases;
 pub(crate) mod number_change;
 pub(crate) mod profile;
 pub(crate) mod resolve;
+#[cfg(test)]
+mod tests;
 pub(crate) mod thread;

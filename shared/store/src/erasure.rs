@@ -9,4 +9,6 @@ pub(crate) mod owned;
 pub(crate) mod requests;
 pub(crate) mod restore;
 pub(crate) mod sweep_cursor;
+#[cfg(test)]
+mod tests;
 pub(crate) mod tombstones;

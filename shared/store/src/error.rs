@@ -15,9 +15,6 @@ pub enum StoreError {
     /// An item that another item depends on is missing. The operator has to fix it; until then nothing is assumed.
     #[error("an item that belongs to another is not there")]
     Missing,
-    /// A query with an empty bound, which DynamoDB refuses: a fault of ours.
-    #[error("a bound of a query is empty")]
-    Bound,
     /// A key that DynamoDB does not take: an id from outside is too long, or empty.
     #[error("a key is empty or too long")]
     Key,
@@ -46,7 +43,7 @@ impl Classify for StoreError {
     fn class(&self) -> Class {
         match self {
             Self::Call(_) | Self::Contended | Self::Missing => Class::LATER,
-            Self::Bound | Self::Key | Self::Item(_) | Self::Document(_) | Self::Request(_) => Class::Poison,
+            Self::Key | Self::Item(_) | Self::Document(_) | Self::Request(_) => Class::Poison,
         }
     }
 }

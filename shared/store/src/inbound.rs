@@ -6,3 +6,5 @@ pub(crate) mod message_links;
 pub(crate) mod orphan_statuses;
 pub(crate) mod pending_media;
 pub(crate) mod revocations;
+#[cfg(test)]
+mod tests;

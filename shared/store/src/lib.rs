@@ -37,9 +37,13 @@ mod customer;
 mod erasure;
 mod error;
 mod inbound;
+mod keys;
 mod outbound;
-mod sort_keys;
+mod pager;
 mod table;
+#[cfg(test)]
+mod tests;
+mod versioned;
 
 pub use channels::Channels;
 pub use customer::profile::Profiles;
@@ -52,7 +56,7 @@ pub use erasure::ledger::{ErasureEntry, ErasureLedger, LEDGER_KEEPS_DAYS, Pointe
 pub use erasure::media_index::MediaAtMeta;
 pub use erasure::requests::{ErasureRequests, RequestOutcome};
 pub use erasure::restore::{Reapplied, Restore};
-pub use erasure::sweep_cursor::{ExpiredPage, TableSweep};
+pub use erasure::sweep_cursor::{ExpiredPage, TableSweep, ThreadOfContact};
 pub use erasure::tombstones::{ErasureCheck, Marks, TOMBSTONES_STAND_DAYS, Tombstone, Tombstones};
 pub use error::StoreError;
 pub use inbound::claims::{CLAIMS_KEEP_DAYS, Claim, ClaimGuard, Claims, FailureCount, TAKEN_UP_TO};
@@ -61,6 +65,7 @@ pub use inbound::message_links::{MessageLink, MessageLinks, StatusMatch};
 pub use inbound::orphan_statuses::{OrphanStatus, OrphanStatuses};
 pub use inbound::pending_media::{MIN_RETRY_GAP, PendingFile, PendingMedia, is_at_meta};
 pub use inbound::revocations::{Revocation, Revocations};
+pub use keys::Key;
 pub use outbound::conversations::{Conversation, Conversations, LastHeard, Red, RepairState, SyncResult};
 pub use outbound::outbox::{Outbox, OutboxEntry};
 pub use outbound::rate_limit::{NumberRateLimit, Slot};

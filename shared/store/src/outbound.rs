@@ -4,3 +4,5 @@ pub(crate) mod conversations;
 pub(crate) mod outbox;
 pub(crate) mod rate_limit;
 pub(crate) mod reconcile_cursor;
+#[cfg(test)]
+mod tests;

@@ -8,15 +8,27 @@ use aws_sdk_dynamodb::{
         delete_item::DeleteItemError, put_item::PutItemError, transact_write_items::TransactWriteItemsError,
         update_item::UpdateItemError,
     },
-    types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure, Select, TransactWriteItem, Update},
+    types::{
+        AttributeValue, ConditionCheck, Delete, KeysAndAttributes, Put, ReturnValue,
+        ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update, WriteRequest,
+    },
 };
 use domain::{SharedClock, Timestamp};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
 
-use crate::{StoreError, sort_keys::SortKeys};
+use crate::{
+    StoreError,
+    keys::{ItemKey, Key, Range},
+};
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
+
+/// How many items DynamoDB reads at once.
+const MAX_BATCH_READ: usize = 100;
+
+/// How many items DynamoDB puts and deletes at once.
+const MAX_BATCH_WRITE: usize = 25;
 
 /// The table, the time, and how long things about a customer are kept.
 #[derive(Clone, Debug)]
@@ -27,28 +39,6 @@ pub struct Table {
     retention: Duration,
 }
 
-/// The key of an item.
-#[derive(Clone, Debug)]
-pub(crate) struct Key {
-    pub(crate) pk: String,
-    pub(crate) sk: String,
-}
-
-impl Key {
-    pub(crate) fn new(pk: impl Into<String>, sk: impl Into<String>) -> Self {
-        Self { pk: pk.into(), sk: sk.into() }
-    }
-
-    /// Whether DynamoDB takes it: no part may be empty or too long.
-    fn can_be(&self) -> bool {
-        (1..=2048).contains(&self.pk.len()) && (1..=1024).contains(&self.sk.len())
-    }
-
-    pub(crate) fn item(&self) -> Item {
-        Item::from([("pk".to_owned(), text(&self.pk)), ("sk".to_owned(), text(&self.sk))])
-    }
-}
-
 /// An update: what is set, under which condition.
 #[derive(Clone, Debug)]
 pub(crate) struct ItemUpdate {
@@ -56,6 +46,14 @@ pub(crate) struct ItemUpdate {
     pub(crate) update: String,
     pub(crate) condition: Option<String>,
     pub(crate) values: Item,
+}
+
+impl ItemUpdate {
+    /// `#state` stands for the attribute `state`, a reserved word of DynamoDB's.
+    fn names(&self) -> Option<HashMap<String, String>> {
+        let is_named = self.update.contains("#state") || self.condition.iter().any(|one| one.contains("#state"));
+        is_named.then(|| HashMap::from([("#state".to_owned(), "state".to_owned())]))
+    }
 }
 
 /// The result of a conditional write.
@@ -88,7 +86,7 @@ impl Table {
 
     /// Opens the connection to the table, by asking for an item that does not exist.
     pub async fn open(&self) -> Result<(), StoreError> {
-        self.item(&Key::new("nothing", "nothing")).await.map(|_| ())
+        self.item(&ItemKey::Absent.into()).await.map(|_| ())
     }
 
     /// When the data of a customer who is active now expires, in epoch seconds.
@@ -107,7 +105,8 @@ impl Table {
         if !key.can_be() {
             return Ok(None);
         }
-        let request = self.client.get_item().table_name(&self.name).set_key(Some(key.item())).consistent_read(true);
+        let request =
+            self.client.get_item().table_name(&self.name).set_key(Some(key.attributes())).consistent_read(true);
         let found = request.send().await.map_err(StoreError::call)?.item;
         Ok(found.filter(|item| self.is_alive(item)))
     }
@@ -116,101 +115,54 @@ impl Table {
         number(item, "expires_at").is_none_or(|end| end > self.now().as_secs())
     }
 
-    /// The selected items of a partition, in order of their sort keys.
-    pub(crate) async fn range<T: DeserializeOwned>(&self, pk: &str, wanted: SortKeys) -> Result<Vec<T>, StoreError> {
-        let items = self.items(pk, wanted).await?;
+    /// The items of a range that are not expired, in order of their sort keys.
+    pub(crate) async fn range<T: DeserializeOwned>(&self, range: Range) -> Result<Vec<T>, StoreError> {
+        let items = self.items(range).await?;
         items.into_iter().map(|item| from_item(item).map_err(StoreError::from)).collect()
     }
 
     /// The same, as they are stored.
-    pub(crate) async fn items(&self, pk: &str, wanted: SortKeys) -> Result<Vec<Item>, StoreError> {
-        let (condition, values) = wanted.condition(pk);
-        let (mut out, mut start) = (Vec::new(), None);
-        loop {
-            let page = self
-                .client
-                .query()
-                .table_name(&self.name)
-                .consistent_read(true)
-                .key_condition_expression(condition)
-                .set_expression_attribute_values(Some(values.clone()))
-                .set_exclusive_start_key(start)
-                .send()
-                .await
-                .map_err(StoreError::call)?;
-            out.extend(page.items.unwrap_or_default().into_iter().filter(|item| self.is_alive(item)));
-            start = page.last_evaluated_key;
-            if start.is_none() {
-                return Ok(out);
-            }
-        }
+    pub(crate) async fn items(&self, range: Range) -> Result<Vec<Item>, StoreError> {
+        let mut items = self.pages(&range).all().await?;
+        items.retain(|item| self.is_alive(item));
+        Ok(items)
     }
 
-    /// What an index shows, which may be late, expired or not.
-    pub(crate) async fn indexed(&self, index: &str, condition: &str, values: Item) -> Result<Vec<Item>, StoreError> {
-        let (mut out, mut start) = (Vec::new(), None);
-        loop {
-            let request = self.client.query().table_name(&self.name).index_name(index);
-            let request = request.key_condition_expression(condition);
-            let request = request.set_expression_attribute_values(Some(values.clone()));
-            let page = request.set_exclusive_start_key(start).send().await.map_err(StoreError::call)?;
-            out.extend(page.items.unwrap_or_default());
-            start = page.last_evaluated_key;
-            if start.is_none() {
-                return Ok(out);
+    /// The items with these keys that are there and not expired, in any order.
+    pub(crate) async fn get_all(&self, keys: Vec<Key>) -> Result<Vec<Item>, StoreError> {
+        let mut items = Vec::new();
+        for some in keys.chunks(MAX_BATCH_READ) {
+            let keys = some.iter().map(Key::attributes).collect();
+            let wanted = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build()?;
+            let request = self.client.batch_get_item().request_items(&self.name, wanted);
+            let answer = request.send().await.map_err(StoreError::call)?;
+            if answer.unprocessed_keys.is_some_and(|keys| !keys.is_empty()) {
+                return Err(StoreError::Contended);
             }
+            let found = answer.responses.unwrap_or_default().remove(&self.name).unwrap_or_default();
+            items.extend(found.into_iter().filter(|item| self.is_alive(item)));
         }
+        Ok(items)
     }
 
-    /// All items of the whole table that match a filter, expired or not. For the operator, and for daily work.
-    pub(crate) async fn scan(&self, filter: &str, values: Item) -> Result<Vec<Item>, StoreError> {
-        let (mut out, mut start) = (Vec::new(), None);
-        loop {
-            let page = self
-                .client
-                .scan()
-                .table_name(&self.name)
-                .filter_expression(filter)
-                .set_expression_attribute_values(Some(values.clone()))
-                .set_exclusive_start_key(start)
-                .send()
-                .await
-                .map_err(StoreError::call)?;
-            out.extend(page.items.unwrap_or_default());
-            start = page.last_evaluated_key;
-            if start.is_none() {
-                return Ok(out);
+    /// Puts and deletes many items, whatever was there.
+    pub(crate) async fn write_all(&self, writes: Vec<WriteRequest>) -> Result<(), StoreError> {
+        for some in writes.chunks(MAX_BATCH_WRITE) {
+            let request = self.client.batch_write_item().request_items(&self.name, some.to_vec());
+            let answer = request.send().await.map_err(StoreError::call)?;
+            if answer.unprocessed_items.is_some_and(|items| !items.is_empty()) {
+                return Err(StoreError::Contended);
             }
         }
+        Ok(())
     }
 
-    /// How many items a partition has.
-    pub(crate) async fn count(&self, pk: &str) -> Result<u64, StoreError> {
-        let (mut count, mut start) = (0, None);
-        loop {
-            let page = self
-                .client
-                .query()
-                .table_name(&self.name)
-                .consistent_read(true)
-                .select(Select::Count)
-                .key_condition_expression("pk = :pk")
-                .filter_expression("expires_at > :now")
-                .expression_attribute_values(":pk", text(pk))
-                .expression_attribute_values(":now", integer(self.now().as_secs()))
-                .set_exclusive_start_key(start)
-                .send()
-                .await
-                .map_err(StoreError::call)?;
-            count += u64::try_from(page.count).unwrap_or_default();
-            start = page.last_evaluated_key;
-            if start.is_none() {
-                return Ok(count);
-            }
-        }
+    /// Changes one item, if its condition holds.
+    pub(crate) async fn change(&self, change: ItemUpdate) -> Result<(), StoreError> {
+        self.update(change, ReturnValue::None).await.map(|_| ())
     }
 
-    /// Changes one item.
+    /// Changes one item, and tells what became of it.
     pub(crate) async fn update(&self, change: ItemUpdate, returned: ReturnValue) -> Result<UpdateOutcome, StoreError> {
         if !change.key.can_be() {
             return Err(StoreError::Key);
@@ -219,7 +171,8 @@ impl Table {
             .client
             .update_item()
             .table_name(&self.name)
-            .set_key(Some(change.key.item()))
+            .set_key(Some(change.key.attributes()))
+            .set_expression_attribute_names(change.names())
             .update_expression(change.update)
             .set_condition_expression(change.condition)
             // DynamoDB refuses an empty map.
@@ -238,14 +191,14 @@ impl Table {
     }
 
     /// Writes an item if the condition holds. `false` means that it did not, or that a transaction was in the way.
-    pub(crate) async fn put_if(&self, item: Item, condition: &str, values: Option<Item>) -> Result<bool, StoreError> {
+    pub(crate) async fn put_if(&self, item: Item, condition: &str, values: Item) -> Result<bool, StoreError> {
         let request = self
             .client
             .put_item()
             .table_name(&self.name)
             .set_item(Some(item))
             .condition_expression(condition)
-            .set_expression_attribute_values(values);
+            .set_expression_attribute_values(Some(values).filter(|values| !values.is_empty()));
         match request.send().await {
             Ok(_) => Ok(true),
             Err(error) => match error.as_service_error() {
@@ -290,7 +243,8 @@ impl Table {
         }
         let update = Update::builder()
             .table_name(&self.name)
-            .set_key(Some(change.key.item()))
+            .set_key(Some(change.key.attributes()))
+            .set_expression_attribute_names(change.names())
             .update_expression(change.update)
             .set_condition_expression(change.condition)
             .set_expression_attribute_values(Some(change.values).filter(|values| !values.is_empty()))
@@ -300,13 +254,46 @@ impl Table {
 
     /// A put that succeeds only if there is no such item, or an expired one.
     pub(crate) fn transact_create(&self, key: &Key, row: &impl Serialize) -> Result<TransactWriteItem, StoreError> {
-        let put = aws_sdk_dynamodb::types::Put::builder()
+        let values = Item::from([(":now".to_owned(), integer(self.now().as_secs()))]);
+        self.transact_put(with_key(key, row)?, Some("attribute_not_exists(pk) OR expires_at <= :now"), values)
+    }
+
+    /// A put of an item, under a condition if there is one.
+    pub(crate) fn transact_put(
+        &self,
+        item: Item,
+        condition: Option<&str>,
+        values: Item,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let put = Put::builder()
             .table_name(&self.name)
-            .set_item(Some(with_key(key, row)?))
-            .condition_expression("attribute_not_exists(pk) OR expires_at <= :now")
-            .expression_attribute_values(":now", integer(self.now().as_secs()))
+            .set_item(Some(item))
+            .set_condition_expression(condition.map(str::to_owned))
+            .set_expression_attribute_values(Some(values).filter(|values| !values.is_empty()))
             .build()?;
         Ok(TransactWriteItem::builder().put(put).build())
+    }
+
+    /// A condition on an item that is not written.
+    pub(crate) fn transact_check(
+        &self,
+        key: &Key,
+        condition: &str,
+        values: Item,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let check = ConditionCheck::builder()
+            .table_name(&self.name)
+            .set_key(Some(key.attributes()))
+            .condition_expression(condition)
+            .set_expression_attribute_values(Some(values).filter(|values| !values.is_empty()))
+            .build()?;
+        Ok(TransactWriteItem::builder().condition_check(check).build())
+    }
+
+    /// A delete of an item, whether it is there or not.
+    pub(crate) fn transact_delete(&self, key: &Key) -> Result<TransactWriteItem, StoreError> {
+        let delete = Delete::builder().table_name(&self.name).set_key(Some(key.attributes())).build()?;
+        Ok(TransactWriteItem::builder().delete(delete).build())
     }
 
     /// Deletes an expired item, if it still is.
@@ -325,7 +312,7 @@ impl Table {
             .client
             .delete_item()
             .table_name(&self.name)
-            .set_key(Some(key.item()))
+            .set_key(Some(key.attributes()))
             .condition_expression(condition)
             .expression_attribute_values(name, value);
         match request.send().await {
@@ -339,7 +326,7 @@ impl Table {
 
     /// Deletes an item, whether it is there or not.
     pub(crate) async fn delete(&self, key: &Key) -> Result<(), StoreError> {
-        let request = self.client.delete_item().table_name(&self.name).set_key(Some(key.item()));
+        let request = self.client.delete_item().table_name(&self.name).set_key(Some(key.attributes()));
         request.send().await.map(|_| ()).map_err(StoreError::call)
     }
 
@@ -355,7 +342,7 @@ pub(crate) fn with_key(key: &Key, row: &impl Serialize) -> Result<Item, StoreErr
         return Err(StoreError::Key);
     }
     let mut item: Item = to_item(row)?;
-    item.extend(key.item());
+    item.extend(key.attributes());
     Ok(item)
 }
 
@@ -367,6 +354,17 @@ pub(crate) fn integer(value: i64) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
 
+/// A text of an item.
+pub(crate) fn string<'i>(item: &'i Item, name: &str) -> Option<&'i str> {
+    item.get(name)?.as_s().ok().map(String::as_str)
+}
+
+/// The texts of a set of an item.
+pub(crate) fn strings<'i>(item: &'i Item, name: &str) -> impl Iterator<Item = &'i str> + use<'i> {
+    item.get(name).and_then(|set| set.as_ss().ok()).into_iter().flatten().map(String::as_str)
+}
+
+/// A number of an item.
 pub(crate) fn number(item: &Item, name: &str) -> Option<i64> {
     item.get(name)?.as_n().ok()?.parse().ok()
 }

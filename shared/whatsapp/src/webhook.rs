@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use domain::{
-    Author, Content, HashKey, InboundTask, KeyedHash, Message, PhoneNumberId, Timestamp, WaId, WabaId, Wamid,
-    keyed_hash::HashKind,
+    Author, Content, HashKey, InboundTask, KeyedHash, Message, MessageGroup, PhoneNumberId, Timestamp, WaId, WabaId,
+    Wamid,
+    keyed_hash::WorkItem,
     message::Call,
-    task::{ACCOUNT_CHANNEL, AccountNotice, NoticeSubject},
+    task::{AccountNotice, NoticeSubject},
 };
 use serde_json::value::RawValue;
 
@@ -28,7 +29,7 @@ use news::own_number;
 #[derive(Clone, Debug, PartialEq)]
 pub struct GroupedTask {
     /// Phone number id `#` customer.
-    pub group: String,
+    pub group: MessageGroup,
     /// What to do.
     pub task: InboundTask,
     /// When it happened, where Meta gives a plausible time: what is older than the memory of handled items is not new. What the
@@ -372,7 +373,7 @@ impl Splitter<'_> {
         };
         let task = InboundTask::MessageV1(Box::new(message));
         let at = self.own_time(fields).or(change.entry.at);
-        self.tasks.push(GroupedTask { group: self.group(channel.as_str(), subject.as_str()), task, at });
+        self.tasks.push(GroupedTask { group: MessageGroup::Person(channel.clone(), subject), task, at });
     }
 
     /// When an item happened.
@@ -407,8 +408,8 @@ impl Splitter<'_> {
         let at = entry.at.map(|at| at.as_secs().to_string()).unwrap_or_default();
         let item = self.item(["notice", &entry.waba, field, raw.get(), &at]);
         let group = match &channel {
-            Some(channel) => self.group(channel.as_str(), ACCOUNT_CHANNEL),
-            None => self.group(ACCOUNT_CHANNEL, &entry.waba),
+            Some(channel) => MessageGroup::Number(channel.clone()),
+            None => MessageGroup::Account(self.named(&entry.waba)),
         };
         let waba = (!entry.waba.is_empty()).then(|| WabaId::new(&entry.waba));
         let raw = raw.get().to_owned();
@@ -417,15 +418,14 @@ impl Splitter<'_> {
         self.tasks.push(GroupedTask { group, task: InboundTask::NoticeV1(notice), at });
     }
 
-    /// The name of a message group, within what SQS accepts; an id that is not one of Meta's is hashed.
-    fn group(&self, first: &str, second: &str) -> String {
-        let plain = |id: &str| id.len() <= 60 && id.bytes().all(|b| b.is_ascii_alphanumeric());
-        let part = |id: &str| if plain(id) { id.to_owned() } else { self.item([id]).as_str().to_owned() };
-        format!("{}#{}", part(first), part(second))
+    /// An account as a message group names it, within what SQS accepts: an id that is not one of Meta's is hashed.
+    fn named(&self, account: &str) -> WabaId {
+        let plain = account.len() <= 60 && account.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        WabaId::new(if plain { account.to_owned() } else { self.item([account]).to_string() })
     }
 
-    fn item<'a>(&self, parts: impl IntoIterator<Item = &'a str>) -> KeyedHash {
-        self.key.subject_of_all(HashKind::Item, parts)
+    fn item<'a>(&self, parts: impl IntoIterator<Item = &'a str>) -> KeyedHash<WorkItem> {
+        self.key.item(parts)
     }
 }
 

@@ -95,7 +95,7 @@ fn chatwoots_callbacks_are_signed_with_the_documented_secret() {
 fn the_queue_of_forward_holds_what_webhook_enqueues() {
     let posted = tasks("api/webhook-message.json").expect("a good signature");
     let record = &records("sqs/forward.json")[0];
-    assert_eq!(record["attributes"]["MessageGroupId"], posted[0].group);
+    assert_eq!(record["attributes"]["MessageGroupId"], posted[0].group.to_string());
     let queued: InboundTask = serde_json::from_str(record["body"].as_str().expect("a body")).expect("a task");
     assert_eq!(queued, posted[0].task);
 

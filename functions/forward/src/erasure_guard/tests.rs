@@ -17,11 +17,12 @@ async fn erased(bench: &Bench, sealed: bool) -> (ConfirmationCode, Erasure, Data
     let code = ConfirmationCode::mint();
     let deadlines = bench.handler.requests.deadlines();
     let erasure = Erasure::open(code.clone(), RequestSource::Operator, now, now, deadlines);
-    let aliases: BTreeSet<KeyedHash> = ana().aliases(&clients.key).into_iter().map(|alias| alias.subject).collect();
+    let aliases: BTreeSet<KeyedHash<Person>> =
+        ana().aliases(&clients.key).into_iter().map(|alias| alias.subject).collect();
     let subject = DataSubject { aliases, ..DataSubject::default() };
     clients.erasures.open(&erasure, &store::Pointed::new(), &subject).await.unwrap().unwrap();
     clients.tombstones.insert_all(&erasure, &subject, sealed).await.unwrap();
-    clients.erasures.await_drain_markers(&code, QUEUE_NAME, &["group-1".to_owned()]).await.unwrap();
+    clients.erasures.await_drain_markers(&code, QUEUE_NAME, &["group-1".into()]).await.unwrap();
     (code, erasure, subject)
 }
 

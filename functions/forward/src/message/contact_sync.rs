@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use app::{Clients, HandlerError};
 use chatwoot::{ChatwootError, Contact, ContactChange, attribute, contact_name};
-use domain::{Class, Classify as _, Content, CustomerId, KeyedHash, Message, UserId, WaId, message::Referral};
+use domain::{
+    Class, Classify as _, Content, CustomerId, KeyedHash, Message, UserId, WaId, keyed_hash::Profile, message::Referral,
+};
 use serde_json::{Map, Value, json};
 use texts::{Locale, NoteText};
 
@@ -56,7 +58,7 @@ impl CreatedMessage<'_> {
     }
 
     /// Gives the hash of the customer's profile, if it differs from the one Chatwoot was last updated with.
-    async fn new_profile(&self) -> Result<Option<KeyedHash>, HandlerError> {
+    async fn new_profile(&self) -> Result<Option<KeyedHash<Profile>>, HandlerError> {
         let context = self.context();
         let MessageContext { message, customer, .. } = context;
         // In a group the profile is the speaker's, and the contact is the group.
@@ -123,7 +125,7 @@ impl CreatedMessage<'_> {
 
 impl MessageContext<'_> {
     /// Gives the hash of the profile the message shows.
-    pub(super) fn profile_hash(&self) -> KeyedHash {
+    pub(super) fn profile_hash(&self) -> KeyedHash<Profile> {
         let message = &self.message;
         let user = message.customer.user_id.as_ref().map(UserId::as_str);
         let phone = message.customer.phone.as_ref().map(WaId::as_str);

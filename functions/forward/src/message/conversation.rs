@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use app::HandlerError;
 use chatwoot::ChatwootError;
-use domain::{ContactId, ConversationId, CustomerId, keyed_hash::HashKind};
+use domain::{ContactId, ConversationId, CustomerId};
 use store::{Claim, Thread};
 
 use super::{MessageContext, create::Whose, customer::begins_conversation};
@@ -63,7 +63,7 @@ impl MessageContext<'_> {
         // Two calls make Chatwoot create two conversations, so only one task at a time may search and create.
         let clients = &self.handler().clients;
         let parts = ["place", self.customer.as_str(), self.channel.phone_number_id.as_str()];
-        let claim = clients.key.subject_of_all(HashKind::Item, parts);
+        let claim = clients.key.item(parts);
         if let Claim::Busy { .. } = clients.claims.take(&claim, &self.attempt.record.id).await? {
             // Waiting for the other task is not a crash of this one.
             clients.claims.record_failure(&self.message.item, false).await?;

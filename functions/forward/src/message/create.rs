@@ -270,7 +270,7 @@ impl CreatedMessage<'_> {
             conversation: link.conversation,
             placeholder: link.message,
             author: message.author,
-            group: attempt.record.group.clone(),
+            group: attempt.record.group.as_str().into(),
             media: file.id.clone(),
             kind: file.kind,
             mime_type: file.mime_type.clone().filter(|mime_type| mime_type.len() <= MAX_TYPE_LENGTH),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use domain::{Clock as _, HashKey, keyed_hash::HashKind};
+use domain::{Clock as _, HashKey};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -247,7 +247,7 @@ async fn meta_s_request_is_about_the_administrator_and_no_customer() {
 
 /// What a signup would leave of the administrator who did it.
 async fn signed_up(world: &World, user: &str, name: &str) {
-    let hash = HashKey::new("subject-key-of-the-stories".into()).subject(HashKind::Administrator, user);
+    let hash = HashKey::new("subject-key-of-the-stories".into()).administrator(user);
     let aws = platform::aws::Aws::from_env(&mut world.stage.operator()).unwrap();
     let text = |value: &str| AttributeValue::S(value.to_owned());
     let end = (world.clock.now() + 365 * DAY).as_secs().to_string();

@@ -1,6 +1,6 @@
 //! A message deleted for everyone is deleted in Chatwoot, too: once, with its files and edits, whatever came first.
 
-use domain::{AccountId, Author, ConversationId, CustomerId, HashKey, MessageId, Wamid, keyed_hash::HashKind};
+use domain::{AccountId, Author, ConversationId, CustomerId, HashKey, MessageId, Wamid};
 use serde_json::json;
 use store::{Claim, Claims, ItemLedger, MessageLink, MessageLinks, Revocations};
 use stories::{CHANNEL, World};
@@ -162,7 +162,7 @@ async fn the_write_that_closes_a_message_sees_a_deletion_that_came_in_between() 
     let key = HashKey::new("subject-key-of-the-stories".into());
     let (links, traces) = (MessageLinks::new(table(&world), key.clone()), Revocations::new(table(&world), key.clone()));
     let (claims, counters) = (Claims::new(table(&world)), ItemLedger::new(table(&world)));
-    let (wamid, item) = (Wamid::new("wamid.1"), key.subject(HashKind::Item, "1"));
+    let (wamid, item) = (Wamid::new("wamid.1"), key.item(["1"]));
     let link = MessageLink {
         wamid: wamid.clone(),
         customer: CustomerId::mint(),

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Put, TransactWriteItem};
-use domain::{AccountId, Alias, CustomerId, Timestamp};
+use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
+use domain::{AccountId, Alias, CustomerId, KeyedHash, Timestamp, keyed_hash::Person};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     CustomerStore, StoreError,
-    sort_keys::Owner,
-    table::{Item, ItemUpdate, Key, integer, text, with_key},
+    keys::{ItemKey, Key},
+    table::{Item, ItemUpdate, integer, text, with_key},
 };
 
 /// How long after a change of number a new user id with that number is taken for the same person's. Carriers wait longer than
@@ -45,10 +45,10 @@ impl AliasRow {
 pub(crate) struct CustomerRow {
     /// The keyed hash of the user id this customer has, if one is known.
     #[serde(default, rename = "user_hash")]
-    pub(crate) user: Option<String>,
+    pub(crate) user: Option<KeyedHash<Person>>,
     /// The keyed hash of the phone the customer moved to, if Meta did not name the new user id.
     #[serde(default)]
-    moved_to: Option<String>,
+    moved_to: Option<KeyedHash<Person>>,
     #[serde(default)]
     moved_at: Timestamp,
     /// The customer this one was merged into.
@@ -61,13 +61,13 @@ pub(crate) struct CustomerRow {
 
 impl CustomerRow {
     /// The phone the customer moved to, and when, for as long as the new user id is unknown.
-    pub(crate) fn repointed_to(self) -> Option<(String, Timestamp)> {
+    pub(crate) fn repointed_to(self) -> Option<(KeyedHash<Person>, Timestamp)> {
         self.moved_to.map(|phone| (phone, self.moved_at))
     }
 
     /// Whether a new user id that comes with this phone is the customer's own.
     pub(crate) fn expects(&self, phone: &Alias, at: Timestamp) -> bool {
-        self.moved_to.as_deref() == Some(phone.subject.as_str()) && at.since(self.moved_at) < EXPECTED_PHONE_TTL
+        self.moved_to.as_ref() == Some(&phone.subject) && at.since(self.moved_at) < EXPECTED_PHONE_TTL
     }
 }
 
@@ -85,7 +85,7 @@ pub(crate) struct CustomerUpdate<'a> {
     /// The user id is from before a change of number: another is still to come.
     pub(crate) former: bool,
     /// The keyed hash of the phone they moved to with an unknown user id, and when.
-    pub(crate) moved_to: Option<(String, Timestamp)>,
+    pub(crate) moved_to: Option<(KeyedHash<Person>, Timestamp)>,
     /// The customers that were merged into this one.
     pub(crate) joined: Vec<CustomerId>,
 }
@@ -109,7 +109,7 @@ pub(crate) struct AliasWrites<'a> {
     at: Timestamp,
     items: Vec<TransactWriteItem>,
     /// The aliases written so far: a transaction may touch each item once.
-    touched: Vec<String>,
+    touched: Vec<Key>,
 }
 
 impl<'a> AliasWrites<'a> {
@@ -175,24 +175,15 @@ impl<'a> AliasWrites<'a> {
         let key = alias_key(self.account, alias);
         if self.touch(&key) {
             let customer = Item::from([(":customer".to_owned(), text(seen.customer.as_str()))]);
-            self.check(&key, "customer = :customer", Some(customer))?;
+            self.items.push(self.customers.table.transact_check(&key, "customer = :customer", customer)?);
         }
         Ok(())
     }
 
     /// Makes the transaction fail unless the customer still exists.
     pub(crate) fn exists(&mut self, customer: &CustomerId) -> Result<(), StoreError> {
-        self.check(&customer_key(customer), "attribute_exists(pk)", None)
-    }
-
-    fn check(&mut self, key: &Key, condition: &str, values: Option<Item>) -> Result<(), StoreError> {
-        let check = ConditionCheck::builder()
-            .table_name(&self.customers.table.name)
-            .set_key(Some(key.item()))
-            .condition_expression(condition)
-            .set_expression_attribute_values(values)
-            .build()?;
-        self.items.push(TransactWriteItem::builder().condition_check(check).build());
+        let check = self.customers.table.transact_check(&customer_key(customer), "attribute_exists(pk)", Item::new());
+        self.items.push(check?);
         Ok(())
     }
 
@@ -207,17 +198,15 @@ impl<'a> AliasWrites<'a> {
             self.items.push(table.transact_create(&key, row)?);
             return Ok(());
         };
-        let put = Put::builder()
-            .table_name(&table.name)
-            .set_item(Some(with_key(&key, row)?))
-            .expression_attribute_values(":customer", text(seen.customer.as_str()));
-        let put = match seen.given_up {
-            None => put.condition_expression("customer = :customer AND attribute_not_exists(given_up)"),
-            Some(end) => put
-                .condition_expression("customer = :customer AND given_up = :end")
-                .expression_attribute_values(":end", integer(end.as_millis())),
+        let mut values = Item::from([(":customer".to_owned(), text(seen.customer.as_str()))]);
+        let condition = match seen.given_up {
+            None => "customer = :customer AND attribute_not_exists(given_up)",
+            Some(end) => {
+                values.insert(":end".to_owned(), integer(end.as_millis()));
+                "customer = :customer AND given_up = :end"
+            }
         };
-        self.items.push(TransactWriteItem::builder().put(put.build()?).build());
+        self.items.push(table.transact_put(with_key(&key, row)?, Some(condition), values)?);
         Ok(())
     }
 
@@ -276,7 +265,7 @@ impl<'a> AliasWrites<'a> {
         }
         if let Some((phone, at)) = &growth.moved_to {
             update.push_str(", moved_to = :moved, moved_at = :at");
-            values.insert(":moved".to_owned(), text(phone));
+            values.insert(":moved".to_owned(), text(phone.as_str()));
             values.insert(":at".to_owned(), integer(at.as_millis()));
         } else if growth.user.is_some() && !growth.former {
             update.push_str(" REMOVE moved_to, moved_at");
@@ -323,35 +312,24 @@ impl<'a> AliasWrites<'a> {
 
     /// Whether this write is the first on the item.
     fn touch(&mut self, key: &Key) -> bool {
-        let fresh = !self.touched.contains(&key.pk);
+        let fresh = !self.touched.contains(key);
         if fresh {
-            self.touched.push(key.pk.clone());
+            self.touched.push(key.clone());
         }
         fresh
     }
 
     /// All aliases of a customer, from the index `customer`.
     async fn aliases_of(&self, customer: &CustomerId) -> Result<Vec<Key>, StoreError> {
-        let Some(owner) = Owner::of(customer) else { return Ok(Vec::new()) };
-        let table = &self.customers.table;
-        let request = table
-            .client
-            .query()
-            .table_name(&table.name)
-            .index_name("customer")
-            .key_condition_expression("customer = :customer AND begins_with(pk, :aliases)")
-            .expression_attribute_values(":customer", owner.value())
-            .expression_attribute_values(":aliases", text(format!("alias#{}#", self.account)));
-        let found = request.send().await.map_err(StoreError::call)?;
-        let pk = |item: Item| item.get("pk").and_then(|pk| pk.as_s().ok()).cloned();
-        Ok(found.items.unwrap_or_default().into_iter().filter_map(pk).map(|pk| Key::new(pk, "alias")).collect())
+        let found = self.customers.table.pages_of_aliases(customer, self.account).all().await?;
+        Ok(found.iter().filter_map(Key::of).collect())
     }
 }
 
 pub(crate) fn alias_key(account: AccountId, alias: &Alias) -> Key {
-    Key::new(format!("alias#{account}#{}", alias.subject), "alias")
+    ItemKey::Alias(account, alias.subject.clone()).into()
 }
 
 pub(crate) fn customer_key(customer: &CustomerId) -> Key {
-    Key::new(format!("customer#{customer}"), "customer")
+    ItemKey::Customer(customer.clone()).into()
 }

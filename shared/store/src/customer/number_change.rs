@@ -7,9 +7,8 @@ use crate::{
     CustomerStore, StoreError,
     customer::aliases::{AliasRow, AliasWrites, CustomerUpdate},
     customer::resolve::{ResolvedAliases, parted},
+    versioned::until_written,
 };
-
-const MAX_TRIES: usize = 6;
 
 impl CustomerStore {
     /// The customer who changed from `before` to `now` at that time. Aliases of the new name lead to them; the old phone no
@@ -22,15 +21,11 @@ impl CustomerStore {
         at: Timestamp,
     ) -> Result<CustomerId, StoreError> {
         let (before, after) = (before.aliases(&self.key), now.aliases(&self.key));
-        for _ in 0..MAX_TRIES {
-            if let Some(customer) = self.try_change_number(account, &before, &after, at).await? {
-                if !after.is_empty() {
-                    self.readdress(&customer, now, at).await?;
-                }
-                return Ok(customer);
-            }
+        let customer = until_written(|| self.try_change_number(account, &before, &after, at)).await?;
+        if !after.is_empty() {
+            self.readdress(&customer, now, at).await?;
         }
-        Err(StoreError::Contended)
+        Ok(customer)
     }
 
     async fn try_change_number(
@@ -66,7 +61,7 @@ impl CustomerStore {
         let repeated = old_row.is_some_and(|row| row.given_up.is_some_and(|end| end >= at));
         let has_user = self.has_user(&customer).await?;
         let is_expected = new_ids.is_empty() && (!has_user || (was_known && !repeated));
-        growth.moved_to = moved_phone.filter(|_| is_expected).map(|phone| (phone.subject.as_str().to_owned(), at));
+        growth.moved_to = moved_phone.filter(|_| is_expected).map(|phone| (phone.subject.clone(), at));
 
         let mut writes = AliasWrites::new(self, account, at);
         for id in &new_ids {
@@ -117,8 +112,8 @@ impl CustomerStore {
         // If the change arrives again, the phone was given up at that very time.
         let theirs = |row: &&AliasRow| row.given_up.map_or(row.since <= at, |end| at <= end);
         let Some(row) = phone.and_then(|phone| aliases.row(phone)).filter(theirs) else { return Ok(None) };
-        let somebody_else = !ids.is_empty() && self.has_user(&row.customer).await?;
-        Ok((!somebody_else).then(|| row.customer.clone()))
+        let another_customer = !ids.is_empty() && self.has_user(&row.customer).await?;
+        Ok((!another_customer).then(|| row.customer.clone()))
     }
 
     /// The customer who has the new name, if they were met under it first, or the change was recorded before.

@@ -5,8 +5,8 @@
 
 use std::collections::BTreeSet;
 
-use aws_sdk_dynamodb::types::ReturnValue;
-use domain::{CustomerId, HashKey, KeyedHash, PhoneNumberId, Timestamp, keyed_hash::HashKind};
+use aws_sdk_dynamodb::types::AttributeValue;
+use domain::{CustomerId, HashKey, KeyedHash, PhoneNumberId, Timestamp, keyed_hash::Profile};
 use serde::Deserialize;
 
 use crate::{
@@ -26,9 +26,9 @@ pub struct Profiles {
 #[derive(Deserialize)]
 struct NameHashes {
     #[serde(default)]
-    name_hash: Option<String>,
+    name_hash: Option<KeyedHash<Profile>>,
     #[serde(default)]
-    former_name_hash: Option<String>,
+    former_name_hash: Option<KeyedHash<Profile>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -48,15 +48,15 @@ impl Profiles {
     }
 
     /// The hash of a profile, whatever it consists of.
-    pub fn hash<'a>(&self, parts: impl IntoIterator<Item = &'a str>) -> KeyedHash {
-        self.key.subject_of_all(HashKind::Profile, parts)
+    pub fn hash<'a>(&self, parts: impl IntoIterator<Item = &'a str>) -> KeyedHash<Profile> {
+        self.key.profile(parts)
     }
 
     /// Whether the bridge gave the customer's contact this name.
     pub async fn is_our_name(&self, customer: &CustomerId, name: &str) -> Result<bool, StoreError> {
         let Some(named) = self.table.get::<NameHashes>(&customer_key(customer)).await? else { return Ok(false) };
         let hash = self.hash([name]);
-        Ok([named.name_hash, named.former_name_hash].iter().flatten().any(|ours| ours == hash.as_str()))
+        Ok([named.name_hash, named.former_name_hash].iter().flatten().any(|ours| *ours == hash))
     }
 
     /// Records that the contact is about to be called `name`, having been called `before`.
@@ -70,7 +70,7 @@ impl Profiles {
         }
         let condition = Some("attribute_exists(pk)".to_owned());
         let change = ItemUpdate { key: customer_key(customer), update, condition, values };
-        self.table.update(change, ReturnValue::None).await.map(|_| ())
+        self.table.change(change).await
     }
 
     /// Records the profile with which Chatwoot was brought up to date.
@@ -78,7 +78,7 @@ impl Profiles {
         &self,
         customer: &CustomerId,
         channel: &PhoneNumberId,
-        profile: &KeyedHash,
+        profile: &KeyedHash<Profile>,
     ) -> Result<(), StoreError> {
         let values = Item::from([(":profile".to_owned(), text(profile.as_str()))]);
         let change = ItemUpdate {
@@ -87,7 +87,7 @@ impl Profiles {
             condition: Some("attribute_exists(pk)".to_owned()),
             values,
         };
-        self.table.update(change, ReturnValue::None).await.map(|_| ())
+        self.table.change(change).await
     }
 
     /// Records the customer's wish about marketing, unless a later one is known: Meta may repeat and reorder.
@@ -104,11 +104,11 @@ impl Profiles {
                 "attribute_exists(pk) AND (attribute_not_exists(opt_out_at) OR opt_out_at <= :at)".to_owned(),
             ),
             values: Item::from([
-                (":opt_out".to_owned(), aws_sdk_dynamodb::types::AttributeValue::Bool(!marketing)),
+                (":opt_out".to_owned(), AttributeValue::Bool(!marketing)),
                 (":at".to_owned(), integer(at.as_millis())),
             ]),
         };
-        self.table.update(change, ReturnValue::None).await.map(|_| ())
+        self.table.change(change).await
     }
 
     /// Whether the customer wants no marketing: the latest wish of all customers merged into this one counts.

@@ -5,20 +5,21 @@
 //! The user id decides. A phone that comes with another user id was given to another person: it leaves its former owner. A
 //! customer known by phone alone is merged with the one whose user id comes with that phone, since nothing contradicts it.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, ops::ControlFlow};
 
-use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnValue};
-use domain::{AccountId, Alias, CustomerId, Identity, Timestamp, keyed_hash::HashKind};
+use domain::{
+    AccountId, Alias, CustomerId, Identity, KeyedHash, Timestamp,
+    keyed_hash::{AliasKind, Person},
+};
 use serde_dynamo::aws_sdk_dynamodb_1::from_item;
 
 use crate::{
     CustomerStore, StoreError,
     customer::aliases::{AliasRow, AliasWrites, CustomerRow, CustomerUpdate, alias_key, customer_key},
+    keys::ItemKey,
     table::{Item, ItemUpdate, integer, text},
+    versioned::until_written_from,
 };
-
-/// How often writes about one person may conflict before we give up and let the queue retry.
-const MAX_TRIES: usize = 6;
 
 /// Merges form chains only when people change numbers back and forth.
 const MAX_MERGE_HOPS: usize = 8;
@@ -29,7 +30,7 @@ const MAX_MERGE_HOPS: usize = 8;
 pub struct ResolvedAliases {
     account: AccountId,
     aliases: Vec<Alias>,
-    rows: HashMap<String, AliasRow>,
+    rows: HashMap<KeyedHash<Person>, AliasRow>,
 }
 
 impl ResolvedAliases {
@@ -37,9 +38,9 @@ impl ResolvedAliases {
     pub(crate) fn new(account: AccountId, aliases: &[Alias], items: Vec<Item>) -> Result<Self, StoreError> {
         let mut rows = HashMap::new();
         for item in items {
-            let subject =
-                item.get("pk").and_then(|pk| pk.as_s().ok()).and_then(|pk| pk.rsplit('#').next()).map(str::to_owned);
-            rows.insert(subject.unwrap_or_default(), from_item(item)?);
+            if let Some(ItemKey::Alias(_, alias)) = ItemKey::of(&item) {
+                rows.insert(alias, from_item(item)?);
+            }
         }
         Ok(Self { account, aliases: aliases.to_vec(), rows })
     }
@@ -50,7 +51,7 @@ impl ResolvedAliases {
     }
 
     pub(crate) fn row(&self, alias: &Alias) -> Option<&AliasRow> {
-        self.rows.get(alias.subject.as_str())
+        self.rows.get(&alias.subject)
     }
 
     /// The row of an alias, if it leads to a customer for what was sent at that time.
@@ -69,7 +70,7 @@ impl ResolvedAliases {
 
 /// The aliases that name a person, and those that only reach one.
 pub(crate) fn parted(aliases: &[Alias]) -> (Vec<&Alias>, Vec<&Alias>) {
-    aliases.iter().partition(|alias| alias.kind != HashKind::Phone)
+    aliases.iter().partition(|alias| alias.kind != AliasKind::Phone)
 }
 
 impl CustomerStore {
@@ -84,14 +85,14 @@ impl CustomerStore {
     }
 
     /// The same, for aliases that were looked up already.
-    pub async fn identify_known(&self, mut known: ResolvedAliases, at: Timestamp) -> Result<CustomerId, StoreError> {
-        for _ in 0..MAX_TRIES {
-            if let Some(customer) = self.try_identify(&known, at).await? {
-                return Ok(customer);
-            }
-            known = self.look_up(known.account, &known.aliases).await?;
-        }
-        Err(StoreError::Contended)
+    pub async fn identify_known(&self, known: ResolvedAliases, at: Timestamp) -> Result<CustomerId, StoreError> {
+        until_written_from(known, |known| async move {
+            Ok(match self.try_identify(&known, at).await? {
+                Some(customer) => ControlFlow::Break(customer),
+                None => ControlFlow::Continue(self.look_up(known.account, &known.aliases).await?),
+            })
+        })
+        .await
     }
 
     /// The customer with an identity, if there is one. A phone that was given up leads to no customer.
@@ -144,7 +145,7 @@ impl CustomerStore {
         at: Timestamp,
     ) -> Result<(), StoreError> {
         let (account, all) = (known.account, &known.aliases);
-        if all.iter().any(|alias| alias.kind == HashKind::Group) || all.is_empty() {
+        if all.iter().any(|alias| alias.kind == AliasKind::Group) || all.is_empty() {
             return Ok(());
         }
         // The report may be about something sent before the number was given up, so it must not take that number back.
@@ -273,23 +274,13 @@ impl CustomerStore {
                     (":customer".to_owned(), text(row.customer.as_str())),
                 ]),
             };
-            self.table.update(change, ReturnValue::None).await?;
+            self.table.change(change).await?;
         }
         Ok(())
     }
 
     pub(crate) async fn look_up(&self, account: AccountId, aliases: &[Alias]) -> Result<ResolvedAliases, StoreError> {
-        if aliases.is_empty() {
-            return ResolvedAliases::new(account, aliases, Vec::new());
-        }
-        let keys = aliases.iter().map(|alias| alias_key(account, alias).item()).collect();
-        let wanted = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build()?;
-        let request = self.table.client.batch_get_item().request_items(&self.table.name, wanted);
-        let answer = request.send().await.map_err(StoreError::call)?;
-        if answer.unprocessed_keys.is_some_and(|keys| !keys.is_empty()) {
-            return Err(StoreError::Contended);
-        }
-        let items = answer.responses.unwrap_or_default().remove(&self.table.name).unwrap_or_default();
-        ResolvedAliases::new(account, aliases, items.into_iter().filter(|item| self.table.is_alive(item)).collect())
+        let keys = aliases.iter().map(|alias| alias_key(account, alias)).collect();
+        ResolvedAliases::new(account, aliases, self.table.get_all(keys).await?)
     }
 }

@@ -1,18 +1,21 @@
 //! Stores the customers' threads.
 //! On each channel a customer has an address, a window and a conversation.
 
+use std::ops::ControlFlow;
+
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, TransactWriteItem};
 use domain::{
     AccountId, Address, ContactId, ConversationId, CustomerId, HashKey, Identity, KeyedHash, PhoneNumberId, Timestamp,
-    UserId, Window, window::Advert,
+    UserId, Window, keyed_hash::Profile, window::Advert,
 };
 use serde::{Deserialize, Serialize};
 use serde_dynamo::aws_sdk_dynamodb_1::from_item;
 
 use crate::{
     StoreError, Table,
-    sort_keys::SortKeys,
-    table::{Item, ItemUpdate, Key, UpdateOutcome, integer, number, text},
+    keys::{ItemKey, Key, Range},
+    table::{Item, ItemUpdate, UpdateOutcome, integer, number, text},
+    versioned::until_written_from,
 };
 
 /// A customer on a channel.
@@ -49,7 +52,7 @@ pub struct Thread {
     pub conversation: Option<ConversationId>,
     /// The keyed hash of the profile that Chatwoot was last brought up to date with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub profile: Option<KeyedHash>,
+    pub profile: Option<KeyedHash<Profile>>,
 }
 
 impl Thread {
@@ -118,14 +121,14 @@ impl CustomerStore {
         // A new user id that is announced without the phone leaves the phone as it is.
         let newest = said_at.is_some() && (written_at.is_some() || identity.phone.is_some());
         let told = if newest { WindowUpdate::Newest } else { WindowUpdate::First };
-        let mut touch = ThreadUpdate { start, said_at, address: told, user: told };
+        let touch = ThreadUpdate { start, said_at, address: told, user: told };
         // Each refusal removes one of the two conditions.
-        for _ in 0..3 {
+        until_written_from(touch, |mut touch| async move {
             let change = self.touching(customer, channel, identity, &touch)?;
             let item = match self.table.update(change, ReturnValue::AllNew).await? {
-                UpdateOutcome::Done(Some(item)) => return Ok(from_item(item)?),
+                UpdateOutcome::Done(Some(item)) => return Ok(ControlFlow::Break(from_item(item)?)),
                 UpdateOutcome::Refused(Some(item)) => item,
-                UpdateOutcome::Done(None) | UpdateOutcome::Refused(None) => break,
+                UpdateOutcome::Done(None) | UpdateOutcome::Refused(None) => return Ok(ControlFlow::Continue(touch)),
             };
             let newer = |name: &str, at: Timestamp| number(&item, name).is_some_and(|known| known > at.as_millis());
             touch.start = touch.start.filter(|at| !newer("window_start", *at));
@@ -137,8 +140,9 @@ impl CustomerStore {
                 (touch.address, touch.user) =
                     (WindowUpdate::Not, if same { WindowUpdate::First } else { WindowUpdate::Not });
             }
-        }
-        Err(StoreError::Contended)
+            Ok(ControlFlow::Continue(touch))
+        })
+        .await
     }
 
     fn touching(
@@ -220,7 +224,7 @@ impl CustomerStore {
             condition: Some(condition.to_owned()),
             values: Item::from([(":at".to_owned(), integer(at.min(self.table.now()).as_millis()))]),
         };
-        self.table.update(change, ReturnValue::None).await.map(|_| ())
+        self.table.change(change).await
     }
 
     /// Applies a changed number or user id: the customer's threads that have seen nothing newer lead to the new one.
@@ -230,12 +234,12 @@ impl CustomerStore {
         now: &Identity,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        let pk = thread_key(customer, &PhoneNumberId::new("")).pk;
-        for item in self.table.items(&pk, SortKeys::prefix("channel#")).await? {
-            let channel = item.get("sk").and_then(|sk| sk.as_s().ok()).and_then(|sk| sk.strip_prefix("channel#"));
-            let channel = channel.map(PhoneNumberId::new);
+        for item in self.table.items(Range::threads(customer)).await? {
+            let Some(ItemKey::Thread(_, channel)) = ItemKey::of(&item) else { continue };
             let thread: Thread = from_item(item)?;
-            let Some(channel) = channel.filter(|_| thread.address_at.is_none_or(|known| known <= at)) else { continue };
+            if thread.address_at.is_some_and(|known| known > at) {
+                continue;
+            }
             let address = match (now.address(), &thread.address) {
                 // The phone is as it was; only the user id is new.
                 (Some(Address::User(_)), Some(phone @ Address::Phone(_))) => Some(phone.clone()),
@@ -265,7 +269,7 @@ impl CustomerStore {
                 // A new number brings a new user id, which is learnt later.
                 None => change.update.push_str(" REMOVE user_id"),
             }
-            self.table.update(change, ReturnValue::None).await?;
+            self.table.change(change).await?;
         }
         Ok(())
     }
@@ -307,8 +311,7 @@ impl CustomerStore {
 
     /// The thread of a customer who wrote to other numbers only. Nothing they did there opens a window here.
     async fn elsewhere(&self, account: AccountId, customer: &CustomerId) -> Result<Option<Thread>, StoreError> {
-        let pk = thread_key(customer, &PhoneNumberId::new("")).pk;
-        let mut threads: Vec<Thread> = self.table.range(&pk, SortKeys::prefix("channel#")).await?;
+        let mut threads: Vec<Thread> = self.table.range(Range::threads(customer)).await?;
         threads.sort_by_key(|thread| std::cmp::Reverse(thread.active_at));
         for known in threads {
             if let Some(address) = self.own(account, customer, &known).await? {
@@ -356,7 +359,7 @@ impl CustomerStore {
             condition: Some("attribute_exists(pk)".to_owned()),
             values: Item::new(),
         };
-        self.table.update(change, ReturnValue::None).await.map(|_| ())
+        self.table.change(change).await
     }
 
     pub(crate) fn bind(
@@ -377,12 +380,12 @@ impl CustomerStore {
                 (":conversation".to_owned(), integer(conversation.0)),
                 (":customer".to_owned(), text(customer.as_str())),
                 (":now".to_owned(), integer(self.table.now().as_millis())),
-                (":end".to_owned(), AttributeValue::N(self.table.kept_until().to_string())),
+                (":end".to_owned(), integer(self.table.kept_until())),
             ]),
         })
     }
 }
 
 pub(crate) fn thread_key(customer: &CustomerId, channel: &PhoneNumberId) -> Key {
-    Key::new(format!("customer#{customer}"), format!("channel#{channel}"))
+    ItemKey::Thread(customer.clone(), channel.clone()).into()
 }

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
     AccountId, ContactId, ConversationId, CustomerId, Identity, KeyedHash, MediaId, PhoneNumberId, Timestamp, UserId,
-    WaId,
+    WaId, Wamid,
+    keyed_hash::{Administrator, Person},
 };
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub struct DataSubject {
     /// Keyed hashes of everything they are known by.
     #[serde(default)]
-    pub aliases: BTreeSet<KeyedHash>,
+    pub aliases: BTreeSet<KeyedHash<Person>>,
     /// Phones, as they were named in the request or last used.
     #[serde(default)]
     pub phones: BTreeSet<WaId>,
@@ -25,7 +26,7 @@ pub struct DataSubject {
     pub customers: BTreeSet<CustomerId>,
     /// Keyed hashes of administrators' ids.
     #[serde(default)]
-    pub administrators: BTreeSet<KeyedHash>,
+    pub administrators: BTreeSet<KeyedHash<Administrator>>,
     /// Their contacts in Chatwoot.
     #[serde(default)]
     pub contacts: BTreeSet<(AccountId, ContactId)>,
@@ -34,13 +35,13 @@ pub struct DataSubject {
     pub conversations: BTreeSet<(AccountId, ConversationId, PhoneNumberId)>,
     /// Keyed hashes of their messages' ids; only while their orphan statuses are searched for.
     #[serde(skip)]
-    pub messages: BTreeSet<KeyedHash>,
+    pub messages: BTreeSet<KeyedHash<Wamid>>,
     /// Their files at Meta, with the number each came to or went from.
     #[serde(default)]
     pub media: BTreeSet<(PhoneNumberId, MediaId)>,
     /// Aliases that were theirs only up to a time.
     #[serde(default)]
-    pub given_up: BTreeMap<KeyedHash, Timestamp>,
+    pub given_up: BTreeMap<KeyedHash<Person>, Timestamp>,
     /// The conversations to which agents added the label.
     #[serde(default)]
     pub labels: BTreeSet<(AccountId, ConversationId)>,
@@ -70,7 +71,7 @@ pub struct DataSubject {
     /// Keyed hashes of the ids of messages that were sent after that time and are in Chatwoot all the same, since messages may
     /// arrive out of order: the request covers their files.
     #[serde(default)]
-    pub standing: BTreeSet<KeyedHash>,
+    pub standing: BTreeSet<KeyedHash<Wamid>>,
     /// When the newest message was sent that is known to be in Chatwoot; only while the data is gathered.
     #[serde(skip)]
     pub stood_at: Option<Timestamp>,

@@ -9,26 +9,23 @@ use std::{
 
 use aws_sdk_dynamodb::types::{DeleteRequest, WriteRequest};
 use domain::{
-    AccountId, Address, ConversationId, CustomerId, HashKey, Identity, KeyedHash, MediaId, PhoneNumberId, Timestamp,
-    task::ACCOUNT_CHANNEL,
+    AccountId, Address, CustomerId, HashKey, Identity, KeyedHash, MediaId, MessageGroup, PhoneNumberId, Timestamp,
+    Wamid, keyed_hash::Person,
 };
 use serde_dynamo::aws_sdk_dynamodb_1::from_item;
 
 use crate::{
-    Channels, DataSubject, StoreError, Table, Thread,
-    customer::aliases::{AliasRow, customer_key},
+    Channels, DataSubject, OrphanStatus, StoreError, Table, Thread,
+    customer::aliases::{AliasRow, alias_key, customer_key},
     erasure::owned::{Seen, named},
     inbound::message_links,
-    inbound::orphan_statuses::{self, OrphanStatuses},
-    outbound::conversations,
-    table::{Item, Key, number},
+    inbound::orphan_statuses::OrphanStatuses,
+    keys::{ItemKey, Key, Range},
+    table::{Item, number, string, strings},
 };
 
-/// How many items DynamoDB deletes at once.
-const WRITE_BATCH: usize = 25;
-
 /// An alias, and up to which time it was theirs.
-type SubjectTimes = BTreeMap<KeyedHash, Option<Timestamp>>;
+type SubjectTimes = BTreeMap<KeyedHash<Person>, Option<Timestamp>>;
 
 /// The table's data about persons.
 #[derive(Clone, Debug)]
@@ -66,9 +63,8 @@ impl DataInventory {
         }
         for account in &accounts {
             for subject in known.keys().cloned().collect::<Vec<_>>() {
-                let key = Key::new(format!("alias#{account}#{subject}"), "alias");
                 // An expired alias, too, leads to what outlived it.
-                if let Some(item) = self.raw(&key).await? {
+                if let Some(item) = self.raw(&ItemKey::Alias(*account, subject).into()).await? {
                     target.customers.insert(from_item::<AliasRow>(item)?.customer);
                 }
             }
@@ -138,47 +134,41 @@ impl DataInventory {
         let mut others = Vec::new();
         for key in self.keys_of(customer).await? {
             let Some(item) = self.theirs(customer, &key).await? else { continue };
-            let string = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned();
-            match key.pk.split('#').next().unwrap_or_default() {
-                "customer" if key.sk == "customer" => {
-                    others.extend(string("joined_to").map(CustomerId::new));
-                    let joined = item.get("joined").and_then(|set| set.as_ss().ok());
-                    others.extend(joined.into_iter().flatten().map(|id| CustomerId::new(id.as_str())));
+            let Some(key) = ItemKey::read(&key) else { continue };
+            match key {
+                ItemKey::Customer(_) => {
+                    others.extend(
+                        string(&item, "joined_to").into_iter().chain(strings(&item, "joined")).map(CustomerId::new),
+                    );
                     // The user id they have, where only its hash is known.
-                    for hash in [string("user_hash"), string("moved_to")].into_iter().flatten() {
+                    for hash in ["user_hash", "moved_to"].into_iter().filter_map(|name| string(&item, name)) {
                         known.entry(KeyedHash::new(hash)).or_default();
                     }
                 }
-                "customer" => self.gather_thread(&key, item, target, known).await?,
-                "alias" => {
-                    let subject = KeyedHash::new(key.pk.rsplit('#').next().unwrap_or_default());
+                ItemKey::Thread(_, number) => self.gather_thread(number, item, target, known).await?,
+                ItemKey::Alias(_, alias) => {
                     let row: AliasRow = from_item(item)?;
-                    let end = known.entry(subject).or_default();
+                    let end = known.entry(alias).or_default();
                     *end = row.given_up.or(*end);
                 }
-                "conversation" => {
-                    let id = number(&item, "conversation").zip(number(&item, "account"));
-                    if let (Some((id, account)), Some(channel)) = (id, string("channel")) {
-                        let place = (AccountId(account), ConversationId(id), PhoneNumberId::new(channel));
-                        target.conversations.insert(place);
+                ItemKey::Conversation(account, id) => {
+                    if let Some(channel) = string(&item, "channel") {
+                        target.conversations.insert((account, id, PhoneNumberId::new(channel)));
                     }
                 }
-                "wamid" => {
-                    let hash = key.pk.split('#').nth(1).map(KeyedHash::new);
-                    target.standing.extend(hash.clone().filter(|_| is_after(&item, target.spares)));
-                    target.messages.extend(hash);
+                ItemKey::Link(message) | ItemKey::Revocation(message) => {
+                    if is_after(&item, target.spares) {
+                        target.standing.insert(message.clone());
+                    }
+                    target.messages.insert(message);
                     target.stood_at = target.stood_at.max(number(&item, "sent_at").map(Timestamp::from_millis));
                 }
                 // The file of a message the request does not cover is still to be fetched.
-                "media" if is_after(&item, target.spares) && !self.stands(&item, customer, target).await? => {}
-                "media" => {
-                    let number = PhoneNumberId::new(key.pk.split('#').nth(1).unwrap_or_default());
-                    target.media.insert((number, MediaId::new(&key.sk)));
-                }
-                "file" => {
-                    if let (Some(number), Some(media)) = (string("number"), string("media")) {
-                        target.media.insert((PhoneNumberId::new(number), MediaId::new(media)));
-                    }
+                ItemKey::MediaAtMeta(..)
+                    if is_after(&item, target.spares) && !self.stands(&item, customer, target).await? => {}
+                ItemKey::MediaAtMeta(number, media) => _ = target.media.insert((number, media)),
+                ItemKey::PendingFile(number, _) => {
+                    target.media.extend(string(&item, "media").map(|media| (number, MediaId::new(media))));
                 }
                 _ => {}
             }
@@ -188,11 +178,10 @@ impl DataInventory {
 
     /// Whether the message of a file is in Chatwoot, or was before its link was deleted.
     async fn stands(&self, file: &Item, customer: &CustomerId, subject: &mut DataSubject) -> Result<bool, StoreError> {
-        let message = file.get("message").and_then(|message| message.as_s().ok()).map(KeyedHash::new);
-        let Some(message) = message else { return Ok(false) };
+        let Some(message) = string(file, "message").map(KeyedHash::new) else { return Ok(false) };
         if !subject.standing.contains(&message) {
             let link = self.raw(&message_links::key(&message)).await?;
-            if link.as_ref().and_then(named).is_none_or(|named| named != customer.as_str()) {
+            if link.as_ref().and_then(named).is_none_or(|named| named != *customer) {
                 return Ok(false);
             }
             subject.standing.insert(message);
@@ -202,12 +191,11 @@ impl DataInventory {
 
     async fn gather_thread(
         &self,
-        key: &Key,
+        number: PhoneNumberId,
         item: Item,
         subject: &mut DataSubject,
         known: &mut SubjectTimes,
     ) -> Result<(), StoreError> {
-        let Some(number) = key.sk.strip_prefix("channel#").map(PhoneNumberId::new) else { return Ok(()) };
         let thread: Thread = from_item(item)?;
         let Some(channel) = Channels::new(self.table.clone()).get(&number).await? else { return Ok(()) };
         // By the events' own dates. That a function read the thread does not count as activity.
@@ -243,8 +231,7 @@ impl DataInventory {
         subject: &DataSubject,
     ) -> Result<bool, StoreError> {
         for alias in identity.aliases(&self.key) {
-            let key = Key::new(format!("alias#{account}#{}", alias.subject), "alias");
-            if let Some(row) = self.table.get::<AliasRow>(&key).await? {
+            if let Some(row) = self.table.get::<AliasRow>(&alias_key(account, &alias)).await? {
                 return Ok(subject.customers.contains(&row.customer));
             }
         }
@@ -253,105 +240,95 @@ impl DataInventory {
 
     /// The groups of `inbound.fifo` that may hold something of theirs: their own, those of the statuses of their messages, and
     /// those of events that name no person by themselves.
-    pub async fn groups(&self, subject: &DataSubject) -> Result<BTreeSet<String>, StoreError> {
+    pub async fn groups(&self, subject: &DataSubject) -> Result<BTreeSet<MessageGroup>, StoreError> {
         let channels = Channels::new(self.table.clone()).all().await?;
         let mut groups = BTreeSet::new();
         let meant = |channel: &&domain::Channel| subject.only.is_none_or(|only| only == channel.account);
         for channel in channels.iter().filter(meant) {
-            groups.extend(subject.aliases.iter().map(|alias| format!("{}#{alias}", channel.phone_number_id)));
-            groups.insert(format!("{}#{ACCOUNT_CHANNEL}", channel.phone_number_id));
-            groups.insert(format!("{ACCOUNT_CHANNEL}#{}", channel.waba_id));
+            let number = &channel.phone_number_id;
+            groups.extend(subject.aliases.iter().map(|alias| MessageGroup::Person(number.clone(), alias.clone())));
+            groups.insert(MessageGroup::Number(number.clone()));
+            groups.insert(MessageGroup::Account(channel.waba_id.clone()));
         }
         let numbers: BTreeSet<&PhoneNumberId> = subject.conversations.iter().map(|(_, _, number)| number).collect();
         for customer in &subject.customers {
             for key in self.keys_of(customer).await? {
-                let message = key.pk.strip_prefix("wamid#").filter(|_| key.sk == "link");
-                groups
-                    .extend(message.into_iter().flat_map(|hash| numbers.iter().map(move |of| format!("{of}#{hash}"))));
+                let Some(ItemKey::Link(message)) = ItemKey::read(&key) else { continue };
+                groups.extend(numbers.iter().map(|of| MessageGroup::Statuses((*of).clone(), message.clone())));
             }
         }
         Ok(groups)
     }
 
     /// The keys of all items that are theirs. An index lags behind, so an item with a known key is read directly.
-    pub async fn keys(&self, target: &DataSubject) -> Result<Vec<(String, String)>, StoreError> {
+    pub async fn keys(&self, target: &DataSubject) -> Result<Vec<Key>, StoreError> {
         let mut keys = BTreeSet::new();
         let mut messages = target.messages.clone();
         for customer in &target.customers {
             for key in self.keys_of(customer).await? {
-                if key.pk.starts_with("wamid#") {
-                    messages.extend(key.pk.split('#').nth(1).map(KeyedHash::new));
+                if let Some(ItemKey::Link(message) | ItemKey::Revocation(message)) = ItemKey::read(&key) {
+                    messages.insert(message);
                 }
                 if self.theirs(customer, &key).await?.is_some() {
-                    keys.insert((key.pk, key.sk));
+                    keys.insert(key);
                 }
             }
         }
         for (account, id, channel) in &target.conversations {
-            keys.extend(self.partition(&conversations::key(*account, *id).pk).await?);
-            let watch = Key::new(format!("watch#{channel}"), format!("{account}#{id}"));
+            keys.extend(self.keys_in(Range::beside(ItemKey::Conversation(*account, *id))).await?);
+            let watch = ItemKey::Watch(channel.clone(), *account, *id).into();
             if self.raw(&watch).await?.is_some() {
-                keys.insert((watch.pk, watch.sk));
+                keys.insert(watch);
             }
         }
         // If an alias were left, a person who begins anew would be taken for the erased customer.
         for account in self.accounts().await?.into_iter().filter(|one| target.only.is_none_or(|only| only == *one)) {
             for subject in &target.aliases {
-                let alias = Key::new(format!("alias#{account}#{subject}"), "alias");
-                let of = self.raw(&alias).await?.as_ref().and_then(named).map(|id| CustomerId::new(id.as_str()));
+                let alias = ItemKey::Alias(account, subject.clone()).into();
+                let of = self.raw(&alias).await?.as_ref().and_then(named);
                 if of.is_some_and(|of| target.customers.contains(&of)) {
-                    keys.insert((alias.pk, alias.sk));
+                    keys.insert(alias);
                 }
             }
         }
         for administrator in &target.administrators {
-            keys.extend(self.partition(&format!("administrator#{administrator}")).await?);
+            keys.extend(self.keys_in(Range::beside(ItemKey::Administrator(administrator.clone()))).await?);
         }
-        keys.extend(self.early_of(&messages).await?);
+        keys.extend(self.orphans_of(&messages).await?);
         Ok(keys.into_iter().collect())
     }
 
     /// The orphan statuses of these messages.
-    pub(crate) async fn early_of(&self, messages: &BTreeSet<KeyedHash>) -> Result<Vec<(String, String)>, StoreError> {
+    pub(crate) async fn orphans_of(&self, messages: &BTreeSet<KeyedHash<Wamid>>) -> Result<Vec<Key>, StoreError> {
         let mut keys = Vec::new();
         if messages.is_empty() {
             return Ok(keys);
         }
-        let early = OrphanStatuses::new(self.table.clone());
+        let orphans = OrphanStatuses::new(self.table.clone());
         for channel in Channels::new(self.table.clone()).all().await? {
-            let waiting = early.all(&channel.phone_number_id).await?.into_iter();
+            let waiting = orphans.all(&channel.phone_number_id).await?.into_iter();
             let theirs = waiting.filter(|status| messages.contains(&status.message));
-            keys.extend(
-                theirs.map(|status| (format!("early#{}", channel.phone_number_id), status.item.as_str().to_owned())),
-            );
+            let key = |status: OrphanStatus| ItemKey::OrphanStatus(channel.phone_number_id.clone(), status.item).into();
+            keys.extend(theirs.map(key));
         }
         Ok(keys)
     }
 
     /// Counts an item that is about to be deleted, if it is an orphan status.
-    pub(crate) async fn settle_early(&self, pk: &str, item: &str) -> Result<(), StoreError> {
-        let Some(channel) = orphan_statuses::channel_of(pk) else { return Ok(()) };
-        OrphanStatuses::new(self.table.clone()).settle(&channel, &KeyedHash::new(item)).await
+    pub(crate) async fn settle_orphan(&self, key: &Key) -> Result<(), StoreError> {
+        let Some(ItemKey::OrphanStatus(channel, item)) = ItemKey::read(key) else { return Ok(()) };
+        OrphanStatuses::new(self.table.clone()).settle(&channel, &item).await
     }
 
     /// Deletes items. An orphan status is counted first.
-    pub async fn delete(&self, keys: &[(String, String)]) -> Result<(), StoreError> {
-        for (pk, item) in keys {
-            self.settle_early(pk, item).await?;
+    pub async fn delete(&self, keys: &[Key]) -> Result<(), StoreError> {
+        let mut writes = Vec::with_capacity(keys.len());
+        for key in keys {
+            self.settle_orphan(key).await?;
+            let delete = DeleteRequest::builder().set_key(Some(key.attributes())).build()?;
+            writes.push(WriteRequest::builder().delete_request(delete).build());
         }
-        for some in keys.chunks(WRITE_BATCH) {
-            let mut writes = Vec::with_capacity(some.len());
-            for (pk, sk) in some {
-                let delete = DeleteRequest::builder().set_key(Some(Key::new(pk, sk).item())).build()?;
-                writes.push(WriteRequest::builder().delete_request(delete).build());
-            }
-            let request = self.table.client.batch_write_item().request_items(&self.table.name, writes);
-            let answer = request.send().await.map_err(StoreError::call)?;
-            if answer.unprocessed_items.is_some_and(|items| !items.is_empty()) {
-                return Err(StoreError::Contended);
-            }
-        }
-        Ok(())
+        self.table.write_all(writes).await
     }
 
     /// Whether an id is that of a customer with anything in the table, even if the customer's own item is gone.
@@ -360,7 +337,7 @@ impl DataInventory {
     }
 
     /// Whether an id in Chatwoot is that of a customer who still exists and is not one of the data subject's.
-    pub async fn is_somebody_else(&self, id: &str, subject: &DataSubject) -> Result<bool, StoreError> {
+    pub async fn is_another_customer(&self, id: &str, subject: &DataSubject) -> Result<bool, StoreError> {
         let customer = CustomerId::new(id);
         if subject.customers.contains(&customer) {
             return Ok(false);

@@ -3,19 +3,19 @@
 
 use std::collections::BTreeSet;
 
-use domain::{CustomerId, KeyedHash};
+use domain::CustomerId;
 
 use crate::{
     DataInventory, DataSubject, StoreError,
-    erasure::owned::{is_own, named},
-    outbound::conversations,
-    table::{Key, text},
+    erasure::owned::named,
+    keys::{ItemKey, Key, Range},
+    table::text,
 };
 
 /// An item that an index, or an item found by it, has shown late.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LateKey {
-    key: (String, String),
+    key: Key,
     /// The customer it names. Without one it is in a conversation of theirs.
     customer: Option<CustomerId>,
 }
@@ -28,36 +28,38 @@ impl DataInventory {
         for customer in &subject.customers {
             for key in self.keys_of(customer).await? {
                 if self.theirs(customer, &key).await?.is_some() {
-                    messages.extend(key.pk.strip_prefix("wamid#").map(KeyedHash::new));
-                    keys.push(LateKey { key: (key.pk, key.sk), customer: Some(customer.clone()) });
+                    if let Some(ItemKey::Link(message) | ItemKey::Revocation(message)) = ItemKey::read(&key) {
+                        messages.insert(message);
+                    }
+                    keys.push(LateKey { key, customer: Some(customer.clone()) });
                 }
             }
         }
         for (account, id, _) in &subject.conversations {
-            let head = conversations::key(*account, *id);
-            let of = self.raw(&head).await?.as_ref().and_then(named).map(|id| CustomerId::new(id.as_str()));
+            let conversation = ItemKey::Conversation(*account, *id);
+            let of = self.raw(&conversation.clone().into()).await?.as_ref().and_then(named);
             if of.is_none_or(|of| subject.customers.contains(&of)) {
                 let known: BTreeSet<_> = keys.iter().map(|late| late.key.clone()).collect();
-                let more = self.partition(&head.pk).await?.into_iter().filter(|key| !known.contains(key));
+                let more =
+                    self.keys_in(Range::beside(conversation)).await?.into_iter().filter(|key| !known.contains(key));
                 keys.extend(more.map(|key| LateKey { key, customer: None }));
             }
         }
-        let early = self.early_of(&messages).await?.into_iter();
-        keys.extend(early.map(|key| LateKey { key, customer: None }));
+        let orphans = self.orphans_of(&messages).await?.into_iter();
+        keys.extend(orphans.map(|key| LateKey { key, customer: None }));
         Ok(keys)
     }
 
     /// Deletes items that were found late, if they still name their customer: a key may be another's by now.
     pub async fn delete_late(&self, keys: &[LateKey]) -> Result<(), StoreError> {
-        for LateKey { key: (pk, sk), customer } in keys {
-            self.settle_early(pk, sk).await?;
-            let key = Key::new(pk, sk);
+        for LateKey { key, customer } in keys {
+            self.settle_orphan(key).await?;
             match customer {
-                Some(customer) if !is_own(customer, &key) => {
+                Some(customer) if !key.is_own(customer) => {
                     let is_theirs = (":customer", text(customer.as_str()));
-                    self.table.delete_if(&key, "customer = :customer", is_theirs).await?;
+                    self.table.delete_if(key, "customer = :customer", is_theirs).await?;
                 }
-                _ => self.table.delete(&key).await?,
+                _ => self.table.delete(key).await?,
             }
         }
         Ok(())

@@ -7,17 +7,19 @@ use std::{
     time::Duration,
 };
 
-use aws_sdk_dynamodb::types::{AttributeValue, Put, PutRequest, ReturnValue, TransactWriteItem, WriteRequest};
+use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, TransactWriteItem, WriteRequest};
 use domain::{
-    ConfirmationCode, CustomerId, Erasure, KeyedHash,
+    ConfirmationCode, CustomerId, Erasure, KeyedHash, MessageGroup,
     erasure::{ErasureState, SignedReceipt},
+    keyed_hash::{Person, RequestPointer},
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
     DataSubject, StoreError, Table,
-    sort_keys::SortKeys,
-    table::{Item, ItemUpdate, Key, integer, number, text, with_key},
+    keys::{ItemKey, Key, Range},
+    table::{Item, ItemUpdate, integer, number, text, with_key},
+    versioned::until_written,
 };
 
 /// Days for which a request is kept, whatever its outcome (`ledger_days` of the policy).
@@ -25,11 +27,6 @@ pub const LEDGER_KEEPS_DAYS: u64 = 730;
 
 /// The same as a duration.
 const LEDGER_TTL: Duration = Duration::from_secs(LEDGER_KEEPS_DAYS * 86_400);
-
-const MAX_TRIES: usize = 8;
-
-/// How many items DynamoDB writes at once.
-const READ_BATCH: usize = 25;
 
 /// A request as it was read. A write with it succeeds only if no other writer came between.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +64,7 @@ struct ReceiptRow {
 }
 
 /// Hashes under which requests are found, and the request each leads to, if there is one.
-pub type Pointed = BTreeMap<KeyedHash, Option<ConfirmationCode>>;
+pub type Pointed = BTreeMap<KeyedHash<RequestPointer>, Option<ConfirmationCode>>;
 
 /// The stored requests.
 #[derive(Clone, Debug)]
@@ -88,7 +85,7 @@ impl ErasureLedger {
     }
 
     /// What these hashes lead to.
-    pub async fn pointed(&self, pointers: &BTreeSet<KeyedHash>) -> Result<Pointed, StoreError> {
+    pub async fn pointed(&self, pointers: &BTreeSet<KeyedHash<RequestPointer>>) -> Result<Pointed, StoreError> {
         let mut pointed = BTreeMap::new();
         for pointer in pointers {
             let found = self.table.get::<Pointer>(&request(pointer)).await?;
@@ -146,13 +143,7 @@ impl ErasureLedger {
             let row = Pointer { code: code.clone(), expires_at };
             let mut values = Item::from([(":now".to_owned(), integer(self.table.now().as_secs()))]);
             let condition = still(known.as_ref(), &mut values);
-            let put = Put::builder()
-                .table_name(&self.table.name)
-                .set_item(Some(with_key(&request(pointer), &row)?))
-                .condition_expression(condition)
-                .set_expression_attribute_values(Some(values))
-                .build()?;
-            writes.push(TransactWriteItem::builder().put(put).build());
+            writes.push(self.table.transact_put(with_key(&request(pointer), &row)?, Some(&condition), values)?);
         }
         Ok(writes)
     }
@@ -169,7 +160,7 @@ impl ErasureLedger {
             let update = "SET code = :code, expires_at = :end".to_owned();
             let condition = Some(still(known.as_ref(), &mut values));
             let change = ItemUpdate { key: request(pointer), update, condition, values };
-            self.table.update(change, ReturnValue::None).await?;
+            self.table.change(change).await?;
         }
         Ok(())
     }
@@ -192,46 +183,36 @@ impl ErasureLedger {
     ) -> Result<Result<ErasureEntry, ErasureEntry>, StoreError> {
         let row = ErasureRow { erasure, stamp: stamp(), expires_at: (self.table.now() + LEDGER_TTL).as_secs() };
         let key = ledger(&row.erasure.code);
-        let put = Put::builder()
-            .table_name(&self.table.name)
-            .set_item(Some(with_key(&key, &row)?))
-            .condition_expression("stamp = :seen")
-            .expression_attribute_values(":seen", text(&entry.stamp))
-            .build()?;
-        let mut writes = vec![TransactWriteItem::builder().put(put).build()];
+        let seen = Item::from([(":seen".to_owned(), text(&entry.stamp))]);
+        let mut writes = vec![self.table.transact_put(with_key(&key, &row)?, Some("stamp = :seen"), seen)?];
         if let Some(target) = target {
             let about = DataSubjectRow { target: target.clone(), expires_at: row.expires_at };
             let about = with_key(&beside(&row.erasure.code), &about)?;
-            let put = Put::builder().table_name(&self.table.name).set_item(Some(about)).build()?;
-            writes.push(TransactWriteItem::builder().put(put).build());
+            writes.push(self.table.transact_put(about, None, Item::new())?);
         }
         if row.erasure.is_closed() {
             for key in [opened(&row.erasure.code), beside(&row.erasure.code)] {
-                let delete = aws_sdk_dynamodb::types::Delete::builder()
-                    .table_name(&self.table.name)
-                    .set_key(Some(key.item()))
-                    .build()?;
-                writes.push(TransactWriteItem::builder().delete(delete).build());
+                writes.push(self.table.transact_delete(&key)?);
             }
         }
-        for _ in 0..MAX_TRIES {
+        until_written(|| async {
             if self.table.transact(writes.clone()).await? {
-                return Ok(Ok(ErasureEntry { erasure: row.erasure, stamp: row.stamp }));
+                return Ok(Some(Ok(ErasureEntry { erasure: row.erasure.clone(), stamp: row.stamp.clone() })));
             }
             // Either another writer was first, or the SDK repeated our own write, which then met itself.
-            match self.get(&row.erasure.code).await? {
-                Some(theirs) if theirs.stamp == row.stamp => return Ok(Ok(theirs)),
-                Some(theirs) if theirs.stamp != entry.stamp => return Ok(Err(theirs)),
-                _ => {}
-            }
-        }
-        Err(StoreError::Contended)
+            Ok(match self.get(&row.erasure.code).await? {
+                Some(theirs) if theirs.stamp == row.stamp => Some(Ok(theirs)),
+                Some(theirs) if theirs.stamp != entry.stamp => Some(Err(theirs)),
+                _ => None,
+            })
+        })
+        .await
     }
 
     /// All requests that are not closed.
     pub async fn all_open(&self) -> Result<Vec<ErasureEntry>, StoreError> {
         let mut entries = Vec::new();
-        for pointer in self.table.range::<Pointer>(OPEN_PARTITION, SortKeys::All).await? {
+        for pointer in self.table.range::<Pointer>(Range::open_erasures()).await? {
             entries.extend(self.get(&pointer.code).await?);
         }
         Ok(entries)
@@ -267,7 +248,7 @@ impl ErasureLedger {
             condition: Some("attribute_exists(pk)".to_owned()),
             values: Item::from([(":barred".to_owned(), AttributeValue::Bool(true))]),
         };
-        self.table.update(change, ReturnValue::None).await.map(|_| ())
+        self.table.change(change).await
     }
 
     /// Records that drain markers are awaited in these message groups.
@@ -275,24 +256,16 @@ impl ErasureLedger {
         &self,
         code: &ConfirmationCode,
         queue: &str,
-        groups: &[String],
+        groups: &[MessageGroup],
     ) -> Result<(), StoreError> {
         let row = Pointer { code: code.clone(), expires_at: (self.table.now() + LEDGER_TTL).as_secs() };
-        for some in groups.chunks(READ_BATCH) {
-            let mut writes = Vec::with_capacity(some.len());
-            for group in some {
-                let put = PutRequest::builder()
-                    .set_item(Some(with_key(&drain_marker_key(code, queue, group), &row)?))
-                    .build()?;
-                writes.push(WriteRequest::builder().put_request(put).build());
-            }
-            let request = self.table.client.batch_write_item().request_items(&self.table.name, writes);
-            let answer = request.send().await.map_err(StoreError::call)?;
-            if answer.unprocessed_items.is_some_and(|items| !items.is_empty()) {
-                return Err(StoreError::Contended);
-            }
+        let mut writes = Vec::with_capacity(groups.len());
+        for group in groups {
+            let item = with_key(&drain_marker_key(code, queue, group), &row)?;
+            let put = PutRequest::builder().set_item(Some(item)).build()?;
+            writes.push(WriteRequest::builder().put_request(put).build());
         }
-        Ok(())
+        self.table.write_all(writes).await
     }
 
     /// Records that a drain marker, or something queued behind it, came out of its group.
@@ -300,17 +273,16 @@ impl ErasureLedger {
         &self,
         code: &ConfirmationCode,
         queue: &str,
-        group: &str,
+        group: &MessageGroup,
     ) -> Result<(), StoreError> {
         self.table.delete(&drain_marker_key(code, queue, group)).await
     }
 
     /// The groups whose drain marker has not come out yet.
-    pub async fn awaited(&self, code: &ConfirmationCode, queue: &str) -> Result<Vec<String>, StoreError> {
-        let prefix = format!("probe#{queue}#");
-        let items = self.table.items(&ledger(code).pk, SortKeys::prefix(&prefix)).await?;
-        let group = |item: &Item| Some(item.get("sk")?.as_s().ok()?.strip_prefix(&prefix)?.to_owned());
-        Ok(items.iter().filter_map(group).collect())
+    pub async fn awaited(&self, code: &ConfirmationCode, queue: &str) -> Result<Vec<MessageGroup>, StoreError> {
+        let items = self.table.items(Range::drain_markers(code, Some(queue))).await?;
+        let group = |key| if let ItemKey::DrainMarker(_, _, group) = key { Some(group) } else { None };
+        Ok(items.iter().filter_map(ItemKey::of).filter_map(group).collect())
     }
 
     /// Counts an incoming event that was dropped for a request.
@@ -321,7 +293,7 @@ impl ErasureLedger {
         ]);
         let update = "ADD dropped :one SET expires_at = :end".to_owned();
         let change = ItemUpdate { key: dropped(code), update, condition: None, values };
-        self.table.update(change, ReturnValue::None).await.map(|_| ())
+        self.table.change(change).await
     }
 
     /// How many events were dropped so far.
@@ -331,55 +303,47 @@ impl ErasureLedger {
     }
 
     /// Records a further alias of the person, named by an event that was dropped for the request.
-    pub async fn learn(&self, code: &ConfirmationCode, alias: &KeyedHash) -> Result<(), StoreError> {
+    pub async fn learn(&self, code: &ConfirmationCode, alias: &KeyedHash<Person>) -> Result<(), StoreError> {
         let row = Pointer { code: code.clone(), expires_at: (self.table.now() + LEDGER_TTL).as_secs() };
-        self.table.put(&Key::new(ledger(code).pk, format!("{LEARNT_PREFIX}{alias}")), &row).await
+        self.table.put(&ItemKey::LearntAlias(code.clone(), alias.clone()).into(), &row).await
     }
 
     /// The further aliases of the person that were learnt while the request was underway.
-    pub async fn learnt(&self, code: &ConfirmationCode) -> Result<BTreeSet<KeyedHash>, StoreError> {
-        let items = self.table.items(&ledger(code).pk, SortKeys::prefix(LEARNT_PREFIX)).await?;
-        let alias = |item: &Item| Some(KeyedHash::new(item.get("sk")?.as_s().ok()?.strip_prefix(LEARNT_PREFIX)?));
-        Ok(items.iter().filter_map(alias).collect())
+    pub async fn learnt(&self, code: &ConfirmationCode) -> Result<BTreeSet<KeyedHash<Person>>, StoreError> {
+        let items = self.table.items(Range::learnt_aliases(code)).await?;
+        let alias = |key| if let ItemKey::LearntAlias(_, alias) = key { Some(alias) } else { None };
+        Ok(items.iter().filter_map(ItemKey::of).filter_map(alias).collect())
     }
 
     /// Deletes the drain markers still awaited, and the aliases learnt.
     pub async fn forget_drain_markers(&self, code: &ConfirmationCode) -> Result<(), StoreError> {
-        for prefix in ["probe#", LEARNT_PREFIX] {
-            for item in self.table.items(&ledger(code).pk, SortKeys::prefix(prefix)).await? {
-                if let Some(sk) = item.get("sk").and_then(|sk| sk.as_s().ok()) {
-                    self.table.delete(&Key::new(ledger(code).pk, sk)).await?;
-                }
+        for range in [Range::drain_markers(code, None), Range::learnt_aliases(code)] {
+            for key in self.table.items(range).await?.iter().filter_map(Key::of) {
+                self.table.delete(&key).await?;
             }
         }
         Ok(())
     }
 }
 
-/// The sort key's prefix of an alias learnt on the way.
-const LEARNT_PREFIX: &str = "alias#";
-
-/// The partition of the requests that are not closed.
-const OPEN_PARTITION: &str = "erasures";
-
 fn ledger(code: &ConfirmationCode) -> Key {
-    Key::new(format!("erasure#{code}"), "ledger")
+    ItemKey::Erasure(code.clone()).into()
 }
 
 pub(crate) fn beside(code: &ConfirmationCode) -> Key {
-    Key::new(format!("erasure#{code}"), "target")
+    ItemKey::DataSubject(code.clone()).into()
 }
 
 pub(crate) fn opened(code: &ConfirmationCode) -> Key {
-    Key::new(OPEN_PARTITION, code.as_str())
+    ItemKey::OpenErasure(code.clone()).into()
 }
 
 fn signed(code: &ConfirmationCode) -> Key {
-    Key::new(format!("erasure#{code}"), "receipt")
+    ItemKey::Receipt(code.clone()).into()
 }
 
-fn request(pointer: &KeyedHash) -> Key {
-    Key::new(format!("request#{pointer}"), "request")
+fn request(pointer: &KeyedHash<RequestPointer>) -> Key {
+    ItemKey::Request(pointer.clone()).into()
 }
 
 /// The condition that a hash still leads where it was found to lead; the values need `:now`.
@@ -390,12 +354,12 @@ fn still(known: Option<&ConfirmationCode>, values: &mut Item) -> String {
     nowhere + " OR code = :known"
 }
 
-fn drain_marker_key(code: &ConfirmationCode, queue: &str, group: &str) -> Key {
-    Key::new(ledger(code).pk, format!("probe#{queue}#{group}"))
+fn drain_marker_key(code: &ConfirmationCode, queue: &str, group: &MessageGroup) -> Key {
+    ItemKey::DrainMarker(code.clone(), queue.to_owned(), group.clone()).into()
 }
 
 fn dropped(code: &ConfirmationCode) -> Key {
-    Key::new(ledger(code).pk, "dropped")
+    ItemKey::Dropped(code.clone()).into()
 }
 
 fn stamp() -> String {

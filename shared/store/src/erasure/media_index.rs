@@ -3,10 +3,13 @@
 
 use std::time::Duration;
 
-use domain::{CustomerId, KeyedHash, MediaId, PhoneNumberId, Timestamp};
+use domain::{CustomerId, KeyedHash, MediaId, PhoneNumberId, Timestamp, Wamid};
 use serde::Serialize;
 
-use crate::{StoreError, Table, table::Key};
+use crate::{
+    StoreError, Table,
+    keys::{ItemKey, Key},
+};
 
 /// Meta keeps a customer's file seven days, and one more for differing clocks.
 const RECEIVED_MEDIA_TTL: Duration = Duration::from_secs(8 * 86_400);
@@ -23,7 +26,7 @@ struct MediaRow<'a> {
     /// The hash under which that message is linked, if it has an id: whether it is in Chatwoot tells whether the file is still to
     /// come.
     #[serde(skip_serializing_if = "Option::is_none")]
-    message: Option<KeyedHash>,
+    message: Option<KeyedHash<Wamid>>,
     expires_at: i64,
 }
 
@@ -46,7 +49,7 @@ impl MediaAtMeta {
         number: &PhoneNumberId,
         media: &MediaId,
         sent_at: Timestamp,
-        message: Option<KeyedHash>,
+        message: Option<KeyedHash<Wamid>>,
     ) -> Result<(), StoreError> {
         let expires_at = (self.table.now() + RECEIVED_MEDIA_TTL).as_secs();
         self.table.put(&key(number, media), &MediaRow { customer, sent_at: Some(sent_at), message, expires_at }).await
@@ -70,5 +73,5 @@ impl MediaAtMeta {
 }
 
 fn key(number: &PhoneNumberId, media: &MediaId) -> Key {
-    Key::new(format!("media#{number}"), media.as_str())
+    ItemKey::MediaAtMeta(number.clone(), media.clone()).into()
 }

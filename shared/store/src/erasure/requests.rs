@@ -6,10 +6,12 @@ use std::{collections::BTreeSet, time::Duration};
 use domain::{
     AccountId, ConfirmationCode, Erasure, HashKey, KeyedHash, Timestamp,
     erasure::{ErasureDeadlines, ErasureState, RequestSource},
-    keyed_hash::HashKind,
+    keyed_hash::{AliasKind, RequestPointer},
 };
 
-use crate::{DataInventory, DataSubject, ErasureEntry, ErasureLedger, StoreError, Table, Tombstones};
+use crate::{
+    DataInventory, DataSubject, ErasureEntry, ErasureLedger, StoreError, Table, Tombstones, versioned::until_written,
+};
 
 /// Within this time after a request is done, another about the same person counts as the same if nothing new is known of them.
 const SAME_REQUEST_SPAN: Duration = Duration::from_secs(86_400);
@@ -19,9 +21,6 @@ const SAME_REQUEST_SPAN: Duration = Duration::from_secs(86_400);
 const UNKNOWN_PERSON_SPAN: Duration = Duration::from_secs(15 * 86_400);
 
 const SECOND: Duration = Duration::from_secs(1);
-
-/// How often other writers may come between before we give up and leave it to a later try.
-const MAX_TRIES: usize = 8;
 
 /// Opens requests.
 #[derive(Clone, Debug)]
@@ -75,7 +74,7 @@ impl ErasureRequests {
             subject.spares = Some(subject.spares.map_or(newest, |woke| newest.min(woke - SECOND)));
         }
         let own = self.within(subject.only, &pointers);
-        for _ in 0..MAX_TRIES {
+        until_written(|| async {
             let pointed = self.erasures.pointed(&own).await?;
             let mut before = self.erasures.foremost(&pointed).await?;
             before = before.filter(|before| self.is_the_same(&before.erasure, source, known));
@@ -91,11 +90,11 @@ impl ErasureRequests {
                 }
                 let entry = self.made_certain(before, source, subject.spares).await?;
                 self.name_again(&entry, &subject).await?;
-                return Ok(RequestOutcome { entry, is_new: false });
+                return Ok(Some(RequestOutcome { entry, is_new: false }));
             }
             if let Some(entry) = self.widened(source, &subject, &pointers).await? {
                 self.erasures.point(&pointed, &entry.erasure.code).await?;
-                return Ok(RequestOutcome { entry, is_new: false });
+                return Ok(Some(RequestOutcome { entry, is_new: false }));
             }
             let mut erasure =
                 Erasure::open(ConfirmationCode::mint(), source, asked_at, self.table.now(), &self.deadlines);
@@ -106,11 +105,10 @@ impl ErasureRequests {
             if let Some(spares) = subject.spares {
                 erasure = erasure.up_to(spares).sealed(asked_at);
             }
-            if let Some(entry) = self.erasures.open(&erasure, &pointed, &subject).await? {
-                return Ok(RequestOutcome { entry, is_new: true });
-            }
-        }
-        Err(StoreError::Contended)
+            let opened = self.erasures.open(&erasure, &pointed, &subject).await?;
+            Ok(opened.map(|entry| RequestOutcome { entry, is_new: true }))
+        })
+        .await
     }
 
     /// Widens a request about one account to all accounts, if it has not begun and the new one is about all. A request that is
@@ -119,7 +117,7 @@ impl ErasureRequests {
         &self,
         source: RequestSource,
         subject: &DataSubject,
-        pointers: &BTreeSet<KeyedHash>,
+        pointers: &BTreeSet<KeyedHash<RequestPointer>>,
     ) -> Result<Option<ErasureEntry>, StoreError> {
         if subject.only.is_some() || !subject.administrators.is_empty() || source == RequestSource::Retention {
             return Ok(None);
@@ -239,11 +237,13 @@ impl ErasureRequests {
     }
 
     /// The hashes for a request about one account, which must not match another account's.
-    fn within(&self, only: Option<AccountId>, pointers: &BTreeSet<KeyedHash>) -> BTreeSet<KeyedHash> {
+    fn within(
+        &self,
+        only: Option<AccountId>,
+        pointers: &BTreeSet<KeyedHash<RequestPointer>>,
+    ) -> BTreeSet<KeyedHash<RequestPointer>> {
         let Some(account) = only.map(|account| account.to_string()) else { return pointers.clone() };
-        let within =
-            |pointer: &KeyedHash| self.key.subject_of_all(HashKind::Item, ["within", &account, pointer.as_str()]);
-        pointers.iter().map(within).collect()
+        pointers.iter().map(|pointer| self.key.request_pointer(["within", &account, pointer.as_str()])).collect()
     }
 
     /// The hashes under which a request about them is found again, whether anything is known of them, and when the newest message
@@ -251,19 +251,17 @@ impl ErasureRequests {
     async fn pointers(
         &self,
         subject: &DataSubject,
-    ) -> Result<(bool, Option<Timestamp>, BTreeSet<KeyedHash>), StoreError> {
+    ) -> Result<(bool, Option<Timestamp>, BTreeSet<KeyedHash<RequestPointer>>), StoreError> {
         let mut found = subject.clone();
         self.inventory.gather(&mut found).await?;
-        let mut pointers: BTreeSet<KeyedHash> = subject.aliases.clone();
-        let phones = subject.phones.iter().map(|phone| self.key.subject(HashKind::Phone, &phone.canonical()));
-        let users = subject.users.iter().map(|user| self.key.subject(HashKind::User, user.as_str()));
-        pointers.extend(phones.chain(users));
-        let customer =
-            |customer: &domain::CustomerId| self.key.subject_of_all(HashKind::Item, ["customer", customer.as_str()]);
-        pointers.extend(found.customers.iter().map(customer));
-        pointers.extend(subject.administrators.iter().cloned());
+        let phones = subject.phones.iter().map(|phone| self.key.alias(AliasKind::Phone, &phone.canonical()));
+        let users = subject.users.iter().map(|user| self.key.alias(AliasKind::User, user.as_str()));
+        let customers = found.customers.iter().map(|customer| self.key.customer(customer));
+        let persons = subject.aliases.iter().cloned().chain(phones).chain(users).chain(customers);
+        let mut pointers: BTreeSet<KeyedHash<RequestPointer>> = persons.map(KeyedHash::from).collect();
+        pointers.extend(subject.administrators.iter().cloned().map(KeyedHash::from));
         let contact = |(account, contact): &(AccountId, domain::ContactId)| {
-            self.key.subject_of_all(HashKind::Item, ["contact", &account.to_string(), &contact.to_string()])
+            self.key.request_pointer(["contact", &account.to_string(), &contact.to_string()])
         };
         pointers.extend(subject.contacts.iter().map(contact));
         let known = if subject.administrators.is_empty() {

@@ -5,16 +5,18 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use aws_sdk_dynamodb::types::TimeToLiveStatus;
-use domain::{AccountId, CustomerId, KeyedHash, Timestamp};
+use domain::{AccountId, KeyedHash, Timestamp, keyed_hash::Person};
 use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
 use serde_json::Value;
 
 use crate::{
     DataInventory, DataSubject, StoreError, Table, Tombstones,
     erasure::ledger::{DataSubjectRow, ErasureRow, Pointer, beside, opened},
-    erasure::owned::pair,
+    erasure::owned::named,
     erasure::tombstones,
-    table::{Item, Key, number, text, with_key},
+    keys::{ItemKey, Key, customer_prefix, erasure_prefixes},
+    pager::Limit,
+    table::{Item, number, with_key},
 };
 
 /// What was applied to a restored table.
@@ -40,8 +42,8 @@ pub struct Restore {
 
 impl Restore {
     /// For this table.
-    pub fn new(table: Table, belongings: DataInventory) -> Self {
-        Self { tombstones: Tombstones::new(table.clone(), belongings.key.clone()), table, inventory: belongings }
+    pub fn new(table: Table, inventory: DataInventory) -> Self {
+        Self { tombstones: Tombstones::new(table.clone(), inventory.key.clone()), table, inventory }
     }
 
     /// Whether the table deletes expired items; a restored one does not until that is switched on.
@@ -56,24 +58,26 @@ impl Restore {
     /// and tombstones. It holds keyed hashes, codes, times, and ids in Chatwoot and at Meta; no phone and no user id.
     pub async fn export(&self) -> Result<Vec<Value>, StoreError> {
         let kept = "begins_with(pk, :erasure) OR begins_with(pk, :request) OR begins_with(pk, :tombstone)";
-        let values = [(":erasure", "erasure#"), (":request", "request#"), (":tombstone", "tombstone#")];
-        let values = values.map(|(name, prefix)| (name.to_owned(), text(prefix)));
-        let items = self.table.scan(kept, Item::from(values)).await?;
-        let wanted = |item: &Item| {
-            let sk = item.get("sk").and_then(|sk| sk.as_s().ok()).map_or("", String::as_str);
-            let of_a_request = matches!(sk, "ledger" | "target" | "receipt" | "request" | "dropped");
-            (of_a_request || sk.starts_with("tombstone")) && self.table.is_alive(item)
-        };
-        let kept = |item: Item| -> Result<Value, StoreError> {
-            if item.get("sk") != Some(&text("target")) {
-                return Ok(from_item(item)?);
+        let names = [":erasure", ":request", ":tombstone"].map(str::to_owned);
+        let items = self.table.table_pages(kept, names.into_iter().zip(erasure_prefixes()).collect()).all().await?;
+        let kept = |item: Item| -> Option<Result<Value, StoreError>> {
+            match ItemKey::of(&item).filter(|_| self.table.is_alive(&item))? {
+                ItemKey::DataSubject(code) => Some(self.nameless(&ItemKey::DataSubject(code).into(), item)),
+                ItemKey::Erasure(_)
+                | ItemKey::Receipt(_)
+                | ItemKey::Request(_)
+                | ItemKey::Dropped(_)
+                | ItemKey::Tombstone(..) => Some(from_item(item).map_err(StoreError::from)),
+                _ => None,
             }
-            let row: DataSubjectRow = from_item(item.clone())?;
-            let row = DataSubjectRow { target: self.inventory.without_names(&row.target), ..row };
-            let key = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
-            Ok(from_item(with_key(&Key::new(key("pk"), key("sk")), &row)?)?)
         };
-        items.into_iter().filter(wanted).map(kept).collect()
+        items.into_iter().filter_map(kept).collect()
+    }
+
+    fn nameless(&self, key: &Key, item: Item) -> Result<Value, StoreError> {
+        let row: DataSubjectRow = from_item(item)?;
+        let row = DataSubjectRow { target: self.inventory.without_names(&row.target), ..row };
+        Ok(from_item(with_key(key, &row)?)?)
     }
 
     /// Deletes again every person the export says is erased, and writes the export into this table. With `dry` it only counts.
@@ -81,14 +85,12 @@ impl Restore {
         let mut living = Vec::with_capacity(exported.len());
         for value in exported {
             let item: Item = to_item(value)?;
-            if let Some((pk, sk)) = pair(&item).filter(|_| self.table.is_alive(&item)) {
-                living.push((pk, sk, value));
-            }
+            living.extend(ItemKey::of(&item).filter(|_| self.table.is_alive(&item)).map(|key| (key, value)));
         }
-        let mut subject = self.risen(&erased_people(&living)?).await?;
+        let mut subject = self.restored(&erased_people(&living)?).await?;
         let mut applied = Reapplied {
-            requests: living.iter().filter(|(_, sk, _)| sk == "ledger").count() as u64,
-            tombstones: living.iter().filter(|(_, sk, _)| sk.starts_with("tombstone")).count() as u64,
+            requests: living.iter().filter(|(key, _)| matches!(key, ItemKey::Erasure(_))).count() as u64,
+            tombstones: living.iter().filter(|(key, _)| matches!(key, ItemKey::Tombstone(..))).count() as u64,
             customers: subject.customers.len() as u64,
             items: 0,
         };
@@ -99,33 +101,34 @@ impl Restore {
         }
         // Delete first, so that a run that was interrupted finds the same people again.
         self.inventory.delete(&keys).await?;
-        for (pk, sk, value) in living {
-            self.put_back(&pk, &sk, value).await?;
+        for (key, value) in living {
+            self.put_back(key, value).await?;
         }
         Ok(applied)
     }
 
     /// The keys of everything of theirs, read from the table itself: the index may not show yet what was put back a moment ago.
-    async fn keys(&self, subject: &mut DataSubject) -> Result<Vec<(String, String)>, StoreError> {
+    async fn keys(&self, subject: &mut DataSubject) -> Result<Vec<Key>, StoreError> {
         if subject.customers.is_empty() {
             return Ok(Vec::new());
         }
         loop {
-            let (belongings, known) = (self.inventory.read_whole(&subject.customers).await?, subject.customers.len());
+            let (inventory, known) = (self.inventory.read_whole(&subject.customers).await?, subject.customers.len());
             // By their own ids alone: their aliases may lead to another person by now.
-            belongings.gather_late(subject).await?;
+            inventory.gather_late(subject).await?;
             // Customers merged into them may be named by more.
             if subject.customers.len() == known {
-                return belongings.keys(subject).await;
+                return inventory.keys(subject).await;
             }
         }
     }
 
     /// Writes an item as it was. A closed request is not open any more and has no data subject. An open one is in the list of
     /// open requests, and every data location has to be checked again.
-    async fn put_back(&self, pk: &str, sk: &str, value: &Value) -> Result<(), StoreError> {
-        let key = Key::new(pk, sk);
-        if sk != "ledger" {
+    async fn put_back(&self, key: ItemKey, value: &Value) -> Result<(), StoreError> {
+        let is_request = matches!(key, ItemKey::Erasure(_));
+        let key = Key::from(key);
+        if !is_request {
             return self.table.put(&key, value).await;
         }
         let row: ErasureRow = from_item(to_item(value)?)?;
@@ -142,42 +145,30 @@ impl Restore {
 
     /// The erased people who are in this table again, expired or not. They are found by their own id, which may remain in nothing
     /// but a link, and by the aliases they had before they were erased.
-    async fn risen(&self, buried: &ErasedPeople) -> Result<DataSubject, StoreError> {
-        let (mut target, mut seen, mut start) = (DataSubject::default(), HashSet::new(), None);
-        loop {
-            let page = self
-                .table
-                .client
-                .scan()
-                .table_name(&self.table.name)
-                .consistent_read(true)
-                .filter_expression("begins_with(pk, :customers) OR attribute_exists(customer)")
-                .expression_attribute_values(":customers", text("customer#"))
-                .set_exclusive_start_key(start)
-                .send()
-                .await
-                .map_err(StoreError::call)?;
-            for item in page.items.unwrap_or_default() {
-                let string = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).map(String::as_str);
-                let (pk, named) = (string("pk").unwrap_or_default(), string("customer"));
-                let Some(customer) = pk.strip_prefix("customer#").or(named).map(CustomerId::new) else { continue };
-                let alias = pk.strip_prefix("alias#").and_then(|rest| rest.split_once('#'));
-                let alias =
-                    alias.and_then(|(account, hash)| Some((AccountId(account.parse().ok()?), KeyedHash::new(hash))));
-                let erased_at = alias.and_then(|(account, alias)| buried.until(account, &alias));
+    async fn restored(&self, erased: &ErasedPeople) -> Result<DataSubject, StoreError> {
+        let (mut subject, mut seen) = (DataSubject::default(), HashSet::new());
+        let filter = "begins_with(pk, :customers) OR attribute_exists(customer)";
+        let values = Item::from([(":customers".to_owned(), customer_prefix())]);
+        self.table
+            .table_pages(filter, values)
+            .consistent()
+            .each(Limit::NONE, |item| {
+                let (customer, erased_at) = match ItemKey::of(&item) {
+                    Some(ItemKey::Customer(customer) | ItemKey::Thread(customer, _)) => (Some(customer), None),
+                    Some(ItemKey::Alias(account, alias)) => (named(&item), erased.until(account, &alias)),
+                    _ => (named(&item), None),
+                };
+                let Some(customer) = customer else { return };
                 let since = Timestamp::from_millis(number(&item, "since").unwrap_or_default());
                 let by_alias = erased_at.is_some_and(|erased_at| since <= erased_at);
                 // Most items name a customer that was checked already.
                 let is_first = seen.insert(customer.clone());
-                if by_alias || is_first && buried.all.contains(&self.tombstones.customer_subject(&customer)) {
-                    target.customers.insert(customer);
+                if by_alias || is_first && erased.all.contains(&self.tombstones.customer_subject(&customer)) {
+                    subject.customers.insert(customer);
                 }
-            }
-            start = page.last_evaluated_key;
-            if start.is_none() {
-                return Ok(target);
-            }
-        }
+            })
+            .await?;
+        Ok(subject)
     }
 }
 
@@ -185,14 +176,14 @@ impl Restore {
 #[derive(Debug, Default)]
 struct ErasedPeople {
     /// The hashes of their own ids and of their aliases.
-    all: BTreeSet<KeyedHash>,
+    all: BTreeSet<KeyedHash<Person>>,
     /// Until when each alias was theirs, in one account or in all.
-    known_by: BTreeMap<(KeyedHash, Option<AccountId>), Timestamp>,
+    known_by: BTreeMap<(KeyedHash<Person>, Option<AccountId>), Timestamp>,
 }
 
 impl ErasedPeople {
     /// Until when an alias in an account was theirs.
-    fn until(&self, account: AccountId, alias: &KeyedHash) -> Option<Timestamp> {
+    fn until(&self, account: AccountId, alias: &KeyedHash<Person>) -> Option<Timestamp> {
         let until = |only| self.known_by.get(&(alias.clone(), only)).copied();
         until(None).max(until(Some(account)))
     }
@@ -200,28 +191,23 @@ impl ErasedPeople {
 
 /// The people whose erasure is done. An open request's data subject leads to what is still in Chatwoot, and is deleted once that
 /// is erased.
-fn erased_people(living: &[(String, String, &Value)]) -> Result<ErasedPeople, StoreError> {
-    let values = || living.iter().map(|(_, _, value)| *value);
-    let done: BTreeSet<&str> = values().filter(|value| is_done(value)).filter_map(code).collect();
-    let by_time: BTreeSet<&str> = values().filter(|value| value["door"] == "retention").filter_map(code).collect();
-    let mut buried = ErasedPeople::default();
-    for (_, _, value) in living {
+fn erased_people(living: &[(ItemKey, &Value)]) -> Result<ErasedPeople, StoreError> {
+    let requests = || living.iter().filter(|(key, _)| matches!(key, ItemKey::Erasure(_))).map(|(_, value)| *value);
+    let done: BTreeSet<&str> = requests().filter(|value| value["state"]["state"] == "done").filter_map(code).collect();
+    let by_time: BTreeSet<&str> = requests().filter(|value| value["door"] == "retention").filter_map(code).collect();
+    let mut erased = ErasedPeople::default();
+    for (_, value) in living {
         let Some((subject, tombstone)) = tombstones::read_tombstone(&to_item(*value)?)? else { continue };
         if !done.contains(tombstone.code.as_str()) {
             continue;
         }
-        // Before tombstones had an account, those of retention applied in all; but an alias may lead to other dealers' customers.
+        // A tombstone of retention for all accounts says nothing about an alias: it may lead to other dealers' customers.
         if tombstone.only.is_some() || !by_time.contains(tombstone.code.as_str()) {
-            buried.known_by.insert((subject.clone(), tombstone.only), tombstone.erased_at);
+            erased.known_by.insert((subject.clone(), tombstone.only), tombstone.erased_at);
         }
-        buried.all.insert(subject);
+        erased.all.insert(subject);
     }
-    Ok(buried)
-}
-
-/// Whether a value is a request that is done.
-fn is_done(value: &Value) -> bool {
-    value["sk"] == "ledger" && value["state"]["state"] == "done"
+    Ok(erased)
 }
 
 fn code(value: &Value) -> Option<&str> {

@@ -3,22 +3,22 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::ReturnValue;
-use domain::{ContactId, CustomerId, PhoneNumberId};
-use serde::Serialize;
+use domain::{ContactId, CustomerId, PhoneNumberId, Timestamp};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    StoreError, Table, channels,
-    erasure::owned::pair,
-    table::{Item, ItemUpdate, Key, UpdateOutcome, integer, number, text},
+    StoreError, Table,
+    keys::{ItemKey, Key, customer_prefix},
+    pager::Limit,
+    table::{Item, ItemUpdate, UpdateOutcome, integer, number},
 };
 
 /// A sweep that has not continued for this long begins anew.
 const CURSOR_TTL: Duration = Duration::from_secs(3 * 86_400);
 
-#[derive(Serialize)]
-struct SweepCursor<'a> {
-    at_pk: &'a str,
-    at_sk: &'a str,
+#[derive(Deserialize, Serialize)]
+struct CursorRow<T> {
+    at: T,
     expires_at: i64,
 }
 
@@ -29,11 +29,24 @@ const MAX_CONCURRENT_DELETES: usize = 25;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExpiredPage {
     /// The keys of items past their end.
-    pub expired: Vec<(String, String)>,
+    pub expired: Vec<Key>,
     /// How many items would never end. There are none but channels.
     pub endless: u64,
     /// Where to continue.
-    pub next: Option<(String, String)>,
+    pub next: Option<Key>,
+}
+
+/// A thread that has a contact in Chatwoot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ThreadOfContact {
+    /// Where it is in the table: a sweep that stopped after it goes on from here.
+    pub key: Key,
+    /// Whose it is.
+    pub customer: CustomerId,
+    /// On which number.
+    pub channel: PhoneNumberId,
+    /// The contact.
+    pub contact: ContactId,
 }
 
 /// The sweeps.
@@ -50,71 +63,54 @@ impl TableSweep {
 
     /// A page of the table, only the items that must no longer be kept: TTL may be days late, and nothing may be kept longer than
     /// that.
-    pub async fn expired(&self, from: Option<(String, String)>) -> Result<ExpiredPage, StoreError> {
-        let page = self
-            .table
-            .client
-            .scan()
-            .table_name(&self.table.name)
-            .filter_expression("expires_at <= :now OR attribute_not_exists(expires_at)")
-            .expression_attribute_values(":now", integer(self.table.now().as_secs()))
-            .projection_expression("pk, sk, expires_at")
-            .set_exclusive_start_key(from.map(|(pk, sk)| Key::new(pk, sk).item()))
-            .send()
-            .await
-            .map_err(StoreError::call)?;
-        let (expired, endless): (Vec<Item>, Vec<Item>) =
-            page.items.unwrap_or_default().into_iter().partition(|item| item.contains_key("expires_at"));
-        // Channels stay until they are offboarded.
-        let endless = endless.iter().filter_map(pair).filter(|(pk, _)| pk != channels::PARTITION).count();
-        Ok(ExpiredPage {
-            expired: expired.iter().filter_map(pair).collect(),
-            endless: endless as u64,
-            next: page.last_evaluated_key.as_ref().and_then(pair),
-        })
+    pub async fn expired(&self, from: Option<Key>) -> Result<ExpiredPage, StoreError> {
+        let filter = "expires_at <= :now OR attribute_not_exists(expires_at)";
+        let values = Item::from([(":now".to_owned(), integer(self.table.now().as_secs()))]);
+        let (mut expired, mut endless) = (Vec::new(), 0);
+        let pages = self.table.table_pages(filter, values).only("pk, sk, expires_at").after(from.as_ref());
+        let next = pages.each(Limit::PAGE, |item| {
+            if item.contains_key("expires_at") {
+                expired.extend(Key::of(&item));
+            } else if !matches!(ItemKey::of(&item), Some(ItemKey::Channel(_))) {
+                // Channels stay until they are offboarded.
+                endless += 1;
+            }
+        });
+        let next = next.await?;
+        Ok(ExpiredPage { expired, endless, next })
     }
 
     /// Deletes expired items, if they still are: one that was written anew since it was read stays.
-    pub async fn delete_expired(&self, keys: &[(String, String)]) -> Result<(), StoreError> {
+    pub async fn delete_expired(&self, keys: &[Key]) -> Result<(), StoreError> {
         for some in keys.chunks(MAX_CONCURRENT_DELETES) {
-            let buried = some.iter().map(async |(pk, sk)| self.table.delete_expired(&Key::new(pk, sk)).await);
-            futures_util::future::try_join_all(buried).await?;
+            futures_util::future::try_join_all(some.iter().map(|key| self.table.delete_expired(key))).await?;
         }
         Ok(())
     }
 
-    /// Some of the threads that have a contact in Chatwoot, and where to continue: customer, channel, contact.
+    /// The threads that have a contact in Chatwoot, at least `most` of them or until a time, and where to go on.
     pub async fn threads(
         &self,
-        from: Option<(String, String)>,
+        from: Option<&Key>,
         most: usize,
-    ) -> Result<(Vec<(CustomerId, PhoneNumberId, ContactId)>, Option<(String, String)>), StoreError> {
-        let mut start = from.map(|(pk, sk)| Key::new(pk, sk).item());
+        until: Timestamp,
+    ) -> Result<(Vec<ThreadOfContact>, Option<Key>), StoreError> {
+        let filter = "begins_with(pk, :customers) AND attribute_exists(contact) AND expires_at > :now";
+        let values = Item::from([
+            (":customers".to_owned(), customer_prefix()),
+            (":now".to_owned(), integer(self.table.now().as_secs())),
+        ]);
         let mut threads = Vec::new();
-        loop {
-            let page = self
-                .table
-                .client
-                .scan()
-                .table_name(&self.table.name)
-                .filter_expression("begins_with(pk, :customers) AND attribute_exists(contact)")
-                .expression_attribute_values(":customers", text("customer#"))
-                .set_exclusive_start_key(start)
-                .send()
-                .await
-                .map_err(StoreError::call)?;
-            for item in page.items.unwrap_or_default().into_iter().filter(|item| self.table.is_alive(item)) {
-                let Some((pk, sk)) = pair(&item) else { continue };
-                let ids = pk.strip_prefix("customer#").zip(sk.strip_prefix("channel#"));
-                if let (Some((customer, channel)), Some(contact)) = (ids, number(&item, "contact")) {
-                    threads.push((CustomerId::new(customer), PhoneNumberId::new(channel), ContactId(contact)));
-                }
+        let pages = self.table.table_pages(filter, values).after(from);
+        let next = pages.each(Limit { items: most, until: Some(until) }, |item| {
+            if let (Some(key), Some(contact)) = (Key::of(&item), number(&item, "contact").map(ContactId))
+                && let Some(ItemKey::Thread(customer, channel)) = ItemKey::read(&key)
+            {
+                threads.push(ThreadOfContact { key, customer, channel, contact });
             }
-            start = page.last_evaluated_key;
-            if start.is_none() || threads.len() >= most {
-                return Ok((threads, start.as_ref().and_then(pair)));
-            }
-        }
+        });
+        let next = next.await?;
+        Ok((threads, next))
     }
 
     /// For how many people an erasure was requested in a channel on a day.
@@ -136,26 +132,21 @@ impl TableSweep {
         Ok(count(item))
     }
 
-    /// Where a sweep continues that did not finish.
-    pub async fn cursor(&self, sweep: &str) -> Result<Option<(String, String)>, StoreError> {
-        let item = self.table.item(&Key::new("sweep", sweep)).await?;
-        Ok(item.and_then(|item| {
-            let at = |name: &str| Some(item.get(name)?.as_s().ok()?.clone());
-            Some((at("at_pk")?, at("at_sk")?))
-        }))
+    /// Where a sweep continues that did not finish: a key, a page or what else it goes by.
+    pub async fn cursor<T: DeserializeOwned>(&self, sweep: &str) -> Result<Option<T>, StoreError> {
+        Ok(self.table.get::<CursorRow<T>>(&ItemKey::Sweep(sweep.to_owned()).into()).await?.map(|row| row.at))
     }
 
     /// Sets it, or removes it.
-    pub async fn set_cursor(&self, sweep: &str, at: Option<&(String, String)>) -> Result<(), StoreError> {
-        let key = Key::new("sweep", sweep);
-        let Some((pk, sk)) = at else { return self.table.delete(&key).await };
-        let expires_at = (self.table.now() + CURSOR_TTL).as_secs();
-        self.table.put(&key, &SweepCursor { at_pk: pk, at_sk: sk, expires_at }).await
+    pub async fn set_cursor<T: Serialize>(&self, sweep: &str, at: Option<&T>) -> Result<(), StoreError> {
+        let key = ItemKey::Sweep(sweep.to_owned()).into();
+        let Some(at) = at else { return self.table.delete(&key).await };
+        self.table.put(&key, &CursorRow { at, expires_at: (self.table.now() + CURSOR_TTL).as_secs() }).await
     }
 }
 
 fn asked(channel: &PhoneNumberId, day: i64) -> Key {
-    Key::new("sweep", format!("asked#{channel}#{day}"))
+    ItemKey::SweepAsked(channel.clone(), day).into()
 }
 
 fn count(item: Option<Item>) -> u64 {

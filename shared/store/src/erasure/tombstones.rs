@@ -10,10 +10,10 @@ use std::{
     time::Duration,
 };
 
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValue};
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use domain::{
     AccountId, Alias, ConfirmationCode, CustomerId, Erasure, HashKey, Identity, KeyedHash, Timestamp,
-    keyed_hash::HashKind,
+    keyed_hash::{AliasKind, Person},
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::{Deserialize, Serialize};
@@ -22,8 +22,8 @@ use serde_dynamo::aws_sdk_dynamodb_1::from_item;
 use crate::{
     DataSubject, ErasureLedger, ResolvedAliases, StoreError, Table,
     customer::aliases::alias_key,
-    sort_keys::SortKeys,
-    table::{Item, ItemUpdate, Key, UpdateOutcome, integer, text},
+    keys::{ItemKey, Key, Range},
+    table::{Item, ItemUpdate, UpdateOutcome, integer, text},
 };
 
 /// Days for which a tombstone is kept (`tombstone_days` of the policy): longer than Meta repeats (7 days), than a queue keeps
@@ -43,7 +43,7 @@ const MARK_LENGTH: usize = 10;
 const MARKS_AT_ONCE: usize = 100;
 
 /// How many hashes are looked up side by side where the account is not known.
-const MAX_CONCURRENT_WRITES: usize = 16;
+const MAX_CONCURRENT_READS: usize = 16;
 
 /// The tombstone of one hash.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,7 +85,7 @@ impl Marks {
     }
 
     /// The given hashes that may have a tombstone; the others have none.
-    pub fn among(&self, subjects: impl IntoIterator<Item = KeyedHash>) -> Vec<KeyedHash> {
+    pub fn among(&self, subjects: impl IntoIterator<Item = KeyedHash<Person>>) -> Vec<KeyedHash<Person>> {
         subjects.into_iter().filter(|subject| self.0.contains(&mark(subject))).collect()
     }
 }
@@ -106,7 +106,7 @@ impl Tombstones {
 
     /// All marks, in one read. A caller with thousands of ids then looks up only those that may belong to an erased person.
     pub async fn marks(&self) -> Result<Marks, StoreError> {
-        let items = self.table.items(&marked(), SortKeys::All).await?;
+        let items = self.table.items(Range::marks()).await?;
         Ok(Marks(items.into_iter().flat_map(Item::into_keys).filter(|name| name.starts_with(MARK)).collect()))
     }
 
@@ -114,13 +114,13 @@ impl Tombstones {
     async fn will_stand<'s>(
         &self,
         code: &ConfirmationCode,
-        subjects: impl IntoIterator<Item = &'s KeyedHash>,
+        subjects: impl IntoIterator<Item = &'s KeyedHash<Person>>,
     ) -> Result<(), StoreError> {
         let marks: Vec<String> = subjects.into_iter().map(mark).collect();
         for some in marks.chunks(MARKS_AT_ONCE) {
             let set = some.iter().fold("SET expires_at = :end".to_owned(), |set, mark| format!("{set}, {mark} = :yes"));
             let change = ItemUpdate {
-                key: Key::new(marked(), code.as_str()),
+                key: ItemKey::Marks(code.clone()).into(),
                 update: set,
                 condition: None,
                 values: Item::from([
@@ -128,13 +128,13 @@ impl Tombstones {
                     (":yes".to_owned(), AttributeValue::Bool(true)),
                 ]),
             };
-            self.table.update(change, ReturnValue::None).await?;
+            self.table.change(change).await?;
         }
         Ok(())
     }
 
     /// Writes a tombstone for a hash. If there is one already, the later time counts.
-    pub async fn insert(&self, subject: &KeyedHash, tombstone: &Tombstone) -> Result<(), StoreError> {
+    pub async fn insert(&self, subject: &KeyedHash<Person>, tombstone: &Tombstone) -> Result<(), StoreError> {
         let now = self.table.now();
         let common = Item::from([
             (":code".to_owned(), text(tombstone.code.as_str())),
@@ -172,13 +172,13 @@ impl Tombstones {
             condition: Some(condition.to_owned()),
             values,
         };
-        self.table.update(change, ReturnValue::None).await.map(|_| ())
+        self.table.change(change).await
     }
 
     /// Removes a tombstone of an erasure that did not happen.
     pub async fn remove(
         &self,
-        subject: &KeyedHash,
+        subject: &KeyedHash<Person>,
         code: &ConfirmationCode,
         only: Option<AccountId>,
     ) -> Result<(), StoreError> {
@@ -187,7 +187,7 @@ impl Tombstones {
 
     /// Writes tombstones for everything known of a request's data subject.
     pub async fn insert_all(&self, erasure: &Erasure, subject: &DataSubject, sealed: bool) -> Result<(), StoreError> {
-        let customers: Vec<KeyedHash> =
+        let customers: Vec<KeyedHash<Person>> =
             subject.customers.iter().map(|customer| self.customer_subject(customer)).collect();
         self.will_stand(&erasure.code, subject.aliases.iter().chain(&customers)).await?;
         let (confirmed_at, only) = (erasure.confirmed_at.unwrap_or(erasure.asked_at), subject.only);
@@ -212,19 +212,18 @@ impl Tombstones {
     pub async fn among<'s>(
         &self,
         account: Option<AccountId>,
-        subjects: impl IntoIterator<Item = &'s KeyedHash>,
-    ) -> Result<HashMap<KeyedHash, Tombstone>, StoreError> {
+        subjects: impl IntoIterator<Item = &'s KeyedHash<Person>>,
+    ) -> Result<HashMap<KeyedHash<Person>, Tombstone>, StoreError> {
         let items = if let Some(account) = account {
-            self.read(subjects.into_iter().flat_map(|subject| keys(subject, account)).collect()).await?
+            self.table.get_all(subjects.into_iter().flat_map(|subject| keys(subject, account)).collect()).await?
         } else {
-            let keys: Vec<Key> = subjects.into_iter().map(|subject| key(subject, None)).collect();
-            let found =
-                keys.into_iter().map(|Key { pk, sk }| async move { self.table.items(&pk, SortKeys::prefix(sk)).await });
+            let ranges: Vec<Range> = subjects.into_iter().map(Range::tombstones).collect();
+            let found = ranges.into_iter().map(|range| self.table.items(range));
             let found: Vec<Vec<Item>> =
-                stream::iter(found).buffer_unordered(MAX_CONCURRENT_WRITES).try_collect().await?;
+                stream::iter(found).buffer_unordered(MAX_CONCURRENT_READS).try_collect().await?;
             found.into_iter().flatten().collect()
         };
-        let mut among: HashMap<KeyedHash, Tombstone> = HashMap::new();
+        let mut among: HashMap<KeyedHash<Person>, Tombstone> = HashMap::new();
         for item in items {
             let Some((subject, tombstone)) = read_tombstone(&item)? else { continue };
             match among.get(&subject) {
@@ -248,10 +247,10 @@ impl Tombstones {
         if aliases.is_empty() {
             return Ok((ErasureCheck::No, ResolvedAliases::new(account, &aliases, Vec::new())?));
         }
-        let mut wanted: Vec<Item> = aliases.iter().flat_map(|alias| keys(&alias.subject, account)).collect();
-        wanted.extend(aliases.iter().map(|alias| alias_key(account, alias).item()));
-        let (mut buried_here, mut living) = (HashMap::<KeyedHash, Vec<Tombstone>>::new(), Vec::new());
-        for item in self.read(wanted).await? {
+        let mut wanted: Vec<Key> = aliases.iter().flat_map(|alias| keys(&alias.subject, account)).collect();
+        wanted.extend(aliases.iter().map(|alias| alias_key(account, alias)));
+        let (mut buried_here, mut living) = (HashMap::<KeyedHash<Person>, Vec<Tombstone>>::new(), Vec::new());
+        for item in self.table.get_all(wanted).await? {
             match read_tombstone(&item)? {
                 Some((subject, tombstone)) => buried_here.entry(subject).or_default().push(tombstone),
                 None => living.push(item),
@@ -266,14 +265,14 @@ impl Tombstones {
         &self,
         account: AccountId,
         aliases: &[Alias],
-        buried_here: &HashMap<KeyedHash, Vec<Tombstone>>,
+        buried_here: &HashMap<KeyedHash<Person>, Vec<Tombstone>>,
         known: &ResolvedAliases,
         at: Timestamp,
     ) -> Result<ErasureCheck, StoreError> {
         let lives = |alias: &Alias| known.row(alias).is_some();
         for alias in aliases {
             let Some(tombstones) = buried_here.get(&alias.subject) else {
-                if alias.kind == HashKind::User && lives(alias) {
+                if alias.kind == AliasKind::User && lives(alias) {
                     // Another person has this phone now.
                     return Ok(ErasureCheck::No);
                 }
@@ -300,7 +299,7 @@ impl Tombstones {
                     return Ok(ErasureCheck::NotYet(tombstone.code.clone()));
                 }
             }
-            if alias.kind != HashKind::Phone {
+            if alias.kind != AliasKind::Phone {
                 return Ok(ErasureCheck::No);
             }
         }
@@ -327,60 +326,28 @@ impl Tombstones {
     }
 
     /// The hash of a customer's own id, under which its tombstone is kept.
-    pub fn customer_subject(&self, customer: &CustomerId) -> KeyedHash {
-        self.key.subject_of_all(HashKind::Item, ["customer", customer.as_str()])
+    pub fn customer_subject(&self, customer: &CustomerId) -> KeyedHash<Person> {
+        self.key.customer(customer)
     }
-
-    async fn read(&self, keys: Vec<Item>) -> Result<Vec<Item>, StoreError> {
-        let mut items = Vec::new();
-        // DynamoDB reads at most a hundred at once.
-        for some in keys.chunks(100) {
-            let wanted = KeysAndAttributes::builder().set_keys(Some(some.to_vec())).consistent_read(true).build()?;
-            let request = self.table.client.batch_get_item().request_items(&self.table.name, wanted);
-            let answer = request.send().await.map_err(StoreError::call)?;
-            if answer.unprocessed_keys.is_some_and(|keys| !keys.is_empty()) {
-                return Err(StoreError::Contended);
-            }
-            let found = answer.responses.unwrap_or_default().remove(&self.table.name).unwrap_or_default();
-            items.extend(found.into_iter().filter(|item| self.table.is_alive(item)));
-        }
-        Ok(items)
-    }
-}
-
-const TOMBSTONE_PREFIX: &str = "tombstone#";
-
-/// The sort key of a tombstone for all accounts; for a single account, the part before the account's id.
-const TOMBSTONE_SORT_KEY: &str = "tombstone";
-
-/// The partition of the marks: an item for each erasure, kept as long as the last of its tombstones.
-fn marked() -> String {
-    format!("{TOMBSTONE_PREFIX}any")
 }
 
 /// The attribute name that marks a hash as having a tombstone. A piece of the hash tells hashes apart well enough.
-fn mark(subject: &KeyedHash) -> String {
+fn mark(subject: &KeyedHash<Person>) -> String {
     let piece = subject.as_str().chars().filter(char::is_ascii_alphanumeric).take(MARK_LENGTH);
     std::iter::once(MARK).chain(piece).collect()
 }
 
-fn key(subject: &KeyedHash, only: Option<AccountId>) -> Key {
-    let kind = only.map_or_else(|| TOMBSTONE_SORT_KEY.to_owned(), |account| format!("{TOMBSTONE_SORT_KEY}#{account}"));
-    Key::new(format!("{TOMBSTONE_PREFIX}{subject}"), kind)
+fn key(subject: &KeyedHash<Person>, only: Option<AccountId>) -> Key {
+    ItemKey::Tombstone(subject.clone(), only).into()
 }
 
 /// The keys of a hash's tombstones that apply in an account.
-fn keys(subject: &KeyedHash, account: AccountId) -> [Item; 2] {
-    [None, Some(account)].map(|only| key(subject, only).item())
+fn keys(subject: &KeyedHash<Person>, account: AccountId) -> [Key; 2] {
+    [None, Some(account)].map(|only| key(subject, only))
 }
 
 /// A tombstone and the hash it is for.
-pub(crate) fn read_tombstone(item: &Item) -> Result<Option<(KeyedHash, Tombstone)>, StoreError> {
-    let part = |name: &str| item.get(name).and_then(|part| part.as_s().ok());
-    let subject = part("pk").and_then(|pk| pk.strip_prefix(TOMBSTONE_PREFIX));
-    let Some((subject, kind)) = subject.zip(part("sk").and_then(|sk| sk.strip_prefix(TOMBSTONE_SORT_KEY))) else {
-        return Ok(None);
-    };
-    let only = kind.strip_prefix('#').and_then(|account| account.parse().ok()).map(AccountId);
-    Ok(Some((KeyedHash::new(subject), Tombstone { only, ..from_item(item.clone())? })))
+pub(crate) fn read_tombstone(item: &Item) -> Result<Option<(KeyedHash<Person>, Tombstone)>, StoreError> {
+    let Some(ItemKey::Tombstone(subject, only)) = ItemKey::of(item) else { return Ok(None) };
+    Ok(Some((subject, Tombstone { only, ..from_item(item.clone())? })))
 }

@@ -5,12 +5,15 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, TransactWriteItem};
-use domain::{KeyedHash, Timestamp};
+use domain::{KeyedHash, Timestamp, keyed_hash::WorkItem};
 use serde::Serialize;
 
 use crate::{
     StoreError, Table,
-    table::{Item, ItemUpdate, Key, UpdateOutcome, integer, number, text},
+    keys::{ItemKey, Key},
+    pager::Limit,
+    table::{Item, ItemUpdate, UpdateOutcome, integer, number, string, strings, text},
+    versioned::until_written,
 };
 
 /// Longer than any function runs.
@@ -32,7 +35,7 @@ const CLAIM_TTL: Duration = Duration::from_secs(CLAIMS_KEEP_DAYS * 86_400);
 /// The claim a worker holds on an item. Only taking the claim makes one, and the item's outcome can only be recorded with one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimGuard {
-    pub(crate) item: KeyedHash,
+    pub(crate) item: KeyedHash<WorkItem>,
     pub(crate) line: Option<LedgerRow>,
 }
 
@@ -41,6 +44,75 @@ pub struct ClaimGuard {
 pub(crate) struct LedgerRow {
     pub(crate) channel: String,
     pub(crate) day: i64,
+}
+
+/// The state of a claim; a claim has one at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ClaimState {
+    /// The item was received and counted. No worker has had it yet.
+    Received,
+    /// A worker has it until then, or had it and did not finish.
+    Leased {
+        /// When another worker may take it.
+        until: Timestamp,
+    },
+    /// It waits for something other than its task. Repeats of it count as duplicates.
+    Parked,
+    /// Its task was dead-lettered. For that task it is done; for a redriven one it is open.
+    DeadLettered,
+    /// It is done.
+    Done,
+}
+
+const RECEIVED: &str = "received";
+const LEASED: &str = "leased";
+const PARKED: &str = "parked";
+const DEAD_LETTERED: &str = "dead_lettered";
+const DONE: &str = "done";
+
+/// A claim as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StoredClaim {
+    pub(crate) state: ClaimState,
+    /// Where its item is counted, if it is.
+    pub(crate) line: Option<LedgerRow>,
+    /// How often a worker took it, how often of these the other side was at fault, and how often it refused the item.
+    attempts: Option<i64>,
+    excused: i64,
+    refusals: i64,
+    /// The task that took it last, and the tasks that were counted as repeats of it.
+    holders: Vec<String>,
+}
+
+impl StoredClaim {
+    /// Nothing if the item is not there. (The embedded table returns the key of an item that was not there.)
+    pub(crate) fn read(item: &Item) -> Option<Self> {
+        let state = match string(item, "state")? {
+            RECEIVED => ClaimState::Received,
+            PARKED => ClaimState::Parked,
+            DEAD_LETTERED => ClaimState::DeadLettered,
+            DONE => ClaimState::Done,
+            LEASED => {
+                let until = number(item, "leased_until").unwrap_or_default();
+                ClaimState::Leased { until: Timestamp::from_millis(until) }
+            }
+            _ => return None,
+        };
+        let channel = string(item, "counted_for").map(str::to_owned);
+        let count = |name| number(item, name).unwrap_or_default();
+        Some(Self {
+            state,
+            line: channel.zip(number(item, "counted_on")).map(|(channel, day)| LedgerRow { channel, day }),
+            attempts: number(item, "attempts"),
+            excused: count("excused"),
+            refusals: count("refusals"),
+            holders: string(item, "holder")
+                .into_iter()
+                .chain(strings(item, "repeated_by"))
+                .map(str::to_owned)
+                .collect(),
+        })
+    }
 }
 
 /// The result of claiming an item.
@@ -91,22 +163,24 @@ impl Claims {
 
     /// Claims an item for `holder`, the queue's id of the task. A holder may take its own claim again: the queue delivers a task
     /// a second time only when the first work on it has ended, however it ended.
-    pub async fn take(&self, item: &KeyedHash, holder: &str) -> Result<Claim, StoreError> {
-        loop {
+    pub async fn take(&self, item: &KeyedHash<WorkItem>, holder: &str) -> Result<Claim, StoreError> {
+        until_written(|| async {
             let now = self.table.now();
             let change = ItemUpdate {
                 key: key(item),
-                update: "SET holder = :holder, leased_until = :until, expires_at = :end, \
-                         attempts = if_not_exists(attempts, :zero) + :one REMOVE set_aside_at"
+                update: "SET #state = :leased, holder = :holder, leased_until = :until, expires_at = :end, \
+                         attempts = if_not_exists(attempts, :zero) + :one"
                     .to_owned(),
                 condition: Some(
-                    "attribute_not_exists(pk) OR (expires_at > :seconds AND attribute_not_exists(done_at) \
-                     AND attribute_not_exists(laid_down_at) \
-                     AND (attribute_not_exists(set_aside_at) OR attribute_not_exists(holder) OR holder <> :holder) \
-                     AND (attribute_not_exists(leased_until) OR holder = :holder OR leased_until <= :now))"
+                    "attribute_not_exists(pk) OR (expires_at > :seconds AND (#state = :received \
+                     OR (#state = :leased AND (holder = :holder OR leased_until <= :now)) \
+                     OR (#state = :dead_lettered AND (attribute_not_exists(holder) OR holder <> :holder))))"
                         .to_owned(),
                 ),
                 values: Item::from([
+                    (":received".to_owned(), text(RECEIVED)),
+                    (":leased".to_owned(), text(LEASED)),
+                    (":dead_lettered".to_owned(), text(DEAD_LETTERED)),
                     (":holder".to_owned(), text(holder)),
                     (":until".to_owned(), integer((now + LEASE_TTL).as_millis())),
                     (":now".to_owned(), integer(now.as_millis())),
@@ -116,27 +190,30 @@ impl Claims {
                     (":one".to_owned(), integer(1)),
                 ]),
             };
-            match self.table.update(change, ReturnValue::AllOld).await? {
-                UpdateOutcome::Done(before) => return Ok(taken(item, before.as_ref())),
+            let before = match self.table.update(change, ReturnValue::AllOld).await? {
+                UpdateOutcome::Done(before) => return Ok(Some(taken(item, before.as_ref()))),
                 // An expired item no longer counts; TTL may be days late.
                 UpdateOutcome::Refused(Some(before)) if !self.table.is_alive(&before) => {
                     self.table.delete_expired(&key(item)).await?;
+                    return Ok(None);
                 }
-                UpdateOutcome::Refused(Some(before)) if !is_settled(&before) => {
-                    let until = Timestamp::from_millis(number(&before, "leased_until").unwrap_or_default());
-                    return Ok(Claim::Busy { for_at_most: until.since(now) });
+                UpdateOutcome::Refused(before) => before.as_ref().and_then(StoredClaim::read),
+            };
+            Ok(Some(match before {
+                Some(StoredClaim { state: ClaimState::Leased { until }, .. }) => {
+                    Claim::Busy { for_at_most: until.since(now) }
                 }
-                UpdateOutcome::Refused(Some(before)) if is_known(&before, holder) => {
-                    return Ok(Claim::Finished);
-                }
-                UpdateOutcome::Refused(_) => return Ok(Claim::Done),
-            }
-        }
+                // This very task settled the item, or was counted as a repeat of it.
+                Some(claim) if claim.holders.iter().any(|one| one == holder) => Claim::Finished,
+                _ => Claim::Done,
+            }))
+        })
+        .await
     }
 
     /// Records that the last attempt failed through the other side's fault, so it does not count as a crash. `refused` says
     /// whether the other side refused the item.
-    pub async fn record_failure(&self, item: &KeyedHash, refused: bool) -> Result<FailureCount, StoreError> {
+    pub async fn record_failure(&self, item: &KeyedHash<WorkItem>, refused: bool) -> Result<FailureCount, StoreError> {
         let change = ItemUpdate {
             key: key(item),
             update: "SET excused = attempts ADD refusals :refused".to_owned(),
@@ -147,8 +224,9 @@ impl Claims {
             UpdateOutcome::Done(after) => (after, true),
             UpdateOutcome::Refused(before) => (before, false),
         };
-        let refusals = after.as_ref().filter(|_| claimed).and_then(|after| number(after, "refusals"));
-        Ok(FailureCount { held: ClaimGuard { item: item.clone(), line: after.as_ref().and_then(line) }, refusals })
+        let claim = after.as_ref().and_then(StoredClaim::read);
+        let refusals = claim.as_ref().filter(|_| claimed).map(|claim| claim.refusals);
+        Ok(FailureCount { held: ClaimGuard { item: item.clone(), line: claim.and_then(|claim| claim.line) }, refusals })
     }
 
     /// Leaves an item open that waits for something other than its task. Repeats of it count as duplicates. The worker that
@@ -156,90 +234,83 @@ impl Claims {
     pub async fn park(&self, guard: &ClaimGuard) -> Result<(), StoreError> {
         let change = ItemUpdate {
             key: key(&guard.item),
-            update: "SET laid_down_at = :now REMOVE leased_until".to_owned(),
-            condition: Some("attribute_exists(attempts) AND attribute_not_exists(done_at)".to_owned()),
-            values: Item::from([(":now".to_owned(), integer(self.table.now().as_millis()))]),
+            update: "SET #state = :parked REMOVE leased_until".to_owned(),
+            condition: Some("#state = :leased".to_owned()),
+            values: Item::from([(":parked".to_owned(), text(PARKED)), (":leased".to_owned(), text(LEASED))]),
         };
-        self.table.update(change, ReturnValue::None).await.map(|_| ())
+        self.table.change(change).await
     }
 
     /// Takes up a parked item, to settle it; nothing if it is done.
-    pub async fn resume(&self, item: &KeyedHash) -> Result<Option<ClaimGuard>, StoreError> {
-        let claim = self.table.item(&key(item)).await?.filter(|claim| !claim.contains_key("done_at"));
-        Ok(claim.map(|claim| ClaimGuard { item: item.clone(), line: line(&claim) }))
+    pub async fn resume(&self, item: &KeyedHash<WorkItem>) -> Result<Option<ClaimGuard>, StoreError> {
+        let claim = self.table.item(&key(item)).await?.as_ref().and_then(StoredClaim::read);
+        let open = claim.filter(|claim| claim.state != ClaimState::Done);
+        Ok(open.map(|claim| ClaimGuard { item: item.clone(), line: claim.line }))
     }
 
     /// Records that the process that hosted all work was ended from outside, so that no open claim's last attempt counts as a
     /// crash. Reads the whole table, so it is for a table on one machine; in the cloud a function ends by its own fault or is
     /// started again.
     pub async fn forgive_restart(&self) -> Result<usize, StoreError> {
-        let (mut excused, mut start) = (0, None);
-        loop {
-            let page = self.table.client.scan().table_name(&self.table.name);
-            let page = page
-                .filter_expression("attribute_exists(attempts) AND attribute_not_exists(done_at)")
-                .set_exclusive_start_key(start)
-                .send()
-                .await
-                .map_err(StoreError::call)?;
-            for item in page.items.unwrap_or_default() {
-                let Some(pk) = item.get("pk").and_then(|pk| pk.as_s().ok()) else { continue };
-                let change = ItemUpdate {
-                    key: Key::new(pk, "claim"),
-                    update: "SET excused = attempts".to_owned(),
-                    condition: Some("attribute_exists(attempts)".to_owned()),
-                    values: Item::new(),
-                };
-                self.table.update(change, ReturnValue::None).await?;
-                excused += 1;
-            }
-            start = page.last_evaluated_key;
-            if start.is_none() {
-                return Ok(excused);
-            }
+        let mut keys = Vec::new();
+        self.table
+            .table_pages("attribute_exists(attempts)", Item::new())
+            .each(Limit::NONE, |item| {
+                let open = StoredClaim::read(&item).is_some_and(|claim| claim.state != ClaimState::Done);
+                keys.extend(Key::of(&item).filter(|_| open));
+            })
+            .await?;
+        for key in &keys {
+            let change = ItemUpdate {
+                key: key.clone(),
+                update: "SET excused = attempts".to_owned(),
+                condition: Some("attribute_exists(attempts)".to_owned()),
+                values: Item::new(),
+            };
+            self.table.change(change).await?;
         }
+        Ok(keys.len())
     }
 
     /// Releases a claim on work that any worker may do again.
-    pub async fn release(&self, item: &KeyedHash) -> Result<(), StoreError> {
+    pub async fn release(&self, item: &KeyedHash<WorkItem>) -> Result<(), StoreError> {
         self.table.delete(&key(item)).await
     }
 }
 
-fn is_settled(claim: &Item) -> bool {
-    ["done_at", "laid_down_at", "set_aside_at"].into_iter().any(|end| claim.contains_key(end))
+fn taken(item: &KeyedHash<WorkItem>, before: Option<&Item>) -> Claim {
+    let before = before.and_then(StoredClaim::read);
+    let attempts = before.as_ref().and_then(|before| before.attempts);
+    let (excused, refusals) = before.as_ref().map_or((0, 0), |before| (before.excused, before.refusals));
+    let guard = ClaimGuard { item: item.clone(), line: before.and_then(|before| before.line) };
+    // Before the first attempt there is no claim, or only what `webhook` wrote when it received the item.
+    match attempts {
+        None => Claim::Won(guard),
+        Some(attempts) => Claim::Retaken { guard, crashes: attempts - excused, refusals },
+    }
 }
 
-fn taken(item: &KeyedHash, before: Option<&Item>) -> Claim {
-    let held = ClaimGuard { item: item.clone(), line: before.and_then(line) };
-    // Before the first attempt there is no claim, or only what `webhook` wrote when it received the item. (The embedded table
-    // returns the keys of an item that was not there.)
-    let Some(before) = before.filter(|before| before.contains_key("attempts")) else { return Claim::Won(held) };
-    let count = |name| number(before, name).unwrap_or_default();
-    Claim::Retaken { guard: held, crashes: count("attempts") - count("excused"), refusals: count("refusals") }
-}
-
-pub(crate) fn key(item: &KeyedHash) -> Key {
-    Key::new(format!("claim#{item}"), "claim")
-}
-
-/// The row of the item ledger in which a claim's item is counted.
-pub(crate) fn line(claim: &Item) -> Option<LedgerRow> {
-    let channel = claim.get("counted_for")?.as_s().ok()?.clone();
-    Some(LedgerRow { channel, day: number(claim, "counted_on")? })
+pub(crate) fn key(item: &KeyedHash<WorkItem>) -> Key {
+    ItemKey::Claim(item.clone()).into()
 }
 
 #[derive(Serialize)]
 struct Received<'l> {
+    state: &'static str,
     counted_for: &'l str,
     counted_on: i64,
     expires_at: i64,
 }
 
 /// The claim of an item just received, before any worker has it. It fails if there is one already.
-pub(crate) fn received(table: &Table, item: &KeyedHash, line: &LedgerRow) -> Result<TransactWriteItem, StoreError> {
+pub(crate) fn received(
+    table: &Table,
+    item: &KeyedHash<WorkItem>,
+    line: &LedgerRow,
+) -> Result<TransactWriteItem, StoreError> {
     let expires_at = (table.now() + CLAIM_TTL).as_secs();
-    table.transact_create(&key(item), &Received { counted_for: &line.channel, counted_on: line.day, expires_at })
+    let (counted_for, counted_on) = (line.channel.as_str(), line.day);
+    table.transact_create(&key(item), &Received { state: RECEIVED, counted_for, counted_on, expires_at })
 }
 
 /// The state of a claim after a write of the item ledger.
@@ -261,27 +332,24 @@ pub(crate) fn changed(
     line: &LedgerRow,
     left: ClaimEnd,
 ) -> Result<TransactWriteItem, StoreError> {
-    let now = table.now();
-    let mut values = Item::from([(":end".to_owned(), integer((now + CLAIM_TTL).as_secs()))]);
-    let update = match left {
-        ClaimEnd::Waiting | ClaimEnd::Done => {
-            values.insert(":channel".to_owned(), text(&line.channel));
-            values.insert(":day".to_owned(), integer(line.day));
-            let lines = "SET expires_at = :end, counted_for = :channel, counted_on = :day";
-            if left == ClaimEnd::Waiting {
-                lines.to_owned()
-            } else {
-                values.insert(":now".to_owned(), integer(now.as_millis()));
-                format!("{lines}, done_at = :now REMOVE leased_until")
-            }
-        }
-        ClaimEnd::Open => {
-            values.insert(":zero".to_owned(), integer(0));
-            values.insert(":one".to_owned(), integer(1));
-            values.insert(":now".to_owned(), integer(now.as_millis()));
-            "SET expires_at = :end, set_aside_at = :now, attempts = :one, excused = :one, refusals = :zero \
-             REMOVE counted_for, counted_on, leased_until"
-                .to_owned()
+    let end = integer((table.now() + CLAIM_TTL).as_secs());
+    let mut values = Item::from([(":end".to_owned(), end), (":done".to_owned(), text(DONE))]);
+    let update = if left == ClaimEnd::Open {
+        values.extend([
+            (":dead_lettered".to_owned(), text(DEAD_LETTERED)),
+            (":zero".to_owned(), integer(0)),
+            (":one".to_owned(), integer(1)),
+        ]);
+        "SET expires_at = :end, #state = :dead_lettered, attempts = :one, excused = :one, refusals = :zero \
+         REMOVE counted_for, counted_on, leased_until"
+    } else {
+        values.extend([(":channel".to_owned(), text(&line.channel)), (":day".to_owned(), integer(line.day))]);
+        if left == ClaimEnd::Done {
+            "SET expires_at = :end, counted_for = :channel, counted_on = :day, #state = :done REMOVE leased_until"
+        } else {
+            values.insert(":received".to_owned(), text(RECEIVED));
+            "SET expires_at = :end, counted_for = :channel, counted_on = :day, \
+             #state = if_not_exists(#state, :received)"
         }
     };
     let counted = match &guard.line {
@@ -293,30 +361,29 @@ pub(crate) fn changed(
     };
     table.transact_update(ItemUpdate {
         key: key(&guard.item),
-        update,
-        condition: Some(format!("attribute_not_exists(done_at) AND {counted}")),
+        update: update.to_owned(),
+        condition: Some(format!("(attribute_not_exists(#state) OR #state <> :done) AND {counted}")),
         values,
     })
 }
 
-/// Whether this very task settled the item, or was counted as a repeat of it.
-fn is_known(claim: &Item, holder: &str) -> bool {
-    let repeats = claim.get("repeated_by").and_then(|repeats| repeats.as_ss().ok());
-    claim.get("holder") == Some(&text(holder)) || repeats.is_some_and(|repeats| repeats.iter().any(|one| one == holder))
-}
-
 /// Records that a task which repeats a settled item is counted; once for each task.
-pub(crate) fn repeated(table: &Table, item: &KeyedHash, holder: &str) -> Result<TransactWriteItem, StoreError> {
+pub(crate) fn repeated(
+    table: &Table,
+    item: &KeyedHash<WorkItem>,
+    holder: &str,
+) -> Result<TransactWriteItem, StoreError> {
     table.transact_update(ItemUpdate {
         key: key(item),
         // Kept side by side: a repeat and what it repeats may both come again and again.
         update: "ADD repeated_by :repeat".to_owned(),
         condition: Some(
-            "(attribute_exists(done_at) OR attribute_exists(laid_down_at)) AND holder <> :holder \
-             AND NOT contains(repeated_by, :holder)"
+            "(#state = :done OR #state = :parked) AND holder <> :holder AND NOT contains(repeated_by, :holder)"
                 .to_owned(),
         ),
         values: Item::from([
+            (":done".to_owned(), text(DONE)),
+            (":parked".to_owned(), text(PARKED)),
             (":holder".to_owned(), text(holder)),
             (":repeat".to_owned(), AttributeValue::Ss(vec![holder.to_owned()])),
         ]),

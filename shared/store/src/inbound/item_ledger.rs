@@ -5,18 +5,20 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::ControlFlow,
     time::Duration,
 };
 
-use aws_sdk_dynamodb::types::{ReturnValue, TransactWriteItem};
-use domain::{KeyedHash, RefusalReason};
+use aws_sdk_dynamodb::types::TransactWriteItem;
+use domain::{KeyedHash, RefusalReason, keyed_hash::WorkItem};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::{
     StoreError, Table,
-    inbound::claims::{self, ClaimEnd, ClaimGuard, LedgerRow},
-    sort_keys::SortKeys,
-    table::{Item, ItemUpdate, Key, TransactOutcome, integer},
+    inbound::claims::{self, ClaimEnd, ClaimGuard, ClaimState, LedgerRow, StoredClaim},
+    keys::{ItemKey, Range},
+    table::{Item, ItemUpdate, TransactOutcome, integer},
+    versioned::{until_written, until_written_from},
 };
 
 /// Days for which a day's totals are kept (`counter_days` of the policy): thirteen months, to compare with the year before.
@@ -30,9 +32,6 @@ const TRANSACTION_ITEMS: usize = 99;
 
 /// How many transactions run side by side. Chunks begin with different items, and so count in different rows.
 const MAX_CONCURRENT_WRITES: usize = 8;
-
-/// How often writes may conflict before we give up and let the queue retry.
-const MAX_TRIES: usize = 8;
 
 /// Days after which nothing waits in a queue any more: what is still counted as waiting then is lost.
 pub const QUEUES_KEEP_DAYS: i64 = 14;
@@ -118,19 +117,19 @@ impl ItemLedger {
 
     /// Counts items as received and waiting, and makes their claims. An item that has a claim already is counted by the worker
     /// that made it.
-    pub async fn receive(&self, channel: &str, items: &[&KeyedHash]) -> Result<(), StoreError> {
-        let items: Vec<&KeyedHash> = items.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
-        let chunks: Vec<Vec<&KeyedHash>> = items.chunks(TRANSACTION_ITEMS).map(<[_]>::to_vec).collect();
+    pub async fn receive(&self, channel: &str, items: &[&KeyedHash<WorkItem>]) -> Result<(), StoreError> {
+        let items: Vec<&KeyedHash<WorkItem>> = items.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
+        let chunks: Vec<Vec<&KeyedHash<WorkItem>>> = items.chunks(TRANSACTION_ITEMS).map(<[_]>::to_vec).collect();
         stream::iter(chunks)
             .map(Ok)
             .try_for_each_concurrent(MAX_CONCURRENT_WRITES, |some| self.receive_some(channel, some))
             .await
     }
 
-    async fn receive_some(&self, channel: &str, mut items: Vec<&KeyedHash>) -> Result<(), StoreError> {
+    async fn receive_some(&self, channel: &str, items: Vec<&KeyedHash<WorkItem>>) -> Result<(), StoreError> {
         let line = self.today(channel);
-        for _ in 0..MAX_TRIES {
-            let Some(first) = items.first() else { return Ok(()) };
+        until_written_from(items, |mut items| async {
+            let Some(first) = items.first() else { return Ok(ControlFlow::Break(())) };
             let mut writes = Vec::with_capacity(items.len() + 1);
             for item in &items {
                 writes.push(claims::received(&self.table, item, &line)?);
@@ -142,44 +141,55 @@ impl ItemLedger {
                 &[("received".to_owned(), count), ("waiting".to_owned(), count)],
             ))?);
             match self.table.transact_or_tell(writes).await? {
-                TransactOutcome::Done => return Ok(()),
+                TransactOutcome::Done => Ok(ControlFlow::Break(())),
                 TransactOutcome::Refused(at) => {
                     let mut position = 0;
                     items.retain(|_| {
                         position += 1;
                         !at.contains(&(position - 1))
                     });
+                    Ok(ControlFlow::Continue(items))
                 }
             }
-        }
-        Err(StoreError::Contended)
+        })
+        .await
     }
 
     /// Counts an item that has no claim: received, and its outcome.
-    pub async fn count(&self, channel: &str, item: &KeyedHash, outcome: ItemOutcome) -> Result<(), StoreError> {
+    pub async fn count(
+        &self,
+        channel: &str,
+        item: &KeyedHash<WorkItem>,
+        outcome: ItemOutcome,
+    ) -> Result<(), StoreError> {
         self.count_all(channel, &[item], outcome).await
     }
 
     /// The same for several items of one outcome, in one write.
-    pub async fn count_all(&self, channel: &str, items: &[&KeyedHash], outcome: ItemOutcome) -> Result<(), StoreError> {
+    pub async fn count_all(
+        &self,
+        channel: &str,
+        items: &[&KeyedHash<WorkItem>],
+        outcome: ItemOutcome,
+    ) -> Result<(), StoreError> {
         let Some(first) = items.first() else { return Ok(()) };
         let count = i64::try_from(items.len()).unwrap_or_default();
         let columns = [("received".to_owned(), count), (outcome.column(), count)];
-        self.table.update(self.row(&self.today(channel), first, &columns), ReturnValue::None).await.map(|_| ())
+        self.table.change(self.row(&self.today(channel), first, &columns)).await
     }
 
     /// Counts a task that repeats a done item. The same `holder` counts once.
-    pub async fn repeat(&self, channel: &str, item: &KeyedHash, holder: &str) -> Result<(), StoreError> {
+    pub async fn repeat(&self, channel: &str, item: &KeyedHash<WorkItem>, holder: &str) -> Result<(), StoreError> {
         let columns = [("received".to_owned(), 1), (ItemOutcome::Duplicate.column(), 1)];
         let row = self.row(&self.today(channel), item, &columns);
         let writes = vec![claims::repeated(&self.table, item, holder)?, self.table.transact_update(row)?];
-        for _ in 0..MAX_TRIES {
-            match self.table.transact_or_tell(writes.clone()).await? {
-                TransactOutcome::Refused(at) if at.is_empty() => {}
-                TransactOutcome::Done | TransactOutcome::Refused(_) => return Ok(()),
-            }
-        }
-        Err(StoreError::Contended)
+        until_written(|| async {
+            Ok(match self.table.transact_or_tell(writes.clone()).await? {
+                TransactOutcome::Refused(at) if at.is_empty() => None,
+                TransactOutcome::Done | TransactOutcome::Refused(_) => Some(()),
+            })
+        })
+        .await
     }
 
     /// Counts an item that has to wait, if it was not counted before.
@@ -228,8 +238,7 @@ impl ItemLedger {
         others: Vec<TransactWriteItem>,
         guard: Option<TransactWriteItem>,
     ) -> Result<bool, StoreError> {
-        let mut held = held.clone();
-        for _ in 0..MAX_TRIES {
+        until_written_from(held.clone(), |mut held| async {
             let counted = held.line.is_some();
             let line = held.line.clone().unwrap_or_else(|| self.today(channel));
             let column = fate.map_or_else(|| "waiting".to_owned(), ItemOutcome::column);
@@ -242,22 +251,25 @@ impl ItemLedger {
             let guarded = guard.as_ref().map(|_| writes.len());
             writes.extend(guard.clone());
             match self.table.transact_or_tell(writes).await? {
-                TransactOutcome::Done => return Ok(true),
-                TransactOutcome::Refused(at) if guarded.is_some_and(|guard| at.contains(&guard)) => return Ok(false),
+                TransactOutcome::Done => return Ok(ControlFlow::Break(true)),
+                TransactOutcome::Refused(at) if guarded.is_some_and(|guard| at.contains(&guard)) => {
+                    return Ok(ControlFlow::Break(false));
+                }
                 // Otherwise only the claim has a condition: since it was taken, another worker has closed or counted the item.
                 TransactOutcome::Refused(at) if at.contains(&0) => {
                     let claim = self.table.item(&claims::key(&held.item)).await?;
-                    let line = claim.as_ref().and_then(claims::line);
-                    let closed = claim.is_some_and(|claim| claim.contains_key("done_at"));
-                    if closed || (left == ClaimEnd::Waiting && line.is_some()) {
-                        return Ok(true);
+                    let claim = claim.as_ref().and_then(StoredClaim::read);
+                    let done = claim.as_ref().is_some_and(|claim| claim.state == ClaimState::Done);
+                    held.line = claim.and_then(|claim| claim.line);
+                    if done || (left == ClaimEnd::Waiting && held.line.is_some()) {
+                        return Ok(ControlFlow::Break(true));
                     }
-                    held.line = line;
                 }
                 TransactOutcome::Refused(_) => {}
             }
-        }
-        Err(StoreError::Contended)
+            Ok(ControlFlow::Continue(held))
+        })
+        .await
     }
 
     /// The totals of a channel between two days, both included; only of days on which something was counted.
@@ -267,42 +279,33 @@ impl ItemLedger {
         from: i64,
         to: i64,
     ) -> Result<BTreeMap<i64, DailyTotals>, StoreError> {
-        // Days have five digits until the year 2243.
-        let rows =
-            self.table.items(&partition(channel), SortKeys::between(format!("{from}#"), format!("{to}#~"))?).await?;
-        let mut sheets = BTreeMap::<i64, DailyTotals>::new();
-        for row in rows {
-            let day = row.get("sk").and_then(|sk| sk.as_s().ok()).and_then(|sk| sk.split('#').next()?.parse().ok());
-            let Some(day) = day else { continue };
-            let sheet = sheets.entry(day).or_default();
+        let mut totals = BTreeMap::<i64, DailyTotals>::new();
+        for row in self.table.items(Range::ledger_rows(channel, from, to)).await? {
+            let Some(ItemKey::LedgerRow(_, day, _)) = ItemKey::of(&row) else { continue };
+            let of_day = totals.entry(day).or_default();
             for (column, count) in &row {
                 let count = count.as_n().ok().and_then(|count| count.parse().ok());
-                sheet.add(column, count.unwrap_or_default());
+                of_day.add(column, count.unwrap_or_default());
             }
         }
-        Ok(sheets)
+        Ok(totals)
     }
 
     fn today(&self, channel: &str) -> LedgerRow {
         LedgerRow { channel: channel.to_owned(), day: self.table.now().day() }
     }
 
-    fn row(&self, line: &LedgerRow, item: &KeyedHash, columns: &[(String, i64)]) -> ItemUpdate {
+    fn row(&self, line: &LedgerRow, item: &KeyedHash<WorkItem>, columns: &[(String, i64)]) -> ItemUpdate {
         // 256 rows a day: transactions on a single row would conflict.
         let shard = item.as_str().get(..2).unwrap_or("00");
         let add: Vec<String> = columns.iter().map(|(column, _)| format!("{column} :{column}")).collect();
         let mut values: Item = columns.iter().map(|(column, count)| (format!(":{column}"), integer(*count))).collect();
         values.insert(":end".to_owned(), integer((self.table.now() + LEDGER_ROW_TTL).as_secs()));
         ItemUpdate {
-            key: Key::new(partition(&line.channel), format!("{}#{shard}", line.day)),
+            key: ItemKey::LedgerRow(line.channel.clone(), line.day, shard.to_owned()).into(),
             update: format!("ADD {} SET expires_at = :end", add.join(", ")),
             condition: None,
             values,
         }
     }
-}
-
-/// The partition of a channel's counters.
-pub(crate) fn partition(channel: &str) -> String {
-    format!("counter#{channel}")
 }

@@ -4,7 +4,6 @@
 use aws_sdk_dynamodb::types::{ReturnValue, TransactWriteItem};
 use domain::{
     AccountId, Author, ConversationId, CustomerId, Delivery, HashKey, KeyedHash, MessageId, Timestamp, Wamid,
-    keyed_hash::HashKind,
 };
 use serde::{Deserialize, Serialize};
 use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
@@ -13,7 +12,9 @@ use crate::{
     ClaimGuard, ItemLedger, ItemOutcome, PendingFile, Revocations, StoreError, Table,
     inbound::orphan_statuses,
     inbound::pending_media,
-    table::{Item, ItemUpdate, Key, UpdateOutcome, integer},
+    keys::{ItemKey, Key},
+    table::{Item, ItemUpdate, UpdateOutcome, integer},
+    versioned::until_written,
 };
 
 /// A WhatsApp message and its Chatwoot message.
@@ -92,7 +93,7 @@ impl MessageLinks {
         &self,
         link: &MessageLink,
         counters: &ItemLedger,
-        traces: &Revocations,
+        revocations: &Revocations,
         channel: &str,
         guard: &ClaimGuard,
         missing: Option<&PendingFile>,
@@ -101,7 +102,9 @@ impl MessageLinks {
         if let Some(missing) = missing {
             writes.push(pending_media::write(&self.table, missing)?);
         }
-        counters.close_with(channel, guard, ItemOutcome::Done, writes, Some(traces.not_revoked(&link.wamid)?)).await
+        counters
+            .close_with(channel, guard, ItemOutcome::Done, writes, Some(revocations.not_revoked(&link.wamid)?))
+            .await
     }
 
     /// The write that links a message; an orphan status stays where it is, to be read back.
@@ -130,10 +133,10 @@ impl MessageLinks {
 
     /// The message a status is about; if it is unknown, the status is kept for a day and merged with others like it.
     pub async fn match_status(&self, wamid: &Wamid, delivery: Delivery) -> Result<StatusMatch, StoreError> {
-        for _ in 0..8 {
+        until_written(|| async {
             let item = self.table.item(&self.at(wamid)).await?;
             if item.as_ref().is_some_and(|item| item.contains_key("message")) {
-                return Ok(StatusMatch::Known(Box::new(from_item(item.unwrap_or_default())?)));
+                return Ok(Some(StatusMatch::Known(Box::new(from_item(item.unwrap_or_default())?))));
             }
             let seen: OrphanRow = item.map(from_item).transpose()?.unwrap_or(OrphanRow { early: None });
             let merged = seen.early.map_or(delivery, |early| early.merge(delivery));
@@ -147,11 +150,10 @@ impl MessageLinks {
                     (":end".to_owned(), integer((self.table.now() + orphan_statuses::ORPHAN_MAX_WAIT).as_secs())),
                 ]),
             };
-            if let UpdateOutcome::Done(_) = self.table.update(change, ReturnValue::None).await? {
-                return Ok(StatusMatch::Unknown);
-            }
-        }
-        Err(StoreError::Contended)
+            let written = self.table.update(change, ReturnValue::None).await?;
+            Ok(matches!(written, UpdateOutcome::Done(_)).then_some(StatusMatch::Unknown))
+        })
+        .await
     }
 
     /// The status that had come before the message was linked.
@@ -160,12 +162,12 @@ impl MessageLinks {
     }
 
     /// The hash under which a message's link is kept.
-    pub fn hash(&self, wamid: &Wamid) -> KeyedHash {
-        self.key.subject(HashKind::Wamid, wamid.as_str())
+    pub fn hash(&self, wamid: &Wamid) -> KeyedHash<Wamid> {
+        self.key.wamid(wamid)
     }
 
     /// The link with this hash, with its orphan status if there is one.
-    pub async fn of_hash(&self, hash: &KeyedHash) -> Result<Option<MessageLink>, StoreError> {
+    pub async fn of_hash(&self, hash: &KeyedHash<Wamid>) -> Result<Option<MessageLink>, StoreError> {
         self.read(&key(hash)).await
     }
 
@@ -181,6 +183,6 @@ impl MessageLinks {
     }
 }
 
-pub(crate) fn key(hash: &KeyedHash) -> Key {
-    Key::new(format!("wamid#{hash}"), "link")
+pub(crate) fn key(hash: &KeyedHash<Wamid>) -> Key {
+    ItemKey::Link(hash.clone()).into()
 }

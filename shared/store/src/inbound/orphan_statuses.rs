@@ -3,10 +3,13 @@
 
 use std::time::Duration;
 
-use domain::{KeyedHash, PhoneNumberId, Timestamp};
+use domain::{KeyedHash, PhoneNumberId, Timestamp, Wamid, keyed_hash::WorkItem};
 use serde::{Deserialize, Serialize};
 
-use crate::{Claims, ItemLedger, ItemOutcome, StoreError, Table, sort_keys::SortKeys, table::Key};
+use crate::{
+    Claims, ItemLedger, ItemOutcome, StoreError, Table,
+    keys::{ItemKey, Key, Range},
+};
 
 /// How long a status waits for its message.
 pub(crate) const ORPHAN_MAX_WAIT: Duration = Duration::from_secs(86_400);
@@ -18,9 +21,9 @@ const ORPHAN_TTL: Duration = Duration::from_secs(8 * 86_400);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrphanStatus {
     /// The item that is claimed for it.
-    pub item: KeyedHash,
+    pub item: KeyedHash<WorkItem>,
     /// The keyed hash of the message's id.
-    pub message: KeyedHash,
+    pub message: KeyedHash<Wamid>,
     /// When the bridge stops waiting for its message.
     pub until: Timestamp,
 }
@@ -45,7 +48,12 @@ impl OrphanStatuses {
     }
 
     /// Lets a status wait. Returns whether it is new; one that waits already does not wait longer for being added again.
-    pub async fn add(&self, channel: &PhoneNumberId, item: &KeyedHash, message: KeyedHash) -> Result<bool, StoreError> {
+    pub async fn add(
+        &self,
+        channel: &PhoneNumberId,
+        item: &KeyedHash<WorkItem>,
+        message: KeyedHash<Wamid>,
+    ) -> Result<bool, StoreError> {
         let now = self.table.now();
         let status = OrphanStatus { item: item.clone(), message, until: now + ORPHAN_MAX_WAIT };
         let row = OrphanRow { status, expires_at: (now + ORPHAN_TTL).as_secs() };
@@ -56,17 +64,17 @@ impl OrphanStatuses {
 
     /// All that wait on a channel.
     pub async fn all(&self, channel: &PhoneNumberId) -> Result<Vec<OrphanStatus>, StoreError> {
-        let rows: Vec<OrphanRow> = self.table.range(&partition(channel), SortKeys::All).await?;
+        let rows: Vec<OrphanRow> = self.table.range(Range::orphan_statuses(channel)).await?;
         Ok(rows.into_iter().map(|row| row.status).collect())
     }
 
     /// How many wait on a channel.
     pub async fn count(&self, channel: &PhoneNumberId) -> Result<u64, StoreError> {
-        self.table.count(&partition(channel)).await
+        self.table.pages(&Range::orphan_statuses(channel)).count().await
     }
 
     /// Counts a status that is about to be deleted and whose message is known: afterwards that could not be told.
-    pub(crate) async fn settle(&self, channel: &PhoneNumberId, item: &KeyedHash) -> Result<(), StoreError> {
+    pub(crate) async fn settle(&self, channel: &PhoneNumberId, item: &KeyedHash<WorkItem>) -> Result<(), StoreError> {
         if let Some(guard) = Claims::new(self.table.clone()).resume(item).await? {
             ItemLedger::new(self.table.clone()).close(channel.as_str(), &guard, ItemOutcome::Done).await?;
         }
@@ -74,22 +82,11 @@ impl OrphanStatuses {
     }
 
     /// Removes a status that waits no longer.
-    pub async fn remove(&self, channel: &PhoneNumberId, item: &KeyedHash) -> Result<(), StoreError> {
+    pub async fn remove(&self, channel: &PhoneNumberId, item: &KeyedHash<WorkItem>) -> Result<(), StoreError> {
         self.table.delete(&key(channel, item)).await
     }
 }
 
-const PREFIX: &str = "early#";
-
-fn partition(channel: &PhoneNumberId) -> String {
-    format!("{PREFIX}{channel}")
-}
-
-/// The channel of a partition of orphan statuses, if it is one.
-pub(crate) fn channel_of(pk: &str) -> Option<PhoneNumberId> {
-    pk.strip_prefix(PREFIX).map(PhoneNumberId::new)
-}
-
-fn key(channel: &PhoneNumberId, item: &KeyedHash) -> Key {
-    Key::new(partition(channel), item.as_str())
+fn key(channel: &PhoneNumberId, item: &KeyedHash<WorkItem>) -> Key {
+    ItemKey::OrphanStatus(channel.clone(), item.clone()).into()
 }

@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{ReturnValue, TransactWriteItem};
 use domain::{
-    AccountId, Author, ConversationId, CustomerId, KeyedHash, MediaId, MessageId, PhoneNumberId, Timestamp, Wamid,
+    AccountId, Author, ConversationId, CustomerId, KeyedHash, MediaId, MessageGroup, MessageId, PhoneNumberId,
+    Timestamp, Wamid,
+    keyed_hash::WorkItem,
     message::{Media, MediaKind},
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
     StoreError, Table,
-    sort_keys::SortKeys,
-    table::{Item, ItemUpdate, Key, UpdateOutcome, integer, with_key},
+    keys::{ItemKey, Key, Range},
+    table::{Item, ItemUpdate, UpdateOutcome, integer, with_key},
 };
 
 /// Meta keeps a customer's file seven days from the message.
@@ -38,7 +40,7 @@ pub struct PendingFile {
     /// The number it came to.
     pub number: PhoneNumberId,
     /// The item of its message.
-    pub item: KeyedHash,
+    pub item: KeyedHash<WorkItem>,
     /// Its message at Meta: if that is revoked, the file is dropped.
     pub wamid: Wamid,
     /// The customer whose conversation it belongs to.
@@ -52,7 +54,7 @@ pub struct PendingFile {
     /// The author of its message.
     pub author: Author,
     /// The message group that keeps the customer's order.
-    pub group: String,
+    pub group: MessageGroup,
     /// Where it is at Meta.
     pub media: MediaId,
     /// The kind it is shown as.
@@ -124,13 +126,17 @@ impl PendingMedia {
     }
 
     /// One of them, if it is still pending.
-    pub async fn get(&self, number: &PhoneNumberId, item: &KeyedHash) -> Result<Option<PendingFile>, StoreError> {
+    pub async fn get(
+        &self,
+        number: &PhoneNumberId,
+        item: &KeyedHash<WorkItem>,
+    ) -> Result<Option<PendingFile>, StoreError> {
         Ok(self.table.get::<PendingRow>(&key(number, item)).await?.map(|row| row.file))
     }
 
     /// All of a channel.
     pub async fn all(&self, number: &PhoneNumberId) -> Result<Vec<PendingFile>, StoreError> {
-        let rows: Vec<PendingRow> = self.table.range(&partition(number), SortKeys::All).await?;
+        let rows: Vec<PendingRow> = self.table.range(Range::pending_files(number)).await?;
         Ok(rows.into_iter().map(|row| row.file).collect())
     }
 
@@ -151,7 +157,7 @@ impl PendingMedia {
     }
 
     /// Removes a file that has arrived, or never will.
-    pub async fn remove(&self, number: &PhoneNumberId, item: &KeyedHash) -> Result<(), StoreError> {
+    pub async fn remove(&self, number: &PhoneNumberId, item: &KeyedHash<WorkItem>) -> Result<(), StoreError> {
         self.table.delete(&key(number, item)).await
     }
 }
@@ -159,19 +165,11 @@ impl PendingMedia {
 /// The write that registers a file, in one transaction with the link of its placeholder.
 pub(crate) fn write(table: &Table, file: &PendingFile) -> Result<TransactWriteItem, StoreError> {
     let row = PendingRow { expires_at: (file.sent_at + PENDING_FILE_TTL).as_secs(), file: file.clone() };
-    let put = aws_sdk_dynamodb::types::Put::builder()
-        .table_name(&table.name)
-        .set_item(Some(with_key(&key(&row.file.number, &row.file.item), &row)?))
-        .build()?;
-    Ok(TransactWriteItem::builder().put(put).build())
+    table.transact_put(with_key(&key(&row.file.number, &row.file.item), &row)?, None, Item::new())
 }
 
-fn partition(number: &PhoneNumberId) -> String {
-    format!("file#{number}")
-}
-
-fn key(number: &PhoneNumberId, item: &KeyedHash) -> Key {
-    Key::new(partition(number), item.as_str())
+fn key(number: &PhoneNumberId, item: &KeyedHash<WorkItem>) -> Key {
+    ItemKey::PendingFile(number.clone(), item.clone()).into()
 }
 
 #[cfg(test)]
@@ -190,7 +188,7 @@ mod tests {
             conversation: ConversationId(4),
             placeholder: MessageId(5),
             author: Author::Customer,
-            group: "1#a".to_owned(),
+            group: "1#a".into(),
             media: MediaId::new("m"),
             kind: MediaKind::Image,
             mime_type: None,

@@ -1,14 +1,15 @@
 //! Records revoked messages and the Chatwoot messages that carry their text.
 //! Either may come before the message itself, and all in any order.
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
-use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, ReturnValue, TransactWriteItem};
-use domain::{ConversationId, CustomerId, HashKey, MessageId, Wamid, keyed_hash::HashKind};
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, TransactWriteItem};
+use domain::{ConversationId, CustomerId, HashKey, MessageId, Wamid};
 
 use crate::{
     StoreError, Table,
-    table::{Item, ItemUpdate, Key, UpdateOutcome, integer, text},
+    keys::{ItemKey, Key},
+    table::{Item, ItemUpdate, UpdateOutcome, integer, strings, text},
 };
 
 /// How long a revocation is remembered: longer than Meta repeats the message (§1.3).
@@ -87,26 +88,18 @@ impl Revocations {
 
     /// The condition that a message was not revoked, for the write that links it.
     pub(crate) fn not_revoked(&self, wamid: &Wamid) -> Result<TransactWriteItem, StoreError> {
-        let check = ConditionCheck::builder()
-            .table_name(&self.table.name)
-            .set_key(Some(self.at(wamid).item()))
-            .condition_expression("attribute_not_exists(revoked_at) OR expires_at <= :now")
-            .expression_attribute_values(":now", integer(self.table.now().as_secs()))
-            .build()?;
-        Ok(TransactWriteItem::builder().condition_check(check).build())
+        let values = Item::from([(":now".to_owned(), integer(self.table.now().as_secs()))]);
+        self.table.transact_check(&self.at(wamid), "attribute_not_exists(revoked_at) OR expires_at <= :now", values)
     }
 
     fn at(&self, wamid: &Wamid) -> Key {
-        Key::new(format!("wamid#{}", self.key.subject(HashKind::Wamid, wamid.as_str())), "trace")
+        ItemKey::Revocation(self.key.wamid(wamid)).into()
     }
 }
 
 fn read(item: &Item) -> Revocation {
-    let followers = item.get("followers").and_then(|set| set.as_ss().ok());
-    let followers: HashSet<_> = followers.into_iter().flatten().filter_map(|text| follower(text)).collect();
-    let mut followers: Vec<_> = followers.into_iter().collect();
-    followers.sort_unstable();
-    Revocation { revoked: item.contains_key("revoked_at"), followers }
+    let followers: BTreeSet<_> = strings(item, "followers").filter_map(follower).collect();
+    Revocation { revoked: item.contains_key("revoked_at"), followers: followers.into_iter().collect() }
 }
 
 fn follower(text: &str) -> Option<(ConversationId, MessageId)> {

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use aws_sdk_dynamodb::types::ReturnValue;
 use domain::{
     AccountId, Channel, ContactId, ConversationId, CustomerId, MessageId, PhoneNumberId, Timestamp, Wamid,
     rate_limit::RecipientRateLimit,
@@ -12,7 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     CustomerStore, StoreError, Table,
-    table::{Item, ItemUpdate, Key, integer, text},
+    keys::{ItemKey, Key},
+    table::{Item, ItemUpdate, integer, text},
+    versioned::until_written,
 };
 
 /// A conversation as the bridge knows it.
@@ -154,12 +155,7 @@ impl Conversations {
             ]),
         })?;
         let writes = vec![put, customers.bind(customer, &channel.phone_number_id, contact, id)?];
-        for _ in 0..8 {
-            if self.table.transact(writes.clone()).await? {
-                return Ok(());
-            }
-        }
-        Err(StoreError::Contended)
+        until_written(|| async { Ok(self.table.transact(writes.clone()).await?.then_some(())) }).await
     }
 
     /// Writes a conversation that an agent began, or an older one the bridge meets for the first time. What another writer has
@@ -181,7 +177,7 @@ impl Conversations {
             values.insert(":customer".to_owned(), text(customer.as_str()));
         }
         let key = key(conversation.account, conversation.conversation);
-        self.table.update(ItemUpdate { key, update, condition: None, values }, ReturnValue::None).await.map(|_| ())
+        self.table.change(ItemUpdate { key, update, condition: None, values }).await
     }
 
     /// Records that a sync which began at `looked_at` completed, and what it found. If a message was reopened meanwhile, nothing
@@ -213,7 +209,7 @@ impl Conversations {
         };
         let key = key(conversation.account, conversation.conversation);
         let change = ItemUpdate { key, update, condition: Some(unchanged.to_owned()), values };
-        self.table.update(change, ReturnValue::None).await.map(|_| ())
+        self.table.change(change).await
     }
 
     /// Records news of a settled message, so that the next sync handles it again.
@@ -232,7 +228,7 @@ impl Conversations {
                 (":message".to_owned(), integer(message.0)),
             ]),
         };
-        self.table.update(change, ReturnValue::None).await.map(|_| ())
+        self.table.change(change).await
     }
 
     /// Records that something was sent, which also keeps the conversation alive.
@@ -298,7 +294,7 @@ impl Conversations {
             condition: Some("attribute_exists(pk)".to_owned()),
             values,
         };
-        self.table.update(change, ReturnValue::None).await.map(|_| ())
+        self.table.change(change).await
     }
 
     /// The conversations of a channel in which something happened since `since`, by the index `activity`.
@@ -312,16 +308,12 @@ impl Conversations {
             account: AccountId,
             conversation: ConversationId,
         }
-        let values = Item::from([
-            (":channel".to_owned(), text(channel.as_str())),
-            (":since".to_owned(), integer(since.as_millis())),
-        ]);
-        let shown = self.table.indexed("activity", "channel = :channel AND active_at >= :since", values).await?;
+        let shown = self.table.pages_of_activity(channel, since).all().await?;
         let found = shown.into_iter().map(serde_dynamo::aws_sdk_dynamodb_1::from_item::<ConversationRow>);
         found.map(|found| found.map(|row| (row.account, row.conversation)).map_err(StoreError::from)).collect()
     }
 }
 
 pub(crate) fn key(account: AccountId, id: ConversationId) -> Key {
-    Key::new(format!("conversation#{account}#{id}"), "conversation")
+    ItemKey::Conversation(account, id).into()
 }

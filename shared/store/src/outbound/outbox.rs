@@ -2,15 +2,16 @@
 //! `send` writes the outbox before and after each call to Meta, and `forward` when a status tells how far a part came. Neither
 //! ever overwrites what the other wrote.
 
-use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
+use std::ops::ControlFlow;
+
 use domain::{AccountId, ConversationId, CustomerId, MessageId, Outgoing};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     MessageLink, MessageLinks, StoreError, Table,
-    outbound::conversations,
-    sort_keys::SortKeys,
-    table::{Item, Key, text, with_key},
+    keys::{ItemKey, Key, Range},
+    table::{Item, text, with_key},
+    versioned::{until_written, until_written_from},
 };
 
 /// An agent's message in the outbox.
@@ -102,9 +103,7 @@ impl Outbox {
         after: Option<MessageId>,
     ) -> Result<Vec<OutboxEntry>, StoreError> {
         let from = MessageId(after.map_or(0, |id| id.0.saturating_add(1)));
-        let first = key(account, conversation, from);
-        let last = key(account, conversation, MessageId(i64::MAX));
-        self.table.range(&first.pk, SortKeys::between(first.sk, last.sk)?).await
+        self.table.range(Range::outbox(account, conversation, from)).await
     }
 
     /// Writes an entry as it is now, unless another writer changed it since it was read: then theirs is returned.
@@ -135,36 +134,31 @@ impl Outbox {
         let row = OutboxRow { entry: &written, expires_at: self.table.kept_until() };
         let item = with_key(&key, &row)?;
         let (condition, seen) = if entry.is_new() {
-            ("attribute_not_exists(pk)", None)
+            ("attribute_not_exists(pk)", Item::new())
         } else {
-            ("stamp = :seen", Some(Item::from([(":seen".to_owned(), text(&entry.stamp))])))
+            ("stamp = :seen", Item::from([(":seen".to_owned(), text(&entry.stamp))]))
         };
-        for _ in 0..4 {
+        until_written(|| async {
             // A transaction costs twice what a plain write costs.
             let is_written = match &link {
                 None => self.table.put_if(item.clone(), condition, seen.clone()).await?,
                 Some((links, link)) => {
-                    let put = Put::builder()
-                        .table_name(&self.table.name)
-                        .set_item(Some(item.clone()))
-                        .condition_expression(condition)
-                        .set_expression_attribute_values(seen.clone());
-                    let put = TransactWriteItem::builder().put(put.build()?).build();
+                    let put = self.table.transact_put(item.clone(), Some(condition), seen.clone())?;
                     self.table.transact(vec![put, links.write(link)?]).await?
                 }
             };
             if is_written {
-                return Ok(Saved::Done(written));
+                return Ok(Some(Saved::Done(written.clone())));
             }
             // Either another writer was first, or the SDK repeated our own write, which then met itself.
-            match self.get(entry.account, entry.conversation, entry.message).await? {
-                Some(current) if current.stamp == written.stamp => return Ok(Saved::Done(written)),
-                Some(current) if current.stamp != entry.stamp => return Ok(Saved::Theirs(current)),
-                None if !entry.is_new() => return Ok(Saved::Gone),
-                _ => {}
-            }
-        }
-        Err(StoreError::Contended)
+            Ok(match self.get(entry.account, entry.conversation, entry.message).await? {
+                Some(current) if current.stamp == written.stamp => Some(Saved::Done(current)),
+                Some(current) if current.stamp != entry.stamp => Some(Saved::Theirs(current)),
+                None if !entry.is_new() => Some(Saved::Gone),
+                _ => None,
+            })
+        })
+        .await
     }
 
     /// Changes an entry as it was read, or as another writer left it since, and writes it. `change` returns nothing to leave it
@@ -174,19 +168,21 @@ impl Outbox {
         entry: &OutboxEntry,
         mut change: impl FnMut(&Outgoing) -> Option<Outgoing>,
     ) -> Result<Option<OutboxEntry>, StoreError> {
-        let mut entry = entry.clone();
-        for _ in 0..8 {
-            let Some(outgoing) = change(&entry.outgoing) else { return Ok(Some(entry)) };
-            match self.write(entry.with(outgoing), None).await? {
-                Saved::Done(saved) => return Ok(Some(saved)),
-                Saved::Theirs(theirs) => entry = theirs,
-                Saved::Gone => return Ok(None),
+        until_written_from(entry.clone(), |entry| {
+            let changed = change(&entry.outgoing);
+            async {
+                let Some(outgoing) = changed else { return Ok(ControlFlow::Break(Some(entry))) };
+                Ok(match self.write(entry.with(outgoing), None).await? {
+                    Saved::Done(saved) => ControlFlow::Break(Some(saved)),
+                    Saved::Theirs(theirs) => ControlFlow::Continue(theirs),
+                    Saved::Gone => ControlFlow::Break(None),
+                })
             }
-        }
-        Err(StoreError::Contended)
+        })
+        .await
     }
 }
 
 fn key(account: AccountId, conversation: ConversationId, message: MessageId) -> Key {
-    Key::new(conversations::key(account, conversation).pk, format!("message#{:019}", message.0))
+    ItemKey::Outgoing(account, conversation, message).into()
 }

@@ -14,7 +14,9 @@ use domain::{
 
 use crate::{
     StoreError, Table,
-    table::{Item, ItemUpdate, Key, UpdateOutcome, integer, number},
+    keys::ItemKey,
+    table::{Item, ItemUpdate, UpdateOutcome, integer, number},
+    versioned::until_written,
 };
 
 /// How long a number's rate is stored; soon after the last send it no longer matters.
@@ -48,15 +50,15 @@ impl NumberRateLimit {
     /// there.
     pub async fn take(&self, channel: &PhoneNumberId, most: u64, lead: Duration) -> Result<Slot, StoreError> {
         let interval = NumberPace::interval(most);
-        for _ in 0..8 {
+        until_written(|| async {
             let now = self.table.now() + lead;
             let pace = self.seen(|seen| seen.get(channel).copied()).unwrap_or_default();
-            let place = pace.place(now);
-            if let SendSlot::Waits { after } = place {
-                return Ok(Slot::NotBefore(after));
+            let slot = pace.place(now);
+            if let SendSlot::Waits { after } = slot {
+                return Ok(Some(Slot::NotBefore(after)));
             }
             let (taken, item) =
-                match self.table.update(change(channel, place, interval, now), ReturnValue::AllNew).await? {
+                match self.table.update(change(channel, slot, interval, now), ReturnValue::AllNew).await? {
                     UpdateOutcome::Done(item) => (true, item),
                     UpdateOutcome::Refused(item) => (false, item),
                 };
@@ -68,11 +70,9 @@ impl NumberRateLimit {
                     *pace = known;
                 }
             });
-            if taken {
-                return Ok(Slot::At(place_at(known.free_at - interval)));
-            }
-        }
-        Err(StoreError::Contended)
+            Ok(taken.then(|| Slot::At(place_at(known.free_at - interval))))
+        })
+        .await
     }
 
     fn seen<T>(&self, with: impl FnOnce(&mut HashMap<PhoneNumberId, NumberPace>) -> T) -> T {
@@ -81,10 +81,10 @@ impl NumberRateLimit {
 }
 
 /// Takes a slot, if it is still the next one.
-fn change(channel: &PhoneNumberId, place: SendSlot, interval: i64, now: Timestamp) -> ItemUpdate {
+fn change(channel: &PhoneNumberId, slot: SendSlot, interval: i64, now: Timestamp) -> ItemUpdate {
     let end = (now + PACE_TTL).as_secs();
     let mut values = Item::from([(":end".to_owned(), integer(end)), (":now".to_owned(), integer(micros(now)))]);
-    let (update, condition) = if place == SendSlot::Begins {
+    let (update, condition) = if slot == SendSlot::Begins {
         values.insert(":next".to_owned(), integer(micros(now) + interval));
         ("SET expires_at = :end, free_at = :next", "attribute_not_exists(free_at) OR free_at <= :now")
     } else {
@@ -92,7 +92,7 @@ fn change(channel: &PhoneNumberId, place: SendSlot, interval: i64, now: Timestam
         values.insert(":last".to_owned(), integer(micros(now + domain::rate_limit::SECOND)));
         ("SET expires_at = :end ADD free_at :interval", "free_at > :now AND free_at <= :last")
     };
-    let key = Key::new(format!("pace#{channel}"), "run");
+    let key = ItemKey::NumberRate(channel.clone()).into();
     ItemUpdate { key, update: update.to_owned(), condition: Some(condition.to_owned()), values }
 }
 

@@ -3,14 +3,13 @@
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::ReturnValue;
 use domain::{AccountId, ConversationId, PhoneNumberId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     StoreError, Table,
-    sort_keys::SortKeys,
-    table::{Item, ItemUpdate, Key, integer},
+    keys::{ItemKey, Key, Range},
+    table::{Item, ItemUpdate, integer},
 };
 
 /// Chatwoot offers Retry for a day.
@@ -64,7 +63,7 @@ impl ReconcileCursor {
         account: AccountId,
         conversation: ConversationId,
     ) -> Result<(), StoreError> {
-        let key = Key::new(format!("watch#{channel}"), format!("{account}#{conversation}"));
+        let key = ItemKey::Watch(channel.clone(), account, conversation).into();
         let expires_at = (self.table.now() + WATCH_TTL).as_secs();
         self.table.put(&key, &WatchRow { account, conversation, expires_at }).await
     }
@@ -78,7 +77,7 @@ impl ReconcileCursor {
         time: Duration,
     ) -> Result<(), StoreError> {
         let change = ItemUpdate {
-            key: Key::new(format!("watch#{channel}"), format!("{account}#{conversation}")),
+            key: ItemKey::Watch(channel.clone(), account, conversation).into(),
             update: "SET account = :account, conversation = :conversation, expires_at = :end".to_owned(),
             condition: Some("attribute_not_exists(pk) OR expires_at < :end".to_owned()),
             values: Item::from([
@@ -87,12 +86,12 @@ impl ReconcileCursor {
                 (":end".to_owned(), integer((self.table.now() + time).as_secs())),
             ]),
         };
-        self.table.update(change, ReturnValue::None).await.map(|_| ())
+        self.table.change(change).await
     }
 
     /// The conversations being watched.
     pub async fn watched(&self, channel: &PhoneNumberId) -> Result<Vec<(AccountId, ConversationId)>, StoreError> {
-        let rows: Vec<WatchRow> = self.table.range(&format!("watch#{channel}"), SortKeys::All).await?;
+        let rows: Vec<WatchRow> = self.table.range(Range::watched(channel)).await?;
         Ok(rows.into_iter().map(|row| (row.account, row.conversation)).collect())
     }
 
@@ -110,7 +109,7 @@ impl ReconcileCursor {
     /// Records that this check found so many items missing. Returns how many every check has found missing for a while: a single
     /// check is not reliable, since the queue's count is approximate and late.
     pub async fn missed(&self, items: u64) -> Result<u64, StoreError> {
-        let (key, now) = (Key::new("round", "missed"), self.table.now());
+        let (key, now) = (ItemKey::Missed.into(), self.table.now());
         let known = self.table.get::<MissedRow>(&key).await?;
         if items == 0 {
             if known.is_some() {
@@ -141,9 +140,9 @@ impl ReconcileCursor {
 }
 
 fn blind(channel: &PhoneNumberId) -> Key {
-    Key::new(format!("round#{channel}"), "blind")
+    ItemKey::Blind(channel.clone()).into()
 }
 
 fn round(channel: &PhoneNumberId) -> Key {
-    Key::new(format!("round#{channel}"), "round")
+    ItemKey::Round(channel.clone()).into()
 }

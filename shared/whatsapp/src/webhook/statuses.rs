@@ -1,8 +1,7 @@
 //! Reads statuses: how far a business message came, and what it cost.
 
 use domain::{
-    Clue, Delivery, InboundTask, NO_CODE, Pricing, StatusUpdate, Wamid,
-    keyed_hash::HashKind,
+    Clue, Delivery, InboundTask, MessageGroup, NO_CODE, Pricing, StatusUpdate, Wamid,
     pricing::{Category, Rate},
     task::NoticeSubject,
 };
@@ -42,15 +41,15 @@ impl Splitter<'_> {
                 .flatten(),
         };
         let customer = person.identity(change.contacts.iter().find(|contact| contact.is(&person)));
-        // Statuses have a message group of their own: a status that cannot be shown must not hold up what the customer writes.
-        let subject = self.key.subject(HashKind::Wamid, &id);
         let who = fields.text("recipient_participant_user_id").or_else(|| fields.text("recipient_participant_id"));
         let word = fields.text("status").unwrap_or_default();
         let item = self.item(["status", channel.as_str(), &id, &word, who.as_deref().unwrap_or_default()]);
+        let id = Wamid::new(id);
+        let group = MessageGroup::Statuses(channel.clone(), self.key.wamid(&id));
         let task = InboundTask::StatusV1(StatusUpdate {
             channel: channel.clone(),
             item,
-            id: Wamid::new(id),
+            id,
             delivery,
             at: self.time(fields),
             customer,
@@ -58,7 +57,7 @@ impl Splitter<'_> {
             pricing: fields.object("pricing").map(|pricing| read_pricing(&pricing)),
         });
         let at = self.own_time(fields).or(change.entry.at);
-        self.tasks.push(GroupedTask { group: self.group(channel.as_str(), subject.as_str()), task, at });
+        self.tasks.push(GroupedTask { group, task, at });
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path, sync::LazyLock};
 
-use domain::{HashKey, Timestamp};
+use domain::{HashKey, MessageGroup, Timestamp};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::Value;
 use sha2::Sha256;
@@ -63,7 +63,7 @@ pub(crate) fn wire(value: &Value) -> Vec<u8> {
 }
 
 /// What must be the same however a body is spelled: raw texts as values, without the claims made from raw texts.
-pub(crate) fn meaning(tasks: &[GroupedTask]) -> Vec<(&str, Value)> {
+pub(crate) fn meaning(tasks: &[GroupedTask]) -> Vec<(&MessageGroup, Value)> {
     tasks
         .iter()
         .map(|grouped| {
@@ -74,7 +74,7 @@ pub(crate) fn meaning(tasks: &[GroupedTask]) -> Vec<(&str, Value)> {
             if task["id"].is_null() {
                 task["item"] = Value::Null;
             }
-            (grouped.group.as_str(), task)
+            (&grouped.group, task)
         })
         .collect()
 }

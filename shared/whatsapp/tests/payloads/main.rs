@@ -9,7 +9,10 @@ mod robust;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::{Author, Content, Delivery, Identity, InboundTask, KeyedHash, Message, task::NoticeSubject};
+use domain::{
+    Author, Content, Delivery, Identity, InboundTask, KeyedHash, Message, MessageGroup, keyed_hash::WorkItem,
+    task::NoticeSubject,
+};
 
 use corpus::{BODIES, KEY, parse};
 
@@ -56,7 +59,7 @@ fn whatever_a_person_sends_stands_in_one_line() {
             let InboundTask::MessageV1(message) = grouped.task else { continue };
             let (channel, customer) = (message.channel, message.customer);
             let subject = customer.subject(&KEY).expect("a person");
-            assert_eq!(grouped.group, format!("{channel}#{subject}"));
+            assert_eq!(grouped.group, MessageGroup::Person(channel.clone(), subject));
             let phone = customer.phone.map(|phone| phone.canonical());
             let person = customer
                 .group
@@ -73,7 +76,7 @@ fn whatever_a_person_sends_stands_in_one_line() {
     assert_eq!(all.len(), known.len());
 }
 
-fn item(task: &InboundTask) -> &KeyedHash {
+fn item(task: &InboundTask) -> &KeyedHash<WorkItem> {
     task.item()
 }
 

@@ -1,0 +1,470 @@
+//! Builds and reads every key of the table.
+//! Each kind of item has one place here that writes its key and one that reads it. No other module takes a key apart.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use domain::{
+    AccountId, ConfirmationCode, ConversationId, CustomerId, KeyedHash, MediaId, MessageGroup, MessageId,
+    PhoneNumberId, Wamid,
+    keyed_hash::{Administrator, Person, RequestPointer, WorkItem},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::table::{Item, text};
+
+/// The key of an item, as DynamoDB has it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Key {
+    pk: String,
+    sk: String,
+}
+
+/// What a key says about its item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ItemKey {
+    Channel(PhoneNumberId),
+    Customer(CustomerId),
+    Thread(CustomerId, PhoneNumberId),
+    Alias(AccountId, KeyedHash<Person>),
+    Conversation(AccountId, ConversationId),
+    Outgoing(AccountId, ConversationId, MessageId),
+    Link(KeyedHash<Wamid>),
+    Revocation(KeyedHash<Wamid>),
+    OrphanStatus(PhoneNumberId, KeyedHash<WorkItem>),
+    MediaAtMeta(PhoneNumberId, MediaId),
+    PendingFile(PhoneNumberId, KeyedHash<WorkItem>),
+    Claim(KeyedHash<WorkItem>),
+    /// A row of the item ledger: channel, day, and one of the rows of that day.
+    LedgerRow(String, i64, String),
+    NumberRate(PhoneNumberId),
+    Watch(PhoneNumberId, AccountId, ConversationId),
+    Round(PhoneNumberId),
+    Blind(PhoneNumberId),
+    Missed,
+    Erasure(ConfirmationCode),
+    DataSubject(ConfirmationCode),
+    Receipt(ConfirmationCode),
+    Dropped(ConfirmationCode),
+    /// A drain marker: request, queue and group.
+    DrainMarker(ConfirmationCode, String, MessageGroup),
+    /// An alias learnt while an erasure is underway.
+    LearntAlias(ConfirmationCode, KeyedHash<Person>),
+    OpenErasure(ConfirmationCode),
+    Request(KeyedHash<RequestPointer>),
+    Tombstone(KeyedHash<Person>, Option<AccountId>),
+    Marks(ConfirmationCode),
+    /// Where a sweep goes on.
+    Sweep(String),
+    /// For how many people a sweep asked on a channel and day.
+    SweepAsked(PhoneNumberId, i64),
+    Administrator(KeyedHash<Administrator>),
+    /// The key of no item.
+    Absent,
+}
+
+const CHANNELS: &str = "channel";
+const CUSTOMER: &str = "customer";
+const ALIAS: &str = "alias";
+const CONVERSATION: &str = "conversation";
+const MESSAGE: &str = "message";
+const WAMID: &str = "wamid";
+const LINK: &str = "link";
+const TRACE: &str = "trace";
+const EARLY: &str = "early";
+const MEDIA: &str = "media";
+const FILE: &str = "file";
+const CLAIM: &str = "claim";
+const COUNTER: &str = "counter";
+const PACE: &str = "pace";
+const RUN: &str = "run";
+const WATCH: &str = "watch";
+const ROUND: &str = "round";
+const BLIND: &str = "blind";
+const MISSED: &str = "missed";
+const ERASURE: &str = "erasure";
+const LEDGER: &str = "ledger";
+const TARGET: &str = "target";
+const RECEIPT: &str = "receipt";
+const DROPPED: &str = "dropped";
+const PROBE: &str = "probe";
+const OPEN_ERASURES: &str = "erasures";
+const REQUEST: &str = "request";
+const TOMBSTONE: &str = "tombstone";
+/// The partition of the marks: an item for each erasure, kept as long as the last of its tombstones.
+const MARKS: &str = "tombstone#any";
+const SWEEP: &str = "sweep";
+const ASKED: &str = "asked";
+const ADMINISTRATOR: &str = "administrator";
+const PROFILE: &str = "profile";
+const ABSENT: &str = "nothing";
+
+impl From<ItemKey> for Key {
+    fn from(key: ItemKey) -> Self {
+        use ItemKey as Of;
+        let under = |pk: String, sk: &str| Self { pk, sk: sk.to_owned() };
+        match key {
+            Of::Channel(number) => under(CHANNELS.to_owned(), number.as_str()),
+            Of::Customer(customer) => under(format!("{CUSTOMER}#{customer}"), CUSTOMER),
+            Of::Thread(customer, number) => {
+                Self { pk: format!("{CUSTOMER}#{customer}"), sk: format!("{CHANNELS}#{number}") }
+            }
+            Of::Alias(account, alias) => under(format!("{ALIAS}#{account}#{alias}"), ALIAS),
+            Of::Conversation(account, id) => under(format!("{CONVERSATION}#{account}#{id}"), CONVERSATION),
+            Of::Outgoing(account, id, message) => {
+                // All ids have the same length, so that they are in order.
+                Self { pk: format!("{CONVERSATION}#{account}#{id}"), sk: format!("{MESSAGE}#{:019}", message.0) }
+            }
+            Of::Link(message) => under(format!("{WAMID}#{message}"), LINK),
+            Of::Revocation(message) => under(format!("{WAMID}#{message}"), TRACE),
+            Of::OrphanStatus(number, item) => under(format!("{EARLY}#{number}"), item.as_str()),
+            Of::MediaAtMeta(number, media) => under(format!("{MEDIA}#{number}"), media.as_str()),
+            Of::PendingFile(number, item) => under(format!("{FILE}#{number}"), item.as_str()),
+            Of::Claim(item) => under(format!("{CLAIM}#{item}"), CLAIM),
+            Of::LedgerRow(channel, day, shard) => {
+                Self { pk: format!("{COUNTER}#{channel}"), sk: format!("{day}#{shard}") }
+            }
+            Of::NumberRate(number) => under(format!("{PACE}#{number}"), RUN),
+            Of::Watch(number, account, id) => Self { pk: format!("{WATCH}#{number}"), sk: format!("{account}#{id}") },
+            Of::Round(number) => under(format!("{ROUND}#{number}"), ROUND),
+            Of::Blind(number) => under(format!("{ROUND}#{number}"), BLIND),
+            Of::Missed => under(ROUND.to_owned(), MISSED),
+            Of::Erasure(code) => under(format!("{ERASURE}#{code}"), LEDGER),
+            Of::DataSubject(code) => under(format!("{ERASURE}#{code}"), TARGET),
+            Of::Receipt(code) => under(format!("{ERASURE}#{code}"), RECEIPT),
+            Of::Dropped(code) => under(format!("{ERASURE}#{code}"), DROPPED),
+            Of::DrainMarker(code, queue, group) => {
+                Self { pk: format!("{ERASURE}#{code}"), sk: format!("{PROBE}#{queue}#{group}") }
+            }
+            Of::LearntAlias(code, alias) => Self { pk: format!("{ERASURE}#{code}"), sk: format!("{ALIAS}#{alias}") },
+            Of::OpenErasure(code) => under(OPEN_ERASURES.to_owned(), code.as_str()),
+            Of::Request(pointer) => under(format!("{REQUEST}#{pointer}"), REQUEST),
+            Of::Tombstone(person, None) => under(format!("{TOMBSTONE}#{person}"), TOMBSTONE),
+            Of::Tombstone(person, Some(account)) => {
+                Self { pk: format!("{TOMBSTONE}#{person}"), sk: format!("{TOMBSTONE}#{account}") }
+            }
+            Of::Marks(code) => under(MARKS.to_owned(), code.as_str()),
+            Of::Sweep(name) => under(SWEEP.to_owned(), &name),
+            Of::SweepAsked(number, day) => Self { pk: SWEEP.to_owned(), sk: format!("{ASKED}#{number}#{day}") },
+            Of::Administrator(administrator) => under(format!("{ADMINISTRATOR}#{administrator}"), PROFILE),
+            Of::Absent => under(ABSENT.to_owned(), ABSENT),
+        }
+    }
+}
+
+impl ItemKey {
+    /// What a stored key says; nothing if no item of ours has such a key.
+    pub(crate) fn read(Key { pk, sk }: &Key) -> Option<Self> {
+        let (kind, rest) = pk.split_once('#').unwrap_or((pk, ""));
+        let number = || PhoneNumberId::new(rest);
+        let code = || ConfirmationCode::new(rest);
+        let (first, second) = sk.split_once('#').unwrap_or((sk, ""));
+        Some(match (kind, first) {
+            (CHANNELS, _) => Self::Channel(PhoneNumberId::new(sk)),
+            (CUSTOMER, CUSTOMER) => Self::Customer(CustomerId::new(rest)),
+            (CUSTOMER, CHANNELS) => Self::Thread(CustomerId::new(rest), PhoneNumberId::new(second)),
+            (ALIAS, ALIAS) => {
+                let (account, alias) = rest.split_once('#')?;
+                Self::Alias(AccountId(account.parse().ok()?), KeyedHash::new(alias))
+            }
+            (CONVERSATION, first) => {
+                let (account, id) = in_account(rest)?;
+                match first {
+                    CONVERSATION => Self::Conversation(account, id),
+                    MESSAGE => Self::Outgoing(account, id, MessageId(second.parse().ok()?)),
+                    _ => return None,
+                }
+            }
+            (WAMID, LINK) => Self::Link(KeyedHash::new(rest)),
+            (WAMID, TRACE) => Self::Revocation(KeyedHash::new(rest)),
+            (EARLY, _) => Self::OrphanStatus(number(), KeyedHash::new(sk)),
+            (MEDIA, _) => Self::MediaAtMeta(number(), MediaId::new(sk)),
+            (FILE, _) => Self::PendingFile(number(), KeyedHash::new(sk)),
+            (CLAIM, CLAIM) => Self::Claim(KeyedHash::new(rest)),
+            (COUNTER, day) => Self::LedgerRow(rest.to_owned(), day.parse().ok()?, second.to_owned()),
+            (PACE, RUN) => Self::NumberRate(number()),
+            (WATCH, _) => {
+                let (account, id) = in_account(sk)?;
+                Self::Watch(number(), account, id)
+            }
+            (ROUND, ROUND) => Self::Round(number()),
+            (ROUND, BLIND) => Self::Blind(number()),
+            (ROUND, MISSED) => Self::Missed,
+            (ERASURE, LEDGER) => Self::Erasure(code()),
+            (ERASURE, TARGET) => Self::DataSubject(code()),
+            (ERASURE, RECEIPT) => Self::Receipt(code()),
+            (ERASURE, DROPPED) => Self::Dropped(code()),
+            (ERASURE, PROBE) => {
+                let (queue, group) = second.split_once('#')?;
+                Self::DrainMarker(code(), queue.to_owned(), group.into())
+            }
+            (ERASURE, ALIAS) => Self::LearntAlias(code(), KeyedHash::new(second)),
+            (OPEN_ERASURES, _) => Self::OpenErasure(ConfirmationCode::new(sk)),
+            (REQUEST, REQUEST) => Self::Request(KeyedHash::new(rest)),
+            (TOMBSTONE, _) if pk == MARKS => Self::Marks(ConfirmationCode::new(sk)),
+            (TOMBSTONE, TOMBSTONE) => {
+                let account = if second.is_empty() { None } else { Some(AccountId(second.parse().ok()?)) };
+                Self::Tombstone(KeyedHash::new(rest), account)
+            }
+            (SWEEP, ASKED) => {
+                let (number, day) = second.rsplit_once('#')?;
+                Self::SweepAsked(PhoneNumberId::new(number), day.parse().ok()?)
+            }
+            (SWEEP, _) => Self::Sweep(sk.clone()),
+            (ADMINISTRATOR, PROFILE) => Self::Administrator(KeyedHash::new(rest)),
+            (ABSENT, ABSENT) => Self::Absent,
+            _ => return None,
+        })
+    }
+
+    /// What the key of a stored item says.
+    pub(crate) fn of(item: &Item) -> Option<Self> {
+        Self::read(&Key::of(item)?)
+    }
+}
+
+fn in_account(text: &str) -> Option<(AccountId, ConversationId)> {
+    let (account, id) = text.split_once('#')?;
+    Some((AccountId(account.parse().ok()?), ConversationId(id.parse().ok()?)))
+}
+
+impl Key {
+    /// The key of a stored item.
+    pub(crate) fn of(item: &Item) -> Option<Self> {
+        let part = |name: &str| item.get(name)?.as_s().ok().cloned();
+        Some(Self { pk: part("pk")?, sk: part("sk")? })
+    }
+
+    /// Whether DynamoDB takes it: no part may be empty or too long.
+    pub(crate) fn can_be(&self) -> bool {
+        is_partition(&self.pk) && (1..=1024).contains(&self.sk.len())
+    }
+
+    /// The attributes that hold it.
+    pub(crate) fn attributes(&self) -> Item {
+        Item::from([("pk".to_owned(), text(&self.pk)), ("sk".to_owned(), text(&self.sk))])
+    }
+
+    /// Whether the item is in a customer's own partition.
+    pub(crate) fn is_own(&self, customer: &CustomerId) -> bool {
+        self.pk.strip_prefix(CUSTOMER).and_then(|rest| rest.strip_prefix('#')) == Some(customer.as_str())
+    }
+}
+
+/// Whether DynamoDB takes it as a partition key.
+pub(crate) fn is_partition(pk: &str) -> bool {
+    (1..=2048).contains(&pk.len())
+}
+
+/// Items that are read together: a partition, or a part of it, in order of their sort keys. No bound is ever empty, which
+/// DynamoDB refuses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Range {
+    pk: String,
+    part: Part,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    All,
+    Prefix(String),
+    /// Both included.
+    Between(String, String),
+}
+
+impl Range {
+    /// The whole partition of an item.
+    pub(crate) fn beside(key: ItemKey) -> Self {
+        Self { pk: Key::from(key).pk, part: Part::All }
+    }
+
+    pub(crate) fn channels() -> Self {
+        Self { pk: CHANNELS.to_owned(), part: Part::All }
+    }
+
+    pub(crate) fn threads(customer: &CustomerId) -> Self {
+        Self { pk: format!("{CUSTOMER}#{customer}"), part: Part::Prefix(format!("{CHANNELS}#")) }
+    }
+
+    /// The outbox of a conversation from a message on.
+    pub(crate) fn outbox(account: AccountId, id: ConversationId, from: MessageId) -> Self {
+        let Key { pk, sk: first } = ItemKey::Outgoing(account, id, from).into();
+        let Key { sk: last, .. } = ItemKey::Outgoing(account, id, MessageId(i64::MAX)).into();
+        Self { pk, part: Part::Between(first, last) }
+    }
+
+    pub(crate) fn orphan_statuses(number: &PhoneNumberId) -> Self {
+        Self { pk: format!("{EARLY}#{number}"), part: Part::All }
+    }
+
+    pub(crate) fn pending_files(number: &PhoneNumberId) -> Self {
+        Self { pk: format!("{FILE}#{number}"), part: Part::All }
+    }
+
+    pub(crate) fn watched(number: &PhoneNumberId) -> Self {
+        Self { pk: format!("{WATCH}#{number}"), part: Part::All }
+    }
+
+    /// The rows of the item ledger between two days, both included. Days have five digits until the year 2243.
+    pub(crate) fn ledger_rows(channel: &str, from: i64, to: i64) -> Self {
+        Self { pk: format!("{COUNTER}#{channel}"), part: Part::Between(format!("{from}#"), format!("{to}#~")) }
+    }
+
+    pub(crate) fn open_erasures() -> Self {
+        Self { pk: OPEN_ERASURES.to_owned(), part: Part::All }
+    }
+
+    /// The drain markers of a request, of one queue or of all.
+    pub(crate) fn drain_markers(code: &ConfirmationCode, queue: Option<&str>) -> Self {
+        let prefix = queue.map_or_else(|| format!("{PROBE}#"), |queue| format!("{PROBE}#{queue}#"));
+        Self { pk: format!("{ERASURE}#{code}"), part: Part::Prefix(prefix) }
+    }
+
+    pub(crate) fn learnt_aliases(code: &ConfirmationCode) -> Self {
+        Self { pk: format!("{ERASURE}#{code}"), part: Part::Prefix(format!("{ALIAS}#")) }
+    }
+
+    /// The tombstones of a person, in whichever account.
+    pub(crate) fn tombstones(person: &KeyedHash<Person>) -> Self {
+        Self { pk: format!("{TOMBSTONE}#{person}"), part: Part::Prefix(TOMBSTONE.to_owned()) }
+    }
+
+    pub(crate) fn marks() -> Self {
+        Self { pk: MARKS.to_owned(), part: Part::All }
+    }
+
+    /// Whether there can be such a partition.
+    pub(crate) fn can_be(&self) -> bool {
+        is_partition(&self.pk)
+    }
+
+    /// The key condition of a query, and its values.
+    pub(crate) fn condition(&self) -> (&'static str, Item) {
+        let value = |name: &str, value: &str| (name.to_owned(), text(value));
+        let pk = value(":pk", &self.pk);
+        match &self.part {
+            Part::All => ("pk = :pk", Item::from([pk])),
+            Part::Prefix(prefix) => {
+                ("pk = :pk AND begins_with(sk, :prefix)", Item::from([pk, value(":prefix", prefix)]))
+            }
+            Part::Between(first, last) => (
+                "pk = :pk AND sk BETWEEN :first AND :last",
+                Item::from([pk, value(":first", first), value(":last", last)]),
+            ),
+        }
+    }
+}
+
+/// What the partition keys begin with of everything that says a person was erased.
+pub(crate) fn erasure_prefixes() -> [AttributeValue; 3] {
+    [ERASURE, REQUEST, TOMBSTONE].map(|kind| text(format!("{kind}#")))
+}
+
+/// What customers' own partition keys begin with.
+pub(crate) fn customer_prefix() -> AttributeValue {
+    text(format!("{CUSTOMER}#"))
+}
+
+/// What the partition keys of an account's aliases begin with.
+pub(crate) fn alias_prefix(account: AccountId) -> AttributeValue {
+    text(format!("{ALIAS}#{account}#"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::HashSet, mem::discriminant};
+
+    use proptest::{prelude::*, strategy::ValueTree as _, test_runner::TestRunner};
+
+    use super::*;
+
+    fn keys() -> impl Strategy<Value = ItemKey> {
+        let number = || "[0-9]{1,17}".prop_map(PhoneNumberId::new);
+        let customer = || "[0-9a-f]{8}-[0-9a-f]{4}".prop_map(CustomerId::new);
+        let code = || "[0-9a-f]{32}".prop_map(ConfirmationCode::new);
+        let account = || any::<i64>().prop_map(AccountId);
+        let id = || any::<i64>().prop_map(ConversationId);
+        let message = || (0..=i64::MAX).prop_map(MessageId);
+        let hash = || "[0-9a-f]{32}";
+        let day = || 0..100_000_i64;
+        let group = (number(), hash()).prop_map(|(at, of)| MessageGroup::Person(at, KeyedHash::new(of)));
+        let customers = prop_oneof![
+            number().prop_map(ItemKey::Channel),
+            customer().prop_map(ItemKey::Customer),
+            (customer(), number()).prop_map(|(of, at)| ItemKey::Thread(of, at)),
+            (account(), hash()).prop_map(|(at, of)| ItemKey::Alias(at, KeyedHash::new(of))),
+            (account(), id()).prop_map(|(at, of)| ItemKey::Conversation(at, of)),
+            (account(), id(), message()).prop_map(|(at, of, id)| ItemKey::Outgoing(at, of, id)),
+        ];
+        let inbound = prop_oneof![
+            hash().prop_map(|of| ItemKey::Link(KeyedHash::new(of))),
+            hash().prop_map(|of| ItemKey::Revocation(KeyedHash::new(of))),
+            (number(), hash()).prop_map(|(at, of)| ItemKey::OrphanStatus(at, KeyedHash::new(of))),
+            (number(), "[0-9]{15}").prop_map(|(at, of)| ItemKey::MediaAtMeta(at, MediaId::new(of))),
+            (number(), hash()).prop_map(|(at, of)| ItemKey::PendingFile(at, KeyedHash::new(of))),
+            hash().prop_map(|of| ItemKey::Claim(KeyedHash::new(of))),
+            ("[0-9]{15}|account", day(), "[0-9a-f]{2}").prop_map(|(at, day, row)| ItemKey::LedgerRow(at, day, row)),
+        ];
+        let outbound = prop_oneof![
+            number().prop_map(ItemKey::NumberRate),
+            (number(), account(), id()).prop_map(|(at, of, id)| ItemKey::Watch(at, of, id)),
+            number().prop_map(ItemKey::Round),
+            number().prop_map(ItemKey::Blind),
+            Just(ItemKey::Missed),
+        ];
+        let erasures = prop_oneof![
+            code().prop_map(ItemKey::Erasure),
+            code().prop_map(ItemKey::DataSubject),
+            code().prop_map(ItemKey::Receipt),
+            code().prop_map(ItemKey::Dropped),
+            (code(), "inbound|outbound", group).prop_map(|(of, at, group)| ItemKey::DrainMarker(of, at, group)),
+            (code(), hash()).prop_map(|(of, alias)| ItemKey::LearntAlias(of, KeyedHash::new(alias))),
+            code().prop_map(ItemKey::OpenErasure),
+            hash().prop_map(|of| ItemKey::Request(KeyedHash::new(of))),
+            (hash(), proptest::option::of(account())).prop_map(|(of, at)| ItemKey::Tombstone(KeyedHash::new(of), at)),
+            code().prop_map(ItemKey::Marks),
+            "overdue|contacts|Quiet#[0-9]{15}".prop_map(ItemKey::Sweep),
+            (number(), day()).prop_map(|(at, day)| ItemKey::SweepAsked(at, day)),
+            hash().prop_map(|of| ItemKey::Administrator(KeyedHash::new(of))),
+            Just(ItemKey::Absent),
+        ];
+        prop_oneof![customers, inbound, outbound, erasures]
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(item in keys()) {
+            let key = Key::from(item.clone());
+            prop_assert!(key.can_be());
+            prop_assert_eq!(ItemKey::read(&key), Some(item));
+            prop_assert_eq!(Key::of(&key.attributes()), Some(key));
+        }
+
+        #[test]
+        fn two_items_never_share_a_key((one, other) in (keys(), keys())) {
+            prop_assert_eq!(Key::from(one.clone()) == Key::from(other.clone()), one == other);
+        }
+
+        #[test]
+        fn any_key_is_read_without_harm(pk in ".{0,30}", sk in ".{0,30}") {
+            let _ = ItemKey::read(&Key { pk, sk });
+        }
+    }
+
+    #[test]
+    fn every_kind_is_tried() {
+        let mut runner = TestRunner::deterministic();
+        let tried = (0..3_000).map(|_| discriminant(&keys().new_tree(&mut runner).unwrap().current()));
+        assert_eq!(tried.collect::<HashSet<_>>().len(), 32, "a new kind of item has to be in `keys`, too");
+    }
+
+    #[test]
+    fn messages_of_a_conversation_are_in_the_order_of_their_ids() {
+        let key = |id| Key::from(ItemKey::Outgoing(AccountId(1), ConversationId(2), MessageId(id)));
+        assert!(key(9) < key(10) && key(10) < key(i64::MAX));
+    }
+
+    #[test]
+    fn no_item_has_a_key_that_dynamodb_refuses() {
+        let item = |id: &str| Key::from(ItemKey::MediaAtMeta(PhoneNumberId::new("1"), MediaId::new(id)));
+        assert!(item("m").can_be() && !item("").can_be() && !item(&"m".repeat(1025)).can_be());
+    }
+}
