@@ -19,13 +19,19 @@ pub(super) fn write(markdown: &str) -> String {
     let text = with_plain_line_ends(markdown);
     let mut out = String::with_capacity(text.len());
     let mut rest = text.as_str();
+    let mut is_quoted = false;
     while !rest.is_empty() {
         if let Some((_, after)) = whatsapp::fenced(rest) {
             out.push_str(&without_language(&rest[..rest.len() - after.len()]));
             rest = after;
         } else {
             let passage = Passage::read(rest);
-            out.push_str(&passage.write(edge));
+            // Between two lines of a quote, the composer marks an empty one.
+            let is_empty = passage.lines == [">"] && is_quoted && Passage::line(passage.after.trim_start()).is_quoted();
+            if !is_empty {
+                out.push_str(&passage.write(edge));
+            }
+            is_quoted = passage.is_quoted();
             rest = passage.after;
         }
         if let Some(after) = rest.strip_prefix('\n') {
@@ -80,6 +86,10 @@ impl<'t> Passage<'t> {
         let is_indented = quote.starts_with(char::is_whitespace);
         let (heading, line) = line.split_at(if is_indented { 0 } else { heading(line) });
         Self { quote, heading, lines: vec![line], after }
+    }
+
+    fn is_quoted(&self) -> bool {
+        !self.quote.is_empty()
     }
 
     fn goes_on(&self) -> bool {

@@ -177,6 +177,7 @@ fn what_whatsapp_would_not_show_as_a_style_goes_out_as_typed() {
         ("1) **uno**\n   sigue", "1) *uno*\n   sigue"),
         ("* **uno**\n* *dos*", "* *uno*\n* _dos_"),
         ("> **uno\n> dos**\ntres", "> *uno*\n> *dos*\ntres"),
+        ("> uno\n>\n> dos", "> uno\n\n> dos"),
         ("> # Oferta\n> *hoy*", "> *Oferta*\n> _hoy_"),
         ("# **Oferta** de *hoy*", "*Oferta de _hoy_*"),
         ("# ***", "# ***"),
@@ -272,7 +273,9 @@ fn letters_of_every_kind_go_through() {
         both_ways(text, text);
     }
     assert_eq!(to_markdown(&"*a ".repeat(50_000)).len(), to_markdown(&"*a ".repeat(50_000)).len());
-    assert!(to_whatsapp(&"> ".repeat(5_000)).len() < 20_000);
+    for mark in ["> ", "*a ", "*a* ", "_*", "```\n", "`a", "[", "[a](b) ", "<a", "# a\n", "- *a\n", "**a\n"] {
+        assert!(to_whatsapp(&mark.repeat(5_000)).len() <= 5_000 * (mark.len() + 2), "{mark}");
+    }
 }
 
 /// Pieces of which marks are made.
@@ -367,7 +370,7 @@ proptest! {
     #[test]
     fn no_character_of_a_text_without_styles_is_lost(text in lines()) {
         let out = to_whatsapp(&text);
-        if !has_styles(&out) && !text.contains("](") {
+        if !has_styles(&out) && !text.contains("](") && !text.contains("\n>\n") {
             prop_assert_eq!(&out, trimmed_lines(&text));
         }
     }
@@ -378,6 +381,7 @@ proptest! {
         let marks = |c: char| match c {
             '*' | '_' | '~' => true,
             '#' => text.lines().any(|line| line.trim_start_matches("> ").starts_with('#')),
+            '>' => text.contains("\n>\n"),
             '`' => text.contains("``"),
             '[' | ']' | '(' | ')' => text.contains("]("),
             _ => c.is_whitespace(),
