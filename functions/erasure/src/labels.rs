@@ -66,7 +66,7 @@ impl<'h> LabelChange<'h> {
         let code = &erasure.code;
         if asked.is_new {
             handler.metrics.count(Metric::ErasureAsked);
-            tracing::info!(erasure = %code, door = ?erasure.door, "an erasure was asked for");
+            tracing::info!(erasure = %code, source = ?erasure.door, "an erasure was asked for");
         }
         if erasure.door != RequestSource::Agent || !matches!(erasure.state, ErasureState::Received { .. }) {
             return Ok(());

@@ -210,7 +210,7 @@ async fn open(
     let asked = handler.requests.ask(source, subject, asked_at).await?;
     if asked.is_new {
         handler.metrics.count(Metric::ErasureAsked);
-        tracing::info!(erasure = %asked.entry.erasure.code, door = ?source, "an erasure was asked for");
+        tracing::info!(erasure = %asked.entry.erasure.code, ?source, "an erasure was asked for");
     }
     Ok(asked.entry)
 }
