@@ -199,7 +199,7 @@ impl Handler {
             && self.was_unlabeled(&erasure.code).await?
         {
             // The report of the withdrawal was lost.
-            erasure = erasure.withdraw(now)?;
+            erasure = erasure.withdraw(now).map_err(Stop::Refused)?;
         }
         let erasure = erasure.at(now);
         let entry = if erasure == entry.erasure { entry } else { self.save(&entry, erasure).await? };

@@ -78,7 +78,7 @@ impl ErasureRun<'_> {
     /// Withdraws the erasure, and removes the tombstones; what the person sent meanwhile comes in.
     async fn withdraw(&mut self) -> Result<Stop, Stop> {
         // Checked first: without its tombstones, an erasure that goes on would let the person in.
-        let withdrawn = self.entry.erasure.clone().withdraw(self.now())?;
+        let withdrawn = self.entry.erasure.clone().withdraw(self.now()).map_err(Stop::Refused)?;
         // If this run ends here, the next one writes the tombstones again first.
         self.subject.probed_at = None;
         self.save_subject().await?;

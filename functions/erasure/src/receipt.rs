@@ -9,7 +9,7 @@ use crate::{run::Stop, second_check::Checked};
 /// Closes an erasure that was cleared and checked. One that is not clear everywhere is refused, and neither counted nor told.
 pub(crate) async fn finish(checked: Checked<'_>) -> Result<(), Stop> {
     let mut run = checked.into_run();
-    let done = run.entry.erasure.clone().finish(run.now())?;
+    let done = run.entry.erasure.clone().finish(run.now()).map_err(Stop::Refused)?;
     let handler = run.handler;
     let clients = &handler.clients;
     clients.erasures.forget_drain_markers(run.code()).await?;

@@ -36,21 +36,12 @@ impl Stop {
     }
 }
 
-impl From<HandlerError> for Stop {
-    fn from(error: HandlerError) -> Self {
-        Self::Failed(error)
-    }
-}
-
-impl From<StoreError> for Stop {
-    fn from(error: StoreError) -> Self {
+impl<E> From<E> for Stop
+where
+    HandlerError: From<E>,
+{
+    fn from(error: E) -> Self {
         Self::Failed(error.into())
-    }
-}
-
-impl From<InvalidTransition> for Stop {
-    fn from(error: InvalidTransition) -> Self {
-        Self::Refused(error)
     }
 }
 
@@ -76,7 +67,7 @@ pub(crate) async fn carry_out(handler: &Handler, entry: ErasureEntry) -> Result<
 
 impl<'h> ErasureRun<'h> {
     pub(crate) async fn begin(handler: &'h Handler, entry: ErasureEntry) -> Result<Self, Stop> {
-        let begun = entry.erasure.clone().begin(handler.clients.clock.now())?;
+        let begun = entry.erasure.clone().begin(handler.clients.clock.now()).map_err(Stop::Refused)?;
         let entry = handler.save(&entry, begun).await?;
         // Nothing is known any more of the data subject: that is no reason to call the request done.
         let subject = handler.clients.erasures.data_subject(&entry.erasure.code).await?.ok_or(StoreError::Missing)?;
@@ -101,7 +92,7 @@ impl<'h> ErasureRun<'h> {
         &mut self,
         change: impl FnOnce(Erasure, Timestamp) -> Result<Erasure, InvalidTransition>,
     ) -> Result<(), Stop> {
-        let next = change(self.entry.erasure.clone(), self.now())?;
+        let next = change(self.entry.erasure.clone(), self.now()).map_err(Stop::Refused)?;
         Ok(self.save(next).await?)
     }
 

@@ -7,7 +7,11 @@ use chatwoot::ChatwootError;
 use domain::{ContactId, ConversationId, CustomerId};
 use store::{Claim, Thread};
 
-use super::{MessageContext, create::Whose, customer::begins_conversation};
+use super::{
+    MessageContext,
+    create::{Whose, find_written},
+    customer::begins_conversation,
+};
 
 /// When to try again while another task searches for the same customer's conversation.
 const SEARCH_RETRY_DELAY: Duration = Duration::from_secs(1);
@@ -97,7 +101,8 @@ impl MessageContext<'_> {
             return Ok(false);
         }
         // An earlier attempt wrote the message, and the conversation was resolved since.
-        Ok(!self.attempt.outcome_unknown || self.find_written(conversation).await?.is_none())
+        let Self { attempt, message, chatwoot, .. } = self;
+        Ok(!attempt.outcome_unknown || find_written(attempt.record, message, chatwoot, conversation).await?.is_none())
     }
 
     /// `over` is the conversation that must not be used again.

@@ -95,12 +95,12 @@ enum FileOutcome {
 impl FoundConversation<'_> {
     /// Writes the message, unless an earlier attempt did.
     pub(super) async fn write(&self) -> Result<Written, HandlerError> {
-        let MessageContext { attempt, channel, customer, .. } = self.context;
+        let MessageContext { attempt, channel, customer, chatwoot, .. } = self.context;
         let (message, clients) = (self.context.shown(), &self.context.handler().clients);
         let source = source_id(message);
         let mut rendered = render::render(message, clients.locale);
         if attempt.outcome_unknown
-            && let Some(found) = self.context.find_written(self.id).await?
+            && let Some(found) = find_written(attempt.record, message, chatwoot, self.id).await?
         {
             let is_missing = found.files().is_empty() && !found.is_deleted() && !render::is_new_caption(message);
             let missing = rendered.file.filter(|_| is_missing && self.may_come());
@@ -159,7 +159,7 @@ impl FoundConversation<'_> {
         let later = self.may_come() && !matches!(line, NoteText::MediaTooLarge(_));
         let line = if later { line } else { last_word(line) };
         let content = text(&render::instead_of_file(&rendered, line, clients.locale));
-        let made = self.context.chatwoot.write_message(self.id, new(&content)).await?;
+        let made = chatwoot.write_message(self.id, new(&content)).await?;
         Ok(Written::now(made, incoming, later.then(|| file.clone())))
     }
 
@@ -278,16 +278,6 @@ impl CreatedMessage<'_> {
             tries: 1,
             next_at: now + MIN_RETRY_GAP,
         }
-    }
-}
-
-impl MessageContext<'_> {
-    /// Gives the message in a conversation, if an earlier attempt wrote it there.
-    pub(super) async fn find_written(
-        &self,
-        conversation: ConversationId,
-    ) -> Result<Option<ListedMessage>, ChatwootError> {
-        find_written(self.attempt.record, &self.message, &self.chatwoot, conversation).await
     }
 }
 
