@@ -235,7 +235,7 @@ async fn after_31_days_it_is_a_breach_that_the_receipt_tells() {
     assert_eq!(state(&world, &code).await, json!({ "state": "failed", "days_left": 0 }));
     assert!(world.operator(json!({ "receipt": code })).await.is_err());
     world.chatwoot.faults().clear();
-    goes_by(&world, HOUR, 15 * MINUTE).await;
+    goes_by(&world, 3 * HOUR, 15 * MINUTE).await;
     assert!(is_done(&world, &code).await);
     let receipt = world.operator(json!({ "receipt": code })).await.unwrap();
     assert!(receipt["receipt"]["breached_at"].is_number());
