@@ -15,7 +15,7 @@
 //! | early status | `early#channel` / hash of its item | an orphan status: its message is not known yet |
 //! | media | `media#channel` / media id | a file at Meta and whose it is, for as long as Meta keeps it |
 //! | missing file | `file#channel` / hash of its item | a pending file, still at Meta, and the message that stands for it |
-//! | claim | `claim#hash` / `claim` | which worker holds an item, or that it is done, and where it is counted |
+//! | claim | `claim#hash` / `claim` | the one state of an item (received, leased, parked, dead-lettered or done), and where it is counted |
 //! | counter | `counter#channel` / `day#shard` | the item ledger |
 //! | pace | `pace#channel` / `run` | number rate: how many messages a number sends without a second's pause, and when the last one is sent |
 //! | watch | `watch#channel` / `account#conversation` | a conversation in which something waits, or may be retried |
