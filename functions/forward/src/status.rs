@@ -6,8 +6,8 @@ use std::sync::Arc;
 use app::{HandlerError, publish_late_status, remove_echo};
 use chatwoot::Chatwoot;
 use domain::{
-    AccountId, Author, Channel, ConversationId, Delivery, MessageId, OutboundTask, Part, Reference, RefusalReason,
-    StatusUpdate, SyncRequest,
+    AccountId, Author, Channel, ConversationId, Delivery, InvalidTransition, MessageId, OutboundTask, Outgoing, Part,
+    PartEvent, Reference, RefusalReason, StatusUpdate, SyncRequest,
 };
 use platform::Priced;
 use queue::QueueMessage;
@@ -151,10 +151,20 @@ impl ReportedPart<'_> {
         };
         for _ in 0..MAX_TRIES {
             let Some(current) = entry else { return Ok(None) };
-            let Some(part) = current.outgoing.parts.get(self.part) else { return Ok(None) };
-            let reported = current.outgoing.apply_status(self.part, Some(self.attempt), &status.id, status.delivery);
-            let Some(outgoing) = reported else { return Ok(Some((current, false))) };
-            let link = self.new_link(&current, &outgoing.parts[self.part], part);
+            let mut outgoing = current.outgoing.clone();
+            let event = PartEvent::Reported {
+                attempt: Some(self.attempt),
+                wamid: status.id.clone(),
+                delivery: status.delivery,
+            };
+            if let Err(InvalidTransition) = outgoing.apply(self.part, event) {
+                tracing::warn!(channel.id = %status.channel, "status of a part that the message does not have");
+                return Ok(None);
+            }
+            if outgoing == current.outgoing {
+                return Ok(Some((current, false)));
+            }
+            let link = self.new_link(&current, &outgoing);
             if link.is_some() {
                 remove_echo(clients, chatwoot, channel, &status.id, self.message).await?;
             }
@@ -195,19 +205,19 @@ impl ReportedPart<'_> {
     }
 
     /// The status is the first to say under which id Meta has the part: from now on quotes and statuses may use that id.
-    fn new_link(&self, entry: &OutboxEntry, reported: &Part, before: &Part) -> Option<MessageLink> {
-        let Part::Accepted { wamid, attempt, .. } = reported else { return None };
-        if matches!(before, Part::Accepted { .. }) {
+    fn new_link(&self, entry: &OutboxEntry, reported: &Outgoing) -> Option<MessageLink> {
+        let Part::Accepted { wamid, attempt, .. } = reported.parts().get(self.part)?.clone() else { return None };
+        if entry.outgoing.parts().get(self.part)?.wamid().is_some() {
             return None;
         }
         Some(MessageLink {
-            wamid: wamid.clone(),
+            wamid,
             customer: entry.customer.clone()?,
             account: self.account,
             conversation: self.conversation,
             message: self.message,
             author: Author::Business,
-            part: Some((self.part, *attempt)),
+            part: Some((self.part, attempt)),
             sent_at: None,
             early: None::<Delivery>,
         })

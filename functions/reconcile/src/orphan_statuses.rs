@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use app::{HandlerError, publish_late_status};
-use domain::{Channel, KeyedHash, Outgoing, RefusalReason, Timestamp, keyed_hash::WorkItem};
-use store::{ItemOutcome, MessageLink, OrphanStatus};
+use domain::{Channel, KeyedHash, PartEvent, RefusalReason, Timestamp, keyed_hash::WorkItem};
+use store::{ItemOutcome, MessageLink, OrphanStatus, StoreError};
 
 use crate::{Handler, SYNC_BATCH};
 
@@ -47,9 +47,18 @@ impl Handler {
     async fn apply(&self, channel: &Channel, link: &MessageLink) -> Result<(), HandlerError> {
         let (Some((at, attempt)), Some(early)) = (link.part, link.early) else { return Ok(()) };
         let (account, conversation, message) = (link.account, link.conversation, link.message);
-        let reported = |outgoing: &Outgoing| outgoing.apply_status(at, Some(attempt), &link.wamid, early);
+        let reported = PartEvent::Reported { attempt: Some(attempt), wamid: link.wamid.clone(), delivery: early };
         let Some(entry) = self.clients.outbox.get(account, conversation, message).await? else { return Ok(()) };
-        let Some(entry) = self.clients.outbox.change(&entry, reported).await? else { return Ok(()) };
+        let changed = self.clients.outbox.change(&entry, |outgoing| outgoing.apply(at, reported.clone())).await;
+        let entry = match changed {
+            Ok(Some(entry)) => entry,
+            Ok(None) => return Ok(()),
+            Err(StoreError::Transition(error)) => {
+                tracing::warn!(%error, "status of a part that the message does not have");
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
         let chatwoot = self.clients.chatwoot(account).await?;
         publish_late_status(&self.clients, &chatwoot, &channel.phone_number_id, &entry).await?;
         if entry.outgoing.next_part().is_some() {

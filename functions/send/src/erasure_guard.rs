@@ -1,5 +1,4 @@
-//! This module is the erasure guard of `send`. It reports drain markers that come out of a group, and keeps
-//! messages from a customer who is being erased.
+//! Keeps messages from a customer who is being erased. It also reports the drain markers that come out of a group.
 
 use app::HandlerError;
 use chatwoot::Contact;
@@ -15,19 +14,19 @@ impl Handler {
     /// The verdicts on a batch of one group that has drain markers in it: the markers are worked off, and the sync requests
     /// beside them are left for the next batch, unless there are only markers. Nothing if there is no marker.
     pub(crate) async fn drain_markers(&self, records: &[Record]) -> Option<Vec<Verdict>> {
-        let probes: Vec<Option<DrainMarker>> = records.iter().map(|record| drain_marker(&record.body)).collect();
-        let first = probes.iter().position(Option::is_some)?;
+        let markers: Vec<Option<DrainMarker>> = records.iter().map(|record| drain_marker(&record.body)).collect();
+        let first = markers.iter().position(Option::is_some)?;
         if first > 0 {
             // What is queued before the marker comes first.
             return None;
         }
         let mut verdicts = Vec::new();
-        for probe in probes.iter().map_while(Option::as_ref) {
+        for marker in markers.iter().map_while(Option::as_ref) {
             verdicts.push(
-                match self.clients.erasures.drain_marker_is_out(&probe.code, QUEUE_NAME, &probe.group).await {
+                match self.clients.erasures.drain_marker_is_out(&marker.code, QUEUE_NAME, &marker.group).await {
                     Ok(()) => Verdict::Done,
                     Err(error) => {
-                        tracing::warn!(%error, "a mark of an erasure has to wait");
+                        tracing::warn!(%error, "drain marker of an erasure deferred");
                         Verdict::Retry { after: None }
                     }
                 },
@@ -65,7 +64,7 @@ pub(crate) fn is_drain_marker(record: &Record) -> bool {
 
 fn drain_marker(body: &str) -> Option<DrainMarker> {
     match serde_json::from_str(body).ok()? {
-        OutboundTask::ProbeV1(probe) => Some(probe),
+        OutboundTask::ProbeV1(marker) => Some(marker),
         OutboundTask::HintV1(_) | OutboundTask::TypingV1(_) | OutboundTask::CommandV1(_) => None,
     }
 }

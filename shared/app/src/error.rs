@@ -2,7 +2,7 @@
 //! The class of the error inside is the class of the whole.
 
 use chatwoot::ChatwootError;
-use domain::{Class, Classify};
+use domain::{Class, Classify, InvalidTransition};
 use platform::SecretError;
 use queue::QueueError;
 use store::StoreError;
@@ -43,6 +43,12 @@ impl HandlerError {
     /// Whether Chatwoot refuses the token itself, or its user: then every other call is refused, too.
     pub fn is_unauthorized(&self) -> bool {
         matches!(self, Self::Chatwoot(ChatwootError::Unauthorized))
+    }
+}
+
+impl From<InvalidTransition> for HandlerError {
+    fn from(error: InvalidTransition) -> Self {
+        Self::Store(error.into())
     }
 }
 

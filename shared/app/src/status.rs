@@ -3,10 +3,7 @@
 //! nothing is shown twice and nothing in vain.
 
 use chatwoot::{Chatwoot, ChatwootError};
-use domain::{
-    Outcome, PhoneNumberId, SendFailure,
-    outgoing::{DisplayedStatus, Outgoing},
-};
+use domain::{Outcome, PhoneNumberId, SendFailure, outgoing::DisplayedStatus};
 use store::OutboxEntry;
 
 use crate::{Clients, HandlerError};
@@ -54,11 +51,14 @@ pub async fn publish_status(
     }
     // Read after the answer: a listing begun later shows the status, or what the agent did after it.
     let told_at = clients.clock.now();
-    let shown = |outgoing: &Outgoing| {
-        let corrected = if stays_red { Outgoing::LEFT } else { outgoing.corrected };
-        Some(Outgoing { shown: mark, shown_at: told_at, corrected, ..outgoing.clone() })
-    };
-    Ok(clients.outbox.change(entry, shown).await?)
+    let shown = clients.outbox.change(entry, |outgoing| {
+        outgoing.set_shown(mark, told_at);
+        if stays_red {
+            outgoing.leave_red();
+        }
+        Ok(())
+    });
+    Ok(shown.await?)
 }
 
 /// The same for news from Meta, which may come long after the message was settled. As long as the agent may press Retry, or a
@@ -71,7 +71,7 @@ pub async fn publish_late_status(
 ) -> Result<(), HandlerError> {
     let outgoing = &entry.outgoing;
     // The text under a file that failed still has to go out without it.
-    let goes_on = outgoing.words_apart && outgoing.next_part().is_some();
+    let goes_on = outgoing.is_caption_apart() && outgoing.next_part().is_some();
     if goes_on || matches!(outgoing.outcome(), Outcome::Incomplete { .. }) {
         clients.conversations.reopen(entry.account, entry.conversation, entry.message).await?;
         clients.cursor.watch(channel, entry.account, entry.conversation).await?;

@@ -13,6 +13,7 @@ pub use data_location::DataLocation;
 pub use deadlines::{ErasureDeadlines, WarnDays};
 pub use receipt::{Receipt, ReceiptCheck, SignedReceipt};
 
+pub use crate::InvalidTransition;
 use crate::{ConfirmationCode, Timestamp};
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -118,11 +119,6 @@ pub enum PublicState {
     /// The deadline has passed.
     Failed,
 }
-
-/// The request cannot make that transition from its state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an erasure cannot do that in its state")]
-pub struct InvalidTransition;
 
 /// A request for erasure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -41,3 +41,8 @@ pub trait Classify {
     /// Its class.
     fn class(&self) -> Class;
 }
+
+/// A state machine that cannot make that transition from its state. Its state is as it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("that transition is not possible from this state")]
+pub struct InvalidTransition;

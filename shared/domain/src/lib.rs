@@ -33,7 +33,7 @@ pub use clock::{Clock, SharedClock, SystemClock, Timestamp};
 pub use clue::{Clue, NO_CODE, Parameter};
 pub use delivery::{Delivery, StatusUpdate};
 pub use erasure::Erasure;
-pub use failure::{Class, Classify};
+pub use failure::{Class, Classify, InvalidTransition};
 pub use id::{
     AccountId, ConfirmationCode, ContactId, ConversationId, CustomerId, GroupId, InboxId, MediaId, MessageId,
     PhoneNumberId, UserId, WaId, WabaId, Wamid,
@@ -42,7 +42,7 @@ pub use identity::{Address, Alias, Identity};
 pub use keyed_hash::{HashKey, KeyedHash};
 pub use message::{Author, Content, Message};
 pub use message_group::MessageGroup;
-pub use outgoing::{Outcome, Outgoing, Part, Reference};
+pub use outgoing::{Outcome, Outgoing, Part, PartEvent, Reference};
 pub use pricing::Pricing;
 pub use refusal_reason::RefusalReason;
 pub use send_failure::SendFailure;

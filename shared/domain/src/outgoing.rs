@@ -3,6 +3,7 @@
 //! Graph has no idempotency key. What keeps a message from going out twice is here: a part is `Sending` in the table before the
 //! call, and another worker that finds it `Sending` makes it `Uncertain`, never sent again by itself.
 
+mod display;
 mod file;
 mod part;
 mod reference;
@@ -11,10 +12,10 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     file::{FileWay, SentFile},
-    part::{Awaited, Part},
+    part::{Awaited, Part, PartEvent},
     reference::Reference,
 };
-use crate::{Delivery, SendFailure, Timestamp, Wamid, template::Fault};
+use crate::{InvalidTransition, SendFailure, Timestamp, Wamid, template::Fault};
 
 /// What the agent sees on the message in Chatwoot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,39 +59,44 @@ pub enum Tag {
     Refused,
 }
 
-/// An agent's message and what became of it.
+/// An agent's message and what became of it. Its parts move by [`apply`](Self::apply) alone:
+///
+/// ```compile_fail
+/// let mut message = domain::Outgoing::new(domain::Timestamp::from_secs(0), 1);
+/// message.parts.clear();
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outgoing {
     /// When the agent last asked for it: when `send` saw it first, or Retry.
-    pub asked_at: Timestamp,
+    asked_at: Timestamp,
     /// The message it quotes. Retry takes the quote off the message in Chatwoot, and must not take it off what goes out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub quote: Option<Wamid>,
+    quote: Option<Wamid>,
     /// How often in a row the function ended without reporting an outcome while it worked on this message.
-    #[serde(default)]
-    pub deaths: u32,
+    #[serde(default, rename = "deaths")]
+    crashes: u32,
     /// How often its displayed status was corrected since the agent last asked for it: a failed callback of Chatwoot's had
     /// changed it.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub corrected: u32,
+    #[serde(default, rename = "corrected", skip_serializing_if = "is_zero")]
+    corrections: u32,
     /// What it is.
-    #[serde(default)]
-    pub nature: MessageKind,
+    #[serde(default, rename = "nature")]
+    kind: MessageKind,
     /// Its parts, in the order they go out.
-    pub parts: Vec<Part>,
+    parts: Vec<Part>,
     /// Whether the text under a file is the last part, which goes out first: the file cannot be had.
-    #[serde(default)]
-    pub words_apart: bool,
+    #[serde(default, rename = "words_apart")]
+    caption_apart: bool,
     /// What is known of the files that went to Meta.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub files: Vec<SentFile>,
+    files: Vec<SentFile>,
     /// What Chatwoot was last told.
-    pub shown: DisplayedStatus,
+    shown: DisplayedStatus,
     /// When that call had been answered. A listing begun before this moment says nothing about the agent's wish.
-    pub shown_at: Timestamp,
+    shown_at: Timestamp,
     /// Our tag on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tag: Option<Tag>,
+    tag: Option<Tag>,
 }
 
 /// The combined state of the parts.
@@ -110,19 +116,16 @@ pub enum Outcome {
 }
 
 impl Outgoing {
-    /// The count for a message that Chatwoot leaves red: its status is not corrected any more.
-    pub const LEFT: u32 = u32::MAX;
-
     /// A message just found.
     pub fn new(seen_at: Timestamp, parts: usize) -> Self {
         Self {
             asked_at: seen_at,
             quote: None,
-            deaths: 0,
-            corrected: 0,
-            nature: MessageKind::Unsorted,
+            crashes: 0,
+            corrections: 0,
+            kind: MessageKind::Unsorted,
             parts: vec![Part::Planned; parts.max(1)],
-            words_apart: false,
+            caption_apart: false,
             files: Vec::new(),
             shown: DisplayedStatus::Sent,
             shown_at: seen_at,
@@ -130,142 +133,135 @@ impl Outgoing {
         }
     }
 
+    /// When the agent last asked for it.
+    pub fn asked_at(&self) -> Timestamp {
+        self.asked_at
+    }
+
+    /// What it is.
+    pub fn kind(&self) -> MessageKind {
+        self.kind
+    }
+
+    /// Its parts, in the order they go out.
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// Whether the text under a file is the last part, which goes out first: the file cannot be had.
+    pub fn is_caption_apart(&self) -> bool {
+        self.caption_apart
+    }
+
     /// Whether no part of it was ever sent, or may have been.
     pub fn is_untried(&self) -> bool {
         self.parts.iter().all(|part| part.attempt() == 0)
     }
 
-    /// The same as a template, which has one part.
-    #[must_use]
-    pub fn as_template(mut self) -> Self {
-        self.nature = MessageKind::Template;
-        self.parts = vec![Part::Planned];
-        self.words_apart = false;
-        self.files = Vec::new();
-        self
-    }
-
-    /// The same once the text under a file is a part of its own.
-    #[must_use]
-    pub fn with_words_apart(mut self) -> Self {
-        if !self.words_apart {
-            self.words_apart = true;
+    /// Moves a part. This is the only way in which one moves; a message whose part cannot move so stays as it is. The text under
+    /// a file that failed goes out without the file.
+    pub fn apply(&mut self, at: usize, event: PartEvent) -> Result<(), InvalidTransition> {
+        if matches!(event, PartEvent::Reserved { .. }) && self.next_part() != Some(at) {
+            return Err(InvalidTransition);
+        }
+        let part = self.parts.get_mut(at).ok_or(InvalidTransition)?;
+        *part = part.after(&event)?;
+        let captioned = match event {
+            PartEvent::Reserved { file, .. } => {
+                self.files.retain(|known| known.part != at);
+                self.files.extend(file);
+                false
+            }
+            PartEvent::Failed { captioned, .. } => captioned,
+            PartEvent::Reported { .. } => self.file(at).is_some_and(|file| file.captioned),
+            _ => false,
+        };
+        if captioned && !self.caption_apart && self.failure(at).is_some_and(|failure| self.is_of_file(at, failure)) {
+            self.caption_apart = true;
             self.parts.push(Part::Planned);
         }
-        self
+        Ok(())
     }
 
-    /// The same once it is known what was picked in it: a template, which goes out unless a part was tried already. What was
-    /// given up because the values were unknown (`young`: not long ago, and nothing went out behind it) is taken up again; what
-    /// came too late waits for the agent.
-    #[must_use]
-    pub fn picked(self, young: bool) -> Self {
+    /// Gives up what has not gone out yet, so that it does not go out by itself.
+    pub fn give_up(&mut self, failure: SendFailure) -> Result<(), InvalidTransition> {
+        self.next_part().map_or(Ok(()), |at| self.apply(at, PartEvent::GivenUp { failure }))
+    }
+
+    /// It is a template, which has one part, unless a part was tried already.
+    pub fn set_template(&mut self) {
+        if self.is_untried() {
+            self.kind = MessageKind::Template;
+            self.parts = vec![Part::Planned];
+            self.caption_apart = false;
+            self.files = Vec::new();
+        }
+    }
+
+    /// It is known what was picked in it: a template, which goes out unless a part was tried already. What was given up because
+    /// the values were unknown (`young`: not long ago, and nothing went out behind it) is taken up again; what came too late
+    /// waits for the agent.
+    pub fn set_picked(&mut self, young: bool) -> Result<(), InvalidTransition> {
         let given_up = self.parts.iter().find_map(|part| match part {
-            Part::Failed { attempt: 0, failure: trouble } => Some(*trouble),
+            Part::Failed { attempt: 0, failure } => Some(*failure),
             _ => None,
         });
         match given_up {
-            _ if !self.is_untried() => self,
+            _ if !self.is_untried() => {}
             Some(SendFailure::Template { fault: Fault::Lost | Fault::Untold | Fault::MayBeOne }) if young => {
-                self.as_template()
+                self.set_template();
             }
-            Some(trouble) if !young || trouble == SendFailure::SeenTooLate => {
-                let parts = vec![Part::Failed { attempt: 0, failure: trouble }];
-                Self { nature: MessageKind::Template, parts, words_apart: false, files: Vec::new(), ..self }
+            Some(failure) if !young || failure == SendFailure::SeenTooLate => {
+                self.set_template();
+                self.give_up(failure)?;
             }
-            _ if self.nature == MessageKind::Template => self,
-            _ => self.as_template(),
+            _ if self.kind == MessageKind::Template => {}
+            _ => self.set_template(),
         }
+        Ok(())
     }
 
-    /// The same once it is known to be text and files. What was given up because the kind was unknown is taken up again
-    /// (`young`: not long ago, and nothing went out behind it).
-    #[must_use]
-    pub fn plain(mut self, young: bool) -> Self {
-        for part in self.parts.iter_mut().filter(|_| young) {
-            let Part::Failed { attempt: 0, failure: SendFailure::Template { fault } } = part else { continue };
-            if matches!(fault, Fault::Untold | Fault::MayBeOne) {
-                *part = Part::Planned;
+    /// It is known to be text and files. What was given up because the kind was unknown is taken up again (`young`: not long
+    /// ago, and nothing went out behind it).
+    pub fn set_plain(&mut self, young: bool) -> Result<(), InvalidTransition> {
+        self.kind = MessageKind::Plain;
+        let is_given_up = |part: &Part| match part {
+            Part::Failed { attempt: 0, failure: SendFailure::Template { fault } } => {
+                matches!(fault, Fault::Untold | Fault::MayBeOne)
             }
-        }
-        self.nature = MessageKind::Plain;
-        self
-    }
-
-    /// The message once Meta has reported this about a part, if that changes anything. The text under a file that failed goes
-    /// out without the file.
-    pub fn apply_status(&self, at: usize, attempt: Option<u32>, wamid: &Wamid, delivery: Delivery) -> Option<Self> {
-        let mut changed = self.clone();
-        let part = changed.parts.get_mut(at)?;
-        *part = part.apply_status(attempt, wamid, delivery);
-        let captioned = changed.file(at).is_some_and(|file| file.captioned);
-        if captioned && changed.trouble(at).is_some_and(|trouble| changed.is_of_file(at, trouble)) {
-            changed = changed.with_words_apart();
-        }
-        (changed != *self).then_some(changed)
+            _ => false,
+        };
+        let given_up: Vec<usize> = (0..self.parts.len()).filter(|at| young && is_given_up(&self.parts[*at])).collect();
+        given_up.into_iter().try_for_each(|at| self.apply(at, PartEvent::Reopened))
     }
 
     /// The quoted message for a part: the first part that reaches the customer carries the quote.
     pub fn quote_of(&self, at: usize) -> Option<&Wamid> {
-        let is_out = |(of, part): (usize, &Part)| of != at && part.wamid().is_some() && part.trouble().is_none();
+        let is_out = |(of, part): (usize, &Part)| of != at && part.wamid().is_some() && part.failure().is_none();
         self.quote.as_ref().filter(|_| !self.parts.iter().enumerate().any(is_out))
     }
 
     /// The combined state of the parts.
     pub fn outcome(&self) -> Outcome {
-        let is_out = |part: &&Part| matches!(part, Part::Accepted { .. }) && part.trouble().is_none();
+        let is_out = |part: &&Part| matches!(part, Part::Accepted { .. }) && part.failure().is_none();
         let accepted = self.parts.iter().filter(is_out).count();
-        let first = self.failures().map(|(_, trouble)| trouble).next();
+        let first = self.failures().map(|(_, failure)| failure).next();
         // A problem with one file stops nothing else.
         let stops = self.stopping_failure();
         let is_pending = stops.is_none() && self.parts.iter().any(Part::is_pending);
         match stops.or(first) {
             _ if is_pending => return Outcome::Underway,
-            Some(trouble) => return Outcome::Incomplete { failure: trouble, accepted },
+            Some(failure) => return Outcome::Incomplete { failure, accepted },
             None => {}
         }
-        Outcome::Out(self.parts.iter().map(Part::mark).min_by_key(|mark| *mark as u8).unwrap_or(DisplayedStatus::Sent))
+        Outcome::Out(
+            self.parts.iter().map(Part::displayed).min_by_key(|mark| *mark as u8).unwrap_or(DisplayedStatus::Sent),
+        )
     }
 
     /// What keeps the rest from going out, if anything does.
     pub fn stopping_failure(&self) -> Option<SendFailure> {
-        self.failures().find(|(at, trouble)| !self.is_of_file(*at, *trouble)).map(|(_, trouble)| trouble)
-    }
-
-    /// What the agent should see, if that differs from what is shown.
-    pub fn pending_status(&self) -> Option<Outcome> {
-        let outcome = self.outcome();
-        let wanted = match &outcome {
-            Outcome::Underway => return None,
-            Outcome::Out(mark) => *mark,
-            Outcome::Incomplete { failure: SendFailure::Unconfirmed, .. } => DisplayedStatus::Unconfirmed,
-            Outcome::Incomplete { .. } => DisplayedStatus::Failed,
-        };
-        (wanted != self.shown).then_some(outcome)
-    }
-
-    /// Whether the agent pressed Retry: we had marked it failed, and a listing begun after that shows it as sent again, or
-    /// without the tag that an earlier one showed. Nothing else counts, least of all a status of our own that arrived late.
-    pub fn is_retried(&self, sent_in_chatwoot: bool, tagged: bool, listed_at: Timestamp) -> bool {
-        matches!(self.shown, DisplayedStatus::Failed | DisplayedStatus::Unconfirmed)
-            && (sent_in_chatwoot || self.tag == Some(Tag::Stands) && !tagged)
-            && listed_at > self.shown_at
-            && matches!(self.outcome(), Outcome::Incomplete { .. })
-    }
-
-    /// The state after the agent pressed Retry: what was not sent is planned again, what was sent stays.
-    #[must_use]
-    pub fn retried(mut self, now: Timestamp) -> Self {
-        for part in &mut self.parts {
-            if part.trouble().is_some() {
-                *part = Part::Waiting { attempt: part.attempt(), since: now, awaited: Awaited::Meta };
-            }
-        }
-        self.asked_at = now;
-        self.corrected = 0;
-        self.shown = DisplayedStatus::Sent;
-        self.tag = None;
-        self
+        self.failures().find(|(at, failure)| !self.is_of_file(*at, *failure)).map(|(_, failure)| failure)
     }
 
     /// Whether the agent pressed Retry on what was given up before anything was tried.
@@ -277,7 +273,7 @@ impl Outgoing {
     /// The first part that still has to go out.
     pub fn next_part(&self) -> Option<usize> {
         match self.outcome() {
-            Outcome::Underway if self.words_apart && self.parts.last().is_some_and(Part::is_pending) => {
+            Outcome::Underway if self.caption_apart && self.parts.last().is_some_and(Part::is_pending) => {
                 Some(self.parts.len() - 1)
             }
             Outcome::Underway => self.parts.iter().position(Part::is_pending),

@@ -1,7 +1,7 @@
 //! Defines the errors of calls to the table.
 
 use aws_sdk_dynamodb::error::{BuildError, SdkError};
-use domain::{Class, Classify};
+use domain::{Class, Classify, InvalidTransition};
 
 /// A call to the table that failed.
 #[derive(Debug, thiserror::Error)]
@@ -12,6 +12,9 @@ pub enum StoreError {
     /// Other writers kept changing the same item.
     #[error("the item was changed by others again and again")]
     Contended,
+    /// An item was moved by another writer meanwhile, and cannot be moved so any more. What it is now decides what comes next.
+    #[error("the item has moved on")]
+    Transition(#[from] InvalidTransition),
     /// An item that another item depends on is missing. The operator has to fix it; until then nothing is assumed.
     #[error("an item that belongs to another is not there")]
     Missing,
@@ -42,7 +45,7 @@ impl StoreError {
 impl Classify for StoreError {
     fn class(&self) -> Class {
         match self {
-            Self::Call(_) | Self::Contended | Self::Missing => Class::LATER,
+            Self::Call(_) | Self::Contended | Self::Transition(_) | Self::Missing => Class::LATER,
             Self::Key | Self::Item(_) | Self::Document(_) | Self::Request(_) => Class::Poison,
         }
     }

@@ -189,12 +189,12 @@ impl MessageReport {
             Outcome::Out(DisplayedStatus::Delivered) => ("entregado.", "delivered."),
             Outcome::Out(DisplayedStatus::Read) => ("leído.", "read."),
             Outcome::Out(_) => ("enviado.", "sent."),
-            Outcome::Underway if outgoing.parts.iter().any(|part| part.waiting_since().is_some()) => {
+            Outcome::Underway if outgoing.parts().iter().any(|part| part.waiting_since().is_some()) => {
                 ("en espera; se reintenta solo.", "waiting; it is tried again by itself.")
             }
             Outcome::Underway => ("en camino.", "on its way."),
-            Outcome::Incomplete { failure: trouble, accepted } => {
-                return partly(trouble, locale, accepted, outgoing.parts.len());
+            Outcome::Incomplete { failure, accepted } => {
+                return partly(failure, locale, accepted, outgoing.parts().len());
             }
         };
         pick(locale, es, en).to_owned()
@@ -288,7 +288,7 @@ fn span(time: Duration, locale: Locale) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::{Delivery, Part, SendFailure, Wamid};
+    use domain::{Delivery, PartEvent, SendFailure, Wamid};
 
     const NOON: Timestamp = Timestamp::from_secs(1_795_190_400);
 
@@ -305,9 +305,11 @@ mod tests {
         }
     }
 
-    fn told(minutes: u64, begins: &str, part: Part) -> MessageReport {
+    fn told(minutes: u64, begins: &str, event: Option<PartEvent>) -> MessageReport {
         let mut outgoing = Outgoing::new(NOON, 1);
-        outgoing.parts = vec![part];
+        if let Some(event) = event {
+            outgoing.apply(0, event).unwrap();
+        }
         MessageReport {
             written_at: NOON - Duration::from_secs(60 * minutes),
             begins: begins.to_owned(),
@@ -318,10 +320,12 @@ mod tests {
 
     #[test]
     fn a_report_tells_window_messages_and_number() {
-        let accepted = Part::Accepted { attempt: 1, wamid: Wamid::new("w"), delivery: Delivery::Read };
-        let failed = Part::Failed { attempt: 1, failure: SendFailure::WindowClosed };
-        let last =
-            vec![told(125, "**Buenas**, la 250Z está en la tienda de siempre, venga", accepted), told(3, "", failed)];
+        let read = PartEvent::Reported { attempt: Some(1), wamid: Wamid::new("w"), delivery: Delivery::Read };
+        let failed = PartEvent::Failed { attempt: 0, failure: SendFailure::WindowClosed, captioned: false };
+        let last = vec![
+            told(125, "**Buenas**, la 250Z está en la tienda de siempre, venga", Some(read)),
+            told(3, "", Some(failed)),
+        ];
         let window = Window::since(Some(NOON - Duration::from_secs(3600)));
         assert_eq!(
             report(window, last).text(Locale::Es),
@@ -337,7 +341,7 @@ mod tests {
     #[test]
     fn a_message_without_words_is_called_what_it_is() {
         let said = |files: &[FileSummary]| {
-            let told = MessageReport { files: files.to_vec(), ..told(3, "", Part::Planned) };
+            let told = MessageReport { files: files.to_vec(), ..told(3, "", None) };
             report(Window::default(), vec![told]).text(Locale::Es)
         };
         assert!(said(&[FileSummary::Picture]).contains("hace 3 min (una foto): en camino"));
@@ -359,7 +363,7 @@ mod tests {
 
     #[test]
     fn what_is_from_before_the_bridge_is_not_promised() {
-        let told = |fate| MessageReport { fate, ..told(3, "hola", Part::Planned) };
+        let told = |fate| MessageReport { fate, ..told(3, "hola", None) };
         let said =
             report(Window::default(), vec![told(MessageFate::NotOurs), told(MessageFate::Unseen)]).text(Locale::Es);
         assert!(said.contains("«hola»: es de antes de conectar esta conversación; no sale por aquí."), "{said}");

@@ -8,8 +8,8 @@ use crate::{Locale, Text, file, pick, refusals};
 /// are named beside others.
 pub fn incomplete(message: &Outgoing, locale: Locale, named: impl Fn(usize) -> Option<String>) -> Option<String> {
     let Outcome::Incomplete { failure, accepted } = message.outcome() else { return None };
-    let first = partly(failure, locale, accepted, message.parts.len());
-    if message.stopping_failure().is_some() || message.parts.len() == 1 {
+    let first = partly(failure, locale, accepted, message.parts().len());
+    if message.stopping_failure().is_some() || message.parts().len() == 1 {
         return Some(first);
     }
     let mut told: Vec<(SendFailure, Vec<String>)> = Vec::new();
@@ -162,16 +162,18 @@ impl Text for SendFailure {
 
 #[cfg(test)]
 mod tests {
-    use domain::{Delivery, Part, Timestamp, Wamid};
+    use domain::{Delivery, PartEvent, Timestamp, Wamid};
 
     use super::*;
 
     #[test]
     fn files_that_cannot_be_had_are_named_once_beside_each_other() {
-        let failed = || Part::Failed { attempt: 0, failure: SendFailure::FileEmpty };
-        let accepted = Part::Accepted { attempt: 1, wamid: Wamid::new("wamid.1"), delivery: Delivery::Sent };
-        let parts = vec![failed(), failed(), accepted];
-        let message = Outgoing { parts, ..Outgoing::new(Timestamp::from_secs(1_795_190_400), 3) };
+        let mut message = Outgoing::new(Timestamp::from_secs(1_795_190_400), 3);
+        for at in [0, 1] {
+            message.apply(at, PartEvent::GivenUp { failure: SendFailure::FileEmpty }).unwrap();
+        }
+        let (wamid, delivery) = (Wamid::new("wamid.1"), Delivery::Sent);
+        message.apply(2, PartEvent::Reported { attempt: Some(1), wamid, delivery }).unwrap();
         let text = incomplete(&message, Locale::Es, |at| Some(format!("{at}.zip"))).unwrap();
         assert!(text.starts_with("Salieron 1 de 3 partes. ") && text.ends_with(" (0.zip, 1.zip)"), "{text}");
     }

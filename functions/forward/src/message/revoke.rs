@@ -66,7 +66,7 @@ async fn is_part_of_more(clients: &Clients, link: &MessageLink) -> Result<bool, 
         return Ok(false);
     }
     let entry = clients.outbox.get(link.account, link.conversation, link.message).await?;
-    Ok(entry.is_some_and(|entry| entry.outgoing.parts.len() > 1))
+    Ok(entry.is_some_and(|entry| entry.outgoing.parts().len() > 1))
 }
 
 /// Gives the message that a message is deleted with.

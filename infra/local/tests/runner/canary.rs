@@ -250,8 +250,8 @@ fn all_paths_were_walked_and_none_told(log: &Path, marks: &[String]) {
     let log = fs::read_to_string(log).unwrap();
     for said in [
         "a task has to wait",
-        "a conversation has to wait",
-        "a part was not sent",
+        "conversation sync deferred",
+        "part not sent",
         "a task was put into the dead letters",
         "a signed webhook cannot be read",
         "a callback of another inbox",

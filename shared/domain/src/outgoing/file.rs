@@ -37,14 +37,6 @@ pub enum FileWay {
 }
 
 impl Outgoing {
-    /// The same once a call with this file is being made for a part; without an entry for a part that has no file.
-    #[must_use]
-    pub fn with_file(mut self, at: usize, file: Option<SentFile>) -> Self {
-        self.files.retain(|known| known.part != at);
-        self.files.extend(file);
-        self
-    }
-
     pub(super) fn file(&self, at: usize) -> Option<&SentFile> {
         self.files.iter().find(|file| file.part == at)
     }
@@ -63,26 +55,26 @@ impl Outgoing {
     }
 
     /// What is wrong with a part. What the bridge knows of a file tells more than Meta's code.
-    pub(super) fn trouble(&self, at: usize) -> Option<SendFailure> {
-        let trouble = self.parts.get(at)?.trouble()?;
-        let (SendFailure::Refused { clue, .. }, Some(file)) = (trouble, self.file(at)) else { return Some(trouble) };
+    pub(super) fn failure(&self, at: usize) -> Option<SendFailure> {
+        let failure = self.parts.get(at)?.failure()?;
+        let (SendFailure::Refused { clue, .. }, Some(file)) = (failure, self.file(at)) else { return Some(failure) };
         // The bridge chose the address itself; the agent can change the file.
         let linked = !matches!(file.way, FileWay::Uploaded { .. });
         let by_address = linked && clue.parameter.is_some_and(|parameter| parameter.is_address());
-        let of_file = trouble.is_of_file() || (by_address && self.is_of_file(at, trouble));
-        Some(if of_file { SendFailure::FileFailed { way: file.way, http: clue.http } } else { trouble })
+        let of_file = failure.is_of_file() || (by_address && self.is_of_file(at, failure));
+        Some(if of_file { SendFailure::FileFailed { way: file.way, http: clue.http } } else { failure })
     }
 
     /// The parts that failed, each with its reason.
     pub fn failures(&self) -> impl Iterator<Item = (usize, SendFailure)> {
-        (0..self.parts.len()).filter_map(|at| Some((at, self.trouble(at)?)))
+        (0..self.parts.len()).filter_map(|at| Some((at, self.failure(at)?)))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Clue, Delivery, Outcome, Part, Timestamp, Wamid};
+    use crate::{Clue, Delivery, Outcome, Part, PartEvent, Timestamp, Wamid};
 
     fn accepted(wamid: &str) -> Part {
         Part::Accepted { attempt: 1, wamid: Wamid::new(wamid), delivery: Delivery::Sent }
@@ -91,9 +83,18 @@ mod tests {
     #[test]
     fn words_under_a_file_that_fails_late_go_out_without_it_and_carry_the_quote() {
         let file = SentFile { part: 0, captioned: true, way: FileWay::LinkedType };
-        let mut message = Outgoing::new(Timestamp::from_secs(1_795_190_400), 1).with_file(0, Some(file));
-        (message.quote, message.parts[0]) = (Some(Wamid::new("q")), accepted("a"));
-        let status = |code| message.apply_status(0, Some(1), &Wamid::new("a"), Delivery::failed(code)).unwrap();
+        let message = Outgoing {
+            quote: Some(Wamid::new("q")),
+            parts: vec![accepted("a")],
+            files: vec![file],
+            ..Outgoing::new(Timestamp::from_secs(1_795_190_400), 1)
+        };
+        let reported = |message: &Outgoing, code| {
+            let (mut message, delivery) = (message.clone(), Delivery::failed(code));
+            message.apply(0, PartEvent::Reported { attempt: Some(1), wamid: Wamid::new("a"), delivery }).unwrap();
+            message
+        };
+        let status = |code| reported(&message, code);
         let failed = status(131_053);
         assert_eq!((failed.next_part(), failed.quote_of(1).is_some(), failed.pending_status()), (Some(1), true, None));
         let mut apart = failed;
@@ -114,15 +115,15 @@ mod tests {
             (131_009, "Parameter value is not valid: recipient_type", false),
             (190, "Error validating access token", false),
         ] {
-            let trouble = SendFailure::Refused { code, clue: Clue::read(details) };
+            let failure = SendFailure::Refused { code, clue: Clue::read(details) };
             let mut refused = message.clone();
-            refused.parts = vec![Part::Failed { attempt: 1, failure: trouble }, Part::Planned];
+            refused.parts = vec![Part::Failed { attempt: 1, failure }, Part::Planned];
             assert_eq!(refused.next_part().is_some(), goes_on, "{code} {details}");
             refused.files.clear();
             assert_eq!(refused.next_part(), None, "{code} {details}: no file");
         }
-        let wordless = message.clone().with_file(0, Some(SentFile { captioned: false, ..file }));
-        let wordless = wordless.apply_status(0, Some(1), &Wamid::new("a"), Delivery::failed(131_053)).unwrap();
+        let wordless = Outgoing { files: vec![SentFile { captioned: false, ..file }], ..message.clone() };
+        let wordless = reported(&wordless, 131_053);
         assert_eq!(wordless.parts.len(), 1);
     }
 }

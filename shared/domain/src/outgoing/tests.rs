@@ -1,8 +1,11 @@
 //! A message with its parts, from the first sight to the last status.
 
+mod properties;
+
 use std::time::Duration;
 
 use super::*;
+use crate::Delivery;
 
 const NOW: Timestamp = Timestamp::from_secs(1_795_190_400);
 
@@ -11,7 +14,7 @@ fn accepted(wamid: &str, delivery: Delivery) -> Part {
 }
 
 fn message(parts: Vec<Part>, shown: DisplayedStatus) -> Outgoing {
-    Outgoing { parts, shown, nature: MessageKind::Plain, ..Outgoing::new(NOW, 1) }
+    Outgoing { parts, shown, kind: MessageKind::Plain, ..Outgoing::new(NOW, 1) }
 }
 
 #[test]
@@ -23,9 +26,8 @@ fn a_message_is_as_far_as_its_slowest_part() {
 
 #[test]
 fn what_is_known_to_be_a_template_goes_out_by_itself_only_while_it_is_young_and_untried() {
-    let failed = |attempt, trouble| {
-        message(vec![Part::Failed { attempt, failure: trouble }, Part::Planned], DisplayedStatus::Failed)
-    };
+    let failed =
+        |attempt, failure| message(vec![Part::Failed { attempt, failure }, Part::Planned], DisplayedStatus::Failed);
     let lost = SendFailure::Template { fault: Fault::Lost };
     for (before, young, goes) in [
         (message(vec![Part::Planned, Part::Planned], DisplayedStatus::Sent), false, true),
@@ -37,9 +39,10 @@ fn what_is_known_to_be_a_template_goes_out_by_itself_only_while_it_is_young_and_
         (failed(0, SendFailure::SeenTooLate), true, false),
         (failed(1, SendFailure::WindowClosed), true, false),
     ] {
-        let after = before.clone().picked(young);
+        let mut after = before.clone();
+        after.set_picked(young).unwrap();
         assert_eq!(after.next_part().is_some(), goes, "{before:?} {young}");
-        assert_eq!(after.nature == MessageKind::Template, before.is_untried(), "{before:?} {young}");
+        assert_eq!(after.kind == MessageKind::Template, before.is_untried(), "{before:?} {young}");
         assert!(!before.is_untried() || after.parts.len() == 1, "{before:?} {young}");
     }
 }
@@ -48,18 +51,21 @@ fn what_is_known_to_be_a_template_goes_out_by_itself_only_while_it_is_young_and_
 fn what_is_known_to_be_words_after_all_goes_out_while_it_is_young() {
     let untold = Part::Failed { attempt: 0, failure: SendFailure::Template { fault: Fault::Untold } };
     let message = message(vec![untold, Part::Planned], DisplayedStatus::Failed);
-    assert_eq!(message.clone().plain(true).next_part(), Some(0));
-    assert_eq!(message.plain(false).next_part(), None);
+    for (young, goes) in [(true, Some(0)), (false, None)] {
+        let mut sorted = message.clone();
+        sorted.set_plain(young).unwrap();
+        assert_eq!(sorted.next_part(), goes);
+    }
 }
 
 #[test]
 fn retry_sends_only_what_was_not_sent() {
     let failed = Part::Failed { attempt: 2, failure: SendFailure::WindowClosed };
-    let message = message(vec![accepted("a", Delivery::Sent), failed, Part::Planned], DisplayedStatus::Failed);
+    let mut message = message(vec![accepted("a", Delivery::Sent), failed, Part::Planned], DisplayedStatus::Failed);
     assert_eq!(message.next_part(), None);
-    let retried = message.retried(NOW);
-    assert_eq!(retried.next_part(), Some(1));
-    assert_eq!(retried.parts[1].attempt(), 2);
+    message.retry(NOW).unwrap();
+    assert_eq!(message.next_part(), Some(1));
+    assert_eq!(message.parts[1].attempt(), 2);
 }
 
 #[test]
@@ -67,7 +73,8 @@ fn a_file_that_cannot_be_had_stops_nothing_and_is_named() {
     let failed = Part::Failed { attempt: 0, failure: SendFailure::FileEmpty };
     let message = message(vec![failed.clone(), Part::Planned], DisplayedStatus::Sent);
     assert_eq!((message.next_part(), message.pending_status()), (Some(1), None));
-    let mut apart = message.with_words_apart();
+    let mut apart = self::message(vec![Part::Planned, Part::Planned], DisplayedStatus::Sent);
+    apart.apply(0, PartEvent::Failed { attempt: 0, failure: SendFailure::FileEmpty, captioned: true }).unwrap();
     assert_eq!((apart.next_part(), apart.parts.len()), (Some(2), 3));
     apart.parts[2] = accepted("a", Delivery::Sent);
     assert_eq!(apart.next_part(), Some(1));
@@ -75,7 +82,8 @@ fn a_file_that_cannot_be_had_stops_nothing_and_is_named() {
     assert_eq!(apart.next_part(), None);
     assert_eq!(apart.failures().map(|(at, _)| at).collect::<Vec<_>>(), [0, 1]);
     assert_eq!(apart.stopping_failure(), None);
-    assert_eq!(apart.retried(NOW).next_part(), Some(0));
+    apart.retry(NOW).unwrap();
+    assert_eq!(apart.next_part(), Some(0));
     let stopped = self::message(vec![Part::Uncertain { attempt: 1 }, Part::Planned], DisplayedStatus::Sent);
     assert_eq!(stopped.next_part(), None);
 }
@@ -99,7 +107,9 @@ fn a_tag_that_stood_and_is_gone_tells_of_a_retry() {
     let stands = tagged(Some(Tag::Stands));
     assert!(!stands.is_retried(false, true, later) && !stands.is_retried(false, false, NOW));
     assert!(stands.is_retried(false, false, later));
-    assert_eq!(stands.retried(NOW).tag, None);
+    let mut retried = stands;
+    retried.retry(NOW).unwrap();
+    assert_eq!(retried.tag, None);
 }
 
 #[test]
@@ -109,37 +119,107 @@ fn what_was_never_shown_as_failed_cannot_be_retried() {
     assert!(message.pending_status().is_some());
 }
 
+fn reported(part: &Part, attempt: u32, wamid: &str, delivery: Delivery) -> Part {
+    let event = PartEvent::Reported { attempt: Some(attempt), wamid: Wamid::new(wamid), delivery };
+    part.after(&event).unwrap()
+}
+
 #[test]
 fn a_status_settles_what_was_uncertain() {
-    let settled = Part::Uncertain { attempt: 3 }.apply_status(Some(3), &Wamid::new("w"), Delivery::Delivered);
+    let settled = reported(&Part::Uncertain { attempt: 3 }, 3, "w", Delivery::Delivered);
     assert_eq!(settled, Part::Accepted { attempt: 3, wamid: Wamid::new("w"), delivery: Delivery::Delivered });
 }
 
 #[test]
 fn a_status_of_an_older_call_does_not_touch_the_newer_message() {
     let newer = accepted("new", Delivery::Sent);
-    assert_eq!(newer.apply_status(Some(1), &Wamid::new("old"), Delivery::Read), newer);
+    assert_eq!(reported(&newer, 1, "old", Delivery::Read), newer);
 }
 
 #[test]
 fn the_failure_of_a_call_that_is_being_repeated_changes_nothing() {
     let failed = Delivery::failed(131_026);
     let waiting = Part::Waiting { attempt: 1, since: NOW, awaited: Awaited::Meta };
-    assert_eq!(waiting.apply_status(Some(1), &Wamid::new("old"), failed), waiting);
+    assert_eq!(reported(&waiting, 1, "old", failed), waiting);
     let sending = Part::Sending { attempt: 2, since: None };
-    assert_eq!(sending.apply_status(Some(1), &Wamid::new("old"), failed), sending);
-    assert_ne!(sending.apply_status(Some(2), &Wamid::new("new"), failed), sending);
+    assert_eq!(reported(&sending, 1, "old", failed), sending);
+    assert_ne!(reported(&sending, 2, "new", failed), sending);
     for settled in [Part::Uncertain { attempt: 2 }, Part::Failed { attempt: 2, failure: SendFailure::Unreachable }] {
-        assert_eq!(settled.apply_status(Some(1), &Wamid::new("old"), failed), settled);
+        assert_eq!(reported(&settled, 1, "old", failed), settled);
     }
 }
 
 #[test]
 fn what_reached_the_customer_did_whatever_failed_after_it() {
     let failed = accepted("new", Delivery::failed(131_026));
-    assert_eq!(
-        failed.apply_status(Some(1), &Wamid::new("old"), Delivery::Delivered).mark(),
-        DisplayedStatus::Delivered
-    );
-    assert_eq!(failed.apply_status(Some(1), &Wamid::new("old"), Delivery::failed(1)), failed);
+    assert_eq!(reported(&failed, 1, "old", Delivery::Delivered).displayed(), DisplayedStatus::Delivered);
+    assert_eq!(reported(&failed, 1, "old", Delivery::failed(1)), failed);
+}
+
+#[test]
+fn only_what_is_open_is_reserved_and_only_under_the_next_number() {
+    let waiting = Part::Waiting { attempt: 1, since: NOW, awaited: Awaited::File };
+    let reserved = |part: &Part, attempt| {
+        let mut message = message(vec![part.clone()], DisplayedStatus::Sent);
+        let done = message.apply(0, PartEvent::Reserved { attempt, file: None });
+        done.map(|()| message.parts[0].clone())
+    };
+    assert_eq!(reserved(&Part::Planned, 1), Ok(Part::Sending { attempt: 1, since: None }));
+    assert_eq!(reserved(&waiting, 2), Ok(Part::Sending { attempt: 2, since: Some(NOW) }));
+    assert_eq!(reserved(&waiting, 1), Err(InvalidTransition));
+    let failed = Part::Failed { attempt: 1, failure: SendFailure::Unreachable };
+    for settled in [
+        Part::Sending { attempt: 1, since: None },
+        Part::Uncertain { attempt: 1 },
+        failed,
+        accepted("w", Delivery::Accepted),
+    ] {
+        assert_eq!(reserved(&settled, 2), Err(InvalidTransition), "{settled:?}");
+    }
+    let mut later = message(vec![Part::Planned, Part::Planned], DisplayedStatus::Sent);
+    assert_eq!(later.apply(1, PartEvent::Reserved { attempt: 1, file: None }), Err(InvalidTransition), "out of turn");
+    assert_eq!(later.apply(2, PartEvent::Reopened), Err(InvalidTransition), "no such part");
+}
+
+#[test]
+fn a_call_that_was_not_made_leaves_its_part_as_it_was() {
+    let before = Part::Waiting { attempt: 1, since: NOW, awaited: Awaited::File };
+    let mut message = message(vec![before.clone()], DisplayedStatus::Sent);
+    message.apply(0, PartEvent::Reserved { attempt: 2, file: None }).unwrap();
+    message.apply(0, PartEvent::Released { attempt: 2, before: before.clone() }).unwrap();
+    assert_eq!(message.parts, std::slice::from_ref(&before));
+    assert_eq!(message.apply(0, PartEvent::Released { attempt: 2, before }), Err(InvalidTransition));
+}
+
+#[test]
+fn the_answer_to_an_older_call_touches_no_newer_one() {
+    let mut message = message(vec![Part::Sending { attempt: 2, since: None }], DisplayedStatus::Sent);
+    for stale in [
+        PartEvent::Deferred { attempt: 1, awaited: Awaited::Meta, at: NOW },
+        PartEvent::Failed { attempt: 1, failure: SendFailure::Unreachable, captioned: false },
+        PartEvent::Unanswered { attempt: 1 },
+    ] {
+        assert_eq!(message.apply(0, stale.clone()), Err(InvalidTransition), "{stale:?}");
+    }
+    message.apply(0, PartEvent::Unanswered { attempt: 2 }).unwrap();
+    assert_eq!(message.parts, [Part::Uncertain { attempt: 2 }]);
+}
+
+#[test]
+fn a_message_given_up_during_its_call_may_have_been_sent() {
+    let mut called = message(vec![Part::Sending { attempt: 1, since: None }], DisplayedStatus::Sent);
+    called.give_up(SendFailure::Unworkable).unwrap();
+    assert_eq!(called.parts, [Part::Uncertain { attempt: 1 }]);
+    let mut open = message(vec![accepted("a", Delivery::Sent), Part::Planned], DisplayedStatus::Sent);
+    open.give_up(SendFailure::Unworkable).unwrap();
+    assert_eq!(open.parts[1], Part::Failed { attempt: 0, failure: SendFailure::Unworkable });
+}
+
+#[test]
+fn it_is_stored_as_ever() {
+    let stored = r#"{"asked_at":1795190400000,"quote":"q","deaths":2,"corrected":1,"nature":"template","parts":[{"state":"planned"},{"state":"sending","attempt":1,"since":5},{"state":"waiting","attempt":1,"since":5,"awaited":"file"},{"state":"accepted","attempt":1,"wamid":"w","delivery":{"state":"sent"}},{"state":"failed","attempt":1,"failure":{"why":"window_closed"}},{"state":"uncertain","attempt":1}],"words_apart":true,"files":[{"part":2,"captioned":true,"way":{"way":"linked_type"}}],"shown":"failed","shown_at":1795190400001,"tag":{"put":2}}"#;
+    let message: Outgoing = serde_json::from_str(stored).unwrap();
+    assert_eq!(serde_json::to_string(&message).unwrap(), stored);
+    let new = r#"{"asked_at":1795190400000,"deaths":0,"nature":"unsorted","parts":[{"state":"planned"}],"words_apart":false,"shown":"sent","shown_at":1795190400000}"#;
+    assert_eq!(serde_json::to_string(&Outgoing::new(NOW, 1)).unwrap(), new);
 }

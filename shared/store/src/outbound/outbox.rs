@@ -4,7 +4,7 @@
 
 use std::ops::ControlFlow;
 
-use domain::{AccountId, ConversationId, CustomerId, MessageId, Outgoing};
+use domain::{AccountId, ConversationId, CustomerId, InvalidTransition, MessageId, Outgoing};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -161,17 +161,21 @@ impl Outbox {
         .await
     }
 
-    /// Changes an entry as it was read, or as another writer left it since, and writes it. `change` returns nothing to leave it
-    /// as it is; nothing is returned if the entry no longer exists.
+    /// Changes an entry as it was read, or as another writer left it since, and writes it if `change` changed it. Nothing is
+    /// returned if the entry no longer exists.
     pub async fn change(
         &self,
         entry: &OutboxEntry,
-        mut change: impl FnMut(&Outgoing) -> Option<Outgoing>,
+        mut change: impl FnMut(&mut Outgoing) -> Result<(), InvalidTransition>,
     ) -> Result<Option<OutboxEntry>, StoreError> {
         until_written_from(entry.clone(), |entry| {
-            let changed = change(&entry.outgoing);
-            async {
-                let Some(outgoing) = changed else { return Ok(ControlFlow::Break(Some(entry))) };
+            let mut outgoing = entry.outgoing.clone();
+            let changed = change(&mut outgoing);
+            async move {
+                changed?;
+                if outgoing == entry.outgoing {
+                    return Ok(ControlFlow::Break(Some(entry)));
+                }
                 Ok(match self.write(entry.with(outgoing), None).await? {
                     Saved::Done(saved) => ControlFlow::Break(Some(saved)),
                     Saved::Theirs(theirs) => ControlFlow::Continue(theirs),

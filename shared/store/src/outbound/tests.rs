@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use domain::{ContactId, ConversationId, CustomerId, MessageId, Outgoing, Timestamp, rate_limit::RecipientRateLimit};
+use domain::{
+    ContactId, ConversationId, CustomerId, MessageId, Outgoing, PartEvent, Timestamp, rate_limit::RecipientRateLimit,
+};
 
 use crate::{
     Conversation, Conversations, MessageLinks, NumberRateLimit, Outbox, OutboxEntry, ReconcileCursor, Slot, StoreError,
@@ -64,11 +66,15 @@ async fn a_change_is_made_again_on_what_another_writer_left() {
     let mut seen = Vec::new();
     let change = outbox.change(&read, |outgoing| {
         seen.push(outgoing.clone());
-        Some(after(2))
+        *outgoing = after(2);
+        Ok(())
     });
     let changed = change.await.unwrap().unwrap();
     assert_eq!(seen, [after(0), after(1)]);
     assert_eq!((&changed.outgoing, &stage.read(1).await), (&after(2), &changed));
+    let refused = outbox.change(&changed, |outgoing| outgoing.apply(0, PartEvent::Reopened)).await;
+    assert!(matches!(refused, Err(StoreError::Transition(_))), "{refused:?}");
+    assert_eq!(stage.read(1).await, changed);
 }
 
 #[tokio::test]
@@ -77,7 +83,10 @@ async fn an_entry_that_was_erased_does_not_come_back() {
     let outbox = stage.outbox();
     let read = outbox.save(entry(1)).await.unwrap().unwrap();
     stage.table.delete(&ItemKey::Outgoing(ACCOUNT, CONVERSATION, MessageId(1)).into()).await.unwrap();
-    let change = outbox.change(&read, |_| Some(after(1)));
+    let change = outbox.change(&read, |outgoing| {
+        *outgoing = after(1);
+        Ok(())
+    });
     assert_eq!(change.await.unwrap(), None);
     assert!(matches!(outbox.save(read).await, Err(StoreError::Contended)));
     assert_eq!(stage.items().await, []);

@@ -1,32 +1,33 @@
-//! This module adopts conversations that the bridge did not make.
+//! Adopts conversations that the bridge did not make.
 
 use app::HandlerError;
 use chatwoot::{Chatwoot, ConversationParty};
 use domain::{Channel, ConversationId, CustomerId, Identity, WaId, rate_limit::RecipientRateLimit};
 use store::Conversation;
 
-use crate::{Handler, SyncJob, sync::RETRY_MAX_AGE};
+use super::{RETRY_MAX_AGE, SyncJob};
+use crate::Handler;
 
 impl Handler {
     /// Adopts a conversation the bridge did not make: begun by an agent, merged, or older than the bridge. The customer is
     /// resolved by our own id, then by the phone; never by guessing.
-    pub(crate) async fn adopt(
+    pub(super) async fn adopt(
         &self,
         job: &SyncJob<'_>,
         chatwoot: &Chatwoot,
         channel: &Channel,
         known: Option<Conversation>,
     ) -> Result<Option<(Conversation, bool)>, HandlerError> {
-        let Some(party) = chatwoot.party(job.hint.conversation).await? else { return Ok(None) };
+        let Some(party) = chatwoot.party(job.request.conversation).await? else { return Ok(None) };
         if party.inbox.is_some_and(|inbox| inbox != channel.inbox) {
-            tracing::warn!(channel.id = %channel.phone_number_id, "a hint names a conversation of another inbox");
+            tracing::warn!(channel.id = %channel.phone_number_id, "sync request for a conversation of another inbox");
             return Ok(None);
         }
-        let (customer, erased) = self.customer(channel, job.hint.conversation, &party).await?;
+        let (customer, erased) = self.customer(channel, job.request.conversation, &party).await?;
         let now = self.clients.clock.now();
         let known = known.unwrap_or(Conversation {
-            account: job.hint.account,
-            conversation: job.hint.conversation,
+            account: job.request.account,
+            conversation: job.request.conversation,
             channel: channel.phone_number_id.clone(),
             customer: None,
             // What agents wrote since the bridge looks after the channel is ours to send, or to say why not.

@@ -1,4 +1,4 @@
-//! This module cuts an agent's message into parts. The same message gives the same parts each time, so that the outbox can refer
+//! Cuts an agent's message into parts. The same message gives the same parts each time, so that the outbox can refer
 //! to "part 2".
 
 use chatwoot::{
@@ -13,9 +13,10 @@ use whatsapp::{
     split::{CAPTION_LIMIT, TEXT_LIMIT, length, split},
 };
 
-use crate::{
+use super::{
     interactive::{self, InteractiveForm},
     location,
+    media::is_cards,
 };
 
 /// The content of one part.
@@ -38,6 +39,18 @@ pub(crate) enum PartContent<'m> {
     },
 }
 
+impl PartContent<'_> {
+    /// Whether a file has to be brought to Meta first.
+    pub(crate) fn has_file(&self) -> bool {
+        matches!(self, Self::File { .. } | Self::Template(Picked { file: Some(_), .. }))
+    }
+
+    /// Whether it is text under a file, which can go out without it.
+    pub(crate) fn is_captioned(&self) -> bool {
+        matches!(self, Self::File { caption: Some(_), .. })
+    }
+}
+
 /// The parts of a message, in the order they are sent: text first, unless it fits under the first file that takes a caption.
 pub(crate) fn plan(message: &ListedMessage, locale: Locale) -> Vec<PartContent<'_>> {
     if message.has_lost_items() || message.lacks_link() || is_command(message) {
@@ -47,32 +60,32 @@ pub(crate) fn plan(message: &ListedMessage, locale: Locale) -> Vec<PartContent<'
     let file = |file| PartContent::File { file, caption: None };
     let text = match words(message, locale) {
         TextPlacement::Text(text) => text,
-        TextPlacement::Alone(piece) => return std::iter::once(piece).chain(files.iter().map(file)).collect(),
+        TextPlacement::Alone(content) => return std::iter::once(content).chain(files.iter().map(file)).collect(),
     };
     let captioned = files.iter().position(takes_caption).filter(|_| length(&text) <= CAPTION_LIMIT);
     let mut caption = captioned.and((!text.is_empty()).then_some(text.clone()));
-    let mut pieces: Vec<PartContent<'_>> = match caption {
+    let mut parts: Vec<PartContent<'_>> = match caption {
         Some(_) => Vec::new(),
         None => split(&text, TEXT_LIMIT).into_iter().map(PartContent::Text).collect(),
     };
     for (at, file) in files.iter().enumerate() {
         let caption = if captioned == Some(at) { caption.take() } else { None };
-        pieces.push(PartContent::File { file, caption });
+        parts.push(PartContent::File { file, caption });
     }
-    pieces
+    parts
 }
 
 /// The same for a message already being sent: once a file's caption is sent separately, it is the last part.
 pub(crate) fn plan_of<'m>(message: &'m ListedMessage, outgoing: &Outgoing, locale: Locale) -> Vec<PartContent<'m>> {
-    let mut pieces = plan(message, locale);
-    if outgoing.words_apart {
-        let words = pieces.iter_mut().find_map(|piece| match piece {
+    let mut parts = plan(message, locale);
+    if outgoing.is_caption_apart() {
+        let text = parts.iter_mut().find_map(|part| match part {
             PartContent::File { caption, .. } => caption.take(),
             _ => None,
         });
-        pieces.extend(words.map(PartContent::Text));
+        parts.extend(text.map(PartContent::Text));
     }
-    pieces
+    parts
 }
 
 /// The name of a part's file.
@@ -84,7 +97,7 @@ pub(crate) fn file_name(message: &ListedMessage, outgoing: &Outgoing, locale: Lo
 }
 
 /// Why a message has no parts.
-pub(crate) fn nothing(message: &ListedMessage) -> SendFailure {
+pub(crate) fn why_empty(message: &ListedMessage) -> SendFailure {
     match () {
         () if message.has_lost_items() => SendFailure::ItemsLost,
         () if message.lacks_link() => SendFailure::LinkMissing,
@@ -120,8 +133,8 @@ fn words(message: &ListedMessage, locale: Locale) -> TextPlacement<'_> {
         Some(InteractiveForm::Text(text)) => TextPlacement::Text(text),
         None => {
             let generic = InboundText::Location.text(locale);
-            let place = location::read(&text, generic.trim_start_matches('📍').trim());
-            place.map_or(TextPlacement::Text(text), |place| TextPlacement::Alone(PartContent::Location(place)))
+            let location = location::read(&text, generic.trim_start_matches('📍').trim());
+            location.map_or(TextPlacement::Text(text), |location| TextPlacement::Alone(PartContent::Location(location)))
         }
     }
 }
@@ -129,11 +142,12 @@ fn words(message: &ListedMessage, locale: Locale) -> TextPlacement<'_> {
 /// Only audio and contact cards take no caption; any other file is sent as image, video or document.
 fn takes_caption(file: &ListedFile) -> bool {
     let sound = file.content_type.as_deref().is_some_and(|mime| mime.starts_with("audio/"));
-    !sound && file.file_type.as_deref() != Some("audio") && !crate::upload::is_cards(file)
+    !sound && file.file_type.as_deref() != Some("audio") && !is_cards(file)
 }
 
 #[cfg(test)]
 mod tests {
+    use domain::PartEvent;
     use serde_json::{Value, json};
 
     use super::*;
@@ -144,11 +158,11 @@ mod tests {
 
     fn shape(text: &str, files: &Value) -> Vec<String> {
         let message = message(text, files);
-        let name = |piece: &PartContent<'_>| match piece {
+        let name = |part: &PartContent<'_>| match part {
             PartContent::Text(text) => format!("text {}", text.len()),
             PartContent::Template(_) => "template".to_owned(),
             PartContent::Menu(_) => "menu".to_owned(),
-            PartContent::Location(_) => "place".to_owned(),
+            PartContent::Location(_) => "location".to_owned(),
             PartContent::File { file, caption } => {
                 format!("{} {}", file.file_type.as_deref().unwrap_or_default(), caption.as_deref().unwrap_or("-"))
             }
@@ -184,10 +198,12 @@ mod tests {
     fn the_words_under_a_file_that_cannot_be_had_go_apart() {
         let files = json!([{ "file_type": "audio", "data_url": "a" }, { "file_type": "image", "data_url": "http://c/b%20c.jpg" }]);
         let message = message("hola", &files);
-        let outgoing = Outgoing::new(domain::Timestamp::from_secs(1), 2).with_words_apart();
-        let pieces = plan_of(&message, &outgoing, Locale::Es);
-        assert_eq!((pieces.len(), &pieces[2]), (3, &PartContent::Text("hola".to_owned())));
-        assert!(matches!(&pieces[1], PartContent::File { caption: None, .. }));
+        let mut outgoing = Outgoing::new(domain::Timestamp::from_secs(1), 2);
+        let failed = PartEvent::Failed { attempt: 0, failure: SendFailure::FileEmpty, captioned: true };
+        outgoing.apply(1, failed).unwrap();
+        let parts = plan_of(&message, &outgoing, Locale::Es);
+        assert_eq!((parts.len(), &parts[2]), (3, &PartContent::Text("hola".to_owned())));
+        assert!(matches!(&parts[1], PartContent::File { caption: None, .. }));
         assert_eq!(file_name(&message, &outgoing, Locale::Es, 1).as_deref(), Some("b c.jpg"));
     }
 
@@ -196,7 +212,7 @@ mod tests {
         assert_eq!(shape("/estado", &json!([])), Vec::<String>::new());
         assert_eq!(shape("/Plantilla saludo", &json!([{ "file_type": "image" }])), Vec::<String>::new());
         assert_eq!(shape("/mañana", &json!([])).len() + shape("ver /estado", &json!([])).len(), 2);
-        assert_eq!(nothing(&message("/ayuda", &json!([]))), SendFailure::Command);
+        assert_eq!(why_empty(&message("/ayuda", &json!([]))), SendFailure::Command);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! This module reads a location from a message's text. Chatwoot has no button for a location, so a message that is nothing but a
+//! Reads a location from a message's text. Chatwoot has no button for a location, so a message that is nothing but a
 //! link with coordinates is one. The bridge writes a customer's location in the same form, so that an agent can pass it on by
 //! copying it.
 
@@ -52,8 +52,8 @@ fn coordinates(link: &str) -> Option<(f64, f64)> {
 mod tests {
     use super::*;
 
-    fn place(text: &str) -> Option<(f64, f64, Option<String>, Option<String>)> {
-        read(text, "Ubicación").map(|place| (place.latitude, place.longitude, place.name, place.address))
+    fn located(text: &str) -> Option<(f64, f64, Option<String>, Option<String>)> {
+        read(text, "Ubicación").map(|location| (location.latitude, location.longitude, location.name, location.address))
     }
 
     #[test]
@@ -64,7 +64,7 @@ mod tests {
             "https://maps.google.com/?q=19.43,-99.13",
             "https://www.google.com/maps?q=19.43%2C-99.13&z=3",
         ] {
-            assert_eq!(place(link), Some((19.43, -99.13, None, None)), "{link}");
+            assert_eq!(located(link), Some((19.43, -99.13, None, None)), "{link}");
         }
     }
 
@@ -72,10 +72,10 @@ mod tests {
     fn what_the_bridge_makes_of_a_customers_place_is_one_again() {
         let named = |name: &str| Some((19.43, -99.13, Some(name.to_owned()), None));
         let link = "https://maps.google.com/?q=19.43,-99.13";
-        assert_eq!(place(&format!("📍 Ubicación\n{link}")), Some((19.43, -99.13, None, None)));
-        assert_eq!(place(&format!("📍 Ubicación\nTaller\n{link}")), named("Taller"));
-        assert_eq!(place(&format!("📍 Taller\n{link}")), named("Taller"));
-        let address = place(&format!("📍 Ubicación\nTaller\nJuárez 1\n{link}"));
+        assert_eq!(located(&format!("📍 Ubicación\n{link}")), Some((19.43, -99.13, None, None)));
+        assert_eq!(located(&format!("📍 Ubicación\nTaller\n{link}")), named("Taller"));
+        assert_eq!(located(&format!("📍 Taller\n{link}")), named("Taller"));
+        let address = located(&format!("📍 Ubicación\nTaller\nJuárez 1\n{link}"));
         assert_eq!(address, Some((19.43, -99.13, Some("Taller".into()), Some("Juárez 1".into()))));
     }
 
@@ -93,7 +93,7 @@ mod tests {
             "geo:NaN,0".to_owned(),
             String::new(),
         ] {
-            assert_eq!(place(&text), None, "{text}");
+            assert_eq!(located(&text), None, "{text}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! This module brings an agent's file from Chatwoot to Meta. It streams the file, or lets Meta fetch it itself.
+//! Brings an agent's file from Chatwoot to Meta. It streams the file, or lets Meta fetch it itself.
 
 use std::{
     sync::{
@@ -25,7 +25,7 @@ use whatsapp::{
     names,
 };
 
-use crate::voice;
+use super::voice;
 
 /// One recording is coded at a time: several would compete for the processor and the memory until none is done in time.
 static TRANSCODE_PERMIT: Semaphore = Semaphore::const_new(1);
@@ -57,9 +57,9 @@ pub(crate) enum NotUploaded {
 
 impl NotUploaded {
     /// What the agent is told when the file is given up.
-    pub(crate) fn trouble(&self) -> SendFailure {
+    pub(crate) fn failure(&self) -> SendFailure {
         match self {
-            Self::Never(trouble) => *trouble,
+            Self::Never(failure) => *failure,
             Self::WrongType => SendFailure::FileRefused,
             Self::Slow | Self::NotNow { .. } => SendFailure::FileSlow,
             Self::Unauthorized => SendFailure::refused(190),
@@ -105,26 +105,26 @@ pub(crate) async fn upload(
         }
     }
     let mut opened = open(chatwoot, file).await?;
-    let by = Ways { clients, chatwoot, channel, token, file, caption };
+    let ways = FileRoutes { clients, chatwoot, channel, token, file, caption };
     if caption.is_none()
         && voice::is_recording(&opened.name, &opened.mime_type)
         && opened.size <= voice::MAX_RECORDING_BYTES
     {
         let (note, recording) = spoken(opened).await?;
         if let Some(note) = note {
-            match by.take(note).await {
+            match ways.send(note).await {
                 // The recording can still go in another way.
-                Err(NotUploaded::WrongType) => tracing::warn!("Meta does not take a voice note; the recording goes"),
-                taken => return taken,
+                Err(NotUploaded::WrongType) => tracing::warn!("voice note refused by Meta; its recording is sent"),
+                sent => return sent,
             }
         }
         opened = recording;
     }
-    by.take(opened).await
+    ways.send(opened).await
 }
 
 /// What all ways of sending a file need.
-struct Ways<'a> {
+struct FileRoutes<'a> {
     clients: &'a Clients,
     chatwoot: &'a Chatwoot,
     channel: &'a Channel,
@@ -133,9 +133,9 @@ struct Ways<'a> {
     caption: Option<&'a str>,
 }
 
-impl Ways<'_> {
+impl FileRoutes<'_> {
     /// Tries the ways to send an opened file, the best first, until Meta has it or its address.
-    async fn take(&self, opened: Opened) -> Result<(GraphPayload, Option<FileWay>), NotUploaded> {
+    async fn send(&self, opened: Opened) -> Result<(GraphPayload, Option<FileWay>), NotUploaded> {
         let name = names::fitting(&opened.name, &opened.mime_type);
         let (mime_type, size, address) = (opened.mime_type.clone(), opened.size, opened.address.clone());
         let ways = media::ways(&mime_type, size, &opened.head);
@@ -153,8 +153,8 @@ impl Ways<'_> {
                     let kind = if wordless { MediaKind::Document } else { kind };
                     match post(self.clients, self.channel, self.token, opened, mime_type).await {
                         Ok(id) => {
-                            let piece = GraphPayload::File { kind, id, caption: caption(), filename: Some(name) };
-                            return Ok((piece, Some(FileWay::Uploaded { kind })));
+                            let payload = GraphPayload::File { kind, id, caption: caption(), filename: Some(name) };
+                            return Ok((payload, Some(FileWay::Uploaded { kind })));
                         }
                         Err(NotUploaded::WrongType) => refused = true,
                         Err(other) => return Err(other),
@@ -190,7 +190,7 @@ pub(crate) async fn upload_address(
     url: &str,
 ) -> Result<GraphPayload, NotUploaded> {
     let file = ListedFile { data_url: Some(url.to_owned()), content_type: None, file_size: None, file_type: None };
-    upload(clients, chatwoot, channel, token, &file, None).await.map(|(piece, _)| piece)
+    upload(clients, chatwoot, channel, token, &file, None).await.map(|(payload, _)| payload)
 }
 
 /// Chatwoot gives a file's address on another origin than the bridge is configured for: the operator has to correct that.
@@ -216,7 +216,7 @@ async fn open(chatwoot: &Chatwoot, file: &ListedFile) -> Result<Opened, NotUploa
             return Err(NotUploaded::Never(SendFailure::FileUnreadable));
         }
         Err(error) => {
-            tracing::warn!(%error, "an agent's file cannot be read just now");
+            tracing::warn!(%error, "agent's file cannot be read now");
             return Err(NotUploaded::Unwell);
         }
     };
@@ -230,20 +230,20 @@ async fn open(chatwoot: &Chatwoot, file: &ListedFile) -> Result<Opened, NotUploa
         return Err(NotUploaded::Never(SendFailure::FileTooLarge));
     }
     if file.file_size.is_some_and(|announced| announced != size) {
-        tracing::warn!("an agent's file is not as long as Chatwoot says");
+        tracing::warn!("agent's file is not as long as Chatwoot says");
         return Err(NotUploaded::Unwell);
     }
     if size == 0 {
         return Err(NotUploaded::Never(SendFailure::FileEmpty));
     }
     let broke_off = Arc::new(AtomicBool::new(false));
-    let mark = Arc::clone(&broke_off);
+    let is_broken = Arc::clone(&broke_off);
     let bytes = response.bytes_stream().map(move |chunk| {
-        mark.fetch_or(chunk.is_err(), Ordering::SeqCst);
+        is_broken.fetch_or(chunk.is_err(), Ordering::SeqCst);
         chunk.map_err(reqwest::Error::without_url)
     });
     let (head, bytes) = peek(bytes.boxed()).await.map_err(|error| {
-        tracing::warn!(%error, "an agent's file broke off at its very beginning");
+        tracing::warn!(%error, "agent's file broke off at its beginning");
         NotUploaded::Unwell
     })?;
     let mime_type = media::judged(&called, name.as_deref().unwrap_or_default(), &head);
@@ -279,7 +279,7 @@ async fn post(
     match clients.graph.upload(&channel.phone_number_id, token, upload).await {
         Ok(id) => Ok(id),
         Err(_) if opened.broke_off.load(Ordering::SeqCst) => {
-            tracing::warn!("an agent's file broke off on its way out of Chatwoot");
+            tracing::warn!("agent's file broke off on its way out of Chatwoot");
             Err(NotUploaded::Unwell)
         }
         Err(error) if error.is_unauthorized() => Err(NotUploaded::Unauthorized),
@@ -293,7 +293,7 @@ async fn post(
             _ => NotUploaded::WrongType,
         }),
         Err(error) => {
-            tracing::warn!(%error, "a file could not be uploaded; it is tried again");
+            tracing::warn!(%error, "file not uploaded; it is tried again");
             let after = if let Class::Transient { after } = error.class() { after } else { None };
             Err(NotUploaded::NotNow { after })
         }
@@ -303,18 +303,18 @@ async fn post(
 /// Gives a recording as a voice note, if it can be made one, and the recording itself.
 async fn spoken(opened: Opened) -> Result<(Option<Opened>, Opened), NotUploaded> {
     // Held until the work is over, even if its caller has stopped waiting.
-    let budget = TRANSCODE_PERMIT.acquire().await;
+    let permit = TRANSCODE_PERMIT.acquire().await;
     let (name, mime_type, address) = (opened.name, opened.mime_type, opened.address);
     let mp3 = whole(opened.bytes).await?;
     let coded = mp3.clone();
     // Coding takes the processor for seconds, and other conversations go on meanwhile.
     let coding = move || {
-        let _turn = budget;
+        let _permit = permit;
         voice::note(&coded)
     };
     let note = tokio::task::spawn_blocking(coding).await.ok().flatten();
     if note.is_none() {
-        tracing::warn!("a recording could not be made a voice note; it goes as it is");
+        tracing::warn!("recording not made a voice note; it is sent as it is");
     }
     let note = note.map(|note| in_hand(name.replace(".mp3", ".ogg"), "audio/ogg".to_owned(), note.into()));
     Ok((note, Opened { address, ..in_hand(name, mime_type, mp3) }))

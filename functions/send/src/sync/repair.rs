@@ -1,4 +1,4 @@
-//! This module corrects messages that Chatwoot wrongly shows as failed (red). They are not failed: a callback of Chatwoot's
+//! Corrects messages that Chatwoot wrongly shows as failed (red). They are not failed: a callback of Chatwoot's
 //! failed, and Chatwoot marked the message it was about.
 
 use std::{collections::BTreeSet, time::Duration};
@@ -6,18 +6,14 @@ use std::{collections::BTreeSet, time::Duration};
 use app::{HandlerError, publish_status};
 use chatwoot::{ChatwootError, NewMessage, listing::ListedMessage};
 use domain::{
-    MessageId, Outcome, Outgoing, Timestamp,
+    MessageId, Outcome, Timestamp,
     outgoing::{DisplayedStatus, Tag},
 };
 use store::{OutboxEntry, Red, RepairState};
 use texts::overwritten;
 
-use crate::{
-    Handler, SyncJob,
-    delivery::ConversationContext,
-    parts,
-    sync::{RETRY_MAX_AGE, TrackedMessage},
-};
+use super::{RETRY_MAX_AGE, SyncJob, TrackedMessage};
+use crate::{Handler, convert::parts, delivery::ConversationContext};
 
 /// How long a conversation is watched after a correction: the new status itself makes a callback, which may fail again.
 const REPAIR_INTERVAL: Duration = Duration::from_secs(1800);
@@ -29,44 +25,44 @@ const MAX_REPAIR_ROUNDS: u32 = 6;
 const REPAIR_COOLDOWN: Duration = Duration::from_secs(4 * 3600);
 
 /// How often the tag is put on a message before Chatwoot is assumed not to keep it.
-const PUT: u8 = 3;
+const MAX_TAG_TRIES: u8 = 3;
 
 /// How many messages one sync corrects, the oldest first.
 const MAX_REPAIRS: usize = 100;
 
 /// How many status changes that Chatwoot does not accept are remembered for a conversation; of more, the oldest are tried once
 /// more.
-const REMEMBERED: usize = 100;
+const MAX_REMEMBERED: usize = 100;
 
 /// How often an agent's message is corrected while no callback arrives, and in all, until the agent asks for it anew.
-const CORRECTIONS: u32 = 6;
-const CORRECTIONS_AT_MOST: u32 = 24;
+const MAX_CORRECTIONS: u32 = 6;
+const MAX_CORRECTIONS_IN_ALL: u32 = 24;
 
 impl Handler {
     /// Clears the failed status of customers' own messages, notes and echoes: one call for each, and none if there is nothing to
     /// correct. Settled messages are listed again only if a round may be made, so that red that stays costs other syncs nothing.
-    pub(crate) async fn repair(
+    pub(super) async fn repair(
         &self,
         job: &SyncJob<'_>,
         context: &ConversationContext<'_>,
-        rows: &[TrackedMessage],
+        messages: &[TrackedMessage],
         listed_at: Timestamp,
     ) -> Result<(), HandlerError> {
         let known = context.conversation.mending.as_ref();
         let stays = known.map(|known| known.stays.clone()).unwrap_or_default();
-        let told = self.told_red(job, context).await?;
-        let listed = rows.iter().map(|row| &row.message).chain(&told);
+        let reported = self.reported_red(job, context).await?;
+        let listed = messages.iter().map(|one| &one.message).chain(&reported);
         let mut due: Vec<Due> = listed.filter_map(|message| Due::of(message, &stays, listed_at)).collect();
         // This sync has corrected them already; the next sync sees whether it lasts.
         let is_wrong =
-            |row: &&TrackedMessage| row.entry.as_ref().is_some_and(|entry| is_out_and_red(&row.message, entry));
-        let wrong = rows.iter().filter(is_wrong).filter_map(|row| Due::until(&row.message, listed_at));
+            |one: &&TrackedMessage| one.entry.as_ref().is_some_and(|entry| is_out_and_red(&one.message, entry));
+        let wrong = messages.iter().filter(is_wrong).filter_map(|one| Due::until(&one.message, listed_at));
         let mut wrong: Vec<Due> = wrong.collect();
         let behind = known.and_then(|known| known.red).filter(|red| listed_at < red.until && is_settled(context, red));
         if due.is_empty() && wrong.is_empty() && behind.is_none() {
             return Ok(());
         }
-        let Some(mut mending) = next_round(known, !job.messages.is_empty(), listed_at) else {
+        let Some(mut round) = next_round(known, !job.messages.is_empty(), listed_at) else {
             let Some(known) = known else { return Ok(()) };
             let remembered = RepairState { red: red(due.iter().chain(&wrong), behind), ..known.clone() };
             return if remembered == *known { Ok(()) } else { self.remember(context, &remembered).await };
@@ -81,53 +77,53 @@ impl Handler {
         }
         due.sort_by_key(|one| one.message);
         due.dedup_by_key(|one| one.message);
-        mending.red = red(due.iter().chain(&wrong), None);
-        if mending.red.is_none() {
-            let rounds = mending.rounds - 1;
-            return self.remember(context, &RepairState { rounds, ..mending }).await;
+        round.red = red(due.iter().chain(&wrong), None);
+        if round.red.is_none() {
+            let rounds = round.rounds - 1;
+            return self.remember(context, &RepairState { rounds, ..round }).await;
         }
         // Save before the calls: each of them counts, whatever comes of it.
-        self.remember(context, &mending).await?;
-        self.mend(context, &due, &wrong, mending).await
+        self.remember(context, &round).await?;
+        self.clear_red(context, &due, &wrong, round).await
     }
 
-    async fn mend(
+    async fn clear_red(
         &self,
         context: &ConversationContext<'_>,
         due: &[Due],
         wrong: &[Due],
-        mut mending: RepairState,
+        mut round: RepairState,
     ) -> Result<(), HandlerError> {
-        let (mut mended, mut stay, mut trouble) = (0_usize, BTreeSet::new(), None);
+        let (mut cleared, mut stay, mut failure) = (0_usize, BTreeSet::new(), None);
         for one in due.iter().take(MAX_REPAIRS) {
             match context.chatwoot.mark(context.conversation.conversation, one.message, "sent", None).await {
                 // Later versions of Chatwoot never let a message come back from failed.
                 Ok(status) if status.as_deref() == Some("failed") => _ = stay.insert(one.message),
-                Ok(_) => mended += 1,
+                Ok(_) => cleared += 1,
                 // Only Chatwoot's limit of messages a minute passes by itself.
                 Err(ChatwootError::Refused(422)) => {}
                 Err(ChatwootError::Gone | ChatwootError::Refused(_)) => _ = stay.insert(one.message),
                 Err(error) => {
-                    trouble = Some(error);
+                    failure = Some(error);
                     break;
                 }
             }
         }
         if !stay.is_empty() {
-            mending.red = red(due.iter().filter(|one| !stay.contains(&one.message)).chain(wrong), None);
-            mending.stays.extend(stay);
-            while mending.stays.len() > REMEMBERED {
-                mending.stays.pop_first();
+            round.red = red(due.iter().filter(|one| !stay.contains(&one.message)).chain(wrong), None);
+            round.stays.extend(stay);
+            while round.stays.len() > MAX_REMEMBERED {
+                round.stays.pop_first();
             }
-            self.remember(context, &mending).await?;
+            self.remember(context, &round).await?;
         }
-        if mended > 0 || !wrong.is_empty() || trouble.is_some() {
-            tracing::info!(messages = mended, "messages were red because a callback failed");
+        if cleared > 0 || !wrong.is_empty() || failure.is_some() {
+            tracing::info!(messages = cleared, "messages wrongly shown as failed corrected: a callback had failed");
             let (number, conversation) = (&context.channel.phone_number_id, context.conversation);
-            let rounds = &self.clients.cursor;
-            rounds.watch_for(number, conversation.account, conversation.conversation, REPAIR_INTERVAL).await?;
+            let cursor = &self.clients.cursor;
+            cursor.watch_for(number, conversation.account, conversation.conversation, REPAIR_INTERVAL).await?;
         }
-        trouble.map_or(Ok(()), |error| Err(error.into()))
+        failure.map_or(Ok(()), |error| Err(error.into()))
     }
 
     /// The red messages among the settled ones.
@@ -157,12 +153,94 @@ impl Handler {
         let (account, conversation) = (context.conversation.account, context.conversation.conversation);
         let entry = self.clients.outbox.get(account, conversation, message.id).await?;
         let Some(mut entry) = entry.filter(|entry| is_out_and_red(message, entry)) else { return Ok(false) };
-        correct(self, job, context, message, &mut entry, listed_at).await?;
+        self.correct(job, context, message, &mut entry, listed_at).await?;
         Ok(true)
     }
 
-    async fn remember(&self, context: &ConversationContext<'_>, mending: &RepairState) -> Result<(), HandlerError> {
-        Ok(self.clients.conversations.set_repair_state(context.conversation, mending).await?)
+    /// Restores the true status of a message. A failed callback of Chatwoot's marks a message failed that is with the customer,
+    /// or replaces our error text by its own.
+    pub(super) async fn correct(
+        &self,
+        job: &SyncJob<'_>,
+        context: &ConversationContext<'_>,
+        message: &ListedMessage,
+        entry: &mut OutboxEntry,
+        listed_at: Timestamp,
+    ) -> Result<(), HandlerError> {
+        let shown_since = entry.outgoing.shown_at() > listed_at;
+        let most = if job.messages.is_empty() { MAX_CORRECTIONS } else { MAX_CORRECTIONS_IN_ALL };
+        let (wrong, stands) = match entry.outgoing.outcome() {
+            Outcome::Underway => (false, DisplayedStatus::Sent),
+            Outcome::Out(_) => (true, DisplayedStatus::Failed),
+            Outcome::Incomplete { .. } => (
+                message.error().is_some_and(|text| Some(text) != self.error_text(message, entry).as_deref()),
+                DisplayedStatus::Sent,
+            ),
+        };
+        if !message.is_failed() || !wrong {
+            return Ok(());
+        }
+        if stands == DisplayedStatus::Sent {
+            self.tag(context, message, entry).await?;
+        }
+        if !shown_since && entry.outgoing.corrections() < most {
+            let mut wrongly_shown = entry.clone();
+            wrongly_shown.outgoing.count_correction(stands);
+            let named = |at| parts::file_name(message, &wrongly_shown.outgoing, self.clients.locale, at);
+            if let Some(shown) = publish_status(&self.clients, context.chatwoot, &wrongly_shown, named).await? {
+                *entry = shown;
+            }
+        }
+        Ok(())
+    }
+
+    /// The error text that a failed message is to show.
+    fn error_text(&self, message: &ListedMessage, entry: &OutboxEntry) -> Option<String> {
+        let locale = self.clients.locale;
+        texts::incomplete(&entry.outgoing, locale, |at| parts::file_name(message, &entry.outgoing, locale, at))
+    }
+
+    /// Tags a message so that an agent's Retry is noticed where callbacks fail: Chatwoot shows the message as failed again
+    /// before it can be seen as sent. Our own error text cannot stay there either, so an extra line says it, once.
+    async fn tag(
+        &self,
+        context: &ConversationContext<'_>,
+        message: &ListedMessage,
+        entry: &mut OutboxEntry,
+    ) -> Result<(), HandlerError> {
+        let before = entry.outgoing.tag();
+        let times = match before {
+            Some(Tag::Stands | Tag::Refused) => return Ok(()),
+            Some(Tag::Put(times)) => times,
+            None => 0,
+        };
+        let conversation = context.conversation.conversation;
+        let tag = if message.is_tagged() {
+            Tag::Stands
+        } else if times < MAX_TAG_TRIES && context.chatwoot.tag(conversation, message.id).await? {
+            Tag::Put(times + 1)
+        } else {
+            Tag::Refused
+        };
+        let tagged = self.clients.outbox.change(entry, |outgoing| {
+            if outgoing.tag() == before && matches!(outgoing.outcome(), Outcome::Incomplete { .. }) {
+                outgoing.set_tag(tag);
+            }
+            Ok(())
+        });
+        let Some(saved) = tagged.await? else { return Ok(()) };
+        *entry = saved;
+        let (Tag::Stands | Tag::Refused, Some(reason)) = (tag, self.error_text(message, entry)) else { return Ok(()) };
+        let content = overwritten::text(self.clients.locale, message.text(), &reason, tag == Tag::Stands);
+        let line = NewMessage { content: &content, line: true, ..NewMessage::default() };
+        if let Err(error) = context.chatwoot.create_message(conversation, line).await {
+            tracing::warn!(%error, "reason of a failure not shown: Chatwoot replaced it, and took no extra line");
+        }
+        Ok(())
+    }
+
+    async fn remember(&self, context: &ConversationContext<'_>, round: &RepairState) -> Result<(), HandlerError> {
+        Ok(self.clients.conversations.set_repair_state(context.conversation, round).await?)
     }
 }
 
@@ -171,7 +249,7 @@ fn is_out_and_red(message: &ListedMessage, entry: &OutboxEntry) -> bool {
     let outgoing = &entry.outgoing;
     message.is_for_customer()
         && message.is_failed()
-        && outgoing.corrected < CORRECTIONS_AT_MOST
+        && outgoing.corrections() < MAX_CORRECTIONS_IN_ALL
         && matches!(outgoing.outcome(), Outcome::Out(_))
 }
 
@@ -217,84 +295,4 @@ fn next_round(known: Option<&RepairState>, arrived: bool, now: Timestamp) -> Opt
             (known.rounds < MAX_REPAIR_ROUNDS).then(|| RepairState { rounds: known.rounds + 1, ..known.clone() })
         }
     }
-}
-
-/// Restores the true status of a message. A failed callback of Chatwoot's marks a message failed that is with the customer, or
-/// replaces our error text by its own.
-pub(crate) async fn correct(
-    send: &Handler,
-    task: &SyncJob<'_>,
-    with: &ConversationContext<'_>,
-    message: &ListedMessage,
-    entry: &mut OutboxEntry,
-    listed_at: Timestamp,
-) -> Result<(), HandlerError> {
-    let marked_since = entry.outgoing.shown_at > listed_at;
-    let most = if task.messages.is_empty() { CORRECTIONS } else { CORRECTIONS_AT_MOST };
-    let (wrong, shown) = match entry.outgoing.outcome() {
-        Outcome::Underway => (false, DisplayedStatus::Sent),
-        Outcome::Out(_) => (true, DisplayedStatus::Failed),
-        Outcome::Incomplete { .. } => (
-            message.error().is_some_and(|words| Some(words) != said(send, message, entry).as_deref()),
-            DisplayedStatus::Sent,
-        ),
-    };
-    if !message.is_failed() || !wrong {
-        return Ok(());
-    }
-    if shown == DisplayedStatus::Sent {
-        tag(send, with, message, entry).await?;
-    }
-    let corrected = entry.outgoing.corrected;
-    if !marked_since && corrected < most {
-        let outgoing = Outgoing { shown, corrected: corrected + 1, ..entry.outgoing.clone() };
-        let wrongly_shown = entry.clone().with(outgoing);
-        let named = |at| parts::file_name(message, &wrongly_shown.outgoing, send.clients.locale, at);
-        if let Some(told) = publish_status(&send.clients, with.chatwoot, &wrongly_shown, named).await? {
-            *entry = told;
-        }
-    }
-    Ok(())
-}
-
-/// The error text that a failed message is to show.
-fn said(send: &Handler, message: &ListedMessage, entry: &OutboxEntry) -> Option<String> {
-    let locale = send.clients.locale;
-    texts::incomplete(&entry.outgoing, locale, |at| parts::file_name(message, &entry.outgoing, locale, at))
-}
-
-/// Tags a message so that an agent's Retry is noticed where callbacks fail: Chatwoot shows the message as failed again before it
-/// can be seen as sent. Our own error text cannot stay there either, so an extra line says it, once.
-async fn tag(
-    send: &Handler,
-    context: &ConversationContext<'_>,
-    message: &ListedMessage,
-    entry: &mut OutboxEntry,
-) -> Result<(), HandlerError> {
-    let times = match entry.outgoing.tag {
-        Some(Tag::Stands | Tag::Refused) => return Ok(()),
-        Some(Tag::Put(times)) => times,
-        None => 0,
-    };
-    let conversation = context.conversation.conversation;
-    let tag = if message.is_tagged() {
-        Tag::Stands
-    } else if times < PUT && context.chatwoot.tag(conversation, message.id).await? {
-        Tag::Put(times + 1)
-    } else {
-        Tag::Refused
-    };
-    let known = |outgoing: &Outgoing| {
-        let is_news = outgoing.tag == entry.outgoing.tag && matches!(outgoing.outcome(), Outcome::Incomplete { .. });
-        is_news.then(|| Outgoing { tag: Some(tag), ..outgoing.clone() })
-    };
-    let Some(saved) = send.clients.outbox.change(entry, known).await? else { return Ok(()) };
-    *entry = saved;
-    let (Tag::Stands | Tag::Refused, Some(reason)) = (tag, said(send, message, entry)) else { return Ok(()) };
-    let content = overwritten::text(send.clients.locale, message.text(), &reason, tag == Tag::Stands);
-    let line = NewMessage { content: &content, line: true, ..NewMessage::default() };
-    if let Err(error) = context.chatwoot.create_message(conversation, line).await {
-        tracing::warn!(%error, "an agent does not read why a message failed: Chatwoot's callbacks fail, and its words stand there");
-    }
-    Ok(())
 }

@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use app::HandlerError;
 use chatwoot::{Chatwoot, listing::ListedMessage};
-use domain::Timestamp;
+use domain::{Part, SendFailure, Timestamp};
 use texts::{brake::Braked, command::Command};
 
-use crate::sync::TrackedMessage;
+use super::TrackedMessage;
+use crate::{Handler, delivery::ConversationContext};
 
 /// The short span over which messages are counted.
 const SHORT_SPAN: Duration = Duration::from_secs(60);
@@ -44,7 +45,7 @@ const TOLD_MINUTE: usize = 5;
 const TOLD_HOUR: usize = 15;
 
 /// Begins the source id of the notes that say a command was not done.
-pub(crate) const SOURCE: &str = "lmotos:brake:";
+pub(super) const SOURCE: &str = "lmotos:brake:";
 
 /// Messages of rules and bots a minute.
 const MAX_AUTOMATIC: usize = 20;
@@ -57,7 +58,7 @@ const MAX_PAGES: usize = 6;
 
 /// Why a command is not done, and where agents are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stop {
+pub(super) enum Stop {
     /// A rule or a bot asked, or there were too many notes already: agents are told once an hour.
     Automatic,
     /// It may have been a person, who is told under the command.
@@ -69,8 +70,26 @@ pub(crate) enum Stop {
     },
 }
 
+impl Handler {
+    /// Holds back what a rule or a bot writes when it keeps writing: the message says so, until an agent presses Retry.
+    pub(super) async fn brake_message(
+        &self,
+        context: &ConversationContext<'_>,
+        tracked: &mut TrackedMessage,
+    ) -> Result<(), HandlerError> {
+        let TrackedMessage { message, entry: Some(entry), .. } = tracked else { return Ok(()) };
+        if !message.is_for_customer() || entry.outgoing.parts().iter().any(|part| !matches!(part, Part::Planned { .. }))
+        {
+            return Ok(());
+        }
+        self.give_up(entry, SendFailure::Braked).await?;
+        let (account, conversation) = (context.conversation.account, context.conversation.conversation);
+        app::brake(&self.clients, &self.metrics, context.chatwoot, account, conversation).await
+    }
+}
+
 /// Whether a command is not to be done.
-pub(crate) async fn brakes(
+pub(super) async fn brakes(
     chatwoot: &Chatwoot,
     note: &ListedMessage,
     conversation: domain::ConversationId,
@@ -176,17 +195,17 @@ fn since_heard(before: &[ListedMessage]) -> &[ListedMessage] {
 }
 
 /// Whether an automatic message (of a rule or a bot) is one too many.
-pub(crate) fn is_one_too_many(rows: &[TrackedMessage], at: usize) -> bool {
-    let message = &rows[at].message;
+pub(super) fn is_one_too_many(messages: &[TrackedMessage], at: usize) -> bool {
+    let message = &messages[at].message;
     if !message.is_automatic() {
         return false;
     }
     let written_at = message.created_at().unwrap_or_default();
-    let is_automatic = |row: &&TrackedMessage| row.message.is_for_customer() && row.message.is_automatic();
-    let recent = |row: &&TrackedMessage| row.message.created_at().is_none_or(|then| then > written_at - SHORT_SPAN);
-    let minute = rows[..at].iter().filter(is_automatic).filter(recent).count();
-    let heard = rows[..at].iter().rposition(|row| row.message.heard().is_some());
-    let monolog = rows[heard.map_or(0, |heard| heard + 1)..at].iter().filter(is_automatic).count();
+    let is_automatic = |one: &&TrackedMessage| one.message.is_for_customer() && one.message.is_automatic();
+    let recent = |one: &&TrackedMessage| one.message.created_at().is_none_or(|then| then > written_at - SHORT_SPAN);
+    let minute = messages[..at].iter().filter(is_automatic).filter(recent).count();
+    let heard = messages[..at].iter().rposition(|one| one.message.heard().is_some());
+    let monolog = messages[heard.map_or(0, |heard| heard + 1)..at].iter().filter(is_automatic).count();
     minute >= MAX_AUTOMATIC || monolog >= MAX_MONOLOGUE
 }
 

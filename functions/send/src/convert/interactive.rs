@@ -1,4 +1,4 @@
-//! This module turns rich messages of bots and automations into WhatsApp's forms. They become buttons or a list where Meta
+//! Turns rich messages of bots and automations into WhatsApp's forms. They become buttons or a list where Meta
 //! accepts them, else text.
 
 use chatwoot::rich::{ArticleCard, FormField, RichCard, RichChoice, RichContent};

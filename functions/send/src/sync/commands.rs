@@ -1,4 +1,4 @@
-//! This module answers agents' commands, which are private notes beginning with `/`. Each is answered once, by a private note
+//! Answers agents' commands, which are private notes beginning with `/`. Each is answered once, by a private note
 //! whose source id holds the command's id. So a lost response does not lead to a second answer.
 
 use app::HandlerError;
@@ -23,12 +23,11 @@ use texts::{
     report::{ConversationReport, ErasureSummary, FileSummary, MessageFate, MessageReport},
 };
 
-use crate::{
-    Handler, SyncJob,
+use super::{
+    MAX_MESSAGE_AGE, SyncJob, TrackedMessage,
     brake::{self, Stop, brakes},
-    sync::{MAX_MESSAGE_AGE, TrackedMessage},
-    upload::is_cards,
 };
+use crate::{Handler, convert::media::is_cards};
 
 /// How many of the last messages are reported on.
 const MAX_REPORTED_MESSAGES: usize = 5;
@@ -36,23 +35,23 @@ const MAX_REPORTED_MESSAGES: usize = 5;
 impl Handler {
     /// Enqueues commands whose callback was lost. Only notes that no complete sync has listed yet count: a note listed before
     /// that was no command then has been edited.
-    pub(crate) async fn pass_on_commands(
+    pub(super) async fn pass_on_commands(
         &self,
         job: &SyncJob<'_>,
         conversation: &Conversation,
-        rows: &[TrackedMessage],
+        messages: &[TrackedMessage],
         now: Timestamp,
     ) -> Result<(), HandlerError> {
         let is_new =
-            |row: &&TrackedMessage| conversation.seen < Some(row.message.id) && is_open(job, &row.message, now);
+            |one: &&TrackedMessage| conversation.seen < Some(one.message.id) && is_open(job, &one.message, now);
         let sources = |id| [source_id(id), format!("{}{id}", brake::SOURCE)].map(Some);
-        let answered = |id| rows.iter().any(|row| sources(id).contains(&row.message.source_id));
-        for row in rows.iter().filter(is_new).filter(|row| !answered(row.message.id)) {
+        let answered = |id| messages.iter().any(|one| sources(id).contains(&one.message.source_id));
+        for one in messages.iter().filter(is_new).filter(|one| !answered(one.message.id)) {
             let written = CommandNote {
-                channel: job.hint.channel.clone(),
+                channel: job.request.channel.clone(),
                 account: conversation.account,
                 conversation: conversation.conversation,
-                message: row.message.id,
+                message: one.message.id,
             };
             let dedup = written.dedup();
             let task = OutboundTask::CommandV1(written);
@@ -63,12 +62,12 @@ impl Handler {
 
     /// Answers a command, unless it was answered before, deleted, or is too old.
     pub(crate) async fn command(&self, job: &SyncJob<'_>, id: MessageId) -> Result<(), HandlerError> {
-        let sync = &job.hint;
-        let Some(channel) = self.clients.channels.look_again(&sync.channel).await? else { return Ok(()) };
+        let request = &job.request;
+        let Some(channel) = self.clients.channels.look_again(&request.channel).await? else { return Ok(()) };
         let chatwoot = self.clients.chatwoot(channel.account).await?;
         let now = self.clients.clock.now();
         let before = MessageId(id.0.saturating_sub(1));
-        let listed = match chatwoot.messages(sync.conversation, Some(before), now).await {
+        let listed = match chatwoot.messages(request.conversation, Some(before), now).await {
             Err(ChatwootError::Gone) => return Ok(()),
             listed => listed?,
         };
@@ -81,9 +80,9 @@ impl Handler {
         if listed.iter().any(answers) {
             return Ok(());
         }
-        let known = self.clients.conversations.get(sync.account, sync.conversation).await?;
+        let known = self.clients.conversations.get(request.account, request.conversation).await?;
         if let Some(note) = note
-            && let Some(stop) = brakes(&chatwoot, note, sync.conversation).await?
+            && let Some(stop) = brakes(&chatwoot, note, request.conversation).await?
         {
             return self.not_done(job, &chatwoot, stop, &braked).await;
         }
@@ -101,7 +100,7 @@ impl Handler {
             None => command::unknown(self.clients.locale, &called.name),
         };
         let note = NewMessage { content: &answer, private: true, source_id: Some(&source), ..NewMessage::default() };
-        chatwoot.create_message(sync.conversation, note).await?;
+        chatwoot.create_message(request.conversation, note).await?;
         Ok(())
     }
 
@@ -113,7 +112,7 @@ impl Handler {
         stop: Stop,
         source: &str,
     ) -> Result<(), HandlerError> {
-        let (account, conversation) = (job.hint.account, job.hint.conversation);
+        let (account, conversation) = (job.request.account, job.request.conversation);
         let (clients, metrics) = (&self.clients, &self.metrics);
         let Stop::Perhaps { why, again } = stop else {
             return app::brake(clients, metrics, chatwoot, account, conversation).await;
@@ -175,7 +174,7 @@ impl Handler {
                 template: Some(template::params(&picked)),
                 ..NewMessage::default()
             };
-            chatwoot.create_message(job.hint.conversation, message).await?
+            chatwoot.create_message(job.request.conversation, message).await?
         };
         self.pass_on_picked(job, message, picked).await?;
         Ok(CommandReply::Written { name: name(template, &all) }.text(locale))
@@ -184,14 +183,14 @@ impl Handler {
     /// Enqueues a sync request with the picked template, as its callback would, which comes once or never. The answer written
     /// after the template makes it no longer the last message, which is the only one Chatwoot shows whole.
     async fn pass_on_picked(&self, job: &SyncJob<'_>, message: MessageId, picked: Picked) -> Result<(), HandlerError> {
-        let sync = SyncRequest {
+        let request = SyncRequest {
             template: Some(message),
             picked: Some(Box::new(picked)),
             message: Some(message),
-            ..job.hint.clone()
+            ..job.request.clone()
         };
-        let dedup = format!("commanded:{}:{message}", sync.account);
-        let task = OutboundTask::HintV1(sync);
+        let dedup = format!("commanded:{}:{message}", request.account);
+        let task = OutboundTask::HintV1(request);
         self.drain.queue.send(QueueMessage::new(task.group(), dedup, &task)?).await?;
         Ok(())
     }
@@ -317,7 +316,7 @@ fn withheld(error: &HandlerError) -> Option<CommandReply> {
         HandlerError::Secret(_) => CommandReply::NotNow,
         _ => return None,
     };
-    tracing::warn!(%error, "an agent asked for a template, and Meta does not tell which there are");
+    tracing::warn!(%error, "template command not done: Meta does not list its templates");
     Some(asked)
 }
 

@@ -1,4 +1,4 @@
-//! This module turns Chatwoot's recordings (mp3) into voice notes (mono Opus in Ogg). WhatsApp shows these with their waveform
+//! Turns Chatwoot's recordings (mp3) into voice notes (mono Opus in Ogg). WhatsApp shows these with their waveform
 //! and plays them at once.
 
 use nanomp3_core::{Channels, DecodeError, Decoder, MAX_SAMPLES_PER_FRAME};
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     /// A second of speech, 44.1 kHz mono, as `lame` wrote it.
-    const SPEECH: &[u8] = include_bytes!("../../../infra/stories/media/speech.mp3");
+    const SPEECH: &[u8] = include_bytes!("../../../../infra/stories/media/speech.mp3");
 
     #[test]
     fn a_recording_is_a_voice_note_that_lasts_as_long() {
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn the_recorded_callback_brings_a_recording() {
-        let callback = include_str!("../../../events/chatwoot/07_audio_attachment.json");
+        let callback = include_str!("../../../../events/chatwoot/07_audio_attachment.json");
         let callback: serde_json::Value = serde_json::from_str(callback).unwrap();
         let file = &callback["attachments"][0];
         let name = chatwoot::files::name(file["data_url"].as_str().unwrap()).unwrap();

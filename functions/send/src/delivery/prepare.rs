@@ -1,0 +1,244 @@
+//! Prepares what a call sends: a file is brought to Meta first, a template is filled in.
+
+use std::time::Duration;
+
+use app::HandlerError;
+use domain::{
+    Outgoing, Part, SendFailure, Timestamp,
+    outgoing::{FileWay, MessageKind, SentFile},
+    template::Fault,
+};
+use secrecy::SecretString;
+use tokio::time::timeout;
+use whatsapp::compose::GraphPayload;
+
+use super::{
+    Attempt, CALL_MIN_TIME, ConversationContext, Delivery, Stop,
+    check::{Checked, Recipient},
+    deferral::FILE_MISSING_MAX_WAIT,
+};
+use crate::{
+    Handler,
+    convert::{
+        media::{NotUploaded, upload},
+        parts::PartContent,
+    },
+};
+
+/// How long Chatwoot's storage may fail, or Meta's uploads.
+const FILE_FAULT_MAX_WAIT: Duration = Duration::from_secs(3600);
+
+/// A part whose payload is complete. Only a [`Checked`] becomes one.
+pub(super) struct Prepared<'a> {
+    checked: Checked<'a>,
+    payload: GraphPayload,
+    way: Option<FileWay>,
+    token: SecretString,
+}
+
+impl Prepared<'_> {
+    /// The part as it was when it was checked.
+    pub(super) fn part(&self) -> &Part {
+        self.checked.part()
+    }
+
+    /// Its last call; of number 0 if there was none.
+    pub(super) fn last(&self) -> Attempt {
+        self.checked.last()
+    }
+
+    /// What the call sends.
+    pub(super) fn payload(&self) -> &GraphPayload {
+        &self.payload
+    }
+
+    /// How its file goes, if it has one.
+    pub(super) fn file(&self) -> Option<SentFile> {
+        let Attempt { at, captioned, .. } = self.last();
+        self.way.map(|way| SentFile { part: at, captioned, way })
+    }
+
+    /// The token for the call: the one that was good for the file.
+    pub(super) fn into_token(self) -> SecretString {
+        self.token
+    }
+}
+
+/// What becomes of a part that could not be prepared.
+#[derive(Debug, PartialEq, Eq)]
+enum Unprepared {
+    WaitsForFile,
+    WaitsForMeta { after: Option<Duration> },
+    Fails(SendFailure),
+}
+
+impl Handler {
+    /// Prepares a part, within the time that is left.
+    pub(super) async fn prepare<'a>(
+        &self,
+        delivery: &mut Delivery<'a>,
+        checked: Checked<'a>,
+    ) -> Result<Prepared<'a>, Stop> {
+        let context = delivery.context;
+        let mut token = self.clients.token(context.channel).await.map_err(HandlerError::from)?;
+        // The call itself, and the saves around it, still have to fit into the invocation.
+        let limit = context.until.since(self.clients.clock.now()).saturating_sub(CALL_MIN_TIME);
+        let made = timeout(limit, self.payload(delivery, checked.content(), &mut token)).await;
+        let made = made.unwrap_or_else(|_| {
+            tracing::warn!(channel.id = %context.channel.phone_number_id, "part not prepared within the time that was left");
+            Err(if checked.content().has_file() { NotUploaded::Slow } else { NotUploaded::NotNow { after: None } })
+        });
+        let now = self.clients.clock.now();
+        let (payload, way) = match made {
+            Ok(made) => made,
+            Err(error) => {
+                let attempt = checked.last();
+                let waited = Waited::of(&delivery.entry.outgoing, &checked, now);
+                let outcome = match unprepared(&error, waited, delivery.entry.outgoing.kind()) {
+                    Unprepared::WaitsForFile => self.defer_for_file(delivery, attempt).await?,
+                    Unprepared::WaitsForMeta { after } => self.defer_for_meta(delivery, attempt, after).await?,
+                    Unprepared::Fails(failure) => self.fail(delivery, attempt, failure).await?,
+                };
+                return Err(outcome.into());
+            }
+        };
+        if let GraphPayload::File { id, .. } = &payload {
+            self.note_upload(context, id).await?;
+        }
+        // A file takes time, so check for refusals again as late as possible.
+        let refused = Recipient::of(context).refusal(&delivery.entry.outgoing, None, now);
+        if let Some(failure) = refused {
+            let attempt = Attempt { captioned: false, ..checked.last() };
+            return Err(self.fail(delivery, attempt, failure).await?.into());
+        }
+        Ok(Prepared { checked, payload, way, token })
+    }
+
+    /// What the call sends, and how its file goes; a file that can be uploaded is uploaded first.
+    async fn payload(
+        &self,
+        delivery: &Delivery<'_>,
+        content: &PartContent<'_>,
+        token: &mut SecretString,
+    ) -> Result<(GraphPayload, Option<FileWay>), NotUploaded> {
+        let context = delivery.context;
+        let made = self.try_payload(delivery, content, token).await;
+        if !matches!(made, Err(NotUploaded::Unauthorized)) {
+            return made;
+        }
+        *token = self.clients.renew_token(context.channel, token).await.ok_or(NotUploaded::Unauthorized)?;
+        self.try_payload(delivery, content, token).await
+    }
+
+    async fn try_payload(
+        &self,
+        delivery: &Delivery<'_>,
+        content: &PartContent<'_>,
+        token: &mut SecretString,
+    ) -> Result<(GraphPayload, Option<FileWay>), NotUploaded> {
+        let ConversationContext { chatwoot, channel, .. } = delivery.context;
+        Ok(match content {
+            PartContent::Text(text) => (GraphPayload::Text(text.clone()), None),
+            PartContent::Menu(menu) => (GraphPayload::Menu(menu.clone()), None),
+            PartContent::Location(location) => (GraphPayload::Location(location.clone()), None),
+            PartContent::Template(picked) => {
+                (self.fill_template(delivery.context, delivery.message, picked, token).await?, None)
+            }
+            PartContent::File { file, caption } => {
+                upload(&self.clients, chatwoot, channel, token, file, caption.as_deref()).await?
+            }
+        })
+    }
+}
+
+/// How long a part has waited.
+#[derive(Clone, Copy, Debug, Default)]
+struct Waited {
+    for_file: Duration,
+    /// For Meta to take its file; without a file, that has no limit of its own.
+    for_upload: Duration,
+}
+
+impl Waited {
+    fn of(outgoing: &Outgoing, checked: &Checked<'_>, now: Timestamp) -> Self {
+        let is_file = checked.content().has_file();
+        let since = checked.part().waiting_since().filter(|_| is_file);
+        Self {
+            for_file: waited_for_file(outgoing, checked.part(), now),
+            for_upload: since.map_or(Duration::ZERO, |since| now.since(since)),
+        }
+    }
+}
+
+/// How long a part has waited for its file. If one file of a message was waited for in vain, the wait counts for the next file
+/// as well.
+fn waited_for_file(outgoing: &Outgoing, part: &Part, now: Timestamp) -> Duration {
+    let in_vain =
+        |part: &Part| matches!(part, Part::Failed { failure: SendFailure::FileUnreadable | SendFailure::FileSlow, .. });
+    if outgoing.parts().iter().any(in_vain) {
+        return FILE_FAULT_MAX_WAIT;
+    }
+    part.without_file_since().map_or(Duration::ZERO, |since| now.since(since))
+}
+
+fn unprepared(error: &NotUploaded, waited: Waited, kind: MessageKind) -> Unprepared {
+    match error {
+        NotUploaded::Missing if waited.for_file < FILE_MISSING_MAX_WAIT => Unprepared::WaitsForFile,
+        NotUploaded::Unwell | NotUploaded::Slow if waited.for_file < FILE_FAULT_MAX_WAIT => Unprepared::WaitsForFile,
+        // Meta may refuse uploads alone; what stands behind the file does not wait for them for ever.
+        NotUploaded::NotNow { after } if waited.for_upload < FILE_FAULT_MAX_WAIT => {
+            Unprepared::WaitsForMeta { after: *after }
+        }
+        never => Unprepared::Fails(match never.failure() {
+            SendFailure::FileUnreadable if kind == MessageKind::Template => {
+                SendFailure::Template { fault: Fault::FileUnreadable }
+            }
+            failure => failure,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{PartEvent, outgoing::Awaited};
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_795_190_400);
+
+    #[test]
+    fn a_file_is_waited_for_as_long_as_it_may_still_come() {
+        let waited = |for_file| Waited { for_file, ..Waited::default() };
+        let plain = |error: &NotUploaded, for_file| unprepared(error, waited(for_file), MessageKind::Plain);
+        let unreadable = Unprepared::Fails(SendFailure::FileUnreadable);
+        assert_eq!(plain(&NotUploaded::Missing, Duration::ZERO), Unprepared::WaitsForFile);
+        assert_eq!(plain(&NotUploaded::Missing, FILE_MISSING_MAX_WAIT), unreadable);
+        assert_eq!(plain(&NotUploaded::Unwell, FILE_MISSING_MAX_WAIT), Unprepared::WaitsForFile);
+        assert_eq!(plain(&NotUploaded::Unwell, FILE_FAULT_MAX_WAIT), unreadable);
+        assert_eq!(plain(&NotUploaded::Slow, FILE_FAULT_MAX_WAIT), Unprepared::Fails(SendFailure::FileSlow));
+        let after = Some(Duration::from_secs(9));
+        assert_eq!(plain(&NotUploaded::NotNow { after }, FILE_FAULT_MAX_WAIT), Unprepared::WaitsForMeta { after });
+        let refused = Waited { for_upload: FILE_FAULT_MAX_WAIT, ..Waited::default() };
+        let slow = Unprepared::Fails(SendFailure::FileSlow);
+        assert_eq!(unprepared(&NotUploaded::NotNow { after }, refused, MessageKind::Plain), slow);
+        let never = NotUploaded::Never(SendFailure::FileEmpty);
+        assert_eq!(plain(&never, Duration::ZERO), Unprepared::Fails(SendFailure::FileEmpty));
+        let of_template = SendFailure::Template { fault: Fault::FileUnreadable };
+        assert_eq!(
+            unprepared(&NotUploaded::Missing, waited(FILE_MISSING_MAX_WAIT), MessageKind::Template),
+            Unprepared::Fails(of_template)
+        );
+    }
+
+    #[test]
+    fn the_wait_for_one_file_counts_for_the_next() {
+        let mut message = Outgoing::new(NOW, 2);
+        let wait =
+            |message: &Outgoing, at: usize| waited_for_file(message, &message.parts()[at], NOW + FILE_MISSING_MAX_WAIT);
+        message.apply(0, PartEvent::Deferred { attempt: 0, awaited: Awaited::File, at: NOW }).unwrap();
+        assert_eq!((wait(&message, 0), wait(&message, 1)), (FILE_MISSING_MAX_WAIT, Duration::ZERO));
+        let failure = SendFailure::FileUnreadable;
+        message.apply(0, PartEvent::Failed { attempt: 0, failure, captioned: false }).unwrap();
+        assert_eq!(wait(&message, 1), FILE_FAULT_MAX_WAIT);
+    }
+}
