@@ -355,8 +355,15 @@ fn queues() -> anyhow::Result<usize> {
 fn metrics() -> anyhow::Result<usize> {
     let mut told = BTreeSet::new();
     for function in functions::names()? {
-        for file in fs::read_dir(functions::top().join("functions").join(&function).join("src"))? {
-            let text = fs::read_to_string(file?.path())?;
+        let mut open = vec![functions::top().join("functions").join(&function).join("src")];
+        while let Some(path) = open.pop() {
+            if path.is_dir() {
+                for inside in fs::read_dir(path)? {
+                    open.push(inside?.path());
+                }
+                continue;
+            }
+            let text = fs::read_to_string(path)?;
             for rest in text.split("Metric::").skip(1) {
                 let name: String = rest.chars().take_while(char::is_ascii_alphanumeric).collect();
                 told.insert((function.clone(), name));

@@ -86,7 +86,7 @@ impl Handler {
         let (thread, until) = (thread.as_ref(), job.batch.until);
         let context = ConversationContext { chatwoot, channel, conversation, customer, thread, erased, until };
         self.link_surveys(job, &context, &mut messages).await?;
-        let mut budget = SendBudget::begin(job, conversation, listed_at);
+        let mut budget = SendBudget::begin(job, conversation, self.clients.clock.now());
         let mut unshown = None;
         for at in 0..messages.len() {
             if brake::is_one_too_many(&messages, at) {

@@ -205,7 +205,9 @@ impl Claims {
                 }
                 // This very task settled the item, or was counted as a repeat of it.
                 Some(claim) if claim.holders.iter().any(|one| one == holder) => Claim::Finished,
-                _ => Claim::Done,
+                Some(_) => Claim::Done,
+                // A state that nobody knows is not done: the task stays, and its error is told.
+                None => return Ok(None),
             }))
         })
         .await
