@@ -24,7 +24,7 @@ const CALLBACK_MAX_WAIT: Duration = Duration::from_secs(60);
 const QUEUED_CALLBACK_MAX_WAIT: Duration = Duration::from_secs(300);
 
 /// When to check again once it is late.
-const LATE_CALLBACK_RETRY_DELAY: Duration = Duration::from_secs(20);
+const LATE_CALLBACK_RETRY_DELAY: Duration = Duration::from_secs(5);
 
 /// How long to check again without a pause while more sync requests may be queued behind those in hand.
 const CALLBACK_EXPECTED_WAIT: Duration = Duration::from_secs(5);

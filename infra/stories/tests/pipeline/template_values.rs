@@ -88,7 +88,7 @@ async fn values_that_come_late_are_used_unless_the_agent_was_told_it_is_too_late
         goes_by(&shop.world, 2 * MINUTE, 10 * SECOND).await;
         assert!(shop.mark(message).contains("o entregado: "), "{}", shop.mark(message));
         shop.world.chatwoot.callbacks().release();
-        shop.world.work().await.unwrap();
+        goes_by(&shop.world, 10 * SECOND, SECOND).await;
         assert_eq!(shop.sent_templates().len(), usize::from(sent), "{late:?}");
         if sent {
             assert_eq!(shop.mark(message), "sent");
