@@ -4,115 +4,81 @@
 
 mod presence;
 
+use std::time::Duration;
+
+use app::{Base, Function, HandlerError, HttpFunction, Refusal, warm_up_channels};
 use chatwoot::{
     Authentic, CallbackSecret, PathSecret, REFUSALS_PAGE,
     callback::{self, CallbackKind, ConversationChange, LabelChange},
 };
 use domain::{Channel, ErasureTask, OutboundTask, SharedClock, SyncRequest};
-use lambda_http::{Body, Error, Request, RequestExt as _, Response};
-use platform::{
-    ChannelSecrets, ConfigError, Environment, Metric, Metrics, SecretError, Secrets, Setting, aws::Aws, warm_up,
-};
-use queue::{Queue, QueueError, QueueMessage};
+use lambda_http::{Body, Request, RequestExt as _, Response, http::StatusCode};
+use platform::{ChannelSecrets, ConfigError, Environment, Metric, Metrics, Setting};
+use queue::{Queue, QueueMessage};
 use secrecy::SecretString;
-use store::{Channels, Outbox, StoreError, Table};
+use store::{Channels, Outbox};
 use uuid::Uuid;
 
 /// The headers with Chatwoot's signature of a callback and the time it covers.
 const SIGNATURE_HEADER: &str = "x-chatwoot-signature";
 const TIMESTAMP_HEADER: &str = "x-chatwoot-timestamp";
 
-/// The largest callback, the same limit as for every incoming body. Chatwoot's own are far smaller: a message has at most
-/// 150,000 characters.
-const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
-
 /// The function's settings and clients.
 #[derive(Debug)]
 pub struct Handler {
-    clock: SharedClock,
-    secrets: Secrets,
+    base: Base,
     channels: Channels,
     outbox: Outbox,
     outbound: Queue,
     erasures: Queue,
-    metrics: Metrics,
-}
-
-/// Why a sync request could not be enqueued; Chatwoot marks the message failed, and `reconcile` finds it all the same.
-#[derive(Debug, thiserror::Error)]
-enum RequestError {
-    #[error(transparent)]
-    Queue(#[from] QueueError),
-    #[error(transparent)]
-    Secret(#[from] SecretError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }
 
 /// Serves invocations until the process ends.
-pub async fn run(clock: SharedClock) -> Result<(), Error> {
-    let callback = &Handler::from_env(Environment::process(), clock)?;
-    callback.warm_up().await;
-    lambda_http::run(lambda_http::service_fn(async |request: Request| Ok::<_, Error>(callback.handle(request).await)))
-        .await
+pub async fn run(clock: SharedClock) -> Result<(), app::Error> {
+    app::run_http(Handler::from_env(Environment::process(), clock)?).await
 }
 
-impl Handler {
-    /// Reads the settings.
-    pub fn from_env(mut env: Environment, clock: SharedClock) -> Result<Self, ConfigError> {
-        let aws = Aws::from_env(&mut env);
-        let table = env.text(Setting::TableName);
-        let outbound = env.text(Setting::OutboundQueueUrl);
-        let erasures = env.text(Setting::ErasureQueueUrl);
-        let stack = env.text(Setting::StackName);
-        let (Some(aws), Some(table), Some(outbound), Some(erasures), Some(stack)) =
-            (aws, table, outbound, erasures, stack)
-        else {
-            return Err(env.into_error());
-        };
-        // This function only reads the table; it does not decide how long anything is kept.
-        let table = Table::new(aws.dynamodb, table, clock.clone(), std::time::Duration::ZERO);
-        Ok(Self {
-            secrets: Secrets::new(aws.secrets, clock.clone()),
-            channels: Channels::new(table.clone()),
-            outbox: Outbox::new(table),
-            outbound: Queue::new(aws.sqs.clone(), outbound),
-            erasures: Queue::new(aws.sqs, erasures),
-            metrics: Metrics::new("callback", stack),
-            clock,
-        })
+impl Function for Handler {
+    fn metrics(&self) -> &Metrics {
+        &self.base.metrics
     }
 
-    /// Fetches channels and secrets and opens the connections before the first request.
     async fn warm_up(&self) {
-        let secrets = async {
-            if let Ok(channels) = self.channels.remember_all().await {
-                self.secrets.prepare(channels.iter().map(|channel| channel.secret.as_str())).await;
-            }
-        };
-        warm_up(Box::pin(async { tokio::join!(secrets, self.outbound.holds()) })).await;
+        warm_up_channels(&self.channels, &self.base.secrets, &self.outbound).await;
     }
+}
 
-    /// Answers one request.
-    pub async fn handle(&self, request: Request) -> Response<Body> {
-        let status = self.receive(&request).await.unwrap_or_else(|error| {
-            tracing::error!(%error, "a hint could not be given; reconcile will find the message");
-            500
-        });
-        if status == 401 {
+impl HttpFunction for Handler {
+    const NEXT: &'static str = "reconcile finds the message";
+
+    async fn respond(&self, request: &Request) -> Result<Response<Body>, HandlerError> {
+        let received = self.receive(request).await;
+        if let Err(HandlerError::Refused(Refusal::Unsigned)) = received {
             let (cause, page) =
                 ("not signed by the callback secret in hand, or more than five minutes old", REFUSALS_PAGE);
             let parameters = request.path_parameters();
             let channel = parameters.first("phone_number_id").unwrap_or_default();
             tracing::warn!(channel.id = channel, cause, page, "a callback is refused");
+            self.base.metrics.count(Metric::SignatureRefused);
         }
-        if (400..500).contains(&status) {
-            self.metrics.count(Metric::Rejected);
-        }
-        self.metrics.emit(self.clock.now());
-        let mut response = Response::new(Body::Empty);
-        *response.status_mut() = lambda_http::http::StatusCode::from_u16(status).unwrap_or_default();
-        response
+        received.map(|()| app::empty(StatusCode::OK))
+    }
+}
+
+impl Handler {
+    /// Reads the settings.
+    pub fn from_env(env: Environment, clock: SharedClock) -> Result<Self, ConfigError> {
+        env.read(|env| {
+            // This function only reads the table; it does not decide how long anything is kept.
+            let base = Base::read(env, "callback", clock, Duration::ZERO);
+            Self {
+                channels: Channels::new(base.table.clone()),
+                outbox: Outbox::new(base.table.clone()),
+                outbound: base.queue(env, Setting::OutboundQueueUrl),
+                erasures: base.queue(env, Setting::ErasureQueueUrl),
+                base,
+            }
+        })
     }
 
     /// Serves `POST /callbacks/chatwoot/{phone_number_id}` and, for a Chatwoot that does not sign,
@@ -124,51 +90,60 @@ impl Handler {
     /// - 404: there is no such channel.
     /// - 413: the body has more than 4 MiB.
     /// - 500: nothing could be queued; `reconcile` finds the message.
-    async fn receive(&self, request: &Request) -> Result<u16, RequestError> {
-        let body: &[u8] = request.body();
-        if body.len() > MAX_BODY_BYTES {
-            return Ok(413);
-        }
+    async fn receive(&self, request: &Request) -> Result<(), HandlerError> {
         let parameters = request.path_parameters();
-        let Some(id) = parameters.first("phone_number_id") else { return Ok(404) };
-        let Some(channel) = self.channels.by_path_id(id).await? else { return Ok(404) };
-        let Some(proof) = Proof::of(request, parameters.first("secret")) else { return Ok(401) };
-        let Some(authentic) = self.authenticate(&proof, &channel, body).await? else { return Ok(401) };
-        let (look, is_red) = match callback::read(authentic) {
-            Err(callback::UnreadableCallback) => return Ok(400),
-            Ok(CallbackKind::Nothing(why)) => {
+        let id = parameters.first("phone_number_id").ok_or(Refusal::Unknown)?;
+        let channel = self.channels.by_path_id(id).await?.ok_or(Refusal::Unknown)?;
+        let proof = Proof::of(request, parameters.first("secret")).ok_or(Refusal::Unsigned)?;
+        let authentic = self.authenticate(&proof, &channel, request.body()).await?.ok_or(Refusal::Unsigned)?;
+        let kind = callback::read(authentic).map_err(|callback::UnreadableCallback| Refusal::Unreadable)?;
+        let (change, is_red) = match kind {
+            CallbackKind::Nothing(why) => {
                 tracing::debug!(why, "a callback says nothing to send");
-                return Ok(200);
+                return Ok(());
             }
-            Ok(CallbackKind::Typing(place)) => return Ok(self.typing(&channel, &place).await),
-            Ok(CallbackKind::Resolved(place)) => return Ok(self.resolved(&channel, &place).await),
-            Ok(CallbackKind::Command(look)) if look.inbox == channel.inbox && look.account == channel.account => {
-                return self.command(&channel, &look).await;
+            CallbackKind::Typing(origin) => {
+                self.typing(&channel, &origin).await;
+                return Ok(());
             }
-            Ok(CallbackKind::Look(look) | CallbackKind::Command(look)) => (look, false),
-            Ok(CallbackKind::Red(look)) => (look, true),
-            Ok(CallbackKind::Labels(labels)) => {
-                if (labels.account, labels.inbox) == (channel.account, channel.inbox) {
-                    self.labels(&channel, labels).await?;
-                }
-                return Ok(200);
+            CallbackKind::Resolved(origin) => {
+                self.resolved(&channel, &origin).await;
+                return Ok(());
             }
+            CallbackKind::Labels(labels) if (labels.account, labels.inbox) == (channel.account, channel.inbox) => {
+                return self.labels(&channel, labels).await;
+            }
+            CallbackKind::Labels(_) => return Ok(()),
+            CallbackKind::Command(change) if (change.account, change.inbox) == (channel.account, channel.inbox) => {
+                return self.command(&channel, &change).await;
+            }
+            CallbackKind::Changed(change) | CallbackKind::Command(change) => (change, false),
+            CallbackKind::Red(change) => (change, true),
         };
-        if look.inbox != channel.inbox || look.account != channel.account {
+        if (change.account, change.inbox) != (channel.account, channel.inbox) {
             tracing::warn!(channel.id = %channel.phone_number_id, "a callback of another inbox came to this channel");
-            return Ok(200);
+            return Ok(());
         }
         if is_red {
-            let looks = SyncRequest::look(channel.phone_number_id.clone(), look.account, look.conversation);
-            let task = OutboundTask::HintV1(SyncRequest { red: Some(look.message), ..looks });
-            self.put(&task, Uuid::new_v4().to_string()).await?;
-            return Ok(200);
+            let sync = SyncRequest::new(channel.phone_number_id.clone(), change.account, change.conversation);
+            return self.request_sync(SyncRequest { red: Some(change.message), ..sync }).await;
         }
-        if look.changed && self.is_our_own_mark(&look).await? {
-            return Ok(200);
+        if change.changed && self.is_own_status(&change).await? {
+            return Ok(());
         }
-        self.hint(&channel, &look).await?;
-        Ok(200)
+        self.request_sync(SyncRequest {
+            channel: channel.phone_number_id.clone(),
+            account: change.account,
+            conversation: change.conversation,
+            template: change.picked.is_some().then_some(change.message),
+            picked: change.picked.map(Box::new),
+            message: Some(change.message),
+            red: None,
+            survey: change.survey,
+            resolved_at: None,
+            unseen_since: None,
+        })
+        .await
     }
 
     async fn authenticate<'b>(
@@ -176,49 +151,37 @@ impl Handler {
         proof: &Proof<'_>,
         channel: &Channel,
         body: &'b [u8],
-    ) -> Result<Option<Authentic<'b>>, RequestError> {
-        let now = self.clock.now();
-        let known = self.secrets.get::<ChannelSecrets>(&channel.secret).await?;
+    ) -> Result<Option<Authentic<'b>>, HandlerError> {
+        let now = self.base.clock.now();
+        let known = self.base.secrets.get::<ChannelSecrets>(&channel.secret).await?;
         if let Some(authentic) = proof.check(&known, body, now) {
             return Ok(Some(authentic));
         }
-        let renewed = self.secrets.get_again::<ChannelSecrets>(&channel.secret).await.ok().flatten();
+        let renewed = self.base.secrets.get_again::<ChannelSecrets>(&channel.secret).await.ok().flatten();
         Ok(renewed.and_then(|renewed| proof.check(&renewed, body, now)))
     }
 
     /// Whether a change is only our own status update coming back: the message is out, or not yet shown as failed, so no agent
     /// can retry it.
-    async fn is_our_own_mark(&self, change: &ConversationChange) -> Result<bool, RequestError> {
+    async fn is_own_status(&self, change: &ConversationChange) -> Result<bool, HandlerError> {
         let entry = self.outbox.get(change.account, change.conversation, change.message).await?;
         Ok(entry.is_some_and(|entry| entry.outgoing.is_settled()))
     }
 
     /// An agent may ask for an erasure by a label; `erasure` reads which labels are set.
-    async fn labels(&self, channel: &Channel, labels: LabelChange) -> Result<(), RequestError> {
-        let sync = SyncRequest::look(channel.phone_number_id.clone(), labels.account, labels.conversation);
+    async fn labels(&self, channel: &Channel, labels: LabelChange) -> Result<(), HandlerError> {
+        let sync = SyncRequest::new(channel.phone_number_id.clone(), labels.account, labels.conversation);
         let task = ErasureTask::LabelsV1(sync);
         self.erasures.send(QueueMessage::new(task.group(), Uuid::new_v4().to_string(), &task)?).await?;
         Ok(())
     }
 
-    async fn hint(&self, channel: &Channel, change: &ConversationChange) -> Result<(), RequestError> {
-        let task = OutboundTask::HintV1(SyncRequest {
-            channel: channel.phone_number_id.clone(),
-            account: change.account,
-            conversation: change.conversation,
-            template: change.picked.is_some().then_some(change.message),
-            picked: change.picked.clone().map(Box::new),
-            message: Some(change.message),
-            red: None,
-            survey: change.survey.clone(),
-            resolved_at: None,
-            unseen_since: None,
-        });
-        // Two sync requests are never merged: the second may report a message that the first sync came too early for.
-        self.put(&task, Uuid::new_v4().to_string()).await
+    /// Two sync requests are never merged: the second may report a message that the first sync came too early for.
+    async fn request_sync(&self, request: SyncRequest) -> Result<(), HandlerError> {
+        self.put(&OutboundTask::SyncRequestV1(request), Uuid::new_v4().to_string()).await
     }
 
-    async fn put(&self, task: &OutboundTask, dedup: String) -> Result<(), RequestError> {
+    async fn put(&self, task: &OutboundTask, dedup: String) -> Result<(), HandlerError> {
         Ok(self.outbound.send(QueueMessage::new(task.group(), dedup, task)?).await?)
     }
 }

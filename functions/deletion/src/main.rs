@@ -1,7 +1,7 @@
 //! The Lambda function `deletion`.
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), lambda_runtime::Error> {
+async fn main() -> Result<(), app::Error> {
     platform::telemetry::init();
     deletion::run(domain::SystemClock.shared()).await
 }

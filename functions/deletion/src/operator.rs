@@ -1,11 +1,11 @@
 //! Handles the operator's commands, which do not pass the API. They come with the operator's own AWS credentials:
 //! `{"phone":…}` or `{"user_id":…}` opens a request, `{"receipt":…}` gives the signed receipt of one that is done.
 
+use app::Error;
 use domain::{
     ConfirmationCode, UserId, WaId,
     erasure::{Receipt, RequestSource},
 };
-use lambda_runtime::Error;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use store::{DataSubject, ErasureLedger};
@@ -76,7 +76,7 @@ impl Handler {
         if !is_code(code.as_str()) {
             return Err(OperatorError::NoReceipt.into());
         }
-        let erasures = ErasureLedger::new(self.table.clone());
+        let erasures = ErasureLedger::new(self.base.table.clone());
         let entry = erasures.get(code).await?;
         let receipt = entry.and_then(|entry| Receipt::of(&entry.erasure)).ok_or(OperatorError::NoReceipt)?;
         if let Some(signed) = erasures.receipt(code).await? {

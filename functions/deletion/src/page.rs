@@ -1,10 +1,22 @@
 //! Shows the public page of a request. It says how far the request is, in words, and nothing about any person.
 
 use domain::{ConfirmationCode, erasure::PublicState};
+use maud::{DOCTYPE, PreEscaped, html};
 use texts::{
     Locale,
     deletion::{PageText, explain, heading},
 };
+
+/// The page's own style: it loads nothing.
+const STYLE: &str = "
+:root { color-scheme: light dark; }
+body { margin: 0; font: 1.125rem/1.6 system-ui, sans-serif; color: #1b1b1b; background: #ffffff; }
+main, nav { max-width: 34rem; margin: 0 auto; padding: 1rem 1.25rem; }
+h1 { font-size: 1.75rem; line-height: 1.25; }
+code { overflow-wrap: anywhere; }
+a { color: #0b4f9e; }
+@media (prefers-color-scheme: dark) { body { color: #f2f2f2; background: #161616; } a { color: #9ecbff; } }
+";
 
 /// Whether JSON is asked for, and not a page: by weight, and where the weights are equal by what is named first.
 pub(crate) fn wants_json(accept: &str) -> bool {
@@ -55,37 +67,30 @@ pub(crate) fn compose(code: &ConfirmationCode, shown: PublicState, days: u64, pr
     let (heading, words) = (heading(shown, locale), explain(shown, locale, days, promised));
     let [title, label, outside, switch] =
         [PageText::Title, PageText::Code, PageText::Outside, PageText::Other].map(|text| text.text(locale));
-    // A code is hexadecimal, and everything else is ours: there is nothing to escape.
-    format!(
-        r#"<!doctype html>
-<html lang="{lang}">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="robots" content="noindex, nofollow">
-<title>{heading} · {title}</title>
-<style>
-:root {{ color-scheme: light dark; }}
-body {{ margin: 0; font: 1.125rem/1.6 system-ui, sans-serif; color: #1b1b1b; background: #ffffff; }}
-main, nav {{ max-width: 34rem; margin: 0 auto; padding: 1rem 1.25rem; }}
-h1 {{ font-size: 1.75rem; line-height: 1.25; }}
-code {{ overflow-wrap: anywhere; }}
-a {{ color: #0b4f9e; }}
-@media (prefers-color-scheme: dark) {{ body {{ color: #f2f2f2; background: #161616; }} a {{ color: #9ecbff; }} }}
-</style>
-</head>
-<body>
-<main>
-<h1>{heading}</h1>
-<p>{words}</p>
-<p>{outside}</p>
-<p>{label}: <code translate="no">{code}</code></p>
-</main>
-<nav aria-label="Idioma / Language"><a href="?lang={other}" hreflang="{other}" lang="{other}">{switch}</a></nav>
-</body>
-</html>
-"#
-    )
+    let page = html! {
+        (DOCTYPE)
+        html lang=(lang) {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="robots" content="noindex, nofollow";
+                title { (heading) " · " (title) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                main {
+                    h1 { (heading) }
+                    p { (words) }
+                    p { (outside) }
+                    p { (label) ": " code translate="no" { (code.as_str()) } }
+                }
+                nav aria-label="Idioma / Language" {
+                    a href={ "?lang=" (other) } hreflang=(other) lang=(other) { (switch) }
+                }
+            }
+        }
+    };
+    page.into_string()
 }
 
 #[cfg(test)]
@@ -122,7 +127,7 @@ mod tests {
                 PublicState::Failed,
             ] {
                 let page = compose(&ConfirmationCode::new("ab12"), shown, 3, 30, locale);
-                assert!(page.starts_with("<!doctype html>") && page.contains(&format!("<html lang=\"{lang}\">")));
+                assert!(page.starts_with("<!DOCTYPE html>") && page.contains(&format!("<html lang=\"{lang}\">")));
                 for once in ["<title>", "<main>", "<h1>", "name=\"viewport\"", "<nav aria-label="] {
                     assert_eq!(page.matches(once).count(), 1, "{once}");
                 }
@@ -130,10 +135,6 @@ mod tests {
                     ["user-scalable=no", "maximum-scale", "<img", "<script", "http:", "https:", "outline:", "<table"]
                 {
                     assert!(!page.contains(never), "{never}");
-                }
-                for tag in ["html", "head", "title", "style", "body", "main", "h1", "p", "code", "nav", "a"] {
-                    let opened = page.matches(&format!("<{tag}>")).count() + page.matches(&format!("<{tag} ")).count();
-                    assert_eq!(opened, page.matches(&format!("</{tag}>")).count(), "{tag}");
                 }
             }
         }

@@ -9,7 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use app::HandlerError;
 use aws_sdk_sqs::types::Message;
-use domain::{AccountId, ConversationId, HashKey, Identity, InboundTask, Timestamp, erasure::DataLocation, mention};
+use domain::{
+    AccountId, ConversationId, HashKey, HistoryTask, Identity, InboundTask, Timestamp, erasure::DataLocation, mention,
+};
 use serde::Deserialize;
 use store::DataSubject;
 
@@ -259,6 +261,10 @@ impl Wanted {
             }
             Ok(InboundTask::StatusV1(status)) => return Some(is(&status.customer)),
             _ => {}
+        }
+        if let Ok(task) = serde_json::from_str::<HistoryTask>(text) {
+            let is_elsewhere = task.channel().is_some_and(|number| self.elsewhere.contains(number.as_str()));
+            return Some(!is_elsewhere && task.customer().is_some_and(is));
         }
         // Whatever its version: a sync request names a conversation, and no person.
         let ConversationOfTask { account, conversation } = serde_json::from_str(text).ok()?;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use app::HandlerError;
-use domain::{DrainMarker, InboundTask, MessageGroup, OutboundTask, erasure::DataLocation};
+use domain::{DrainMarker, HistoryTask, InboundTask, MessageGroup, OutboundTask, erasure::DataLocation};
 use queue::QueueMessage;
 use uuid::Uuid;
 
@@ -35,7 +35,7 @@ impl ErasureRun<'_> {
         let now = self.now();
         let queues = [DataLocation::InboundQueue, DataLocation::OutboundQueue];
         if queues.iter().all(|queue| self.cleared_at(*queue).is_some())
-            || self.subject.probed_at.is_some_and(|at| now.since(at) < DRAIN_MARKER_LOST_AFTER)
+            || self.subject.marked_at.is_some_and(|at| now.since(at) < DRAIN_MARKER_LOST_AFTER)
         {
             return Ok(());
         }
@@ -46,18 +46,18 @@ impl ErasureRun<'_> {
         for (queue, groups) in queues.into_iter().zip(groups) {
             self.drain(queue, groups).await?;
         }
-        self.subject.probed_at = Some(now);
+        self.subject.marked_at = Some(now);
         Ok(self.save_subject().await?)
     }
 
     /// Gives the message groups of a queue: all there are, or those whose drain marker may have been lost.
     async fn groups_to_drain(&mut self, location: DataLocation) -> Result<Vec<MessageGroup>, HandlerError> {
-        if self.subject.probed_at.is_some() {
+        if self.subject.marked_at.is_some() {
             return Ok(self.handler.clients.erasures.awaited(self.code(), queue_name(location)).await?);
         }
         if location == DataLocation::InboundQueue {
             let groups = self.handler.inventory.groups(&self.subject).await?;
-            self.subject.probed_groups = groups.len();
+            self.subject.marked_groups = groups.len();
             return Ok(groups.into_iter().collect());
         }
         let conversations = self.subject.conversations.iter();
@@ -71,19 +71,29 @@ impl ErasureRun<'_> {
     async fn drain(&self, location: DataLocation, groups: Vec<MessageGroup>) -> Result<(), HandlerError> {
         let (handler, code) = (self.handler, self.code());
         handler.clients.erasures.await_drain_markers(code, queue_name(location), &groups).await?;
-        let mut messages = Vec::with_capacity(groups.len());
+        let (mut messages, mut past) = (Vec::with_capacity(groups.len()), Vec::new());
         for group in groups {
-            let item = handler.clients.key.item(["probe", code.as_str(), &group.to_string()]);
+            let item = handler.clients.key.item(["drain_marker", code.as_str(), &group.to_string()]);
             let marker = DrainMarker { item, code: code.clone(), group: group.clone() };
             let id = Uuid::new_v4().to_string();
+            if is_past(&group) {
+                past.push(QueueMessage::new(group, id, &HistoryTask::DrainMarkerV1(marker))?);
+                continue;
+            }
             messages.push(match location {
-                DataLocation::InboundQueue => QueueMessage::new(group, id, &InboundTask::ProbeV1(marker))?,
-                _ => QueueMessage::new(group, id, &OutboundTask::ProbeV1(marker))?,
+                DataLocation::InboundQueue => QueueMessage::new(group, id, &InboundTask::DrainMarkerV1(marker))?,
+                _ => QueueMessage::new(group, id, &OutboundTask::DrainMarkerV1(marker))?,
             });
         }
         let queue = if location == DataLocation::InboundQueue { &handler.inbound } else { &handler.outbound };
-        Ok(queue.send_all(messages).await?)
+        queue.send_all(messages).await?;
+        Ok(handler.history.send_all(past).await?)
     }
+}
+
+/// Whether a message group is one of the queue of what a phone app tells of its past, which belongs to what comes in.
+fn is_past(group: &MessageGroup) -> bool {
+    matches!(group, MessageGroup::Past(..) | MessageGroup::ContactBook(..) | MessageGroup::Transfer(_))
 }
 
 /// Gives the queue's name in the erasure's records.

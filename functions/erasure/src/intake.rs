@@ -47,14 +47,14 @@ impl ErasureRun<'_> {
                 self.save(self.entry.erasure.clone().sealed(self.now())).await?;
             }
             // There are more message groups to drain.
-            self.subject.probed_at = None;
+            self.subject.marked_at = None;
             self.save_subject().await?;
         }
         // Again after the tombstones' days are over, since they expire; and where the last run ended before it could
         // unblock intake.
         let holds_back = self.entry.erasure.holds_back();
         if first
-            || self.subject.probed_at.is_none()
+            || self.subject.marked_at.is_none()
             || matches!(self.entry.erasure.state, ErasureState::Failed { .. })
             || !holds_back
         {

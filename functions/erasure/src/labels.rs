@@ -128,10 +128,10 @@ impl<'h> LabelChange<'h> {
     }
 
     async fn note(&self, notice: ErasureNotice<'_>) -> Result<(), HandlerError> {
-        let Handler { clients, metrics, .. } = self.handler;
+        let clients = &self.handler.clients;
         let SyncRequest { account, conversation, .. } = *self.sync;
         if self.is_too_much().await? {
-            return brake(clients, metrics, &self.chatwoot, account, conversation).await;
+            return brake(clients, &self.chatwoot, account, conversation).await;
         }
         let content = notice.text(clients.locale);
         let source = format!("{NOTE_SOURCE_PREFIX}{}", Uuid::new_v4());

@@ -18,19 +18,18 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use app::{Clients, HandlerError, Settings, StartError};
-use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
+use app::{Clients, Function, HandlerError, NextStep, QueueFunction, Settings, StartError};
+use aws_lambda_events::sqs::SqsEvent;
 use dead_letter_queue::DeadLetterQueue;
 use domain::{
     ConfirmationCode, Erasure, ErasureTask, MessageGroup, RefusalReason, SharedClock, Timestamp,
     erasure::{ErasureState, RequestSource},
 };
 use labels::LabelChange;
-use lambda_runtime::{Error, LambdaEvent, service_fn};
-use platform::{Environment, Metric, Metrics, Setting};
-use queue::{DeadLetters, Drain, Queue, Record, Verdict, backoff};
+use platform::{Environment, Metrics, Setting};
+use queue::{Drain, Drained, Queue, Record, Verdict, backoff};
 use run::Stop;
 use store::{Claim, DataInventory, ErasureEntry, ErasureRequests};
 
@@ -49,9 +48,10 @@ pub struct Handler {
     drain: Drain,
     erasures: Queue,
     inbound: Queue,
+    history: Queue,
     outbound: Queue,
     dead: Vec<DeadLetterQueue>,
-    metrics: Metrics,
+    metrics: Arc<Metrics>,
 }
 
 /// A request that waits for long is tried less often: else SQS would give its queue message up before the message's days are
@@ -66,71 +66,57 @@ fn is_grace(record: &Record) -> bool {
 }
 
 /// Serves invocations until the process ends.
-pub async fn run(clock: SharedClock) -> Result<(), Error> {
-    let eraser = &Handler::from_env(Environment::process(), clock).await?;
-    lambda_runtime::run(service_fn(async |event: LambdaEvent<SqsEvent>| {
-        let left = Timestamp::from_millis(i64::try_from(event.context.deadline).unwrap_or(i64::MAX));
-        let left = left.since(eraser.clients.clock.now());
-        Ok::<_, Error>(eraser.handle(event.payload, left).await)
-    }))
-    .await
+pub async fn run(clock: SharedClock) -> Result<(), app::Error> {
+    app::run_sqs(Box::pin(Handler::from_env(Environment::process(), clock)).await?).await
+}
+
+impl Function for Handler {
+    fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+}
+
+impl QueueFunction for Handler {
+    /// Most wait for days by design.
+    const COUNTS_LATE: bool = false;
+
+    async fn drain(&self, batch: SqsEvent, until: Timestamp) -> Drained {
+        self.drain.run(batch, until, |record| self.record(record)).await
+    }
 }
 
 impl Handler {
     /// Reads the settings.
-    pub async fn from_env(mut env: Environment, clock: SharedClock) -> Result<Self, StartError> {
-        let names = [
-            Setting::ErasureQueueUrl,
-            Setting::InboundQueueUrl,
-            Setting::OutboundQueueUrl,
-            Setting::ErasureDeadLettersUrl,
-            Setting::InboundDeadLettersUrl,
-            Setting::OutboundDeadLettersUrl,
-        ];
-        let urls = names.map(|name| env.text(name));
-        let stack = env.text(Setting::StackName);
-        let promise = app::erasure_deadlines(&mut env);
-        let settings = Settings::read(&mut env);
-        let [
-            Some(erasures),
-            Some(inbound),
-            Some(outbound),
-            Some(dead_erasures),
-            Some(dead_inbound),
-            Some(dead_outbound),
-        ] = urls
-        else {
-            return Err(env.into_error().into());
-        };
-        let (Some(stack), Some(promise), Some(settings)) = (stack, promise, settings) else {
-            return Err(env.into_error().into());
-        };
-        let clients = Clients::new(settings, clock).await?;
-        let (sqs, table, key) = (&clients.sqs, &clients.table, &clients.key);
-        let queue = |url: String| Queue::new(sqs.clone(), url);
+    pub async fn from_env(env: Environment, clock: SharedClock) -> Result<Self, StartError> {
+        let (settings, drain, inbound, history, outbound, dead, deadlines) = env.read(|env| {
+            let settings = Settings::read(env, "erasure", clock);
+            let base = &settings.base;
+            let drain = base.drain(env, Setting::ErasureQueueUrl, Setting::ErasureDeadLettersUrl);
+            let inbound = base.queue(env, Setting::InboundQueueUrl);
+            let history = base.queue(env, Setting::HistoryQueueUrl);
+            let outbound = base.queue(env, Setting::OutboundQueueUrl);
+            let dead = [
+                Setting::InboundDeadLettersUrl,
+                Setting::HistoryDeadLettersUrl,
+                Setting::OutboundDeadLettersUrl,
+                Setting::ErasureDeadLettersUrl,
+            ]
+            .map(|setting| DeadLetterQueue::new(base.sqs.clone(), env.text(setting)));
+            (settings, drain, inbound, history, outbound, dead.into(), app::erasure_deadlines(env))
+        })?;
+        let clients = Clients::new(settings).await?;
         Ok(Self {
-            requests: ErasureRequests::new(table.clone(), key.clone(), promise),
-            inventory: DataInventory::new(table.clone(), key.clone()),
-            drain: Drain {
-                queue: queue(erasures.clone()),
-                dead_letters: DeadLetters::new(sqs.clone(), dead_erasures.clone()),
-            },
-            erasures: queue(erasures),
-            inbound: queue(inbound),
-            outbound: queue(outbound),
-            dead: [dead_inbound, dead_outbound, dead_erasures].map(|url| DeadLetterQueue::new(sqs.clone(), url)).into(),
-            metrics: Metrics::new("erasure", stack),
+            requests: ErasureRequests::new(clients.table.clone(), clients.key.clone(), deadlines),
+            inventory: DataInventory::new(clients.table.clone(), clients.key.clone()),
+            erasures: drain.queue.clone(),
+            drain,
+            inbound,
+            history,
+            outbound,
+            dead,
+            metrics: clients.metrics.clone(),
             clients,
         })
-    }
-
-    /// Works one batch off. `left` is the invocation's remaining time.
-    pub async fn handle(&self, event: SqsEvent, left: Duration) -> SqsBatchResponse {
-        let drained = self.drain.run(event, left, |record| self.record(record)).await;
-        self.metrics.add(Metric::Retried, drained.retried);
-        self.metrics.add(Metric::Poisoned, drained.poisoned);
-        self.metrics.emit(self.clients.clock.now());
-        drained.response
     }
 
     async fn record(&self, record: Record) -> Verdict {
@@ -143,8 +129,13 @@ impl Handler {
             ErasureTask::LettersV1 => self.delete_overdue_dead_letters().await.map(|()| Verdict::Done),
         };
         done.unwrap_or_else(|error| {
-            tracing::warn!(%error, receives = record.receives, "an erasure has to wait");
-            Verdict::Retry { after: None }
+            tracing::warn!(%error, receives = record.receives, "erasure task deferred");
+            let pace = backoff(record.receives, &record.id);
+            // What a person asked for never leaves its queue by itself, whatever is wrong: its deadlines are watched.
+            let NextStep::Retry { after } = error.next_step(pace, false) else {
+                return Verdict::Retry { after: Some(pace) };
+            };
+            Verdict::Retry { after: Some(after) }
         })
     }
 
@@ -173,14 +164,7 @@ impl Handler {
         if let Claim::Busy { for_at_most } = self.clients.claims.take(&claim, &record.id).await? {
             return Ok(Verdict::Retry { after: Some(for_at_most.min(CONTENTION_DELAY)) });
         }
-        let mut brought = Box::pin(run::carry_out(self, entry)).await;
-        if brought.as_ref().is_err_and(HandlerError::is_chatwoot_token)
-            && self.clients.renew_chatwoot_token().await
-            // The first attempt stored how far it came.
-            && let Some(entry) = self.clients.erasures.get(code).await?
-        {
-            brought = Box::pin(run::carry_out(self, entry)).await;
-        }
+        let brought = Box::pin(run::carry_out(self, entry)).await;
         // Released whatever the outcome: the next worker must not wait for the lease.
         self.clients.claims.release(&claim).await?;
         Ok(match brought? {

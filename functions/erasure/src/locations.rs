@@ -31,13 +31,8 @@ impl<'h> Cleared<'h> {
                 Ok(ClearOutcome::Later) => return Err(run.wait(location).await?),
                 Ok(ClearOutcome::Active) => return Err(run.withdraw().await?),
                 Err(error) => {
-                    let deferred = run.wait(location).await?;
-                    if error.is_chatwoot_token() {
-                        // The secret may have a newer token.
-                        return Err(error.into());
-                    }
                     tracing::warn!(%error, erasure = %run.code(), location = location.word(), "location not cleared");
-                    return Err(deferred);
+                    return Err(run.wait(location).await?);
                 }
             }
             tracing::info!(erasure = %run.code(), location = location.word(), "location cleared");
@@ -80,7 +75,7 @@ impl ErasureRun<'_> {
         // Checked first: without its tombstones, an erasure that goes on would let the person in.
         let withdrawn = self.entry.erasure.clone().withdraw(self.now()).map_err(Stop::Refused)?;
         // If this run ends here, the next one writes the tombstones again first.
-        self.subject.probed_at = None;
+        self.subject.marked_at = None;
         self.save_subject().await?;
         self.remove_tombstones().await?;
         self.save(withdrawn).await?;

@@ -8,8 +8,6 @@ use domain::{
     Channel, Class, Classify as _, MediaId, PhoneNumberId, UserId, WabaId, channel,
     erasure::{DataLocation, ErasureState},
 };
-use secrecy::SecretString;
-use whatsapp::GraphError;
 
 use crate::{locations::ClearOutcome, run::ErasureRun};
 
@@ -46,9 +44,9 @@ impl ErasureRun<'_> {
         number: &PhoneNumberId,
         media: &MediaId,
     ) -> Result<bool, HandlerError> {
-        let graph = &self.handler.clients.graph;
-        self.with_token(channel, async |token| graph.delete_media(media, &token).await).await?;
-        self.with_token(channel, async |token| graph.has_media(media, number, &token).await).await
+        let graph = self.handler.clients.graph(channel).await?;
+        graph.delete_media(media).await?;
+        Ok(graph.has_media(media, number).await?)
     }
 
     /// Deletes the entry by user id, since the contact book has no other key; a person without a user id has no entry.
@@ -82,9 +80,11 @@ impl ErasureRun<'_> {
     async fn forget(&self, numbers: &[Channel], user: &UserId) -> Result<Option<bool>, HandlerError> {
         let mut failure = None;
         for channel in numbers.iter().filter(|channel| !is_withdrawn(channel)) {
-            let (graph, number) = (&self.handler.clients.graph, &channel.phone_number_id);
-            let forget = async |token: SecretString| graph.forget_contact(number, user, &token).await;
-            match self.with_token(channel, forget).await {
+            let forget = async || {
+                let graph = self.handler.clients.graph(channel).await?;
+                Ok(graph.forget_contact(&channel.phone_number_id, user).await?)
+            };
+            match forget().await {
                 Ok(known) => return Ok(Some(known)),
                 Err(error) if self.is_out_of_reach(DataLocation::MetaContactBook, channel, &error) => {}
                 Err(error) => {
@@ -110,23 +110,6 @@ impl ErasureRun<'_> {
             _ => false,
         };
         error.is_unauthorized() && (waited || matches!(channel.state, channel::ChannelState::Disconnected { .. }))
-    }
-
-    /// Makes a call with the channel's token, and once more with a newer one.
-    async fn with_token<T>(
-        &self,
-        channel: &Channel,
-        call: impl AsyncFn(SecretString) -> Result<T, GraphError>,
-    ) -> Result<T, HandlerError> {
-        let clients = &self.handler.clients;
-        let token = clients.token(channel).await?;
-        let answered = call(token.clone()).await;
-        if answered.as_ref().is_err_and(GraphError::is_unauthorized)
-            && let Some(renewed) = clients.renew_token(channel, &token).await
-        {
-            return Ok(call(renewed).await?);
-        }
-        Ok(answered?)
     }
 }
 

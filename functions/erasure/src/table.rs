@@ -18,7 +18,7 @@ impl ErasureRun<'_> {
         let known = self.subject.clone();
         inventory.gather_late(&mut self.subject).await?;
         if leads_further(&known, &self.subject)
-            || inventory.groups(&self.subject).await?.len() > self.subject.probed_groups
+            || inventory.groups(&self.subject).await?.len() > self.subject.marked_groups
         {
             return self.reopen_everywhere().await;
         }
@@ -69,7 +69,7 @@ impl ErasureRun<'_> {
 
     /// Clears the queues again: something of what was found may wait in a message group without a drain marker.
     pub(crate) async fn reopen_queues(&mut self) -> Result<ClearOutcome, HandlerError> {
-        self.subject.probed_at = None;
+        self.subject.marked_at = None;
         self.save_subject().await?;
         self.save(self.entry.erasure.clone().reopened()).await?;
         Ok(ClearOutcome::Later)

@@ -68,7 +68,7 @@ impl Bench {
     pub(crate) async fn receive(&self, task: &ErasureTask) -> bool {
         let task = serde_json::to_value(task).unwrap();
         let event: SqsEvent = serde_json::from_value(bridge::event("group-1", &task, self.now(), 1)).unwrap();
-        let answer = Box::pin(self.handler.handle(event, INVOCATION)).await;
+        let answer = Box::pin(app::work_off(&self.handler, event, self.now() + INVOCATION)).await;
         answer.batch_item_failures.is_empty()
     }
 
@@ -101,7 +101,7 @@ impl Bench {
             customers: [CustomerId::new("customer-ana")].into(),
             gathered: true,
             barred: true,
-            probed_at: Some(self.now()),
+            marked_at: Some(self.now()),
             ..DataSubject::default()
         }
     }
@@ -122,6 +122,7 @@ fn sales() -> Channel {
         state: channel::ChannelState::Live,
         state_at: Timestamp::default(),
         paused: false,
+        paused_incoming: false,
         receipts: channel::ReceiptSettings { read: false, typing: false },
         secret: "lmotos-test/channel".to_owned(),
         since: None,

@@ -2,14 +2,14 @@
 //! the channel's state where it says so. Messages to customers wait while a number cannot send, and go on when it can
 //! again.
 
-use app::{HandlerError, has_channel_access, sync_templates};
+use app::{HandlerError, has_channel_access, sync_requests, sync_templates};
 use domain::{
-    Channel, OutboundTask, SyncRequest, Timestamp,
+    Channel, Timestamp,
     channel::{ChannelEvent, DisconnectReason},
     task::AccountNotice,
 };
 use platform::Metric;
-use queue::{QueueMessage, Record};
+use queue::Record;
 use whatsapp::account::{self, AccountChange, AccountEvent};
 
 use crate::Handler;
@@ -51,6 +51,9 @@ pub(crate) async fn apply(handler: &Handler, record: &Record, notice: &AccountNo
         }
     }
     handler.metrics.count(Metric::AccountEvent);
+    if event.urgent {
+        handler.metrics.count(Metric::AccountTrouble);
+    }
     Ok(())
 }
 
@@ -110,12 +113,8 @@ impl ChannelNotice<'_> {
 
     /// Queues a sync request for every conversation that waits.
     async fn request_syncs(&self) -> Result<(), HandlerError> {
-        let channel = &self.channel.phone_number_id;
-        let mut messages = Vec::new();
-        for (account, conversation) in self.handler.clients.cursor.watched(channel).await? {
-            let task = OutboundTask::HintV1(SyncRequest::look(channel.clone(), account, conversation));
-            messages.push(QueueMessage::new(task.group(), format!("{}#{conversation}", self.notice.item), &task)?);
-        }
+        let cause = self.notice.item.to_string();
+        let messages = sync_requests(&self.handler.clients, &self.channel.phone_number_id, &cause).await?;
         Ok(self.handler.outbound.send_all(messages).await?)
     }
 }

@@ -13,24 +13,16 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::sync::Arc;
 
-use app::{Clients, HandlerError, Settings, StartError};
-use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
-use chatwoot::ChatwootError;
-use domain::{Class, Classify as _, InboundTask, RefusalReason, SharedClock, Timestamp, task::UnreadTask};
+use app::{Clients, Function, HandlerError, MAX_REFUSALS, NextStep, QueueFunction, Settings, StartError};
+use aws_lambda_events::sqs::SqsEvent;
+use domain::{InboundTask, RefusalReason, SharedClock, Timestamp, task::UnreadTask};
 use erasure_guard::ErasureGuard;
-use lambda_runtime::{Error, LambdaEvent, service_fn};
 use media::pending::MediaTask;
 use platform::{Environment, Metric, Metrics, Setting};
-use queue::{DeadLetters, Drain, Queue, Record, Verdict, backoff};
+use queue::{Drain, Drained, Queue, Record, Verdict, backoff};
 use store::{ClaimGuard, DataInventory, ErasureRequests, FailureCount};
-
-/// How often Chatwoot may refuse a task before it is dead-lettered; with the queue's backoff, about half an hour.
-const MAX_REFUSALS: u32 = 12;
-
-/// How long Chatwoot may go on writing after it gave no answer.
-const WRITE_MIN_TIME: Duration = Duration::from_secs(6);
 
 /// The function's settings and clients.
 #[derive(Debug)]
@@ -41,68 +33,53 @@ pub struct Handler {
     erasures: Queue,
     requests: ErasureRequests,
     inventory: DataInventory,
-    metrics: Metrics,
-    locks: message::InboxLocks,
+    metrics: Arc<Metrics>,
+    locks: app::InboxLocks,
 }
 
 /// Serves invocations until the process ends.
-pub async fn run(clock: SharedClock) -> Result<(), Error> {
-    let forward = &Handler::from_env(Environment::process(), clock).await?;
-    forward.clients.warm_up(&forward.drain.queue).await;
-    lambda_runtime::run(service_fn(async |event: LambdaEvent<SqsEvent>| {
-        let left = Timestamp::from_millis(i64::try_from(event.context.deadline).unwrap_or(i64::MAX));
-        let left = left.since(forward.clients.clock.now());
-        Ok::<_, Error>(forward.handle(event.payload, left).await)
-    }))
-    .await
+pub async fn run(clock: SharedClock) -> Result<(), app::Error> {
+    app::run_sqs(Box::pin(Handler::from_env(Environment::process(), clock)).await?).await
+}
+
+impl Function for Handler {
+    fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    async fn warm_up(&self) {
+        self.clients.warm_up(&self.drain.queue).await;
+    }
+}
+
+impl QueueFunction for Handler {
+    async fn drain(&self, batch: SqsEvent, until: Timestamp) -> Drained {
+        self.drain.run(batch, until, |record| self.record(record)).await
+    }
 }
 
 impl Handler {
     /// Reads the settings.
-    pub async fn from_env(mut env: Environment, clock: SharedClock) -> Result<Self, StartError> {
-        let inbound = env.text(Setting::InboundQueueUrl);
-        let dead_letters = env.text(Setting::InboundDeadLettersUrl);
-        let outbound = env.text(Setting::OutboundQueueUrl);
-        let erasures = env.text(Setting::ErasureQueueUrl);
-        let stack = env.text(Setting::StackName);
-        let promise = app::erasure_deadlines(&mut env);
-        let settings = Settings::read(&mut env);
-        let (
-            Some(inbound),
-            Some(dead_letters),
-            Some(outbound),
-            Some(erasures),
-            Some(stack),
-            Some(promise),
-            Some(settings),
-        ) = (inbound, dead_letters, outbound, erasures, stack, promise, settings)
-        else {
-            return Err(env.into_error().into());
-        };
-        let clients = Clients::new(settings, clock).await?;
-        let sqs = &clients.sqs;
+    pub async fn from_env(env: Environment, clock: SharedClock) -> Result<Self, StartError> {
+        let (settings, drain, outbound, erasures, deadlines) = env.read(|env| {
+            let settings = Settings::read(env, "forward", clock);
+            let base = &settings.base;
+            let drain = base.drain(env, Setting::InboundQueueUrl, Setting::InboundDeadLettersUrl);
+            let outbound = base.queue(env, Setting::OutboundQueueUrl);
+            let erasures = base.queue(env, Setting::ErasureQueueUrl);
+            (settings, drain, outbound, erasures, app::erasure_deadlines(env))
+        })?;
+        let clients = Clients::new(settings).await?;
         Ok(Self {
-            drain: Drain {
-                queue: Queue::new(sqs.clone(), inbound),
-                dead_letters: DeadLetters::new(sqs.clone(), dead_letters),
-            },
-            outbound: Queue::new(sqs.clone(), outbound),
-            erasures: Queue::new(sqs.clone(), erasures),
+            drain,
+            outbound,
+            erasures,
             inventory: DataInventory::new(clients.table.clone(), clients.key.clone()),
-            requests: ErasureRequests::new(clients.table.clone(), clients.key.clone(), promise),
-            metrics: Metrics::new("forward", stack),
-            locks: message::InboxLocks::default(),
+            requests: ErasureRequests::new(clients.table.clone(), clients.key.clone(), deadlines),
+            metrics: clients.metrics.clone(),
+            locks: app::InboxLocks::default(),
             clients,
         })
-    }
-
-    /// Works one batch off. `left` is the invocation's remaining time.
-    pub async fn handle(&self, event: SqsEvent, left: Duration) -> SqsBatchResponse {
-        let drained = self.drain.run(event, left, |record| self.record(record)).await;
-        self.metrics.add(Metric::Retried, drained.retried);
-        self.metrics.add(Metric::Poisoned, drained.poisoned);
-        self.metrics.emit(self.clients.clock.now());
-        drained.response
     }
 
     async fn record(&self, record: Record) -> Verdict {
@@ -111,14 +88,10 @@ impl Handler {
         };
         match &task {
             InboundTask::FileV1(retry) => return MediaTask { handler: self, retry }.work_on(&record).await,
-            InboundTask::ProbeV1(marker) => return erasure_guard::drain_marker(self, marker).await,
+            InboundTask::DrainMarkerV1(marker) => return erasure_guard::drain_marker(self, marker).await,
             _ => {}
         }
-        let mut result = Box::pin(self.task(&record, &task)).await;
-        if result.as_ref().is_err_and(HandlerError::is_chatwoot_token) && self.clients.renew_chatwoot_token().await {
-            result = Box::pin(self.task(&record, &task)).await;
-        }
-        match result {
+        match Box::pin(self.task(&record, &task)).await {
             Ok(()) => Verdict::Done,
             Err(error) => self.failed(&record, &task, &error).await,
         }
@@ -140,53 +113,43 @@ impl Handler {
                 None => Ok(()),
             },
             // `record` handles these before; no task waits behind them.
-            InboundTask::FileV1(_) | InboundTask::ProbeV1(_) => Ok(()),
+            InboundTask::FileV1(_) | InboundTask::DrainMarkerV1(_) => Ok(()),
         }
     }
 
     /// A task stays in its queue as long as the other side cannot accept it. What the other side refuses again and again,
     /// or what we cannot handle ourselves, is dead-lettered.
     async fn failed(&self, record: &Record, task: &InboundTask, error: &HandlerError) -> Verdict {
-        let class = error.class();
-        let refused = matches!(class, Class::Permanent | Class::Uncertain);
-        let excused = self.record_failure(task, error, refused).await;
-        let refusals = excused.as_ref().and_then(|excused| excused.refusals);
-        let (after, reason) = match class {
-            Class::Transient { after } => (after.map(|after| pace(record, error, after)), None),
-            // Refusals are counted at the claim, where there is one, and not by receives: most receives may have been an
-            // outage.
-            Class::Permanent | Class::Uncertain
-                if refusals.unwrap_or(record.receives.into()) < i64::from(MAX_REFUSALS) =>
-            {
-                // A call that was cut off may still be being written; the next attempt must not search too early.
-                let cut_off = matches!(error, HandlerError::Chatwoot(ChatwootError::CutOff(_)));
-                (cut_off.then(|| pace(record, error, WRITE_MIN_TIME)), None)
+        let failures = self.record_failure(task, error).await;
+        // Refusals are counted at the claim, where there is one, and not by receives: most receives may have been an outage.
+        let refusals = failures.as_ref().and_then(|failures| failures.refusals).unwrap_or(record.receives.into());
+        let pace = backoff(record.receives, &record.id);
+        let reason = match error.next_step(pace, refusals >= i64::from(MAX_REFUSALS)) {
+            NextStep::Retry { after } => {
+                tracing::warn!(%error, receives = record.receives, "a task has to wait");
+                if let Some(failures) = &failures
+                    && let Err(error) = self.clients.ledger.wait(task.channel(), &failures.held).await
+                {
+                    tracing::warn!(%error, "a task that waits is not counted yet");
+                }
+                return Verdict::Retry { after: Some(after) };
             }
-            Class::Permanent | Class::Uncertain => (None, Some(RefusalReason::RefusedByChatwoot)),
-            Class::Poison => (None, Some(RefusalReason::UnusableItem)),
+            NextStep::GiveUp => RefusalReason::RefusedByChatwoot,
+            NextStep::DeadLetter => RefusalReason::UnusableItem,
         };
-        if let Some(reason) = reason {
-            tracing::error!(%error, reason = reason.word(), "a task cannot be handled");
-            return self.dead_letter_claimed(record, task.channel(), excused.map(|excused| excused.held), reason).await;
-        }
-        tracing::warn!(%error, receives = record.receives, "a task has to wait");
-        if let Some(excused) = &excused
-            && let Err(error) = self.clients.ledger.wait(task.channel(), &excused.held).await
-        {
-            tracing::warn!(%error, "a task that waits is not counted yet");
-        }
-        Verdict::Retry { after }
+        tracing::error!(%error, reason = reason.word(), "a task cannot be handled");
+        self.dead_letter_claimed(record, task.channel(), failures.map(|failures| failures.held), reason).await
     }
 
     /// Without this the next attempt would take the failure for a crash, and too many crashes dead-letter a task. Gives
     /// what is known of the item then.
-    async fn record_failure(&self, task: &InboundTask, error: &HandlerError, refused: bool) -> Option<FailureCount> {
+    async fn record_failure(&self, task: &InboundTask, error: &HandlerError) -> Option<FailureCount> {
         if matches!(error, HandlerError::Busy(_)) {
             // The claim is another worker's.
             return None;
         }
-        match self.clients.claims.record_failure(task.item(), refused).await {
-            Ok(excused) => Some(excused),
+        match self.clients.claims.record_failure(task.item(), error.is_refusal()).await {
+            Ok(failures) => Some(failures),
             Err(error) => {
                 tracing::warn!(%error, "a failure of the other side counts as a crash");
                 None
@@ -201,7 +164,7 @@ impl Handler {
             return Verdict::Poison { reason };
         };
         match self.clients.claims.record_failure(&unread.item, false).await {
-            Ok(excused) => self.dead_letter_claimed(record, unread.channel(), Some(excused.held), reason).await,
+            Ok(failures) => self.dead_letter_claimed(record, unread.channel(), Some(failures.held), reason).await,
             Err(error) => {
                 tracing::warn!(%error, "a task that cannot be read has to wait");
                 Verdict::Retry { after: None }
@@ -259,10 +222,4 @@ impl Handler {
         }
         Ok(())
     }
-}
-
-/// The requested delay is a minimum, and an outage is not tried again at that pace for ever. Waiting for another worker is.
-fn pace(record: &Record, error: &HandlerError, after: Duration) -> Duration {
-    let busy = matches!(error, HandlerError::Busy(_));
-    if busy { after } else { after.max(backoff(record.receives, &record.id)) }
 }

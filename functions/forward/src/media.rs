@@ -59,26 +59,9 @@ impl Broken {
 impl Handler {
     /// Opens a customer's file at Meta.
     pub(crate) async fn fetch(&self, channel: &Channel, file: &Media) -> Result<Fetched, HandlerError> {
-        let token = self.clients.token(channel).await?;
-        match self.fetch_with(channel, file, &token).await {
-            Err(HandlerError::Graph(error)) if error.is_unauthorized() => {
-                match self.clients.renew_token(channel, &token).await {
-                    Some(token) => self.fetch_with(channel, file, &token).await,
-                    None => Err(error.into()),
-                }
-            }
-            fetched => fetched,
-        }
-    }
-
-    async fn fetch_with(
-        &self,
-        channel: &Channel,
-        file: &Media,
-        token: &secrecy::SecretString,
-    ) -> Result<Fetched, HandlerError> {
-        let located = self.clients.graph.locate(&file.id, &channel.phone_number_id, token).await?;
-        let response = self.clients.graph.open(&located, token).await?;
+        let graph = self.clients.graph(channel).await?;
+        let located = graph.locate(&file.id, &channel.phone_number_id).await?;
+        let response = graph.open(&located).await?;
         let announced =
             response.headers().get(CONTENT_LENGTH).and_then(|n| n.to_str().ok()).and_then(|n| n.parse().ok());
         let size: Option<u64> = announced.or(located.size);

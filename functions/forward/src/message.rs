@@ -4,12 +4,10 @@
 //! Each stage is made only by the one before: admitted by the erasure guard, claimed, customer resolved
 //! ([`MessageContext`]), conversation found ([`FoundConversation`]), created ([`CreatedMessage`]).
 
-mod contact;
 mod contact_sync;
 mod conversation;
 mod create;
 mod customer;
-mod inbox_lock;
 mod placeholder;
 mod revoke;
 
@@ -24,7 +22,6 @@ use store::{ItemOutcome, MessageLink};
 pub(crate) use conversation::FoundConversation;
 pub(crate) use create::CreatedMessage;
 pub(crate) use customer::MessageContext;
-pub(crate) use inbox_lock::InboxLocks;
 pub(crate) use placeholder::post_placeholder;
 
 use crate::{Handler, attempt::Attempt, erasure_guard::Admitted};
@@ -69,6 +66,9 @@ impl<'a> ClaimedMessage<'a> {
             attempt.dead_letter(RefusalReason::UnknownChannel).await?;
             return Ok(None);
         };
+        if channel.paused_incoming {
+            return Err(HandlerError::Paused);
+        }
         let claimed = Self { message, attempt, channel };
         // Where Meta's body did not say which number it is, this could not be known earlier.
         if message.customer.phone.as_ref().is_some_and(|phone| claimed.channel.is_number(phone.as_str())) {
@@ -139,6 +139,7 @@ impl<'a> MessageContext<'a> {
             if found.is_left_behind(written.whose).await? && Box::pin(found.was_deleted()).await? {
                 return Err(HandlerError::Erasing);
             }
+            found.show().await?;
             return Ok(Some(CreatedMessage::new(found, written)));
         }
     }
@@ -173,6 +174,7 @@ impl CreatedMessage<'_> {
             author: message.author,
             part: None,
             sent_at: Some(message.sent_at.min(context.now())),
+            imported: false,
             early: None,
         })
     }
@@ -183,3 +185,6 @@ fn link_id(message: &Message) -> Option<Wamid> {
     let file = message.part_of.is_some().then(|| Wamid::new(create::source_id(message)));
     message.id.clone().or(file)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! Applies statuses: how far our messages came. They come in any order, twice, and before the send result is stored; the
 //! end is the same. A status that has our reference settles a send whose answer never came.
 
-use std::sync::Arc;
+use std::{ops::ControlFlow, sync::Arc};
 
 use app::{HandlerError, publish_late_status, remove_echo};
 use chatwoot::Chatwoot;
@@ -11,12 +11,9 @@ use domain::{
 };
 use platform::Priced;
 use queue::QueueMessage;
-use store::{ItemOutcome, MessageLink, OutboxEntry, ResolvedAliases, StatusMatch};
+use store::{ItemOutcome, MessageLink, OutboxEntry, ResolvedAliases, StatusMatch, until_written_from};
 
 use crate::{Handler, attempt::Attempt, erasure_guard::Admitted};
-
-/// How often other writers may come between before the status is left to a later try.
-const MAX_TRIES: usize = 8;
 
 /// A claimed status of a number of ours.
 struct ClaimedStatus<'a> {
@@ -133,9 +130,8 @@ impl ReportedPart<'_> {
         if changed || attempt.outcome_unknown {
             self.learn(&entry, aliases).await?;
         }
-        publish_late_status(clients, &chatwoot, &status.channel, &entry).await?;
         // Also when nothing changed: the attempt that stored the change may have crashed before it queued the sync request.
-        if entry.outgoing.next_part().is_some() {
+        if publish_late_status(clients, &chatwoot, &status.channel, &entry).await? {
             self.request_sync().await?;
         }
         Ok(ItemOutcome::Done)
@@ -145,12 +141,12 @@ impl ReportedPart<'_> {
         let ClaimedStatus { status, attempt, channel } = self.claimed;
         let clients = &attempt.handler.clients;
         let outbox = &clients.outbox;
-        let mut entry = match &self.entry {
+        let entry = match &self.entry {
             Some(entry) => Some(entry.clone()),
             None => outbox.get(self.account, self.conversation, self.message).await?,
         };
-        for _ in 0..MAX_TRIES {
-            let Some(current) = entry else { return Ok(None) };
+        let Some(entry) = entry else { return Ok(None) };
+        until_written_from(entry, |current| async move {
             let mut outgoing = current.outgoing.clone();
             let event = PartEvent::Reported {
                 attempt: Some(self.attempt),
@@ -159,22 +155,22 @@ impl ReportedPart<'_> {
             };
             if let Err(InvalidTransition) = outgoing.apply(self.part, event) {
                 tracing::warn!(channel.id = %status.channel, "status of a part that the message does not have");
-                return Ok(None);
+                return Ok(ControlFlow::Break(None));
             }
             if outgoing == current.outgoing {
-                return Ok(Some((current, false)));
+                return Ok(ControlFlow::Break(Some((current, false))));
             }
             let link = self.new_link(&current, &outgoing);
             if link.is_some() {
                 remove_echo(clients, chatwoot, channel, &status.id, self.message).await?;
             }
             let link = link.as_ref().map(|link| (&clients.message_links, link));
-            match outbox.save_linked(current.with(outgoing), link).await? {
-                Ok(saved) => return Ok(Some((saved, true))),
-                Err(theirs) => entry = Some(theirs),
-            }
-        }
-        Err(store::StoreError::Contended.into())
+            Ok(match outbox.save_linked(current.with(outgoing), link).await? {
+                Ok(saved) => ControlFlow::Break(Some((saved, true))),
+                Err(theirs) => ControlFlow::Continue(theirs),
+            })
+        })
+        .await
     }
 
     /// A status of a message we sent to this very customer names them by all their ids. A failed status proves nothing.
@@ -198,8 +194,8 @@ impl ReportedPart<'_> {
     /// An uncertain part held up those behind it, or the file a text belonged to failed; now they can go.
     async fn request_sync(&self) -> Result<(), HandlerError> {
         let ClaimedStatus { status, attempt, .. } = self.claimed;
-        let sync = SyncRequest::look(status.channel.clone(), self.account, self.conversation);
-        let task = OutboundTask::HintV1(sync);
+        let sync = SyncRequest::new(status.channel.clone(), self.account, self.conversation);
+        let task = OutboundTask::SyncRequestV1(sync);
         attempt.handler.outbound.send(QueueMessage::new(task.group(), status.item.as_str(), &task)?).await?;
         Ok(())
     }
@@ -219,6 +215,7 @@ impl ReportedPart<'_> {
             author: Author::Business,
             part: Some((self.part, attempt)),
             sent_at: None,
+            imported: false,
             early: None::<Delivery>,
         })
     }

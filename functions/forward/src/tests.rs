@@ -58,7 +58,7 @@ impl Bench {
     pub(crate) async fn receive(&self, task: &InboundTask, sent_at: Timestamp, receives: u32) -> bool {
         let task = serde_json::to_value(task).unwrap();
         let event: SqsEvent = serde_json::from_value(bridge::event("group-1", &task, sent_at, receives)).unwrap();
-        let answer = Box::pin(self.handler.handle(event, INVOCATION)).await;
+        let answer = Box::pin(app::work_off(&self.handler, event, self.now() + INVOCATION)).await;
         answer.batch_item_failures.is_empty()
     }
 
@@ -82,6 +82,7 @@ pub(crate) fn sales() -> Channel {
         state: channel::ChannelState::Live,
         state_at: Timestamp::default(),
         paused: false,
+        paused_incoming: false,
         receipts: channel::ReceiptSettings { read: false, typing: false },
         secret: "lmotos-test/channel".to_owned(),
         since: None,

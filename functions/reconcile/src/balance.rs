@@ -1,8 +1,9 @@
 //! Reads the item ledger and reports what does not add up. The result is a metric and a log line for the operator.
 
-use app::HandlerError;
-use domain::{Channel, task::ACCOUNT_CHANNEL};
+use app::{Function as _, HandlerError};
+use domain::{Channel, channel::Mode, task::ACCOUNT_CHANNEL};
 use futures_util::{StreamExt as _, stream};
+use platform::Metric;
 use queue::QueueError;
 use serde::Serialize;
 use store::QUEUES_KEEP_DAYS;
@@ -48,12 +49,28 @@ impl Handler {
             found.waiting += balance.waiting;
             overdue += waited;
         }
+        // A slice of a phone's history is one letter of another queue, and many messages.
+        held += self.importing(channels).await?;
         let lost = self.clients.cursor.missed(overdue.saturating_sub(held)).await?;
         if lost > 0 {
             found.difference += lost;
             tracing::error!(lost, "more items wait than the queue holds: see docs/runbook/balance.md");
         }
         Ok(found)
+    }
+
+    /// Gives how many messages of phones' histories wait to be written.
+    async fn importing(&self, channels: &[Channel]) -> Result<u64, HandlerError> {
+        let mut waiting = 0;
+        for channel in channels.iter().filter(|channel| channel.mode == Mode::Coexistence) {
+            let progress = self.clients.imports.progress(&channel.phone_number_id).await?;
+            waiting += progress.map_or(0, |progress| u64::try_from(progress.counts.waiting()).unwrap_or_default());
+        }
+        // A metric costs by the hour in which it is told: only during an import.
+        if waiting > 0 {
+            self.metrics().measure(Metric::HistoryWaiting, waiting);
+        }
+        Ok(waiting)
     }
 
     /// Adds up the daily totals of a channel. Also gives the number of items that have waited since before today, and that

@@ -9,18 +9,18 @@ mod pending_media;
 
 use std::{
     collections::BTreeSet,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::Duration,
 };
 
-use app::{Clients, HandlerError, Settings, StartError, sync_templates};
+use app::{Clients, Function, HandlerError, ScheduledFunction, Settings, StartError, sync_templates};
 pub use balance::Balance;
-use domain::{AccountId, Channel, ConversationId, OutboundTask, SharedClock, SyncRequest, Timestamp};
+use domain::{
+    AccountId, Channel, ConversationId, OutboundTask, SharedClock, SyncRequest, Timestamp, channel::SendHold,
+};
 use futures_util::{StreamExt as _, stream};
-use lambda_runtime::{Error, LambdaEvent, service_fn};
 use platform::{Environment, Metric, Metrics, Setting};
 use queue::{Queue, QueueMessage};
-use serde_json::Value;
 use uuid::Uuid;
 
 /// How far back a first round searches; nothing older could be sent.
@@ -44,35 +44,49 @@ pub struct Handler {
     clients: Clients,
     inbound: Queue,
     outbound: Queue,
-    metrics: Metrics,
     files_missing: AtomicU64,
+    /// Whether something of this round did not go through.
+    incomplete: AtomicBool,
 }
 
 /// Serves invocations until the process ends.
-pub async fn run(clock: SharedClock) -> Result<(), Error> {
-    let reconcile = &Handler::from_env(Environment::process(), clock).await?;
-    reconcile.clients.warm_up(&reconcile.inbound).await;
-    lambda_runtime::run(service_fn(async |_: LambdaEvent<Value>| Ok::<_, Error>(Box::pin(reconcile.handle()).await?)))
-        .await
+pub async fn run(clock: SharedClock) -> Result<(), app::Error> {
+    app::run_scheduled(Box::pin(Handler::from_env(Environment::process(), clock)).await?).await
+}
+
+impl Function for Handler {
+    fn metrics(&self) -> &Metrics {
+        &self.clients.metrics
+    }
+
+    async fn warm_up(&self) {
+        self.clients.warm_up(&self.inbound).await;
+    }
+}
+
+impl ScheduledFunction for Handler {
+    type Report = Balance;
+
+    async fn run(&self, _until: Timestamp) -> Result<Balance, HandlerError> {
+        self.handle().await
+    }
 }
 
 impl Handler {
     /// Reads the settings.
-    pub async fn from_env(mut env: Environment, clock: SharedClock) -> Result<Self, StartError> {
-        let inbound = env.text(Setting::InboundQueueUrl);
-        let outbound = env.text(Setting::OutboundQueueUrl);
-        let stack = env.text(Setting::StackName);
-        let settings = Settings::read(&mut env);
-        let (Some(inbound), Some(outbound), Some(stack), Some(settings)) = (inbound, outbound, stack, settings) else {
-            return Err(env.into_error().into());
-        };
-        let clients = Clients::new(settings, clock).await?;
+    pub async fn from_env(env: Environment, clock: SharedClock) -> Result<Self, StartError> {
+        let (settings, inbound, outbound) = env.read(|env| {
+            let settings = Settings::read(env, "reconcile", clock);
+            let inbound = settings.base.queue(env, Setting::InboundQueueUrl);
+            let outbound = settings.base.queue(env, Setting::OutboundQueueUrl);
+            (settings, inbound, outbound)
+        })?;
         Ok(Self {
-            inbound: Queue::new(clients.sqs.clone(), inbound),
-            outbound: Queue::new(clients.sqs.clone(), outbound),
-            metrics: Metrics::new("reconcile", stack),
+            clients: Clients::new(settings).await?,
+            inbound,
+            outbound,
             files_missing: AtomicU64::default(),
-            clients,
+            incomplete: AtomicBool::default(),
         })
     }
 
@@ -85,12 +99,19 @@ impl Handler {
         let early = stream::iter(&channels).map(|channel| self.channel(channel)).buffered(MAX_CONCURRENT_CHANNELS);
         let early: Vec<Option<u64>> = early.collect().await;
         let balanced = self.balance(&channels, held, &early).await;
-        self.metrics.measure(Metric::FilesMissing, self.files_missing.swap(0, Ordering::Relaxed));
-        if let Ok(found) = &balanced {
-            self.metrics.measure(Metric::Difference, found.difference);
-            self.metrics.measure(Metric::Waiting, found.waiting);
+        let (metrics, now) = (self.metrics(), self.clients.clock.now());
+        metrics.measure(Metric::FilesMissing, self.files_missing.swap(0, Ordering::Relaxed));
+        // A pause is the operator's own.
+        let is_cut = |channel: &&Channel| !matches!(channel.hold(now), None | Some(SendHold::Paused));
+        metrics.measure(Metric::ChannelDown, channels.iter().filter(is_cut).count() as u64);
+        if balanced.is_ok() && !self.incomplete.swap(false, Ordering::Relaxed) {
+            metrics.count(Metric::ReconcileRound);
         }
-        self.metrics.emit(self.clients.clock.now());
+        if let Ok(found) = &balanced {
+            metrics.measure(Metric::Difference, found.difference);
+            metrics.measure(Metric::Waiting, found.waiting);
+        }
+        metrics.emit();
         balanced
     }
 
@@ -99,31 +120,28 @@ impl Handler {
         if let Err(error) = self.regained(channel).await {
             tracing::warn!(%error, channel.id = %channel.phone_number_id, "it cannot be told whether a number is back");
         }
-        let mut round = self.round(channel).await;
-        if round.as_ref().is_err_and(HandlerError::is_chatwoot_token) && self.clients.renew_chatwoot_token().await {
-            round = self.round(channel).await;
-        }
-        match round {
-            Ok(hints) => tracing::info!(channel.id = %channel.phone_number_id, hints, "a round went through"),
+        match self.round(channel).await {
+            Ok(requests) => tracing::info!(channel.id = %channel.phone_number_id, requests, "a round went through"),
             Err(error) => {
                 tracing::warn!(%error, channel.id = %channel.phone_number_id, "a round did not go through");
+                self.failed(&error);
             }
         }
-        let mut offered = sync_templates(&self.clients, channel).await;
-        if offered.as_ref().is_err_and(HandlerError::is_chatwoot_token) && self.clients.renew_chatwoot_token().await {
-            offered = sync_templates(&self.clients, channel).await;
-        }
-        if let Err(error) = offered {
+        if let Err(error) = sync_templates(&self.clients, channel).await {
             tracing::warn!(%error, channel.id = %channel.phone_number_id, "an inbox keeps offering what it offered");
+            self.count_refusal(&error);
         }
+        self.look_at_token_end(channel).await;
         let (files, statuses) = tokio::join!(self.files(channel), self.statuses(channel));
         if let Err(error) = files {
             tracing::warn!(%error, channel.id = %channel.phone_number_id, "files have to wait for the next round");
+            self.failed(&error);
         }
         match statuses {
             Ok(waiting) => Some(waiting),
             Err(error) => {
                 tracing::warn!(%error, channel.id = %channel.phone_number_id, "statuses have to wait for the next round");
+                self.failed(&error);
                 None
             }
         }
@@ -136,9 +154,9 @@ impl Handler {
         let since =
             last.map_or(began_at - FIRST_ROUND_SPAN, |last| last - ROUND_OVERLAP).max(began_at - FIRST_ROUND_SPAN);
         let blind_since = self.clients.cursor.blind_since(number).await?;
-        let mut hinted: BTreeSet<_> = self.clients.cursor.watched(number).await?.into_iter().collect();
-        self.hint(channel, &hinted, blind_since).await?;
-        match self.active(channel, since, blind_since, &mut hinted).await {
+        let mut requested: BTreeSet<_> = self.clients.cursor.watched(number).await?.into_iter().collect();
+        self.request_syncs(channel, &requested, blind_since).await?;
+        match self.active(channel, since, blind_since, &mut requested).await {
             Ok(()) => {}
             Err(error) => {
                 if blind_since.is_none() {
@@ -151,7 +169,8 @@ impl Handler {
                 // Chatwoot's list answers 500 while a contact is being deleted; the table knows most of it.
                 tracing::warn!(%error, "Chatwoot's list cannot be had; the table's is used");
                 let known = self.clients.conversations.active(number, since).await?.into_iter();
-                self.hint(channel, &known.filter(|one| !hinted.contains(one)).collect(), blind_since).await?;
+                self.request_syncs(channel, &known.filter(|one| !requested.contains(one)).collect(), blind_since)
+                    .await?;
                 return Err(error);
             }
         }
@@ -159,7 +178,7 @@ impl Handler {
             self.clients.cursor.sees(number).await?;
         }
         self.clients.cursor.completed(number, began_at).await?;
-        Ok(hinted.len())
+        Ok(requested.len())
     }
 
     /// Queues sync requests for the conversations in which something happened since then, by Chatwoot's own list, the most
@@ -170,25 +189,29 @@ impl Handler {
         channel: &Channel,
         since: Timestamp,
         blind_since: Option<Timestamp>,
-        hinted: &mut BTreeSet<(AccountId, ConversationId)>,
+        requested: &mut BTreeSet<(AccountId, ConversationId)>,
     ) -> Result<(), HandlerError> {
         let chatwoot = self.clients.chatwoot(channel.account).await?;
         let mut seen = BTreeSet::new();
         for page in 1..=MAX_PAGES {
             let listed = chatwoot.active(channel.inbox, page).await?;
-            let recent = |(_, at): &&(ConversationId, Option<Timestamp>)| at.is_none_or(|at| at >= since);
-            let recent: BTreeSet<_> = listed.iter().filter(recent).map(|(id, _)| (channel.account, *id)).collect();
+            let recent: Vec<_> = listed.iter().filter(|one| one.at.is_none_or(|at| at >= since)).collect();
+            // An import leaves nothing to send.
+            let imported: BTreeSet<_> =
+                recent.iter().filter(|one| one.imported).map(|one| (channel.account, one.id)).collect();
+            let recent: BTreeSet<_> = recent.iter().map(|one| (channel.account, one.id)).collect();
             if recent.is_subset(&seen) {
                 break;
             }
-            self.hint(channel, &recent.difference(hinted).copied().collect(), blind_since).await?;
-            hinted.extend(recent.iter().copied());
+            self.request_syncs(channel, &(&recent - requested).difference(&imported).copied().collect(), blind_since)
+                .await?;
+            requested.extend(recent.iter().copied());
             seen.extend(recent);
         }
         Ok(())
     }
 
-    async fn hint(
+    async fn request_syncs(
         &self,
         channel: &Channel,
         conversations: &BTreeSet<(AccountId, ConversationId)>,
@@ -196,9 +219,8 @@ impl Handler {
     ) -> Result<(), HandlerError> {
         let mut letters = Vec::with_capacity(conversations.len());
         for (account, conversation) in conversations {
-            let sync = SyncRequest::look(channel.phone_number_id.clone(), *account, *conversation);
-            let hint = SyncRequest { unseen_since, ..sync };
-            let task = OutboundTask::HintV1(hint);
+            let sync = SyncRequest::new(channel.phone_number_id.clone(), *account, *conversation);
+            let task = OutboundTask::SyncRequestV1(SyncRequest { unseen_since, ..sync });
             letters.push(QueueMessage::new(task.group(), Uuid::new_v4().to_string(), &task)?);
         }
         Ok(self.outbound.send_all(letters).await?)

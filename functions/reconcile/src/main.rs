@@ -1,7 +1,7 @@
 //! The Lambda function `reconcile`.
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), lambda_runtime::Error> {
+async fn main() -> Result<(), app::Error> {
     platform::telemetry::init();
     reconcile::run(domain::SystemClock.shared()).await
 }

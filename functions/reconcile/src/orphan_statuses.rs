@@ -60,9 +60,8 @@ impl Handler {
             Err(error) => return Err(error.into()),
         };
         let chatwoot = self.clients.chatwoot(account).await?;
-        publish_late_status(&self.clients, &chatwoot, &channel.phone_number_id, &entry).await?;
-        if entry.outgoing.next_part().is_some() {
-            self.hint(channel, &BTreeSet::from([(account, conversation)]), None).await?;
+        if publish_late_status(&self.clients, &chatwoot, &channel.phone_number_id, &entry).await? {
+            self.request_syncs(channel, &BTreeSet::from([(account, conversation)]), None).await?;
         }
         Ok(())
     }

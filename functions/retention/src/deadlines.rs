@@ -33,7 +33,7 @@ impl Handler {
             return Ok(());
         }
         if erasure.breached_at.is_some() {
-            self.metrics.count(Metric::ErasureBreach);
+            self.clients.metrics.count(Metric::ErasureBreach);
             tracing::error!(erasure = %erasure.code, state = ?erasure.state, "an erasure is not done within the promised days");
         }
         // Also one that a worker has in hand: if that worker lives, it has the claim; if it crashed, the request would be

@@ -195,7 +195,7 @@ impl Handler {
     }
 
     async fn judge(&self, row: &ConversationAge, at: &At<'_>) -> Result<Judged, HandlerError> {
-        let sync = SyncRequest::look(at.channel.phone_number_id.clone(), at.channel.account, row.id);
+        let sync = SyncRequest::new(at.channel.phone_number_id.clone(), at.channel.account, row.id);
         let Some(mut target) = app::resolve_data_subject(&self.clients, at.chatwoot, &sync).await? else {
             // It was deleted since it was listed.
             return Ok(Judged::Active);

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use app::{HandlerError, KEEP_LABEL};
-use chatwoot::{ChatwootError, erasing::ConversationAge};
+use chatwoot::erasing::ConversationAge;
 use domain::{AccountId, Channel, ContactId, ConversationId};
 use store::DataSubject;
 
@@ -64,14 +64,9 @@ impl Handler {
         run: &mut RetentionRun,
     ) -> Result<(), HandlerError> {
         let since = self.clients.clock.now() - self.kept_for;
-        let mut chatwoot = self.clients.chatwoot(channel.account).await?;
+        let chatwoot = self.clients.chatwoot(channel.account).await?;
         for page in 1.. {
-            let mut listed = chatwoot.labeled(channel.inbox, KEEP_LABEL, page).await;
-            if listed.as_ref().is_err_and(ChatwootError::is_refused) && self.clients.renew_chatwoot_token().await {
-                chatwoot = self.clients.chatwoot(channel.account).await?;
-                listed = chatwoot.labeled(channel.inbox, KEEP_LABEL, page).await;
-            }
-            let rows = listed?.rows;
+            let rows = chatwoot.labeled(channel.inbox, KEEP_LABEL, page).await?.rows;
             if rows.is_empty() {
                 break;
             }

@@ -11,17 +11,15 @@ mod run;
 
 use std::time::Duration;
 
-use app::{Clients, HandlerError, Settings, StartError};
+use app::{Clients, Function, HandlerError, ScheduledFunction, Settings, StartError};
 use chatwoot::Chatwoot;
 use domain::{
     AccountId, Channel, ConversationId, ErasureTask, PhoneNumberId, SharedClock, SyncRequest, Timestamp,
     erasure::RequestSource,
 };
-use lambda_runtime::{Error, LambdaEvent, service_fn};
 use platform::{Environment, Metric, Metrics, Setting};
 use queue::{Queue, QueueMessage};
 use serde::Serialize;
-use serde_json::Value;
 use store::{DataInventory, DataSubject, ErasureRequests, RequestOutcome, TableSweep};
 use uuid::Uuid;
 
@@ -34,7 +32,7 @@ pub use app::{ERASE_LABEL, KEEP_LABEL};
 const MAX_CHATWOOT_FAILURES: u32 = 3;
 
 /// The name of the cursor where the round over the channels goes on.
-const CHANNEL_CURSOR: &str = "channels";
+pub const CHANNEL_CURSOR: &str = "channels";
 
 /// The function's settings and clients.
 #[derive(Debug)]
@@ -45,7 +43,6 @@ pub struct Handler {
     sweeps: TableSweep,
     erasures: Queue,
     kept_for: Duration,
-    metrics: Metrics,
 }
 
 /// What a run found.
@@ -90,37 +87,39 @@ pub struct DueConversation {
 }
 
 /// Serves invocations until the process ends.
-pub async fn run(clock: SharedClock) -> Result<(), Error> {
-    let retention = &Handler::from_env(Environment::process(), clock).await?;
-    lambda_runtime::run(service_fn(async |event: LambdaEvent<Value>| {
-        let left = Timestamp::from_millis(i64::try_from(event.context.deadline).unwrap_or(i64::MAX));
-        let left = left.since(retention.clients.clock.now());
-        Ok::<_, Error>(Box::pin(retention.handle(left)).await?)
-    }))
-    .await
+pub async fn run(clock: SharedClock) -> Result<(), app::Error> {
+    app::run_scheduled(Box::pin(Handler::from_env(Environment::process(), clock)).await?).await
+}
+
+impl Function for Handler {
+    fn metrics(&self) -> &Metrics {
+        &self.clients.metrics
+    }
+}
+
+impl ScheduledFunction for Handler {
+    type Report = RetentionReport;
+
+    async fn run(&self, until: Timestamp) -> Result<RetentionReport, HandlerError> {
+        self.handle(until.since(self.clients.clock.now())).await
+    }
 }
 
 impl Handler {
     /// Reads the settings.
-    pub async fn from_env(mut env: Environment, clock: SharedClock) -> Result<Self, StartError> {
-        let erasures = env.text(Setting::ErasureQueueUrl);
-        let stack = env.text(Setting::StackName);
-        let days = env.parsed::<u64>(Setting::RetentionDays);
-        let promise = app::erasure_deadlines(&mut env);
-        let settings = Settings::read(&mut env);
-        let (Some(erasures), Some(stack), Some(days), Some(promise), Some(settings)) =
-            (erasures, stack, days, promise, settings)
-        else {
-            return Err(env.into_error().into());
-        };
-        let clients = Clients::new(settings, clock).await?;
+    pub async fn from_env(env: Environment, clock: SharedClock) -> Result<Self, StartError> {
+        let (settings, erasures, days, deadlines) = env.read(|env| {
+            let settings = Settings::read(env, "retention", clock);
+            let erasures = settings.base.queue(env, Setting::ErasureQueueUrl);
+            (settings, erasures, env.parsed::<u64>(Setting::RetentionDays), app::erasure_deadlines(env))
+        })?;
+        let clients = Clients::new(settings).await?;
         Ok(Self {
-            requests: ErasureRequests::new(clients.table.clone(), clients.key.clone(), promise),
+            requests: ErasureRequests::new(clients.table.clone(), clients.key.clone(), deadlines),
             inventory: DataInventory::new(clients.table.clone(), clients.key.clone()),
             sweeps: TableSweep::new(clients.table.clone()),
-            erasures: Queue::new(clients.sqs.clone(), erasures),
+            erasures,
             kept_for: Duration::from_secs(days * 86_400),
-            metrics: Metrics::new("retention", stack),
             clients,
         })
     }
@@ -129,13 +128,15 @@ impl Handler {
     /// at the end. Chatwoot's own failures do not fail the run: they are in the report, and tomorrow's run is the next try.
     pub async fn handle(&self, left: Duration) -> Result<RetentionReport, HandlerError> {
         let (report, trouble) = self.go(RetentionRun::new(self.clients.clock.clone(), left, false)).await;
-        self.metrics.measure(Metric::ErasureOpen, report.open);
-        self.metrics.add(Metric::ErasureWarning, usize::try_from(report.warned).unwrap_or(usize::MAX));
-        self.metrics.measure(Metric::Overdue, report.overdue);
-        self.metrics.measure(Metric::RetentionHeld, report.due.iter().filter(|due| due.held).count() as u64);
-        self.metrics.measure(Metric::RetentionTrouble, u64::from(trouble.is_some()));
-        self.metrics.add(Metric::RetentionDue, report.due.iter().filter(|due| !due.held).count());
-        self.metrics.emit(self.clients.clock.now());
+        let metrics = self.metrics();
+        metrics.measure(Metric::ErasureOpen, report.open);
+        metrics.add(Metric::ErasureWarning, usize::try_from(report.warned).unwrap_or(usize::MAX));
+        metrics.measure(Metric::Overdue, report.overdue);
+        metrics.measure(Metric::RetentionHeld, report.due.iter().filter(|due| due.held).count() as u64);
+        metrics.measure(Metric::RetentionTrouble, u64::from(trouble.is_some()));
+        metrics.add(Metric::RetentionRound, usize::from(trouble.is_none()));
+        metrics.add(Metric::RetentionDue, report.due.iter().filter(|due| !due.held).count());
+        metrics.emit();
         tracing::info!(
             due = report.due.len(),
             asked = report.asked,
@@ -210,7 +211,11 @@ impl Handler {
             run.keep(looked);
         }
         if !run.dry {
-            let done = self.sweeps.set_cursor(CHANNEL_CURSOR, None::<&PhoneNumberId>).await;
+            // One write either way; only a run without a failed part is on record.
+            let done = match &run.trouble {
+                None => self.sweeps.end(CHANNEL_CURSOR).await,
+                Some(_) => self.sweeps.set_cursor(CHANNEL_CURSOR, None::<&PhoneNumberId>).await,
+            };
             run.keep(done.map_err(HandlerError::from));
         }
     }
@@ -228,17 +233,11 @@ impl Handler {
         self.inactive(&chatwoot, channel, legal_holds, run).await
     }
 
-    /// Gives Chatwoot's client, with a token that Chatwoot accepts, if the inbox is there: an answer that everything is
-    /// gone is not believed.
+    /// Gives Chatwoot's client, if the inbox is there: an answer that everything is gone is not believed.
     async fn chatwoot(&self, channel: &Channel) -> Result<Chatwoot, HandlerError> {
         let chatwoot = self.clients.chatwoot(channel.account).await?;
-        let asked = chatwoot.is_locked(channel.inbox).await.map_err(HandlerError::from);
-        if asked.as_ref().is_err_and(HandlerError::is_chatwoot_token) && self.clients.renew_chatwoot_token().await {
-            let chatwoot = self.clients.chatwoot(channel.account).await?;
-            chatwoot.is_locked(channel.inbox).await?;
-            return Ok(chatwoot);
-        }
-        asked.map(|_| chatwoot)
+        chatwoot.is_locked(channel.inbox).await?;
+        Ok(chatwoot)
     }
 
     /// Handles the labels whose callback was lost.
@@ -271,7 +270,7 @@ impl Handler {
             failures = 0;
             let mut letters = Vec::with_capacity(found.len());
             for conversation in &found {
-                let sync = SyncRequest::look(channel.phone_number_id.clone(), channel.account, conversation.id);
+                let sync = SyncRequest::new(channel.phone_number_id.clone(), channel.account, conversation.id);
                 let task = ErasureTask::LabelsV1(sync);
                 letters.push(QueueMessage::new(task.group(), Uuid::new_v4().to_string(), &task)?);
             }
@@ -296,8 +295,8 @@ impl Handler {
         let asked = self.requests.ask(source, subject, asked_at).await?;
         let erasure = &asked.entry.erasure;
         if asked.is_new {
-            tracing::info!(erasure = %erasure.code, door = ?source, "an erasure was asked for");
-            self.metrics.count(Metric::ErasureAsked);
+            tracing::info!(erasure = %erasure.code, source = ?source, "an erasure was asked for");
+            self.clients.metrics.count(Metric::ErasureAsked);
         }
         if !erasure.is_closed() {
             // The earlier attempt that opened it may have crashed before this.

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use app::HandlerError;
 use chatwoot::{Chatwoot, listing::ListedMessage};
-use domain::{Channel, CustomerId, Part, PartEvent, Timestamp, template::Picked};
+use domain::{Channel, CustomerId, Part, PartEvent, Timestamp, outgoing::Awaited, template::Picked};
 use platform::Metric;
 use store::{Conversation, OutboxEntry, Thread};
 
@@ -69,7 +69,7 @@ struct Attempt {
 impl Attempt {
     /// The last call for a part; of number 0 if there was none.
     fn last(at: usize, part: &Part) -> Self {
-        let waited_for_file = part.without_file_since().is_some();
+        let waited_for_file = part.awaits_since(Awaited::File).is_some();
         Self { at, number: part.attempt(), captioned: false, waited_for_file }
     }
 }
@@ -94,9 +94,12 @@ impl From<HandlerError> for Stop {
 }
 
 impl Handler {
-    /// Sends the remaining parts of a message. Ends early only when something has to wait.
+    /// Sends the remaining parts of a message. Ends early only when something has to wait; a file that is not there yet holds
+    /// back no other part.
     pub(crate) async fn deliver(&self, mut delivery: Delivery<'_>) -> Result<SyncOutcome, HandlerError> {
-        while let Some(at) = delivery.entry.outgoing.next_part() {
+        let mut without_file = Vec::new();
+        let mut outcome = SyncOutcome::UpToDate;
+        while let Some(at) = delivery.entry.outgoing.next_part_beyond(&without_file) {
             if let Part::Sending { attempt, .. } = delivery.entry.outgoing.parts()[at] {
                 // The process that began this call ended before it saved the outcome.
                 self.metrics.count(Metric::Uncertain);
@@ -105,11 +108,21 @@ impl Handler {
             }
             match self.deliver_part(&mut delivery, at).await {
                 Ok(SyncOutcome::UpToDate) | Err(Stop::Outcome(SyncOutcome::UpToDate)) => {}
-                Ok(waits) | Err(Stop::Outcome(waits)) => return Ok(waits),
+                Ok(waits) | Err(Stop::Outcome(waits)) => {
+                    let awaited = delivery.entry.outgoing.parts()[at].awaits_since(Awaited::File);
+                    if awaited.is_none() {
+                        return Ok(waits);
+                    }
+                    // The first has waited longest, so its time is up first.
+                    if without_file.is_empty() {
+                        outcome = waits;
+                    }
+                    without_file.push(at);
+                }
                 Err(Stop::Error(error)) => return Err(error),
             }
         }
-        Ok(SyncOutcome::UpToDate)
+        Ok(outcome)
     }
 
     async fn deliver_part(&self, delivery: &mut Delivery<'_>, at: usize) -> Result<SyncOutcome, Stop> {

@@ -64,7 +64,7 @@ pub(crate) fn is_drain_marker(record: &Record) -> bool {
 
 fn drain_marker(body: &str) -> Option<DrainMarker> {
     match serde_json::from_str(body).ok()? {
-        OutboundTask::ProbeV1(marker) => Some(marker),
-        OutboundTask::HintV1(_) | OutboundTask::TypingV1(_) | OutboundTask::CommandV1(_) => None,
+        OutboundTask::DrainMarkerV1(marker) => Some(marker),
+        OutboundTask::SyncRequestV1(_) | OutboundTask::TypingV1(_) | OutboundTask::CommandV1(_) => None,
     }
 }

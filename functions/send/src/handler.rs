@@ -1,17 +1,19 @@
 //! Takes a batch of sync requests apart, and says what becomes of each.
 
-use std::{collections::BTreeSet, sync::atomic::AtomicBool, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
-use app::{Clients, HandlerError, Settings, StartError};
-use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use app::{Clients, Function, HandlerError, MAX_REFUSALS, NextStep, QueueFunction, Settings, StartError};
+use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
 use domain::{
-    Class, Classify as _, CommandNote, MessageId, OutboundTask, RefusalReason, SharedClock, SyncRequest, Timestamp,
-    erasure::ErasureDeadlines,
+    CommandNote, MessageId, OutboundTask, RefusalReason, SharedClock, SyncRequest, Timestamp, erasure::ErasureDeadlines,
 };
 use futures_util::future::join;
-use lambda_runtime::{Error, LambdaEvent, service_fn};
 use platform::{Environment, Metric, Metrics, Setting};
-use queue::{DeadLetters, Drain, Queue, Record, Verdict, backoff};
+use queue::{Drain, Drained, Record, Verdict, backoff};
 use store::ErasureRequests;
 
 use crate::{
@@ -21,10 +23,8 @@ use crate::{
     sync::{Batch, ReadReceiptQueue, ReceiptCooldown, SyncJob, SyncOutcome, SyncReport, read_receipt_queue},
 };
 
-/// How often Chatwoot may refuse what a sync asks of it before the sync request is dropped; `reconcile` enqueues new ones.
-const MAX_REFUSALS: u32 = 12;
-
-/// The least time this has to last before the request is dropped: receives may also have been spent on waiting for a turn.
+/// How long Chatwoot has to refuse a sync at least before its request is dropped: receives may also have been spent on waiting
+/// for a turn. `reconcile` enqueues new ones.
 const REFUSED_MAX_WAIT: Duration = Duration::from_secs(1800);
 
 /// How long a template's sync request stays invisible while its number cannot send: the request that reports the end of the hold
@@ -39,47 +39,58 @@ const MAX_BATCH: usize = 10;
 pub struct Handler {
     pub(crate) clients: Clients,
     pub(crate) drain: Drain,
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) receipt_cooldown: ReceiptCooldown,
     pub(crate) lanes: SendLanes,
     pub(crate) templates: ApprovedTemplates,
     /// Whether this Chatwoot keeps a failed status that was to be taken back.
     pub(crate) failures_stay: AtomicBool,
     pub(crate) requests: ErasureRequests,
+    /// The shop's distance from UTC in minutes.
+    pub(crate) utc_offset: i64,
 }
 
 /// Serves invocations until the process ends.
-pub async fn run(clock: SharedClock) -> Result<(), Error> {
-    let send = &Handler::from_env(Environment::process(), clock).await?;
-    send.clients.warm_up(&send.drain.queue).await;
-    lambda_runtime::run(service_fn(async |event: LambdaEvent<SqsEvent>| {
-        let left = Timestamp::from_millis(i64::try_from(event.context.deadline).unwrap_or(i64::MAX));
-        let left = left.since(send.clients.clock.now());
-        Ok::<_, Error>(send.handle(event.payload, left).await)
-    }))
-    .await
+pub async fn run(clock: SharedClock) -> Result<(), app::Error> {
+    app::run_sqs(Box::pin(Handler::from_env(Environment::process(), clock)).await?).await
+}
+
+impl Function for Handler {
+    fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    async fn warm_up(&self) {
+        self.clients.warm_up(&self.drain.queue).await;
+    }
+}
+
+impl QueueFunction for Handler {
+    async fn drain(&self, event: SqsEvent, until: Timestamp) -> Drained {
+        let batch = Batch { until, shared: groups(&event) > 1, full: false };
+        let (receipts, taken) = read_receipt_queue();
+        let drain = async {
+            let drained = self.drain.run_groups(event, |records| self.group(records, batch, &receipts)).await;
+            drop(receipts);
+            drained
+        };
+        join(drain, self.send_read_receipts(taken, until)).await.0
+    }
 }
 
 impl Handler {
     /// Reads the settings.
-    pub async fn from_env(mut env: Environment, clock: SharedClock) -> Result<Self, StartError> {
-        let outbound = env.text(Setting::OutboundQueueUrl);
-        let dead_letters = env.text(Setting::OutboundDeadLettersUrl);
-        let stack = env.text(Setting::StackName);
-        let settings = Settings::read(&mut env);
-        let (Some(outbound), Some(dead_letters), Some(stack), Some(settings)) =
-            (outbound, dead_letters, stack, settings)
-        else {
-            return Err(env.into_error().into());
-        };
-        let clients = Clients::new(settings, clock).await?;
-        let sqs = &clients.sqs;
+    pub async fn from_env(env: Environment, clock: SharedClock) -> Result<Self, StartError> {
+        let (settings, drain, utc_offset) = env.read(|env| {
+            let settings = Settings::read(env, "send", clock);
+            let drain = settings.base.drain(env, Setting::OutboundQueueUrl, Setting::OutboundDeadLettersUrl);
+            (settings, drain, env.parsed::<i64>(Setting::UtcOffset))
+        })?;
+        let clients = Clients::new(settings).await?;
         Ok(Self {
-            drain: Drain {
-                queue: Queue::new(sqs.clone(), outbound),
-                dead_letters: DeadLetters::new(sqs.clone(), dead_letters),
-            },
-            metrics: Metrics::new("send", stack),
+            utc_offset,
+            drain,
+            metrics: clients.metrics.clone(),
             receipt_cooldown: ReceiptCooldown::default(),
             lanes: SendLanes::default(),
             templates: ApprovedTemplates::default(),
@@ -94,23 +105,6 @@ impl Handler {
         })
     }
 
-    /// Works off one batch. `left` is the invocation's remaining time.
-    pub async fn handle(&self, event: SqsEvent, left: Duration) -> SqsBatchResponse {
-        let until = self.clients.clock.now() + left;
-        let batch = Batch { until, shared: groups(&event) > 1, full: false };
-        let (receipts, taken) = read_receipt_queue();
-        let drain = async {
-            let drained = self.drain.run_groups(event, |records| self.group(records, batch, &receipts)).await;
-            drop(receipts);
-            drained
-        };
-        let (drained, ()) = join(drain, self.send_read_receipts(taken, until)).await;
-        self.metrics.add(Metric::Retried, drained.retried);
-        self.metrics.add(Metric::Poisoned, drained.poisoned);
-        self.metrics.emit(self.clients.clock.now());
-        drained.response
-    }
-
     /// Works off one message group. Tasks that are not messages have groups of their own.
     async fn group(&self, records: Vec<Record>, batch: Batch, receipts: &ReadReceiptQueue) -> Vec<Verdict> {
         let mut verdicts = Vec::new();
@@ -121,7 +115,7 @@ impl Handler {
                     Verdict::Done
                 }
                 Some(OutboundTask::CommandV1(command)) => self.answer(record, &command, batch, receipts).await,
-                Some(OutboundTask::HintV1(_) | OutboundTask::ProbeV1(_)) | None => break,
+                Some(OutboundTask::SyncRequestV1(_) | OutboundTask::DrainMarkerV1(_)) | None => break,
             };
             verdicts.push(verdict);
             if matches!(verdicts.last(), Some(Verdict::Retry { .. })) {
@@ -142,14 +136,10 @@ impl Handler {
         batch: Batch,
         receipts: &ReadReceiptQueue,
     ) -> Verdict {
-        let request = SyncRequest::look(command.channel.clone(), command.account, command.conversation);
+        let request = SyncRequest::new(command.channel.clone(), command.account, command.conversation);
         let batch = Batch { shared: false, full: false, ..batch };
         let job = SyncJob::of(request, std::slice::from_ref(record), &[], batch, receipts);
-        let mut done = self.command(&job, command.message).await;
-        if done.as_ref().is_err_and(HandlerError::is_chatwoot_token) && self.clients.renew_chatwoot_token().await {
-            done = self.command(&job, command.message).await;
-        }
-        match done {
+        match self.command(&job, command.message).await {
             Ok(()) => Verdict::Done,
             Err(error) => self.failed(record, &job.request, &error).await,
         }
@@ -170,10 +160,7 @@ impl Handler {
         let batch = Batch { full: records.len() >= MAX_BATCH, ..batch };
         let job = SyncJob::of(request, &records, &readable, batch, receipts);
         self.metrics.add(Metric::Coalesced, records.len().saturating_sub(1));
-        let mut report = Box::pin(self.sync_conversation(&job)).await;
-        if report.as_ref().is_err_and(HandlerError::is_chatwoot_token) && self.clients.renew_chatwoot_token().await {
-            report = Box::pin(self.sync_conversation(&job)).await;
-        }
+        let report = Box::pin(self.sync_conversation(&job)).await;
         let verdict = match &report {
             Ok(report) => self.verdict(&records[0], report),
             Err(error) => self.failed(&records[0], &job.request, error).await,
@@ -214,18 +201,14 @@ impl Handler {
 
     /// A sync request never becomes a dead letter: the conversation is watched and gets new requests for a day.
     async fn failed(&self, record: &Record, request: &SyncRequest, error: &HandlerError) -> Verdict {
-        let pace = self.pause(record);
         let refused_for = self.clients.clock.now().since(record.sent_at);
-        match error.class() {
-            Class::Transient { after } => {
+        let is_enough = record.receives >= MAX_REFUSALS && refused_for >= REFUSED_MAX_WAIT;
+        match error.next_step(self.pause(record), is_enough) {
+            NextStep::Retry { after } => {
                 tracing::warn!(%error, receives = record.receives, "conversation sync deferred");
-                Verdict::Retry { after: Some(after.unwrap_or_default().max(pace)) }
+                Verdict::Retry { after: Some(after) }
             }
-            Class::Permanent | Class::Uncertain if record.receives < MAX_REFUSALS || refused_for < REFUSED_MAX_WAIT => {
-                tracing::warn!(%error, receives = record.receives, "conversation sync deferred: Chatwoot refuses");
-                Verdict::Retry { after: Some(pace) }
-            }
-            Class::Permanent | Class::Uncertain => {
+            NextStep::GiveUp => {
                 if let Err(error) =
                     self.clients.cursor.watch(&request.channel, request.account, request.conversation).await
                 {
@@ -235,7 +218,7 @@ impl Handler {
                 tracing::error!(%error, "conversation sync given up until its next request: Chatwoot keeps refusing");
                 Verdict::Done
             }
-            Class::Poison => Verdict::Poison { reason: RefusalReason::UnusableItem },
+            NextStep::DeadLetter => Verdict::Poison { reason: RefusalReason::UnusableItem },
         }
     }
 }
@@ -275,8 +258,8 @@ fn task(body: &str) -> Option<OutboundTask> {
 
 fn sync_request(body: &str) -> Option<SyncRequest> {
     match task(body)? {
-        OutboundTask::HintV1(request) => Some(request),
-        OutboundTask::TypingV1(_) | OutboundTask::CommandV1(_) | OutboundTask::ProbeV1(_) => None,
+        OutboundTask::SyncRequestV1(request) => Some(request),
+        OutboundTask::TypingV1(_) | OutboundTask::CommandV1(_) | OutboundTask::DrainMarkerV1(_) => None,
     }
 }
 
@@ -287,7 +270,7 @@ mod tests {
     use super::*;
 
     fn request() -> SyncRequest {
-        SyncRequest::look(PhoneNumberId::new("1"), AccountId(1), ConversationId(1))
+        SyncRequest::new(PhoneNumberId::new("1"), AccountId(1), ConversationId(1))
     }
 
     #[test]

@@ -159,7 +159,7 @@ mod tests {
         let written_at = Timestamp::from_secs(1_795_190_400);
         let hour = MAX_MESSAGE_AGE;
         let seen = |asked_at: &[Timestamp], now| {
-            let request = SyncRequest::look(PhoneNumberId::new("1"), AccountId(1), ConversationId(1));
+            let request = SyncRequest::new(PhoneNumberId::new("1"), AccountId(1), ConversationId(1));
             let batch = Batch { until: now, shared: false, full: false };
             let job = SyncJob { asked_at: asked_at.to_vec(), ..SyncJob::of(request, &[], &[], batch, &receipts) };
             job.saw_in_time(written_at, now)

@@ -7,26 +7,28 @@ use std::{
     time::Duration,
 };
 
+use app::{Base, Function, HandlerError, HttpFunction, Refusal};
 use domain::{
-    HashKey, InboundTask, KeyedHash, MessageGroup, PhoneNumberId, RefusalReason, SharedClock,
+    HashKey, HistoryTask, InboundTask, KeyedHash, MessageGroup, PhoneNumberId, RefusalReason, SharedClock,
     keyed_hash::{Person, WorkItem},
     mention,
     task::ACCOUNT_CHANNEL,
 };
-use lambda_http::{Body, Error, Request, RequestExt as _, Response, http::Method};
-use platform::{
-    AppSecrets, ConfigError, Environment, Metric, Metrics, SecretError, Secrets, Setting, aws::Aws, warm_up,
+use lambda_http::{
+    Body, Request, RequestExt as _, Response,
+    http::{HeaderValue, Method, StatusCode, header::CONTENT_TYPE},
 };
-use queue::{DeadLetters, Queue, QueueError, QueueMessage};
+use platform::{AppSecrets, ConfigError, Environment, Metric, Metrics, Setting, warm_up};
+use queue::{DeadLetters, Queue, QueueMessage};
 use secrecy::{ExposeSecret as _, SecretString};
-use store::{Channels, ItemLedger, ItemOutcome, StoreError, TAKEN_UP_TO, Table, Tombstones};
+use store::{Channels, ItemLedger, ItemOutcome, StoreError, TAKEN_UP_TO, Tombstones};
 use subtle::ConstantTimeEq as _;
 use tokio::time::timeout;
 use uuid::Uuid;
-use whatsapp::{AppSecret, Verified, webhook};
-
-/// Meta sends up to 3 MB; base64 of 4 MiB still fits Lambda's 6 MB.
-const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
+use whatsapp::{
+    AppSecret, Verified,
+    webhook::{self, GroupedHistory, Webhook},
+};
 
 /// How long counting may keep Meta waiting for its answer. `forward` counts what is not counted here.
 const COUNT_MAX_WAIT: Duration = Duration::from_secs(1);
@@ -34,85 +36,63 @@ const COUNT_MAX_WAIT: Duration = Duration::from_secs(1);
 /// The function's settings and clients.
 #[derive(Debug)]
 pub struct Handler {
-    clock: SharedClock,
-    secrets: Secrets,
+    base: Base,
     app_secret: String,
     inbound: Queue,
     dead_letters: DeadLetters,
-    table: Table,
+    history: Queue,
+    history_dead_letters: DeadLetters,
     ledger: ItemLedger,
-    metrics: Metrics,
-}
-
-/// Why nothing could be stored; Meta gets a 500 and sends the webhook again.
-#[derive(Debug, thiserror::Error)]
-enum RequestError {
-    #[error(transparent)]
-    Queue(#[from] QueueError),
-    #[error(transparent)]
-    Secret(#[from] SecretError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }
 
 /// Serves invocations until the process ends.
-pub async fn run(clock: SharedClock) -> Result<(), Error> {
-    let webhook = &Handler::from_env(Environment::process(), clock)?;
-    webhook.warm_up().await;
-    lambda_http::run(lambda_http::service_fn(async |request: Request| Ok::<_, Error>(webhook.handle(request).await)))
-        .await
+pub async fn run(clock: SharedClock) -> Result<(), app::Error> {
+    app::run_http(Handler::from_env(Environment::process(), clock)?).await
+}
+
+impl Function for Handler {
+    fn metrics(&self) -> &Metrics {
+        &self.base.metrics
+    }
+
+    async fn warm_up(&self) {
+        let secret = self.base.secrets.prepare([self.app_secret.as_str()]);
+        warm_up(Box::pin(async { tokio::join!(secret, self.inbound.holds(), self.ledger.open()) })).await;
+    }
+}
+
+impl HttpFunction for Handler {
+    const NEXT: &'static str = "Meta sends the webhook again";
+
+    async fn respond(&self, request: &Request) -> Result<Response<Body>, HandlerError> {
+        let answered = match *request.method() {
+            Method::GET => self.handshake(request).await,
+            Method::POST => self.receive(request).await,
+            _ => Err(Refusal::Unreadable.into()),
+        };
+        if let Err(HandlerError::Refused(Refusal::Unsigned)) = answered {
+            self.base.metrics.count(Metric::SignatureRefused);
+        }
+        answered
+    }
 }
 
 impl Handler {
     /// Reads the settings.
-    pub fn from_env(mut env: Environment, clock: SharedClock) -> Result<Self, ConfigError> {
-        let aws = Aws::from_env(&mut env);
-        let app_secret = env.text(Setting::AppSecret);
-        let inbound = env.text(Setting::InboundQueueUrl);
-        let dead_letters = env.text(Setting::InboundDeadLettersUrl);
-        let table = env.text(Setting::TableName);
-        let stack = env.text(Setting::StackName);
-        let (Some(aws), Some(app_secret), Some(inbound), Some(dead_letters), Some(table), Some(stack)) =
-            (aws, app_secret, inbound, dead_letters, table, stack)
-        else {
-            return Err(env.into_error());
-        };
-        // Nothing about a customer is written here, so their retention does not matter.
-        let table = Table::new(aws.dynamodb, table, clock.clone(), Duration::ZERO);
-        Ok(Self {
-            secrets: Secrets::new(aws.secrets, clock.clone()),
-            app_secret,
-            inbound: Queue::new(aws.sqs.clone(), inbound),
-            dead_letters: DeadLetters::new(aws.sqs, dead_letters),
-            ledger: ItemLedger::new(table.clone()),
-            table,
-            metrics: Metrics::new("webhook", stack),
-            clock,
+    pub fn from_env(env: Environment, clock: SharedClock) -> Result<Self, ConfigError> {
+        env.read(|env| {
+            // Nothing about a customer is written here, so their retention does not matter.
+            let base = Base::read(env, "webhook", clock, Duration::ZERO);
+            Self {
+                app_secret: env.text(Setting::AppSecret),
+                inbound: base.queue(env, Setting::InboundQueueUrl),
+                dead_letters: base.dead_letters(env, Setting::InboundDeadLettersUrl),
+                history: base.queue(env, Setting::HistoryQueueUrl),
+                history_dead_letters: base.dead_letters(env, Setting::HistoryDeadLettersUrl),
+                ledger: ItemLedger::new(base.table.clone()),
+                base,
+            }
         })
-    }
-
-    /// Fetches the secret and opens the connections before the first request.
-    async fn warm_up(&self) {
-        let secret = self.secrets.prepare([self.app_secret.as_str()]);
-        warm_up(Box::pin(async { tokio::join!(secret, self.inbound.holds(), self.ledger.open()) })).await;
-    }
-
-    /// Answers one request.
-    pub async fn handle(&self, request: Request) -> Response<Body> {
-        let answer = match *request.method() {
-            Method::GET => self.handshake(&request).await,
-            Method::POST => self.receive(&request).await,
-            _ => Ok(empty(400)),
-        };
-        let response = answer.unwrap_or_else(|error| {
-            tracing::error!(%error, "a webhook could not be stored; Meta will send it again");
-            empty(500)
-        });
-        if response.status().is_client_error() {
-            self.metrics.count(Metric::Rejected);
-        }
-        self.metrics.emit(self.clock.now());
-        response
     }
 
     /// Serves `GET /webhooks/meta`, Meta's handshake.
@@ -121,22 +101,22 @@ impl Handler {
     /// - 400: it is no handshake.
     /// - 403: the verify token is not ours.
     /// - 500: the secret cannot be had.
-    async fn handshake(&self, request: &Request) -> Result<Response<Body>, RequestError> {
+    async fn handshake(&self, request: &Request) -> Result<Response<Body>, HandlerError> {
         let query = request.query_string_parameters();
         let (Some("subscribe"), Some(challenge), Some(token)) =
             (query.first("hub.mode"), query.first("hub.challenge"), query.first("hub.verify_token"))
         else {
-            return Ok(empty(400));
+            return Err(Refusal::Unreadable.into());
         };
         let accepts =
             |secrets: &AppSecrets| bool::from(secrets.verify_token.expose_secret().as_bytes().ct_eq(token.as_bytes()));
-        let known = self.secrets.get::<AppSecrets>(&self.app_secret).await?;
+        let known = self.base.secrets.get::<AppSecrets>(&self.app_secret).await?;
         if accepts(&known) || self.renewed().await.is_some_and(|secrets| accepts(&secrets)) {
             let mut response = Response::new(Body::Text(challenge.to_owned()));
-            response.headers_mut().insert("content-type", lambda_http::http::HeaderValue::from_static("text/plain"));
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
             return Ok(response);
         }
-        Ok(empty(403))
+        Err(Refusal::Forbidden.into())
     }
 
     /// Serves `POST /webhooks/meta`.
@@ -145,51 +125,48 @@ impl Handler {
     /// - 401: the signature is missing or wrong.
     /// - 413: the body has more than 4 MiB.
     /// - 500: not everything could be stored; Meta sends it again.
-    async fn receive(&self, request: &Request) -> Result<Response<Body>, RequestError> {
+    async fn receive(&self, request: &Request) -> Result<Response<Body>, HandlerError> {
         let body: &[u8] = request.body();
-        if body.len() > MAX_BODY_BYTES {
-            return Ok(empty(413));
-        }
-        let Some(signature) = request.headers().get("x-hub-signature-256").and_then(|value| value.to_str().ok()) else {
-            return Ok(empty(401));
-        };
-        let secrets = self.secrets.get::<AppSecrets>(&self.app_secret).await?;
+        let signature = request.headers().get("x-hub-signature-256").and_then(|value| value.to_str().ok());
+        let signature = signature.ok_or(Refusal::Unsigned)?;
+        let secrets = self.base.secrets.get::<AppSecrets>(&self.app_secret).await?;
         if let Some(verified) = verify(&secrets, signature, body) {
-            return self.store(verified, &secrets.subject_key).await;
+            return Box::pin(self.store(verified, &secrets.subject_key)).await;
         }
         if let Some(secrets) = self.renewed().await
             && let Some(verified) = verify(&secrets, signature, body)
         {
-            return self.store(verified, &secrets.subject_key).await;
+            return Box::pin(self.store(verified, &secrets.subject_key)).await;
         }
-        Ok(empty(401))
+        Err(Refusal::Unsigned.into())
     }
 
-    async fn store(&self, body: Verified<'_>, key: &SecretString) -> Result<Response<Body>, RequestError> {
+    async fn store(&self, body: Verified<'_>, key: &SecretString) -> Result<Response<Body>, HandlerError> {
         let key = HashKey::new(key.clone());
-        let Ok(tasks) = webhook::parse(body, &key, self.clock.now()) else {
+        let Ok(Webhook { tasks, history }) = webhook::parse(body, &key, self.base.clock.now()) else {
             // Answered with an error, the same bytes would come again for a week.
             let group = MessageGroup::UnreadableBody(Uuid::new_v4().to_string()).to_string();
             let reason = if let Some(rest) = self.without_anybody_erased(body.bytes(), &key).await? {
                 self.dead_letters.put(&group, &rest, RefusalReason::UnreadableBody).await?;
-                self.metrics.count(Metric::Poisoned);
+                self.base.metrics.count(Metric::Poisoned);
                 tracing::error!(bytes = rest.len(), "a signed webhook cannot be read; it is in the dead letters");
                 RefusalReason::UnreadableBody
             } else {
-                tracing::info!("a signed webhook that cannot be read names somebody erased; it is dropped");
+                tracing::info!("a signed webhook that cannot be read names an erased person; it is dropped");
                 RefusalReason::Erased
             };
             // The body does not say which item or person it belongs to.
             let nobody = key.item(["unreadable"]);
             self.counted(self.ledger.count(ACCOUNT_CHANNEL, &nobody, ItemOutcome::Refused(reason))).await;
-            return Ok(empty(200));
+            return Ok(app::empty(StatusCode::OK));
         };
-        self.metrics.add(Metric::Received, tasks.len());
+        let past: i64 = history.iter().map(|grouped| grouped.task.weight()).sum();
+        self.base.metrics.add(Metric::Received, tasks.len() + usize::try_from(past).unwrap_or_default());
         let mut letters = Vec::with_capacity(tasks.len());
         let mut received: BTreeMap<&str, Vec<&KeyedHash<WorkItem>>> = BTreeMap::new();
         let mut too_large = Vec::new();
         let mut too_old: BTreeMap<&str, Vec<&KeyedHash<WorkItem>>> = BTreeMap::new();
-        let now = self.clock.now();
+        let now = self.base.clock.now();
         let receipt = Uuid::new_v4().simple();
         for (at, task) in tasks.iter().enumerate() {
             if task.at.is_some_and(|at| now.since(at) > TAKEN_UP_TO) {
@@ -205,7 +182,8 @@ impl Handler {
                 too_large.push((message, &task.task));
             }
         }
-        self.inbound.send_all(letters).await?;
+        let PastLetters { letters: past, counted, too_large: too_large_past } = past_letters(&history)?;
+        tokio::try_join!(self.inbound.send_all(letters), self.history.send_all(past))?;
         // After the queue: what is not acknowledged comes again, and the dead letters do not detect repeats.
         let mut turned_away = Vec::with_capacity(too_large.len());
         for (letter, task) in too_large {
@@ -214,9 +192,25 @@ impl Handler {
                 continue;
             };
             self.dead_letters.put(&letter.group, body.as_bytes(), RefusalReason::TooLargeForTheQueue).await?;
-            self.metrics.count(Metric::Poisoned);
+            self.base.metrics.count(Metric::Poisoned);
             tracing::error!(bytes = body.len(), "an item is too large for the queue; it is in the dead letters");
             turned_away.push((task, RefusalReason::TooLargeForTheQueue));
+        }
+        let mut past_away = Vec::with_capacity(too_large_past.len());
+        for (letter, task) in too_large_past {
+            let reason = if self.is_past_erased(task, &key).await? {
+                RefusalReason::Erased
+            } else {
+                let reason = RefusalReason::TooLargeForTheQueue;
+                self.history_dead_letters.put(&letter.group, letter.body.as_bytes(), reason).await?;
+                self.base.metrics.count(Metric::Poisoned);
+                tracing::error!(
+                    bytes = letter.body.len(),
+                    "a message of the history is too large; it is in the dead letters"
+                );
+                reason
+            };
+            past_away.push((task, reason));
         }
         if !too_old.is_empty() {
             let items: usize = too_old.values().map(Vec::len).sum();
@@ -230,13 +224,28 @@ impl Handler {
             for (channel, items) in received {
                 self.ledger.receive(channel, &items).await?;
             }
+            for (channel, items) in counted {
+                self.ledger.receive_many(channel, &items).await?;
+            }
+            for (task, reason) in past_away {
+                let channel = task.channel().map_or(ACCOUNT_CHANNEL, PhoneNumberId::as_str);
+                self.ledger.count(channel, task.item(), ItemOutcome::Refused(reason)).await?;
+            }
             for (task, reason) in turned_away {
                 self.ledger.count(task.channel(), task.item(), ItemOutcome::Refused(reason)).await?;
             }
             Ok(())
         })
         .await;
-        Ok(empty(200))
+        Ok(app::empty(StatusCode::OK))
+    }
+
+    /// Whether a task of the past that becomes a dead letter is about an erased person.
+    async fn is_past_erased(&self, task: &HistoryTask, key: &HashKey) -> Result<bool, StoreError> {
+        let (Some(number), Some(customer)) = (task.channel(), task.customer()) else { return Ok(false) };
+        let Some(channel) = Channels::new(self.base.table.clone()).get(number).await? else { return Ok(false) };
+        let tombstones = Tombstones::new(self.base.table.clone(), key.clone());
+        Ok(tombstones.erased_up_to(channel.account, customer).await?.is_some())
     }
 
     /// An unreadable body, without what names an erased person. The body does not say when it was written.
@@ -245,7 +254,7 @@ impl Handler {
         body: &'b [u8],
         key: &HashKey,
     ) -> Result<Option<Cow<'b, [u8]>>, StoreError> {
-        let tombstones = Tombstones::new(self.table.clone(), key.clone());
+        let tombstones = Tombstones::new(self.base.table.clone(), key.clone());
         let marks = tombstones.marks().await?;
         if marks.is_empty() {
             return Ok(Some(body.into()));
@@ -269,7 +278,7 @@ impl Handler {
         task: &InboundTask,
         key: &HashKey,
     ) -> Result<Option<String>, StoreError> {
-        let tombstones = Tombstones::new(self.table.clone(), key.clone());
+        let tombstones = Tombstones::new(self.base.table.clone(), key.clone());
         let marks = tombstones.marks().await?;
         if marks.is_empty() {
             return Ok(Some(letter.body.clone()));
@@ -282,7 +291,7 @@ impl Handler {
             InboundTask::StatusV1(status) => {
                 status.customer.aliases(key).into_iter().map(|alias| alias.subject).collect()
             }
-            InboundTask::NoticeV1(_) | InboundTask::FileV1(_) | InboundTask::ProbeV1(_) => {
+            InboundTask::NoticeV1(_) | InboundTask::FileV1(_) | InboundTask::DrainMarkerV1(_) => {
                 mention::mentioned(&letter.body, key)
             }
         };
@@ -295,9 +304,9 @@ impl Handler {
             InboundTask::StatusV1(status) => Some(status.at),
             // The phone app's history is old by nature, whenever it comes.
             InboundTask::NoticeV1(notice) => notice.at.filter(|_| notice.field != "history"),
-            InboundTask::FileV1(_) | InboundTask::ProbeV1(_) => None,
+            InboundTask::FileV1(_) | InboundTask::DrainMarkerV1(_) => None,
         };
-        let channel = Channels::new(self.table.clone()).get(&PhoneNumberId::new(task.channel())).await?;
+        let channel = Channels::new(self.base.table.clone()).get(&PhoneNumberId::new(task.channel())).await?;
         let account = channel.map(|channel| channel.account);
         let mut erased = tombstones.among(account, &named).await?;
         erased.retain(|_, tombstone| at.is_none_or(|at| at.as_secs() <= tombstone.erased_at.as_secs()));
@@ -322,17 +331,35 @@ impl Handler {
 
     /// The current secret, unless it was looked up just before.
     async fn renewed(&self) -> Option<AppSecrets> {
-        self.secrets.get_again::<AppSecrets>(&self.app_secret).await.ok().flatten()
+        self.base.secrets.get_again::<AppSecrets>(&self.app_secret).await.ok().flatten()
     }
+}
+
+/// What a phone app tells of its past, as it is queued and counted.
+struct PastLetters<'t> {
+    letters: Vec<QueueMessage>,
+    counted: BTreeMap<&'t str, Vec<(&'t KeyedHash<WorkItem>, i64)>>,
+    too_large: Vec<(QueueMessage, &'t HistoryTask)>,
+}
+
+fn past_letters(history: &[GroupedHistory]) -> Result<PastLetters<'_>, HandlerError> {
+    let receipt = Uuid::new_v4().simple();
+    let mut past =
+        PastLetters { letters: Vec::with_capacity(history.len()), counted: BTreeMap::new(), too_large: Vec::new() };
+    for (at, GroupedHistory { group, task }) in history.iter().enumerate() {
+        let message = QueueMessage::new(group.clone(), format!("{receipt}-{at}"), task)?;
+        if message.fits() {
+            past.letters.push(message);
+            let channel = task.channel().map_or(ACCOUNT_CHANNEL, PhoneNumberId::as_str);
+            past.counted.entry(channel).or_default().push((task.item(), task.weight()));
+        } else {
+            past.too_large.push((message, task));
+        }
+    }
+    Ok(past)
 }
 
 fn verify<'a>(secrets: &AppSecrets, signature: &str, body: &'a [u8]) -> Option<Verified<'a>> {
     let current = AppSecret::new(secrets.app_secret.clone()).verify(signature, body);
     current.or_else(|| AppSecret::new(secrets.app_secret_previous.clone()?).verify(signature, body))
-}
-
-fn empty(status: u16) -> Response<Body> {
-    let mut response = Response::new(Body::Empty);
-    *response.status_mut() = lambda_http::http::StatusCode::from_u16(status).unwrap_or_default();
-    response
 }

@@ -1,7 +1,7 @@
 //! This binary runs the Lambda function `webhook`.
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), lambda_runtime::Error> {
+async fn main() -> Result<(), app::Error> {
     platform::telemetry::init();
     webhook::run(domain::SystemClock.shared()).await
 }

@@ -1,13 +1,13 @@
 //! `GET /_local/balance`: the balance sheet of every channel and day, as the table has it now.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use domain::Timestamp;
 use platform::aws::Aws as Clients;
 use serde_json::{Value, json};
 use store::{DailyTotals, ItemLedger, Table};
 
-use crate::calendar;
+use crate::{calendar, partitions};
 
 /// Reads the sheets.
 #[derive(Debug)]
@@ -26,29 +26,14 @@ impl Balance {
     /// `{"channels":{"<id>":{"<YYYY-MM-DD>":{"received":n,…}}}}`.
     pub async fn read(&self, now: Timestamp) -> anyhow::Result<Value> {
         let mut channels = BTreeMap::new();
-        for channel in self.channels().await? {
+        // Everything that was ever counted, numbers nobody knows among them.
+        for channel in partitions::named(&self.clients, &self.table, "counter#").await? {
             let sheets = self.ledger.daily_totals(&channel, 0, now.day()).await?;
             let days: BTreeMap<String, Value> =
                 sheets.iter().map(|(day, sheet)| (calendar::day(*day), show(sheet, now.day() - day))).collect();
             channels.insert(channel, days);
         }
         Ok(json!({ "channels": channels }))
-    }
-
-    /// Everything that was ever counted, numbers nobody knows among them. The functions never scan; a runner may.
-    async fn channels(&self) -> anyhow::Result<BTreeSet<String>> {
-        let mut found = BTreeSet::new();
-        let mut start = None;
-        loop {
-            let scan = self.clients.dynamodb.scan().table_name(&self.table).consistent_read(true);
-            let page = scan.projection_expression("pk").set_exclusive_start_key(start).send().await?;
-            let keys = page.items().iter().filter_map(|item| item.get("pk")?.as_s().ok());
-            found.extend(keys.filter_map(|key| key.strip_prefix("counter#")).map(str::to_owned));
-            start = page.last_evaluated_key;
-            if start.is_none() {
-                return Ok(found);
-            }
-        }
     }
 }
 

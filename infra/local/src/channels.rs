@@ -13,6 +13,7 @@ use crate::{
     intrinsics::{ACCOUNT, REGION},
     resources,
     template::Template,
+    watch::Watch,
 };
 
 /// Puts every channel. One that was bound like this before keeps its state, paused for instance.
@@ -25,13 +26,19 @@ pub(crate) async fn put(aws_url: &str, template: &Template, config: &Config, clo
         channel.since = Some(clock.now());
         if let Some(known) = &known {
             (channel.state, channel.state_at, channel.paused) = (known.state, known.state_at, known.paused);
-            channel.since = known.since;
+            (channel.since, channel.paused_incoming) = (known.since, known.paused_incoming);
         }
         if known.as_deref() != Some(&channel) {
             channels.put(&channel).await?;
         }
     }
     Ok(())
+}
+
+/// What is watched of the table.
+pub(crate) fn watch(aws_url: &str, template: &Template, clock: SharedClock) -> anyhow::Result<Watch> {
+    let (clients, table, name) = table(aws_url, template, clock)?;
+    Ok(Watch::new(clients, &table, &name))
 }
 
 /// The balance sheet of the table.
@@ -59,6 +66,7 @@ fn bound(wanted: &config::Channel, account: i64, secret: String) -> Channel {
         state: channel::ChannelState::Live,
         state_at: Timestamp::default(),
         paused: false,
+        paused_incoming: false,
         receipts: channel::ReceiptSettings { read: wanted.read_receipts, typing: wanted.typing },
         secret,
         since: None,
@@ -74,5 +82,5 @@ pub(crate) fn clients(aws_url: &str) -> Option<Clients> {
         ("AWS_SECRET_ACCESS_KEY", "local"),
         ("AWS_ENDPOINT_URL", aws_url),
     ];
-    Clients::from_env(&mut Environment::given(variables.map(|(name, value)| (name.to_owned(), value.to_owned()))))
+    Clients::from_env(Environment::given(variables.map(|(name, value)| (name.to_owned(), value.to_owned())))).ok()
 }

@@ -1,4 +1,4 @@
-//! The runner's own routes under `/_local`: time, schedules, queues, the balance sheet.
+//! The runner's own routes under `/_local`: time, schedules, queues, balance, and what is to be watched.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -10,17 +10,21 @@ use axum::{
     routing::{get, post},
 };
 use domain::Clock as _;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use simulator_wire::MovableClock;
 use tokio::sync::Mutex;
 
 use crate::{
+    alarms::Alarm,
     balance::Balance,
     cloud::Cloud,
     environments::{Failure, Functions},
     file_clock,
+    flow::{Flow, Leads},
+    monitor::Monitor,
     schedule::Schedules,
+    watch::Watch,
 };
 
 pub(crate) type Answer = (StatusCode, Json<Value>);
@@ -30,12 +34,52 @@ pub(crate) type Answer = (StatusCode, Json<Value>);
 pub(crate) struct Control {
     pub(crate) cloud: Arc<Cloud>,
     pub(crate) balance: Balance,
+    pub(crate) watch: Watch,
+    pub(crate) flow: Flow,
+    pub(crate) leads: Vec<Leads>,
+    pub(crate) monitor: Monitor,
+    pub(crate) alarms: Vec<Alarm>,
     pub(crate) clock: MovableClock,
     pub(crate) clock_file: PathBuf,
     pub(crate) functions: Functions,
     pub(crate) schedules: Arc<Schedules>,
+    pub(crate) whereabouts: Whereabouts,
     /// One move of the clock at a time.
     pub(crate) moving: Mutex<()>,
+}
+
+/// Where everything is, for `ops --local`. Its time is added when it is asked for.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Whereabouts {
+    /// The stack's name.
+    pub(crate) stack: &'static str,
+    /// How its AWS is reached.
+    pub(crate) aws: AwsAccess,
+    /// The table.
+    pub(crate) table: String,
+    /// The queues, dead letters too.
+    pub(crate) queues: Vec<String>,
+    /// Base of Graph.
+    pub(crate) graph_url: String,
+    /// Version of Graph.
+    pub(crate) graph_version: String,
+    /// Base of Chatwoot.
+    pub(crate) chatwoot_url: String,
+    /// Where the API answers.
+    pub(crate) api_url: String,
+}
+
+/// How the AWS below is reached. The credentials open nothing else.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct AwsAccess {
+    /// Where all services are spoken to.
+    pub(crate) endpoint: String,
+    /// The region.
+    pub(crate) region: &'static str,
+    /// Any will do.
+    pub(crate) access_key_id: &'static str,
+    /// Any will do.
+    pub(crate) secret_access_key: &'static str,
 }
 
 /// The routes, to be nested at `/_local`.
@@ -45,7 +89,11 @@ pub(crate) fn router(control: Arc<Control>) -> Router {
         .route("/run/{name}", post(run))
         .route("/queues", get(queues))
         .route("/balance", get(balance))
+        .route("/flow", get(flow))
+        .route("/erasures", get(erasures))
+        .route("/alarms", get(alarms))
         .route("/deletion", post(deletion))
+        .route("/stack", get(stack))
         .with_state(control)
 }
 
@@ -68,9 +116,12 @@ impl Control {
     async fn advance(&self, by: Duration) -> anyhow::Result<()> {
         let _moving = self.moving.lock().await;
         if !by.is_zero() {
+            self.monitor.look(&self.cloud);
             // The functions follow the file, everything else the clock itself.
             file_clock::write_offset(&self.clock_file, self.clock.offset().saturating_add(by))?;
             self.cloud.advance(by).await;
+            self.monitor.jumped();
+            self.monitor.look(&self.cloud);
         }
         self.cloud.sweep_ttl().await?;
         self.schedules.fire_due();
@@ -102,6 +153,37 @@ async fn balance(State(control): State<Arc<Control>>) -> Answer {
     }
 }
 
+async fn flow(State(control): State<Arc<Control>>) -> Json<Value> {
+    Json(control.flow.show(&control.leads))
+}
+
+async fn erasures(State(control): State<Arc<Control>>) -> Answer {
+    match control.watch.erasures(control.clock.now()).await {
+        Ok(mut erasures) => {
+            for erasure in &mut erasures {
+                let code = erasure["code"].as_str().unwrap_or_default();
+                erasure["page"] = json!(format!("{}/deletion/{code}", control.whereabouts.api_url));
+            }
+            (StatusCode::OK, Json(json!({ "erasures": erasures })))
+        }
+        Err(error) => refused(StatusCode::INTERNAL_SERVER_ERROR, &format!("the erasures cannot be read: {error:#}")),
+    }
+}
+
+async fn alarms(State(control): State<Arc<Control>>) -> Answer {
+    let alarms = control.monitor.judge(&control.alarms);
+    match control.watch.channels().await {
+        Ok(channels) => (StatusCode::OK, Json(json!({ "alarms": alarms, "channels": channels }))),
+        Err(error) => refused(StatusCode::INTERNAL_SERVER_ERROR, &format!("the channels cannot be read: {error:#}")),
+    }
+}
+
+async fn stack(State(control): State<Arc<Control>>) -> Json<Value> {
+    let mut told = json!(control.whereabouts);
+    told["now"] = json!(control.clock.now().as_millis());
+    Json(told)
+}
+
 /// Any other path below `/_local`.
 pub(crate) async fn unknown() -> Answer {
     refused(StatusCode::NOT_FOUND, "the local runner has no such route")
@@ -124,7 +206,7 @@ async fn deletion(State(control): State<Arc<Control>>, body: Bytes) -> Answer {
     let Some(function) = control.functions.get("deletion").map(Arc::clone) else {
         return refused(StatusCode::NOT_FOUND, "this build has no function deletion");
     };
-    match function.invoke(body).await {
+    match function.invoke_once(body).await {
         Ok(answer) => match serde_json::from_slice(&answer) {
             Ok(answer) => (StatusCode::OK, Json(answer)),
             Err(_) => refused(StatusCode::INTERNAL_SERVER_ERROR, "the function's answer cannot be read"),

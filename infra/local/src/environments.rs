@@ -17,7 +17,7 @@ use tokio::{
 
 use crate::{
     intrinsics::{ACCOUNT, REGION},
-    process::Launcher,
+    process::{Heard, Launcher},
     template::Function,
 };
 
@@ -65,6 +65,8 @@ pub(crate) struct Environments {
     permits: Semaphore,
     launcher: Launcher,
     clock: SharedClock,
+    heard: Heard,
+    full_name: String,
     state: Mutex<State>,
     changed: Notify,
 }
@@ -106,7 +108,13 @@ enum Next {
 
 impl Environments {
     /// None yet, of at most `most`.
-    pub(crate) fn new(function: &Function, most: usize, launcher: Launcher, clock: SharedClock) -> Arc<Self> {
+    pub(crate) fn new(
+        function: &Function,
+        most: usize,
+        launcher: Launcher,
+        clock: SharedClock,
+        heard: Heard,
+    ) -> Arc<Self> {
         let most = most.max(1);
         Arc::new(Self {
             name: function.name.clone(),
@@ -116,6 +124,8 @@ impl Environments {
             permits: Semaphore::new(most),
             launcher,
             clock,
+            heard,
+            full_name: function.full_name.clone(),
             state: Mutex::default(),
             changed: Notify::new(),
         })
@@ -126,11 +136,41 @@ impl Environments {
         &self.arn
     }
 
+    /// Hands over one thing to do, a request or the word of a timer.
+    pub(crate) async fn invoke_once(self: &Arc<Self>, payload: Bytes) -> Outcome {
+        self.took(1);
+        let outcome = self.invoke(payload).await;
+        self.finished(usize::from(outcome.is_ok()));
+        outcome
+    }
+
+    /// So much was handed to it.
+    pub(crate) fn took(&self, count: usize) {
+        self.heard.flow.took(&self.name, count);
+    }
+
+    /// With so much of that it is done.
+    pub(crate) fn finished(&self, count: usize) {
+        self.heard.flow.finished(&self.name, count);
+    }
+
     /// Hands `payload` to an environment and waits for its answer.
     pub(crate) async fn invoke(self: &Arc<Self>, payload: Bytes) -> Outcome {
         let Ok(_permit) = self.permits.acquire().await else { return Err(Failure::Stopping) };
+        let outcome = self.work_on(payload).await;
+        if !matches!(outcome, Err(Failure::Stopping)) {
+            self.heard.monitor.ended(&self.full_name, outcome.is_ok());
+        }
+        outcome
+    }
+
+    async fn work_on(self: &Arc<Self>, payload: Bytes) -> Outcome {
         let (number, answer) = self.hand_over(payload).await?;
-        match timeout(self.timeout, answer).await {
+        // As on Lambda, the start of a process is no part of it.
+        let begun = Instant::now();
+        let answered = timeout(self.timeout, answer).await;
+        self.heard.monitor.lasted(&self.full_name, begun.elapsed());
+        match answered {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) if self.state().stopping => Err(Failure::Stopping),
             Ok(Err(_)) => Err(Failure::Exited),

@@ -7,6 +7,7 @@ use domain::Timestamp;
 use simulator_wire::MovableClock;
 
 use super::*;
+use crate::{flow::Flow, monitor::Monitor};
 
 const NOW: Timestamp = Timestamp::from_secs(1_795_000_000);
 
@@ -24,8 +25,10 @@ fn environments(program: &str, arguments: &[&str], timeout: Duration, most: usiz
         mappings: Vec::new(),
         schedules: Vec::new(),
     };
-    let clock = Arc::new(MovableClock::frozen(NOW));
-    Environments::new(&function, most, Launcher::of_program(program, arguments), clock)
+    let clock = MovableClock::frozen(NOW);
+    let heard = Heard { flow: Flow::default(), monitor: Monitor::new(clock.clone()) };
+    let launcher = Launcher::of_program(program, arguments, heard.clone());
+    Environments::new(&function, most, launcher, Arc::new(clock), heard)
 }
 
 /// A function that lives until its standard input is closed.

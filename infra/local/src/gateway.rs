@@ -22,6 +22,7 @@ use crate::{
     answer,
     environments::{Failure, Functions},
     event::{self, Circumstances},
+    monitor::Monitor,
     routes::Routes,
 };
 
@@ -38,13 +39,14 @@ pub(crate) struct Gateway {
     routes: Routes,
     functions: Functions,
     clock: SharedClock,
+    monitor: Monitor,
     requests: AtomicU64,
 }
 
 impl Gateway {
     /// In front of `functions`.
-    pub(crate) fn new(routes: Routes, functions: Functions, clock: SharedClock) -> Self {
-        Self { routes, functions, clock, requests: AtomicU64::new(0) }
+    pub(crate) fn new(routes: Routes, functions: Functions, clock: SharedClock, monitor: Monitor) -> Self {
+        Self { routes, functions, clock, monitor, requests: AtomicU64::new(0) }
     }
 }
 
@@ -71,7 +73,7 @@ pub(crate) async fn handle(
     let event = event::from_request(&parts, &body, &found, &circumstances).to_string();
     // A task of its own: the function goes on when the caller hangs up.
     let function = Arc::clone(function);
-    let invocation = tokio::spawn(async move { function.invoke(Bytes::from(event)).await });
+    let invocation = tokio::spawn(async move { function.invoke_once(Bytes::from(event)).await });
     let outcome = match timeout(LONGEST_WAIT, invocation).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(_)) => Err(Failure::Stopping),
@@ -80,7 +82,9 @@ pub(crate) async fn handle(
     if let Err(failure) = &outcome {
         tracing::warn!(route = found.key, %failure, "an API request failed");
     }
-    answer::from_outcome(&outcome)
+    let answer = answer::from_outcome(&outcome);
+    gateway.monitor.answered(answer.status().as_u16());
+    answer
 }
 
 enum Read {

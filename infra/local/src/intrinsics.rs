@@ -95,6 +95,12 @@ impl Resolver<'_> {
                 let inner = self.resolve(argument)?;
                 Ok((!inner[0].as_bool().context("!Not wants a condition")?).into())
             }
+            "And" | "Or" => {
+                let parts = self.resolve(argument)?;
+                let mut parts = parts.as_array().into_iter().flatten().map(|part| part.as_bool().unwrap_or_default());
+                Ok(if function == "And" { parts.all(|holds| holds) } else { parts.any(|holds| holds) }.into())
+            }
+            "Condition" => Ok(self.holds(text(argument)?)?.into()),
             "Join" => {
                 let parts = self.resolve(argument)?;
                 let (Some(between), Some(items)) = (parts[0].as_str(), parts[1].as_array()) else {
@@ -104,6 +110,11 @@ impl Resolver<'_> {
             }
             other => bail!("the local runner does not know the function {other}"),
         }
+    }
+
+    /// Whether a resource or an output is made, by the condition it may name.
+    pub(crate) fn is_wanted(&self, declared: &Yaml) -> anyhow::Result<bool> {
+        declared.get("Condition").and_then(Yaml::as_str).map_or(Ok(true), |condition| self.holds(condition))
     }
 
     fn holds(&self, condition: &str) -> anyhow::Result<bool> {
@@ -142,7 +153,7 @@ impl Resolver<'_> {
             "AWS::URLSuffix" => "amazonaws.com".to_owned(),
             _ => match self.kind(name)? {
                 "AWS::SQS::Queue" => format!("{}/{ACCOUNT}/{}", self.aws_url, self.name(name)?),
-                "AWS::SecretsManager::Secret" => self.attribute(name, "Arn")?,
+                "AWS::SecretsManager::Secret" | "AWS::SNS::Topic" => self.attribute(name, "Arn")?,
                 _ => self.name(name)?,
             },
         })
@@ -158,6 +169,7 @@ impl Resolver<'_> {
             ("AWS::SQS::Queue", "QueueUrl") => self.reference(resource)?,
             ("AWS::DynamoDB::Table", "Arn") => arn("dynamodb", format!("table/{name}")),
             ("AWS::SecretsManager::Secret", "Arn" | "Id") => arn("secretsmanager", format!("secret:{name}")),
+            ("AWS::SNS::Topic", "Arn") => arn("sns", name),
             ("AWS::Serverless::Function", "Arn") => arn("lambda", format!("function:{name}")),
             ("AWS::Serverless::HttpApi", "ApiEndpoint") => self.api_url.clone(),
             ("AWS::Logs::LogGroup", "Arn") => arn("logs", format!("log-group:{name}:*")),
@@ -180,6 +192,7 @@ impl Resolver<'_> {
             "AWS::Serverless::Function" => "FunctionName",
             "AWS::Logs::LogGroup" => "LogGroupName",
             "AWS::IAM::Role" => "RoleName",
+            "AWS::SNS::Topic" => "TopicName",
             _ => "Name",
         };
         match self.resources.get(resource).and_then(|found| found.get("Properties")?.get(key)) {
@@ -218,7 +231,9 @@ mod tests {
     fn resolve(expression: &str) -> anyhow::Result<Json> {
         let template: Yaml = serde_yaml_ng::from_str(
             "{Mappings: {Policy: {Days: {Logs: 30}}},
-              Conditions: {IsLocal: !Equals [!Ref Stage, local], IsNotLocal: !Not [!Equals [!Ref Stage, local]]},
+              Conditions: {IsLocal: !Equals [!Ref Stage, local], IsNotLocal: !Not [!Equals [!Ref Stage, local]],
+                           Both: !And [!Condition IsLocal, !Condition IsNotLocal],
+                           Either: !Or [!Condition IsLocal, !Condition IsNotLocal]},
               Resources: {Orders: {Type: 'AWS::SQS::Queue', Properties: {QueueName: !Sub '${AWS::StackName}-orders.fifo'}},
                           Items: {Type: 'AWS::DynamoDB::Table'}}}",
         )?;
@@ -245,6 +260,8 @@ mod tests {
             ("!Join ['-', [a, !Ref Stage]]", "a-local"),
             ("!If [IsLocal, here, !Ref Nobody]", "here"),
             ("!If [IsNotLocal, here, there]", "there"),
+            ("!If [Both, here, there]", "there"),
+            ("!If [Either, here, there]", "here"),
         ] {
             assert_eq!(resolve(expression).unwrap(), expected, "{expression}");
         }

@@ -4,24 +4,32 @@
 //! It links all functions and starts itself anew as each of them, so that every function is a true Lambda process on
 //! the true runtime.
 
+#![expect(clippy::disallowed_types, reason = "real time is measured or waited for")]
+
+pub mod alarms;
 mod answer;
 mod balance;
 mod calendar;
 mod channels;
 mod child;
 mod cloud;
+pub mod cloudwatch;
 mod config;
 mod control;
 mod environments;
 mod event;
 mod file_clock;
+mod flow;
 mod foreign;
 mod front;
 mod functions;
 mod gateway;
 mod guard;
 mod intrinsics;
+mod monitor;
 mod options;
+mod page;
+mod partitions;
 mod poller;
 mod process;
 mod recovery;
@@ -35,6 +43,7 @@ mod simulators;
 mod stop;
 mod template;
 pub mod test_stack;
+mod watch;
 
 use std::{process::ExitCode, time::Duration};
 

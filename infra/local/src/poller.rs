@@ -44,6 +44,7 @@ pub(crate) async fn poll(cloud: Arc<Cloud>, mapping: Mapping, function: Arc<Envi
         if batch.is_empty() {
             continue;
         }
+        function.took(batch.len());
         let done = match function.invoke(Bytes::from(event(&batch, &arn).to_string())).await {
             Ok(answer) => done(&batch, &answer, mapping.reports_item_failures),
             Err(failure) => {
@@ -65,6 +66,7 @@ pub(crate) async fn poll(cloud: Arc<Cloud>, mapping: Mapping, function: Arc<Envi
             continue;
         };
         pause = FIRST_PAUSE;
+        function.finished(done.len());
         for message in done {
             cloud.delete(&mapping.queue, &message.receipt_handle).await;
         }

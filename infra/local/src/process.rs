@@ -2,19 +2,25 @@
 
 use std::{
     collections::BTreeMap,
-    io,
-    os::fd::AsFd as _,
+    io::{self, Write as _},
     path::PathBuf,
     process::{ExitStatus, Stdio},
+    time::Duration,
 };
 
 use anyhow::Context as _;
 use tokio::{
+    io::{AsyncBufReadExt as _, AsyncRead, BufReader},
     process::{Child, Command},
     sync::oneshot,
+    task::JoinHandle,
+    time::timeout,
 };
 
-use crate::{child::CLOCK_FILE, intrinsics::REGION, template::Function};
+use crate::{child::CLOCK_FILE, flow::Flow, intrinsics::REGION, monitor::Monitor, template::Function};
+
+/// How long the last words of a process that has ended may take.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// Everything a process of one function needs, but for the number of its environment.
 #[derive(Debug)]
@@ -24,6 +30,14 @@ pub(crate) struct Launcher {
     function: String,
     variables: BTreeMap<String, String>,
     runtime_api: String,
+    heard: Heard,
+}
+
+/// What hears the metrics of the functions.
+#[derive(Clone, Debug)]
+pub(crate) struct Heard {
+    pub(crate) flow: Flow,
+    pub(crate) monitor: Monitor,
 }
 
 /// What all functions share.
@@ -32,6 +46,7 @@ pub(crate) struct ProcessSettings {
     pub(crate) aws_url: String,
     pub(crate) runtime_api: String,
     pub(crate) clock_file: PathBuf,
+    pub(crate) heard: Heard,
 }
 
 impl Launcher {
@@ -60,6 +75,7 @@ impl Launcher {
             function: function.name.clone(),
             variables,
             runtime_api: ground.runtime_api.clone(),
+            heard: ground.heard.clone(),
         })
     }
 
@@ -68,7 +84,6 @@ impl Launcher {
     /// running invocations end; it keeps the other end of the process's standard input, which ends the process with
     /// the runner.
     pub(crate) fn start(&self, number: u64) -> io::Result<Process> {
-        let log = || io::stderr().as_fd().try_clone_to_owned().map(Stdio::from);
         let mut command = Command::new(&self.program);
         command
             .args(&self.arguments)
@@ -78,12 +93,15 @@ impl Launcher {
             // A path needs the scheme, or the runtime does not take it for a URL.
             .env("AWS_LAMBDA_RUNTIME_API", format!("{}/{}/{number}", self.runtime_api, self.function))
             .stdin(Stdio::piped())
-            // Standard output carries the contract's lines only.
-            .stdout(log()?)
-            .stderr(log()?)
+            // Both go on to standard error: standard output carries the contract's lines only.
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .process_group(0)
             .kill_on_drop(true);
-        Ok(Process(command.spawn()?))
+        let mut child = command.spawn()?;
+        let out = child.stdout.take().map(|out| tokio::spawn(pass_on(out, self.heard.clone())));
+        let log = child.stderr.take().map(|log| tokio::spawn(pass_on(log, self.heard.clone())));
+        Ok(Process { child, logs: out.into_iter().chain(log).collect() })
     }
 }
 
@@ -92,20 +110,42 @@ const PASSED_ON: [&str; 6] = ["PATH", "RUST_LOG", "RUST_BACKTRACE", "TMPDIR", "S
 
 /// A running process.
 #[derive(Debug)]
-pub(crate) struct Process(Child);
+pub(crate) struct Process {
+    child: Child,
+    logs: Vec<JoinHandle<()>>,
+}
+
+/// Writes each line to standard error, and reads the metrics out of them.
+async fn pass_on(log: impl AsyncRead + Unpin, heard: Heard) {
+    let mut log = BufReader::new(log);
+    let mut line = Vec::new();
+    while log.read_until(b'\n', &mut line).await.is_ok_and(|length| length > 0) {
+        // Whoever closed standard error wants no log; the metrics count all the same.
+        let _ = io::stderr().lock().write_all(&line);
+        // Most lines tell no metric, and reading those costs more than looking.
+        let text = String::from_utf8_lossy(&line);
+        if text.contains("\"Stack\"") {
+            heard.flow.read_line(&text);
+            heard.monitor.read_line(&text);
+        }
+        line.clear();
+    }
+}
 
 impl Process {
     /// Waits for its end; kills it when `kept` is dropped on the other side.
     pub(crate) async fn ended(mut self, kept: oneshot::Receiver<()>) -> io::Result<ExitStatus> {
-        let stdin = self.0.stdin.take();
+        let stdin = self.child.stdin.take();
         let status = tokio::select! {
-            status = self.0.wait() => status,
+            status = self.child.wait() => status,
             _ = kept => {
-                self.0.start_kill()?;
-                self.0.wait().await
+                self.child.start_kill()?;
+                self.child.wait().await
             }
         };
         drop(stdin);
+        // What it started itself may hold the other end for longer.
+        let _ = timeout(LAST_WORDS, futures_util::future::join_all(self.logs)).await;
         status
     }
 }
@@ -113,13 +153,14 @@ impl Process {
 #[cfg(test)]
 impl Launcher {
     /// For tests: any program in the place of a function.
-    pub(crate) fn of_program(program: &str, arguments: &[&str]) -> Self {
+    pub(crate) fn of_program(program: &str, arguments: &[&str], heard: Heard) -> Self {
         Self {
             program: program.into(),
             arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
             function: "tested".into(),
             variables: BTreeMap::new(),
             runtime_api: "http://127.0.0.1:1".into(),
+            heard,
         }
     }
 }

@@ -11,6 +11,8 @@ use serde_json::Value as Json;
 use serde_yaml_ng::Value as Yaml;
 
 use crate::{
+    alarms::Alarm,
+    cloudwatch::MetricId,
     intrinsics::{ACCOUNT, STACK, plain},
     template::{Function, Surroundings, TEXT, Template},
 };
@@ -27,7 +29,6 @@ pub fn page() -> anyhow::Result<String> {
 }
 
 fn page_of(text: &str) -> anyhow::Result<String> {
-    ensure!(!text.contains("AWS::CloudWatch::Alarm"), "the page has to name the template's own alarms");
     let yaml: Yaml = serde_yaml_ng::from_str(text)?;
     let parameters = BTreeMap::from([("ChatwootUrl".to_owned(), "ChatwootUrl".to_owned())]);
     let surroundings = Surroundings { aws_url: String::new(), api_url: String::new(), parameters };
@@ -38,7 +39,7 @@ fn page_of(text: &str) -> anyhow::Result<String> {
         parameters_of(&yaml),
         permissions(&template, text)?,
         measured(),
-        alarms(),
+        watched(&template),
         reasons(),
         classes(),
         routes(&template, &yaml)?,
@@ -153,34 +154,53 @@ fn comments(text: &str) -> BTreeMap<&str, Vec<String>> {
     found
 }
 
-/// Names and comments of all metrics, with their dimensions.
+/// Names and comments of all metrics, with the dimensions of those that CloudWatch keeps.
 fn all_metrics() -> impl Iterator<Item = (&'static str, &'static str, &'static [&'static str])> {
-    let counted = Metric::DOCUMENTED.iter().map(|(name, comment)| (*name, *comment, &metrics::DIMENSIONS[..]));
+    let is_kept = |name: &str| Metric::PUBLISHED.iter().any(|kept| kept.name() == name);
+    let counted = Metric::DOCUMENTED
+        .iter()
+        .map(move |(name, comment)| (*name, *comment, if is_kept(name) { &metrics::DIMENSIONS[..] } else { &[] }));
     counted.chain([(metrics::PRICED.0, metrics::PRICED.1, &metrics::PRICED_DIMENSIONS[..])])
 }
 
 fn measured() -> String {
     let rows = all_metrics().map(|(name, comment, dimensions)| {
         let dimensions = dimensions.iter().map(|name| code(name)).collect::<Vec<_>>().join(", ");
+        let dimensions = if dimensions.is_empty() { "no".to_owned() } else { dimensions };
         vec![code(name), metrics::UNIT.to_owned(), dimensions, paragraphs(comment).0]
     });
     let before = format!(
         "In CloudWatch's embedded format, namespace `{}`: lines on standard error. A line holds only\n\
-         what was counted since the last one.\n",
+         what was counted since the last one. What CloudWatch does not keep stands in the line\n\
+         alone, and costs nothing.\n",
         metrics::NAMESPACE
     );
-    section("Metrics", &before, &["metric", "unit", "dimensions", "what it counts"], rows)
+    section("Metrics", &before, &["metric", "unit", "kept, by", "what it counts"], rows)
 }
 
-fn alarms() -> String {
-    let rows = all_metrics().filter_map(|(name, comment, _)| {
-        let when = paragraphs(comment).1;
-        let (when, page) = when.split_once(" → ")?;
-        Some(vec![code(name), when.to_owned(), format!("[{page}]({page})")])
+fn watched(template: &Template) -> String {
+    let rows = template.alarms.iter().map(|alarm| {
+        let page = alarm.page().unwrap_or_default();
+        vec![code(&alarm.id), alarm.condition(), format!("[{page}](runbook/{page})")]
     });
-    let before =
-        "The template makes none: what to tell depends on the operator. These metrics say that a person must act.\n";
-    section("Alarms", before, &["metric", "alarm when", "page"], rows)
+    let before = "Of the template, told to `AlarmEmail` when they begin and when they are over. Each costs 0.10 US$ a\n\
+                  month: [monitoring](monitoring.md).\n";
+    section("Alarms", before, &["alarm", "when", "page"], rows)
+}
+
+/// The template's alarms as they are on this machine.
+pub fn alarms() -> anyhow::Result<Vec<Alarm>> {
+    Ok(read_here()?.alarms)
+}
+
+/// The metrics of the template's dashboard.
+pub fn dashboard() -> anyhow::Result<Vec<MetricId>> {
+    Ok(read_here()?.dashboard)
+}
+
+fn read_here() -> anyhow::Result<Template> {
+    let parameters = BTreeMap::from([("ChatwootUrl".to_owned(), "ChatwootUrl".to_owned())]);
+    Template::read(&Surroundings { aws_url: String::new(), api_url: String::new(), parameters })
 }
 
 fn reasons() -> String {

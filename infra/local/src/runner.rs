@@ -28,15 +28,18 @@ use crate::{
     channels,
     cloud::Cloud,
     config::Config,
-    control::Control,
+    control::{self, Control},
     environments::{Environments, Functions},
     file_clock,
+    flow::{Flow, Leads},
     foreign::Foreign,
     front, functions,
     gateway::Gateway,
+    intrinsics::{ACCOUNT, REGION, STACK},
+    monitor::Monitor,
     options::Options,
     poller,
-    process::{Launcher, ProcessSettings},
+    process::{Heard, Launcher, ProcessSettings},
     recovery, resources,
     routes::Routes,
     schedule::Schedules,
@@ -172,7 +175,8 @@ impl Runner {
         }
         let cloud = Arc::new(cloud);
 
-        let (functions, runtime_api) = start_functions(&template, &aws_url, &clock, clock_file.clone()).await?;
+        let heard = Heard { flow: Flow::default(), monitor: Monitor::new(clock.clone()) };
+        let (functions, runtime_api) = start_functions(&template, &aws_url, &clock, clock_file.clone(), &heard).await?;
         let schedules = Arc::new(Schedules::new(&template, functions.clone(), clock.clone(), home.used_before));
         let (stop, stopped) = stop::signal();
         let mut work = JoinSet::new();
@@ -190,11 +194,21 @@ impl Runner {
         work.spawn(Arc::clone(&schedules).keep(stopped.clone()));
         work.spawn(sweep(Arc::clone(&cloud), clock.clone(), stopped.clone()));
 
-        let gateway = Gateway::new(Routes::new(&template), functions.clone(), Arc::new(clock.clone()));
+        work.spawn(heard.monitor.clone().keep(Arc::clone(&cloud), template.alarms.clone(), stopped.clone()));
+
+        let gateway =
+            Gateway::new(Routes::new(&template), functions.clone(), Arc::new(clock.clone()), heard.monitor.clone());
         let balance = channels::balance(&aws_url, &template, Arc::new(clock.clone()))?;
+        let watch = channels::watch(&aws_url, &template, Arc::new(clock.clone()))?;
         let control = Control {
+            whereabouts: describe(&template, cloud.url(), &simulators, &api_url),
             cloud: Arc::clone(&cloud),
             balance,
+            watch,
+            flow: heard.flow,
+            leads: Leads::all(&template),
+            monitor: heard.monitor,
+            alarms: template.alarms.clone(),
             clock,
             clock_file,
             functions: functions.clone(),
@@ -222,7 +236,12 @@ impl Runner {
         let names = |names: Vec<&str>| names.join(" ");
         let mut out = io::stdout().lock();
         writeln!(out, "aws {}", self.cloud.url())?;
-        writeln!(out, "table {}", names(self.template.tables.iter().map(|table| table.name.as_str()).collect()))?;
+        // The bridge's own; the copy of its ledger stands beside it.
+        writeln!(
+            out,
+            "table {}",
+            names(self.template.tables.iter().take(1).map(|table| table.name.as_str()).collect())
+        )?;
         writeln!(out, "queues {}", names(self.template.queues.iter().map(|queue| queue.name.as_str()).collect()))?;
         writeln!(out, "meta {}", self.simulators.meta_url)?;
         writeln!(out, "chatwoot {}", self.simulators.chatwoot_url)?;
@@ -259,6 +278,26 @@ impl Runner {
     }
 }
 
+/// What `ops --local` is told.
+fn describe(template: &Template, aws_url: &str, simulators: &Simulators, api_url: &str) -> control::Whereabouts {
+    let versions = template.functions.iter().filter_map(|function| function.environment.get("GRAPH_VERSION"));
+    control::Whereabouts {
+        stack: STACK,
+        aws: control::AwsAccess {
+            endpoint: aws_url.to_owned(),
+            region: REGION,
+            access_key_id: ACCOUNT,
+            secret_access_key: "local",
+        },
+        table: template.tables.first().map(|table| table.name.clone()).unwrap_or_default(),
+        queues: template.queues.iter().map(|queue| queue.name.clone()).collect(),
+        graph_url: simulators.meta_url.clone(),
+        graph_version: versions.into_iter().next().cloned().unwrap_or_default(),
+        chatwoot_url: simulators.chatwoot_url.clone(),
+        api_url: api_url.to_owned(),
+    }
+}
+
 /// Answers on a port until the end.
 async fn serve(listener: TcpListener, router: Router, mut until: Stopped) {
     let listener = listener.tap_io(|stream| {
@@ -290,17 +329,23 @@ async fn start_functions(
     aws_url: &str,
     clock: &MovableClock,
     clock_file: PathBuf,
+    heard: &Heard,
 ) -> anyhow::Result<(Functions, Server)> {
     // The Runtime API has to know the functions, and each function where the Runtime API listens: the port comes first.
     let known = Arc::new(OnceLock::new());
     let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
     let runtime_api =
         Server::start(any_port, crate::runtime_api::router(Arc::clone(&known)), Faults::default()).await?;
-    let ground = ProcessSettings { aws_url: aws_url.to_owned(), runtime_api: runtime_api.url(), clock_file };
+    let ground = ProcessSettings {
+        aws_url: aws_url.to_owned(),
+        runtime_api: runtime_api.url(),
+        clock_file,
+        heard: heard.clone(),
+    };
     let environments = template.functions.iter().map(|function| {
         ensure!(functions::NAMES.contains(&function.name.as_str()), "the function {} is not linked", function.name);
         let launcher = Launcher::new(function, &ground)?;
-        Ok(Environments::new(function, most(function), launcher, Arc::new(clock.clone())))
+        Ok(Environments::new(function, most(function), launcher, Arc::new(clock.clone()), heard.clone()))
     });
     let started = Functions::new(environments.collect::<anyhow::Result<Vec<_>>>()?);
     Ok((known.get_or_init(|| started).clone(), runtime_api))

@@ -60,7 +60,7 @@ impl Schedules {
         for name in due(&mut self.timers(), now) {
             let Some(function) = self.functions.get(&name).map(Arc::clone) else { continue };
             let payload = event(now);
-            tokio::spawn(async move { report(&name, &function.invoke(payload).await) });
+            tokio::spawn(async move { report(&name, &function.invoke_once(payload).await) });
         }
     }
 
@@ -69,7 +69,7 @@ impl Schedules {
         self.timers().iter().find(|timer| timer.function == name)?;
         let function = Arc::clone(self.functions.get(name)?);
         let payload = event(self.clock.now());
-        let outcome = function.invoke(payload).await;
+        let outcome = function.invoke_once(payload).await;
         report(name, &outcome);
         Some(outcome)
     }

@@ -1,14 +1,18 @@
 //! What the local runner reads out of `infra/template.yaml`: the one truth about routes, queues, table, schedules and
 //! limits.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt::Display, str::FromStr, time::Duration};
 
 use anyhow::{Context as _, anyhow, bail, ensure};
 use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::{Value as Json, json};
 use serde_yaml_ng::Value as Yaml;
 
-use crate::intrinsics::{Resolver, plain};
+use crate::{
+    alarms::Alarm,
+    cloudwatch::MetricId,
+    intrinsics::{Resolver, plain},
+};
 
 pub(crate) const TEXT: &str = include_str!("../../template.yaml");
 
@@ -18,9 +22,25 @@ pub(crate) struct Template {
     pub(crate) functions: Vec<Function>,
     pub(crate) queues: Vec<Queue>,
     pub(crate) tables: Vec<Table>,
+    /// What is evaluated, in tests and for the operation view.
+    pub(crate) alarms: Vec<Alarm>,
+    /// The metrics that the dashboard shows.
+    pub(crate) dashboard: Vec<MetricId>,
     /// What the operator is told.
     pub(crate) outputs: BTreeMap<String, String>,
 }
+
+/// What the runner does not run, and why nothing is missing without it. Any other type is an error: somebody has to decide.
+const NOT_RUN: [(&str, &str); 8] = [
+    ("AWS::Serverless::HttpApi", "the gateway reads the functions' routes"),
+    ("AWS::SecretsManager::Secret", "the configuration fills it"),
+    ("AWS::Logs::LogGroup", "logs go to standard error"),
+    ("AWS::ApiGatewayV2::DomainName", "the gateway has its own address"),
+    ("AWS::ApiGatewayV2::ApiMapping", "the same"),
+    ("AWS::SNS::Topic", "mail"),
+    ("AWS::SNS::Subscription", "mail"),
+    ("AWS::Budgets::Budget", "costs nothing here"),
+];
 
 /// A Lambda function with all its triggers.
 #[derive(Debug)]
@@ -99,16 +119,22 @@ impl Template {
             api_url: surroundings.api_url.clone(),
         };
         let globals = resolver.resolve(&yaml["Globals"]["Function"]).context("Globals.Function")?;
-        let mut template =
-            Self { functions: Vec::new(), queues: Vec::new(), tables: Vec::new(), outputs: BTreeMap::new() };
+        let (functions, queues, tables, alarms, dashboard) = Default::default();
+        let mut template = Self { functions, queues, tables, alarms, dashboard, outputs: BTreeMap::new() };
         for (name, output) in yaml["Outputs"].as_mapping().into_iter().flatten() {
             let name = name.as_str().unwrap_or_default();
+            if !resolver.is_wanted(output).with_context(|| format!("Outputs.{name}"))? {
+                continue;
+            }
             let value = resolver.resolve(&output["Value"]).with_context(|| format!("Outputs.{name}"))?;
             template.outputs.insert(name.to_owned(), plain(&value));
         }
         let mut roles = BTreeMap::new();
         for (id, resource) in yaml["Resources"].as_mapping().into_iter().flatten() {
             let id = id.as_str().unwrap_or_default();
+            if !resolver.is_wanted(resource).with_context(|| id.to_owned())? {
+                continue;
+            }
             let properties = || resolver.resolve(&resource["Properties"]).with_context(|| id.to_owned());
             match resource["Type"].as_str().unwrap_or_default() {
                 "AWS::Serverless::Function" => {
@@ -124,7 +150,15 @@ impl Template {
                 "AWS::IAM::Role" => {
                     roles.insert(resolver.attribute(id, "Arn")?, statements(&properties()?));
                 }
-                _ => {}
+                "AWS::CloudWatch::Alarm" => {
+                    template.alarms.push(Alarm::read(id, properties()?).with_context(|| id.to_owned())?);
+                }
+                "AWS::CloudWatch::Dashboard" => {
+                    let body = plain(&properties()?["DashboardBody"]);
+                    template.dashboard.extend(shown(&serde_json::from_str(&body).with_context(|| id.to_owned())?));
+                }
+                known if NOT_RUN.iter().any(|(kind, _)| *kind == known) => {}
+                other => bail!("{id}: the local runner does not know {other}"),
             }
         }
         for function in &mut template.functions {
@@ -162,6 +196,20 @@ fn statements(role: &Json) -> Vec<Json> {
     policies.filter_map(|policy| policy["PolicyDocument"]["Statement"].as_array()).flatten().cloned().collect()
 }
 
+/// The metrics on a dashboard: namespace, name, then dimensions by name and value.
+fn shown(body: &Json) -> Vec<MetricId> {
+    let widgets = body["widgets"].as_array().into_iter().flatten();
+    let metrics = widgets.filter_map(|widget| widget["properties"]["metrics"].as_array()).flatten();
+    let metric = |parts: &Json| {
+        let words: Vec<&str> = parts.as_array().into_iter().flatten().filter_map(Json::as_str).collect();
+        let [namespace, name, dimensions @ ..] = words.as_slice() else { return None };
+        let dimensions: Vec<(&str, &str)> =
+            dimensions.as_chunks().0.iter().map(|[name, value]| (*name, *value)).collect();
+        Some(MetricId::new(namespace, name, &dimensions))
+    };
+    metrics.filter_map(metric).collect()
+}
+
 /// The given parameters; where one is not given, its default.
 fn parameters(yaml: &Yaml, given: &BTreeMap<String, String>) -> anyhow::Result<BTreeMap<String, String>> {
     let mut parameters = BTreeMap::new();
@@ -182,7 +230,7 @@ fn parameters(yaml: &Yaml, given: &BTreeMap<String, String>) -> anyhow::Result<B
 struct FunctionProperties {
     #[serde(default = "three_seconds")]
     timeout: u64,
-    #[serde(default = "smallest")]
+    #[serde(default = "smallest", deserialize_with = "number")]
     memory_size: u64,
     role: String,
     logging_config: Option<LoggingConfig>,
@@ -244,7 +292,7 @@ struct ScalingConfig {
 }
 
 /// A number, also where it came by a parameter, which is text.
-fn number<'de, D: Deserializer<'de>>(given: D) -> Result<usize, D::Error> {
+fn number<'de, T: FromStr<Err: Display>, D: Deserializer<'de>>(given: D) -> Result<T, D::Error> {
     plain(&Json::deserialize(given)?).parse().map_err(D::Error::custom)
 }
 

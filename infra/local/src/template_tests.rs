@@ -107,7 +107,7 @@ fn globals_and_references_reach_the_environment() {
 
 #[test]
 fn the_table_has_its_indexes_and_its_time_to_live() {
-    let [table] = &template().tables[..] else { panic!("one table") };
+    let table = template().tables.remove(0);
     assert_eq!(table.create["TimeToLiveSpecification"], json!({ "AttributeName": "expires_at", "Enabled": true }));
     let indexes = table.create["GlobalSecondaryIndexes"].as_array().unwrap();
     assert_eq!(indexes[0]["IndexName"], "customer");
@@ -118,6 +118,7 @@ fn the_table_has_its_indexes_and_its_time_to_live() {
 fn schedules_are_rates() {
     assert_eq!(template().function("reconcile").schedules, [Rate(Duration::from_secs(300))]);
     assert_eq!(template().function("retention").schedules, [Rate(Duration::from_secs(86_400))]);
+    assert_eq!(template().function("ledger").schedules, [Rate(Duration::from_secs(86_400))]);
     assert_eq!(Rate::parse("rate(1 day)").unwrap(), Rate(Duration::from_secs(86_400)));
     for wrong in ["rate(5 minute)", "rate(0 days)", "cron(0 3 * * ? *)", "rate(1 week)"] {
         assert!(Rate::parse(wrong).is_err(), "{wrong}");
@@ -153,6 +154,8 @@ struct Policy {
     counter_days: i64,
     confirm_hours: i64,
     locale: String,
+    utc_offset: i64,
+    history_per_minute: i64,
     warn_days: Vec<i64>,
 }
 
@@ -178,6 +181,7 @@ fn the_privacy_page_says_what_the_policy_says() {
         ("Chatwoot (self-hosted)", policy.retention_days),
         ("the DynamoDB table", policy.retention_days),
         ("`inbound.fifo`", policy.queue_days),
+        ("`history.fifo`", policy.queue_days),
         ("`outbound.fifo`", policy.queue_days),
         ("| dead letters", policy.queue_days),
         ("CloudWatch Logs", policy.log_days),
@@ -270,7 +274,10 @@ fn the_template_says_what_the_policy_says() {
         assert_eq!(environment["WARN_DAYS"], warn_days, "{function}");
     }
     assert_eq!(template.function("deletion").environment["LOCALE"], policy.locale, "the public page's language");
-    for function in ["forward", "send", "reconcile", "erasure", "retention"] {
+    let environment = &template.function("history").environment;
+    assert_eq!(environment["UTC_OFFSET"], policy.utc_offset.to_string());
+    assert_eq!(environment["HISTORY_PER_MINUTE"], policy.history_per_minute.to_string());
+    for function in ["forward", "history", "send", "reconcile", "erasure", "retention"] {
         let environment = &template.function(function).environment;
         assert_eq!(environment["LOCALE"], policy.locale, "{function}");
         assert_eq!(environment["RETENTION_DAYS"], policy.retention_days.to_string(), "{function}");
@@ -297,7 +304,7 @@ fn the_template_says_what_the_policy_says() {
             groups += 1;
         }
     }
-    assert_eq!(groups, template.functions.len(), "every function has a log group that forgets");
+    assert_eq!(groups, template.functions.len() + 1, "every function has a log group that forgets, and so has the API");
 
     assert!(policy.pitr_days < policy.deletion_days, "a restore must not bring back the erased");
     assert!(policy.log_days <= policy.deletion_days);
@@ -310,12 +317,14 @@ async fn a_function_without_settings_names_all_that_it_misses() {
     let nothing = || platform::Environment::given([]);
     let faults = [
         ("forward", forward::Handler::from_env(nothing(), clock.clone()).await.unwrap_err().to_string()),
+        ("history", history::Handler::from_env(nothing(), clock.clone()).await.unwrap_err().to_string()),
         ("send", send::Handler::from_env(nothing(), clock.clone()).await.unwrap_err().to_string()),
         ("reconcile", reconcile::Handler::from_env(nothing(), clock.clone()).await.unwrap_err().to_string()),
         ("webhook", webhook::Handler::from_env(nothing(), clock.clone()).unwrap_err().to_string()),
         ("deletion", deletion::Handler::from_env(nothing(), clock.clone()).unwrap_err().to_string()),
         ("erasure", erasure::Handler::from_env(nothing(), clock.clone()).await.unwrap_err().to_string()),
         ("retention", retention::Handler::from_env(nothing(), clock.clone()).await.unwrap_err().to_string()),
+        ("ledger", ledger::Handler::from_env(nothing(), clock.clone()).unwrap_err().to_string()),
         ("callback", callback::Handler::from_env(nothing(), clock).unwrap_err().to_string()),
     ];
     let template = Template::read(&surroundings()).unwrap();

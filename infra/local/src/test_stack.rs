@@ -145,6 +145,11 @@ impl TestStack {
         }
     }
 
+    /// The template's alarms, to be evaluated.
+    pub fn alarms(&self) -> &[crate::alarms::Alarm] {
+        &self.template.alarms
+    }
+
     /// The name of the table.
     pub fn table(&self) -> anyhow::Result<&str> {
         self.template.tables.first().map(|table| table.name.as_str()).context("there is no table")

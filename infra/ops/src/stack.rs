@@ -1,52 +1,116 @@
-//! What a stack's things are called, and the functions' own settings for it.
+//! A stack: what its things are called, and the functions' own settings for it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use app::{
+    Clients, Settings,
+    onboarding::{Onboarding, Step},
+};
+use chatwoot::files::PublicOnly;
 use domain::{HashKey, SharedClock, SystemClock};
-use platform::{AppSecrets, Environment, Secrets, Setting, aws::Aws};
+use platform::{AppSecrets, Environment, SecretWriter, Secrets, Setting, aws::Aws, http::Http};
+use roxmltree::Document;
 use serde::Deserialize;
 use store::{DataInventory, Table};
+use url::Url;
+
+use crate::{aws_call::AwsCaller, runner::LocalStack, session::Reached, sign_in};
 
 /// The days of `infra/policy.toml`.
 #[derive(Debug, Deserialize)]
-struct Policy {
-    retention_days: u64,
-    deletion_days: u32,
-    warn_days: Vec<u32>,
-    confirm_hours: u32,
-    locale: String,
+pub(crate) struct Policy {
+    pub(crate) retention_days: u64,
+    pub(crate) deletion_days: u32,
+    pub(crate) warn_days: Vec<u32>,
+    pub(crate) confirm_hours: u32,
+    pub(crate) locale: String,
+    pub(crate) pitr_days: i32,
+    pub(crate) queue_days: u32,
 }
 
-/// A stack.
+/// A stack, and the clients that reach it.
 pub(crate) struct Stack {
-    name: String,
-    policy: Policy,
+    pub(crate) name: String,
+    /// The name of the app's secret.
+    pub(crate) app_secret: String,
+    /// What the names of the channels' secrets begin with.
+    pub(crate) secret_prefix: String,
+    pub(crate) policy: Policy,
     pub(crate) aws: Aws,
+    pub(crate) http: Http,
+    pub(crate) clock: SharedClock,
+    /// Whether it is a local runner's.
+    pub(crate) is_local: bool,
+    /// For the services that only the operator needs.
+    pub(crate) caller: AwsCaller,
+    /// What the functions' own code reads from its environment.
+    settings: Vec<(Setting, String)>,
+    api_url: Option<Url>,
 }
 
 impl Stack {
-    /// The one of that name, on the credentials of this environment.
-    pub(crate) fn new(name: &str) -> anyhow::Result<Self> {
-        let mut env = Environment::process();
-        let aws = Aws::from_env(&mut env);
-        let aws = aws.ok_or_else(|| env.into_error()).context("AWS credentials are needed in the environment")?;
-        let policy = toml::from_str(include_str!("../../policy.toml")).context("infra/policy.toml")?;
-        Ok(Self { name: name.to_owned(), policy, aws })
+    /// The stack that is meant, on the credentials that are found.
+    pub(crate) async fn open(target: &Reached) -> anyhow::Result<Self> {
+        let process = Environment::process();
+        let policy: Policy = toml::from_str(include_str!("../../policy.toml")).context("infra/policy.toml")?;
+        let authority = process.optional(Setting::ChatwootCa);
+        let http = Http::new(Arc::new(PublicOnly), authority.as_deref())?;
+        let mut settings = Vec::new();
+        settings.extend(authority.map(|authority| (Setting::ChatwootCa, authority)));
+        let (mut name, mut clock, mut api_url) = (target.stack.clone(), SystemClock.shared(), target.api_url.clone());
+        let mut chatwoot = target.chatwoot_url.as_ref().map(Url::to_string);
+        if let Some(url) = &target.local {
+            let local = LocalStack::ask(&http.kept, url).await?;
+            clock = local.clock();
+            chatwoot = chatwoot.or(Some(local.chatwoot_url));
+            api_url = api_url.or(local.api_url.parse().ok());
+            name = local.stack;
+            settings.extend([
+                (Setting::AwsRegion, local.aws.region),
+                (Setting::AwsAccessKeyId, local.aws.access_key_id),
+                (Setting::AwsSecretAccessKey, local.aws.secret_access_key),
+                (Setting::AwsEndpointUrl, local.aws.endpoint),
+                (Setting::GraphUrl, local.graph_url),
+                (Setting::GraphVersion, local.graph_version),
+            ]);
+        } else {
+            settings.extend(sign_in::settings(target).await?);
+            // What differs between stages is the operator's to say.
+            for setting in [Setting::GraphUrl, Setting::GraphVersion] {
+                settings.extend(process.optional(setting).map(|value| (setting, value)));
+            }
+            chatwoot = chatwoot.or_else(|| process.optional(Setting::ChatwootUrl));
+        }
+        settings.extend(chatwoot.map(|url| (Setting::ChatwootUrl, url)));
+        let aws = Aws::from_env(given(&settings)).context("AWS cannot be reached")?;
+        let (app_secret, secret_prefix) = (format!("{name}/app"), format!("{name}/channel/"));
+        let caller = AwsCaller::new(http.kept.clone(), &settings);
+        let is_local = target.local.is_some();
+        Ok(Self { name, app_secret, secret_prefix, policy, aws, http, clock, is_local, caller, settings, api_url })
     }
 
-    pub(crate) fn clock() -> SharedClock {
-        SystemClock.shared()
+    pub(crate) fn clock(&self) -> SharedClock {
+        Arc::clone(&self.clock)
     }
 
     pub(crate) fn table(&self) -> Table {
         let retention = Duration::from_secs(self.policy.retention_days * 86_400);
-        Table::new(self.aws.dynamodb.clone(), format!("{}-bridge", self.name), Self::clock(), retention)
+        Table::new(self.aws.dynamodb.clone(), self.named("bridge"), self.clock(), retention)
+    }
+
+    /// A thing of the stack's, by the end of its name: `lmotos-bridge`, `lmotos-erasure.fifo`.
+    pub(crate) fn named(&self, end: &str) -> String {
+        format!("{}-{end}", self.name)
+    }
+
+    /// The secrets, read once.
+    pub(crate) fn secrets(&self) -> Secrets {
+        Secrets::new(self.aws.secrets.clone(), self.clock())
     }
 
     pub(crate) async fn key(&self) -> anyhow::Result<HashKey> {
-        let secrets = Secrets::new(self.aws.secrets.clone(), Self::clock());
-        let secret = secrets.get::<AppSecrets>(&format!("{}/app", self.name)).await.context("the app's secret")?;
+        let secret = self.secrets().get::<AppSecrets>(&self.app_secret).await.context("the app's secret")?;
         Ok(HashKey::new(secret.subject_key))
     }
 
@@ -54,38 +118,132 @@ impl Stack {
         Ok(DataInventory::new(self.table(), self.key().await?))
     }
 
+    /// Asks `CloudFormation` what the stack was deployed with, where nobody said it. A stack that cannot be asked has nothing to
+    /// say: what is missing then is named where it is needed.
+    pub(crate) async fn complete(&mut self) -> anyhow::Result<()> {
+        let told = [Setting::ChatwootUrl, Setting::GraphUrl];
+        let is_told = |setting: &Setting| self.settings.iter().any(|(known, _)| known == setting);
+        if self.is_local || (self.api_url.is_some() && told.iter().all(is_told)) {
+            return Ok(());
+        }
+        let name = [("StackName", self.name.as_str())];
+        let Ok(text) = self.caller.query("cloudformation", "2010-05-15", "DescribeStacks", &name).await else {
+            return Ok(());
+        };
+        let Ok(document) = Document::parse(&text) else { return Ok(()) };
+        let value = |key: &'static str, value: &'static str, wanted: &str| {
+            let named =
+                document.descendants().find(|node| node.tag_name().name() == key && node.text() == Some(wanted));
+            let beside = named?.parent()?.children().find(|node| node.tag_name().name() == value)?;
+            beside.text().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+        };
+        let mut found = Vec::new();
+        for (setting, parameter) in [
+            (Setting::ChatwootUrl, "ChatwootUrl"),
+            (Setting::GraphUrl, "GraphUrl"),
+            (Setting::GraphVersion, "GraphVersion"),
+            (Setting::ChatwootCa, "ChatwootCa"),
+        ] {
+            if self.settings.iter().all(|(known, _)| *known != setting) {
+                found.extend(value("ParameterKey", "ParameterValue", parameter).map(|value| (setting, value)));
+            }
+        }
+        if self.api_url.is_none() {
+            self.api_url = value("OutputKey", "OutputValue", "ApiUrl").and_then(|url| url.parse().ok());
+        }
+        if let Some((_, authority)) = found.iter().find(|(setting, _)| *setting == Setting::ChatwootCa) {
+            self.http = Http::new(Arc::new(PublicOnly), Some(authority))?;
+        }
+        self.settings.extend(found);
+        Ok(())
+    }
+
+    /// Every setting, with what is usual where nobody said anything.
+    fn all(&self) -> Vec<(Setting, String)> {
+        let mut all = self.settings.clone();
+        for (setting, usual) in [(Setting::GraphUrl, "https://graph.facebook.com"), (Setting::GraphVersion, "v25.0")] {
+            if all.iter().all(|(known, _)| *known != setting) {
+                all.push((setting, usual.to_owned()));
+            }
+        }
+        all
+    }
+
+    /// A text among the settings.
+    pub(crate) fn text(&self, setting: Setting) -> anyhow::Result<String> {
+        let found = self.all().into_iter().find(|(known, _)| *known == setting).map(|(_, value)| value);
+        found.with_context(|| format!("{} is missing", setting.name()))
+    }
+
+    /// A base URL among the settings.
+    pub(crate) fn url(&self, setting: Setting) -> anyhow::Result<Url> {
+        Ok(given(&self.all()).read(|env| env.url(setting))?)
+    }
+
+    /// The URL of a queue of the stack's.
+    pub(crate) async fn queue_url(&self, queue: &str) -> anyhow::Result<String> {
+        let found = self.aws.sqs.get_queue_url().queue_name(self.named(queue)).send().await;
+        Ok(found.with_context(|| format!("{queue} cannot be found"))?.queue_url.unwrap_or_default())
+    }
+
     /// The settings the template gives a function, with the operator's credentials.
-    pub(crate) async fn environment(&self, more: &[(Setting, &str)]) -> anyhow::Result<Environment> {
-        let queue = self.aws.sqs.get_queue_url().queue_name(format!("{}-erasure.fifo", self.name));
-        let queue = queue.send().await.context("erasure.fifo cannot be found")?.queue_url.unwrap_or_default();
+    pub(crate) async fn environment(&self) -> anyhow::Result<Environment> {
         let warn_days = self.policy.warn_days.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-        let process = Environment::process();
-        // What differs between stacks is the operator's to say.
-        let or = |setting: Setting, usual: &str| process.optional(setting).unwrap_or_else(|| usual.to_owned());
-        let mut settings = vec![
+        let mut settings = self.all();
+        settings.extend([
             (Setting::StackName, self.name.clone()),
-            (Setting::TableName, format!("{}-bridge", self.name)),
-            (Setting::AppSecret, format!("{}/app", self.name)),
-            (Setting::ErasureQueueUrl, queue),
+            (Setting::TableName, self.named("bridge")),
+            (Setting::AppSecret, self.app_secret.clone()),
+            (Setting::ErasureQueueUrl, self.queue_url("erasure.fifo").await?),
             (Setting::Locale, self.policy.locale.clone()),
             (Setting::RetentionDays, self.policy.retention_days.to_string()),
             (Setting::DeletionDays, self.policy.deletion_days.to_string()),
             (Setting::WarnDays, warn_days),
             (Setting::ConfirmHours, self.policy.confirm_hours.to_string()),
-            (Setting::GraphUrl, or(Setting::GraphUrl, "https://graph.facebook.com")),
-            (Setting::GraphVersion, or(Setting::GraphVersion, "v25.0")),
-        ];
-        for setting in [
-            Setting::AwsRegion,
-            Setting::AwsAccessKeyId,
-            Setting::AwsSecretAccessKey,
-            Setting::AwsSessionToken,
-            Setting::AwsEndpointUrl,
-            Setting::ChatwootCa,
-        ] {
-            settings.extend(process.optional(setting).map(|value| (setting, value)));
-        }
-        settings.extend(more.iter().map(|(setting, value)| (*setting, (*value).to_owned())));
-        Ok(Environment::given(settings.into_iter().map(|(setting, value)| (setting.name().to_owned(), value))))
+        ]);
+        Ok(given(&settings))
     }
+
+    /// The clients and stores that the functions share.
+    pub(crate) async fn clients(&self) -> anyhow::Result<Clients> {
+        self.url(Setting::ChatwootUrl).context("the address of Chatwoot is needed: --chatwoot-url")?;
+        let settings = self.environment().await?.read(|env| Settings::read(env, "ops", self.clock()))?;
+        Ok(Box::pin(Clients::new(settings)).await?)
+    }
+
+    /// What brings numbers into service, and takes them out.
+    pub(crate) fn onboarding<'a>(
+        &'a self,
+        clients: &'a Clients,
+        api_url: &'a Url,
+        progress: &'a dyn Fn(Step),
+    ) -> Onboarding<'a> {
+        Onboarding {
+            clients,
+            secrets: self.secret_writer(),
+            app_secret: &self.app_secret,
+            secret_prefix: &self.secret_prefix,
+            api_url,
+            progress,
+        }
+    }
+
+    /// The same where it does not matter, and need not be known.
+    pub(crate) fn any_api_url(&self) -> anyhow::Result<Url> {
+        self.api_url().or_else(|_| Ok("https://localhost".parse()?))
+    }
+
+    /// Writes secrets.
+    pub(crate) fn secret_writer(&self) -> SecretWriter {
+        SecretWriter::new(self.aws.secrets.clone())
+    }
+
+    /// Where the bridge's own API answers.
+    pub(crate) fn api_url(&self) -> anyhow::Result<Url> {
+        self.api_url.clone().context("the address of the bridge's API is needed: --api-url, the stack's output ApiUrl")
+    }
+}
+
+fn given(settings: &[(Setting, String)]) -> Environment {
+    Environment::given(settings.iter().map(|(setting, value)| (setting.name().to_owned(), value.clone())))
 }

@@ -65,7 +65,7 @@ impl BenchStack {
 
     /// Puts so many customers' items into the table, beside those that will be looked for.
     pub async fn fill_table(&self, items: usize) -> anyhow::Result<()> {
-        let clients = Aws::from_env(&mut self.world.stage.operator()).context("the AWS clients cannot be made")?;
+        let clients = Aws::from_env(self.world.stage.operator()).context("the AWS clients cannot be made")?;
         let table = self.world.stage.table()?;
         let text = |value: String| AttributeValue::S(value);
         for from in (0..items).step_by(25) {
@@ -86,7 +86,7 @@ impl BenchStack {
 
     /// Lets so many messages of others wait behind those that come, in conversations of their own.
     pub async fn fill_queue(&self, messages: usize) -> anyhow::Result<()> {
-        let clients = Aws::from_env(&mut self.world.stage.operator()).context("the AWS clients cannot be made")?;
+        let clients = Aws::from_env(self.world.stage.operator()).context("the AWS clients cannot be made")?;
         let url = self.variables("forward")?.remove("INBOUND_QUEUE_URL").context("forward has no queue")?;
         for from in (0..messages).step_by(10) {
             let entries = (from..messages.min(from + 10)).map(|at| {

@@ -1,9 +1,9 @@
 //! What one message of each kind makes AWS do, counted on the functions' own handlers, at list prices.
 
-use std::{collections::BTreeSet, fmt::Write as _, fs, time::Duration};
+use std::{fmt::Write as _, fs, time::Duration};
 
 use anyhow::Context as _;
-use platform::aws::Aws;
+use platform::{Metric, aws::Aws};
 use serde_json::Value;
 use simulator_meta::Customer;
 use simulator_wire::Call;
@@ -19,6 +19,8 @@ mod price {
     pub(super) const GB_SECOND: f64 = 0.000_013_333_4;
     /// One request to the HTTP API.
     pub(super) const API: f64 = 1.00 / 1e6;
+    /// Its line in the access log, 0.2 KB.
+    pub(super) const ACCESS_LOG: f64 = 0.2 * LOG_KB;
     /// One request to a FIFO queue, of at most 64 KB.
     pub(super) const SQS: f64 = 0.50 / 1e6;
     /// One write unit: 1 KB; twice that in a transaction.
@@ -33,6 +35,10 @@ mod price {
     pub(super) const SECRET_READ: f64 = 0.05 / 1e4;
     /// One metric of our own a month.
     pub(super) const METRIC: f64 = 0.30;
+    /// One metric of an alarm a month.
+    pub(super) const ALARM: f64 = 0.10;
+    /// Metrics of our own, and metrics of alarms, that every account has free, each.
+    pub(super) const FREE: f64 = 10.0;
 }
 
 /// What an answer takes on the way, in seconds; memory is paid for while it is waited for.
@@ -86,7 +92,7 @@ impl Cost {
             + count(self.aws) * wait::AWS
             + count(self.chatwoot) * wait::CHATWOOT
             + count(self.graph) * wait::GRAPH;
-        1e6 * (count(self.api) * price::API
+        1e6 * (count(self.api) * (price::API + price::ACCESS_LOG)
             + invocations * (price::INVOCATION + LOG * price::LOG_KB)
             + seconds * MEMORY * price::GB_SECOND
             + count(self.sqs + 2 * self.batches) * price::SQS
@@ -201,7 +207,7 @@ async fn worked(world: &World, what: &'static str, owned: &mut usize) -> anyhow:
 
 /// Items in the table that belong to somebody.
 async fn owned(world: &World) -> anyhow::Result<usize> {
-    let aws = Aws::from_env(&mut world.stage.operator()).context("the AWS clients cannot be made")?;
+    let aws = Aws::from_env(world.stage.operator()).context("the AWS clients cannot be made")?;
     let request = aws.dynamodb.scan().table_name(world.stage.table()?).filter_expression("attribute_exists(customer)");
     let count = request.send().await?.count;
     // This one is nobody's cost.
@@ -276,8 +282,14 @@ mod dealer {
     pub(super) const ANSWERS: (u32, u32) = (2_500, 250);
     /// Rounds of `reconcile`: every five minutes.
     pub(super) const ROUNDS: u32 = 8_640;
-    /// What messages are charged as, each kind a metric: service, utility and marketing, as sent and as delivered.
-    pub(super) const PRICES: usize = 6;
+    /// What messages are charged as, each kind a metric: service, utility and marketing.
+    pub(super) const PRICES: u32 = 3;
+    /// Hours of a month.
+    pub(super) const HOURS: u32 = 720;
+    /// Days of a month.
+    pub(super) const DAYS: u32 = 30;
+    /// Hours of a month in which there is some trouble.
+    pub(super) const TROUBLE: u32 = 24;
 }
 
 /// Pollers that Lambda keeps at a queue's door, each asking every 20 seconds.
@@ -303,16 +315,22 @@ pub fn examples(costs: &[Cost]) -> anyhow::Result<String> {
     let answered = sum(&[(answers - files, answer), (files, file)]);
     let told = sum(&statuses.map(|micros| (answers, micros)));
     let rounds = sum(&[(dealer::ROUNDS, round)]);
-    let (queues, metrics) = (queues()?, metrics()? + dealer::PRICES);
+    let queues = queues()?;
     #[expect(clippy::cast_precision_loss, reason = "far below")]
-    let (receives, measured) = ((queues * POLLERS * RECEIVES) as f64 * price::SQS, metrics as f64 * price::METRIC);
+    let receives = (queues * POLLERS * RECEIVES) as f64 * price::SQS;
+    let alarms = local::reference::alarms()?.len();
+    let alarms = f64::from(u32::try_from(alarms)?);
+    let (metrics, shown) = (metrics(), local::reference::dashboard()?.len());
+    let charged = |count: f64, each: f64| (count - price::FREE).max(0.0) * each;
+    let (measured, alarmed) = (charged(metrics, price::METRIC), charged(alarms, price::ALARM));
+    anyhow::ensure!(measured + alarmed < MOST, "watching costs {:.2} a month", measured + alarmed);
     let secrets = 2.0 * price::SECRET;
-    let one = received + answered + told + rounds + receives + secrets + measured;
+    let one = received + answered + told + rounds + receives + secrets + measured + alarmed;
     let traffic = 1_000.0 * (received + answered + told);
     // A round of two channels, so a channel costs half of it; a little less, since some of it is there once.
     let many_rounds = 1_000.0 * rounds / 2.0;
     let many_secrets = 1_001.0 * price::SECRET;
-    let thousand = traffic + many_rounds + many_secrets + measured;
+    let thousand = traffic + many_rounds + many_secrets + measured + alarmed;
     Ok(format!(
         "## One dealer\n\n\
          {messages} messages of customers and {answers} answers a month, a tenth of them files, each answer with three statuses:\n\n\
@@ -323,7 +341,9 @@ pub fn examples(costs: &[Cost]) -> anyhow::Result<String> {
          | `reconcile`, {count} rounds × {round:.1} | {rounds:.2} |\n\
          | empty receives: {queues} queues, {POLLERS} pollers each, every 20 s | {receives:.2} |\n\
          | two secrets (the app's, the channel's) | {secrets:.2} |\n\
-         | metrics of our own, {metrics} at the most, {price:.2} each | {measured:.2} |\n\
+         | metrics of our own: as many hours as {metrics:.1} that are told in each, ten free, {price:.2} each | {measured:.2} |\n\
+         | alarms: {alarms:.0}, ten free, {alarm:.2} each | {alarmed:.2} |\n\
+         | the dashboard, {shown} of the 50 metrics that are free | 0.00 |\n\
          | **all** | **{one:.2}** |\n\n\
          ## A thousand dealers on one installation\n\n\
          | | US$ a month |\n| --- | --- |\n\
@@ -331,7 +351,7 @@ pub fn examples(costs: &[Cost]) -> anyhow::Result<String> {
          | `reconcile`: a thousand channels in each of {count} rounds, {half:.1} millionths each at the most | {many_rounds:.0} |\n\
          | empty receives: fewer, since the queues are busy | < {receives:.0} |\n\
          | 1001 secrets | {many_secrets:.0} |\n\
-         | metrics: their number does not grow with the channels | {measured:.0} |\n\
+         | metrics and alarms: their number does not grow with the channels | {watched:.0} |\n\
          | **all, {each:.2} a dealer** | **{thousand:.0}** |\n",
         texts = messages - photos,
         plain = answers - files,
@@ -340,6 +360,8 @@ pub fn examples(costs: &[Cost]) -> anyhow::Result<String> {
         read = statuses[2],
         count = dealer::ROUNDS,
         price = price::METRIC,
+        alarm = price::ALARM,
+        watched = measured + alarmed,
         half = round / 2.0,
         each = thousand / 1_000.0,
     ))
@@ -351,26 +373,28 @@ fn queues() -> anyhow::Result<usize> {
     Ok(template.lines().filter(|line| line.trim() == "Type: SQS").count())
 }
 
-/// Metrics that CloudWatch may charge for: each name of each function, told or not in a month.
-fn metrics() -> anyhow::Result<usize> {
-    let mut told = BTreeSet::new();
-    for function in functions::names()? {
-        let mut open = vec![functions::top().join("functions").join(&function).join("src")];
-        while let Some(path) = open.pop() {
-            if path.is_dir() {
-                for inside in fs::read_dir(path)? {
-                    open.push(inside?.path());
-                }
-                continue;
-            }
-            let text = fs::read_to_string(path)?;
-            for rest in text.split("Metric::").skip(1) {
-                let name: String = rest.chars().take_while(char::is_ascii_alphanumeric).collect();
-                told.insert((function.clone(), name));
-            }
-        }
-    }
-    Ok(told.len())
+/// What watching may cost a dealer, in US$ a month.
+const MOST: f64 = 5.0;
+
+/// How many metrics told in every hour of a month ours come to. CloudWatch charges by the hour in which one is told.
+fn metrics() -> f64 {
+    let hours = |metric: &Metric| match metric {
+        Metric::Received
+        | Metric::Forwarded
+        | Metric::Sent
+        | Metric::Difference
+        | Metric::FilesMissing
+        | Metric::ChannelDown
+        | Metric::ReconcileRound => dealer::HOURS,
+        Metric::Overdue
+        | Metric::RetentionRound
+        | Metric::LedgerRound
+        | Metric::ErasureWarning
+        | Metric::ErasureBreach => dealer::DAYS,
+        _ => dealer::TROUBLE,
+    };
+    let told = Metric::PUBLISHED.iter().map(hours).sum::<u32>() + dealer::PRICES * dealer::HOURS;
+    f64::from(told) / f64::from(dealer::HOURS)
 }
 
 const BEGIN: &str = "<!-- counted: cargo run -p rig -- cost --write -->\n";

@@ -1,6 +1,8 @@
 //! The true binaries of the functions on a stub of Lambda's Runtime API, between the embedded AWS and both simulators: the
 //! boot test, the benches and the guard over instruction counts stand on it.
 
+#![expect(clippy::disallowed_types, reason = "real time is measured or waited for")]
+
 pub mod bench_stack;
 pub mod cost;
 pub mod events;

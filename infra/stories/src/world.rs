@@ -1,6 +1,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use app::HttpFunction as _;
 use aws_lambda_events::sqs::SqsEvent;
 use axum::{
     Router,
@@ -63,10 +64,12 @@ pub struct World {
     /// The sales team's side.
     pub chatwoot: Chatwoot,
     forward: Box<forward::Handler>,
+    history: Box<history::Handler>,
     send: Box<send::Handler>,
     reconcile: Box<reconcile::Handler>,
     eraser: Box<erasure::Handler>,
     retention: Box<retention::Handler>,
+    ledger: Box<ledger::Handler>,
     front: Arc<Server>,
     doors: Arc<Doors>,
 }
@@ -109,6 +112,8 @@ impl World {
         let shared: SharedClock = Arc::new(clock.clone());
         let meta = start_meta(shared.clone()).await?;
         let chatwoot = start_chatwoot(shared.clone()).await?;
+        meta.faults().move_clock(clock.clone());
+        chatwoot.faults().move_clock(clock.clone());
         let stage = Arc::new(TestStack::start(clock.clone(), CONFIG, &meta.url(), &chatwoot.url()).await?);
         stage.aws.lag(wanted_lag())?;
         if clock.pass(Duration::ZERO) {
@@ -134,11 +139,13 @@ impl World {
         let environment = |function| stage.environment(function).map(|env| env.with("LOCALE", language));
         Ok(Self {
             forward: Box::new(Box::pin(forward::Handler::from_env(environment("forward")?, shared.clone())).await?),
+            history: Box::new(Box::pin(history::Handler::from_env(environment("history")?, shared.clone())).await?),
             send: Box::new(Box::pin(send::Handler::from_env(environment("send")?, shared.clone())).await?),
             reconcile: Box::new(
                 Box::pin(reconcile::Handler::from_env(stage.environment("reconcile")?, shared.clone())).await?,
             ),
             eraser: Box::new(Box::pin(erasure::Handler::from_env(environment("erasure")?, shared.clone())).await?),
+            ledger: Box::new(ledger::Handler::from_env(environment("ledger")?, shared.clone())?),
             retention: Box::new(Box::pin(retention::Handler::from_env(environment("retention")?, shared)).await?),
             clock,
             stage,
@@ -180,12 +187,16 @@ impl World {
     pub async fn work(&self) -> anyhow::Result<()> {
         for _ in 0..ROUNDS {
             self.calm().await;
-            let forwarded = self.forward_once().await?;
+            let forwarded = self.forward_once().await? | self.import_once().await?;
             let sent = self.send_once().await?;
             let erased = self.erase_once().await?;
             if !forwarded && !sent && !erased {
                 self.calm().await;
-                if !self.forward_once().await? && !self.send_once().await? && !self.erase_once().await? {
+                if !self.forward_once().await?
+                    && !self.import_once().await?
+                    && !self.send_once().await?
+                    && !self.erase_once().await?
+                {
                     return Ok(());
                 }
             }
@@ -199,12 +210,37 @@ impl World {
         self.meta.settled().await;
     }
 
+    /// When an invocation that begins now ends.
+    fn end(&self) -> Timestamp {
+        self.clock.now() + INVOCATION
+    }
+
     /// One batch through `forward`; tells whether there was one.
     pub async fn forward_once(&self) -> anyhow::Result<bool> {
         let Some(batch) = self.stage.batch("forward").await? else { return Ok(false) };
-        let answer = Box::pin(self.forward.handle(event(&batch)?, INVOCATION)).await;
+        let answer = Box::pin(app::work_off(&*self.forward, event(&batch)?, self.end())).await;
         self.stage.settle(&batch, &serde_json::to_value(answer)?);
         Ok(true)
+    }
+
+    /// One batch through `history`; tells whether there was one.
+    pub async fn import_once(&self) -> anyhow::Result<bool> {
+        let Some(batch) = self.stage.batch("history").await? else { return Ok(false) };
+        let answer = Box::pin(app::work_off(&*self.history, event(&batch)?, self.end())).await;
+        self.stage.settle(&batch, &serde_json::to_value(answer)?);
+        Ok(true)
+    }
+
+    /// The same, killed at its `awaits`-th await. Tells whether it was.
+    pub async fn import_killed(&self, awaits: usize) -> anyhow::Result<bool> {
+        let batch = self.stage.batch("history").await?.context("there is nothing to import")?;
+        let work = StopAfter::new(app::work_off(&*self.history, event(&batch)?, self.end()), awaits);
+        let Some(answer) = work.await else {
+            arrived().await;
+            return Ok(true);
+        };
+        self.stage.settle(&batch, &serde_json::to_value(answer)?);
+        Ok(false)
     }
 
     /// One batch through `send`; tells whether there was one.
@@ -215,7 +251,7 @@ impl World {
     /// The same, with so much time left.
     pub async fn send_within(&self, left: Duration) -> anyhow::Result<bool> {
         let Some(batch) = self.stage.batch("send").await? else { return Ok(false) };
-        let answer = Box::pin(self.send.handle(event(&batch)?, left)).await;
+        let answer = Box::pin(app::work_off(&*self.send, event(&batch)?, self.clock.now() + left)).await;
         self.stage.settle(&batch, &serde_json::to_value(answer)?);
         Ok(true)
     }
@@ -224,7 +260,7 @@ impl World {
     /// settled as usual.
     pub async fn forward_killed(&self, awaits: usize) -> anyhow::Result<bool> {
         let batch = self.stage.batch("forward").await?.context("there is nothing to forward")?;
-        let work = StopAfter::new(self.forward.handle(event(&batch)?, INVOCATION), awaits);
+        let work = StopAfter::new(app::work_off(&*self.forward, event(&batch)?, self.end()), awaits);
         let Some(answer) = work.await else {
             arrived().await;
             return Ok(true);
@@ -236,7 +272,7 @@ impl World {
     /// The same with `send`.
     pub async fn send_killed(&self, awaits: usize) -> anyhow::Result<bool> {
         let batch = self.stage.batch("send").await?.context("there is nothing to send")?;
-        let work = StopAfter::new(self.send.handle(event(&batch)?, INVOCATION), awaits);
+        let work = StopAfter::new(app::work_off(&*self.send, event(&batch)?, self.end()), awaits);
         let Some(answer) = work.await else {
             arrived().await;
             return Ok(true);
@@ -248,7 +284,7 @@ impl World {
     /// One batch through `erasure`; tells whether there was one.
     pub async fn erase_once(&self) -> anyhow::Result<bool> {
         let Some(batch) = self.stage.batch("erasure").await? else { return Ok(false) };
-        let answer = Box::pin(self.eraser.handle(event(&batch)?, INVOCATION)).await;
+        let answer = Box::pin(app::work_off(&*self.eraser, event(&batch)?, self.end())).await;
         self.stage.settle(&batch, &serde_json::to_value(answer)?);
         Ok(true)
     }
@@ -256,7 +292,7 @@ impl World {
     /// One batch through `erasure`, killed at its `awaits`-th await. Tells whether it was.
     pub async fn erase_killed(&self, awaits: usize) -> anyhow::Result<bool> {
         let batch = self.stage.batch("erasure").await?.context("there is nothing to erase")?;
-        let work = StopAfter::new(self.eraser.handle(event(&batch)?, INVOCATION), awaits);
+        let work = StopAfter::new(app::work_off(&*self.eraser, event(&batch)?, self.end()), awaits);
         let Some(answer) = work.await else {
             arrived().await;
             return Ok(true);
@@ -267,7 +303,7 @@ impl World {
 
     /// The operator's word to `deletion`.
     pub async fn operator(&self, word: Value) -> anyhow::Result<Value> {
-        Box::pin(self.doors.deletion.invoke(word)).await.map_err(|error| anyhow::anyhow!("{error}"))
+        Box::pin(self.doors.deletion.command(word)).await.map_err(|error| anyhow::anyhow!("{error}"))
     }
 
     /// The daily run of `retention`.
@@ -292,6 +328,12 @@ impl World {
     /// What the daily run would do.
     pub async fn retention_dry_run(&self) -> anyhow::Result<RetentionReport> {
         Ok(Box::pin(self.retention.dry_run()).await?)
+    }
+
+    /// The daily copy of the ledger.
+    pub async fn ledger(&self) -> anyhow::Result<()> {
+        Box::pin(self.ledger.handle()).await?;
+        Ok(())
     }
 
     /// One round of `reconcile`.
@@ -422,9 +464,9 @@ async fn enter(State(doors): State<Arc<Doors>>, request: Request) -> Response<Bo
         };
         let request = lambda_http::request::from_str(&event.to_string())?;
         let response = match function {
-            "webhook" => doors.webhook.handle(request).await,
-            "deletion" => Box::pin(doors.deletion.handle(request, "https://api.example.com")).await,
-            _ => doors.callback.handle(request).await,
+            "webhook" => app::answer(&doors.webhook, request).await,
+            "deletion" => Box::pin(app::answer(&doors.deletion, request)).await,
+            _ => app::answer(&doors.callback, request).await,
         };
         Ok::<_, anyhow::Error>(response.map(|body| Body::from(body.to_vec())))
     };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chatwoot::{Chatwoot, NewMessage};
 use domain::{AccountId, ConversationId};
-use platform::{Metric, Metrics};
+use platform::Metric;
 use texts::NoteText;
 
 use crate::{Clients, HandlerError};
@@ -16,12 +16,11 @@ const BRAKE_NOTE_INTERVAL: Duration = Duration::from_secs(3600);
 /// Tells agents and operator, unless they were told lately.
 pub async fn brake(
     clients: &Clients,
-    metrics: &Metrics,
     chatwoot: &Chatwoot,
     account: AccountId,
     conversation: ConversationId,
 ) -> Result<(), HandlerError> {
-    if !alarm(clients, metrics, account, conversation).await? {
+    if !alarm(clients, account, conversation).await? {
         return Ok(());
     }
     let source = format!("lmotos:brake:{}", clients.clock.now().as_millis());
@@ -35,12 +34,7 @@ pub async fn brake(
 
 /// Tells the operator, unless that was done lately; returns whether it was done now. It is recorded first: one report too few is
 /// better than one too many.
-pub async fn alarm(
-    clients: &Clients,
-    metrics: &Metrics,
-    account: AccountId,
-    conversation: ConversationId,
-) -> Result<bool, HandlerError> {
+pub async fn alarm(clients: &Clients, account: AccountId, conversation: ConversationId) -> Result<bool, HandlerError> {
     let Some(known) = clients.conversations.get(account, conversation).await? else { return Ok(false) };
     let now = clients.clock.now();
     if known.braked_at.is_some_and(|told| now.since(told) < BRAKE_NOTE_INTERVAL) {
@@ -48,7 +42,7 @@ pub async fn alarm(
         return Ok(false);
     }
     clients.conversations.braked(&known).await?;
-    metrics.count(Metric::Braked);
+    clients.metrics.count(Metric::Braked);
     tracing::error!(%conversation, "something in a conversation keeps the bridge busy by itself and is braked; see docs/runbook/loops.md");
     Ok(true)
 }

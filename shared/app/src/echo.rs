@@ -19,7 +19,9 @@ pub async fn remove_echo(
         return Ok(());
     }
     let link = clients.message_links.get(wamid).await?;
-    let echo = link.filter(|link| link.part.is_none() && link.author == Author::Business && link.message != message);
+    let echo = link.filter(|link| {
+        link.part.is_none() && !link.imported && link.author == Author::Business && link.message != message
+    });
     if let Some(echo) = echo {
         chatwoot.delete_message(echo.conversation, echo.message).await?;
     }

@@ -34,13 +34,13 @@ pub async fn publish_status(
         // Chatwoot can answer with success and change nothing. A failure must not count as shown then, or its absence would look
         // like the agent's Retry.
         Ok(Some(stands)) if words.is_some() && stands != word(mark) => {
-            tracing::error!("Chatwoot did not take the mark of a failure; it is tried again at the next look");
+            tracing::error!("Chatwoot did not take the mark of a failure; it is tried again at the next sync");
             return Ok(None);
         }
         // In later versions of Chatwoot no message comes back from failed.
         Ok(stands) => stays_red = words.is_none() && stands.as_deref() == Some("failed"),
         Err(ChatwootError::Gone) => {
-            tracing::info!("a message is gone from Chatwoot, or only a proxy says so; the next look tells");
+            tracing::info!("a message is gone from Chatwoot, or only a proxy says so; the next sync tells");
             return Ok(None);
         }
         // A status that is no failure may be missing, unless only Chatwoot's limit of messages a minute (422) stops it.
@@ -62,22 +62,28 @@ pub async fn publish_status(
 }
 
 /// The same for news from Meta, which may come long after the message was settled. As long as the agent may press Retry, or a
-/// part of it still has to go out, the message is synced again.
+/// part of it still has to go out, the message is synced again. Tells whether that has to happen now: something goes out, or
+/// the failure names files, whose names only a sync knows.
 pub async fn publish_late_status(
     clients: &Clients,
     chatwoot: &Chatwoot,
     channel: &PhoneNumberId,
     entry: &OutboxEntry,
-) -> Result<(), HandlerError> {
+) -> Result<bool, HandlerError> {
     let outgoing = &entry.outgoing;
     // The text under a file that failed still has to go out without it.
     let goes_on = outgoing.is_caption_apart() && outgoing.next_part().is_some();
-    if goes_on || matches!(outgoing.outcome(), Outcome::Incomplete { .. }) {
+    let is_incomplete = matches!(outgoing.outcome(), Outcome::Incomplete { .. });
+    if goes_on || is_incomplete {
         clients.conversations.reopen(entry.account, entry.conversation, entry.message).await?;
         clients.cursor.watch(channel, entry.account, entry.conversation).await?;
     }
-    // File names are filled in by the next sync, which has the message.
-    publish_status(clients, chatwoot, entry, |_| None).await.map(|_| ())
+    let names_files = is_incomplete && outgoing.parts().len() > 1 && outgoing.stopping_failure().is_none();
+    if names_files && outgoing.pending_status().is_some() {
+        return Ok(true);
+    }
+    publish_status(clients, chatwoot, entry, |_| None).await?;
+    Ok(outgoing.next_part().is_some())
 }
 
 fn word(mark: DisplayedStatus) -> &'static str {

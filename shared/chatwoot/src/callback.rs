@@ -5,7 +5,7 @@ use domain::{
     AccountId, ConversationId, InboxId, MessageId,
     template::{Fault, Picked},
 };
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use texts::Text as _;
 use texts::{Locale, command::CommandCall};
 
@@ -22,7 +22,7 @@ pub enum CallbackKind {
     /// Nothing.
     Nothing(&'static str),
     /// There may be something to send in a conversation.
-    Look(ConversationChange),
+    Changed(ConversationChange),
     /// Chatwoot marked a message failed that cannot fail: a customer's, a note, an echo. Chatwoot's callback failed instead.
     Red(ConversationChange),
     /// An agent asks the bridge for something, in a note.
@@ -146,7 +146,7 @@ pub fn read(body: Authentic<'_>) -> Result<CallbackKind, UnreadableCallback> {
     let status = conversation.messages.iter().flatten().find(|last| last.id == Some(message));
     let status = status.and_then(|last| last.status.as_deref());
     let inbox = body.inbox.map(|inbox| inbox.id).or(conversation.inbox_id);
-    let look = |inbox| ConversationChange {
+    let change = |inbox| ConversationChange {
         account: AccountId(account.id),
         inbox: InboxId(inbox),
         conversation: ConversationId(conversation.id),
@@ -157,7 +157,7 @@ pub fn read(body: Authentic<'_>) -> Result<CallbackKind, UnreadableCallback> {
     };
     let is_kept = kind == Some("incoming") || (matches!(kind, Some("outgoing" | "template")) && (private || is_ours));
     if is_kept && changed && attribute("external_error").is_some() && status.is_none_or(|is| is == "failed") {
-        return inbox.map(|inbox| CallbackKind::Red(look(inbox))).ok_or(UnreadableCallback);
+        return inbox.map(|inbox| CallbackKind::Red(change(inbox))).ok_or(UnreadableCallback);
     }
     if !matches!(kind, Some("outgoing" | "template")) {
         return Ok(CallbackKind::Nothing("not an agent's"));
@@ -182,12 +182,12 @@ pub fn read(body: Authentic<'_>) -> Result<CallbackKind, UnreadableCallback> {
         }
     }
     let Some(inbox) = inbox else { return Err(UnreadableCallback) };
-    let look = ConversationChange {
+    let change = ConversationChange {
         picked: body.additional_attributes.as_ref().and_then(template::picked),
         survey: body.content.as_deref().filter(|_| body.content_type.as_deref() == Some("input_csat")).and_then(survey),
-        ..look(inbox)
+        ..change(inbox)
     };
-    Ok(if command { CallbackKind::Command(look) } else { CallbackKind::Look(look) })
+    Ok(if command { CallbackKind::Command(change) } else { CallbackKind::Changed(change) })
 }
 
 /// The link behind a survey's text.
@@ -211,9 +211,17 @@ struct Told {
     account: Option<Named>,
     #[serde(default)]
     status: Option<String>,
+    /// The last message that is neither a note nor a system line.
+    #[serde(default)]
+    messages: Option<Vec<IgnoredAny>>,
 }
 
 impl Told {
+    /// Whether nobody said anything in it: an import closes conversations that hold nothing but its notes.
+    fn is_silent(&self) -> bool {
+        self.messages.as_ref().is_some_and(Vec::is_empty)
+    }
+
     fn place(self) -> CallbackOrigin {
         CallbackOrigin {
             account: self.account.map(|account| AccountId(account.id)),
@@ -246,6 +254,7 @@ fn typing(bytes: &[u8]) -> CallbackKind {
 
 fn status(bytes: &[u8]) -> CallbackKind {
     match serde_json::from_slice::<Told>(bytes) {
+        Ok(told) if told.is_silent() => CallbackKind::Nothing("nobody said anything"),
         Ok(told) if told.status.as_deref() == Some("resolved") => CallbackKind::Resolved(told.place()),
         _ => CallbackKind::Nothing("not resolved"),
     }
@@ -300,15 +309,15 @@ mod tests {
             seen += 1;
             let expected = looks.contains(&&name[..2]);
             match meaning(&std::fs::read(&file).unwrap()).unwrap() {
-                CallbackKind::Look(look) => {
-                    assert!(expected, "{name}: {look:?}");
+                CallbackKind::Changed(change) => {
+                    assert!(expected, "{name}: {change:?}");
                     let conversation = ConversationId(if name.starts_with("12") { 483 } else { 482 });
                     assert_eq!(
-                        (look.account, look.inbox, look.conversation),
+                        (change.account, change.inbox, change.conversation),
                         (AccountId(3), InboxId(14), conversation)
                     );
                     assert_eq!(
-                        (look.picked.is_some(), look.changed),
+                        (change.picked.is_some(), change.changed),
                         (matches!(&name[..2], "11" | "16"), name.starts_with("16")),
                         "{name}"
                     );
@@ -317,8 +326,8 @@ mod tests {
                     assert!(matches!(&name[..2], "18" | "22"), "{name}");
                     assert_eq!((place.inbox, place.conversation), (InboxId(14), ConversationId(482)), "{name}");
                 }
-                CallbackKind::Red(look) => assert!(name.starts_with("25") && look.changed, "{name}: {look:?}"),
-                CallbackKind::Command(look) => panic!("{name}: {look:?}"),
+                CallbackKind::Red(change) => assert!(name.starts_with("25") && change.changed, "{name}: {change:?}"),
+                CallbackKind::Command(change) => panic!("{name}: {change:?}"),
                 CallbackKind::Nothing(why) => assert!(!expected, "{name}: {why}"),
                 CallbackKind::Labels(labels) => {
                     assert!(!expected && name.contains("label"), "{name}: {labels:?}");
@@ -348,7 +357,7 @@ mod tests {
                 "conversation": { "id": 482 } }))
         };
         assert!(matches!(note("message_created", "/estado", true, None), CallbackKind::Command(_)));
-        assert!(matches!(note("message_created", "/estado", false, None), CallbackKind::Look(_)));
+        assert!(matches!(note("message_created", "/estado", false, None), CallbackKind::Changed(_)));
         for nothing in [
             note("message_updated", "/estado", true, None),
             note("message_created", "mira /estado", true, None),
@@ -366,8 +375,8 @@ mod tests {
                 "additional_attributes": { "template_params": { "name": "saludo" } },
                 "conversation": { "id": 482, "messages": [{ "id": 7, "status": "failed" }] } }))
         };
-        let CallbackKind::Look(look) = marked(&Fault::Untold.text(Locale::En)) else { panic!("no answer") };
-        assert_eq!(look.picked.map(|picked| picked.name).as_deref(), Some("saludo"));
+        let CallbackKind::Changed(change) = marked(&Fault::Untold.text(Locale::En)) else { panic!("no answer") };
+        assert_eq!(change.picked.map(|picked| picked.name).as_deref(), Some("saludo"));
         assert!(matches!(marked(&Fault::Lost.text(Locale::Es)), CallbackKind::Nothing(_)));
     }
 
@@ -384,7 +393,7 @@ mod tests {
         for red in
             [json!({ "message_type": "incoming" }), json!({ "private": true }), json!({ "source_id": "wamid.1" }), echo]
         {
-            assert!(matches!(told(red.clone()), CallbackKind::Red(look) if look.message == MessageId(7)), "{red}");
+            assert!(matches!(told(red.clone()), CallbackKind::Red(change) if change.message == MessageId(7)), "{red}");
         }
         // A corrected status comes back, too.
         let mended = json!({ "conversation": { "id": 482, "messages": [{ "id": 7, "status": "sent" }] } });

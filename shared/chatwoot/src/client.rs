@@ -1,14 +1,15 @@
-//! Calls Chatwoot's Application API (§3). Nothing is repeated here; the caller finds out whether a failed call had an effect.
+//! Calls Chatwoot's Application API (§3). Only a call whose token is refused is repeated, with a newer token. After any other
+//! failure the caller finds out whether the call had an effect.
 
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
 };
 
-use domain::AccountId;
+use domain::{AccountId, ApiToken};
 use reqwest::{Client, Method, RequestBuilder, Response, header::HeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize as _, Deserializer, de::DeserializeOwned};
@@ -29,17 +30,17 @@ pub struct Chatwoot {
     guarded: Client,
     base: Url,
     account: AccountId,
-    token: HeaderValue,
+    token: ApiToken,
     /// Whether Chatwoot was seen to call itself by another origin than `base`.
     elsewhere: Arc<AtomicBool>,
+    /// How many calls this client made.
+    calls: Arc<AtomicU32>,
 }
 
 impl Chatwoot {
     /// `base` without path; `guarded` resolves names by [`files::PublicOnly`].
-    pub fn new(client: Client, guarded: Client, base: Url, account: AccountId, token: &SecretString) -> Self {
-        let mut value = HeaderValue::from_str(token.expose_secret()).unwrap_or_else(|_| HeaderValue::from_static(""));
-        value.set_sensitive(true);
-        Self { client, guarded, base, account, token: value, elsewhere: Arc::default() }
+    pub fn new(client: Client, guarded: Client, base: Url, account: AccountId, token: ApiToken) -> Self {
+        Self { client, guarded, base, account, token, elsewhere: Arc::default(), calls: Arc::default() }
     }
 
     /// The same with what is already known of Chatwoot's own address.
@@ -69,13 +70,18 @@ impl Chatwoot {
         found
     }
 
+    /// How many calls this client made; a clone counts with the one it was made from.
+    pub fn calls(&self) -> u32 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
     /// Whether Chatwoot is known to call itself by another origin: pages that the bridge names are then unreachable.
     pub(crate) fn is_elsewhere(&self) -> bool {
         self.elsewhere.load(Ordering::Relaxed)
     }
 
     pub(crate) fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
-        self.authorized(self.client.request(method, self.url(path)))
+        prepared(self.client.request(method, self.url(path)))
     }
 
     /// A request outside the account.
@@ -84,40 +90,53 @@ impl Chatwoot {
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(path);
         }
-        self.authorized(self.client.request(method, url))
+        prepared(self.client.request(method, url))
     }
 
     /// A request to an address with a query.
     pub(crate) fn get(&self, url: Url) -> RequestBuilder {
-        self.authorized(self.client.get(url))
+        prepared(self.client.get(url))
     }
 
     /// The same with a body.
     pub(crate) fn post(&self, url: Url) -> RequestBuilder {
-        self.authorized(self.client.post(url))
+        prepared(self.client.post(url))
     }
 
-    fn authorized(&self, request: RequestBuilder) -> RequestBuilder {
-        request
-            .header("api_access_token", self.token.clone())
-            .header(reqwest::header::ACCEPT, "application/json")
-            .timeout(CALL_TIMEOUT)
+    /// Makes a call, and once more with a newer token if Chatwoot refuses this one.
+    async fn call(&self, request: RequestBuilder) -> Result<Response, ChatwootError> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        let (again, token) = (request.try_clone(), self.token.current());
+        let error = match call_once(request, &token).await {
+            Err(error) if error.is_refused() => error,
+            answered => return answered,
+        };
+        match (self.token.renew(&token).await, again) {
+            (Some(renewed), Some(again)) => call_once(again, &renewed).await,
+            (Some(_), None) => Err(ChatwootError::TokenRenewed),
+            (None, _) => Err(error),
+        }
     }
 
     pub(crate) async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ChatwootError> {
-        let response = request.send().await.map_err(ChatwootError::of)?;
-        let status = response.status();
-        if !status.is_success() {
-            return Err(ChatwootError::status(status));
-        }
+        let response = self.call(request).await?;
         let body = response.bytes().await.map_err(ChatwootError::of)?;
         serde_json::from_slice(&body).map_err(|_| ChatwootError::NoAnswer(None))
     }
 
     /// A call whose answer has no useful body.
     pub(crate) async fn done(&self, request: RequestBuilder) -> Result<(), ChatwootError> {
-        let status = request.send().await.map_err(ChatwootError::of)?.status();
-        if status.is_success() { Ok(()) } else { Err(ChatwootError::status(status)) }
+        self.call(request).await.map(|_| ())
+    }
+
+    /// The page on which people log in.
+    pub(crate) async fn log_in_page(&self) -> Result<String, ChatwootError> {
+        let request = self.client.get(self.page(&["app", "login"])).timeout(CALL_TIMEOUT);
+        let response = request.header(reqwest::header::ACCEPT, "text/html").send().await.map_err(ChatwootError::of)?;
+        if !response.status().is_success() {
+            return Err(ChatwootError::status(response.status()));
+        }
+        response.text().await.map_err(ChatwootError::of)
     }
 
     /// The address of a page that people see.
@@ -137,6 +156,18 @@ impl Chatwoot {
         }
         url
     }
+}
+
+fn prepared(request: RequestBuilder) -> RequestBuilder {
+    request.header(reqwest::header::ACCEPT, "application/json").timeout(CALL_TIMEOUT)
+}
+
+async fn call_once(request: RequestBuilder, token: &SecretString) -> Result<Response, ChatwootError> {
+    let mut value = HeaderValue::from_str(token.expose_secret()).unwrap_or_else(|_| HeaderValue::from_static(""));
+    value.set_sensitive(true);
+    let response = request.header("api_access_token", value).send().await.map_err(ChatwootError::of)?;
+    let status = response.status();
+    if status.is_success() { Ok(response) } else { Err(ChatwootError::status(status)) }
 }
 
 /// "Not there" is an answer, not an error.

@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::{Chatwoot, ChatwootError, Contact, client::found, template, text};
+use crate::{Chatwoot, ChatwootError, Contact, client::found, messages::is_imported, template, text};
 
 /// Texts among a conversation's attributes must be shorter than this (§3.2).
 const ATTRIBUTE_LIMIT: usize = 1_500;
@@ -26,6 +26,19 @@ pub struct ConversationParty {
     pub attributes: Map<String, Value>,
     /// Whether an agent has closed it.
     pub resolved: bool,
+    /// Whether it is in no agent's list.
+    pub pending: bool,
+}
+
+/// A conversation in which something happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ActiveConversation {
+    /// Its id.
+    pub id: ConversationId,
+    /// When something last happened in it.
+    pub at: Option<Timestamp>,
+    /// Whether that was an import of history, in a conversation that is in no agent's list.
+    pub imported: bool,
 }
 
 /// The result of looking up a conversation.
@@ -75,14 +88,16 @@ impl Chatwoot {
         Ok(wanted.map(|c| c.id).max())
     }
 
-    /// Opens a conversation.
+    /// Opens a conversation. A pending one is in no agent's list, and nobody is told of it.
     pub async fn create_conversation(
         &self,
         inbox: InboxId,
         contact: ContactId,
         source: &CustomerId,
+        pending: bool,
     ) -> Result<ConversationId, ChatwootError> {
-        let body = json!({ "inbox_id": inbox, "contact_id": contact, "source_id": source, "status": "open" });
+        let status = if pending { "pending" } else { "open" };
+        let body = json!({ "inbox_id": inbox, "contact_id": contact, "source_id": source, "status": status });
         let made: ConversationRow = self.json(self.request(Method::POST, &["conversations"]).json(&body)).await?;
         Ok(made.id)
     }
@@ -95,6 +110,7 @@ impl Chatwoot {
             inbox: row.inbox_id,
             source_id: row.source_id(),
             resolved: row.is_resolved(),
+            pending: row.has_status("pending"),
             contact: row.meta.and_then(|meta| meta.sender),
             attributes: row.custom_attributes.unwrap_or_default(),
         }))
@@ -135,12 +151,8 @@ impl Chatwoot {
         }
     }
 
-    /// One page of an inbox's conversations, the most recently active first, with when something last happened in each.
-    pub async fn active(
-        &self,
-        inbox: InboxId,
-        page: u32,
-    ) -> Result<Vec<(ConversationId, Option<Timestamp>)>, ChatwootError> {
+    /// One page of an inbox's conversations, the most recently active first.
+    pub async fn active(&self, inbox: InboxId, page: u32) -> Result<Vec<ActiveConversation>, ChatwootError> {
         let query = [
             ("inbox_id", inbox.to_string()),
             ("status", "all".to_owned()),
@@ -150,9 +162,12 @@ impl Chatwoot {
         ];
         let listed = self.conversations(&query).await?;
         let ours = listed.into_iter().filter(|c| c.inbox_id.is_none_or(|id| id == inbox));
-        Ok(ours
-            .map(|c| (c.id, c.last_activity_at.as_ref().and_then(Value::as_i64).map(Timestamp::from_secs)))
-            .collect())
+        let active = |row: ConversationRow| ActiveConversation {
+            id: row.id,
+            at: row.last_activity_at.as_ref().and_then(Value::as_i64).map(Timestamp::from_secs),
+            imported: row.is_imported(),
+        };
+        Ok(ours.map(active).collect())
     }
 
     async fn conversations(&self, query: &[(&str, String)]) -> Result<Vec<ConversationRow>, ChatwootError> {
@@ -168,6 +183,12 @@ impl Chatwoot {
         url.query_pairs_mut().extend_pairs(query);
         let answer: Answer = self.json(self.get(url)).await?;
         Ok(answer.data.payload)
+    }
+
+    /// Puts a conversation into the agents' lists (`open`), or among the closed ones (`resolved`).
+    pub async fn set_status(&self, conversation: ConversationId, status: &str) -> Result<(), ChatwootError> {
+        let path = ["conversations", &conversation.to_string(), "toggle_status"];
+        self.json(self.request(Method::POST, &path).json(&json!({ "status": status }))).await.map(|_: Value| ())
     }
 
     /// Gives a conversation these attributes and no others.
@@ -227,7 +248,17 @@ impl ConversationRow {
     }
 
     fn is_resolved(&self) -> bool {
-        self.status.as_ref().and_then(Value::as_str) == Some("resolved")
+        self.has_status("resolved")
+    }
+
+    fn is_imported(&self) -> bool {
+        let last = self.last_non_activity_message.as_ref().and_then(|last| last.get("source_id"));
+        let ours = last.and_then(Value::as_str).is_some_and(is_imported);
+        ours && (self.is_resolved() || self.has_status("pending"))
+    }
+
+    fn has_status(&self, status: &str) -> bool {
+        self.status.as_ref().and_then(Value::as_str) == Some(status)
     }
 
     /// The attributes of a message, where they are shown.

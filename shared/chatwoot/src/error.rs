@@ -29,6 +29,9 @@ pub enum ChatwootError {
     /// The token is not valid, or may not do this.
     #[error("Chatwoot refused the token, or it lacks the right to this call (HTTP status 401)")]
     Unauthorized,
+    /// The token was refused and a newer one is in hand, but this call carried a stream and cannot be repeated here.
+    #[error("Chatwoot refused the token; the next call has a newer one")]
+    TokenRenewed,
     /// Chatwoot does not accept what was sent: a rule of its own, or too many messages in a minute.
     #[error("Chatwoot refused the call (HTTP status {0})")]
     Refused(u16),
@@ -99,9 +102,12 @@ impl Classify for ChatwootError {
             // The same holds for a request on which a proxy timed out.
             Self::Unwell(502 | 504) => Class::Transient { after: Some(Duration::from_secs(6)) },
             // A refused token is an outage until the operator fixes it: no message is given up for it.
-            Self::Unreachable(_) | Self::NoAnswer(_) | Self::Unwell(_) | Self::Unauthorized | Self::Gone => {
-                Class::LATER
-            }
+            Self::Unreachable(_)
+            | Self::NoAnswer(_)
+            | Self::Unwell(_)
+            | Self::Unauthorized
+            | Self::TokenRenewed
+            | Self::Gone => Class::LATER,
             Self::Refused(_) | Self::CutOff(_) | Self::Forbidden | Self::Elsewhere => Class::Permanent,
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! Facts about Chatwoot are cited by section (§) of the project's `chatwoot.md`, which is not part of this repository.
 
+pub mod agents;
 pub mod callback;
 mod client;
 mod contacts;
@@ -10,7 +11,7 @@ pub mod definitions;
 pub mod erasing;
 mod error;
 pub mod files;
-mod inboxes;
+pub mod inboxes;
 mod links;
 pub mod listing;
 mod messages;
@@ -21,10 +22,11 @@ mod signature;
 mod tag;
 pub mod template;
 mod text;
+pub mod version;
 
 pub use client::Chatwoot;
 pub use contacts::{Contact, ContactChange, NewContact, SourceLookup, contact_name};
-pub use conversations::{ConversationLookup, ConversationParty, attribute};
+pub use conversations::{ActiveConversation, ConversationLookup, ConversationParty, attribute};
 pub use error::{ChatwootError, ORIGINS_DIFFER, REFUSALS_PAGE};
-pub use messages::{Attachment, CreatedMessage, NewMessage};
+pub use messages::{Attachment, CreatedMessage, HISTORY_SOURCE, NewMessage};
 pub use signature::{Authentic, CallbackSecret, PathSecret};

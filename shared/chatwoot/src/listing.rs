@@ -272,6 +272,11 @@ impl ListedMessage {
         self.content_attributes.external_error.as_deref()
     }
 
+    /// Whether the customer's phone has it.
+    pub fn is_delivered(&self) -> bool {
+        matches!(self.status.as_deref(), Some("delivered" | "read"))
+    }
+
     /// Whether it is as it was first written, or as Retry leaves it.
     pub fn is_sent(&self) -> bool {
         self.status.as_deref() == Some("sent")

@@ -12,6 +12,14 @@ use crate::{Chatwoot, ChatwootError, client::found, listing::ListedMessage};
 /// The page size of a listing after an id.
 const MESSAGES_PER_PAGE: usize = 100;
 
+/// Begins the source id of each note of an import.
+pub const HISTORY_SOURCE: &str = "lmotos:history:";
+
+/// Whether a source id is that of a note of an import.
+pub(crate) fn is_imported(source: &str) -> bool {
+    source.starts_with(HISTORY_SOURCE)
+}
+
 /// A message to be written.
 #[derive(Debug, Default)]
 pub struct NewMessage<'a> {

@@ -107,7 +107,7 @@ fn plain(text: &str) -> String {
 }
 
 /// Chatwoot renders messages that are not the customer's as Liquid templates (§3.4); a zero-width space keeps braces literal.
-fn without_liquid(text: &str) -> String {
+pub fn without_liquid(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {

@@ -49,6 +49,18 @@ struct Membership {
 }
 
 impl Memberships {
+    /// The accounts in which it may do everything.
+    pub fn administered(&self) -> Vec<AccountId> {
+        let accounts = self.accounts.iter().flatten();
+        let own = accounts.filter(|membership| membership.role.as_deref() == Some("administrator"));
+        own.map(|membership| membership.id).collect()
+    }
+
+    /// Whether the token belongs to a user at all.
+    pub fn is_anybodys(&self) -> bool {
+        self.accounts.is_some()
+    }
+
     /// The rights of the token in an account.
     pub fn rights(&self, account: AccountId) -> Rights {
         let Some(accounts) = &self.accounts else { return Rights::None };

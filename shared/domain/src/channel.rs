@@ -137,6 +137,9 @@ pub struct Channel {
     /// Whether the operator holds messages back, whatever Meta says.
     #[serde(default)]
     pub paused: bool,
+    /// Whether the operator also keeps what customers write in its queue.
+    #[serde(default)]
+    pub paused_incoming: bool,
     /// Which receipts the customer gets.
     #[serde(default)]
     pub receipts: ReceiptSettings,
@@ -264,6 +267,7 @@ mod tests {
             state,
             state_at: NOON,
             paused,
+            paused_incoming: false,
             receipts: ReceiptSettings::default(),
             secret: "s".to_owned(),
             since: None,

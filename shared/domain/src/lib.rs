@@ -1,8 +1,9 @@
 //! Defines the bridge's own types: message, customer, delivery, whichever network they came from.
 //!
-//! No async, no I/O, no SDK. `whatsapp` and `chatwoot` convert to and from these types and never meet.
+//! No I/O, no SDK; async only where a client asks for a newer token. `whatsapp` and `chatwoot` convert to and from these types and never meet.
 //! Facts about Meta are cited by section (§) of the project's `whatsapp-cloud-api.md`, which is not part of this repository.
 
+mod api_token;
 pub mod channel;
 pub mod clock;
 pub mod clue;
@@ -10,6 +11,7 @@ pub mod delivery;
 mod documented;
 pub mod erasure;
 pub mod failure;
+pub mod history;
 mod id;
 pub mod identity;
 pub mod keyed_hash;
@@ -28,12 +30,14 @@ pub mod template;
 pub mod vcard;
 pub mod window;
 
+pub use api_token::{ApiToken, Renewal, TokenSource};
 pub use channel::Channel;
 pub use clock::{Clock, SharedClock, SystemClock, Timestamp};
 pub use clue::{Clue, NO_CODE, Parameter};
 pub use delivery::{Delivery, StatusUpdate};
 pub use erasure::Erasure;
 pub use failure::{Class, Classify, InvalidTransition};
+pub use history::{HistorySlice, HistoryTask, PastMessage};
 pub use id::{
     AccountId, ConfirmationCode, ContactId, ConversationId, CustomerId, GroupId, InboxId, MediaId, MessageId,
     PhoneNumberId, UserId, WaId, WabaId, Wamid,

@@ -6,7 +6,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AccountId, ConfirmationCode, ConversationId, KeyedHash, PhoneNumberId, WabaId, Wamid, keyed_hash::Person,
+    AccountId, ConfirmationCode, ConversationId, KeyedHash, PhoneNumberId, WabaId, Wamid,
+    keyed_hash::{Person, WorkItem},
     task::ACCOUNT_CHANNEL,
 };
 
@@ -22,6 +23,12 @@ pub enum MessageGroup {
     Number(PhoneNumberId),
     /// `inbound.fifo`: notices about an account.
     Account(WabaId),
+    /// `history.fifo`: one slice of a person's past, or one file of it. No slice waits for another in the queue.
+    Past(PhoneNumberId, KeyedHash<Person>, KeyedHash<WorkItem>),
+    /// `history.fifo`: what the phone's contact book says of a person.
+    ContactBook(PhoneNumberId, KeyedHash<Person>),
+    /// `history.fifo`: how far Meta's transfer is.
+    Transfer(PhoneNumberId),
     /// `outbound.fifo`: the sync requests of a conversation.
     Conversation(PhoneNumberId, ConversationId),
     /// `outbound.fifo`: that an agent is typing. Messages must not wait for it, nor it for messages.
@@ -46,6 +53,9 @@ pub enum MessageGroup {
 const TYPING: &str = "typing";
 const COMMANDS: &str = "commands";
 const STATUSES: &str = "statuses";
+const PAST: &str = "past";
+const BOOK: &str = "book";
+const TRANSFER: &str = "transfer";
 const GRACE: &str = "grace";
 const LABELS: &str = "labels";
 const OVERDUE_LETTERS: &str = "letters";
@@ -66,6 +76,9 @@ impl fmt::Display for MessageGroup {
             Self::Statuses(number, message) => write!(f, "{number}#{message}#{STATUSES}"),
             Self::Number(number) => write!(f, "{number}#{ACCOUNT_CHANNEL}"),
             Self::Account(account) => write!(f, "{ACCOUNT_CHANNEL}#{account}"),
+            Self::Past(number, person, slice) => write!(f, "{number}#{person}#{slice}#{PAST}"),
+            Self::ContactBook(number, person) => write!(f, "{number}#{person}#{BOOK}"),
+            Self::Transfer(number) => write!(f, "{number}#{TRANSFER}"),
             Self::Conversation(number, conversation) => write!(f, "{number}#{conversation}"),
             Self::Typing(number, conversation) => write!(f, "{number}#{conversation}#{TYPING}"),
             Self::Commands(number, conversation) => write!(f, "{number}#{conversation}#{COMMANDS}"),
@@ -94,6 +107,13 @@ impl From<&str> for MessageGroup {
             (KEPT_LETTER, id, _) => return Self::KeptDeadLetter(id.to_owned()),
             (_, GRACE, _) => return Self::ErasureGrace(ConfirmationCode::new(first)),
             (_, ACCOUNT_CHANNEL, _) => return Self::Number(number()),
+            (_, TRANSFER, _) => return Self::Transfer(number()),
+            (_, _, Some((person, BOOK))) => return Self::ContactBook(number(), KeyedHash::new(person)),
+            (_, _, Some((rest, PAST))) => {
+                if let Some((person, slice)) = rest.rsplit_once('#') {
+                    return Self::Past(number(), KeyedHash::new(person), KeyedHash::new(slice));
+                }
+            }
             (ACCOUNT_CHANNEL, account, _) => return Self::Account(WabaId::new(account)),
             (LABELS, _, Some((account, conversation))) => {
                 if let Some((account, conversation)) = integer(account).zip(integer(conversation)) {
@@ -147,6 +167,10 @@ mod tests {
         prop_oneof![
             (number(), "[0-9a-f]{32}").prop_map(|(at, of)| MessageGroup::Person(at, KeyedHash::new(of))),
             (number(), "[0-9a-f]{32}").prop_map(|(at, of)| MessageGroup::Statuses(at, KeyedHash::new(of))),
+            (number(), "[0-9a-f]{32}", "[0-9a-f]{32}")
+                .prop_map(|(at, of, slice)| { MessageGroup::Past(at, KeyedHash::new(of), KeyedHash::new(slice)) }),
+            (number(), "[0-9a-f]{32}").prop_map(|(at, of)| MessageGroup::ContactBook(at, KeyedHash::new(of))),
+            number().prop_map(MessageGroup::Transfer),
             number().prop_map(MessageGroup::Number),
             "[0-9a-f]{1,32}".prop_map(|id| MessageGroup::Account(WabaId::new(id))),
             (number(), conversation()).prop_map(|(at, of)| MessageGroup::Conversation(at, of)),
@@ -170,7 +194,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_read_is_written_as_it_was(name in "[a-z0-9#-]{0,40}|[0-9]{1,3}#0?[0-9]{1,3}(#(typing|commands|grace|account))?") {
+        fn what_is_read_is_written_as_it_was(name in "[a-z0-9#-]{0,40}|[0-9]{1,3}#0?[0-9]{1,3}(#(typing|commands|grace|account|past|book|transfer))?") {
             prop_assert_eq!(MessageGroup::from(name.as_str()).to_string(), name);
         }
     }

@@ -59,7 +59,8 @@ pub enum Tag {
     Refused,
 }
 
-/// An agent's message and what became of it. Its parts move by [`apply`](Self::apply) alone:
+/// An agent's message and what became of it. Its parts move by [`apply`](Self::apply) alone, until it is known what the message
+/// is: that may replace parts that were never tried.
 ///
 /// ```compile_fail
 /// let mut message = domain::Outgoing::new(domain::Timestamp::from_secs(0), 1);
@@ -161,7 +162,7 @@ impl Outgoing {
     /// Moves a part. This is the only way in which one moves; a message whose part cannot move so stays as it is. The text under
     /// a file that failed goes out without the file.
     pub fn apply(&mut self, at: usize, event: PartEvent) -> Result<(), InvalidTransition> {
-        if matches!(event, PartEvent::Reserved { .. }) && self.next_part() != Some(at) {
+        if matches!(event, PartEvent::Reserved { .. }) && !self.is_due(at) {
             return Err(InvalidTransition);
         }
         let part = self.parts.get_mut(at).ok_or(InvalidTransition)?;
@@ -272,13 +273,27 @@ impl Outgoing {
 
     /// The first part that still has to go out.
     pub fn next_part(&self) -> Option<usize> {
-        match self.outcome() {
-            Outcome::Underway if self.caption_apart && self.parts.last().is_some_and(Part::is_pending) => {
-                Some(self.parts.len() - 1)
-            }
-            Outcome::Underway => self.parts.iter().position(Part::is_pending),
-            Outcome::Out(_) | Outcome::Incomplete { .. } => None,
-        }
+        self.pending_parts().next()
+    }
+
+    /// The first part that still has to go out and is none of those that were tried and wait for their file: one file that
+    /// cannot be had yet does not stop the others.
+    pub fn next_part_beyond(&self, without_file: &[usize]) -> Option<usize> {
+        self.pending_parts().find(|at| !without_file.contains(at))
+    }
+
+    /// Whether a part may go out: all before it are out, or wait for their file.
+    fn is_due(&self, at: usize) -> bool {
+        let waits = |of: &usize| self.parts[*of].awaits_since(Awaited::File).is_some();
+        self.pending_parts().find(|of| *of == at || !waits(of)) == Some(at)
+    }
+
+    /// The parts that still have to go out, in the order in which they go.
+    fn pending_parts(&self) -> impl Iterator<Item = usize> {
+        let is_underway = self.outcome() == Outcome::Underway;
+        let apart = self.caption_apart.then(|| self.parts.len() - 1);
+        let in_order = apart.into_iter().chain((0..self.parts.len()).filter(move |at| Some(*at) != apart));
+        in_order.filter(move |at| is_underway && self.parts[*at].is_pending())
     }
 
     /// Whether neither time nor the agent can change anything about it.

@@ -14,7 +14,7 @@ crate::documented! {
         ///
         /// Add the channel, then redrive. If the number is not ours, remove the webhook subscription and delete the letter.
         UnknownChannel = "unknown_channel",
-        /// A webhook field this version does not handle, `history` among them.
+        /// A webhook field this version does not handle.
         ///
         /// Redrive after the version that knows it is deployed.
         UnknownField = "unknown_field",
@@ -63,6 +63,18 @@ crate::documented! {
         NeverWrote = "never_wrote",
         /// The business wrote it to its own number.
         NoteToOneself = "note_to_oneself",
+        /// A message of the phone's past that is older than what is kept.
+        PastRetention = "past_retention",
+        /// A message of the phone's past that does not say who wrote it.
+        NoSide = "no_side",
+        /// A reaction, an edit or a deletion of the phone's past whose message came in another part of it.
+        AboutAnotherMessage = "about_another_message",
+        /// A file of the phone's past: it stays on the phone.
+        FileOnThePhone = "file_on_the_phone",
+        /// The shop shares no history, or Meta sends none.
+        NotShared = "not_shared",
+        /// A name of the phone's contact book for which there is no contact, or which an agent changed.
+        NameNotUsed = "name_not_used",
     }
 }
 

@@ -21,7 +21,7 @@ pub enum InboundTask {
     /// item of Meta's.
     FileV1(MediaRetry),
     /// A drain marker: an erasure puts it last into a message group. Once it comes out, nothing older is left there.
-    ProbeV1(DrainMarker),
+    DrainMarkerV1(DrainMarker),
 }
 
 /// The erasure that waits for a message group, and that group.
@@ -55,7 +55,7 @@ impl ErasureTask {
     pub fn group(&self) -> MessageGroup {
         match self {
             Self::RequestV1 { code } => MessageGroup::Erasure(code.clone()),
-            Self::LabelsV1(hint) => MessageGroup::Labels(hint.account, hint.conversation),
+            Self::LabelsV1(request) => MessageGroup::Labels(request.account, request.conversation),
             Self::LettersV1 => MessageGroup::OverdueDeadLetters,
         }
     }
@@ -76,7 +76,7 @@ impl InboundTask {
             Self::StatusV1(status) => &status.item,
             Self::NoticeV1(notice) => &notice.item,
             Self::FileV1(file) => &file.item,
-            Self::ProbeV1(probe) => &probe.item,
+            Self::DrainMarkerV1(marker) => &marker.item,
         }
     }
 
@@ -87,7 +87,7 @@ impl InboundTask {
             Self::StatusV1(status) => status.channel.as_str(),
             Self::NoticeV1(notice) => notice.counted_under(),
             Self::FileV1(file) => file.channel.as_str(),
-            Self::ProbeV1(_) => ACCOUNT_CHANNEL,
+            Self::DrainMarkerV1(_) => ACCOUNT_CHANNEL,
         }
     }
 }
@@ -173,13 +173,13 @@ pub enum NoticeSubject {
 #[serde(tag = "task", rename_all = "snake_case")]
 pub enum OutboundTask {
     /// Sync this conversation.
-    HintV1(SyncRequest),
+    SyncRequestV1(SyncRequest),
     /// An agent is typing.
     TypingV1(Typing),
     /// An agent wrote a command.
     CommandV1(CommandNote),
     /// A drain marker that an erasure puts into a message group.
-    ProbeV1(DrainMarker),
+    DrainMarkerV1(DrainMarker),
 }
 
 impl OutboundTask {
@@ -187,10 +187,10 @@ impl OutboundTask {
     /// their own beside it: messages must not wait for them, nor they for messages.
     pub fn group(&self) -> MessageGroup {
         match self {
-            Self::HintV1(hint) => MessageGroup::Conversation(hint.channel.clone(), hint.conversation),
+            Self::SyncRequestV1(request) => MessageGroup::Conversation(request.channel.clone(), request.conversation),
             Self::TypingV1(typing) => MessageGroup::Typing(typing.channel.clone(), typing.conversation),
             Self::CommandV1(command) => MessageGroup::Commands(command.channel.clone(), command.conversation),
-            Self::ProbeV1(probe) => probe.group.clone(),
+            Self::DrainMarkerV1(marker) => marker.group.clone(),
         }
     }
 }
@@ -262,7 +262,7 @@ pub struct SyncRequest {
 
 impl SyncRequest {
     /// A request to sync a conversation.
-    pub fn look(channel: PhoneNumberId, account: AccountId, conversation: ConversationId) -> Self {
+    pub fn new(channel: PhoneNumberId, account: AccountId, conversation: ConversationId) -> Self {
         Self {
             channel,
             account,
@@ -291,9 +291,12 @@ mod tests {
             buttons: vec![None, Some("8".to_owned())],
             ..Picked::default()
         };
-        let look = SyncRequest::look(PhoneNumberId::new("1"), AccountId(3), ConversationId(4));
-        let task =
-            OutboundTask::HintV1(SyncRequest { template: Some(MessageId(5)), picked: Some(Box::new(picked)), ..look });
+        let request = SyncRequest::new(PhoneNumberId::new("1"), AccountId(3), ConversationId(4));
+        let task = OutboundTask::SyncRequestV1(SyncRequest {
+            template: Some(MessageId(5)),
+            picked: Some(Box::new(picked)),
+            ..request
+        });
         assert_eq!(serde_json::from_str::<OutboundTask>(&serde_json::to_string(&task).unwrap()).unwrap(), task);
     }
 

@@ -9,7 +9,9 @@ use aws_smithy_http_client::{
     tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
 };
 
-use crate::{Environment, Setting};
+pub use aws_sdk_sqs::config::{Credentials, ProvideCredentials};
+
+use crate::{ConfigError, Environment, Setting};
 
 /// AWS answers in milliseconds; a call that takes this long is repeated, and then given up. Without a limit, a call that hangs
 /// would last until Lambda kills all work of the batch.
@@ -29,16 +31,20 @@ pub struct Aws {
 }
 
 impl Aws {
+    /// The clients alone, for a tool.
+    pub fn from_env(env: Environment) -> Result<Self, ConfigError> {
+        env.read(Self::read)
+    }
+
     /// From Lambda's own environment: region, keys, session token, and an endpoint if one is set.
-    pub fn from_env(env: &mut Environment) -> Option<Self> {
+    pub fn read(env: &mut Environment) -> Self {
         let region = env.text(Setting::AwsRegion);
         let key = env.text(Setting::AwsAccessKeyId);
         let secret = env.text(Setting::AwsSecretAccessKey);
         let token = env.optional(Setting::AwsSessionToken);
         let endpoint = env.optional(Setting::AwsEndpointUrl);
         let bundle = env.optional(Setting::AwsCaBundle);
-        let http = http_client(env, endpoint.as_deref(), bundle.as_deref())?;
-        let (region, key, secret) = (region?, key?, secret?);
+        let http = http_client(env, endpoint.as_deref(), bundle.as_deref());
         // Each SDK crate has a builder type of its own with the same methods.
         macro_rules! client {
             ($sdk:ident) => {{
@@ -62,34 +68,35 @@ impl Aws {
                 $sdk::Client::from_conf(config.build())
             }};
         }
-        Some(Self {
+        Self {
             dynamodb: client!(aws_sdk_dynamodb),
             sqs: client!(aws_sdk_sqs),
             secrets: client!(aws_sdk_secretsmanager),
-        })
+        }
     }
 }
 
-fn http_client(
+/// The HTTP client below them. Certificates that cannot be read stay with the environment.
+pub fn http_client(
     env: &mut Environment,
     endpoint: Option<&str>,
     bundle: Option<&str>,
-) -> Option<aws_sdk_sqs::config::SharedHttpClient> {
+) -> aws_sdk_sqs::config::SharedHttpClient {
     if endpoint.is_some_and(|endpoint| endpoint.starts_with("http://")) {
-        return Some(Builder::new().build_http());
+        return Builder::new().build_http();
     }
     let mut roots = TrustStore::empty().with_pem_certificate(include_str!("amazon-roots.pem"));
-    if let Some(bundle) = bundle {
-        match std::fs::read(bundle) {
-            Ok(pem) => roots = roots.with_pem_certificate(pem),
-            Err(error) => {
-                env.fault(Setting::AwsCaBundle, &error);
-                return None;
-            }
+    match bundle.map(std::fs::read).transpose() {
+        Ok(pem) => roots = pem.into_iter().fold(roots, TrustStore::with_pem_certificate),
+        Err(error) => env.fault(Setting::AwsCaBundle, &error),
+    }
+    match TlsContext::builder().with_trust_store(roots).build() {
+        Ok(tls) => Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).tls_context(tls).build_https(),
+        Err(error) => {
+            env.fault(Setting::AwsCaBundle, &error);
+            Builder::new().build_http()
         }
     }
-    let tls = TlsContext::builder().with_trust_store(roots).build().ok()?;
-    Some(Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).tls_context(tls).build_https())
 }
 
 #[cfg(test)]
@@ -99,7 +106,8 @@ mod tests {
     #[test]
     fn amazons_roots_are_accepted_by_the_tls_library() {
         // Building the client parses every certificate; a bad one would stop each function at its first call.
-        assert!(http_client(&mut Environment::given([]), None, None).is_some());
+        let read = Environment::given([]).read(|env| http_client(env, None, None));
+        assert!(read.is_ok());
         assert_eq!(include_str!("amazon-roots.pem").matches("BEGIN CERTIFICATE").count(), 4);
     }
 }

@@ -48,13 +48,18 @@ impl Environment {
         Self { lookup: Lookup::Given(settings), ..self }
     }
 
+    /// Reads settings. Whatever is wrong with any of them is one error; until then a default stands for it.
+    pub fn read<T>(mut self, read: impl FnOnce(&mut Self) -> T) -> Result<T, ConfigError> {
+        let settings = read(&mut self);
+        if self.faults.is_empty() { Ok(settings) } else { Err(ConfigError { faults: self.faults }) }
+    }
+
     /// A setting that must be there.
-    pub fn text(&mut self, setting: Setting) -> Option<String> {
-        let value = self.optional(setting);
-        if value.is_none() {
+    pub fn text(&mut self, setting: Setting) -> String {
+        self.optional(setting).unwrap_or_else(|| {
             self.faults.push(format!("{} is missing", setting.name()));
-        }
-        value
+            String::new()
+        })
     }
 
     /// Records what is wrong with a setting that was read by itself.
@@ -74,30 +79,26 @@ impl Environment {
     }
 
     /// A setting, parsed as a type.
-    pub fn parsed<T: FromStr<Err: std::fmt::Display>>(&mut self, setting: Setting) -> Option<T> {
-        let text = self.text(setting)?;
-        match text.parse() {
-            Ok(value) => Some(value),
-            Err(error) => {
-                self.faults.push(format!("{}: {error}", setting.name()));
-                None
-            }
-        }
+    pub fn parsed<T: Default + FromStr<Err: std::fmt::Display>>(&mut self, setting: Setting) -> T {
+        self.parsed_as(setting).unwrap_or_default()
     }
 
     /// A base URL with a host.
-    pub fn url(&mut self, setting: Setting) -> Option<Url> {
-        let url: Url = self.parsed(setting)?;
+    pub fn url(&mut self, setting: Setting) -> Url {
+        let nowhere = || Url::parse("http://localhost").unwrap_or_else(|_| unreachable!("this is an address"));
+        let url = self.parsed_as(setting).unwrap_or_else(nowhere);
         if url.cannot_be_a_base() || !matches!(url.scheme(), "http" | "https") {
-            self.faults.push(format!("{}: must be an http or https address", setting.name()));
-            return None;
+            self.fault(setting, &"must be an http or https address");
         }
-        Some(url)
+        url
     }
 
-    /// The errors found.
-    pub fn into_error(self) -> ConfigError {
-        ConfigError { faults: self.faults }
+    fn parsed_as<T: FromStr<Err: std::fmt::Display>>(&mut self, setting: Setting) -> Option<T> {
+        let Some(text) = self.optional(setting) else {
+            self.faults.push(format!("{} is missing", setting.name()));
+            return None;
+        };
+        text.parse().map_err(|error| self.fault(setting, &error)).ok()
     }
 }
 
@@ -108,11 +109,12 @@ mod tests {
     #[test]
     fn all_faults_come_in_one_message() {
         let given = [("TABLE_NAME", ""), ("RETENTION_DAYS", "x"), ("GRAPH_URL", "ftp://h")];
-        let mut env = Environment::given(given.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        let days = env.parsed::<u32>(Setting::RetentionDays);
-        assert_eq!((env.text(Setting::TableName), days, env.url(Setting::GraphUrl)), (None, None, None));
+        let env = Environment::given(given.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let read = env.read(|env| {
+            (env.parsed::<u32>(Setting::RetentionDays), env.text(Setting::TableName), env.url(Setting::GraphUrl))
+        });
         assert_eq!(
-            env.into_error().to_string(),
+            read.unwrap_err().to_string(),
             "the environment is not complete: RETENTION_DAYS: invalid digit found in string; TABLE_NAME is missing; \
              GRAPH_URL: must be an http or https address"
         );

@@ -5,6 +5,7 @@ pub mod aws;
 pub mod config;
 pub mod http;
 pub mod metrics;
+mod secret_writer;
 pub mod secrets;
 mod settings;
 pub mod telemetry;
@@ -13,6 +14,7 @@ mod warm;
 
 pub use config::{ConfigError, Environment};
 pub use metrics::{Metric, Metrics, Priced};
+pub use secret_writer::SecretWriter;
 pub use secrets::{AppSecrets, ChannelSecrets, SecretError, Secrets};
 pub use settings::Setting;
 pub use wait::wait_until;

@@ -3,7 +3,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -48,6 +48,9 @@ pub struct AppSecrets {
 pub struct ChannelSecrets {
     /// Graph's token for this number.
     pub access_token: SecretString,
+    /// When that token ends, in seconds since 1970, if it does.
+    #[serde(default, deserialize_with = "end")]
+    pub access_token_expires_at: Option<Timestamp>,
     /// Signs Chatwoot's callbacks for this inbox.
     #[serde(deserialize_with = "some")]
     pub callback_secret: SecretString,
@@ -75,6 +78,12 @@ fn if_any<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretStr
     Ok(secret.filter(|secret| !secret.expose_secret().is_empty()))
 }
 
+/// Graph says 0 of a token that does not end.
+fn end<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    let end = Option::<i64>::deserialize(deserializer)?;
+    Ok(end.filter(|end| *end > 0).map(Timestamp::from_secs))
+}
+
 fn some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretString, D::Error> {
     if_any(deserializer)?.ok_or_else(|| serde::de::Error::custom("empty"))
 }
@@ -88,17 +97,22 @@ pub enum SecretError {
     /// It is not the expected JSON. The text itself is never shown.
     #[error("the secret is not what it should be")]
     Unreadable,
+    /// The role may not do that with it.
+    #[error("the credentials may not read or write the secret")]
+    Forbidden,
     /// Secrets Manager did not answer.
     #[error("Secrets Manager did not answer")]
     Unavailable,
 }
 
-/// The cache.
-#[derive(Debug)]
+/// The cache. Its clones share what is cached.
+#[derive(Clone, Debug)]
 pub struct Secrets {
     client: aws_sdk_secretsmanager::Client,
     clock: SharedClock,
-    cache: Mutex<HashMap<String, Cached>>,
+    cache: Arc<Mutex<HashMap<String, Cached>>>,
+    /// One checks at a time whether there is a newer secret: the others want to know what it finds.
+    refetching: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// What is cached for a name. Names come from settings and channels, never from a request, so there are few.
@@ -121,7 +135,7 @@ impl Cached {
 impl Secrets {
     /// An empty cache.
     pub fn new(client: aws_sdk_secretsmanager::Client, clock: SharedClock) -> Self {
-        Self { client, clock, cache: Mutex::default() }
+        Self { client, clock, cache: Arc::default(), refetching: Arc::default() }
     }
 
     /// The secret with that name, at most five minutes old unless Secrets Manager is down.
@@ -149,6 +163,7 @@ impl Secrets {
 
     /// Fetches the secret again, after a check with the cached one failed; nothing if it was fetched just now.
     pub async fn get_again<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, SecretError> {
+        let _turn = self.refetching.lock().await;
         let now = self.clock.now();
         let cached = self.cached(name);
         if cached.refetched_at.is_some_and(|at| now.since(at) < REFETCH_INTERVAL) || cached.failed(now).is_some() {

@@ -13,6 +13,10 @@ domain::documented! {
         ///
         /// name
         TableName = "TABLE_NAME",
+        /// The table that the ledger of erasures is copied into; of another account by its ARN.
+        ///
+        /// name or ARN
+        LedgerTableName = "LEDGER_TABLE_NAME",
         /// The app's secret; a channel's is in the table.
         ///
         /// name
@@ -41,6 +45,22 @@ domain::documented! {
         ///
         /// URL
         ErasureDeadLettersUrl = "ERASURE_DEAD_LETTERS_URL",
+        /// The queue of what a phone app tells of its past.
+        ///
+        /// URL
+        HistoryQueueUrl = "HISTORY_QUEUE_URL",
+        /// Its dead letters.
+        ///
+        /// URL
+        HistoryDeadLettersUrl = "HISTORY_DEAD_LETTERS_URL",
+        /// How many requests a minute an import makes to an account of Chatwoot; half as many while live messages wait.
+        ///
+        /// number
+        HistoryPerMinute = "HISTORY_PER_MINUTE",
+        /// The shop's time, in which imported messages are dated: its distance from UTC.
+        ///
+        /// minutes
+        UtcOffset = "UTC_OFFSET",
         /// Base of Chatwoot, without path.
         ///
         /// URL

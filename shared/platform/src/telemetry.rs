@@ -14,7 +14,7 @@ use crate::{Environment, Setting};
 
 /// The crates whose lines follow the level asked for. All others stay at `WARN`, whatever is asked for: libraries write
 /// addresses, headers and bodies into their finer lines.
-const OUR_CRATES: [&str; 17] = [
+const OUR_CRATES: [&str; 19] = [
     "app",
     "callback",
     "chatwoot",
@@ -22,6 +22,8 @@ const OUR_CRATES: [&str; 17] = [
     "domain",
     "erasure",
     "forward",
+    "history",
+    "ledger",
     "markup",
     "platform",
     "queue",

@@ -12,6 +12,6 @@ const WARM_UP_TIMEOUT: Duration = Duration::from_secs(2);
 /// Does `work`, whose outcome does not matter: what it did not load is fetched by the first event that needs it.
 pub async fn warm_up(work: impl Future) {
     if timeout(WARM_UP_TIMEOUT, work).await.is_err() {
-        tracing::warn!("a start went on without the lines it wanted to open");
+        tracing::warn!("a start went on without the connections it wanted to open");
     }
 }

@@ -5,9 +5,9 @@ use std::{future::Future, panic::AssertUnwindSafe, time::Duration};
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry};
-use domain::{RefusalReason, Timestamp};
+use domain::{RefusalReason, SharedClock, Timestamp};
 use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use crate::{DeadLetters, Queue, backoff};
 
@@ -16,6 +16,9 @@ const MIN_TIME_LEFT: Duration = Duration::from_secs(20);
 
 /// The time reserved for settling a batch at the end of an invocation.
 const FINAL_CALLS_TIME: Duration = Duration::from_secs(5);
+
+/// What was returned to its queue and is older than this is late: then the other side is down, not busy.
+pub const LATE: Duration = Duration::from_secs(900);
 
 /// A message taken from a queue.
 #[derive(Clone, Debug)]
@@ -57,6 +60,8 @@ pub struct Drain {
     pub queue: Queue,
     /// Its dead letters.
     pub dead_letters: DeadLetters,
+    /// By which it is told how much of an invocation's time is left.
+    pub clock: SharedClock,
 }
 
 /// The result of a batch.
@@ -68,13 +73,21 @@ pub struct Drained {
     pub retried: usize,
     /// How many were dead-lettered.
     pub poisoned: usize,
+    /// When the oldest of those returned was sent to the queue.
+    pub retried_since: Option<Timestamp>,
 }
 
 impl Drained {
+    /// Whether something that was returned has waited for that long.
+    pub fn has_waited(&self, time: Duration, now: Timestamp) -> bool {
+        self.retried_since.is_some_and(|since| now.since(since) >= time)
+    }
+
     fn add(&mut self, other: Self) {
         self.response.batch_item_failures.extend(other.response.batch_item_failures);
         self.retried += other.retried;
         self.poisoned += other.poisoned;
+        self.retried_since = self.retried_since.into_iter().chain(other.retried_since).min();
     }
 }
 
@@ -86,23 +99,23 @@ struct Settled {
 }
 
 impl Drain {
-    /// Hands each record to `handle`. `left` is the invocation's remaining time.
-    pub async fn run<F>(&self, event: SqsEvent, left: Duration, handle: impl Fn(Record) -> F) -> Drained
+    /// Hands each record to `handle`. The invocation ends at `until`.
+    pub async fn run<F>(&self, event: SqsEvent, until: Timestamp, handle: impl Fn(Record) -> F) -> Drained
     where
         F: Future<Output = Verdict>,
     {
         self.run_groups(event, |records| {
             let handle = &handle;
-            let started = Instant::now();
             async move {
                 let mut verdicts = Vec::new();
                 for record in records {
-                    if started.elapsed() + MIN_TIME_LEFT > left {
+                    let left = until.since(self.clock.now());
+                    if left < MIN_TIME_LEFT {
                         verdicts.push(Verdict::Retry { after: Some(Duration::ZERO) });
                         break;
                     }
                     // Otherwise Lambda would kill all work that runs beside it, and hide the whole batch for a long time.
-                    let limit = left.saturating_sub(started.elapsed()).saturating_sub(FINAL_CALLS_TIME);
+                    let limit = left.saturating_sub(FINAL_CALLS_TIME);
                     let verdict = timeout(limit, AssertUnwindSafe(handle(record)).catch_unwind()).await;
                     // A record that panicked or took too long is tried again; the worker that claims its item next counts that as
                     // a crash.
@@ -178,6 +191,7 @@ impl Drain {
             }
             self.delay(&held, wait).await;
             drained.retried += held.len();
+            drained.retried_since = held.iter().map(|record| record.sent_at).chain(drained.retried_since).min();
             drained.response.batch_item_failures.extend(held.into_iter().map(|record| failure(record.id)));
         }
         Settled { done, drained }

@@ -9,6 +9,6 @@ mod producer;
 
 pub use backoff::{MAX_OUTAGE_RECEIVES, backoff};
 pub use dead_letters::DeadLetters;
-pub use drain::{Drain, Drained, Record, Verdict};
+pub use drain::{Drain, Drained, LATE, Record, Verdict};
 pub use error::QueueError;
 pub use producer::{Queue, QueueMessage};

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use aws_sdk_dynamodb::types::ReturnValue;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use domain::{
     Channel, PhoneNumberId, Timestamp,
     channel::{ChannelEvent, SyncedTemplates},
@@ -154,6 +154,35 @@ impl Channels {
     /// Every channel.
     pub async fn all(&self) -> Result<Vec<Channel>, StoreError> {
         self.table.range(Range::channels()).await
+    }
+
+    /// Holds messages back, or lets them go on, in the directions that are named. Returns the channel as it is then; nothing if
+    /// there is none.
+    pub async fn pause(
+        &self,
+        id: &PhoneNumberId,
+        outgoing: Option<bool>,
+        incoming: Option<bool>,
+    ) -> Result<Option<Channel>, StoreError> {
+        let asked = [("paused", ":out", outgoing), ("paused_incoming", ":in", incoming)];
+        let asked: Vec<_> = asked.into_iter().filter_map(|(name, place, on)| Some((name, place, on?))).collect();
+        let sets: Vec<_> = asked.iter().map(|(name, place, _)| format!("{name} = {place}")).collect();
+        if !sets.is_empty() {
+            let values = asked.iter().map(|(_, place, on)| ((*place).to_owned(), AttributeValue::Bool(*on)));
+            let change = ItemUpdate {
+                key: key(id),
+                update: format!("SET {}", sets.join(", ")),
+                condition: Some("attribute_exists(pk)".to_owned()),
+                values: values.collect(),
+            };
+            self.table.change(change).await?;
+        }
+        self.table.get(&key(id)).await
+    }
+
+    /// Forgets a channel; what belongs to its customers stays.
+    pub async fn remove(&self, id: &PhoneNumberId) -> Result<(), StoreError> {
+        self.table.delete(&key(id)).await
     }
 
     /// Binds a number to an inbox, or changes the binding.

@@ -4,6 +4,7 @@ pub(crate) mod data_subject;
 pub(crate) mod inventory;
 pub(crate) mod late_inventory;
 pub(crate) mod ledger;
+pub(crate) mod ledger_copy;
 pub(crate) mod media_index;
 pub(crate) mod owned;
 pub(crate) mod requests;

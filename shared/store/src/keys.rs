@@ -57,6 +57,16 @@ pub(crate) enum ItemKey {
     /// For how many people a sweep asked on a channel and day.
     SweepAsked(PhoneNumberId, i64),
     Administrator(KeyedHash<Administrator>),
+    /// How far the import of a number's history is.
+    Transfer(PhoneNumberId),
+    /// What was imported of a person.
+    PastPerson(PhoneNumberId, KeyedHash<Person>),
+    /// A slice that is not written yet.
+    PastSlice(PhoneNumberId, KeyedHash<Person>, KeyedHash<WorkItem>),
+    /// How fast imports may write into an account.
+    ImportRate(AccountId),
+    /// A tombstone that holds for the past alone.
+    PastTombstone(KeyedHash<Person>, Option<AccountId>),
     /// The key of no item.
     Absent,
 }
@@ -85,7 +95,7 @@ const LEDGER: &str = "ledger";
 const TARGET: &str = "target";
 const RECEIPT: &str = "receipt";
 const DROPPED: &str = "dropped";
-const PROBE: &str = "probe";
+const DRAIN_MARKER: &str = "marker";
 const OPEN_ERASURES: &str = "erasures";
 const REQUEST: &str = "request";
 const TOMBSTONE: &str = "tombstone";
@@ -95,6 +105,12 @@ const SWEEP: &str = "sweep";
 const ASKED: &str = "asked";
 const ADMINISTRATOR: &str = "administrator";
 const PROFILE: &str = "profile";
+const HISTORY: &str = "history";
+const SYNC: &str = "sync";
+const PERSON: &str = "person";
+const SLICE: &str = "slice";
+const IMPORT: &str = "import";
+const PAST: &str = "past";
 const ABSENT: &str = "nothing";
 
 impl From<ItemKey> for Key {
@@ -132,7 +148,7 @@ impl From<ItemKey> for Key {
             Of::Receipt(code) => under(format!("{ERASURE}#{code}"), RECEIPT),
             Of::Dropped(code) => under(format!("{ERASURE}#{code}"), DROPPED),
             Of::DrainMarker(code, queue, group) => {
-                Self { pk: format!("{ERASURE}#{code}"), sk: format!("{PROBE}#{queue}#{group}") }
+                Self { pk: format!("{ERASURE}#{code}"), sk: format!("{DRAIN_MARKER}#{queue}#{group}") }
             }
             Of::LearntAlias(code, alias) => Self { pk: format!("{ERASURE}#{code}"), sk: format!("{ALIAS}#{alias}") },
             Of::OpenErasure(code) => under(OPEN_ERASURES.to_owned(), code.as_str()),
@@ -145,6 +161,16 @@ impl From<ItemKey> for Key {
             Of::Sweep(name) => under(SWEEP.to_owned(), &name),
             Of::SweepAsked(number, day) => Self { pk: SWEEP.to_owned(), sk: format!("{ASKED}#{number}#{day}") },
             Of::Administrator(administrator) => under(format!("{ADMINISTRATOR}#{administrator}"), PROFILE),
+            Of::Transfer(number) => under(format!("{HISTORY}#{number}"), SYNC),
+            Of::PastPerson(number, person) => under(format!("{HISTORY}#{number}#{person}"), PERSON),
+            Of::PastSlice(number, person, slice) => {
+                Self { pk: format!("{HISTORY}#{number}#{person}"), sk: format!("{SLICE}#{slice}") }
+            }
+            Of::ImportRate(account) => under(format!("{IMPORT}#{account}"), RUN),
+            Of::PastTombstone(person, None) => under(format!("{TOMBSTONE}#{person}"), PAST),
+            Of::PastTombstone(person, Some(account)) => {
+                Self { pk: format!("{TOMBSTONE}#{person}"), sk: format!("{PAST}#{account}") }
+            }
             Of::Absent => under(ABSENT.to_owned(), ABSENT),
         }
     }
@@ -192,7 +218,7 @@ impl ItemKey {
             (ERASURE, TARGET) => Self::DataSubject(code()),
             (ERASURE, RECEIPT) => Self::Receipt(code()),
             (ERASURE, DROPPED) => Self::Dropped(code()),
-            (ERASURE, PROBE) => {
+            (ERASURE, DRAIN_MARKER) => {
                 let (queue, group) = second.split_once('#')?;
                 Self::DrainMarker(code(), queue.to_owned(), group.into())
             }
@@ -204,6 +230,21 @@ impl ItemKey {
                 let account = if second.is_empty() { None } else { Some(AccountId(second.parse().ok()?)) };
                 Self::Tombstone(KeyedHash::new(rest), account)
             }
+            (TOMBSTONE, PAST) => {
+                let account = if second.is_empty() { None } else { Some(AccountId(second.parse().ok()?)) };
+                Self::PastTombstone(KeyedHash::new(rest), account)
+            }
+            (HISTORY, SYNC) => Self::Transfer(number()),
+            (HISTORY, first) => {
+                let (number, person) = rest.split_once('#')?;
+                let (number, person) = (PhoneNumberId::new(number), KeyedHash::new(person));
+                match first {
+                    PERSON => Self::PastPerson(number, person),
+                    SLICE => Self::PastSlice(number, person, KeyedHash::new(second)),
+                    _ => return None,
+                }
+            }
+            (IMPORT, RUN) => Self::ImportRate(AccountId(rest.parse().ok()?)),
             (SWEEP, ASKED) => {
                 let (number, day) = second.rsplit_once('#')?;
                 Self::SweepAsked(PhoneNumberId::new(number), day.parse().ok()?)
@@ -314,7 +355,7 @@ impl Range {
 
     /// The drain markers of a request, of one queue or of all.
     pub(crate) fn drain_markers(code: &ConfirmationCode, queue: Option<&str>) -> Self {
-        let prefix = queue.map_or_else(|| format!("{PROBE}#"), |queue| format!("{PROBE}#{queue}#"));
+        let prefix = queue.map_or_else(|| format!("{DRAIN_MARKER}#"), |queue| format!("{DRAIN_MARKER}#{queue}#"));
         Self { pk: format!("{ERASURE}#{code}"), part: Part::Prefix(prefix) }
     }
 
@@ -325,6 +366,16 @@ impl Range {
     /// The tombstones of a person, in whichever account.
     pub(crate) fn tombstones(person: &KeyedHash<Person>) -> Self {
         Self { pk: format!("{TOMBSTONE}#{person}"), part: Part::Prefix(TOMBSTONE.to_owned()) }
+    }
+
+    /// The slices of a person that are not written yet.
+    pub(crate) fn past_slices(number: &PhoneNumberId, person: &KeyedHash<Person>) -> Self {
+        Self { pk: format!("{HISTORY}#{number}#{person}"), part: Part::Prefix(format!("{SLICE}#")) }
+    }
+
+    /// Everything that is kept of a person's imported history on a number.
+    pub(crate) fn past(number: &PhoneNumberId, person: &KeyedHash<Person>) -> Self {
+        Self { pk: format!("{HISTORY}#{number}#{person}"), part: Part::All }
     }
 
     pub(crate) fn marks() -> Self {
@@ -418,6 +469,12 @@ mod tests {
             (code(), "inbound|outbound", group).prop_map(|(of, at, group)| ItemKey::DrainMarker(of, at, group)),
             (code(), hash()).prop_map(|(of, alias)| ItemKey::LearntAlias(of, KeyedHash::new(alias))),
             code().prop_map(ItemKey::OpenErasure),
+            number().prop_map(ItemKey::Transfer),
+            (number(), hash()).prop_map(|(at, of)| ItemKey::PastPerson(at, KeyedHash::new(of))),
+            (number(), hash(), hash())
+                .prop_map(|(at, of, slice)| { ItemKey::PastSlice(at, KeyedHash::new(of), KeyedHash::new(slice)) }),
+            account().prop_map(ItemKey::ImportRate),
+            (hash(), prop::option::of(account())).prop_map(|(of, at)| ItemKey::PastTombstone(KeyedHash::new(of), at)),
             hash().prop_map(|of| ItemKey::Request(KeyedHash::new(of))),
             (hash(), proptest::option::of(account())).prop_map(|(of, at)| ItemKey::Tombstone(KeyedHash::new(of), at)),
             code().prop_map(ItemKey::Marks),
@@ -453,7 +510,7 @@ mod tests {
     fn every_kind_is_tried() {
         let mut runner = TestRunner::deterministic();
         let tried = (0..3_000).map(|_| discriminant(&keys().new_tree(&mut runner).unwrap().current()));
-        assert_eq!(tried.collect::<HashSet<_>>().len(), 32, "a new kind of item has to be in `keys`, too");
+        assert_eq!(tried.collect::<HashSet<_>>().len(), 37, "a new kind of item has to be in `keys`, too");
     }
 
     #[test]

@@ -21,7 +21,7 @@
 //! | watch | `watch#channel` / `account#conversation` | a conversation in which something waits, or may be retried |
 //! | erasure | `erasure#code` / `ledger` | an erasure request: its state, its deadlines, what was done; no name of a person |
 //! | target | `erasure#code` / `target` | the data subject of an open request: ids and addresses, deleted when it is closed |
-//! | probe | `erasure#code` / `probe#queue#group` | a drain marker that has not come out of a message group yet |
+//! | drain marker | `erasure#code` / `marker#queue#group` | a drain marker that has not come out of a message group yet |
 //! | dropped | `erasure#code` / `dropped` | how many incoming events were dropped for a request |
 //! | open erasure | `erasures` / code | that a request is not closed |
 //! | request | `request#hash` / `request` | the code of the request under a hash; the hash of a request about one account belongs to that account |
@@ -29,6 +29,11 @@
 //! | asked | `sweep` / `asked#channel#day` | for how many people that sweep requested an erasure that day |
 //! | tombstone | `tombstone#hash` / `tombstone`, or `tombstone#account` for one account | up to when what a person sent is erased, and whether the erasure is still underway |
 //! | marks | `tombstone#any` / code | pieces of the hashes for which an erasure wrote tombstones |
+//! | import | `history#channel` / `sync` | how far the import of a number's history is: chunks, counts, times |
+//! | past | `history#channel#hash` / `person` | how much of a person's history was imported, and from when to when |
+//! | slice | `history#channel#hash` / `slice#hash` | a slice of a person's history that is not written yet: its times |
+//! | import rate | `import#account` / `run` | when an import may write into an account again |
+//! | past tombstone | `tombstone#hash` / `past`, or `past#account` for one account | up to when a person is erased for imports of history |
 //! | round | `round#channel` / `round` | when `reconcile` last completed a round |
 //! | missed | `round` / `missed` | how many items have been missing from the queue, and since when, while that is not certain yet |
 
@@ -53,6 +58,7 @@ pub use erasure::data_subject::DataSubject;
 pub use erasure::inventory::DataInventory;
 pub use erasure::late_inventory::LateKey;
 pub use erasure::ledger::{ErasureEntry, ErasureLedger, LEDGER_KEEPS_DAYS, Pointed};
+pub use erasure::ledger_copy::{LedgerCopied, LedgerCopy};
 pub use erasure::media_index::MediaAtMeta;
 pub use erasure::requests::{ErasureRequests, RequestOutcome};
 pub use erasure::restore::{Reapplied, Restore};
@@ -60,6 +66,7 @@ pub use erasure::sweep_cursor::{ExpiredPage, TableSweep, ThreadOfContact};
 pub use erasure::tombstones::{ErasureCheck, Marks, TOMBSTONES_STAND_DAYS, Tombstone, Tombstones};
 pub use error::StoreError;
 pub use inbound::claims::{CLAIMS_KEEP_DAYS, Claim, ClaimGuard, Claims, FailureCount, TAKEN_UP_TO};
+pub use inbound::imports::{ImportCounts, ImportProgress, Imports, PersonPast, SliceOutcome, WaitingSlice};
 pub use inbound::item_ledger::{COUNTERS_KEEP_DAYS, DailyTotals, ItemLedger, ItemOutcome, QUEUES_KEEP_DAYS};
 pub use inbound::message_links::{MessageLink, MessageLinks, StatusMatch};
 pub use inbound::orphan_statuses::{OrphanStatus, OrphanStatuses};
@@ -71,3 +78,4 @@ pub use outbound::outbox::{Outbox, OutboxEntry};
 pub use outbound::rate_limit::{NumberRateLimit, Slot};
 pub use outbound::reconcile_cursor::ReconcileCursor;
 pub use table::Table;
+pub use versioned::until_written_from;

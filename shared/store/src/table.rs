@@ -37,6 +37,8 @@ pub struct Table {
     pub(crate) name: String,
     pub(crate) clock: SharedClock,
     retention: Duration,
+    /// When what is written happened, if that is not now.
+    past: Option<Timestamp>,
 }
 
 /// An update: what is set, under which condition.
@@ -76,7 +78,13 @@ pub(crate) enum TransactOutcome {
 impl Table {
     /// `retention` is how long after the last activity things about a customer are kept.
     pub fn new(client: Client, name: String, clock: SharedClock, retention: Duration) -> Self {
-        Self { client, name, clock, retention }
+        Self { client, name, clock, retention, past: None }
+    }
+
+    /// Another table, reached in the same way.
+    #[must_use]
+    pub fn named(&self, name: String) -> Self {
+        Self { name, ..self.clone() }
     }
 
     /// The current time.
@@ -89,9 +97,30 @@ impl Table {
         self.item(&ItemKey::Absent.into()).await.map(|_| ())
     }
 
+    /// The same table for what happened at an earlier time: what is written about a customer ends by that.
+    #[must_use]
+    pub fn in_the_past(&self, at: Timestamp) -> Self {
+        Self { past: Some(at), ..self.clone() }
+    }
+
+    /// When what is written happened.
+    pub(crate) fn active_at(&self) -> Timestamp {
+        self.past.unwrap_or_else(|| self.now()).min(self.now())
+    }
+
     /// When the data of a customer who is active now expires, in epoch seconds.
     pub(crate) fn kept_until(&self) -> i64 {
-        (self.now() + self.retention).as_secs()
+        self.kept_since(self.active_at())
+    }
+
+    /// When something that happened at that time expires, in epoch seconds.
+    pub(crate) fn kept_since(&self, at: Timestamp) -> i64 {
+        (at + self.retention).as_secs()
+    }
+
+    /// How long things about a customer are kept after their last activity.
+    pub(crate) fn retention(&self) -> Duration {
+        self.retention
     }
 
     /// The item, unless it is expired: TTL is garbage collection, not a promise.

@@ -108,6 +108,7 @@ pub(crate) fn channel() -> Channel {
         state: ChannelState::Live,
         state_at: NOW,
         paused: false,
+        paused_incoming: false,
         receipts: ReceiptSettings::default(),
         secret: "secret".to_owned(),
         since: None,

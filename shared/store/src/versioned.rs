@@ -21,9 +21,10 @@ where
 }
 
 /// The same, for a write that depends on what was read before. `attempt` goes on with what it has read since.
-pub(crate) async fn until_written_from<S, T, F>(mut seen: S, mut attempt: impl FnMut(S) -> F) -> Result<T, StoreError>
+pub async fn until_written_from<S, T, E, F>(mut seen: S, mut attempt: impl FnMut(S) -> F) -> Result<T, E>
 where
-    F: Future<Output = Result<ControlFlow<T, S>, StoreError>>,
+    E: From<StoreError>,
+    F: Future<Output = Result<ControlFlow<T, S>, E>>,
 {
     for _ in 0..MAX_TRIES {
         // On the heap: futures of callers would hold it twice.
@@ -32,7 +33,7 @@ where
             ControlFlow::Continue(since) => seen = since,
         }
     }
-    Err(StoreError::Contended)
+    Err(StoreError::Contended.into())
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ pub mod brake;
 pub mod command;
 pub mod dashboard;
 pub mod deletion;
+pub mod history;
 pub mod inbound;
 pub mod outbound;
 pub mod overwritten;

@@ -1,4 +1,4 @@
-//! Holds the lines that the bridge writes in place of what has no text of its own.
+//! Holds the lines that stand for what has no text of its own.
 
 use domain::message::MediaKind;
 
@@ -29,6 +29,8 @@ pub enum NoteText {
     SetAside,
     /// Above the locked editor, once the window is closed.
     WindowLock,
+    /// The operator's test of the whole way, to a phone of the operator's own.
+    OperatorTest,
     /// Sending is on hold.
     SendingWaits,
     /// Sending is no longer on hold.
@@ -120,6 +122,10 @@ impl NoteText {
             Self::WindowLock => (
                 "Pasaron más de 24 h desde el último mensaje del cliente. WhatsApp solo admite plantillas hasta que vuelva a escribir.",
                 "More than 24 h have passed since the customer's last message. WhatsApp only takes templates until they write again.",
+            ),
+            Self::OperatorTest => (
+                "Prueba del operador: si la lees, los mensajes llegan.",
+                "The operator's test: if you read this, messages arrive.",
             ),
             Self::SendingWaits => (
                 "WhatsApp no acepta mensajes en este momento. Los tuyos se reintentan solos mientras siga abierta la ventana de 24 h; no hace falta reenviarlos.",

@@ -6,7 +6,8 @@ use unicode_segmentation::UnicodeSegmentation as _;
 
 use crate::{Locale, Text as _, pick, send_failure::partly};
 use domain::{
-    Outcome, Outgoing, Timestamp, Window, channel::SendHold, outgoing::DisplayedStatus, window::WINDOW_LENGTH,
+    Outcome, Outgoing, Timestamp, Window, channel::SendHold, history::ImportState, outgoing::DisplayedStatus,
+    window::WINDOW_LENGTH,
 };
 
 /// How many characters of a message are shown, to recognize it.
@@ -29,6 +30,8 @@ pub struct ConversationReport {
     pub hold: Option<SendHold>,
     /// The erasure that is open about them, if there is one.
     pub erasure: Option<ErasureSummary>,
+    /// How far the import of the phone's history is, unless it is over or there is none.
+    pub history: Option<ImportState>,
     /// The agents' last messages, the oldest first.
     pub last: Vec<MessageReport>,
 }
@@ -109,6 +112,10 @@ impl ConversationReport {
             None => pick(locale, "conectado; envía con normalidad.", "connected; it sends normally.").to_owned(),
         };
         lines.extend([String::new(), format!("**{number}** {}: {state}", self.number)]);
+        if let Some(state) = self.history {
+            let past = pick(locale, "Historial del celular", "History of the phone");
+            lines.extend([String::new(), format!("**{past}**: {}", crate::history::progress(state, locale))]);
+        }
         if let Some(erasure) = self.erasure {
             let data = pick(locale, "Borrado de datos", "Erasure of data");
             lines.extend([String::new(), format!("**{data}**: {}", erasure.text(self.now, locale))]);
@@ -301,6 +308,7 @@ mod tests {
             number: "+52 55 5555 0100".to_owned(),
             hold: None,
             erasure: None,
+            history: None,
             last,
         }
     }

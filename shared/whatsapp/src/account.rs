@@ -69,8 +69,12 @@ pub fn read(notice: &AccountNotice) -> Option<AccountEvent> {
     ];
     let change = if notice.field == "account_update" { change(&event, &value) } else { AccountChange::Nothing };
     let severe = details.iter().flatten().any(|word| word == "CRITICAL")
-        || matches!(event.as_str(), "ACCOUNT_VIOLATION" | "FLAGGED" | "RED" | "DISABLED" | "PIN_RESET_REQUEST")
-        || inside("ban_info", "waba_ban_state").as_deref() == Some("SCHEDULE_FOR_DISABLE");
+        || matches!(
+            event.as_str(),
+            "ACCOUNT_VIOLATION" | "FLAGGED" | "DOWNGRADE" | "RED" | "DISABLED" | "PIN_RESET_REQUEST"
+        )
+        || inside("ban_info", "waba_ban_state").as_deref() == Some("SCHEDULE_FOR_DISABLE")
+        || falls(&value);
     Some(AccountEvent {
         wabas: inside("waba_info", "waba_id").into_iter().map(WabaId::new).chain(notice.waba.clone()).collect(),
         number: notice.channel.clone().or(number),
@@ -86,6 +90,30 @@ pub fn read(notice: &AccountNotice) -> Option<AccountEvent> {
             .join(" "),
         urgent: severe,
     })
+}
+
+/// Whether a quality or a limit is lower than it was, by what Meta tells of both.
+fn falls(value: &Fields<'_>) -> bool {
+    let quality = |name| match value.text(name).as_deref() {
+        Some("GREEN") => Some(3),
+        Some("YELLOW") => Some(2),
+        Some("RED") => Some(1),
+        _ => None,
+    };
+    let tier = |name| {
+        let tier = value.text(name)?;
+        match tier.strip_prefix("TIER_")? {
+            "UNLIMITED" => Some(u64::MAX),
+            limit => match limit.strip_suffix('K') {
+                Some(thousands) => Some(thousands.parse::<u64>().ok()?.saturating_mul(1_000)),
+                None => limit.parse().ok(),
+            },
+        }
+    };
+    let lower =
+        |before: Option<u64>, after: Option<u64>| before.zip(after).is_some_and(|(before, after)| after < before);
+    lower(quality("previous_quality_score"), quality("new_quality_score"))
+        || lower(tier("old_limit"), tier("current_limit"))
 }
 
 fn change(event: &str, value: &Fields<'_>) -> AccountChange {

@@ -1,28 +1,22 @@
 //! Deletes what Meta keeps of a person (§3.2, §5).
 
 use domain::{Class, Classify as _, MediaId, PhoneNumberId, UserId};
-use secrecy::SecretString;
 use serde_json::value::RawValue;
 
 use crate::{Graph, GraphError, fields::Fields};
 
 impl Graph {
     /// Deletes a file. A file that Meta does not know counts as deleted.
-    pub async fn delete_media(&self, media: &MediaId, token: &SecretString) -> Result<(), GraphError> {
-        match self.delete(&[media.as_str()], &[], token).await {
+    pub async fn delete_media(&self, media: &MediaId) -> Result<(), GraphError> {
+        match self.delete(&[media.as_str()], &[]).await {
             Err(error) if means_nothing_there(&error) => Ok(()),
             answer => answer.map(|_| ()),
         }
     }
 
     /// Whether Meta still has a file.
-    pub async fn has_media(
-        &self,
-        media: &MediaId,
-        of: &PhoneNumberId,
-        token: &SecretString,
-    ) -> Result<bool, GraphError> {
-        match self.locate(media, of, token).await {
+    pub async fn has_media(&self, media: &MediaId, of: &PhoneNumberId) -> Result<bool, GraphError> {
+        match self.locate(media, of).await {
             Ok(_) => Ok(true),
             Err(error) if means_nothing_there(&error) => Ok(false),
             Err(error) => Err(error),
@@ -31,27 +25,17 @@ impl Graph {
 
     /// Takes a person out of the contact book of the number's portfolio; tells whether they were in it. A contact book that is
     /// switched off is empty.
-    pub async fn forget_contact(
-        &self,
-        number: &PhoneNumberId,
-        user: &UserId,
-        token: &SecretString,
-    ) -> Result<bool, GraphError> {
+    pub async fn forget_contact(&self, number: &PhoneNumberId, user: &UserId) -> Result<bool, GraphError> {
         let query = [("messaging_product", "whatsapp"), ("bsuid", user.as_str())];
-        match self.delete(&[number.as_str(), "contact_book"], &query, token).await {
+        match self.delete(&[number.as_str(), "contact_book"], &query).await {
             Ok(raw) => Ok(Fields::read(&raw).is_some_and(|fields| fields.flag("deleted"))),
             Err(error) if means_nothing_there(&error) => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    async fn delete(
-        &self,
-        path: &[&str],
-        query: &[(&str, &str)],
-        token: &SecretString,
-    ) -> Result<Box<RawValue>, GraphError> {
-        self.call(self.deletion(path, query), token).await
+    async fn delete(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Box<RawValue>, GraphError> {
+        self.call(self.deletion(path, query)).await
     }
 }
 

@@ -37,6 +37,9 @@ pub enum GraphError {
         /// What else Meta tells about it, for the agent.
         clue: Clue,
     },
+    /// The token was refused and a newer one is in hand, but this call cannot be repeated by the client: certainly nothing was done.
+    #[error("Graph refused the token; the next call has a newer one")]
+    TokenRenewed,
     /// The file's bytes are not those the webhook named, or broke off.
     #[error("the file arrived damaged")]
     Checksum,
@@ -186,7 +189,7 @@ fn number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<i64, D::E
 impl Classify for GraphError {
     fn class(&self) -> Class {
         match self {
-            Self::Unreachable(_) | Self::NoAnswer { .. } => Class::LATER,
+            Self::Unreachable(_) | Self::NoAnswer { .. } | Self::TokenRenewed => Class::LATER,
             Self::Checksum | Self::Missing(_) => Class::Permanent,
             Self::Refused { code, status, transient, regained, .. } => {
                 // A refused token is an outage until the operator fixes it: no file is given up for it.

@@ -1,10 +1,11 @@
-//! Calls the Graph API (§8.3). Every call takes the channel's token; none is repeated here.
+//! Calls the Graph API (§8.3) with a channel's token. Only a call whose token is refused is repeated, with a newer one; a send
+//! is not, since each of its calls needs a slot of its own.
 
 use std::time::Duration;
 
-use domain::{MediaId, PhoneNumberId, UserId, WaId, Wamid, message::Digest};
+use domain::{ApiToken, MediaId, PhoneNumberId, UserId, WaId, Wamid, message::Digest};
 use reqwest::{
-    Body, Client, Response,
+    Body, Client, RequestBuilder, Response,
     header::{AUTHORIZATION, LOCATION},
     multipart,
 };
@@ -27,9 +28,9 @@ const MAX_REDIRECTS: usize = 5;
 /// Host names that cannot be reached from outside a network.
 const PRIVATE_SUFFIXES: [&str; 6] = [".local", ".localhost", ".internal", ".lan", ".home.arpa", ".corp"];
 
-/// A client for the Graph API.
+/// The Graph API, as all channels reach it.
 #[derive(Clone, Debug)]
-pub struct Graph {
+pub struct GraphApi {
     /// Keeps connections open; for calls that may be repeated.
     client: Client,
     /// Opens a connection for each call. Meta may have closed a kept one while the function was frozen; a write into it would
@@ -37,6 +38,13 @@ pub struct Graph {
     fresh: Client,
     base: Url,
     version: String,
+}
+
+/// A client for the Graph API with a channel's token.
+#[derive(Clone, Debug)]
+pub struct Graph {
+    api: GraphApi,
+    token: ApiToken,
 }
 
 /// A file waiting at Meta.
@@ -76,16 +84,28 @@ pub struct Upload {
     pub body: Body,
 }
 
-impl Graph {
+impl GraphApi {
     /// `base` without version, `version` like `v25.0`.
     pub fn new(client: Client, fresh: Client, base: Url, version: String) -> Self {
         Self { client, fresh, base, version }
     }
 
-    /// Sends one message.
-    pub async fn send(&self, from: &PhoneNumberId, token: &SecretString, body: &Value) -> Result<Accepted, SendError> {
-        let request = self.fresh.post(self.at(&[from.as_str(), "messages"])).json(body).timeout(CALL_TIMEOUT);
-        let raw: Box<RawValue> = self.call(request, token).await?;
+    /// A client with a channel's token.
+    pub fn with(&self, token: ApiToken) -> Graph {
+        Graph { api: self.clone(), token }
+    }
+
+    /// A client with a token that is not renewed.
+    pub(crate) fn fixed(&self, token: &SecretString) -> Graph {
+        self.with(ApiToken::fixed(token.clone()))
+    }
+}
+
+impl Graph {
+    /// Sends one message. [`GraphError::TokenRenewed`] means that it was not sent, and that the next call may.
+    pub async fn send(&self, from: &PhoneNumberId, body: &Value) -> Result<Accepted, SendError> {
+        let request = self.api.fresh.post(self.at(&[from.as_str(), "messages"])).json(body).timeout(CALL_TIMEOUT);
+        let raw: Box<RawValue> = self.answered(request, None).await?;
         // Only the id counts; an odd member beside it must not turn an accepted message into an uncertain one.
         let answer = Fields::read(&raw);
         let id = answer.as_ref().and_then(|answer| answer.objects("messages").iter().find_map(|sent| sent.text("id")));
@@ -101,31 +121,21 @@ impl Graph {
 
     /// Shows the customer that a message and all before it were read, and with `typing` that an agent types, for 25 s or until
     /// the answer (§4.2). The call may be repeated; one that is delayed is not worth waiting for.
-    pub async fn mark_read(
-        &self,
-        number: &PhoneNumberId,
-        token: &SecretString,
-        message: &Wamid,
-        typing: bool,
-    ) -> Result<(), GraphError> {
+    pub async fn mark_read(&self, number: &PhoneNumberId, message: &Wamid, typing: bool) -> Result<(), GraphError> {
         let mut body = json!({ "messaging_product": "whatsapp", "status": "read", "message_id": message });
         if typing {
             body["typing_indicator"] = json!({ "type": "text" });
         }
-        let request = self.client.post(self.at(&[number.as_str(), "messages"])).json(&body).timeout(PRESENCE_TIMEOUT);
-        self.call::<Value>(request, token).await.map(|_| ())
+        let request =
+            self.api.client.post(self.at(&[number.as_str(), "messages"])).json(&body).timeout(PRESENCE_TIMEOUT);
+        self.call::<Value>(request).await.map(|_| ())
     }
 
     /// Looks up the address of a file. Meta checks that the file belongs to the number.
-    pub async fn locate(
-        &self,
-        media: &MediaId,
-        of: &PhoneNumberId,
-        token: &SecretString,
-    ) -> Result<Located, GraphError> {
+    pub async fn locate(&self, media: &MediaId, of: &PhoneNumberId) -> Result<Located, GraphError> {
         let mut url = self.at(&[media.as_str()]);
         url.query_pairs_mut().append_pair("phone_number_id", of.as_str());
-        let raw: Box<RawValue> = self.call(self.client.get(url).timeout(CALL_TIMEOUT), token).await?;
+        let raw: Box<RawValue> = self.call(self.api.client.get(url).timeout(CALL_TIMEOUT)).await?;
         let unreadable = || GraphError::NoAnswer { status: Some(200), source: None };
         let fields = Fields::read(&raw).ok_or_else(unreadable)?;
         Ok(Located {
@@ -138,14 +148,24 @@ impl Graph {
 
     /// Opens a file. Redirects are followed over TLS, or on the machine that Graph itself is on; the token goes only to the host
     /// that Meta named.
-    pub async fn open(&self, file: &Located, token: &SecretString) -> Result<Response, GraphError> {
+    pub async fn open(&self, file: &Located) -> Result<Response, GraphError> {
+        let token = self.token.current();
+        match self.open_with(file, &token).await {
+            Err(error) if error.is_unauthorized() => match self.token.renew(&token).await {
+                Some(renewed) => self.open_with(file, &renewed).await,
+                None => Err(error),
+            },
+            opened => opened,
+        }
+    }
+
+    async fn open_with(&self, file: &Located, token: &SecretString) -> Result<Response, GraphError> {
         let mut url = file.url.clone();
         for _ in 0..=MAX_REDIRECTS {
-            let is_plain = url.scheme() != "https";
-            if is_plain && (file.url.scheme() == "https" || !is_local(&url) || !is_local(&self.base)) {
+            if !may_open(&file.url, &url, &self.api.base) {
                 break;
             }
-            let mut request = self.client.get(url.clone()).timeout(file_timeout(file.size.unwrap_or_default()));
+            let mut request = self.api.client.get(url.clone()).timeout(file_timeout(file.size.unwrap_or_default()));
             if url.host() == file.url.host() {
                 request = request.header(AUTHORIZATION, bearer(token));
             }
@@ -164,11 +184,11 @@ impl Graph {
 
     /// Whether Meta can fetch from an address: over TLS under a public name, or on the machine that Graph itself is on.
     pub fn can_fetch(&self, url: &Url) -> bool {
-        is_within_reach(&self.base, url)
+        is_within_reach(&self.api.base, url)
     }
 
-    /// Uploads a file for sending; Meta keeps it 30 days.
-    pub async fn upload(&self, of: &PhoneNumberId, token: &SecretString, file: Upload) -> Result<MediaId, GraphError> {
+    /// Uploads a file for sending; Meta keeps it 30 days. After [`GraphError::TokenRenewed`] the file has to be opened anew.
+    pub async fn upload(&self, of: &PhoneNumberId, file: Upload) -> Result<MediaId, GraphError> {
         #[derive(Deserialize)]
         struct Answer {
             id: String,
@@ -181,68 +201,88 @@ impl Graph {
         let form =
             multipart::Form::new().text("messaging_product", "whatsapp").text("type", mime_type).part("file", part);
         let url = self.at(&[of.as_str(), "media"]);
-        let request = self.client.post(url).multipart(form).timeout(file_timeout(file.size));
-        let answer: Answer = self.call(request, token).await?;
+        let request = self.api.client.post(url).multipart(form).timeout(file_timeout(file.size));
+        let answer: Answer = self.call(request).await?;
         Ok(MediaId::new(answer.id))
     }
 
     /// An object by its id; `fields` names the wanted fields, if not the default.
-    pub(crate) async fn read(&self, id: &str, fields: &str, token: &SecretString) -> Result<Box<RawValue>, GraphError> {
+    pub(crate) async fn read(&self, id: &str, fields: &str) -> Result<Box<RawValue>, GraphError> {
         let mut url = self.at(&[id]);
         if !fields.is_empty() {
             url.query_pairs_mut().append_pair("fields", fields);
         }
-        self.call(self.client.get(url).timeout(CALL_TIMEOUT), token).await
+        self.call(self.api.client.get(url).timeout(CALL_TIMEOUT)).await
     }
 
     /// A page of a list.
-    pub(crate) async fn list(
-        &self,
-        path: &[&str],
-        query: &[(&str, &str)],
-        token: &SecretString,
-    ) -> Result<Box<RawValue>, GraphError> {
+    pub(crate) async fn list(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Box<RawValue>, GraphError> {
         let mut url = self.at(path);
         url.query_pairs_mut().extend_pairs(query);
-        self.call(self.client.get(url).timeout(CALL_TIMEOUT), token).await
+        self.call(self.api.client.get(url).timeout(CALL_TIMEOUT)).await
+    }
+
+    /// A call that changes something and has no body.
+    pub(crate) fn posting(&self, path: &[&str]) -> RequestBuilder {
+        self.api.client.post(self.at(path)).timeout(CALL_TIMEOUT)
     }
 
     /// A call that deletes.
-    pub(crate) fn deletion(&self, path: &[&str], query: &[(&str, &str)]) -> reqwest::RequestBuilder {
+    pub(crate) fn deletion(&self, path: &[&str], query: &[(&str, &str)]) -> RequestBuilder {
         let mut url = self.at(path);
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        self.client.delete(url).timeout(CALL_TIMEOUT)
+        self.api.client.delete(url).timeout(CALL_TIMEOUT)
     }
 
-    pub(crate) async fn call<T: DeserializeOwned>(
+    /// Makes a call, and once more with a newer token if Graph refuses this one.
+    pub(crate) async fn call<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, GraphError> {
+        let again = request.try_clone();
+        self.answered(request, again).await
+    }
+
+    /// Makes a call, and `again` with a newer token if Graph refuses this one.
+    async fn answered<T: DeserializeOwned>(
         &self,
-        request: reqwest::RequestBuilder,
-        token: &SecretString,
+        request: RequestBuilder,
+        again: Option<RequestBuilder>,
     ) -> Result<T, GraphError> {
-        let response = request.header(AUTHORIZATION, bearer(token)).send().await.map_err(GraphError::of)?;
-        let status = response.status();
-        if !status.is_success() {
-            return Err(GraphError::answered(response).await);
+        let token = self.token.current();
+        let error = match call_once(request, &token).await {
+            Err(error) if error.is_unauthorized() => error,
+            answered => return answered,
+        };
+        match (self.token.renew(&token).await, again) {
+            (Some(renewed), Some(again)) => call_once(again, &renewed).await,
+            (Some(_), None) => Err(GraphError::TokenRenewed),
+            (None, _) => Err(error),
         }
-        let answered = |source| GraphError::NoAnswer { status: Some(status.as_u16()), source };
-        let regained = usage::regained(response.headers());
-        let body = response.bytes().await.map_err(|error| answered(Some(error.without_url())))?;
-        // The HTTP status is unreliable (§4.3): an error envelope is a refusal whatever the status.
-        if let refused @ GraphError::Refused { .. } = GraphError::read(status.as_u16(), regained, &body) {
-            return Err(refused);
-        }
-        serde_json::from_slice(&body).map_err(|_| answered(None))
     }
 
     fn at(&self, path: &[&str]) -> Url {
-        let mut url = self.base.clone();
+        let mut url = self.api.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().push(&self.version).extend(path);
+            segments.pop_if_empty().push(&self.api.version).extend(path);
         }
         url
     }
+}
+
+async fn call_once<T: DeserializeOwned>(request: RequestBuilder, token: &SecretString) -> Result<T, GraphError> {
+    let response = request.header(AUTHORIZATION, bearer(token)).send().await.map_err(GraphError::of)?;
+    let status = response.status();
+    if !status.is_success() {
+        return Err(GraphError::answered(response).await);
+    }
+    let answered = |source| GraphError::NoAnswer { status: Some(status.as_u16()), source };
+    let regained = usage::regained(response.headers());
+    let body = response.bytes().await.map_err(|error| answered(Some(error.without_url())))?;
+    // The HTTP status is unreliable (§4.3): an error envelope is a refusal whatever the status.
+    if let refused @ GraphError::Refused { .. } = GraphError::read(status.as_u16(), regained, &body) {
+        return Err(refused);
+    }
+    serde_json::from_slice(&body).map_err(|_| answered(None))
 }
 
 fn is_within_reach(graph: &Url, url: &Url) -> bool {
@@ -251,6 +291,12 @@ fn is_within_reach(graph: &Url, url: &Url) -> bool {
         name.contains('.') && !PRIVATE_SUFFIXES.iter().any(|end| name.ends_with(end))
     });
     (url.scheme() == "https" && is_public) || (is_local(url) && is_local(graph))
+}
+
+/// Whether a file may be opened at an address, which Meta named or redirects to: over TLS, or on the machine that Graph itself is
+/// on. A redirect never leads from TLS to what is not.
+fn may_open(named: &Url, url: &Url, graph: &Url) -> bool {
+    url.scheme() == "https" || (named.scheme() != "https" && is_local(url) && is_local(graph))
 }
 
 /// Whether an address is on this machine.
@@ -292,6 +338,20 @@ mod tests {
 
     fn can_fetch(graph: &str, url: &str) -> bool {
         is_within_reach(&graph.parse().unwrap(), &url.parse().unwrap())
+    }
+
+    #[test]
+    fn a_redirect_of_a_file_never_leads_away_from_tls() {
+        let may = |named: &str, url: &str, graph: &str| {
+            may_open(&named.parse().unwrap(), &url.parse().unwrap(), &graph.parse().unwrap())
+        };
+        let (meta, local) = ("https://graph.facebook.com", "http://127.0.0.1:8080");
+        assert!(may("https://lookaside.fbsbx.com/a", "https://scontent.xx.fbcdn.net/a", meta));
+        assert!(!may("https://lookaside.fbsbx.com/a", "http://scontent.xx.fbcdn.net/a", meta));
+        assert!(!may("https://lookaside.fbsbx.com/a", "http://127.0.0.1/a", local), "a service of our own machine");
+        assert!(!may("http://127.0.0.1:8080/a", "http://127.0.0.1:8080/a", meta));
+        assert!(may("http://127.0.0.1:8080/a", "http://127.0.0.1:9000/a", local));
+        assert!(!may("http://127.0.0.1:8080/a", "http://10.0.0.7/a", local));
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod moved;
 pub mod names;
 mod number;
 mod person;
+pub mod setup;
 mod signature;
 pub mod signed_request;
 pub mod split;

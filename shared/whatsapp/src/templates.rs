@@ -5,7 +5,6 @@ use domain::{
     message::MediaKind,
     template::{Button, Category, Filled, FilledButton, FilledHeader, Header, Standing, Template, Text},
 };
-use secrecy::SecretString;
 use serde_json::{Map, Value, json, value::RawValue};
 
 use crate::{Graph, GraphError, compose::word};
@@ -29,18 +28,13 @@ pub struct TemplateList {
 
 impl Graph {
     /// The templates of an account, or only those with one name.
-    pub async fn templates(
-        &self,
-        waba: &WabaId,
-        name: Option<&str>,
-        token: &SecretString,
-    ) -> Result<Vec<TemplateList>, GraphError> {
+    pub async fn templates(&self, waba: &WabaId, name: Option<&str>) -> Result<Vec<TemplateList>, GraphError> {
         let (mut found, mut after) = (Vec::new(), None::<String>);
         for _ in 0..MAX_PAGES {
             let mut query = vec![("limit", TEMPLATES_PER_PAGE), ("fields", TEMPLATE_FIELDS)];
             query.extend(name.map(|name| ("name", name)));
             query.extend(after.as_deref().map(|after| ("after", after)));
-            let raw: Box<RawValue> = self.list(&[waba.as_str(), "message_templates"], &query, token).await?;
+            let raw: Box<RawValue> = self.list(&[waba.as_str(), "message_templates"], &query).await?;
             let page: Value = serde_json::from_str(raw.get())
                 .map_err(|_| GraphError::NoAnswer { status: Some(200), source: None })?;
             // A response that is not a list must not empty what agents see.

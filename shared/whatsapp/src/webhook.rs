@@ -20,9 +20,11 @@ use crate::{
     person::{Person, WebhookContact},
 };
 
+mod history;
 mod news;
 mod statuses;
 
+pub use history::GroupedHistory;
 use news::own_number;
 
 /// A task and the message group in which it keeps its order.
@@ -35,6 +37,15 @@ pub struct GroupedTask {
     /// When it happened, where Meta gives a plausible time: what is older than the memory of handled items is not new. What the
     /// phone app reports from its history has no such time.
     pub at: Option<Timestamp>,
+}
+
+/// What a body holds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Webhook {
+    /// What happens now.
+    pub tasks: Vec<GroupedTask>,
+    /// What a phone app tells of its past.
+    pub history: Vec<GroupedHistory>,
 }
 
 /// The body is not a JSON object with an `object` and entries; a repeat would bring the same bytes.
@@ -54,24 +65,31 @@ const MILLIS_FROM: i64 = 100_000_000_000;
 /// The fields under which a phone app reports its history, which is old by nature.
 const HISTORY_FIELDS: [&str; 2] = ["history", "smb_app_state_sync"];
 
+/// Their lists: a change that does not name its field has the field of its content.
+const PAST_LISTS: [(&str, &str); 2] = [("history", "history"), ("state_sync", "smb_app_state_sync")];
+
 /// The longest text that is accepted as the id of a number, an account or the like.
 const MAX_ID_LENGTH: usize = 64;
 
 /// Splits a body into tasks. `received_at` replaces the time of an item that has none, or an impossible one.
-pub fn parse(body: Verified<'_>, key: &HashKey, received_at: Timestamp) -> Result<Vec<GroupedTask>, UnreadableWebhook> {
+pub fn parse(body: Verified<'_>, key: &HashKey, received_at: Timestamp) -> Result<Webhook, UnreadableWebhook> {
     // A byte that is not text costs its character, not the body.
     let text = String::from_utf8_lossy(body.bytes());
     let raw: &RawValue = serde_json::from_str(&text).map_err(|_| UnreadableWebhook)?;
     let envelope = Fields::read(raw).ok_or(UnreadableWebhook)?;
-    if !envelope.has("entry") {
+    let mut out = Splitter { key, received_at, tasks: Vec::new(), history: Vec::new() };
+    if envelope.has("entry") {
+        let ours = envelope.text("object").is_none_or(|object| object == "whatsapp_business_account");
+        for entry in envelope.list("entry") {
+            out.entry(entry, ours);
+        }
+    } else if envelope.has("history") && channel(&envelope).is_some() {
+        // Meta's sample of a shop that shares no history is a value without its envelope.
+        out.value(&Entry::default(), "history".to_owned(), envelope, raw);
+    } else {
         return Err(UnreadableWebhook);
     }
-    let ours = envelope.text("object").is_none_or(|object| object == "whatsapp_business_account");
-    let mut out = Splitter { key, received_at, tasks: Vec::new() };
-    for entry in envelope.list("entry") {
-        out.entry(entry, ours);
-    }
-    Ok(out.tasks)
+    Ok(Webhook { tasks: out.tasks, history: out.history })
 }
 
 /// The fields whose values are messages, statuses and the like. `message_echoes` is what Meta's own automation wrote.
@@ -120,6 +138,7 @@ struct Splitter<'k> {
     key: &'k HashKey,
     received_at: Timestamp,
     tasks: Vec<GroupedTask>,
+    history: Vec<GroupedHistory>,
 }
 
 /// What all items of a change share.
@@ -169,8 +188,14 @@ impl Splitter<'_> {
         let Some(change) = Fields::read(raw) else {
             return self.notice(entry, "change", None, NoticeSubject::Unreadable, raw);
         };
-        let field = change.text("field").unwrap_or_default();
+        let mut field = change.text("field").unwrap_or_default();
         let value = change.object("value");
+        if field.is_empty()
+            && let Some((_, named)) =
+                PAST_LISTS.iter().find(|(list, _)| value.as_ref().is_some_and(|value| value.has(list)))
+        {
+            (*named).clone_into(&mut field);
+        }
         // A change that does not name its field has the field of its content.
         let nameless =
             field.is_empty() && value.as_ref().is_some_and(|value| ITEM_LISTS.iter().any(|list| value.has(list)));
@@ -178,10 +203,16 @@ impl Splitter<'_> {
             let channel = value.as_ref().and_then(channel);
             return self.notice(entry, &field, channel, NoticeSubject::Account, raw);
         }
-        if !CONVERSATION_FIELDS.contains(&field.as_str()) && !nameless {
+        let past = HISTORY_FIELDS.contains(&field.as_str());
+        if !past && !CONVERSATION_FIELDS.contains(&field.as_str()) && !nameless {
             return self.notice(entry, &field, value.as_ref().and_then(channel), NoticeSubject::UnknownField, raw);
         }
         let Some(value) = value else { return self.notice(entry, &field, None, NoticeSubject::Unreadable, raw) };
+        self.value(entry, field, value, raw);
+    }
+
+    /// The value of a change; `raw` is the whole change.
+    fn value(&mut self, entry: &Entry, field: String, value: Fields<'_>, raw: &RawValue) {
         let channel = channel(&value);
         // When Meta's own agent handles the thread, the usual value is one level down.
         let (mut inner, mut odd) = (Vec::new(), Vec::new());
@@ -202,6 +233,11 @@ impl Splitter<'_> {
             contacts: contacts.map(|contact| WebhookContact::read(&contact)).collect(),
             raw,
         };
+        match change.field.as_str() {
+            "history" => return self.past(&change, &value),
+            "smb_app_state_sync" => return self.contact_book(&change, &value),
+            _ => {}
+        }
         let before = self.tasks.len();
         for raw in odd {
             self.item_notice(&change, NoticeSubject::Unreadable, raw);

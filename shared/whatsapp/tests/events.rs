@@ -55,7 +55,8 @@ fn tasks(file: &str) -> Option<Vec<GroupedTask>> {
     assert_eq!(header(&event, "content-length"), body.len().to_string(), "{file}");
     let secret = AppSecret::new(APP_SECRET.into());
     let verified = secret.verify(header(&event, "x-hub-signature-256"), &body)?;
-    webhook::parse(verified, &HashKey::new(SUBJECT_KEY.into()), Timestamp::from_secs(1_795_200_000)).ok()
+    let key = HashKey::new(SUBJECT_KEY.into());
+    Some(webhook::parse(verified, &key, Timestamp::from_secs(1_795_200_000)).ok()?.tasks)
 }
 
 fn records(file: &str) -> Vec<Value> {
@@ -111,7 +112,7 @@ fn the_queue_of_forward_holds_what_webhook_enqueues() {
             InboundTask::StatusV1(_) => "status",
             InboundTask::NoticeV1(_) => "notice",
             InboundTask::FileV1(_) => "file",
-            InboundTask::ProbeV1(_) => "probe",
+            InboundTask::DrainMarkerV1(_) => "drain marker",
         });
         // A queue message of its own for each receipt: the claims detect repeats.
         let letter = record["attributes"]["MessageDeduplicationId"].as_str().expect("an id");
@@ -136,18 +137,18 @@ fn the_poisoned_batch_has_one_bad_item_before_a_good_one_of_the_same_customer() 
 
 #[test]
 fn the_queue_of_send_holds_hints() {
-    let hint = |file: &str| {
+    let request = |file: &str| {
         let body = records(file)[0]["body"].as_str().expect("a body").to_owned();
         match serde_json::from_str(&body).expect("a task of today") {
-            OutboundTask::HintV1(hint) => hint,
-            task => panic!("{task:?} is no hint"),
+            OutboundTask::SyncRequestV1(request) => request,
+            task => panic!("{task:?} is no sync request"),
         }
     };
     let callback = event("chatwoot/11_template_params.json");
-    let template = hint("sqs/send-template.json");
+    let template = request("sqs/send-template.json");
     assert_eq!(template.template.map(|id| id.0), callback["id"].as_i64());
     assert_eq!(Some(template.conversation.0), callback["conversation"]["id"].as_i64());
-    assert_eq!(hint("sqs/send.json").template, None);
+    assert_eq!(request("sqs/send.json").template, None);
 }
 
 #[test]

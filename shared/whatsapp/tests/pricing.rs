@@ -24,8 +24,9 @@ fn read(pricing: &Value) -> Option<Pricing> {
     let signature = format!("sha256={}", hex::encode(mac.finalize().into_bytes()));
     let secret = AppSecret::new("secret".into());
     let verified = secret.verify(&signature, body.as_bytes()).unwrap();
-    let tasks = webhook::parse(verified, &HashKey::new("key".into()), Timestamp::from_secs(1_795_200_000)).unwrap();
-    let queued = serde_json::to_string(&tasks[0].task).unwrap();
+    let key = HashKey::new("key".into());
+    let webhook = webhook::parse(verified, &key, Timestamp::from_secs(1_795_200_000)).unwrap();
+    let queued = serde_json::to_string(&webhook.tasks[0].task).unwrap();
     let InboundTask::StatusV1(status) = serde_json::from_str(&queued).unwrap() else { panic!("{queued}") };
     status.pricing
 }

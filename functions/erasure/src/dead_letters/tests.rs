@@ -80,8 +80,8 @@ fn a_group_s_message_is_about_who_spoke() {
 #[test]
 fn a_sync_request_is_about_the_person_of_its_conversation() {
     let text = |account: i64, id: i64| {
-        let sync = SyncRequest::look(PhoneNumberId::new(CHANNEL), AccountId(account), ConversationId(id));
-        serde_json::to_string(&domain::OutboundTask::HintV1(sync)).unwrap()
+        let sync = SyncRequest::new(PhoneNumberId::new(CHANNEL), AccountId(account), ConversationId(id));
+        serde_json::to_string(&domain::OutboundTask::SyncRequestV1(sync)).unwrap()
     };
     assert!(covers(&wanted(), &text(3, 7), ASKED_AT));
     assert!(!covers(&wanted(), &text(3, 8), ASKED_AT));

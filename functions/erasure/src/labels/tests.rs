@@ -15,8 +15,8 @@ async fn a_label_removed_before_the_erasure_began_withdraws_it_and_the_agents_re
     let customer = CustomerId::new("customer-ana");
     let new = NewContact { name: "Ana", phone_number: None, customer: &customer, custom_attributes: json!({}) };
     let contact = chatwoot.create_contact(InboxId(14), &new).await.unwrap();
-    let conversation = chatwoot.create_conversation(InboxId(14), contact, &customer).await.unwrap();
-    let sync = SyncRequest::look(PhoneNumberId::new(CHANNEL), ACCOUNT, conversation);
+    let conversation = chatwoot.create_conversation(InboxId(14), contact, &customer, false).await.unwrap();
+    let sync = SyncRequest::new(PhoneNumberId::new(CHANNEL), ACCOUNT, conversation);
     let mut subject = app::resolve_data_subject(clients, &chatwoot, &sync).await.unwrap().unwrap();
     subject.only = Some(ACCOUNT);
     subject.labels.insert((ACCOUNT, conversation));

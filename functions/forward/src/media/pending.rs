@@ -46,13 +46,7 @@ impl<'a> MediaTask<'a> {
             tracing::error!("fetching a file crashes each time; left to a later task");
             return Verdict::Done;
         }
-        let mut result = self.fetch().await;
-        if result.as_ref().is_err_and(HandlerError::is_chatwoot_token)
-            && self.handler.clients.renew_chatwoot_token().await
-        {
-            result = self.fetch().await;
-        }
-        if let Err(error) = result {
+        if let Err(error) = self.fetch().await {
             tracing::warn!(%error, "file left to the next task");
         }
         Verdict::Done

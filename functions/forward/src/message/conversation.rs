@@ -1,20 +1,15 @@
 //! Finds or creates the Chatwoot conversation a message belongs to.
 
-use std::time::Duration;
-
-use app::HandlerError;
+use app::{ChatPlace, FoundChat, HandlerError, Opening};
 use chatwoot::ChatwootError;
-use domain::{ContactId, ConversationId, CustomerId};
-use store::{Claim, Thread};
+use domain::ConversationId;
+use store::Thread;
 
 use super::{
     MessageContext,
     create::{Whose, find_written},
     customer::begins_conversation,
 };
-
-/// When to try again while another task searches for the same customer's conversation.
-const SEARCH_RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// A message and the conversation it belongs to. Only finding the conversation makes one.
 pub(crate) struct FoundConversation<'c> {
@@ -29,13 +24,29 @@ impl<'c> FoundConversation<'c> {
     /// Finds the conversation of a customer on a channel, or creates it. An event that only reports on the customer creates
     /// none: then the answer is empty if none was found.
     pub(super) async fn find(context: &'c MessageContext<'c>, thread: Thread) -> Result<Option<Self>, HandlerError> {
-        let id = context.conversation(&thread).await?;
-        Ok(id.map(|id| Self { context, id, thread, _by_find: () }))
+        let found = context.conversation(&thread).await?;
+        Ok(found.map(|FoundChat { conversation: id, pending }| Self {
+            context,
+            id,
+            thread: Thread { pending, ..thread },
+            _by_find: (),
+        }))
     }
 
     /// Gives what is known of the customer without the contact and the conversation, which are gone.
     pub(super) fn into_thread_without_chat(self) -> Thread {
-        Thread { contact: None, conversation: None, profile: None, ..self.thread }
+        Thread { contact: None, conversation: None, pending: false, profile: None, ..self.thread }
+    }
+
+    /// Shows the agents a conversation that an import keeps from them: the customer writes.
+    pub(super) async fn show(&self) -> Result<(), HandlerError> {
+        let context = self.context;
+        if self.thread.pending && begins_conversation(context.shown()) {
+            context.chatwoot.set_status(self.id, "open").await?;
+            let customers = &context.handler().clients.customers;
+            customers.is_shown(&context.customer, &context.channel.phone_number_id).await?;
+        }
+        Ok(())
     }
 
     /// Whether the contact is gone from the conversation that has the message. Chatwoot's answer does not tell for what the
@@ -56,26 +67,38 @@ impl<'c> FoundConversation<'c> {
 }
 
 impl MessageContext<'_> {
-    async fn conversation(&self, thread: &Thread) -> Result<Option<ConversationId>, HandlerError> {
+    async fn conversation(&self, thread: &Thread) -> Result<Option<FoundChat>, HandlerError> {
         let mut over = None;
         if let Some(conversation) = thread.conversation {
             if !self.is_over(conversation).await? {
-                return Ok(Some(conversation));
+                return Ok(Some(FoundChat { conversation, pending: thread.pending }));
             }
             over = Some(conversation);
         }
-        // Two calls make Chatwoot create two conversations, so only one task at a time may search and create.
-        let clients = &self.handler().clients;
-        let parts = ["place", self.customer.as_str(), self.channel.phone_number_id.as_str()];
-        let claim = clients.key.item(parts);
-        if let Claim::Busy { .. } = clients.claims.take(&claim, &self.attempt.record.id).await? {
+        let handler = self.handler();
+        let clients = &handler.clients;
+        let profile = self.profile_hash();
+        let message = &self.message;
+        let place = ChatPlace {
+            clients,
+            customers: &clients.customers,
+            conversations: &clients.conversations,
+            locks: &handler.locks,
+            channel: self.channel,
+            chatwoot: &self.chatwoot,
+            customer: &self.customer,
+            is_new: false,
+            person: &message.customer,
+            name: message.name.as_deref(),
+            username: message.username.as_deref(),
+            profile: Some(&profile),
+        };
+        let opening = if self.shown().is_about_customer() { Opening::Never } else { Opening::Open };
+        let found = Box::pin(place.find(&self.attempt.record.id, over, opening)).await;
+        if matches!(found, Err(HandlerError::Busy(_))) {
             // Waiting for the other task is not a crash of this one.
-            clients.claims.record_failure(&self.message.item, false).await?;
-            return Err(HandlerError::Busy(SEARCH_RETRY_DELAY));
+            clients.claims.record_failure(&message.item, false).await?;
         }
-        let found = self.find_conversation(over).await;
-        // Released whatever the outcome: the next task must not wait for the lease.
-        clients.claims.release(&claim).await?;
         found
     }
 
@@ -103,86 +126,5 @@ impl MessageContext<'_> {
         // An earlier attempt wrote the message, and the conversation was resolved since.
         let Self { attempt, message, chatwoot, .. } = self;
         Ok(!attempt.outcome_unknown || find_written(attempt.record, message, chatwoot, conversation).await?.is_none())
-    }
-
-    /// `over` is the conversation that must not be used again.
-    async fn find_conversation(&self, over: Option<ConversationId>) -> Result<Option<ConversationId>, HandlerError> {
-        let Self { channel, customer, chatwoot, .. } = self;
-        let clients = &self.handler().clients;
-        // Another task may have found it while this one waited for the claim.
-        let thread = clients.customers.thread(customer, &channel.phone_number_id).await?;
-        if let Some(conversation) = thread.and_then(|thread| thread.conversation).filter(|id| Some(*id) != over) {
-            return Ok(Some(conversation));
-        }
-        if over.is_none()
-            && let Some(conversation) = self.inherited().await?
-        {
-            return Ok(Some(conversation));
-        }
-        if self.shown().is_about_customer() {
-            return Ok(None);
-        }
-        let (contact, made) = self.contact().await?;
-        let open = over.is_some();
-        let mut found = chatwoot.conversation_of_source(channel.inbox, customer, contact, open).await?;
-        if found.is_none() && !made {
-            found = self.met_before(contact, open).await?;
-        }
-        let conversation = match found {
-            Some(found) => found,
-            None => chatwoot.create_conversation(channel.inbox, contact, customer).await?,
-        };
-        clients.conversations.bind(&clients.customers, customer, channel, contact, conversation).await?;
-        if made {
-            // The contact was created from this very profile.
-            let profile = self.profile_hash();
-            clients.profiles.seen(customer, &channel.phone_number_id, &profile).await?;
-        }
-        Ok(Some(conversation))
-    }
-
-    /// Gives a conversation of a known contact in this inbox that belongs to no customer in the table: an agent began it,
-    /// or the table that knew it is lost. A resolved one counts only where the inbox keeps one for good, and never one that
-    /// was given up for a new one.
-    async fn met_before(&self, contact: ContactId, open: bool) -> Result<Option<ConversationId>, HandlerError> {
-        let Self { channel, chatwoot, .. } = self;
-        let clients = &self.handler().clients;
-        let mut all = chatwoot.conversations_of(contact).await?;
-        all.retain(|one| one.inbox == Some(channel.inbox) && !(open && one.resolved));
-        all.sort_by_key(|one| one.resolved);
-        for one in all {
-            if one.resolved && !self.is_locked().await {
-                return Ok(None);
-            }
-            let known = clients.conversations.get(channel.account, one.id).await?;
-            if known.is_some_and(|known| known.customer.is_some()) {
-                continue;
-            }
-            let Some(party) = chatwoot.party(one.id).await? else { continue };
-            // Two people may have one contact since an agent merged theirs.
-            let is_customers = match party.source_id {
-                Some(id) => clients.customers.is_ours(&CustomerId::new(id)).await?,
-                None => false,
-            };
-            if !is_customers {
-                return Ok(Some(one.id));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Gives the conversation of another customer record that turned out to be this customer.
-    async fn inherited(&self) -> Result<Option<ConversationId>, HandlerError> {
-        let Self { channel, customer, chatwoot, .. } = self;
-        let clients = &self.handler().clients;
-        let number = &channel.phone_number_id;
-        for joined in clients.customers.joined(customer).await? {
-            let thread = clients.customers.thread(&joined, number).await?;
-            let Some(conversation) = thread.and_then(|thread| thread.conversation) else { continue };
-            let Some(contact) = chatwoot.party(conversation).await?.and_then(|party| party.contact) else { continue };
-            clients.conversations.bind(&clients.customers, customer, channel, contact.id, conversation).await?;
-            return Ok(Some(conversation));
-        }
-        Ok(None)
     }
 }

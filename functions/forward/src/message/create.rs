@@ -201,7 +201,7 @@ impl FoundConversation<'_> {
     async fn write_file(&self, file: &Media, new: NewMessage<'_>) -> Result<FileOutcome, HandlerError> {
         let MessageContext { channel, chatwoot, .. } = self.context;
         let conversation = self.id;
-        let mut wanted = file.clone();
+        let (mut wanted, mut is_token_renewed) = (file.clone(), false);
         let (error, broken) = loop {
             let fetched = match self.context.handler().fetch(channel, &wanted).await {
                 Ok(fetched) => fetched,
@@ -215,6 +215,10 @@ impl FoundConversation<'_> {
             let with_file = NewMessage { attributes, template, attachment: Some(fetched.attachment), ..new };
             let error = match chatwoot.write_message(conversation, with_file).await {
                 Ok(made) => return Ok(FileOutcome::There(made)),
+                Err(ChatwootError::TokenRenewed) if !is_token_renewed => {
+                    is_token_renewed = true;
+                    continue;
+                }
                 Err(error) => error,
             };
             match fetched.broken.doubted().filter(|_| wanted.sha256 == file.sha256) {

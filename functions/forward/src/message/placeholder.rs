@@ -1,4 +1,4 @@
-//! Writes a line for the agents in place of a message that is in the dead letters.
+//! Writes a line in place of a message that is in the dead letters.
 
 use app::HandlerError;
 use chatwoot::NewMessage;

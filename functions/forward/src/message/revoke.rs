@@ -62,6 +62,9 @@ pub(super) async fn was_revoked(clients: &Clients, message: &Message) -> Result<
 }
 
 async fn is_part_of_more(clients: &Clients, link: &MessageLink) -> Result<bool, HandlerError> {
+    if link.imported {
+        return Ok(true);
+    }
     if link.part.is_none() {
         return Ok(false);
     }

@@ -8,17 +8,15 @@ use std::{
     time::Duration,
 };
 
-use app::Clients;
 use bytes::{Bytes, BytesMut};
 use chatwoot::{Chatwoot, ChatwootError, files, listing::ListedFile};
 use domain::{Channel, Class, Classify as _, SendFailure, message::MediaKind, outgoing::FileWay, vcard};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream, stream::BoxStream};
 use reqwest::{Body, header};
-use secrecy::SecretString;
 use tokio::sync::Semaphore;
 use url::Url;
 use whatsapp::{
-    GraphError,
+    Graph, GraphError,
     compose::{GraphPayload, MAX_CARDS},
     graph::{Upload, file_timeout},
     media::{self, Way},
@@ -53,6 +51,8 @@ pub(crate) enum NotUploaded {
     },
     /// Meta refused the token.
     Unauthorized,
+    /// Meta refused the token, and a newer one is in hand.
+    TokenRenewed,
 }
 
 impl NotUploaded {
@@ -62,7 +62,7 @@ impl NotUploaded {
             Self::Never(failure) => *failure,
             Self::WrongType => SendFailure::FileRefused,
             Self::Slow | Self::NotNow { .. } => SendFailure::FileSlow,
-            Self::Unauthorized => SendFailure::refused(190),
+            Self::Unauthorized | Self::TokenRenewed => SendFailure::refused(190),
             Self::Missing | Self::Unwell => SendFailure::FileUnreadable,
         }
     }
@@ -91,10 +91,9 @@ struct Opened {
 
 /// Uploads a file and gives what the call can send. For a file that stays a file, it also gives how it goes.
 pub(crate) async fn upload(
-    clients: &Clients,
     chatwoot: &Chatwoot,
     channel: &Channel,
-    token: &SecretString,
+    graph: &Graph,
     file: &ListedFile,
     caption: Option<&str>,
 ) -> Result<(GraphPayload, Option<FileWay>), NotUploaded> {
@@ -105,7 +104,7 @@ pub(crate) async fn upload(
         }
     }
     let mut opened = open(chatwoot, file).await?;
-    let ways = FileRoutes { clients, chatwoot, channel, token, file, caption };
+    let ways = FileRoutes { chatwoot, channel, graph, file, caption };
     if caption.is_none()
         && voice::is_recording(&opened.name, &opened.mime_type)
         && opened.size <= voice::MAX_RECORDING_BYTES
@@ -125,10 +124,9 @@ pub(crate) async fn upload(
 
 /// What all ways of sending a file need.
 struct FileRoutes<'a> {
-    clients: &'a Clients,
     chatwoot: &'a Chatwoot,
     channel: &'a Channel,
-    token: &'a SecretString,
+    graph: &'a Graph,
     file: &'a ListedFile,
     caption: Option<&'a str>,
 }
@@ -151,7 +149,7 @@ impl FileRoutes<'_> {
                     // A caption must not get lost because a file turns out to be audio.
                     let wordless = caption().is_some() && !media::takes_caption(kind);
                     let kind = if wordless { MediaKind::Document } else { kind };
-                    match post(self.clients, self.channel, self.token, opened, mime_type).await {
+                    match post(self.channel, self.graph, opened, mime_type).await {
                         Ok(id) => {
                             let payload = GraphPayload::File { kind, id, caption: caption(), filename: Some(name) };
                             return Ok((payload, Some(FileWay::Uploaded { kind })));
@@ -161,7 +159,7 @@ impl FileRoutes<'_> {
                     }
                 }
                 Way::Link => {
-                    if let Some(url) = address.clone().filter(|url| self.clients.graph.can_fetch(url)) {
+                    if let Some(url) = address.clone().filter(|url| self.graph.can_fetch(url)) {
                         let why = match media::too_heavy(&mime_type, size) {
                             Some(kind) => FileWay::LinkedHeavy { kind },
                             None if refused || media::is_taken(&mime_type) => FileWay::LinkedOdd,
@@ -183,14 +181,13 @@ impl FileRoutes<'_> {
 
 /// The same for a file that belongs to no message.
 pub(crate) async fn upload_address(
-    clients: &Clients,
     chatwoot: &Chatwoot,
     channel: &Channel,
-    token: &SecretString,
+    graph: &Graph,
     url: &str,
 ) -> Result<GraphPayload, NotUploaded> {
     let file = ListedFile { data_url: Some(url.to_owned()), content_type: None, file_size: None, file_type: None };
-    upload(clients, chatwoot, channel, token, &file, None).await.map(|(payload, _)| payload)
+    upload(chatwoot, channel, graph, &file, None).await.map(|(payload, _)| payload)
 }
 
 /// Chatwoot gives a file's address on another origin than the bridge is configured for: the operator has to correct that.
@@ -268,20 +265,20 @@ async fn peek(
 }
 
 async fn post(
-    clients: &Clients,
     channel: &Channel,
-    token: &SecretString,
+    graph: &Graph,
     opened: Opened,
     mime_type: String,
 ) -> Result<domain::MediaId, NotUploaded> {
     let filename = names::for_upload(&opened.name, &mime_type);
     let upload = Upload { filename, mime_type, size: opened.size, body: Body::wrap_stream(opened.bytes) };
-    match clients.graph.upload(&channel.phone_number_id, token, upload).await {
+    match graph.upload(&channel.phone_number_id, upload).await {
         Ok(id) => Ok(id),
         Err(_) if opened.broke_off.load(Ordering::SeqCst) => {
             tracing::warn!("agent's file broke off on its way out of Chatwoot");
             Err(NotUploaded::Unwell)
         }
+        Err(GraphError::TokenRenewed) => Err(NotUploaded::TokenRenewed),
         Err(error) if error.is_unauthorized() => Err(NotUploaded::Unauthorized),
         // A proxy's page, not Meta's envelope: the file is too large for it, and will be the next time.
         Err(GraphError::NoAnswer { status: Some(413), .. }) => Err(NotUploaded::WrongType),

@@ -1,4 +1,4 @@
-//! Makes a template of what was picked: as Meta lists it, with its values and its file.
+//! Makes a template of what was picked. It is filled as Meta lists it, with its values and its file.
 
 use std::{
     collections::HashMap,
@@ -13,9 +13,8 @@ use domain::{
     message::MediaKind,
     template::{Category, Fault, Filled, FilledHeader, Picked, Template},
 };
-use secrecy::SecretString;
 use whatsapp::{
-    GraphError,
+    Graph, GraphError,
     compose::GraphPayload,
     templates::{self, HeaderFile},
 };
@@ -59,8 +58,8 @@ impl Handler {
         if text.contains("{{") {
             return Ok(false);
         }
-        let mut token = self.clients.token(context.channel).await?;
-        match self.described(context.channel, None, &mut token, TEMPLATES_TTL).await {
+        let graph = self.clients.graph(context.channel).await?;
+        match self.described(context.channel, None, &graph, TEMPLATES_TTL).await {
             Ok(templates) => Ok(!templates.iter().any(|template| template.may_be(text))),
             Err(error) => {
                 tracing::warn!(%error, "message stays held: Meta does not list its templates");
@@ -83,8 +82,8 @@ impl Handler {
         {
             return Ok(false);
         }
-        let mut token = self.clients.token(channel).await?;
-        Ok(match self.described(channel, None, &mut token, TEMPLATES_TTL).await {
+        let graph = self.clients.graph(channel).await?;
+        Ok(match self.described(channel, None, &graph, TEMPLATES_TTL).await {
             Ok(templates) => !templates.is_empty(),
             Err(error) => {
                 tracing::warn!(%error, "message held: it may be a template, and Meta does not list them");
@@ -99,7 +98,7 @@ impl Handler {
         &self,
         channel: &Channel,
         name: Option<&str>,
-        token: &mut SecretString,
+        graph: &Graph,
         fresh: Duration,
     ) -> Result<Vec<Template>, GraphError> {
         let key = (channel.waba_id.to_string(), name.map(str::to_owned));
@@ -109,14 +108,7 @@ impl Handler {
         if let Some(seen) = cached.as_ref().filter(|seen| !seen.templates.is_empty() && now.since(seen.at) < fresh) {
             return Ok(seen.templates.clone());
         }
-        let mut listed = self.clients.graph.templates(&channel.waba_id, name, token).await;
-        if listed.as_ref().is_err_and(GraphError::is_unauthorized)
-            && let Some(renewed) = self.clients.renew_token(channel, token).await
-        {
-            *token = renewed;
-            listed = self.clients.graph.templates(&channel.waba_id, name, token).await;
-        }
-        let listed = match (listed, cached) {
+        let listed = match (graph.templates(&channel.waba_id, name).await, cached) {
             (Err(error), Some(seen)) if !error.is_unauthorized() && !seen.templates.is_empty() => {
                 tracing::warn!(%error, "templates taken as they were: Meta does not list them");
                 return Ok(seen.templates);
@@ -133,8 +125,8 @@ impl Handler {
 
     /// The templates an agent may name: by name, those in the agents' language first.
     pub(crate) async fn offered(&self, channel: &Channel) -> Result<Vec<Template>, HandlerError> {
-        let mut token = self.clients.token(channel).await?;
-        let mut found = self.described(channel, None, &mut token, TEMPLATES_TTL).await?;
+        let graph = self.clients.graph(channel).await?;
+        let mut found = self.described(channel, None, &graph, TEMPLATES_TTL).await?;
         found.retain(Template::is_offered);
         found.sort_by_key(|template| (template.name.clone(), !self.is_spoken(template), template.language.clone()));
         Ok(found)
@@ -150,20 +142,20 @@ impl Handler {
         context: &ConversationContext<'_>,
         message: &ListedMessage,
         picked: &Picked,
-        token: &mut SecretString,
+        graph: &Graph,
     ) -> Result<GraphPayload, NotUploaded> {
         let never = |fault| NotUploaded::Never(SendFailure::Template { fault });
-        let mut found = self.named(context, picked, token, TEMPLATES_TTL).await?;
+        let mut found = self.named(context, picked, graph, TEMPLATES_TTL).await?;
         if self.meant(&found, picked, message).is_none() {
             // It may have been approved a moment ago.
-            found = self.named(context, picked, token, Duration::ZERO).await?;
+            found = self.named(context, picked, graph, Duration::ZERO).await?;
         }
         let template = self.meant(&found, picked, message).ok_or(never(Fault::Missing))?;
         let filled = template.fill(picked).map_err(never)?;
         if filled.category == Category::Marketing && self.is_opted_out(context).await? {
             return Err(never(Fault::OptedOut));
         }
-        let file = self.header(context, &filled, token).await?;
+        let file = self.header(context, &filled, graph).await?;
         Ok(GraphPayload::Template(templates::compose(&filled, file.as_ref())))
     }
 
@@ -171,10 +163,10 @@ impl Handler {
         &self,
         context: &ConversationContext<'_>,
         picked: &Picked,
-        token: &mut SecretString,
+        graph: &Graph,
         fresh: Duration,
     ) -> Result<Vec<Template>, NotUploaded> {
-        self.described(context.channel, Some(&picked.name), token, fresh).await.map_err(|error| match error.class() {
+        self.described(context.channel, Some(&picked.name), graph, fresh).await.map_err(|error| match error.class() {
             _ if error.is_unauthorized() => NotUploaded::Unauthorized,
             Class::Transient { after } => NotUploaded::NotNow { after },
             Class::Uncertain => NotUploaded::NotNow { after: None },
@@ -208,7 +200,7 @@ impl Handler {
         &self,
         context: &ConversationContext<'_>,
         filled: &Filled,
-        token: &SecretString,
+        graph: &Graph,
     ) -> Result<Option<HeaderFile>, NotUploaded> {
         let Some(FilledHeader::File { kind, url, name }) = &filled.header else { return Ok(None) };
         let wrong = NotUploaded::Never(SendFailure::Template { fault: Fault::WrongFile });
@@ -221,7 +213,7 @@ impl Handler {
             let public = url.starts_with("https://") || url.starts_with("http://");
             return if public { Ok(Some(HeaderFile::Linked { url: url.clone(), name })) } else { Err(wrong) };
         }
-        let uploaded = upload_address(&self.clients, context.chatwoot, context.channel, token, url).await?;
+        let uploaded = upload_address(context.chatwoot, context.channel, graph, url).await?;
         if let (GraphPayload::Link { url, filename, .. }, MediaKind::Document) = (&uploaded, kind) {
             return Ok(Some(HeaderFile::Linked {
                 url: url.to_string(),

@@ -16,7 +16,7 @@ pub(crate) struct SendBudget {
     /// What was sent to this customer lately.
     pub(super) rate_limit: RecipientRateLimit,
     /// When the agent was told that sending waits, if it still does.
-    pub(super) told_to_wait_at: Option<Timestamp>,
+    pub(super) wait_note_at: Option<Timestamp>,
     sent: bool,
     again: bool,
     ends_at: Option<Timestamp>,
@@ -25,8 +25,8 @@ pub(crate) struct SendBudget {
 impl SendBudget {
     pub(crate) fn begin(job: &SyncJob<'_>, conversation: &store::Conversation, now: Timestamp) -> Self {
         Self {
-            rate_limit: conversation.pair,
-            told_to_wait_at: conversation.told_to_wait_at,
+            rate_limit: conversation.recipient_rate,
+            wait_note_at: conversation.wait_note_at,
             sent: false,
             again: job.suspect,
             ends_at: job.batch.shared.then(|| now + MAX_TURN_TIME),
@@ -76,7 +76,7 @@ mod tests {
         let now = Timestamp::from_secs(1_795_190_400);
         let rate_limit = RecipientRateLimit::default();
         let ends_at = Some(now + MAX_TURN_TIME);
-        let mut turn = SendBudget { rate_limit, told_to_wait_at: None, sent: false, again: false, ends_at };
+        let mut turn = SendBudget { rate_limit, wait_note_at: None, sent: false, again: false, ends_at };
         assert!(!turn.is_over(now + 2 * MAX_TURN_TIME));
         turn.sent(now);
         assert!(!turn.is_over(now) && turn.is_over(now + MAX_TURN_TIME));

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use domain::{Class, Classify as _, NO_CODE, SendFailure};
-use secrecy::SecretString;
 use serde_json::Value;
-use whatsapp::{RECIPIENT_RATE_LIMIT_CODE, SendError, graph::Accepted};
+use whatsapp::{Graph, GraphError, RECIPIENT_RATE_LIMIT_CODE, SendError, graph::Accepted};
 
 use super::{
     Attempt, ConversationContext, REQUEUE_DELAY,
@@ -49,17 +48,15 @@ impl Handler {
         Attempted { attempt, answer: self.request(context, request).await }
     }
 
-    /// Makes the call in its slot. If Meta refuses the token, it did nothing: the call is made once more with a new token, in a
-    /// slot of its own.
+    /// Makes the call in its slot. If Meta refuses the token, it did nothing: the call is made once more with a newer token, in
+    /// a slot of its own.
     async fn request(&self, context: &ConversationContext<'_>, request: Request) -> Answer {
-        let Request { slot, body, token } = request;
+        let Request { slot, body, graph } = request;
         let number = &context.channel.phone_number_id;
-        let mut sent = self.post(context, slot, &body, &token).await;
-        if sent.as_ref().is_err_and(|error| error.0.is_unauthorized())
-            && let Some(renewed) = self.clients.renew_token(context.channel, &token).await
-        {
+        let mut sent = post(context, slot, &body, &graph).await;
+        if matches!(sent, Err(SendError(GraphError::TokenRenewed))) {
             sent = match self.another_slot(context).await {
-                Ok(Some(slot)) => self.post(context, slot, &body, &renewed).await,
+                Ok(Some(slot)) => post(context, slot, &body, &graph).await,
                 // Meta accepted nothing, and the new token is kept for the next time.
                 Ok(None) => return Answer::NotNow { after: Some(REQUEUE_DELAY) },
                 Err(error) => {
@@ -76,26 +73,25 @@ impl Handler {
             }
         }
     }
+}
 
-    /// One request, counted from its beginning to its end.
-    async fn post(
-        &self,
-        context: &ConversationContext<'_>,
-        mut slot: SendSlot,
-        body: &Value,
-        token: &SecretString,
-    ) -> Result<Accepted, SendError> {
-        slot.begin();
-        #[expect(clippy::disallowed_methods, reason = "the one call of a reservation")]
-        let sent = self.clients.graph.send(&context.channel.phone_number_id, token, body).await;
-        // Without an answer, it is unknown when the call arrived.
-        if sent.as_ref().is_err_and(|error| matches!(error.class(), Class::Uncertain)) {
-            drop(slot);
-        } else {
-            slot.end();
-        }
-        sent
+/// One request, counted from its beginning to its end.
+async fn post(
+    context: &ConversationContext<'_>,
+    mut slot: SendSlot,
+    body: &Value,
+    graph: &Graph,
+) -> Result<Accepted, SendError> {
+    slot.begin();
+    #[expect(clippy::disallowed_methods, reason = "the one call of a reservation")]
+    let sent = graph.send(&context.channel.phone_number_id, body).await;
+    // Without an answer, it is unknown when the call arrived.
+    if sent.as_ref().is_err_and(|error| matches!(error.class(), Class::Uncertain)) {
+        drop(slot);
+    } else {
+        slot.end();
     }
+    sent
 }
 
 impl From<&SendError> for Answer {

@@ -1,4 +1,4 @@
-//! Checks whether a part may go out now: the number, the customer, the window, and the time that is left.
+//! Checks whether a part may go out now. It looks at the number, the customer, the window, and the time that is left.
 
 use std::time::Duration;
 
@@ -186,6 +186,7 @@ mod tests {
             active_at: NOW,
             contact: None,
             conversation: None,
+            pending: false,
             profile: None,
         }
     }

@@ -16,6 +16,9 @@ use crate::{Handler, sync::SyncOutcome};
 /// How long a file that Chatwoot announced may be missing.
 pub(super) const FILE_MISSING_MAX_WAIT: Duration = Duration::from_secs(900);
 
+/// How long a part may wait for its number before the operator is told.
+const HELD_LONG: Duration = Duration::from_secs(3_600);
+
 /// How long a part waits before the agent is told.
 const WAIT_NOTE_DELAY: Duration = Duration::from_secs(300);
 
@@ -23,16 +26,18 @@ const WAIT_NOTE_DELAY: Duration = Duration::from_secs(300);
 const MAX_CLOCK_SKEW: Duration = Duration::from_secs(600);
 
 impl Handler {
-    /// Puts a part back that is certainly not sent and is to be tried again. The agent is told once it takes long.
+    /// Puts a part back that Meta did not take, or whose upload it did not take, and which is to be tried again. The agent is told
+    /// once it takes long.
     pub(super) async fn defer_for_meta(
         &self,
         delivery: &mut Delivery<'_>,
         attempt: Attempt,
+        awaited: Awaited,
         after: Option<Duration>,
     ) -> Result<SyncOutcome, HandlerError> {
         let now = self.clients.clock.now();
-        let since = self.defer(delivery.entry, attempt, Awaited::Meta).await?;
-        if delivery.budget.told_to_wait_at.is_some() {
+        let since = self.defer(delivery.entry, attempt, awaited).await?;
+        if delivery.budget.wait_note_at.is_some() {
             return Ok(SyncOutcome::Waits { after, at_most: None });
         }
         let waited = now.since(since);
@@ -54,8 +59,11 @@ impl Handler {
             self.metrics.count(Metric::Held);
         }
         let waiting_since = self.defer(delivery.entry, attempt, Awaited::Meta).await?;
+        if self.clients.clock.now().since(waiting_since) >= HELD_LONG {
+            self.metrics.count(Metric::HeldLong);
+        }
         // A note from before the number stopped sending was about something else.
-        if delivery.budget.told_to_wait_at.is_none_or(|told| hold.since().is_some_and(|since| told < since)) {
+        if delivery.budget.wait_note_at.is_none_or(|told| hold.since().is_some_and(|since| told < since)) {
             let since = hold.since().unwrap_or(waiting_since);
             self.note_waiting(delivery, since, &hold.text(self.clients.locale)).await?;
         }
@@ -80,7 +88,7 @@ impl Handler {
     ) -> Result<SyncOutcome, HandlerError> {
         let since = self.defer(delivery.entry, attempt, Awaited::File).await?;
         let waited = self.clients.clock.now().since(since);
-        let told = delivery.budget.told_to_wait_at.is_some();
+        let told = delivery.budget.wait_note_at.is_some();
         if !told && waited >= WAIT_NOTE_DELAY {
             self.note_waiting(delivery, since, &NoteText::FileAwaited.text(self.clients.locale)).await?;
         }
@@ -112,8 +120,8 @@ impl Handler {
     ) -> Result<(), HandlerError> {
         let context = delivery.context;
         self.note(context, &format!("lmotos:wait:{}", since.as_millis()), since, content).await?;
-        self.clients.conversations.told_to_wait(context.conversation).await?;
-        delivery.budget.told_to_wait_at = Some(self.clients.clock.now());
+        self.clients.conversations.set_wait_note(context.conversation).await?;
+        delivery.budget.wait_note_at = Some(self.clients.clock.now());
         Ok(())
     }
 
@@ -123,8 +131,8 @@ impl Handler {
         context: &ConversationContext<'_>,
         budget: &mut SendBudget,
     ) -> Result<(), HandlerError> {
-        if budget.told_to_wait_at.take().is_some() {
-            self.clients.conversations.waits_no_more(context.conversation).await?;
+        if budget.wait_note_at.take().is_some() {
+            self.clients.conversations.clear_wait_note(context.conversation).await?;
         }
         Ok(())
     }
@@ -132,15 +140,15 @@ impl Handler {
     /// Something was sent. If the agent was told that it waits, they are told once that it is over. The message stays sent,
     /// whatever becomes of that note.
     pub(super) async fn note_resumed(&self, context: &ConversationContext<'_>, budget: &mut SendBudget, end: NoteText) {
-        let Some(told_at) = budget.told_to_wait_at else { return };
+        let Some(told_at) = budget.wait_note_at else { return };
         let source = format!("lmotos:goes-on:{}", told_at.as_millis());
         let content = end.text(self.clients.locale);
         let told = async {
             self.note(context, &source, told_at, &content).await?;
-            Ok::<_, HandlerError>(self.clients.conversations.waits_no_more(context.conversation).await?)
+            Ok::<_, HandlerError>(self.clients.conversations.clear_wait_note(context.conversation).await?)
         };
         match told.await {
-            Ok(()) => budget.told_to_wait_at = None,
+            Ok(()) => budget.wait_note_at = None,
             Err(error) => tracing::warn!(%error, "note that sending goes on is written later"),
         }
     }

@@ -1,16 +1,16 @@
-//! Prepares what a call sends: a file is brought to Meta first, a template is filled in.
+//! Prepares what a call sends. A file is brought to Meta first, a template is filled in.
 
 use std::time::Duration;
 
 use app::HandlerError;
 use domain::{
     Outgoing, Part, SendFailure, Timestamp,
-    outgoing::{FileWay, MessageKind, SentFile},
+    channel::SendHold,
+    outgoing::{Awaited, FileWay, MessageKind, SentFile},
     template::Fault,
 };
-use secrecy::SecretString;
 use tokio::time::timeout;
-use whatsapp::compose::GraphPayload;
+use whatsapp::{Graph, compose::GraphPayload};
 
 use super::{
     Attempt, CALL_MIN_TIME, ConversationContext, Delivery, Stop,
@@ -33,7 +33,7 @@ pub(super) struct Prepared<'a> {
     checked: Checked<'a>,
     payload: GraphPayload,
     way: Option<FileWay>,
-    token: SecretString,
+    graph: Graph,
 }
 
 impl Prepared<'_> {
@@ -58,9 +58,9 @@ impl Prepared<'_> {
         self.way.map(|way| SentFile { part: at, captioned, way })
     }
 
-    /// The token for the call: the one that was good for the file.
-    pub(super) fn into_token(self) -> SecretString {
-        self.token
+    /// What makes the call.
+    pub(super) fn into_graph(self) -> Graph {
+        self.graph
     }
 }
 
@@ -72,6 +72,14 @@ enum Unprepared {
     Fails(SendFailure),
 }
 
+/// Why a part waits that would fail.
+enum NotNow {
+    /// Its number cannot send.
+    Held(SendHold),
+    /// Meta answers nothing else either.
+    Away,
+}
+
 impl Handler {
     /// Prepares a part, within the time that is left.
     pub(super) async fn prepare<'a>(
@@ -80,10 +88,10 @@ impl Handler {
         checked: Checked<'a>,
     ) -> Result<Prepared<'a>, Stop> {
         let context = delivery.context;
-        let mut token = self.clients.token(context.channel).await.map_err(HandlerError::from)?;
+        let graph = self.clients.graph(context.channel).await.map_err(HandlerError::from)?;
         // The call itself, and the saves around it, still have to fit into the invocation.
         let limit = context.until.since(self.clients.clock.now()).saturating_sub(CALL_MIN_TIME);
-        let made = timeout(limit, self.payload(delivery, checked.content(), &mut token)).await;
+        let made = timeout(limit, self.payload(delivery, checked.content(), &graph)).await;
         let made = made.unwrap_or_else(|_| {
             tracing::warn!(channel.id = %context.channel.phone_number_id, "part not prepared within the time that was left");
             Err(if checked.content().has_file() { NotUploaded::Slow } else { NotUploaded::NotNow { after: None } })
@@ -93,11 +101,18 @@ impl Handler {
             Ok(made) => made,
             Err(error) => {
                 let attempt = checked.last();
-                let waited = Waited::of(&delivery.entry.outgoing, &checked, now);
+                let waited = Waited::of(&delivery.entry.outgoing, checked.part(), now);
+                let awaited = if checked.content().has_file() { Awaited::Upload } else { Awaited::Meta };
                 let outcome = match unprepared(&error, waited, delivery.entry.outgoing.kind()) {
                     Unprepared::WaitsForFile => self.defer_for_file(delivery, attempt).await?,
-                    Unprepared::WaitsForMeta { after } => self.defer_for_meta(delivery, attempt, after).await?,
-                    Unprepared::Fails(failure) => self.fail(delivery, attempt, failure).await?,
+                    Unprepared::WaitsForMeta { after } => {
+                        self.defer_for_meta(delivery, attempt, awaited, after).await?
+                    }
+                    Unprepared::Fails(failure) => match self.not_now(context, &error, failure).await? {
+                        Some(NotNow::Held(hold)) => self.defer_for_number(delivery, attempt, hold).await?,
+                        Some(NotNow::Away) => self.defer_for_meta(delivery, attempt, awaited, None).await?,
+                        None => self.fail(delivery, attempt, failure).await?,
+                    },
                 };
                 return Err(outcome.into());
             }
@@ -111,7 +126,24 @@ impl Handler {
             let attempt = Attempt { captioned: false, ..checked.last() };
             return Err(self.fail(delivery, attempt, failure).await?.into());
         }
-        Ok(Prepared { checked, payload, way, token })
+        Ok(Prepared { checked, payload, way, graph })
+    }
+
+    /// Whether what would fail has to wait all the same: Meta refuses it because of a state of the number, or takes nothing else
+    /// either.
+    async fn not_now(
+        &self,
+        context: &ConversationContext<'_>,
+        error: &NotUploaded,
+        failure: SendFailure,
+    ) -> Result<Option<NotNow>, HandlerError> {
+        Ok(match (error, failure) {
+            (_, SendFailure::Refused { .. }) => self.held_meanwhile(context).await?.map(NotNow::Held),
+            (NotUploaded::NotNow { .. }, _) => {
+                app::has_channel_access(&self.clients, context.channel).await.is_err().then_some(NotNow::Away)
+            }
+            _ => None,
+        })
     }
 
     /// What the call sends, and how its file goes; a file that can be uploaded is uploaded first.
@@ -119,22 +151,19 @@ impl Handler {
         &self,
         delivery: &Delivery<'_>,
         content: &PartContent<'_>,
-        token: &mut SecretString,
+        graph: &Graph,
     ) -> Result<(GraphPayload, Option<FileWay>), NotUploaded> {
-        let context = delivery.context;
-        let made = self.try_payload(delivery, content, token).await;
-        if !matches!(made, Err(NotUploaded::Unauthorized)) {
-            return made;
+        match self.try_payload(delivery, content, graph).await {
+            Err(NotUploaded::TokenRenewed) => self.try_payload(delivery, content, graph).await,
+            made => made,
         }
-        *token = self.clients.renew_token(context.channel, token).await.ok_or(NotUploaded::Unauthorized)?;
-        self.try_payload(delivery, content, token).await
     }
 
     async fn try_payload(
         &self,
         delivery: &Delivery<'_>,
         content: &PartContent<'_>,
-        token: &mut SecretString,
+        graph: &Graph,
     ) -> Result<(GraphPayload, Option<FileWay>), NotUploaded> {
         let ConversationContext { chatwoot, channel, .. } = delivery.context;
         Ok(match content {
@@ -142,43 +171,35 @@ impl Handler {
             PartContent::Menu(menu) => (GraphPayload::Menu(menu.clone()), None),
             PartContent::Location(location) => (GraphPayload::Location(location.clone()), None),
             PartContent::Template(picked) => {
-                (self.fill_template(delivery.context, delivery.message, picked, token).await?, None)
+                (self.fill_template(delivery.context, delivery.message, picked, graph).await?, None)
             }
-            PartContent::File { file, caption } => {
-                upload(&self.clients, chatwoot, channel, token, file, caption.as_deref()).await?
-            }
+            PartContent::File { file, caption } => upload(chatwoot, channel, graph, file, caption.as_deref()).await?,
         })
     }
 }
 
-/// How long a part has waited.
-#[derive(Clone, Copy, Debug, Default)]
+/// How long a part has waited. If one file of a message was waited for in vain, the wait counts for the next file as well.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Waited {
+    /// For Chatwoot to deliver its file.
     for_file: Duration,
-    /// For Meta to take its file; without a file, that has no limit of its own.
+    /// For Meta to take its file.
     for_upload: Duration,
 }
 
 impl Waited {
-    fn of(outgoing: &Outgoing, checked: &Checked<'_>, now: Timestamp) -> Self {
-        let is_file = checked.content().has_file();
-        let since = checked.part().waiting_since().filter(|_| is_file);
+    fn of(outgoing: &Outgoing, part: &Part, now: Timestamp) -> Self {
+        let in_vain = |failures: &[SendFailure]| {
+            let is_one = |part: &Part| matches!(part, Part::Failed { failure, .. } if failures.contains(failure));
+            outgoing.parts().iter().any(is_one)
+        };
+        let so_far = |awaited| part.awaits_since(awaited).map_or(Duration::ZERO, |since| now.since(since));
+        let or = |is_in_vain, awaited| if is_in_vain { FILE_FAULT_MAX_WAIT } else { so_far(awaited) };
         Self {
-            for_file: waited_for_file(outgoing, checked.part(), now),
-            for_upload: since.map_or(Duration::ZERO, |since| now.since(since)),
+            for_file: or(in_vain(&[SendFailure::FileUnreadable, SendFailure::FileSlow]), Awaited::File),
+            for_upload: or(in_vain(&[SendFailure::FileSlow]), Awaited::Upload),
         }
     }
-}
-
-/// How long a part has waited for its file. If one file of a message was waited for in vain, the wait counts for the next file
-/// as well.
-fn waited_for_file(outgoing: &Outgoing, part: &Part, now: Timestamp) -> Duration {
-    let in_vain =
-        |part: &Part| matches!(part, Part::Failed { failure: SendFailure::FileUnreadable | SendFailure::FileSlow, .. });
-    if outgoing.parts().iter().any(in_vain) {
-        return FILE_FAULT_MAX_WAIT;
-    }
-    part.without_file_since().map_or(Duration::ZERO, |since| now.since(since))
 }
 
 fn unprepared(error: &NotUploaded, waited: Waited, kind: MessageKind) -> Unprepared {
@@ -200,7 +221,7 @@ fn unprepared(error: &NotUploaded, waited: Waited, kind: MessageKind) -> Unprepa
 
 #[cfg(test)]
 mod tests {
-    use domain::{PartEvent, outgoing::Awaited};
+    use domain::PartEvent;
 
     use super::*;
 
@@ -233,12 +254,29 @@ mod tests {
     #[test]
     fn the_wait_for_one_file_counts_for_the_next() {
         let mut message = Outgoing::new(NOW, 2);
-        let wait =
-            |message: &Outgoing, at: usize| waited_for_file(message, &message.parts()[at], NOW + FILE_MISSING_MAX_WAIT);
+        let waited =
+            |message: &Outgoing, at: usize| Waited::of(message, &message.parts()[at], NOW + FILE_MISSING_MAX_WAIT);
         message.apply(0, PartEvent::Deferred { attempt: 0, awaited: Awaited::File, at: NOW }).unwrap();
-        assert_eq!((wait(&message, 0), wait(&message, 1)), (FILE_MISSING_MAX_WAIT, Duration::ZERO));
-        let failure = SendFailure::FileUnreadable;
-        message.apply(0, PartEvent::Failed { attempt: 0, failure, captioned: false }).unwrap();
-        assert_eq!(wait(&message, 1), FILE_FAULT_MAX_WAIT);
+        let for_file = Waited { for_file: FILE_MISSING_MAX_WAIT, ..Waited::default() };
+        assert_eq!((waited(&message, 0), waited(&message, 1)), (for_file, Waited::default()));
+        let failed = |failure| PartEvent::Failed { attempt: 0, failure, captioned: false };
+        let mut unreadable = message.clone();
+        unreadable.apply(0, failed(SendFailure::FileUnreadable)).unwrap();
+        assert_eq!(waited(&unreadable, 1), Waited { for_file: FILE_FAULT_MAX_WAIT, ..Waited::default() });
+        message.apply(0, failed(SendFailure::FileSlow)).unwrap();
+        let both = Waited { for_file: FILE_FAULT_MAX_WAIT, for_upload: FILE_FAULT_MAX_WAIT };
+        assert_eq!(waited(&message, 1), both);
+    }
+
+    #[test]
+    fn a_number_on_hold_takes_nothing_off_the_time_for_an_upload() {
+        let mut message = Outgoing::new(NOW, 1);
+        let mut defer = |awaited, at| message.apply(0, PartEvent::Deferred { attempt: 0, awaited, at }).unwrap();
+        defer(Awaited::Meta, NOW);
+        let (end, later) = (NOW + FILE_FAULT_MAX_WAIT, NOW + FILE_FAULT_MAX_WAIT * 2);
+        defer(Awaited::Upload, end);
+        let waited = Waited::of(&message, &message.parts()[0], later);
+        assert_eq!(waited, Waited { for_upload: FILE_FAULT_MAX_WAIT, ..Waited::default() });
+        assert_eq!(Waited::of(&message, &message.parts()[0], end), Waited::default());
     }
 }

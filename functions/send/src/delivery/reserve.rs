@@ -1,13 +1,15 @@
-//! Reserves the call for a part: saves the part as being sent, in the slot of its number's rate.
+//! Reserves the call for a part. It saves the part as being sent, in the slot of its number's rate.
 
-use std::time::Duration;
+use std::{ops::ControlFlow, time::Duration};
 
 use app::HandlerError;
 use domain::{Part, PartEvent, Reference, SendFailure, outgoing::SentFile};
-use secrecy::SecretString;
 use serde_json::Value;
-use store::{OutboxEntry, StoreError};
-use whatsapp::compose::{self, GraphPayload};
+use store::{OutboxEntry, until_written_from};
+use whatsapp::{
+    Graph,
+    compose::{self, GraphPayload},
+};
 
 use super::{Attempt, ConversationContext, Delivery, REQUEUE_DELAY, Stop, prepare::Prepared, slot::SendSlot};
 use crate::{Handler, sync::SyncOutcome};
@@ -27,7 +29,7 @@ pub(super) struct Reserved<'a> {
 pub(super) struct Request {
     pub(super) slot: SendSlot,
     pub(super) body: Value,
-    pub(super) token: SecretString,
+    pub(super) graph: Graph,
 }
 
 impl<'a> Reserved<'a> {
@@ -69,7 +71,7 @@ impl Handler {
         // Saving may have taken longer than the slot is valid.
         match self.in_time(context, slot).await {
             Ok(Some(slot)) => {
-                Ok(Reserved { context, attempt, request: Request { slot, body, token: prepared.into_token() } })
+                Ok(Reserved { context, attempt, request: Request { slot, body, graph: prepared.into_graph() } })
             }
             none => {
                 let released = PartEvent::Released { attempt: attempt.number, before };
@@ -90,22 +92,21 @@ impl Handler {
         file: Option<SentFile>,
     ) -> Result<bool, HandlerError> {
         let shape = |entry: &OutboxEntry| (entry.outgoing.kind(), entry.outgoing.parts().len());
-        let seen = shape(entry);
-        for _ in 0..8 {
+        let (seen, outbox) = (shape(entry), &self.clients.outbox);
+        let reserve = |entry: OutboxEntry| async move {
             let mut outgoing = entry.outgoing.clone();
-            let is_same = shape(entry) == seen && outgoing.parts().get(at) == Some(before);
+            let is_same = shape(&entry) == seen && outgoing.parts().get(at) == Some(before);
             if !is_same || outgoing.apply(at, PartEvent::Reserved { attempt: number, file }).is_err() {
-                return Ok(false);
+                return Ok(ControlFlow::Break((entry, false)));
             }
-            match self.clients.outbox.save(entry.clone().with(outgoing)).await? {
-                Ok(saved) => {
-                    *entry = saved;
-                    return Ok(true);
-                }
-                Err(theirs) => *entry = theirs,
-            }
-        }
-        Err(StoreError::Contended.into())
+            Ok::<_, HandlerError>(match outbox.save(entry.with(outgoing)).await? {
+                Ok(saved) => ControlFlow::Break((saved, true)),
+                Err(theirs) => ControlFlow::Continue(theirs),
+            })
+        };
+        let (saved, is_reserved) = until_written_from(entry.clone(), reserve).await?;
+        *entry = saved;
+        Ok(is_reserved)
     }
 }
 

@@ -1,13 +1,15 @@
 //! Settles a call: saves its outcome, and shows it to the agent.
 
+use std::ops::ControlFlow;
+
 use app::{HandlerError, publish_status, remove_echo};
 use chatwoot::listing::ListedMessage;
 use domain::{
-    Author, Delivery as DeliveryStatus, Identity, Outgoing, PartEvent, SendFailure, Timestamp,
+    Author, Delivery as DeliveryStatus, Identity, Outgoing, PartEvent, SendFailure, Timestamp, outgoing::Awaited,
     rate_limit::RecipientRateLimit,
 };
 use platform::Metric;
-use store::{MessageLink, OutboxEntry, StoreError};
+use store::{MessageLink, OutboxEntry, StoreError, until_written_from};
 use texts::NoteText;
 use whatsapp::graph::Accepted;
 
@@ -44,18 +46,18 @@ impl Handler {
             },
             Answer::Uncertain => {
                 self.metrics.count(Metric::Uncertain);
+                // Meta may count it towards its limit, whatever becomes of the part.
+                self.clients.conversations.set_rate_limit(context.conversation, delivery.budget.rate_limit).await?;
                 let unanswered = PartEvent::Unanswered { attempt: attempt.number };
                 self.move_part(delivery.entry, attempt.at, unanswered).await?;
-                // Meta may count it towards its limit.
-                self.clients.conversations.set_rate_limit(context.conversation, delivery.budget.rate_limit).await?;
                 Ok(SyncOutcome::UpToDate)
             }
             Answer::TooFast { after } => {
                 delivery.budget.rate_limit = RecipientRateLimit::exhausted(now);
                 self.clients.conversations.set_rate_limit(context.conversation, delivery.budget.rate_limit).await?;
-                self.defer_for_meta(delivery, attempt, after).await
+                self.defer_for_meta(delivery, attempt, Awaited::Meta, after).await
             }
-            Answer::NotNow { after } => self.defer_for_meta(delivery, attempt, after).await,
+            Answer::NotNow { after } => self.defer_for_meta(delivery, attempt, Awaited::Meta, after).await,
         }
     }
 
@@ -126,6 +128,7 @@ impl Handler {
             author: Author::Business,
             part: Some((at, number)),
             sent_at: None,
+            imported: false,
             early: None,
         });
         if let Err(error) = remove_echo(&self.clients, context.chatwoot, context.channel, &wamid, entry.message).await {
@@ -133,26 +136,26 @@ impl Handler {
         }
         let links = &self.clients.message_links;
         let reported = |delivery| PartEvent::Reported { attempt: Some(number), wamid: wamid.clone(), delivery };
-        for _ in 0..8 {
-            let mut outgoing = entry.outgoing.clone();
-            outgoing.apply(at, reported(DeliveryStatus::Accepted))?;
-            let saved =
-                self.clients.outbox.save_linked(entry.clone().with(outgoing), link.as_ref().map(|link| (links, link)));
-            match saved.await? {
-                Ok(saved) => {
-                    *entry = saved;
-                    if let Some(early) = links.orphan_status(&wamid).await? {
-                        let change = |outgoing: &mut Outgoing| outgoing.apply(at, reported(early));
-                        if let Some(changed) = self.clients.outbox.change(entry, change).await? {
-                            *entry = changed;
-                        }
-                    }
-                    return Ok(());
-                }
-                Err(theirs) => *entry = theirs,
+        let (outbox, link) = (&self.clients.outbox, link.as_ref().map(|link| (links, link)));
+        let accept = |entry: OutboxEntry| {
+            let event = reported(DeliveryStatus::Accepted);
+            async move {
+                let mut outgoing = entry.outgoing.clone();
+                outgoing.apply(at, event)?;
+                Ok::<_, HandlerError>(match outbox.save_linked(entry.with(outgoing), link).await? {
+                    Ok(saved) => ControlFlow::Break(saved),
+                    Err(theirs) => ControlFlow::Continue(theirs),
+                })
+            }
+        };
+        *entry = until_written_from(entry.clone(), accept).await?;
+        if let Some(early) = links.orphan_status(&wamid).await? {
+            let change = |outgoing: &mut Outgoing| outgoing.apply(at, reported(early));
+            if let Some(changed) = outbox.change(entry, change).await? {
+                *entry = changed;
             }
         }
-        Err(StoreError::Contended.into())
+        Ok(())
     }
 
     /// Records what Meta's answer says of the recipient: it may spell the number differently, and name the user id (§4.1). If

@@ -130,7 +130,7 @@ impl Handler {
         Ok(Ok(SendSlot { lane, clock: clock.clone(), at, first: Some(first), began: None, answered: false }))
     }
 
-    /// The slot, if its slot has not passed; else another one, waited for here. Nothing if no time is left for the call.
+    /// The slot, if its moment has not passed; else another one, waited for here. Nothing if no time is left for the call.
     pub(super) async fn in_time(
         &self,
         context: &ConversationContext<'_>,

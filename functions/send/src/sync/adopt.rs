@@ -34,10 +34,10 @@ impl Handler {
             known_since: channel.since.unwrap_or(now).max(now - RETRY_MAX_AGE),
             settled: None,
             looked_at: None,
-            told_to_wait_at: None,
+            wait_note_at: None,
             braked_at: None,
-            mending: None,
-            pair: RecipientRateLimit::default(),
+            repair: None,
+            recipient_rate: RecipientRateLimit::default(),
             seen: None,
             heard: None,
             ticked: None,
@@ -79,7 +79,7 @@ impl Handler {
         let identity = by_phone(phone);
         let customer = customers.identify(channel.account, &identity, self.clients.clock.now()).await?;
         customers.touch(&customer, &channel.phone_number_id, &identity, None, None).await?;
-        self.clients.conversations.bind(customers, &customer, channel, contact.id, conversation).await?;
+        self.clients.conversations.bind(customers, &customer, channel, contact.id, conversation, false).await?;
         Ok((Some(customer), false))
     }
 

@@ -84,7 +84,7 @@ impl Handler {
         }
         self.give_up(entry, SendFailure::Braked).await?;
         let (account, conversation) = (context.conversation.account, context.conversation.conversation);
-        app::brake(&self.clients, &self.metrics, context.chatwoot, account, conversation).await
+        app::brake(&self.clients, context.chatwoot, account, conversation).await
     }
 }
 

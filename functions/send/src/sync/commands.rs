@@ -8,8 +8,9 @@ use chatwoot::{
     template,
 };
 use domain::{
-    Channel, Class, Classify as _, CommandNote, MessageId, OutboundTask, SyncRequest, Timestamp,
+    Address, Channel, Class, Classify as _, CommandNote, MessageId, OutboundTask, SyncRequest, Timestamp,
     erasure::{ErasureState, RequestSource},
+    history::ImportState,
     template::{Picked, Template},
     window::Advert,
 };
@@ -20,6 +21,7 @@ use texts::{
     Text as _,
     asked::CommandReply,
     command::{self, Command},
+    history::{PastReport, ShopTime},
     report::{ConversationReport, ErasureSummary, FileSummary, MessageFate, MessageReport},
 };
 
@@ -96,6 +98,7 @@ impl Handler {
         let answer = match called.command {
             Some(Command::Template) => self.template_asked(job, &chatwoot, &channel, &listed, id, &called.rest).await?,
             Some(Command::State) => self.report(&chatwoot, &channel, &conversation).await?.text(self.clients.locale),
+            Some(Command::History) => self.past(&channel, &conversation).await?.text(self.clients.locale),
             Some(Command::Help) => command::help(self.clients.locale),
             None => command::unknown(self.clients.locale, &called.name),
         };
@@ -113,12 +116,12 @@ impl Handler {
         source: &str,
     ) -> Result<(), HandlerError> {
         let (account, conversation) = (job.request.account, job.request.conversation);
-        let (clients, metrics) = (&self.clients, &self.metrics);
+        let clients = &self.clients;
         let Stop::Perhaps { why, again } = stop else {
-            return app::brake(clients, metrics, chatwoot, account, conversation).await;
+            return app::brake(clients, chatwoot, account, conversation).await;
         };
         if again {
-            app::alarm(clients, metrics, account, conversation).await?;
+            app::alarm(clients, account, conversation).await?;
         }
         let content = why.text(clients.locale);
         let note = NewMessage { content, private: true, source_id: Some(source), ..NewMessage::default() };
@@ -190,7 +193,7 @@ impl Handler {
             ..job.request.clone()
         };
         let dedup = format!("commanded:{}:{message}", request.account);
-        let task = OutboundTask::HintV1(request);
+        let task = OutboundTask::SyncRequestV1(request);
         self.drain.queue.send(QueueMessage::new(task.group(), dedup, &task)?).await?;
         Ok(())
     }
@@ -265,8 +268,33 @@ impl Handler {
             number: channel.display_phone_number.clone(),
             hold: channel.hold(now),
             erasure: self.erasing(channel, conversation, now).await?,
+            history: self.importing(channel, now).await?.filter(|state| *state != ImportState::Done),
             last,
         })
+    }
+
+    /// How far the import of a number's history is; nothing for a number that is on no phone.
+    async fn importing(&self, channel: &Channel, now: Timestamp) -> Result<Option<ImportState>, HandlerError> {
+        let progress = self.clients.imports.progress(&channel.phone_number_id).await?;
+        Ok(progress.map(|progress| progress.state(now)))
+    }
+
+    /// Reports what was imported of a customer's past.
+    async fn past(&self, channel: &Channel, conversation: &Conversation) -> Result<PastReport, HandlerError> {
+        let (now, number) = (self.clients.clock.now(), &channel.phone_number_id);
+        let state = self.importing(channel, now).await?.unwrap_or(ImportState::Nothing);
+        let mut report = PastReport { state, written: None, refused: Vec::new() };
+        let Some(customer) = &conversation.customer else { return Ok(report) };
+        let Some(thread) = self.clients.customers.thread(customer, number).await? else { return Ok(report) };
+        let user = thread.user.clone().map(Address::User);
+        let addresses = [thread.address, user].into_iter().flatten();
+        for alias in addresses.flat_map(|address| address.identity().aliases(&self.clients.key)) {
+            let Some(past) = self.clients.imports.of_person(number, &alias.subject).await? else { continue };
+            let day = |at: Timestamp| ShopTime::at(at.as_secs(), self.utc_offset);
+            report.written = past.range.map(|(from, to)| (past.counts.written, day(from), day(to)));
+            report.refused = past.counts.refused.into_iter().collect();
+        }
+        Ok(report)
     }
 }
 

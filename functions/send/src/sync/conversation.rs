@@ -25,6 +25,9 @@ use crate::{
 /// How far two machines' clocks may differ when the time of a sync request is compared with the time of a sync.
 const MAX_CLOCK_SKEW: Duration = Duration::from_millis(250);
 
+/// How long a message may be unconfirmed before the operator is told.
+const UNCONFIRMED_LONG: Duration = Duration::from_secs(900);
+
 /// How often the function may crash while it works on the same message.
 const MAX_CRASHES: u32 = 3;
 
@@ -159,6 +162,8 @@ impl Handler {
         if unshown.is_some() || messages.iter().any(|one| one.is_retriable(listed_at) || one.is_unfinished()) {
             self.watch(context).await?;
         }
+        let unconfirmed = messages.iter().filter(|one| one.is_unconfirmed_for(UNCONFIRMED_LONG, listed_at));
+        self.metrics.add(Metric::Unconfirmed, unconfirmed.count());
         self.repair(job, context, messages, listed_at).await?;
         if let Some(error) = unshown {
             return Err(error);

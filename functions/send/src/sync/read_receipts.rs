@@ -201,8 +201,8 @@ impl Handler {
         if self.receipt_cooldown.holds(number, self.clients.clock.now()) {
             return false;
         }
-        let Ok(token) = self.clients.token(channel).await else { return false };
-        if let Err(error) = self.clients.graph.mark_read(number, &token, wamid, typing).await {
+        let Ok(graph) = self.clients.graph(channel).await else { return false };
+        if let Err(error) = graph.mark_read(number, wamid, typing).await {
             tracing::info!(%error, channel.id = %number, "read receipt not sent");
             if matches!(error.class(), Class::Transient { .. }) {
                 self.receipt_cooldown.begin(number, self.clients.clock.now());

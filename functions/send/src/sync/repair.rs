@@ -18,11 +18,13 @@ use crate::{Handler, convert::parts, delivery::ConversationContext};
 /// How long a conversation is watched after a correction: the new status itself makes a callback, which may fail again.
 const REPAIR_INTERVAL: Duration = Duration::from_secs(1800);
 
-/// How often a conversation is corrected while no callback arrives.
-const MAX_REPAIR_ROUNDS: u32 = 6;
+/// How often red is taken away while no callback arrives: so often whenever it is seen, and then these hours after the first
+/// time. An outage may be longer than a few rounds, and nothing tells of its end in a conversation in which nobody writes.
+const MAX_QUICK_TRIES: usize = 6;
+const SLOW_TRIES: [u64; 6] = [1, 2, 4, 8, 16, 24];
 
-/// When to try again though no callback arrived.
-const REPAIR_COOLDOWN: Duration = Duration::from_secs(4 * 3600);
+/// How late a round of `reconcile` may come.
+const MAX_ROUND_DELAY: Duration = Duration::from_secs(900);
 
 /// How often the tag is put on a message before Chatwoot is assumed not to keep it.
 const MAX_TAG_TRIES: u8 = 3;
@@ -34,8 +36,7 @@ const MAX_REPAIRS: usize = 100;
 /// more.
 const MAX_REMEMBERED: usize = 100;
 
-/// How often an agent's message is corrected while no callback arrives, and in all, until the agent asks for it anew.
-const MAX_CORRECTIONS: u32 = 6;
+/// How often an agent's message is corrected in all, until the agent asks for it anew.
 const MAX_CORRECTIONS_IN_ALL: u32 = 24;
 
 impl Handler {
@@ -48,7 +49,7 @@ impl Handler {
         messages: &[TrackedMessage],
         listed_at: Timestamp,
     ) -> Result<(), HandlerError> {
-        let known = context.conversation.mending.as_ref();
+        let known = context.conversation.repair.as_ref();
         let stays = known.map(|known| known.stays.clone()).unwrap_or_default();
         let reported = self.reported_red(job, context).await?;
         let listed = messages.iter().map(|one| &one.message).chain(&reported);
@@ -121,7 +122,8 @@ impl Handler {
             tracing::info!(messages = cleared, "messages wrongly shown as failed corrected: a callback had failed");
             let (number, conversation) = (&context.channel.phone_number_id, context.conversation);
             let cursor = &self.clients.cursor;
-            cursor.watch_for(number, conversation.account, conversation.conversation, REPAIR_INTERVAL).await?;
+            let time = watch_time(&round, self.clients.clock.now());
+            cursor.watch_for(number, conversation.account, conversation.conversation, time).await?;
         }
         failure.map_or(Ok(()), |error| Err(error.into()))
     }
@@ -168,7 +170,9 @@ impl Handler {
         listed_at: Timestamp,
     ) -> Result<(), HandlerError> {
         let shown_since = entry.outgoing.shown_at() > listed_at;
-        let most = if job.messages.is_empty() { MAX_CORRECTIONS } else { MAX_CORRECTIONS_IN_ALL };
+        let times = entry.outgoing.corrections();
+        let waited = message.created_at().map_or(Duration::ZERO, |at| listed_at.since(at));
+        let is_time = !job.messages.is_empty() || wait_before(times).is_some_and(|wait| waited >= wait);
         let (wrong, stands) = match entry.outgoing.outcome() {
             Outcome::Underway => (false, DisplayedStatus::Sent),
             Outcome::Out(_) => (true, DisplayedStatus::Failed),
@@ -183,7 +187,7 @@ impl Handler {
         if stands == DisplayedStatus::Sent {
             self.tag(context, message, entry).await?;
         }
-        if !shown_since && entry.outgoing.corrections() < most {
+        if !shown_since && is_time && times < MAX_CORRECTIONS_IN_ALL {
             let mut wrongly_shown = entry.clone();
             wrongly_shown.outgoing.count_correction(stands);
             let named = |at| parts::file_name(message, &wrongly_shown.outgoing, self.clients.locale, at);
@@ -289,10 +293,25 @@ fn red<'d>(due: impl IntoIterator<Item = &'d Due>, known: Option<Red>) -> Option
 /// that arrives shows that another is worth it.
 fn next_round(known: Option<&RepairState>, arrived: bool, now: Timestamp) -> Option<RepairState> {
     let stays = known.map(|known| known.stays.clone()).unwrap_or_default();
-    match known.filter(|known| !arrived && now.since(known.since) < REPAIR_COOLDOWN) {
+    match known.filter(|known| !arrived && now.since(known.since) < RETRY_MAX_AGE) {
         None => Some(RepairState { since: now, rounds: 1, red: None, stays }),
-        Some(known) => {
-            (known.rounds < MAX_REPAIR_ROUNDS).then(|| RepairState { rounds: known.rounds + 1, ..known.clone() })
-        }
+        Some(known) => wait_before(known.rounds)
+            .filter(|wait| now.since(known.since) >= *wait)
+            .map(|_| RepairState { rounds: known.rounds + 1, ..known.clone() }),
     }
+}
+
+/// How long after the first try the next one is made, after so many; not at all after the last.
+fn wait_before(tries: u32) -> Option<Duration> {
+    let tries = usize::try_from(tries).unwrap_or(usize::MAX);
+    match tries.checked_sub(MAX_QUICK_TRIES) {
+        None => Some(Duration::ZERO),
+        Some(slow) => SLOW_TRIES.get(slow).map(|hours| Duration::from_secs(3600 * hours)),
+    }
+}
+
+/// How long a conversation is watched after a round: to see that it lasts, or until the next round may be made.
+fn watch_time(round: &RepairState, now: Timestamp) -> Duration {
+    let next = wait_before(round.rounds).map_or(Duration::ZERO, |wait| (round.since + wait).since(now));
+    if next.is_zero() { REPAIR_INTERVAL } else { next + MAX_ROUND_DELAY }
 }

@@ -45,6 +45,15 @@ impl TrackedMessage {
         self.for_customer().is_some_and(|entry| !is_closed(entry))
     }
 
+    /// Whether a part of it may or may not have gone out, and the agent has read so for that long.
+    pub(crate) fn is_unconfirmed_for(&self, time: Duration, now: Timestamp) -> bool {
+        self.is_retriable(now)
+            && self.for_customer().is_some_and(|entry| {
+                let is_open = entry.outgoing.parts().iter().any(|part| matches!(part, Part::Uncertain { .. }));
+                is_open && now.since(entry.outgoing.shown_at()) >= time
+            })
+    }
+
     /// Whether the agent may still press Retry.
     pub(crate) fn is_retriable(&self, now: Timestamp) -> bool {
         self.for_customer().is_some_and(|entry| {

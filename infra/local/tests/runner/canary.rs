@@ -188,15 +188,15 @@ async fn what_waits_shows_nothing(stage: &Stage, customer: &Customer, name: &str
     let conversation = stage.chatwoot.conversation_of(name).unwrap();
     stage.meta.server().refuse().await;
     stage.chatwoot.agent("Agente Canaria").replies(conversation, "TextoCanario espera").await;
-    eventually("a hint that waits", || {
-        stage.runner.living().iter().any(|letter| letter["body"].to_string().contains("hint"))
+    eventually("a sync request that waits", || {
+        stage.runner.living().iter().any(|letter| letter["body"].to_string().contains("sync_request"))
     });
     stage.chatwoot.server().refuse().await;
     customer.writes("TextoCanario espera").await.unwrap();
     eventually("a task that waits", || stage.runner.living().len() >= 2);
     stage.runner.post("/_local/run/reconcile", "");
     for letter in stage.runner.living() {
-        let outbound = letter["body"].as_str().unwrap().contains("hint_v1");
+        let outbound = letter["body"].as_str().unwrap().contains("sync_request_v1");
         let open = if outbound { letter.to_string() } else { format!("{} {}", letter["group"], letter["dedup_id"]) };
         let found: Vec<&String> = marks.iter().filter(|mark| open.contains(*mark)).collect();
         assert!(found.is_empty(), "{found:?} in {open}");

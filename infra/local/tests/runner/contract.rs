@@ -15,12 +15,26 @@ fn it_says_where_everything_is_and_ends_when_told() {
         assert!(runner.said(name).starts_with("http://127.0.0.1:"), "{name}");
     }
     let queues: Vec<&str> = runner.said("queues").split(' ').collect();
-    assert_eq!(queues.len(), 6);
+    assert_eq!(queues.len(), 8);
     for queue in queues {
         assert_eq!(runner.messages(queue, "waiting").len(), 0);
     }
     let tables = runner.aws("DynamoDB_20120810.ListTables", &serde_json::json!({})).json();
-    assert_eq!(tables["TableNames"][0], runner.said("table"));
+    assert_eq!(tables["TableNames"][0], runner.said("table"), "the other is the copy of its ledger");
+
+    // The same for `ops --local`, which needs no line of standard output.
+    let stack = runner.get("/_local/stack").json();
+    assert_eq!((&stack["stack"], &stack["graph_version"]), (&json!("lmotos"), &json!("v25.0")));
+    for (name, told) in [
+        ("aws", &stack["aws"]["endpoint"]),
+        ("table", &stack["table"]),
+        ("meta", &stack["graph_url"]),
+        ("chatwoot", &stack["chatwoot_url"]),
+        ("ready", &stack["api_url"]),
+    ] {
+        assert_eq!(told, runner.said(name), "{name}");
+    }
+    assert_eq!(stack["queues"].as_array().unwrap().len(), 8);
 
     let (status, took) = runner.terminate();
     assert!(status.success(), "{status}");
@@ -67,9 +81,29 @@ fn the_page_needs_nothing_from_elsewhere() {
     assert_eq!(page.status, 200);
     assert!(page.head.contains("content-type: text/html; charset=utf-8"), "{}", page.head);
     assert!(page.head.contains("content-security-policy: default-src 'none'"), "{}", page.head);
-    for outside in ["src=\"http", "href=\"http", "url(http", "@import"] {
-        assert!(!page.body.contains(outside), "{outside}");
+    assert!(!page.head.contains("unsafe"), "{}", page.head);
+    // Its parts, and the parts of these.
+    let (mut parts, mut seen) = (vec!["/".to_owned()], 0);
+    while let Some(path) = parts.get(seen).cloned() {
+        seen += 1;
+        let part = runner.get(&path);
+        assert_eq!(part.status, 200, "{path}");
+        for outside in
+            ["src=\"http", "href=\"http", "url(http", "@import", "from \"http", "import(\"http", "innerHTML", "eval("]
+        {
+            assert!(!part.body.contains(outside), "{outside} in {path}");
+        }
+        for (begin, folder) in [("\"/_local/page/", "/_local/page/"), ("from \"./", "/_local/page/")] {
+            let names = part.body.split(begin).skip(1).filter_map(|rest| rest.split('"').next());
+            for named in names.map(|name| format!("{folder}{name}")) {
+                if !parts.contains(&named) {
+                    parts.push(named);
+                }
+            }
+        }
     }
+    assert!(parts.len() > 8, "{parts:?}");
+    assert_eq!(runner.get("/_local/page/nobody.js").status, 404);
     assert_eq!(runner.get("/_local/meta/customers").body, "[]");
     assert_eq!(runner.get("/_local/chatwoot/conversations").body, "[]");
 }
@@ -101,7 +135,18 @@ fn the_control_routes_answer_this_machine_only() {
     let runner = Runner::start(&[]);
     let base = runner.said("ready");
     let moved = r#"{"advance_seconds":0}"#;
-    for path in ["/", "/_local/queues", "/_local/chatwoot/conversations", "/_local/nobody"] {
+    for path in [
+        "/",
+        "/_local/page/page.js",
+        "/_local/docs/runbook/balance.md",
+        "/_local/queues",
+        "/_local/flow",
+        "/_local/alarms",
+        "/_local/erasures",
+        "/_local/stack",
+        "/_local/chatwoot/conversations",
+        "/_local/nobody",
+    ] {
         assert!([200, 404].contains(&exchange(base, "GET", path, &[], "").status), "{path}");
         for header in FOREIGN {
             assert_eq!(exchange(base, "GET", path, &[header], "").status, 403, "{path} {header:?}");
@@ -148,7 +193,18 @@ fn beside_the_real_ones_the_control_routes_have_a_port_of_their_own() {
 #[test]
 fn each_function_is_a_process_of_its_own_and_ends_with_the_runner() {
     let data = tempfile::tempdir().unwrap();
-    let every = ["callback", "deletion", "erasure", "forward", "reconcile", "retention", "send", "webhook"];
+    let every = [
+        "callback",
+        "deletion",
+        "erasure",
+        "forward",
+        "history",
+        "ledger",
+        "reconcile",
+        "retention",
+        "send",
+        "webhook",
+    ];
 
     let runner = Runner::start(&["--data", data.path().to_str().unwrap()]);
     eventually("a process of each function", || function_processes(data.path()) == every);

@@ -154,13 +154,13 @@ async fn after_an_erasure_no_byte_of_the_person_is_anywhere_and_the_other_is_unt
     let answered = zulema.phone().into_iter().rfind(|bubble| bubble.from_business).unwrap();
     zulema.status(&answered.wamid, "delivered", None).await;
     let picked = json!({ "name": "x", "language": "es", "body": { "1": SAID } });
-    let hint = json!({ "task": "hint_v1", "channel": CHANNEL, "account": 3, "conversation": conversation,
+    let hint = json!({ "task": "sync_request_v1", "channel": CHANNEL, "account": 3, "conversation": conversation,
         "template": 999_999, "picked": picked });
     put(&runner, "outbound.fifo", &format!("{CHANNEL}#{conversation}"), &hint.to_string());
     eventually("what waits", || {
         let living = runner.living();
         let waits = |word: &str| living.iter().any(|letter| letter["body"].as_str().unwrap().contains(word));
-        living.len() >= 4 && waits("status_v1") && waits("EAAGFichaCanaria") && waits("hint_v1")
+        living.len() >= 4 && waits("status_v1") && waits("EAAGFichaCanaria") && waits("sync_request_v1")
     });
 
     let before = table(&runner);

@@ -15,7 +15,7 @@ const APP_SECRET: &str = "lmotos-test/app";
 /// The token of Chatwoot's administrator in the app's secret.
 pub const CHATWOOT_TOKEN: &str = "token-of-the-administrator";
 
-const QUEUES: [&str; 3] = ["inbound", "outbound", "erasure"];
+const QUEUES: [&str; 4] = ["inbound", "history", "outbound", "erasure"];
 
 /// When every test begins.
 const BEGINNING: Timestamp = Timestamp::from_secs(1_795_190_400);
@@ -66,6 +66,8 @@ impl Bridge {
             ("DELETION_DAYS".to_owned(), "30".to_owned()),
             ("WARN_DAYS".to_owned(), "7,20,27".to_owned()),
             ("CONFIRM_HOURS".to_owned(), "24".to_owned()),
+            ("UTC_OFFSET".to_owned(), "-360".to_owned()),
+            ("HISTORY_PER_MINUTE".to_owned(), "120".to_owned()),
         ];
         for queue in QUEUES {
             let name = queue.to_uppercase();

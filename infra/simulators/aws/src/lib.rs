@@ -5,6 +5,8 @@
 //! what was answered outlives the process however it ends, and what was deleted leaves no trace in it after
 //! [`Aws::close`].
 
+#![expect(clippy::disallowed_types, reason = "real time is measured or waited for")]
+
 mod access;
 mod aws;
 pub mod bridge;

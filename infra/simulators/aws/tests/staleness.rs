@@ -1,5 +1,6 @@
 //! AWS is behind itself where a test asks for it: counts, indexes and moves of dead letters, by the clock.
 
+#![expect(clippy::disallowed_types, reason = "real time is measured or waited for")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;

@@ -15,7 +15,7 @@ use crate::{
     auth::Caller,
     errors::{Answer, Refusal},
     params::Params,
-    rows::{Attributes, InboxRow},
+    rows::{Attributes, InboxRow, Role, User},
     shared::Shared,
     state::State,
 };
@@ -25,6 +25,8 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         .route("/inboxes", get(list).post(create))
         .route("/inboxes/{inbox}", get(show).patch(update).put(update))
         .route("/inboxes/{inbox}/reset_secret", post(reset_secret))
+        .route("/agents", get(agents))
+        .route("/inbox_members/{inbox}", get(show_members))
         .route("/inbox_members", post(add_members).patch(replace_members).delete(remove_members))
 }
 
@@ -71,7 +73,9 @@ fn inbox_json(inbox: &InboxRow, caller: &Caller) -> Value {
     }
     if caller.is_administrator() {
         body["hmac_token"] = json!(inbox.hmac_token);
-        body["secret"] = json!(inbox.secret);
+        if !inbox.secret.is_empty() {
+            body["secret"] = json!(inbox.secret);
+        }
     }
     body
 }
@@ -241,7 +245,9 @@ async fn create(Handed(shared): Handed<Arc<Shared>>, caller: Caller, mut params:
         Some("web_widget") => "Channel::WebWidget",
         _ => return Err(Refusal::missing(state.language, "channel")),
     };
-    let inbox = state.new_inbox(name, channel_type);
+    let mut inbox = state.new_inbox(name, channel_type);
+    // Whoever makes it belongs to it only if they are added, as everybody else.
+    inbox.members.clear();
     let id = state.change_inbox(inbox, &params)?;
     Ok(Json(inbox_json(state.inbox(id)?, &caller)).into_response())
 }
@@ -261,6 +267,29 @@ async fn reset_secret(Handed(shared): Handed<Arc<Shared>>, caller: Caller) -> An
     let id = caller.id("inbox")?;
     state.reset_secret(id)?;
     Ok(Json(inbox_json(state.inbox(id)?, &caller)).into_response())
+}
+
+/// Everybody in the account.
+async fn agents(Handed(shared): Handed<Arc<Shared>>, _caller: Caller) -> Answer {
+    let state = shared.lock();
+    let people = state.users.iter().filter(|user| user.role != Role::Bot);
+    let list: Vec<_> = people.map(|user| agent_json(&state, user)).collect();
+    Ok(Json(list).into_response())
+}
+
+fn agent_json(state: &State, user: &User) -> Value {
+    let role = if user.role == Role::Administrator { "administrator" } else { "agent" };
+    json!({ "id": user.id, "account_id": state.account_id, "availability_status": "offline", "auto_offline": true,
+        "confirmed": true, "email": user.email, "provider": "email", "available_name": user.name, "name": user.name,
+        "role": role, "thumbnail": "", "custom_role_id": null })
+}
+
+async fn show_members(Handed(shared): Handed<Arc<Shared>>, caller: Caller) -> Answer {
+    let state = shared.lock();
+    let inbox = state.inbox(caller.id("inbox")?)?;
+    let members = state.users.iter().filter(|user| inbox.members.contains(&user.id));
+    let payload: Vec<_> = members.map(|user| agent_json(&state, user)).collect();
+    Ok(Json(json!({ "payload": payload })).into_response())
 }
 
 async fn add_members(shared: Handed<Arc<Shared>>, caller: Caller, params: Params) -> Answer {

@@ -28,6 +28,7 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
     Router::new()
         .route("/health", get(|| async { Json(json!({ "status": "woot" })) }))
         .route("/api", get(version))
+        .route("/app/login", get(log_in_page))
         .route("/api/v1/profile", get(profile))
         .route("/public/api/v1/inboxes/{identifier}", get(inbox))
         .route("/public/api/v1/inboxes/{identifier}/contacts", post(create_contact))
@@ -42,8 +43,18 @@ pub const VERSION: &str = "4.14.2";
 
 async fn version(Handed(shared): Handed<Arc<Shared>>) -> Json<Value> {
     // `2026-11-20 14:00:00`, in UTC.
-    let now = iso(shared.lock().now()).replace('T', " ").chars().take(19).collect::<String>();
-    Json(json!({ "version": VERSION, "timestamp": now, "queue_services": "ok", "data_services": "ok" }))
+    let state = shared.lock();
+    let now = iso(state.now()).replace('T', " ").chars().take(19).collect::<String>();
+    Json(json!({ "version": state.version, "timestamp": now, "queue_services": "ok", "data_services": "ok" }))
+}
+
+/// The dashboard itself, as far as it tells where it believes to be.
+async fn log_in_page(Handed(shared): Handed<Arc<Shared>>) -> axum::response::Html<String> {
+    let url = shared.lock().base_url.clone();
+    axum::response::Html(format!(
+        "<!DOCTYPE html>\n<html><head><title>Chatwoot</title><script>\n  window.chatwootConfig = {{\n    hostURL: '{url}',\n    \
+         signupEnabled: 'false',\n  }}\n</script></head><body><div id=\"app\"></div></body></html>\n"
+    ))
 }
 
 async fn profile(Handed(shared): Handed<Arc<Shared>>, caller: Caller) -> Json<Value> {

@@ -14,6 +14,7 @@ use axum::{
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
+use domain::Timestamp;
 use serde::Serialize;
 
 use crate::{
@@ -32,6 +33,8 @@ pub struct RequestLog {
     pub path: String,
     /// The status of the answer.
     pub status: u16,
+    /// When it came.
+    pub at: Timestamp,
 }
 
 #[derive(Debug)]
@@ -88,14 +91,15 @@ async fn around(Handed(shared): Handed<Arc<Shared>>, request: Request, next: Nex
     let path = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
     let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let wants_json = accept.contains("json");
-    let admitted = {
+    let (admitted, at) = {
         let mut state = shared.lock();
         let (limit, now) = (state.limits.requests_per_minute, state.now());
-        limit.is_none_or(|limit| state.throttles.admit("requests", limit, Duration::from_secs(60), now))
+        let admitted = limit.is_none_or(|limit| state.throttles.admit("requests", limit, Duration::from_secs(60), now));
+        (admitted, now)
     };
     let mut response = if admitted { next.run(request).await } else { Refusal::throttled().into_response() };
     name_the_kind(&mut response);
-    shared.record(RequestLog { method, path, status: response.status().as_u16() });
+    shared.record(RequestLog { method, path, status: response.status().as_u16(), at });
     if !wants_json && response.status() == StatusCode::INTERNAL_SERVER_ERROR {
         return error_page(response.status());
     }

@@ -28,6 +28,8 @@ pub(crate) struct State {
     pub base_url: String,
     pub account_id: i64,
     pub account_name: String,
+    /// What it says its version is.
+    pub version: String,
     pub language: Language,
     pub limits: Limits,
     pub throttles: Throttles,
@@ -74,6 +76,7 @@ impl State {
             base_url: String::new(),
             account_id,
             account_name: "LMotos".to_owned(),
+            version: crate::VERSION.to_owned(),
             language: Language::default(),
             limits: Limits::default(),
             throttles: Throttles::default(),

@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use domain::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
+
+use crate::Layout;
 
 /// One message as the customer's phone shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +31,8 @@ pub struct Bubble {
     pub quoted: Option<String>,
     /// What can be tapped under it: ids, titles, descriptions.
     pub options: Vec<Tappable>,
+    /// How the phone draws it, if it is more than words.
+    pub layout: Layout,
     /// When it was written.
     pub at: Timestamp,
 }
@@ -66,7 +70,7 @@ pub(crate) fn text_of(kind: &str, message: &Value) -> String {
     match kind {
         "text" => text(&object["body"]),
         "reaction" => text(&object["emoji"]),
-        "location" => location(object),
+        "location" => place(object),
         "contacts" => joined(object.as_array().into_iter().flatten().map(card), "\n"),
         "interactive" => interactive(object),
         "button" => text(&object["text"]),
@@ -74,7 +78,23 @@ pub(crate) fn text_of(kind: &str, message: &Value) -> String {
     }
 }
 
-fn location(object: &Value) -> String {
+/// The file above an interactive message: its kind and its object.
+pub(crate) fn header_file(kind: &str, message: &Value) -> Option<(&'static str, Value)> {
+    let header = &message[kind]["header"];
+    let file =
+        ["image", "video", "document"].into_iter().find(|file| header["type"] == **file && kind == "interactive")?;
+    Some((file, header[file].clone()))
+}
+
+/// A place, for the phone to draw.
+pub(crate) fn location(object: &Value) -> Value {
+    json!({
+        "latitude": number(&object["latitude"]), "longitude": number(&object["longitude"]), "name": object["name"],
+        "address": object["address"],
+    })
+}
+
+fn place(object: &Value) -> String {
     let words = ["name", "address"].iter().filter_map(|key| object[key].as_str().map(str::to_owned));
     let place = format!("{},{}", number(&object["latitude"]), number(&object["longitude"]));
     joined(std::iter::once(place).chain(words), " · ")
@@ -95,7 +115,7 @@ fn interactive(object: &Value) -> String {
     let parts = [&object["header"]["text"], &object["body"]["text"], &object["footer"]["text"]];
     let words = replies.into_iter().chain(parts).filter_map(Value::as_str).map(str::to_owned);
     let opens = object["action"]["button"].as_str().map(|label| format!("[{label}]"));
-    let options = options_of("interactive", &serde_json::json!({"interactive": object})).into_iter();
+    let options = options_of("interactive", &json!({"interactive": object})).into_iter();
     let options = options.map(|option| match (option.in_list, option.description) {
         (false, _) => format!("[{}]", option.title),
         (true, None) => format!("- {}", option.title),

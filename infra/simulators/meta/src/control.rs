@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use simulator_wire::Fault;
 
-use crate::{Customer, Meta, Rules, Statuses, files, person};
+use crate::{Customer, Meta, Number, Rules, Statuses, TokenFacts, files, person};
 
 impl Meta {
     /// Routes that move the customers and switch the faults; they can be nested anywhere. Refusals say why in `error`.
@@ -36,6 +36,9 @@ impl Meta {
             .route("/redeliver", post(redeliver))
             .route("/webhook", post(webhook))
             .route("/settings", post(set))
+            .route("/numbers", post(add_number))
+            .route("/tokens", post(set_token))
+            .route("/subscriptions", get(subscriptions).post(tick))
             .with_state(self.clone())
     }
 
@@ -94,14 +97,21 @@ async fn chat(Shared(meta): Shared<Meta>, Path(id): Path<String>) -> Response {
     let Some(customer) = meta.known(&id) else { return stranger() };
     let phone = customer.phone();
     let bubbles = phone.iter().map(|bubble| {
+        // A file that Meta fetched from an address has no id of its own.
+        let file = bubble.media_id.clone().or_else(|| bubble.bytes.as_ref().map(|_| in_path(&bubble.wamid)));
         json!({
             "from_business": bubble.from_business, "kind": bubble.kind, "text": bubble.text, "status": bubble.status,
             "filename": bubble.filename, "mime": bubble.mime, "wamid": bubble.wamid, "quoted": bubble.quoted,
             "at": bubble.at.as_secs(), "options": bubble.options.iter().map(|option| &option.title).collect::<Vec<_>>(),
-            "file_url": bubble.media_id.as_ref().map(|id| format!("/files/{id}")),
+            "file_url": file.map(|id| format!("/files/{id}")), "layout": bubble.layout,
         })
     });
     Json(bubbles.collect::<Vec<_>>()).into_response()
+}
+
+/// An id of Meta's as one segment of a path.
+fn in_path(id: &str) -> String {
+    id.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D")
 }
 
 async fn text(Shared(meta): Shared<Meta>, Path(id): Path<String>, Json(body): Json<Text>) -> Response {
@@ -224,8 +234,15 @@ async fn set_template_status(Shared(meta): Shared<Meta>, Json(given): Json<Given
 }
 
 async fn serve(Shared(meta): Shared<Meta>, Path(id): Path<String>) -> Response {
-    let media = meta.world.state().media.get(&id).cloned();
-    files::answer(media.as_ref())
+    let state = meta.world.state();
+    if let Some(media) = state.media.get(&id) {
+        return files::answer(&media.bytes, &media.mime, media.filename.as_deref());
+    }
+    let bubble = state.message(&id).map(|message| &message.bubble);
+    match bubble.and_then(|bubble| Some((bubble, bubble.bytes.as_ref()?, bubble.mime.as_deref()?))) {
+        Some((bubble, bytes, mime)) => files::answer(bytes, mime, bubble.filename.as_deref()),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
 }
 
 async fn faults(Shared(meta): Shared<Meta>) -> Json<Vec<Fault>> {
@@ -273,6 +290,38 @@ async fn set(Shared(meta): Shared<Meta>, Json(switches): Json<Switches>) -> Stat
     if let Some(statuses) = switches.statuses {
         meta.set_statuses(statuses);
     }
+    StatusCode::NO_CONTENT
+}
+
+async fn add_number(Shared(meta): Shared<Meta>, Json(number): Json<Number>) -> StatusCode {
+    meta.add_number(number);
+    StatusCode::NO_CONTENT
+}
+
+#[derive(Deserialize)]
+struct Token {
+    token: String,
+    #[serde(flatten)]
+    facts: TokenFacts,
+}
+
+async fn set_token(Shared(meta): Shared<Meta>, Json(Token { token, facts }): Json<Token>) -> StatusCode {
+    meta.set_token_facts(&token, facts);
+    StatusCode::NO_CONTENT
+}
+
+async fn subscriptions(Shared(meta): Shared<Meta>) -> Json<Value> {
+    let fields = meta.world.state().subscriptions.fields.clone();
+    Json(json!({"accounts": meta.subscribed_accounts(), "fields": fields}))
+}
+
+#[derive(Deserialize)]
+struct Ticked {
+    fields: Vec<String>,
+}
+
+async fn tick(Shared(meta): Shared<Meta>, Json(ticked): Json<Ticked>) -> StatusCode {
+    meta.tick(&ticked.fields.iter().map(String::as_str).collect::<Vec<_>>());
     StatusCode::NO_CONTENT
 }
 

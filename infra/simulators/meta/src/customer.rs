@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 pub use forms::Upload;
 
 use crate::{
-    Bubble, bubble,
+    Bubble, Layout, bubble,
     person::{self, Person},
     postman,
     state::{Address, Message, Origin, State},
@@ -369,6 +369,7 @@ fn written(state: &State, number: &str, user_id: &str, item: &Value, at: domain:
         kind: shown_kind.into(),
         text: bubble::text_of(kind, item),
         options: bubble::options_of(kind, item),
+        layout: Layout::of(kind, item),
         filename: object["filename"].as_str().map(str::to_owned),
         mime: object["mime_type"].as_str().map(str::to_owned),
         bytes: media.map(|media| media.bytes.clone()),

@@ -2,11 +2,9 @@
 
 use axum::{
     body::Body,
-    http::StatusCode,
     response::{IntoResponse as _, Response},
 };
-
-use crate::state::Media;
+use bytes::Bytes;
 
 /// The only types a browser may show in place.
 const SHOWN: [&str; 10] = [
@@ -23,23 +21,22 @@ const SHOWN: [&str; 10] = [
 ];
 
 /// The file with its type; anything that isn't a plain image, sound or film is for saving only.
-pub(crate) fn answer(media: Option<&Media>) -> Response {
-    let Some(media) = media else { return StatusCode::NOT_FOUND.into_response() };
-    let essence = media.mime.split(';').next().unwrap_or_default().trim();
+pub(crate) fn answer(bytes: &Bytes, mime: &str, filename: Option<&str>) -> Response {
+    let essence = mime.split(';').next().unwrap_or_default().trim();
     let shown = SHOWN.contains(&essence);
-    let name = media.filename.as_deref().map(plain).filter(|name| !name.is_empty());
+    let name = filename.map(plain).filter(|name| !name.is_empty());
     let disposition = format!(
         "{}; filename=\"{}\"",
         if shown { "inline" } else { "attachment" },
         name.unwrap_or_else(|| "archivo".into())
     );
     let headers = [
-        ("content-type", if shown { media.mime.as_str() } else { "application/octet-stream" }),
+        ("content-type", if shown { mime } else { "application/octet-stream" }),
         ("content-disposition", &disposition),
         ("x-content-type-options", "nosniff"),
         ("content-security-policy", "sandbox; default-src 'none'"),
     ];
-    (headers, Body::from(media.bytes.clone())).into_response()
+    (headers, Body::from(bytes.clone())).into_response()
 }
 
 /// A name without anything that could end the header or name a folder.

@@ -7,6 +7,7 @@ mod links;
 mod media;
 mod messages;
 mod objects;
+mod onboarding;
 mod parameters;
 mod recipient;
 mod template;
@@ -31,6 +32,13 @@ pub(crate) fn router(world: Arc<World>) -> Router {
         .route("/{version}/{object}/messages", post(messages::send))
         .route("/{version}/{object}/media", post(media::upload))
         .route("/{version}/{object}/message_templates", get(objects::templates))
+        .route("/{version}/debug_token", get(onboarding::debug_token))
+        .route("/{version}/{object}/phone_numbers", get(onboarding::phone_numbers))
+        .route(
+            "/{version}/{object}/subscribed_apps",
+            get(onboarding::subscribed_apps).post(onboarding::subscribe).delete(onboarding::unsubscribe),
+        )
+        .route("/{version}/{object}/subscriptions", get(onboarding::subscriptions))
         .route("/{version}/{object}/contact_book", axum::routing::delete(objects::forget_contact))
         .route("/{version}/{object}", get(objects::read).delete(media::delete))
         .route("/media/{id}", get(media::download))

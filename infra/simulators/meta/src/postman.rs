@@ -58,7 +58,7 @@ enum Job {
 #[derive(Debug)]
 pub(crate) struct Postman {
     desk: Arc<Desk>,
-    lines: Vec<(String, mpsc::UnboundedSender<Job>)>,
+    lines: Mutex<Vec<(String, mpsc::UnboundedSender<Job>)>>,
 }
 
 /// What the lines share.
@@ -86,13 +86,29 @@ impl Postman {
             webhook: Mutex::default(),
             log: Mutex::default(),
         });
-        let lines = numbers.map(|number| {
+        let postman = Self { desk, lines: Mutex::default() };
+        numbers.for_each(|number| postman.open(&number));
+        postman
+    }
+
+    /// Opens a line for a number, unless it has one.
+    pub(crate) fn open(&self, number: &str) {
+        let mut lines = lock(&self.lines);
+        if lines.iter().all(|(known, _)| known != number) {
             let (sender, jobs) = mpsc::unbounded_channel();
-            tokio::spawn(work(Arc::clone(&desk), jobs));
-            (number, sender)
-        });
-        let lines = lines.collect();
-        Self { desk, lines }
+            tokio::spawn(work(Arc::clone(&self.desk), jobs));
+            lines.push((number.to_owned(), sender));
+        }
+    }
+
+    /// Where webhooks are posted.
+    pub(crate) fn webhook(&self) -> Option<String> {
+        lock(&self.desk.webhook).clone()
+    }
+
+    /// Whether this is the app's secret.
+    pub(crate) fn is_app_secret(&self, secret: &str) -> bool {
+        *lock(&self.desk.app_secret) == secret
     }
 
     pub(crate) fn set_webhook(&self, url: &str) {
@@ -143,7 +159,8 @@ impl Postman {
 
     /// Waits until every webhook queued so far was posted.
     pub(crate) async fn settled(&self) {
-        for (_, line) in &self.lines {
+        let lines = lock(&self.lines).clone();
+        for (_, line) in &lines {
             let (done, reached) = oneshot::channel();
             let _ = line.send(Job::Barrier(done));
             let _ = reached.await;
@@ -152,8 +169,9 @@ impl Postman {
 
     fn enqueue(&self, phone_number_id: &str, index: usize) -> Posted {
         let (reply, posted) = oneshot::channel();
-        let own = self.lines.iter().find(|(number, _)| number == phone_number_id);
-        if let Some((_, line)) = own.or(self.lines.first()) {
+        let lines = lock(&self.lines);
+        let own = lines.iter().find(|(number, _)| number == phone_number_id);
+        if let Some((_, line)) = own.or(lines.first()) {
             let _ = line.send(Job::Post(index, reply));
         }
         posted

@@ -6,7 +6,7 @@ use domain::SharedClock;
 use serde::{Deserialize, Serialize};
 
 /// A business number, its account and the token that may use it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Number {
     /// Meta's id of the number.
     pub phone_number_id: String,
@@ -17,6 +17,7 @@ pub struct Number {
     /// The bearer token its channel uses.
     pub access_token: String,
     /// Whether it also lives in the WhatsApp Business app: 20 messages a second, and echoes.
+    #[serde(default)]
     pub coexistence: bool,
 }
 

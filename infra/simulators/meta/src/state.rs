@@ -9,7 +9,7 @@ use bytes::Bytes;
 use domain::Timestamp;
 use serde_json::Value;
 
-use crate::{Bubble, Number, Rules, Statuses, limits::Limits, person, person::Person};
+use crate::{Bubble, Number, Rules, Statuses, limits::Limits, person, person::Person, subscriptions::Subscriptions};
 
 const WINDOW: Duration = Duration::from_secs(24 * 3600);
 
@@ -95,6 +95,7 @@ pub(crate) struct State {
     pub(crate) limits: Limits,
     pub(crate) templates: HashMap<String, Vec<Value>>,
     pub(crate) contact_book_deletions: Vec<String>,
+    pub(crate) subscriptions: Subscriptions,
     /// Numbers whose owner has withdrawn our access: their tokens are dead.
     pub(crate) withdrawn: BTreeSet<String>,
     /// Numbers of which Graph says a status of its own.
@@ -110,6 +111,7 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn new(numbers: Vec<Number>, statuses: Statuses) -> Self {
         Self {
+            subscriptions: Subscriptions::of(&numbers),
             numbers,
             statuses,
             rules: Rules::default(),

@@ -1,5 +1,5 @@
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -93,18 +93,25 @@ pub struct Fault {
 pub struct Faults {
     faults: Arc<Mutex<Vec<Fault>>>,
     /// The clock that late answers move.
-    clock: Option<MovableClock>,
+    clock: Arc<OnceLock<MovableClock>>,
 }
 
 impl Faults {
     /// None yet, on a line whose late answers move this clock.
     pub fn by(clock: MovableClock) -> Self {
-        Self { clock: Some(clock), ..Self::default() }
+        let faults = Self::default();
+        faults.move_clock(clock);
+        faults
+    }
+
+    /// From now on late answers move this clock, unless they move one already.
+    pub fn move_clock(&self, clock: MovableClock) {
+        let _ = self.clock.set(clock);
     }
 
     /// An answer is late.
     pub(crate) fn late(&self, millis: u64) {
-        if let Some(clock) = &self.clock {
+        if let Some(clock) = self.clock.get() {
             clock.advance(Duration::from_millis(millis));
         }
     }

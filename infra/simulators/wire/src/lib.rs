@@ -3,6 +3,8 @@
 //! A double that can only answer politely proves little. [`Server`] can refuse connections, hang, cut the line before or
 //! after the work was done, or answer with a proxy's HTML, for the calls a [`Fault`] names.
 
+#![expect(clippy::disallowed_types, reason = "real time is measured or waited for")]
+
 mod calls;
 mod clock;
 mod fault;

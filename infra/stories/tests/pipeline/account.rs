@@ -24,12 +24,12 @@ const AT: i64 = 1_795_190_400;
 const DISCONNECTED: &str = "Este número está desconectado de WhatsApp; el operador ya tiene el aviso. ";
 
 /// An event of Meta's, in an entry of `id`.
-fn event(id: &str, at: i64, field: &str, value: &Value) -> Value {
+pub(crate) fn event(id: &str, at: i64, field: &str, value: &Value) -> Value {
     json!({"object": "whatsapp_business_account",
         "entry": [{"id": id, "time": at, "changes": [{"value": value, "field": field}]}]})
 }
 
-fn account(at: i64, event_name: &str) -> Value {
+pub(crate) fn account(at: i64, event_name: &str) -> Value {
     event(WABA, at, "account_update", &json!({"event": event_name, "phone_number": "525555550100"}))
 }
 
@@ -38,15 +38,15 @@ fn partner(at: i64, event_name: &str) -> Value {
     event(PARTNER, at, "account_update", &value)
 }
 
-async fn happens(world: &World, body: &Value) {
+pub(crate) async fn happens(world: &World, body: &Value) {
     assert_eq!(post(world, body).await, 200);
     world.work().await.unwrap();
 }
 
 fn channels(world: &World) -> Channels {
-    let mut environment = world.stage.environment("forward").unwrap();
+    let environment = world.stage.environment("forward").unwrap();
     let clock: SharedClock = Arc::new(world.clock.clone());
-    let aws = platform::aws::Aws::from_env(&mut environment).unwrap();
+    let aws = platform::aws::Aws::from_env(environment).unwrap();
     Channels::new(Table::new(aws.dynamodb, world.stage.table().unwrap().to_owned(), clock, Duration::ZERO))
 }
 
@@ -213,6 +213,20 @@ async fn a_send_that_meta_refuses_before_send_has_heard_of_it_waits_as_well() {
     assert_eq!((shop.mark(second), shop.notes().len()), ("sent".to_owned(), 1));
     happens(world, &account(AT + 20, "ACCOUNT_RECONNECTED")).await;
     assert_eq!(shop.ana.heard(), ["uno", "dos"]);
+}
+
+#[tokio::test]
+async fn an_upload_that_meta_refuses_before_send_has_heard_of_it_waits_as_well() {
+    let shop = OpenChat::open().await;
+    let world = &shop.world;
+    shop.says("uno").await;
+    happens(world, &account(AT + 10, "ACCOUNT_OFFBOARDED")).await;
+    shop.meta_will_at("/media", refuses(403, 10), 1);
+    let second = shop.sofia.sends_files(shop.conversation, None, vec![file("a.png", "image/png", b"png")]).await;
+    world.work().await.unwrap();
+    assert_eq!((shop.mark(second), shop.notes().len()), ("sent".to_owned(), 1));
+    happens(world, &account(AT + 20, "ACCOUNT_RECONNECTED")).await;
+    assert_eq!(shop.ana.received().len(), 2);
 }
 
 #[tokio::test]

@@ -181,6 +181,14 @@ async fn what_no_queue_can_hold_any_more_is_a_difference() {
     assert_eq!(shown().await, json!(1));
 }
 
+/// Somebody empties the queue by hand.
+pub(crate) async fn purge_inbound(world: &World) {
+    let queue = world.stage.aws.queue_names().into_iter().find(|name| name.ends_with("inbound.fifo")).unwrap();
+    let aws = platform::aws::Aws::from_env(world.stage.operator()).unwrap();
+    let url = aws.sqs.get_queue_url().queue_name(queue).send().await.unwrap().queue_url.unwrap();
+    aws.sqs.purge_queue().queue_url(url).send().await.unwrap();
+}
+
 #[tokio::test]
 async fn what_vanished_from_the_queue_is_missed_the_day_after() {
     let world = World::start().await.unwrap();
@@ -190,10 +198,7 @@ async fn what_vanished_from_the_queue_is_missed_the_day_after() {
     world.calm().await;
     world.pass(24 * HOUR);
     assert_eq!((world.queued("inbound"), difference().await), (1, 0));
-    let queue = world.stage.aws.queue_names().into_iter().find(|name| name.ends_with("inbound.fifo")).unwrap();
-    let aws = platform::aws::Aws::from_env(&mut world.stage.operator()).unwrap();
-    let url = aws.sqs.get_queue_url().queue_name(queue).send().await.unwrap().queue_url.unwrap();
-    aws.sqs.purge_queue().queue_url(url).send().await.unwrap();
+    purge_inbound(&world).await;
     // The queue's count is late: one look is none.
     for _ in 0..2 {
         assert_eq!((world.queued("inbound"), difference().await), (0, 0));
@@ -262,7 +267,7 @@ async fn an_answer_of_the_tables_that_is_lost_counts_nothing_twice() {
 pub(crate) async fn put_back(world: &World) {
     let names = world.stage.aws.queue_names();
     let arn = |ending: &str| world.stage.aws.queue_arn(names.iter().find(|name| name.ends_with(ending)).unwrap());
-    let aws = platform::aws::Aws::from_env(&mut world.stage.operator()).unwrap();
+    let aws = platform::aws::Aws::from_env(world.stage.operator()).unwrap();
     // They were put there by the bridge, not by SQS, so the destination has to be named.
     let task = aws.sqs.start_message_move_task().source_arn(arn("inbound-dead-letters.fifo"));
     task.destination_arn(arn("inbound.fifo")).send().await.unwrap();
@@ -302,7 +307,7 @@ async fn a_dead_letter_put_back_is_handled_like_any_other() {
 async fn a_task_of_another_version_is_refused_and_counted() {
     let world = World::start().await.unwrap();
     let task = json!({"task": "message_v9", "channel": CHANNEL, "item": "00ff", "words": "nuevas"});
-    let queue = platform::aws::Aws::from_env(&mut world.stage.operator()).unwrap();
+    let queue = platform::aws::Aws::from_env(world.stage.operator()).unwrap();
     let names = world.stage.aws.queue_names();
     let name = names.iter().find(|name| name.ends_with("inbound.fifo")).unwrap();
     let url = queue.sqs.get_queue_url().queue_name(name).send().await.unwrap().queue_url.unwrap();

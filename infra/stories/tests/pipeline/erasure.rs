@@ -45,8 +45,8 @@ pub(crate) async fn done(world: &World, code: &str) {
 
 /// All items of the table, sorted.
 pub(crate) async fn items(world: &World) -> Vec<String> {
-    let mut environment = world.stage.operator();
-    let aws = platform::aws::Aws::from_env(&mut environment).unwrap();
+    let environment = world.stage.operator();
+    let aws = platform::aws::Aws::from_env(environment).unwrap();
     let page = aws.dynamodb.scan().table_name(world.stage.table().unwrap()).send().await.unwrap();
     let mut items: Vec<String> = page
         .items()
@@ -297,14 +297,14 @@ async fn dead_letters_of_the_person_go_and_those_of_others_stay() {
     let thread =
         |phone: &str| json!({"id": phone, "messages": [{"from": phone, "id": "x", "text": {"body": "secreto"}}]});
     let history = crate::fixtures::body(
-        "history",
+        "unheard_of",
         &json!({"contacts": [contacts("Ana", "5215555550123")],
             "history": [{"metadata": {"phase": 0}, "threads": [thread("5215555550123"), thread("5215555550124")]}]}),
     );
     crate::fixtures::post(&world, &history).await;
     for phone in ["5215555550123", "5215555550124"] {
         let sync = json!({"state_sync": [{"type": "contact", "contact": {"full_name": "Ana", "phone_number": phone}}]});
-        crate::fixtures::post(&world, &crate::fixtures::body("smb_app_state_sync", &sync)).await;
+        crate::fixtures::post(&world, &crate::fixtures::body("as_new", &sync)).await;
     }
     world.work().await.unwrap();
     let before = world.dead_letters("inbound");

@@ -33,7 +33,7 @@ fn receives(world: &World) -> u64 {
 /// What the phone app's contact book says of somebody: no task of ours yet, and so a dead letter.
 fn synced(phone: &str, note: &str) -> Value {
     let contact = json!({ "full_name": "Alguien", "phone_number": phone, "note": note });
-    body("smb_app_state_sync", &json!({ "state_sync": [{ "type": "contact", "contact": contact }] }))
+    body("unheard_of", &json!({ "state_sync": [{ "type": "contact", "contact": contact }] }))
 }
 
 fn dead(world: &World) -> Vec<String> {
@@ -244,7 +244,7 @@ async fn what_nobody_could_read_does_not_come_back_past_the_barrier() {
     let large = body("messages", &json!({ "messages": [text(ANA, "wamid.L", 1_795_190_400, &long)] }));
     let about = |who: &str| {
         let thread = json!({ "id": who, "messages": [{ "from": who, "text": { "body": long } }] });
-        body("history", &json!({ "history": [{ "threads": [thread, { "id": "5215555550124" }] }] }))
+        body("unheard_of", &json!({ "history": [{ "threads": [thread, { "id": "5215555550124" }] }] }))
     };
     let again = async || {
         assert_eq!(world.meta.post(broken.as_bytes()).await.unwrap(), 200);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use simulator_wire::{Effect, Fault};
 
 use crate::{
-    fixtures::goes_by,
+    fixtures::{always, goes_by},
     open_chat::{OpenChat, UNCONFIRMED, at, file, proxy_page, refuses},
     templates::{follow_up, params},
 };
@@ -125,6 +125,26 @@ async fn uploads_that_fail_for_an_hour_hold_up_nothing_behind_them() {
     goes_by(&shop.world, 30 * MINUTE, 2 * MINUTE).await;
     assert_eq!((shop.ana.heard(), shop.mark(text).as_str()), (vec!["¿La ve?".to_owned()], "sent"));
     assert!(shop.mark(message).starts_with("No entregado: el archivo tardó"), "{}", shop.mark(message));
+}
+
+#[tokio::test]
+async fn a_file_waits_as_long_as_a_text_while_meta_answers_nothing() {
+    for effect in [Effect::DropBefore, refuses(503, 131_000)] {
+        let shop = OpenChat::open().await;
+        for method in ["GET", "POST"] {
+            shop.world.meta.faults().add(always(method, "/", effect.clone()));
+        }
+        let files = vec![file("a.png", "image/png", b"png")];
+        let picture = shop.sofia.sends_files(shop.conversation, None, files).await;
+        let text = shop.says("¿La ve?").await;
+        goes_by(&shop.world, 3 * 60 * MINUTE, 5 * MINUTE).await;
+        assert_eq!((shop.mark(picture), shop.notes().len()), ("sent".to_owned(), 1), "{effect:?}");
+        shop.world.meta.faults().clear();
+        goes_by(&shop.world, 30 * MINUTE, 5 * MINUTE).await;
+        assert_eq!((shop.mark(picture).as_str(), shop.mark(text).as_str()), ("sent", "sent"), "{effect:?}");
+        assert_eq!(shop.ana.received().len(), 2, "{effect:?}");
+        assert_eq!(shop.ana.heard().last().map(String::as_str), Some("¿La ve?"), "in order");
+    }
 }
 
 #[tokio::test]

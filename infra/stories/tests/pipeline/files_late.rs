@@ -30,13 +30,22 @@ async fn the_words_under_a_file_that_fails_late_go_out_once_and_retry_sends_the_
     meta_cannot_fetch(&shop);
     shop.retries(message).await;
     assert_eq!(shop.got(), ["todo"]);
-    // The next look puts the file's name in.
-    assert!(mark.starts_with(&shop.mark(message)), "{}", shop.mark(message));
+    assert_eq!(shop.mark(message), mark);
     shop.world.chatwoot.faults().clear();
     shop.retries(message).await;
     assert_eq!((shop.got(), shop.mark(message).as_str()), (vec!["todo".into(), "fotos.zip".into()], "sent"));
     shop.says("¿Algo más?").await;
     assert_eq!(shop.got().len(), 3);
+}
+
+#[tokio::test]
+async fn a_file_that_fails_late_is_named_at_once() {
+    let shop = OpenChat::open().await;
+    meta_cannot_fetch(&shop);
+    let message = shop.attaches(None, &[ZIP, ("b.pdf", "application/pdf", b"%PDF-2")]).await;
+    assert_eq!(shop.got(), ["b.pdf"]);
+    let mark = shop.mark(message);
+    assert!(mark.starts_with("Salieron 1 de 2 partes. No entregado: ") && mark.ends_with("(fotos.zip)"), "{mark}");
 }
 
 #[tokio::test]

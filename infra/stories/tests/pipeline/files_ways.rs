@@ -228,7 +228,7 @@ async fn an_ending_says_more_than_the_type_a_computer_calls_everything_by() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_waited_for_in_vain_lets_the_others_go_out_behind_it() {
+async fn a_file_that_is_waited_for_holds_back_none_of_its_message() {
     let shop = OpenChat::open().await;
     shop.world.chatwoot.faults().add(always("GET", "b.pdf", answer(404)));
     let files: [(&str, &str, &[u8]); 3] = [
@@ -237,11 +237,17 @@ async fn a_file_that_is_waited_for_in_vain_lets_the_others_go_out_behind_it() {
         ("c.pdf", "application/pdf", b"%PDF-3"),
     ];
     let message = shop.attaches(None, &files).await;
-    assert_eq!(shop.got(), ["a.pdf"]);
+    assert_eq!(shop.got(), ["a.pdf", "c.pdf"]);
+    assert_eq!(shop.mark(message), "sent", "it may still come");
+    shop.sofia.replies(shop.conversation, "¿le llegaron?").await;
     for _ in 0..20 {
         shop.later(MINUTE).await;
     }
-    assert_eq!(shop.got(), ["a.pdf", "c.pdf"]);
+    assert_eq!(
+        shop.got(),
+        ["a.pdf", "c.pdf", "¿le llegaron?"],
+        "what was written behind it is not sent before it is settled"
+    );
     let mark = shop.mark(message);
     assert!(mark.starts_with("Salieron 2 de 3 partes. No entregado: no se pudo leer"), "{mark}");
     assert!(mark.ends_with(" (b.pdf)"), "{mark}");
@@ -249,7 +255,7 @@ async fn a_file_that_is_waited_for_in_vain_lets_the_others_go_out_behind_it() {
     shop.retries(message).await;
     assert_eq!(
         (shop.got(), shop.mark(message).as_str()),
-        (vec!["a.pdf".into(), "c.pdf".into(), "b.pdf".into()], "sent")
+        (["a.pdf", "c.pdf", "¿le llegaron?", "b.pdf"].map(str::to_owned).to_vec(), "sent")
     );
 }
 

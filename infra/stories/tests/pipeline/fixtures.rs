@@ -116,9 +116,9 @@ pub(crate) fn key() -> HashKey {
 
 /// The bridge's table.
 pub(crate) fn table(world: &World) -> Table {
-    let mut environment = world.stage.operator();
+    let environment = world.stage.operator();
     let clock: domain::SharedClock = std::sync::Arc::new(world.clock.clone());
-    let aws = platform::aws::Aws::from_env(&mut environment).unwrap();
+    let aws = platform::aws::Aws::from_env(environment).unwrap();
     Table::new(aws.dynamodb, world.stage.table().unwrap().to_owned(), clock, Duration::ZERO)
 }
 

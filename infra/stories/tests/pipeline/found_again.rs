@@ -10,7 +10,7 @@ use crate::{
 
 /// Everything the table knows of people is lost; channels stay.
 async fn the_table_is_new(world: &World) {
-    let aws = platform::aws::Aws::from_env(&mut world.stage.operator()).unwrap().dynamodb;
+    let aws = platform::aws::Aws::from_env(world.stage.operator()).unwrap().dynamodb;
     let name = world.stage.table().unwrap().to_owned();
     let page = aws.scan().table_name(&name).send().await.unwrap();
     for item in page.items() {

@@ -214,9 +214,9 @@ impl Books {
 
 /// The customers' table of a world.
 fn customers(world: &World) -> CustomerStore {
-    let mut environment = world.stage.environment("forward").unwrap();
+    let environment = world.stage.environment("forward").unwrap();
     let clock: SharedClock = Arc::new(world.clock.clone());
-    let aws = platform::aws::Aws::from_env(&mut environment).unwrap();
+    let aws = platform::aws::Aws::from_env(environment).unwrap();
     let kept = Duration::from_secs(365 * 86_400);
     let table = Table::new(aws.dynamodb, world.stage.table().unwrap().to_owned(), clock, kept);
     CustomerStore::new(table, HashKey::new("k".into()))

@@ -36,6 +36,13 @@ impl OpenChat {
         goes_by(&self.world, MINUTE, 10 * Duration::from_secs(1)).await;
     }
 
+    /// A rule of the dealer's goes round once.
+    pub(crate) async fn loops(&self) {
+        self.has_a_price_list().await;
+        self.has_a_rule("precio", vec![RuleAction::AddPrivateNote("/plantilla precio_lista".to_owned())]);
+        self.ana_writes("¿qué precio tiene?").await;
+    }
+
     /// What was told under commands that were not done.
     fn told(&self, why: &str) -> Vec<String> {
         self.notes().into_iter().filter(|note| note.starts_with("🛑 No se hizo") && note.contains(why)).collect()

@@ -4,6 +4,7 @@
 
 mod account;
 mod adverts;
+mod alarms;
 mod balance;
 mod both_ways;
 mod callbacks;
@@ -30,6 +31,7 @@ mod fixtures;
 mod forms;
 mod found_again;
 mod gone_contacts;
+mod history;
 mod identity;
 mod identity_properties;
 mod identity_recipients;
@@ -65,6 +67,9 @@ mod surveys;
 mod template_values;
 mod templates;
 mod texts;
+mod time_left;
+mod tokens;
 mod untold;
+mod watch;
 mod webhook;
 mod window;

@@ -263,7 +263,7 @@ async fn the_table_holds_no_name_of_a_file() {
     let name = Some("recibo de Ana.pdf");
     ana.sends_file("document", b"%PDF".to_vec(), "application/pdf", name, Some("mi recibo")).await.unwrap();
     world.work().await.unwrap();
-    let aws = platform::aws::Aws::from_env(&mut world.stage.operator()).unwrap();
+    let aws = platform::aws::Aws::from_env(world.stage.operator()).unwrap();
     let scan = aws.dynamodb.scan().table_name(world.stage.table().unwrap()).send().await.unwrap();
     let rows: Vec<String> = scan.items().iter().map(|item| format!("{item:?}")).collect();
     assert!(rows.iter().any(|row| row.contains("file#")));

@@ -143,6 +143,34 @@ async fn while_callbacks_fail_for_a_day_red_is_taken_away_a_few_times_and_again_
     assert!(!red(&shop).contains(&"¿y a plazos?".to_owned()), "{:?}", red(&shop));
 }
 
+#[tokio::test]
+async fn red_of_a_long_outage_is_mended_though_nobody_writes_after_it() {
+    for (outage, step) in [(8, 5 * MINUTE), (100, 10 * MINUTE)] {
+        let shop = OpenChat::open().await;
+        let server = callbacks_meet(&shop, CallbackAnswer::Answers(500)).await;
+        shop.ana.writes("¿precio?").await.unwrap();
+        shop.world.work().await.unwrap();
+        shop.says("Con gusto").await;
+        shop.world.calm().await;
+        for _ in 0..outage {
+            shop.world.pass(step);
+            shop.reconciles().await;
+            shop.world.calm().await;
+        }
+        assert_eq!(red(&shop), ["¿precio?", "Con gusto"], "{outage}");
+        drop(server);
+        callbacks_arrive(&shop);
+        // At most as long again, and no longer than a day.
+        for _ in 0..outage + 8 {
+            shop.world.pass(step);
+            shop.reconciles().await;
+            shop.world.calm().await;
+        }
+        assert_eq!(red(&shop), Vec::<String>::new(), "{outage}");
+        assert_eq!(shop.ana.heard(), ["Con gusto"]);
+    }
+}
+
 /// From which message on the conversation was last listed.
 fn listed_after(shop: &OpenChat) -> i64 {
     let requests = shop.world.chatwoot.requests();
@@ -167,8 +195,8 @@ async fn red_that_has_to_wait_costs_other_looks_nothing_and_is_mended_all_the_sa
         shop.reconciles().await;
     }
     assert_eq!(red(&shop).len(), 3);
-    // A look of its own, long after: it lists what is new, and marks nothing.
-    shop.world.pass(30 * MINUTE);
+    // A look of its own, before the next round is due: it lists what is new, and marks nothing.
+    shop.world.pass(10 * MINUTE);
     shop.ana.writes("¿siguen ahí?").await.unwrap();
     shop.world.work().await.unwrap();
     let before = calls(&shop.world, "PATCH", "/messages/");

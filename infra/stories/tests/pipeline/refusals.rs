@@ -18,7 +18,7 @@ use crate::{
 const PAGE: &str = "docs/runbook/refusals.md";
 
 /// The bridge's token becomes this one.
-fn token(world: &World, token: &str) {
+pub(crate) fn token(world: &World, token: &str) {
     let name = world.stage.app_secret().unwrap();
     let secret = json!({
         "app_id": "100000000000001", "app_secret": "app-secret-of-the-stories", "verify_token": "verify-token-of-the-stories",

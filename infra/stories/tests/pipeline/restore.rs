@@ -7,7 +7,7 @@ use domain::{
     erasure::{ErasureDeadlines, RequestSource},
 };
 use serde_json::json;
-use store::{DataInventory, DataSubject, ErasureRequests, Restore};
+use store::{DataInventory, DataSubject, ErasureRequests, LedgerCopy, Restore};
 use stories::{ACCOUNT, World};
 
 use crate::{
@@ -25,7 +25,7 @@ fn restore(world: &World) -> Restore {
 
 /// The whole table, to be put back later.
 async fn backup(world: &World) -> Vec<std::collections::HashMap<String, aws_sdk_dynamodb::types::AttributeValue>> {
-    let aws = platform::aws::Aws::from_env(&mut world.stage.operator()).unwrap();
+    let aws = platform::aws::Aws::from_env(world.stage.operator()).unwrap();
     aws.dynamodb.scan().table_name(world.stage.table().unwrap()).send().await.unwrap().items.unwrap()
 }
 
@@ -33,7 +33,7 @@ async fn put_back(
     world: &World,
     backup: Vec<std::collections::HashMap<String, aws_sdk_dynamodb::types::AttributeValue>>,
 ) {
-    let aws = platform::aws::Aws::from_env(&mut world.stage.operator()).unwrap();
+    let aws = platform::aws::Aws::from_env(world.stage.operator()).unwrap();
     let name = world.stage.table().unwrap();
     for item in self::backup(world).await {
         let key = ["pk", "sk"].map(|part| (part.to_owned(), item[part].clone()));
@@ -226,11 +226,67 @@ async fn an_open_request_whose_target_is_gone_is_never_called_done() {
     let world = World::start().await.unwrap();
     ana_wrote(&world).await;
     let code = operator_asks(&world, json!({ "phone": "+5215555550123" })).await;
-    let aws = platform::aws::Aws::from_env(&mut world.stage.operator()).unwrap();
+    let aws = platform::aws::Aws::from_env(world.stage.operator()).unwrap();
     let key = [("pk", format!("erasure#{code}")), ("sk", "target".to_owned())];
     let key = key.map(|(name, value)| (name.to_owned(), aws_sdk_dynamodb::types::AttributeValue::S(value)));
     let delete = aws.dynamodb.delete_item().table_name(world.stage.table().unwrap());
     delete.set_key(Some(key.into())).send().await.unwrap();
     goes_by(&world, HOUR, 15 * MINUTE).await;
     assert!(!is_done(&world, &code).await && world.conversation("Ana").is_ok());
+}
+
+/// The copy that is made every day.
+async fn copied(world: &World) -> Vec<serde_json::Value> {
+    LedgerCopy::new(table(world).named("lmotos-ledger".to_owned())).read().await.unwrap()
+}
+
+#[tokio::test]
+async fn the_daily_copy_erases_again_what_a_lost_table_cannot_tell() {
+    let world = World::start().await.unwrap();
+    two_customers(&world).await;
+    let yesterday = backup(&world).await;
+    world.pass(DAY);
+    let code = operator_asks(&world, json!({ "phone": "+5215555550123" })).await;
+    world.ledger().await.unwrap();
+    assert!(json!(copied(&world).await).to_string().contains(&code), "open requests are in it");
+    done(&world, &code).await;
+    world.ledger().await.unwrap();
+    let kept = copied(&world).await;
+    let text = json!(kept).to_string();
+    assert!(!text.contains("5550123") && !text.contains("MX.") && !text.contains("wamid"), "{text}");
+    assert_eq!(
+        kept.len(),
+        restore(&world).export().await.unwrap().len(),
+        "what led to the person is gone with the request"
+    );
+
+    // The table is lost, and a backup of yesterday stands in its place: it knows of no request.
+    put_back(&world, yesterday).await;
+    assert!(restore(&world).export().await.unwrap().is_empty());
+    // A copy made of that table takes nothing away.
+    world.ledger().await.unwrap();
+    assert_eq!(copied(&world).await, kept);
+    let applied = restore(&world).apply(&kept, false).await.unwrap();
+    assert_eq!((applied.requests, applied.customers), (1, 1));
+    assert_eq!(restore(&world).apply(&kept, true).await.unwrap().customers, 0);
+    assert!(is_done(&world, &code).await);
+}
+
+#[tokio::test]
+async fn a_copy_of_an_older_table_does_not_open_what_is_closed() {
+    let world = World::start().await.unwrap();
+    two_customers(&world).await;
+    let code = operator_asks(&world, json!({ "phone": "+5215555550123" })).await;
+    let open = backup(&world).await;
+    done(&world, &code).await;
+    world.ledger().await.unwrap();
+    let kept = copied(&world).await;
+    put_back(&world, open).await;
+    world.ledger().await.unwrap();
+    let again = copied(&world).await;
+    let state = |kept: &[serde_json::Value]| {
+        let request = kept.iter().find(|one| one["code"] == code.as_str() && one["state"].is_object());
+        request.map(|one| one["state"]["state"].clone())
+    };
+    assert_eq!((state(&again), state(&kept)), (Some(json!("done")), Some(json!("done"))));
 }

@@ -121,7 +121,7 @@ async fn an_open_request_is_warned_of_on_its_days_and_woken_every_day() {
     assert_eq!(state(&world, &code).await, json!({ "state": "waiting", "days_left": 1 }));
     world.chatwoot.faults().clear();
     world.later(HOUR).await.unwrap();
-    goes_by(&world, 5 * MINUTE, MINUTE).await;
+    goes_by(&world, 15 * MINUTE, MINUTE).await;
     assert_eq!(state(&world, &code).await["state"], "done");
 }
 

@@ -338,7 +338,7 @@ async fn the_proof_tells_what_is_there_after_its_time_in_chatwoot_and_the_table(
 
 /// The second dealer has an account of its own, which does not answer, and the same person wrote there just now.
 pub(crate) async fn wrote_to_another_dealer(world: &World) -> (CustomerStore, CustomerId) {
-    let aws = platform::aws::Aws::from_env(&mut world.stage.operator()).unwrap();
+    let aws = platform::aws::Aws::from_env(world.stage.operator()).unwrap();
     let clock: domain::SharedClock = std::sync::Arc::new(world.clock.clone());
     let table = Table::new(aws.dynamodb, world.stage.table().unwrap().to_owned(), clock, YEAR);
     let channels = Channels::new(table.clone());

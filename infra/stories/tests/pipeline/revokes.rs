@@ -172,6 +172,7 @@ async fn the_write_that_closes_a_message_sees_a_deletion_that_came_in_between() 
         author: Author::Customer,
         part: None,
         sent_at: None,
+        imported: false,
         early: None,
     };
     let Claim::Won(held) = claims.take(&item, "task").await.unwrap() else { panic!() };

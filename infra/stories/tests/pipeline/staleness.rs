@@ -143,13 +143,13 @@ async fn who_writes_anew_before_the_second_look_loses_nothing() {
 
 /// The first item of the table whose key begins so.
 async fn item(world: &World, begins: &str) -> HashMap<String, AttributeValue> {
-    let aws = platform::aws::Aws::from_env(&mut world.stage.operator()).unwrap();
+    let aws = platform::aws::Aws::from_env(world.stage.operator()).unwrap();
     let page = aws.dynamodb.scan().table_name(world.stage.table().unwrap()).send().await.unwrap();
     page.items().iter().find(|item| item["pk"].as_s().unwrap().starts_with(begins)).unwrap().clone()
 }
 
 async fn puts(world: &World, item: HashMap<String, AttributeValue>) {
-    let aws = platform::aws::Aws::from_env(&mut world.stage.operator()).unwrap();
+    let aws = platform::aws::Aws::from_env(world.stage.operator()).unwrap();
     let request = aws.dynamodb.put_item().table_name(world.stage.table().unwrap());
     request.set_item(Some(item)).send().await.unwrap();
 }

@@ -28,7 +28,7 @@ async fn arrives(world: &World, signature: Option<&str>, body: &[u8]) -> u16 {
 /// Changes members of the app's secret; `null` takes one away.
 async fn rotate(world: &World, members: Value) {
     let name = world.stage.environment("webhook").unwrap().optional(platform::Setting::AppSecret).unwrap();
-    let aws = platform::aws::Aws::from_env(&mut world.stage.operator()).unwrap();
+    let aws = platform::aws::Aws::from_env(world.stage.operator()).unwrap();
     let known = aws.secrets.get_secret_value().secret_id(&name).send().await.unwrap();
     let mut secret: Value = serde_json::from_str(known.secret_string().unwrap()).unwrap();
     for (member, value) in members.as_object().unwrap() {

@@ -14,7 +14,7 @@ pub struct ErasureDeadlines {
 }
 
 /// The warning days, as the environment holds them: `7,20,27`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WarnDays(pub Vec<u32>);
 
 impl ErasureDeadlines {

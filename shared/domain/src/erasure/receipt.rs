@@ -160,7 +160,7 @@ impl DataLocation {
             }
             Self::InboundQueue => "dropped by the consumer, whatever was sent up to the request",
             Self::OutboundQueue => {
-                "hints, which end in nothing and are not counted; they carry no words but what was picked in a template"
+                "sync requests, which end in nothing and are not counted; they carry no words but what a template was filled with"
             }
             Self::DeadLetters => "deleted one by one, from every dead-letter queue",
             Self::Chatwoot => {
@@ -192,7 +192,7 @@ impl DataLocation {
                 "that the person had not been active since was looked at once more before anything was erased"
             }
             Self::InboundQueue | Self::OutboundQueue => {
-                "a mark put behind everything in each message group of the person and of their messages' statuses came out"
+                "a drain marker put behind everything in each message group of the person and of their messages' statuses came out"
             }
             Self::DeadLetters => "a pass over as many letters as each queue counts found none",
             Self::Chatwoot => "each conversation and contact, but what is left, answers 404",

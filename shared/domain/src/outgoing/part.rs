@@ -14,6 +14,8 @@ pub enum Awaited {
     Meta,
     /// For Chatwoot to deliver its file.
     File,
+    /// For Meta to take its file.
+    Upload,
 }
 
 /// The state of one part. Everyone may read it, and only [`Outgoing::apply`](super::Outgoing::apply) makes a new one:
@@ -167,10 +169,10 @@ impl Part {
         }
     }
 
-    /// Since when it has waited for its file alone.
-    pub fn without_file_since(&self) -> Option<Timestamp> {
+    /// Since when it has waited for this alone.
+    pub fn awaits_since(&self, awaited: Awaited) -> Option<Timestamp> {
         match self {
-            Self::Waiting { since, awaited: Awaited::File, .. } => Some(*since),
+            Self::Waiting { since, awaited: known, .. } if *known == awaited => Some(*since),
             _ => None,
         }
     }
@@ -193,7 +195,8 @@ impl Part {
             PartEvent::Deferred { attempt, awaited, at } if (is_open || is_called) && *attempt == current => {
                 let since = match awaited {
                     Awaited::Meta => self.waiting_since(),
-                    Awaited::File => self.without_file_since(),
+                    // A file has a time of its own: the time on hold does not count.
+                    Awaited::File | Awaited::Upload => self.awaits_since(*awaited),
                 };
                 Self::Waiting { attempt: current, since: since.unwrap_or(*at), awaited: *awaited }
             }

@@ -178,6 +178,13 @@ fn only_what_is_open_is_reserved_and_only_under_the_next_number() {
     }
     let mut later = message(vec![Part::Planned, Part::Planned], DisplayedStatus::Sent);
     assert_eq!(later.apply(1, PartEvent::Reserved { attempt: 1, file: None }), Err(InvalidTransition), "out of turn");
+    for (awaited, may_go) in [(Awaited::File, true), (Awaited::Upload, false), (Awaited::Meta, false)] {
+        let before = Part::Waiting { attempt: 1, since: NOW, awaited };
+        let mut behind = message(vec![before, Part::Planned], DisplayedStatus::Sent);
+        assert_eq!((behind.next_part(), behind.next_part_beyond(&[0])), (Some(0), Some(1)));
+        let reserved = behind.apply(1, PartEvent::Reserved { attempt: 1, file: None });
+        assert_eq!(reserved.is_ok(), may_go, "{awaited:?}");
+    }
     assert_eq!(later.apply(2, PartEvent::Reopened), Err(InvalidTransition), "no such part");
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     CustomerStore, StoreError,
     keys::{ItemKey, Key},
-    table::{Item, ItemUpdate, integer, text, with_key},
+    table::{Item, ItemUpdate, integer, string, text, with_key},
 };
 
 /// How long after a change of number a new user id with that number is taken for the same person's. Carriers wait longer than
@@ -319,10 +319,23 @@ impl<'a> AliasWrites<'a> {
         fresh
     }
 
-    /// All aliases of a customer, from the index `customer`.
+    /// All aliases of a customer. The index `customer` lags behind: it may lack those that the customer's own item names, and
+    /// show some that are another customer's by now.
     async fn aliases_of(&self, customer: &CustomerId) -> Result<Vec<Key>, StoreError> {
-        let found = self.customers.table.pages_of_aliases(customer, self.account).all().await?;
-        Ok(found.iter().filter_map(Key::of).collect())
+        let table = &self.customers.table;
+        let indexed = table.pages_of_aliases(customer, self.account).all().await?;
+        let named = self.customers.row(customer).await?;
+        let named = named.into_iter().flat_map(|row| row.user.into_iter().chain(row.moved_to));
+        let named = named.map(|alias| ItemKey::Alias(self.account, alias).into());
+        let mut keys = Vec::new();
+        for key in indexed.iter().filter_map(Key::of).chain(named) {
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+        let found = table.get_all(keys).await?;
+        let theirs = found.iter().filter(|item| string(item, "customer") == Some(customer.as_str()));
+        Ok(theirs.filter_map(Key::of).collect())
     }
 }
 

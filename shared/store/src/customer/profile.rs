@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use domain::{CustomerId, HashKey, KeyedHash, PhoneNumberId, Timestamp, keyed_hash::Profile};
 use serde::Deserialize;
 
@@ -13,7 +13,7 @@ use crate::{
     StoreError, Table,
     customer::aliases::customer_key,
     customer::thread::thread_key,
-    table::{Item, ItemUpdate, integer, text},
+    table::{Item, ItemUpdate, UpdateOutcome, integer, text},
 };
 
 /// The profiles.
@@ -29,6 +29,12 @@ struct NameHashes {
     name_hash: Option<KeyedHash<Profile>>,
     #[serde(default)]
     former_name_hash: Option<KeyedHash<Profile>>,
+}
+
+#[derive(Deserialize)]
+struct BookName {
+    #[serde(default)]
+    book_name_hash: Option<KeyedHash<Profile>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -71,6 +77,26 @@ impl Profiles {
         let condition = Some("attribute_exists(pk)".to_owned());
         let change = ItemUpdate { key: customer_key(customer), update, condition, values };
         self.table.change(change).await
+    }
+
+    /// Whether the contact's name is the one of the phone's contact book.
+    pub async fn is_book_name(&self, customer: &CustomerId, name: &str) -> Result<bool, StoreError> {
+        let named = self.table.get::<BookName>(&customer_key(customer)).await?;
+        Ok(named.and_then(|named| named.book_name_hash).is_some_and(|ours| ours == self.hash([name])))
+    }
+
+    /// Records that the contact is about to be called as in the phone's contact book; `false` if a newer entry is known.
+    pub async fn set_book_name(&self, customer: &CustomerId, name: &str, at: Timestamp) -> Result<bool, StoreError> {
+        let change = ItemUpdate {
+            key: customer_key(customer),
+            update: "SET book_name_hash = :name, book_at = :at".to_owned(),
+            condition: Some("attribute_exists(pk) AND (attribute_not_exists(book_at) OR book_at <= :at)".to_owned()),
+            values: Item::from([
+                (":name".to_owned(), text(self.hash([name]).as_str())),
+                (":at".to_owned(), integer(at.as_millis())),
+            ]),
+        };
+        Ok(matches!(self.table.update(change, ReturnValue::None).await?, UpdateOutcome::Done(_)))
     }
 
     /// Records the profile with which Chatwoot was brought up to date.

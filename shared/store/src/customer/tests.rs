@@ -1,6 +1,7 @@
 //! Who is who: aliases, changes of number, threads and profiles.
 
 use domain::{Address, ConversationId, CustomerId, Identity, Timestamp};
+use simulator_aws::Lag;
 
 use crate::{
     Profiles, Reach, Thread,
@@ -72,6 +73,17 @@ async fn two_customers_who_turn_out_to_be_one_person_are_merged() {
     assert_eq!(stage.customers.survivor(&by_phone).await.unwrap(), by_user);
     assert_eq!(stage.customers.joined(&by_user).await.unwrap(), [by_phone]);
     assert_eq!(stage.identify(&phone(ANA)).await, by_user);
+}
+
+#[tokio::test]
+async fn a_merge_takes_along_what_the_index_does_not_show_yet() {
+    let stage = Stage::new().await;
+    stage.aws.lag(Lag { indexes: MINUTE, ..Lag::default() }).unwrap();
+    let ana = stage.identify(&user("MX.1")).await;
+    // The change of number tells of phones alone; only the next message says whose they are.
+    assert_ne!(stage.change_number(ANA, NEW, NOW + MINUTE).await, ana);
+    assert_eq!(stage.customers.identify(ACCOUNT, &both("MX.1", ANA), NOW).await.unwrap(), ana);
+    assert_eq!(stage.find(&phone(NEW)).await, Some(ana));
 }
 
 #[tokio::test]
@@ -199,7 +211,7 @@ async fn a_conversation_that_is_gone_leaves_the_thread_without_one() {
     let ana = stage.identify(&phone(ANA)).await;
     let conversations = crate::Conversations::new(stage.table.clone());
     let (contact, conversation) = (domain::ContactId(5), ConversationId(6));
-    conversations.bind(&stage.customers, &ana, &channel(), contact, conversation).await.unwrap();
+    conversations.bind(&stage.customers, &ana, &channel(), contact, conversation, false).await.unwrap();
     let thread = async || stage.customers.thread(&ana, &number()).await.unwrap().unwrap();
     assert_eq!((thread().await.contact, thread().await.conversation), (Some(contact), Some(conversation)));
     stage.customers.unbind(&ana, &number()).await.unwrap();

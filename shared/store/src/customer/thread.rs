@@ -50,6 +50,9 @@ pub struct Thread {
     /// The conversation in Chatwoot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversation: Option<ConversationId>,
+    /// Whether the conversation was made by an import, which keeps it from the agents' lists until it is through.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pending: bool,
     /// The keyed hash of the profile that Chatwoot was last brought up to date with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<KeyedHash<Profile>>,
@@ -155,7 +158,7 @@ impl CustomerStore {
         let mut update = "SET customer = :customer, active_at = :now, expires_at = :end".to_owned();
         let mut values = Item::from([
             (":customer".to_owned(), text(customer.as_str())),
-            (":now".to_owned(), integer(self.table.now().as_millis())),
+            (":now".to_owned(), integer(self.table.active_at().as_millis())),
             (":end".to_owned(), integer(self.table.kept_until())),
         ]);
         let mut conditions = Vec::new();
@@ -355,7 +358,18 @@ impl CustomerStore {
     pub async fn unbind(&self, customer: &CustomerId, channel: &PhoneNumberId) -> Result<(), StoreError> {
         let change = ItemUpdate {
             key: thread_key(customer, channel),
-            update: "REMOVE contact, conversation, profile".to_owned(),
+            update: "REMOVE contact, conversation, pending, profile".to_owned(),
+            condition: Some("attribute_exists(pk)".to_owned()),
+            values: Item::new(),
+        };
+        self.table.change(change).await
+    }
+
+    /// Records that a conversation made by an import is in the agents' lists now.
+    pub async fn is_shown(&self, customer: &CustomerId, channel: &PhoneNumberId) -> Result<(), StoreError> {
+        let change = ItemUpdate {
+            key: thread_key(customer, channel),
+            update: "REMOVE pending".to_owned(),
             condition: Some("attribute_exists(pk)".to_owned()),
             values: Item::new(),
         };
@@ -368,18 +382,20 @@ impl CustomerStore {
         channel: &PhoneNumberId,
         contact: ContactId,
         conversation: ConversationId,
+        pending: bool,
     ) -> Result<TransactWriteItem, StoreError> {
         self.table.transact_update(ItemUpdate {
             key: thread_key(customer, channel),
             update: "SET contact = :contact, conversation = :conversation, customer = :customer, expires_at = :end, \
-                     active_at = if_not_exists(active_at, :now)"
+                     active_at = if_not_exists(active_at, :now), pending = :pending"
                 .to_owned(),
             condition: None,
             values: Item::from([
+                (":pending".to_owned(), AttributeValue::Bool(pending)),
                 (":contact".to_owned(), integer(contact.0)),
                 (":conversation".to_owned(), integer(conversation.0)),
                 (":customer".to_owned(), text(customer.as_str())),
-                (":now".to_owned(), integer(self.table.now().as_millis())),
+                (":now".to_owned(), integer(self.table.active_at().as_millis())),
                 (":end".to_owned(), integer(self.table.kept_until())),
             ]),
         })

@@ -91,10 +91,10 @@ pub struct DataSubject {
     pub nameless: bool,
     /// When the drain markers were put into the queues.
     #[serde(default)]
-    pub probed_at: Option<Timestamp>,
+    pub marked_at: Option<Timestamp>,
     /// How many incoming message groups there were then.
     #[serde(default)]
-    pub probed_groups: usize,
+    pub marked_groups: usize,
 }
 
 impl DataSubject {

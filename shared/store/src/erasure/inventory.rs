@@ -111,8 +111,8 @@ impl DataInventory {
             phones: BTreeSet::new(),
             users: BTreeSet::new(),
             gathered: false,
-            probed_at: None,
-            probed_groups: 0,
+            marked_at: None,
+            marked_groups: 0,
             deleted: 0,
             ..nameless
         }
@@ -238,8 +238,8 @@ impl DataInventory {
         Ok(true)
     }
 
-    /// The groups of `inbound.fifo` that may hold something of theirs: their own, those of the statuses of their messages, and
-    /// those of events that name no person by themselves.
+    /// The groups of `inbound.fifo` and `history.fifo` that may hold something of theirs: their own, those of the statuses of their
+    /// messages, those of events that name no person by themselves, and those of the slices of their past.
     pub async fn groups(&self, subject: &DataSubject) -> Result<BTreeSet<MessageGroup>, StoreError> {
         let channels = Channels::new(self.table.clone()).all().await?;
         let mut groups = BTreeSet::new();
@@ -247,6 +247,14 @@ impl DataInventory {
         for channel in channels.iter().filter(meant) {
             let number = &channel.phone_number_id;
             groups.extend(subject.aliases.iter().map(|alias| MessageGroup::Person(number.clone(), alias.clone())));
+            for alias in &subject.aliases {
+                groups.insert(MessageGroup::ContactBook(number.clone(), alias.clone()));
+                for key in self.keys_in(Range::past_slices(number, alias)).await? {
+                    if let Some(ItemKey::PastSlice(number, person, slice)) = ItemKey::read(&key) {
+                        groups.insert(MessageGroup::Past(number, person, slice));
+                    }
+                }
+            }
             groups.insert(MessageGroup::Number(number.clone()));
             groups.insert(MessageGroup::Account(channel.waba_id.clone()));
         }
@@ -289,6 +297,14 @@ impl DataInventory {
                 if of.is_some_and(|of| target.customers.contains(&of)) {
                     keys.insert(alias);
                 }
+            }
+        }
+        for channel in Channels::new(self.table.clone()).all().await? {
+            if target.only.is_some_and(|only| only != channel.account) {
+                continue;
+            }
+            for alias in &target.aliases {
+                keys.extend(self.keys_in(Range::past(&channel.phone_number_id, alias)).await?);
             }
         }
         for administrator in &target.administrators {

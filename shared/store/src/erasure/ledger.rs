@@ -212,10 +212,16 @@ impl ErasureLedger {
     /// All requests that are not closed.
     pub async fn all_open(&self) -> Result<Vec<ErasureEntry>, StoreError> {
         let mut entries = Vec::new();
-        for pointer in self.table.range::<Pointer>(Range::open_erasures()).await? {
-            entries.extend(self.get(&pointer.code).await?);
+        for code in self.open_codes().await? {
+            entries.extend(self.get(&code).await?);
         }
         Ok(entries)
+    }
+
+    /// Their codes alone.
+    pub async fn open_codes(&self) -> Result<Vec<ConfirmationCode>, StoreError> {
+        let pointers = self.table.range::<Pointer>(Range::open_erasures()).await?;
+        Ok(pointers.into_iter().map(|pointer| pointer.code).collect())
     }
 
     /// The data subject of a request; nothing once it is closed. An open request always has one, unless the item was taken away.

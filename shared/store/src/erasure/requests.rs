@@ -56,7 +56,7 @@ impl ErasureRequests {
         &self.deadlines
     }
 
-    /// Asks for the erasure of the data subject in `target`. If a request about them is open, that one is returned; so is one
+    /// Asks for the erasure of the data of `subject`. If a request about them is open, that one is returned; so is one
     /// that is done, if nothing new is known since.
     ///
     /// If the person's contact was deleted from Chatwoot, the request covers only what can have been in Chatwoot. Messages newer

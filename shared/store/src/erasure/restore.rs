@@ -67,7 +67,8 @@ impl Restore {
                 | ItemKey::Receipt(_)
                 | ItemKey::Request(_)
                 | ItemKey::Dropped(_)
-                | ItemKey::Tombstone(..) => Some(from_item(item).map_err(StoreError::from)),
+                | ItemKey::Tombstone(..)
+                | ItemKey::PastTombstone(..) => Some(from_item(item).map_err(StoreError::from)),
                 _ => None,
             }
         };

@@ -5,6 +5,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::ReturnValue;
 use domain::{ContactId, CustomerId, PhoneNumberId, Timestamp};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
 use crate::{
     StoreError, Table,
@@ -18,7 +19,11 @@ const CURSOR_TTL: Duration = Duration::from_secs(3 * 86_400);
 
 #[derive(Deserialize, Serialize)]
 struct CursorRow<T> {
-    at: T,
+    #[serde(default = "Option::default")]
+    at: Option<T>,
+    /// When it last came to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ended_at: Option<Timestamp>,
     expires_at: i64,
 }
 
@@ -134,14 +139,32 @@ impl TableSweep {
 
     /// Where a sweep continues that did not finish: a key, a page or what else it goes by.
     pub async fn cursor<T: DeserializeOwned>(&self, sweep: &str) -> Result<Option<T>, StoreError> {
-        Ok(self.table.get::<CursorRow<T>>(&ItemKey::Sweep(sweep.to_owned()).into()).await?.map(|row| row.at))
+        Ok(self.table.get::<CursorRow<T>>(&ItemKey::Sweep(sweep.to_owned()).into()).await?.and_then(|row| row.at))
+    }
+
+    /// When a sweep last came to its end, if that was within the last days and it has begun no other since.
+    pub async fn ended_at(&self, sweep: &str) -> Result<Option<Timestamp>, StoreError> {
+        let row = self.table.get::<CursorRow<Value>>(&ItemKey::Sweep(sweep.to_owned()).into()).await?;
+        Ok(row.and_then(|row| row.ended_at))
+    }
+
+    /// A sweep came to its end: it begins anew the next time.
+    pub async fn end(&self, sweep: &str) -> Result<(), StoreError> {
+        let (key, now) = (ItemKey::Sweep(sweep.to_owned()).into(), self.table.now());
+        let row = CursorRow { at: None::<Value>, ended_at: Some(now), expires_at: (now + CURSOR_TTL).as_secs() };
+        self.table.put(&key, &row).await
     }
 
     /// Sets it, or removes it.
     pub async fn set_cursor<T: Serialize>(&self, sweep: &str, at: Option<&T>) -> Result<(), StoreError> {
         let key = ItemKey::Sweep(sweep.to_owned()).into();
         let Some(at) = at else { return self.table.delete(&key).await };
-        self.table.put(&key, &CursorRow { at, expires_at: (self.table.now() + CURSOR_TTL).as_secs() }).await
+        self.table
+            .put(
+                &key,
+                &CursorRow { at: Some(at), ended_at: None, expires_at: (self.table.now() + CURSOR_TTL).as_secs() },
+            )
+            .await
     }
 }
 

@@ -56,7 +56,7 @@ impl Stage {
         let now = self.now();
         self.customers.touch(&customer, &number(), &identity, Some(now), Some(now)).await.unwrap();
         let conversations = Conversations::new(self.table.clone());
-        conversations.bind(&self.customers, &customer, &channel(), ContactId(5), conversation).await.unwrap();
+        conversations.bind(&self.customers, &customer, &channel(), ContactId(5), conversation, false).await.unwrap();
         Profiles::new(self.table.clone(), key_of_tests()).rename(&customer, id, None).await.unwrap();
         let links = MessageLinks::new(self.table.clone(), key_of_tests());
         let link = MessageLink {
@@ -68,6 +68,7 @@ impl Stage {
             author: Author::Customer,
             part: None,
             sent_at: Some(now),
+            imported: false,
             early: None,
         };
         assert!(self.table.transact(vec![links.write(&link).unwrap()]).await.unwrap());
@@ -268,8 +269,9 @@ async fn the_groups_of_a_person_are_those_of_their_ids_their_messages_and_the_ac
     let subject = stage.gathered(about(ANA)).await;
     let groups = stage.inventory().groups(&subject).await.unwrap();
     let aliases = both("MX.1", ANA).aliases(&key_of_tests());
+    let groups_of = [MessageGroup::Person, MessageGroup::ContactBook];
     let mut expected: BTreeSet<MessageGroup> =
-        aliases.into_iter().map(|alias| MessageGroup::Person(number(), alias.subject)).collect();
+        aliases.iter().flat_map(|alias| groups_of.map(|of| of(number(), alias.subject.clone()))).collect();
     expected.insert(MessageGroup::Number(number()));
     expected.insert(MessageGroup::Account(channel().waba_id));
     expected.insert(MessageGroup::Statuses(number(), key_of_tests().wamid(&wamid("MX.1"))));

@@ -133,8 +133,9 @@ impl Tombstones {
         Ok(())
     }
 
-    /// Writes a tombstone for a hash. If there is one already, the later time counts.
+    /// Writes a tombstone for a hash, and the one that holds for imports of history. If there is one already, the later time counts.
     pub async fn insert(&self, subject: &KeyedHash<Person>, tombstone: &Tombstone) -> Result<(), StoreError> {
+        self.insert_past(subject, tombstone).await?;
         let now = self.table.now();
         let common = Item::from([
             (":code".to_owned(), text(tombstone.code.as_str())),
@@ -175,6 +176,48 @@ impl Tombstones {
         self.table.change(change).await
     }
 
+    /// A phone's history may bring back a person for as long as messages are kept at all, whenever its shop signs up again.
+    async fn insert_past(&self, subject: &KeyedHash<Person>, tombstone: &Tombstone) -> Result<(), StoreError> {
+        let now = self.table.now();
+        let change = ItemUpdate {
+            key: ItemKey::PastTombstone(subject.clone(), tombstone.only).into(),
+            update: "SET code = :code, erased_at = :at, expires_at = :end".to_owned(),
+            condition: Some("attribute_not_exists(pk) OR erased_at <= :at OR expires_at <= :now".to_owned()),
+            values: Item::from([
+                (":code".to_owned(), text(tombstone.code.as_str())),
+                (":at".to_owned(), integer(tombstone.erased_at.as_millis())),
+                (":end".to_owned(), integer((now + self.table.retention().max(TOMBSTONE_TTL)).as_secs())),
+                (":now".to_owned(), integer(now.as_secs())),
+            ]),
+        };
+        self.table.change(change).await
+    }
+
+    /// Whether a message of a phone's history, written at that time, may come in: like [`Self::check`], and for longer.
+    pub async fn check_past(
+        &self,
+        account: AccountId,
+        identity: &Identity,
+        at: Timestamp,
+    ) -> Result<ErasureCheck, StoreError> {
+        let aliases = identity.aliases(&self.key);
+        let mut wanted: Vec<Key> = aliases.iter().flat_map(|alias| keys(&alias.subject, account)).collect();
+        wanted.extend(aliases.iter().flat_map(|alias| past_keys(&alias.subject, account)));
+        Ok(self.check_all(account, &aliases, wanted, at).await?.0)
+    }
+
+    /// Up to when a person is erased for imports of history, if they are.
+    pub async fn erased_up_to(&self, account: AccountId, identity: &Identity) -> Result<Option<Timestamp>, StoreError> {
+        let aliases = identity.aliases(&self.key);
+        let both = |alias: &Alias| [keys(&alias.subject, account), past_keys(&alias.subject, account)].concat();
+        let items = self.table.get_all(aliases.iter().flat_map(both).collect()).await?;
+        let mut last = None;
+        for item in items {
+            last = last.max(read_any(&item)?.map(|(_, tombstone)| tombstone.erased_at));
+        }
+        Ok(last)
+    }
+
     /// Removes a tombstone of an erasure that did not happen.
     pub async fn remove(
         &self,
@@ -182,6 +225,8 @@ impl Tombstones {
         code: &ConfirmationCode,
         only: Option<AccountId>,
     ) -> Result<(), StoreError> {
+        let past = ItemKey::PastTombstone(subject.clone(), only).into();
+        self.table.delete_if(&past, "code = :code", (":code", text(code.as_str()))).await?;
         self.table.delete_if(&key(subject, only), "code = :code", (":code", text(code.as_str()))).await
     }
 
@@ -247,17 +292,28 @@ impl Tombstones {
         if aliases.is_empty() {
             return Ok((ErasureCheck::No, ResolvedAliases::new(account, &aliases, Vec::new())?));
         }
-        let mut wanted: Vec<Key> = aliases.iter().flat_map(|alias| keys(&alias.subject, account)).collect();
+        let wanted = aliases.iter().flat_map(|alias| keys(&alias.subject, account)).collect();
+        self.check_all(account, &aliases, wanted, at).await
+    }
+
+    /// Decides by these tombstones, and by what the aliases lead to.
+    async fn check_all(
+        &self,
+        account: AccountId,
+        aliases: &[Alias],
+        mut wanted: Vec<Key>,
+        at: Timestamp,
+    ) -> Result<(ErasureCheck, ResolvedAliases), StoreError> {
         wanted.extend(aliases.iter().map(|alias| alias_key(account, alias)));
         let (mut buried_here, mut living) = (HashMap::<KeyedHash<Person>, Vec<Tombstone>>::new(), Vec::new());
         for item in self.table.get_all(wanted).await? {
-            match read_tombstone(&item)? {
+            match read_any(&item)? {
                 Some((subject, tombstone)) => buried_here.entry(subject).or_default().push(tombstone),
                 None => living.push(item),
             }
         }
-        let known = ResolvedAliases::new(account, &aliases, living)?;
-        let barred = self.check_tombstones(account, &aliases, &buried_here, &known, at).await?;
+        let known = ResolvedAliases::new(account, aliases, living)?;
+        let barred = self.check_tombstones(account, aliases, &buried_here, &known, at).await?;
         Ok((barred, known))
     }
 
@@ -344,6 +400,17 @@ fn key(subject: &KeyedHash<Person>, only: Option<AccountId>) -> Key {
 /// The keys of a hash's tombstones that apply in an account.
 fn keys(subject: &KeyedHash<Person>, account: AccountId) -> [Key; 2] {
     [None, Some(account)].map(|only| key(subject, only))
+}
+
+/// The keys of a hash's tombstones for imports that apply in an account.
+fn past_keys(subject: &KeyedHash<Person>, account: AccountId) -> [Key; 2] {
+    [None, Some(account)].map(|only| ItemKey::PastTombstone(subject.clone(), only).into())
+}
+
+/// A tombstone of either kind and the hash it is for.
+fn read_any(item: &Item) -> Result<Option<(KeyedHash<Person>, Tombstone)>, StoreError> {
+    let Some(ItemKey::PastTombstone(subject, only)) = ItemKey::of(item) else { return read_tombstone(item) };
+    Ok(Some((subject, Tombstone { only, ..from_item(item.clone())? })))
 }
 
 /// A tombstone and the hash it is for.

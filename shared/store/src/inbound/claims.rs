@@ -2,10 +2,11 @@
 //! Claims outlive Meta's seven days of repeats, so that a repeat of any age changes nothing. A claim also says in which row of
 //! the item ledger its item is counted, so that the item is counted once, by the worker that made the claim.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, TransactWriteItem};
+use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, ReturnValue, TransactWriteItem, WriteRequest};
 use domain::{KeyedHash, Timestamp, keyed_hash::WorkItem};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 
 use crate::{
@@ -18,6 +19,9 @@ use crate::{
 
 /// Longer than any function runs.
 const LEASE_TTL: Duration = Duration::from_secs(300);
+
+/// How many items are reserved side by side.
+const MAX_CONCURRENT_CLAIMS: usize = 16;
 
 /// Days after which an item is no longer accepted, since its claim may be gone. Twice Meta's seven, and one.
 const TAKEN_DAYS: u64 = 15;
@@ -211,6 +215,60 @@ impl Claims {
             }))
         })
         .await
+    }
+
+    /// Whether an item is settled: nobody has to do anything about it.
+    pub async fn is_settled(&self, item: &KeyedHash<WorkItem>) -> Result<bool, StoreError> {
+        let claim = self.table.item(&key(item)).await?.as_ref().and_then(StoredClaim::read);
+        Ok(claim.is_some_and(|claim| claim.state == ClaimState::Done))
+    }
+
+    /// Takes those of these items that nobody has, received or worked on; gives the ones that are `holder`'s now.
+    pub async fn reserve(
+        &self,
+        items: &[KeyedHash<WorkItem>],
+        holder: &str,
+    ) -> Result<BTreeSet<KeyedHash<WorkItem>>, StoreError> {
+        let taken = items.iter().map(|item| async move {
+            let taken = until_written(|| async {
+                let row = self.reserved(item, holder, LEASED);
+                let values = Item::from([(":now".to_owned(), integer(self.table.now().as_secs()))]);
+                let free = "attribute_not_exists(pk) OR expires_at <= :now";
+                if self.table.put_if(row, free, values).await? {
+                    return Ok(Some(true));
+                }
+                // A write that was only in the way leaves nothing.
+                let theirs = self.table.item(&key(item)).await?;
+                Ok(theirs.map(|theirs| string(&theirs, "holder") == Some(holder)))
+            });
+            Ok::<_, StoreError>(taken.await?.then(|| item.clone()))
+        });
+        let taken: Vec<Option<_>> = stream::iter(taken).buffer_unordered(MAX_CONCURRENT_CLAIMS).try_collect().await?;
+        Ok(taken.into_iter().flatten().collect())
+    }
+
+    /// Settles items that were reserved.
+    pub async fn settle_reserved(&self, items: &[KeyedHash<WorkItem>], holder: &str) -> Result<(), StoreError> {
+        let mut writes = Vec::with_capacity(items.len());
+        for item in items {
+            let put = PutRequest::builder().set_item(Some(self.reserved(item, holder, DONE))).build()?;
+            writes.push(WriteRequest::builder().put_request(put).build());
+        }
+        self.table.write_all(writes).await
+    }
+
+    fn reserved(&self, item: &KeyedHash<WorkItem>, holder: &str, state: &str) -> Item {
+        let now = self.table.now();
+        let mut row = key(item).attributes();
+        row.extend([
+            ("state".to_owned(), text(state)),
+            ("holder".to_owned(), text(holder)),
+            ("leased_until".to_owned(), integer((now + LEASE_TTL).as_millis())),
+            ("expires_at".to_owned(), integer((now + CLAIM_TTL).as_secs())),
+            ("attempts".to_owned(), integer(1)),
+            ("excused".to_owned(), integer(1)),
+        ]);
+        row
     }
 
     /// Records that the last attempt failed through the other side's fault, so it does not count as a crash. `refused` says

@@ -3,11 +3,7 @@
 //! received = done + duplicate + refused + waiting. Every write keeps that true: it moves an item from one column to another
 //! within one row, together with the claim that says where the item is counted.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ops::ControlFlow,
-    time::Duration,
-};
+use std::{collections::BTreeMap, ops::ControlFlow, time::Duration};
 
 use aws_sdk_dynamodb::types::TransactWriteItem;
 use domain::{KeyedHash, RefusalReason, keyed_hash::WorkItem};
@@ -98,6 +94,25 @@ impl DailyTotals {
     }
 }
 
+/// An item, and how many of Meta's it stands for.
+type Weighed<'i> = (&'i KeyedHash<WorkItem>, i64);
+
+/// The columns an item is counted in, and how many of Meta's it stands for.
+struct Counted {
+    columns: Vec<(String, i64)>,
+    weight: i64,
+}
+
+impl Counted {
+    fn waiting() -> Self {
+        Self { columns: vec![("waiting".to_owned(), 1)], weight: 1 }
+    }
+
+    fn all(outcome: ItemOutcome, weight: i64) -> Self {
+        Self { columns: vec![(outcome.column(), weight)], weight }
+    }
+}
+
 /// The item ledger.
 #[derive(Clone, Debug)]
 pub struct ItemLedger {
@@ -118,23 +133,29 @@ impl ItemLedger {
     /// Counts items as received and waiting, and makes their claims. An item that has a claim already is counted by the worker
     /// that made it.
     pub async fn receive(&self, channel: &str, items: &[&KeyedHash<WorkItem>]) -> Result<(), StoreError> {
-        let items: Vec<&KeyedHash<WorkItem>> = items.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
-        let chunks: Vec<Vec<&KeyedHash<WorkItem>>> = items.chunks(TRANSACTION_ITEMS).map(<[_]>::to_vec).collect();
+        let weighed: Vec<(&KeyedHash<WorkItem>, i64)> = items.iter().map(|item| (*item, 1)).collect();
+        self.receive_many(channel, &weighed).await
+    }
+
+    /// The same for items that each stand for so many of Meta's.
+    pub async fn receive_many(&self, channel: &str, items: &[(&KeyedHash<WorkItem>, i64)]) -> Result<(), StoreError> {
+        let items: Vec<Weighed<'_>> = items.iter().copied().collect::<BTreeMap<_, _>>().into_iter().collect();
+        let chunks: Vec<Vec<Weighed<'_>>> = items.chunks(TRANSACTION_ITEMS).map(<[_]>::to_vec).collect();
         stream::iter(chunks)
             .map(Ok)
             .try_for_each_concurrent(MAX_CONCURRENT_WRITES, |some| self.receive_some(channel, some))
             .await
     }
 
-    async fn receive_some(&self, channel: &str, items: Vec<&KeyedHash<WorkItem>>) -> Result<(), StoreError> {
+    async fn receive_some(&self, channel: &str, items: Vec<Weighed<'_>>) -> Result<(), StoreError> {
         let line = self.today(channel);
         until_written_from(items, |mut items| async {
-            let Some(first) = items.first() else { return Ok(ControlFlow::Break(())) };
+            let Some((first, _)) = items.first() else { return Ok(ControlFlow::Break(())) };
             let mut writes = Vec::with_capacity(items.len() + 1);
-            for item in &items {
+            for (item, _) in &items {
                 writes.push(claims::received(&self.table, item, &line)?);
             }
-            let count = i64::try_from(items.len()).unwrap_or_default();
+            let count = items.iter().map(|(_, weight)| *weight).sum();
             writes.push(self.table.transact_update(self.row(
                 &line,
                 first,
@@ -180,7 +201,18 @@ impl ItemLedger {
 
     /// Counts a task that repeats a done item. The same `holder` counts once.
     pub async fn repeat(&self, channel: &str, item: &KeyedHash<WorkItem>, holder: &str) -> Result<(), StoreError> {
-        let columns = [("received".to_owned(), 1), (ItemOutcome::Duplicate.column(), 1)];
+        self.repeat_many(channel, item, 1, holder).await
+    }
+
+    /// The same for an item that stands for so many of Meta's.
+    pub async fn repeat_many(
+        &self,
+        channel: &str,
+        item: &KeyedHash<WorkItem>,
+        weight: i64,
+        holder: &str,
+    ) -> Result<(), StoreError> {
+        let columns = [("received".to_owned(), weight), (ItemOutcome::Duplicate.column(), weight)];
         let row = self.row(&self.today(channel), item, &columns);
         let writes = vec![claims::repeated(&self.table, item, holder)?, self.table.transact_update(row)?];
         until_written(|| async {
@@ -197,7 +229,7 @@ impl ItemLedger {
         if guard.line.is_some() {
             return Ok(());
         }
-        self.write(channel, guard, None, ClaimEnd::Waiting, Vec::new(), None).await.map(|_| ())
+        self.write(channel, guard, Counted::waiting(), ClaimEnd::Waiting, Vec::new(), None).await.map(|_| ())
     }
 
     /// Closes an item: done, and counted, in one write.
@@ -212,12 +244,35 @@ impl ItemLedger {
         guard: &ClaimGuard,
         reason: RefusalReason,
     ) -> Result<(), StoreError> {
-        self.write(channel, guard, Some(ItemOutcome::Refused(reason)), ClaimEnd::Open, Vec::new(), None)
-            .await
-            .map(|_| ())
+        self.dead_letter_many(channel, guard, reason, 1).await
     }
 
-    /// The same with other writes, all or none. `guard` is a condition of theirs; `false` says that it does not hold.
+    /// The same for an item that stands for so many of Meta's.
+    pub async fn dead_letter_many(
+        &self,
+        channel: &str,
+        guard: &ClaimGuard,
+        reason: RefusalReason,
+        weight: i64,
+    ) -> Result<(), StoreError> {
+        let counted = Counted::all(ItemOutcome::Refused(reason), weight);
+        self.write(channel, guard, counted, ClaimEnd::Open, Vec::new(), None).await.map(|_| ())
+    }
+
+    /// Closes an item that stands for so many of Meta's, which ended in different ways; with other writes, all or none.
+    pub(crate) async fn close_many(
+        &self,
+        channel: &str,
+        guard: &ClaimGuard,
+        fates: &[(ItemOutcome, i64)],
+        weight: i64,
+        others: Vec<TransactWriteItem>,
+    ) -> Result<(), StoreError> {
+        let columns = fates.iter().map(|(outcome, count)| (outcome.column(), *count)).collect();
+        self.write(channel, guard, Counted { columns, weight }, ClaimEnd::Done, others, None).await.map(|_| ())
+    }
+
+    /// Closes an item like `close`, with other writes, all or none. `guard` is a condition of theirs; `false` says that it does not hold.
     pub(crate) async fn close_with(
         &self,
         channel: &str,
@@ -226,14 +281,14 @@ impl ItemLedger {
         others: Vec<TransactWriteItem>,
         guard: Option<TransactWriteItem>,
     ) -> Result<bool, StoreError> {
-        self.write(channel, held, Some(outcome), ClaimEnd::Done, others, guard).await
+        self.write(channel, held, Counted::all(outcome, 1), ClaimEnd::Done, others, guard).await
     }
 
     async fn write(
         &self,
         channel: &str,
         held: &ClaimGuard,
-        fate: Option<ItemOutcome>,
+        fate: Counted,
         left: ClaimEnd,
         others: Vec<TransactWriteItem>,
         guard: Option<TransactWriteItem>,
@@ -241,11 +296,12 @@ impl ItemLedger {
         until_written_from(held.clone(), |mut held| async {
             let counted = held.line.is_some();
             let line = held.line.clone().unwrap_or_else(|| self.today(channel));
-            let column = fate.map_or_else(|| "waiting".to_owned(), ItemOutcome::column);
-            let from = if counted { ("waiting".to_owned(), -1) } else { ("received".to_owned(), 1) };
+            let from = if counted { ("waiting", -fate.weight) } else { ("received", fate.weight) };
+            let mut columns = fate.columns.clone();
+            columns.push((from.0.to_owned(), from.1));
             let mut writes = vec![
                 claims::changed(&self.table, &held, &line, left)?,
-                self.table.transact_update(self.row(&line, &held.item, &[(column, 1), from]))?,
+                self.table.transact_update(self.row(&line, &held.item, &columns))?,
             ];
             writes.extend(others.iter().cloned());
             let guarded = guard.as_ref().map(|_| writes.len());

@@ -1,7 +1,9 @@
 //! Links WhatsApp messages to Chatwoot messages.
 //! Quotes and statuses are matched by these links.
 
-use aws_sdk_dynamodb::types::{ReturnValue, TransactWriteItem};
+use std::collections::BTreeSet;
+
+use aws_sdk_dynamodb::types::{PutRequest, ReturnValue, TransactWriteItem, WriteRequest};
 use domain::{
     AccountId, Author, ConversationId, CustomerId, Delivery, HashKey, KeyedHash, MessageId, Timestamp, Wamid,
 };
@@ -13,7 +15,7 @@ use crate::{
     inbound::orphan_statuses,
     inbound::pending_media,
     keys::{ItemKey, Key},
-    table::{Item, ItemUpdate, UpdateOutcome, integer},
+    table::{Item, ItemUpdate, UpdateOutcome, integer, with_key},
     versioned::until_written,
 };
 
@@ -38,9 +40,19 @@ pub struct MessageLink {
     /// When it was sent, as Meta says; not known of what the bridge sends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent_at: Option<Timestamp>,
+    /// Whether it stands in a note of imported history, beside other messages.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub imported: bool,
     /// A status that came before the message was known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub early: Option<Delivery>,
+}
+
+#[derive(Serialize)]
+struct ImportedRow<'l> {
+    #[serde(flatten)]
+    link: &'l MessageLink,
+    expires_at: i64,
 }
 
 /// What a status was matched with.
@@ -74,6 +86,26 @@ impl MessageLinks {
     /// The link of a message. An item that only holds an orphan status is not a link.
     pub async fn get(&self, wamid: &Wamid) -> Result<Option<MessageLink>, StoreError> {
         self.read(&self.at(wamid)).await
+    }
+
+    /// The links there are of these messages, in any order.
+    pub async fn among<'w>(&self, wamids: impl IntoIterator<Item = &'w Wamid>) -> Result<Vec<MessageLink>, StoreError> {
+        let keys: BTreeSet<Key> = wamids.into_iter().map(|wamid| self.at(wamid)).collect();
+        let items = self.table.get_all(keys.into_iter().collect()).await?;
+        let linked = items.into_iter().filter(|item| item.contains_key("message"));
+        linked.map(|item| from_item(item).map_err(StoreError::from)).collect()
+    }
+
+    /// Links messages that stand in a note of imported history. They end by their own dates.
+    pub async fn import(&self, links: &[MessageLink]) -> Result<(), StoreError> {
+        let mut writes = Vec::with_capacity(links.len());
+        for link in links {
+            let expires_at = self.table.kept_since(link.sent_at.unwrap_or_default());
+            let item = with_key(&self.at(&link.wamid), &ImportedRow { link, expires_at })?;
+            writes
+                .push(WriteRequest::builder().put_request(PutRequest::builder().set_item(Some(item)).build()?).build());
+        }
+        self.table.write_all(writes).await
     }
 
     /// Links a message that is now in Chatwoot, closes its claim and counts it: one write.

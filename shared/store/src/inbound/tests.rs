@@ -28,6 +28,7 @@ fn link(id: &str) -> MessageLink {
         author: Author::Customer,
         part: None,
         sent_at: Some(NOW),
+        imported: false,
         early: None,
     }
 }

@@ -38,16 +38,16 @@ pub struct Conversation {
     pub looked_at: Option<Timestamp>,
     /// When the agent was told that sending waits, if it still does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub told_to_wait_at: Option<Timestamp>,
+    pub wait_note_at: Option<Timestamp>,
     /// When the agents were last told that something keeps the bridge busy by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub braked_at: Option<Timestamp>,
     /// The rounds in which the displayed status `failed` was removed from messages that had not failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mending: Option<RepairState>,
+    pub repair: Option<RepairState>,
     /// The recipient rate: what was sent to this person lately.
-    #[serde(default, rename = "paid_back_at")]
-    pub pair: RecipientRateLimit,
+    #[serde(default)]
+    pub recipient_rate: RecipientRateLimit,
     /// The newest message any complete sync has listed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<MessageId>,
@@ -129,7 +129,8 @@ impl Conversations {
         self.table.get(&key(account, id)).await
     }
 
-    /// Binds a customer's thread to a conversation just found or created: thread and conversation in one write.
+    /// Binds a customer's thread to a conversation just found or created: thread and conversation in one write. `pending` says that
+    /// an import made it and keeps it from the agents' lists.
     pub async fn bind(
         &self,
         customers: &CustomerStore,
@@ -137,12 +138,12 @@ impl Conversations {
         channel: &Channel,
         contact: ContactId,
         id: ConversationId,
+        pending: bool,
     ) -> Result<(), StoreError> {
-        let now = self.table.now();
         let put = self.table.transact_update(ItemUpdate {
             key: key(channel.account, id),
             update: "SET customer = :customer, channel = :channel, account = :account, conversation = :id, \
-                     known_since = if_not_exists(known_since, :now), active_at = :now, expires_at = :end"
+                     known_since = if_not_exists(known_since, :now), active_at = :active, expires_at = :end"
                 .to_owned(),
             condition: None,
             values: Item::from([
@@ -150,11 +151,12 @@ impl Conversations {
                 (":channel".to_owned(), text(channel.phone_number_id.as_str())),
                 (":account".to_owned(), integer(channel.account.0)),
                 (":id".to_owned(), integer(id.0)),
-                (":now".to_owned(), integer(now.as_millis())),
+                (":now".to_owned(), integer(self.table.now().as_millis())),
+                (":active".to_owned(), integer(self.table.active_at().as_millis())),
                 (":end".to_owned(), integer(self.table.kept_until())),
             ]),
         })?;
-        let writes = vec![put, customers.bind(customer, &channel.phone_number_id, contact, id)?];
+        let writes = vec![put, customers.bind(customer, &channel.phone_number_id, contact, id, pending)?];
         until_written(|| async { Ok(self.table.transact(writes.clone()).await?.then_some(())) }).await
     }
 
@@ -236,9 +238,9 @@ impl Conversations {
         let values = Item::from([
             (":now".to_owned(), integer(self.table.now().as_millis())),
             (":end".to_owned(), integer(self.table.kept_until())),
-            (":pair".to_owned(), integer(limit.paid_back_at().as_millis())),
+            (":rate".to_owned(), integer(limit.paid_back_at().as_millis())),
         ]);
-        let update = "SET active_at = :now, expires_at = :end, paid_back_at = :pair".to_owned();
+        let update = "SET active_at = :now, expires_at = :end, recipient_rate = :rate".to_owned();
         self.change(conversation, update, values).await
     }
 
@@ -248,19 +250,19 @@ impl Conversations {
         conversation: &Conversation,
         limit: RecipientRateLimit,
     ) -> Result<(), StoreError> {
-        let values = Item::from([(":pair".to_owned(), integer(limit.paid_back_at().as_millis()))]);
-        self.change(conversation, "SET paid_back_at = :pair".to_owned(), values).await
+        let values = Item::from([(":rate".to_owned(), integer(limit.paid_back_at().as_millis()))]);
+        self.change(conversation, "SET recipient_rate = :rate".to_owned(), values).await
     }
 
     /// Records that nothing waits any more, so that the next delay is told again.
-    pub async fn waits_no_more(&self, conversation: &Conversation) -> Result<(), StoreError> {
-        self.change(conversation, "REMOVE told_to_wait_at".to_owned(), Item::new()).await
+    pub async fn clear_wait_note(&self, conversation: &Conversation) -> Result<(), StoreError> {
+        self.change(conversation, "REMOVE wait_note_at".to_owned(), Item::new()).await
     }
 
     /// Records that the agent was told that sending waits.
-    pub async fn told_to_wait(&self, conversation: &Conversation) -> Result<(), StoreError> {
+    pub async fn set_wait_note(&self, conversation: &Conversation) -> Result<(), StoreError> {
         let values = Item::from([(":now".to_owned(), integer(self.table.now().as_millis()))]);
-        self.change(conversation, "SET told_to_wait_at = :now".to_owned(), values).await
+        self.change(conversation, "SET wait_note_at = :now".to_owned(), values).await
     }
 
     /// Records that the agents were told of something that keeps the bridge busy by itself.
@@ -270,9 +272,9 @@ impl Conversations {
     }
 
     /// Records how far the displayed status `failed` was removed from messages, and where some may be left.
-    pub async fn set_repair_state(&self, conversation: &Conversation, mending: &RepairState) -> Result<(), StoreError> {
-        let values = Item::from([(":mending".to_owned(), serde_dynamo::to_attribute_value(mending)?)]);
-        self.change(conversation, "SET mending = :mending".to_owned(), values).await
+    pub async fn set_repair_state(&self, conversation: &Conversation, repair: &RepairState) -> Result<(), StoreError> {
+        let values = Item::from([(":repair".to_owned(), serde_dynamo::to_attribute_value(repair)?)]);
+        self.change(conversation, "SET repair = :repair".to_owned(), values).await
     }
 
     /// Records up to which message read receipts were asked for; none are owed any more.

@@ -36,7 +36,7 @@ impl Stage {
     async fn bound(&self) -> (Conversations, CustomerId) {
         let conversations = Conversations::new(self.table.clone());
         let customer = self.identify(&phone("5215555550123")).await;
-        conversations.bind(&self.customers, &customer, &channel(), ContactId(5), CONVERSATION).await.unwrap();
+        conversations.bind(&self.customers, &customer, &channel(), ContactId(5), CONVERSATION, false).await.unwrap();
         (conversations, customer)
     }
 }
@@ -105,6 +105,7 @@ async fn a_message_and_its_link_are_written_together_or_not_at_all() {
         author: domain::Author::Business,
         part: Some((0, 1)),
         sent_at: None,
+        imported: false,
         early: None,
     };
     let read = outbox.save(entry(1)).await.unwrap().unwrap();
@@ -170,7 +171,7 @@ async fn the_conversations_in_which_something_happened_are_found_by_time() {
     let limit = RecipientRateLimit::default().sent(stage.now());
     conversations.sent(&known(&conversations).await, limit).await.unwrap();
     assert_eq!(active(NOW + MINUTE).await, [(ACCOUNT, CONVERSATION)]);
-    assert_eq!(known(&conversations).await.pair, limit);
+    assert_eq!(known(&conversations).await.recipient_rate, limit);
 }
 
 #[tokio::test]
@@ -179,7 +180,7 @@ async fn nothing_is_written_of_a_conversation_that_was_erased() {
     let (conversations, _) = stage.bound().await;
     let read = known(&conversations).await;
     stage.table.delete(&ItemKey::Conversation(ACCOUNT, CONVERSATION).into()).await.unwrap();
-    conversations.told_to_wait(&read).await.unwrap();
+    conversations.set_wait_note(&read).await.unwrap();
     conversations.ticked(&read, MessageId(4)).await.unwrap();
     conversations.record_sync(&read, stage.now(), &SyncResult::default()).await.unwrap();
     assert_eq!(conversations.get(ACCOUNT, CONVERSATION).await.unwrap(), None);

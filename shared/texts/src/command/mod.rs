@@ -12,6 +12,8 @@ use crate::{Locale, pick};
 pub enum Command {
     /// Report the state of the conversation.
     State,
+    /// Report what was imported of the phone's past.
+    History,
     /// Send a template.
     Template,
     /// List the commands.
@@ -32,7 +34,7 @@ pub struct CommandHelp {
 }
 
 /// All of them.
-pub const TABLE: [CommandHelp; 3] = [
+pub const TABLE: [CommandHelp; 4] = [
     CommandHelp {
         command: Command::State,
         names: ["estado", "status"],
@@ -40,6 +42,15 @@ pub const TABLE: [CommandHelp; 3] = [
         does: [
             "hasta cuándo se puede escribir, qué pasó con los últimos mensajes y cómo está el número",
             "until when you may write, what became of the last messages, and how the number is",
+        ],
+    },
+    CommandHelp {
+        command: Command::History,
+        names: ["historial", "history"],
+        arguments: ["", ""],
+        does: [
+            "qué se copió del celular de la tienda a esta conversación, y qué no",
+            "what was copied from the shop's phone into this conversation, and what was not",
         ],
     },
     CommandHelp {

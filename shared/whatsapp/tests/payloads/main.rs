@@ -5,25 +5,30 @@
 
 mod corpus;
 mod expected;
+mod past;
 mod robust;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
-    Author, Content, Delivery, Identity, InboundTask, KeyedHash, Message, MessageGroup, keyed_hash::WorkItem,
-    task::NoticeSubject,
+    Author, Content, Delivery, HistoryTask, Identity, InboundTask, KeyedHash, Message, MessageGroup,
+    keyed_hash::WorkItem, task::NoticeSubject,
 };
 
-use corpus::{BODIES, KEY, parse};
+use corpus::{BODIES, KEY, parse, split};
+use whatsapp::webhook::Webhook;
 
 #[test]
 fn every_body_of_metas_becomes_the_tasks_the_table_says() {
     let mut wrong = Vec::new();
     for (file, expected) in expected::TABLE {
         let Some(body) = BODIES.get(*file) else { continue };
-        let found = parse(body).map_or_else(
+        let found: Vec<String> = split(body).map_or_else(
             |_| vec!["unreadable body".to_owned()],
-            |tasks| tasks.iter().map(|grouped| line(&grouped.task)).collect(),
+            |Webhook { tasks, history }| {
+                let past = history.iter().map(|grouped| past_line(&grouped.task));
+                tasks.iter().map(|grouped| line(&grouped.task)).chain(past).collect()
+            },
         );
         if found != *expected {
             wrong.push(format!("{file}\n  expected {expected:?}\n  found    {found:?}"));
@@ -113,7 +118,27 @@ fn line(task: &InboundTask) -> String {
             let number = if notice.channel.is_some() { ", number" } else { "" };
             format!("notice: {about}, {}{number}", notice.field)
         }
-        InboundTask::FileV1(_) | InboundTask::ProbeV1(_) => unreachable!("no body of Meta's becomes one"),
+        InboundTask::FileV1(_) | InboundTask::DrainMarkerV1(_) => unreachable!("no body of Meta's becomes one"),
+    }
+}
+
+/// A task of the past in the terms of the table.
+fn past_line(task: &HistoryTask) -> String {
+    match task {
+        HistoryTask::SliceV1(slice) => {
+            let by = |author| slice.messages.iter().filter(|message| message.author == author).count();
+            let (theirs, ours) = (by(Author::Customer), by(Author::Business));
+            format!("past: {theirs} of theirs, {ours} of ours, {}", person(&slice.customer))
+        }
+        HistoryTask::ChunkV1(chunk) => match chunk.error {
+            Some(code) => format!("past: error {code}"),
+            None => format!("past: progress {}", chunk.position.progress.unwrap_or_default()),
+        },
+        HistoryTask::NameV1(entry) => {
+            format!("book: {}, {}", if entry.name.is_some() { "named" } else { "removed" }, person(&entry.customer))
+        }
+        HistoryTask::FileV1(file) => format!("past: file, {}", person(&file.customer)),
+        HistoryTask::DrainMarkerV1(_) => unreachable!("no body of Meta's becomes one"),
     }
 }
 

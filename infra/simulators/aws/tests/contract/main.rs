@@ -3,6 +3,7 @@
 //! It runs on the embedded one, on two emulators of others and, with credentials, on the real one
 //! (`cargo test -p simulator-aws --test contract -- --ignored --test-threads 8`).
 
+#![expect(clippy::disallowed_types, reason = "real time is measured or waited for")]
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod dedup;

@@ -12,6 +12,9 @@ use crate::world::World;
 /// Meta does not wait longer for a file.
 const MAX_WAIT: Duration = Duration::from_secs(20);
 
+/// What the header of a template can be.
+const FILES: [&str; 3] = ["image", "video", "document"];
+
 /// What was found at an address.
 #[derive(Debug)]
 pub(super) struct Linked {
@@ -22,12 +25,25 @@ pub(super) struct Linked {
 /// The file behind a message's address, or what Meta says of it later. Only this machine is looked at: what lies elsewhere
 /// is believed unseen. Meta follows no redirects that could be relied on, so none is followed here.
 pub(super) async fn fetch(world: &World, body: &Value) -> Option<Result<Linked, String>> {
-    let kind = body["type"].as_str().filter(|kind| super::is_file(kind))?;
-    let link: reqwest::Url = body[kind]["link"].as_str()?.parse().ok()?;
+    let (kind, link) = named(body)?;
+    let link: reqwest::Url = link.parse().ok()?;
     if !matches!(link.host_str(), Some("127.0.0.1" | "localhost" | "[::1]")) {
         return None;
     }
     Some(open(world, kind, link).await)
+}
+
+/// The address in a message, or in the header of a template, and the kind of file that is to be there.
+fn named<'a>(body: &'a Value) -> Option<(&'a str, &'a str)> {
+    let kind = body["type"].as_str()?;
+    if super::is_file(kind) {
+        return Some((kind, body[kind]["link"].as_str()?));
+    }
+    let components = body["template"]["components"].as_array()?.iter();
+    let is_header = |part: &&Value| part["type"].as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("header"));
+    let mut parameters = components.filter(is_header).filter_map(|header| header["parameters"].as_array()).flatten();
+    let linked = |one: &'a Value| FILES.into_iter().find_map(|kind| Some((kind, one[kind]["link"].as_str()?)));
+    parameters.find_map(linked)
 }
 
 async fn open(world: &World, kind: &str, link: reqwest::Url) -> Result<Linked, String> {

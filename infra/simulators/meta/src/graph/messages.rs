@@ -21,7 +21,7 @@ use super::{
     validate,
 };
 use crate::{
-    Bubble, Number, Request, Statuses, bubble, person,
+    Bubble, Layout, Number, Request, Statuses, bubble, person,
     state::{Address, Media, Message, Origin, State},
     status,
     wamid::{self, Direction},
@@ -279,9 +279,14 @@ fn written(
     at: domain::Timestamp,
 ) -> Message {
     let category = filled.as_ref().map(|filled| filled.category);
-    let (text, options, file) = match filled {
-        Some(filled) => (filled.lines.join("\n"), filled.options, filled.file),
-        None => (bubble::text_of(kind, body), bubble::options_of(kind, body), None),
+    let (text, options, layout, file) = match filled {
+        Some(filled) => (filled.lines.join("\n"), filled.options, filled.layout, filled.file),
+        None => (
+            bubble::text_of(kind, body),
+            bubble::options_of(kind, body),
+            Layout::of(kind, body),
+            bubble::header_file(kind, body),
+        ),
     };
     let (file_kind, object) = file.as_ref().map_or((kind, &body[kind]), |(kind, file)| (*kind, file));
     let media_id = object["id"].as_str().map(str::to_owned);
@@ -294,6 +299,7 @@ fn written(
         kind: if object["voice"] == true { "voice".into() } else { kind.into() },
         text,
         options,
+        layout,
         filename: filename
             .or_else(|| media.and_then(|media| media.filename.clone()).filter(|_| file_kind == "document")),
         mime: media.map(|media| media.mime.clone()),

@@ -9,7 +9,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{error::GraphError, media, ok};
+use super::{error::GraphError, media, ok, onboarding};
 use crate::{Number, world::World};
 
 /// `GET /{id}`: a number or a file.
@@ -25,13 +25,18 @@ pub(super) async fn read(
                 let status = world.state().number_status.get(&id).cloned();
                 Ok(ok(describe(number, status.as_deref(), query.get("fields"))))
             }
+            None if numbers.iter().any(|number| number.waba_id == id) => {
+                let facts = world.state().subscriptions.facts(super::bearer(&headers).unwrap_or_default());
+                onboarding::allowed(&facts)?;
+                Ok(ok(json!({"id": id, "name": "LMotos", "timezone_id": "94", "currency": "MXN"})))
+            }
             None => media::describe(&world, &numbers, &id, &query),
         }
     });
     answer.unwrap_or_else(GraphError::into_response)
 }
 
-fn describe(number: &Number, status: Option<&str>, fields: Option<&String>) -> Value {
+pub(super) fn describe(number: &Number, status: Option<&str>, fields: Option<&String>) -> Value {
     let level = if number.coexistence { "STANDARD_COEXISTENCE" } else { "STANDARD" };
     let all = json!({
         "display_phone_number": number.display_phone_number, "verified_name": "LMotos",
@@ -57,6 +62,7 @@ pub(super) async fn templates(
     headers: HeaderMap,
 ) -> Response {
     let own = super::version(&version).and_then(|()| super::authorized(&world, &headers)).and_then(|numbers| {
+        onboarding::allowed(&world.state().subscriptions.facts(super::bearer(&headers).unwrap_or_default()))?;
         let visible = numbers.iter().any(|number| number.waba_id == waba);
         if visible { Ok(()) } else { Err(GraphError::not_visible("GET", &waba)) }
     });

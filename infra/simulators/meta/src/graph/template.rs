@@ -7,7 +7,7 @@ use super::{
     parameters::{self, Wanted},
     validate::some_text,
 };
-use crate::{Tappable, state::State};
+use crate::{Button, Layout, Tappable, bubble, state::State};
 
 const SUB_TYPES: [&str; 10] = [
     "BOOKING_CONFIRMATION",
@@ -33,6 +33,8 @@ pub(super) struct Filled {
     pub(super) lines: Vec<String>,
     /// The quick replies.
     pub(super) options: Vec<Tappable>,
+    /// How the phone draws it.
+    pub(super) layout: Layout,
 }
 
 /// The shape of the object, whatever the template is like.
@@ -97,7 +99,9 @@ pub(super) fn fill(state: &State, waba_id: &str, object: &Value) -> Result<Fille
     header(part("HEADER"), given("HEADER")?, named, &mut filled)?;
     let body = part("BODY").and_then(|part| part["text"].as_str()).unwrap_or_default();
     filled.lines.push(written("body", body, given("BODY")?, named, 1024)?);
-    filled.lines.extend(part("FOOTER").and_then(|part| part["text"].as_str()).map(str::to_owned));
+    filled.layout.body = filled.lines.last().cloned();
+    filled.layout.footer = part("FOOTER").and_then(|part| part["text"].as_str()).map(str::to_owned);
+    filled.lines.extend(filled.layout.footer.clone());
     let own: Vec<_> = part("BUTTONS").map(|part| items(&part["buttons"]).collect()).unwrap_or_default();
     let components: Vec<_> =
         items(&object["components"]).filter(|component| upper(&component["type"]) == "BUTTON").collect();
@@ -128,6 +132,7 @@ fn header(part: Option<&Value>, given: &Value, named: bool, filled: &mut Filled)
                 return Err(mismatch("TEXT", &other));
             }
             filled.lines.push(written("header", text, given, named, 60)?);
+            filled.layout.header = filled.lines.last().filter(|line| !line.is_empty()).cloned();
             return Ok(());
         }
     };
@@ -141,6 +146,7 @@ fn header(part: Option<&Value>, given: &Value, named: bool, filled: &mut Filled)
         for member in ["latitude", "longitude", "name", "address"] {
             some_text(&object[member], &format!("header.location.{member}"))?;
         }
+        filled.layout.location = bubble::location(object);
         filled.lines.push(format!("{} · {}", object["name"].as_str().unwrap_or_default(), address(object)));
         return Ok(());
     }
@@ -187,24 +193,37 @@ fn buttons(own: &[&Value], components: &[&Value], filled: &mut Filled) -> Result
         let given = components.iter().find(|component| index(component) == Some(at));
         let given = given.map_or(&Value::Null, |component| &component["parameters"]);
         let label = button["text"].as_str().unwrap_or_default();
+        let mut shown =
+            Button { kind: upper(&button["type"]).to_ascii_lowercase(), title: label.to_owned(), ..Button::default() };
         let line = match sub_type(button).as_str() {
-            "URL" => format!("[{label}: {}]", parameters::url(at, button, given)?),
+            "URL" => {
+                let url = parameters::url(at, button, given)?;
+                shown.value = Some(url.clone());
+                format!("[{label}: {url}]")
+            }
             "COPY_CODE" => {
                 let label = if label.is_empty() { "Copiar código" } else { label };
-                format!("[{label}: {}]", parameters::code(at, given)?)
+                let code = parameters::code(at, given)?;
+                (shown.title, shown.value) = (label.to_owned(), Some(code.clone()));
+                format!("[{label}: {code}]")
             }
             "QUICK_REPLY" => {
                 let payload = parameters::payload(at, given)?.unwrap_or_else(|| label.to_owned());
                 let option = Tappable { in_list: false, id: payload, title: label.to_owned(), description: None };
                 filled.options.push(option);
+                "reply".clone_into(&mut shown.kind);
                 format!("[{label}]")
             }
             "FLOW" => {
                 parameters::flow(at, given)?;
                 format!("[{label}]")
             }
-            _ => format!("[{label}]"),
+            _ => {
+                shown.value = button["phone_number"].as_str().map(str::to_owned);
+                format!("[{label}]")
+            }
         };
+        filled.layout.buttons.push(shown);
         filled.lines.push(line);
     }
     Ok(())

@@ -117,3 +117,81 @@ async fn templates_are_set_and_decided_about_from_the_page() -> anyhow::Result<(
     assert_eq!(page.stage.values()?[1]["user_preferences"][0]["value"], "stop");
     Ok(())
 }
+
+#[tokio::test]
+async fn the_phone_is_told_the_parts_of_a_message() -> anyhow::Result<()> {
+    let page = Page::open().await?;
+    let ana = page.stage.meta.customer("Ana", ANA);
+    ana.writes("hola").await?;
+    ana.sends_location(19.4, -99.1, Some("Taller")).await?;
+    ana.sends_contacts(&[("Berta", "+525555550199")]).await?;
+    let message =
+        |kind: &str, object: Value| json!({"messaging_product": "whatsapp", "to": ANA, "type": kind, kind: object});
+    let reply = |id: &str| json!({"type": "reply", "reply": {"id": id, "title": id}});
+    let buttons = json!({"type": "button", "header": {"type": "text", "text": "Apartado"}, "body": {"text": "¿Va?"},
+        "footer": {"text": "LMotos"}, "action": {"buttons": [reply("Sí"), reply("No")]}});
+    let list = json!({"type": "list", "body": {"text": "¿Cuál?"}, "action": {"button": "Ver", "sections": [
+        {"title": "Rojas", "rows": [{"id": "1", "title": "250Z", "description": "nueva"}, {"id": "2", "title": "110"}]},
+        {"title": "Azules", "rows": [{"id": "3", "title": "150"}]}]}});
+    page.stage.meta.set_templates(WABA, vec![json!({"name": "oferta", "language": "es", "status": "APPROVED",
+        "category": "MARKETING", "components": [{"type": "HEADER", "format": "TEXT", "text": "Hola {{1}}"},
+        {"type": "BODY", "text": "La *250Z*"}, {"type": "FOOTER", "text": "BAJA"}, {"type": "BUTTONS", "buttons": [
+        {"type": "URL", "text": "Ver", "url": "https://lmotos.example"},
+        {"type": "PHONE_NUMBER", "text": "Llamar", "phone_number": "+525555550100"}, {"type": "QUICK_REPLY", "text": "Ya no"}]}]})]);
+    let template = json!({"name": "oferta", "language": {"code": "es"},
+        "components": [{"type": "header", "parameters": [{"type": "text", "text": "Ana"}]}]});
+    for message in [message("interactive", buttons), message("interactive", list), message("template", template)] {
+        let (status, answer) = page.stage.send(message).await?;
+        assert_eq!(status, 200, "{answer}");
+    }
+    let chat = page.get(&format!("/customers/{ANA}/chat")).await?;
+    let layout = |at: usize| chat[at]["layout"].clone();
+    assert_eq!(layout(0), json!({}));
+    assert_eq!(
+        (&layout(1)["location"]["latitude"], &layout(1)["location"]["name"]),
+        (&json!("19.4"), &json!("Taller"))
+    );
+    assert_eq!(layout(2)["contacts"][0], json!({"name": "Berta", "phones": ["+525555550199"], "organization": null}));
+    let button = |kind: &str, title: &str| json!({"kind": kind, "title": title});
+    assert_eq!(
+        layout(3),
+        json!({"header": "Apartado", "body": "¿Va?", "footer": "LMotos",
+        "buttons": [button("reply", "Sí"), button("reply", "No")]})
+    );
+    assert_eq!(layout(4)["list"], "Ver");
+    assert_eq!(
+        layout(4)["buttons"],
+        json!([
+        {"kind": "row", "title": "250Z", "description": "nueva", "section": "Rojas"}, button("row", "110"),
+        {"kind": "row", "title": "150", "section": "Azules"}])
+    );
+    assert_eq!(
+        layout(5),
+        json!({"header": "Hola Ana", "body": "La *250Z*", "footer": "BAJA", "buttons": [
+        {"kind": "url", "title": "Ver", "value": "https://lmotos.example"},
+        {"kind": "phone_number", "title": "Llamar", "value": "+525555550100"}, button("reply", "Ya no")]})
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_picture_that_meta_fetched_from_an_address_is_shown() -> anyhow::Result<()> {
+    let page = Page::open().await?;
+    page.stage.meta.customer("Ana", ANA);
+    let picture = || async { ([("content-type", "image/png")], b"\x89PNG\r\n\x1a\nmoto".to_vec()) };
+    let router = Router::new().route("/foto.png", axum::routing::get(picture));
+    let elsewhere = Server::start(([127, 0, 0, 1], 0).into(), router, Faults::default()).await?;
+    page.stage.meta.set_templates(WABA, vec![json!({"name": "catalogo", "language": "es", "status": "APPROVED",
+        "category": "MARKETING", "components": [{"type": "HEADER", "format": "IMAGE"}, {"type": "BODY", "text": "Mire"}]})]);
+    let link = format!("{}/foto.png", elsewhere.url());
+    let header = json!({"type": "header", "parameters": [{"type": "image", "image": {"link": link}}]});
+    let template = json!({"name": "catalogo", "language": {"code": "es"}, "components": [header]});
+    let body = json!({"messaging_product": "whatsapp", "to": ANA, "type": "template", "template": template});
+    assert_eq!(page.stage.send(body).await?.0, 200);
+    let shown = page.get(&format!("/customers/{ANA}/chat")).await?[0].clone();
+    assert_eq!((&shown["layout"]["body"], &shown["mime"]), (&json!("Mire"), &json!("image/png")));
+    let file = page.stage.http.get(page.at(shown["file_url"].as_str().unwrap())).send().await?;
+    assert_eq!((file.status().as_u16(), file.bytes().await?.ends_with(b"moto")), (200, true));
+    assert_eq!(page.stage.http.get(page.at("/files/wamid.none")).send().await?.status(), 404);
+    Ok(())
+}

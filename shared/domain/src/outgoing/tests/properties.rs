@@ -24,8 +24,8 @@ enum Answer {
 /// One step of the world.
 #[derive(Clone, Debug)]
 enum Step {
-    /// A worker reads the message, and reserves what is next.
-    Reserve,
+    /// A worker reads the message, and reserves what is next, or what is next beyond the files that are not there yet.
+    Reserve { beyond_files: bool },
     /// The worker of this reservation finds its slot gone, and makes no call.
     Release(usize),
     /// The worker of this reservation makes its call; Meta takes it if `taken`.
@@ -70,7 +70,7 @@ fn any_delivery() -> impl Strategy<Value = Delivery> {
 fn any_step() -> impl Strategy<Value = Step> {
     let answer = prop_oneof![Just(Answer::Accepted), Just(Answer::NotNow), Just(Answer::Never), Just(Answer::None)];
     prop_oneof![
-        6 => Just(Step::Reserve),
+        6 => any::<bool>().prop_map(|beyond_files| Step::Reserve { beyond_files }),
         1 => (0..4usize).prop_map(Step::Release),
         5 => (0..4usize, any::<bool>()).prop_map(|(of, taken)| Step::Call { of, taken }),
         4 => (0..4usize, answer).prop_map(|(of, answer)| Step::Save(of, answer)),
@@ -108,7 +108,7 @@ impl World {
 
     fn step(&mut self, step: Step) -> Result<(), TestCaseError> {
         match step {
-            Step::Reserve => self.reserve()?,
+            Step::Reserve { beyond_files } => self.reserve(beyond_files)?,
             Step::Release(back) => {
                 let Some(held) = self.latest(back).filter(|held| !held.called && !held.saved) else { return Ok(()) };
                 held.saved = true;
@@ -175,8 +175,11 @@ impl World {
         Ok(())
     }
 
-    fn reserve(&mut self) -> Result<(), TestCaseError> {
-        let Some(at) = self.message.next_part() else {
+    fn reserve(&mut self, beyond_files: bool) -> Result<(), TestCaseError> {
+        let waits = |at: &usize| beyond_files && self.message.parts[*at].awaits_since(Awaited::File).is_some();
+        let without_file: Vec<usize> = (0..self.message.parts.len()).filter(waits).collect();
+        let next = self.message.next_part_beyond(&without_file);
+        let Some(at) = next.or_else(|| self.message.next_part()) else {
             // Nothing is next, so nothing can be reserved.
             for at in 0..self.message.parts.len() {
                 let attempt = self.message.parts[at].attempt() + 1;

@@ -1,0 +1,94 @@
+//! Keeps imports slower than Chatwoot bears, and out of the way of live messages.
+
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use app::HandlerError;
+use domain::{AccountId, Timestamp};
+use platform::wait_until;
+
+use crate::Handler;
+
+/// So many live messages in their queue slow an import down.
+const BUSY_QUEUE: u64 = 50;
+
+/// How long what the queue held is taken for true.
+const QUEUE_SEEN_FOR: Duration = Duration::from_secs(10);
+
+/// An answer of Chatwoot's that takes longer slows an import down.
+const SLOW_ANSWER: Duration = Duration::from_secs(1);
+
+/// How long an import rests after Chatwoot said that there is too much, or failed twice in a row.
+const REST: Duration = Duration::from_secs(300);
+
+/// How long a slice whose turn is far off is hidden.
+const FAR_OFF: Duration = Duration::from_secs(60);
+
+/// What this process saw of how busy Chatwoot is.
+#[derive(Debug, Default)]
+pub(crate) struct Pace {
+    queue: Mutex<Option<(Timestamp, bool)>>,
+    slow: AtomicBool,
+    failures: AtomicU32,
+}
+
+impl Pace {
+    /// Notes how long Chatwoot took for a note.
+    pub(crate) fn took(&self, time: Duration) {
+        self.slow.store(time > SLOW_ANSWER, Ordering::Relaxed);
+        self.failures.store(0, Ordering::Relaxed);
+    }
+}
+
+impl Handler {
+    /// Waits for a turn of so many requests. Gives how long to wait elsewhere, if it is far off.
+    pub(crate) async fn turn(&self, account: AccountId, requests: u32) -> Result<Option<Duration>, HandlerError> {
+        let per_minute = self.rate().await;
+        match self.clients.imports.turn(account, requests, per_minute).await? {
+            Ok(at) => {
+                wait_until(&*self.clients.clock, at).await;
+                Ok(None)
+            }
+            Err(far) => Ok(Some(far.min(FAR_OFF))),
+        }
+    }
+
+    /// Corrects a turn to the requests that were made.
+    pub(crate) async fn settle_turn(&self, account: AccountId, planned: u32, used: u32) -> Result<(), HandlerError> {
+        Ok(self.clients.imports.settle_turn(account, planned, used, self.per_minute).await?)
+    }
+
+    /// Half as fast while live messages wait, or Chatwoot is slow.
+    async fn rate(&self) -> u32 {
+        let half = self.pace.slow.load(Ordering::Relaxed) || self.is_busy().await;
+        if half { (self.per_minute / 2).max(1) } else { self.per_minute }
+    }
+
+    async fn is_busy(&self) -> bool {
+        let now = self.clients.clock.now();
+        let seen = *self.pace.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, busy)) = seen
+            && now.since(at) < QUEUE_SEEN_FOR
+        {
+            return busy;
+        }
+        let busy = self.inbound.holds().await.is_ok_and(|held| held > BUSY_QUEUE);
+        *self.pace.queue.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, busy));
+        busy
+    }
+
+    /// Lets imports rest after an answer of Chatwoot's with this status, if that is due.
+    pub(crate) async fn rest(&self, account: AccountId, status: u16) -> Result<(), HandlerError> {
+        let failed = status >= 500 && self.pace.failures.fetch_add(1, Ordering::Relaxed) > 0;
+        if status == 429 || failed {
+            tracing::warn!(status, "Chatwoot has too much to do; imports of history rest");
+            self.clients.imports.pause(account, REST).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,87 @@
+//! The command line.
+
+use clap::{Parser, Subcommand};
+
+use crate::{
+    commands::{
+        app::App, channel::Channel, completion::Completion, doctor::Doctor, erase::Erase, erasures::Erasures,
+        history::History, keep::Keep, man::Man, receipt::Receipt, restore::Restore, retention::Retention,
+        verify::Verify,
+    },
+    session::{Reached, Session},
+    told::Told,
+};
+
+/// Everything on the command line.
+#[derive(Debug, Parser)]
+#[command(name = "ops", version, about = "The operator's tool of the WhatsApp ↔ Chatwoot bridge")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) target: Reached,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// A command; each is a module of [`crate::commands`].
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Stores the app's secret: what is given is tried, keys are made.
+    App(App),
+    /// WhatsApp numbers: add, list, show, pause, resume, remove.
+    Channel(Channel),
+    /// Looks at everything, and says what to do.
+    Doctor(Doctor),
+    /// Opens a request for erasure.
+    Erase(Erase),
+    /// Lists the open requests.
+    Erasures(Erasures),
+    /// Writes the signed receipt of a request that is done.
+    Receipt(Receipt),
+    /// Checks a receipt.
+    Verify(Verify),
+    /// Shows whose time to be kept is over.
+    Retention(Retention),
+    /// Shows how far the import of a number's history is.
+    History(History),
+    /// Writes down what has to outlive a restore: requests and tombstones, no person.
+    Keep(Keep),
+    /// Erases again in a restored table whoever was erased since the day it was put back to.
+    Restore(Restore),
+    /// Writes what completes commands in a shell.
+    Completion(Completion),
+    /// Writes the manual page.
+    Man(Man),
+}
+
+impl Command {
+    /// Does it.
+    pub(crate) async fn run(&self, session: &Session) -> anyhow::Result<Told> {
+        match self {
+            Self::App(app) => Box::pin(app.run(session)).await,
+            Self::Channel(channel) => channel.run(session).await,
+            Self::Doctor(doctor) => Box::pin(doctor.run(session)).await,
+            Self::Erase(erase) => erase.run(session).await,
+            Self::Erasures(erasures) => erasures.run(session).await,
+            Self::Receipt(receipt) => receipt.run(session).await,
+            Self::Verify(verify) => verify.run(session).await,
+            Self::Retention(retention) => retention.run(session).await,
+            Self::History(history) => history.run(session).await,
+            Self::Keep(keep) => keep.run(session).await,
+            Self::Restore(restore) => restore.run(session).await,
+            Self::Completion(completion) => completion.run(),
+            Self::Man(man) => man.run(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_has_no_contradictions() {
+        Arguments::command().debug_assert();
+    }
+}

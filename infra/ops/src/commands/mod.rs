@@ -1,0 +1,15 @@
+//! What can be asked: a module for each command, with its arguments.
+
+pub(crate) mod app;
+pub(crate) mod channel;
+pub(crate) mod completion;
+pub(crate) mod doctor;
+pub(crate) mod erase;
+pub(crate) mod erasures;
+pub(crate) mod history;
+pub(crate) mod keep;
+pub(crate) mod man;
+pub(crate) mod receipt;
+pub(crate) mod restore;
+pub(crate) mod retention;
+pub(crate) mod verify;

@@ -1,0 +1,58 @@
+//! One run of `ops`: which stack is meant, and where answers go.
+
+use clap::Args;
+use url::Url;
+
+use crate::{output::Output, stack::Stack};
+
+/// Which stack is meant, and how it is reached.
+#[derive(Debug, Args)]
+pub(crate) struct Reached {
+    /// The stack's name; its table, queues and secrets are named after it.
+    #[arg(long, global = true, default_value = "lmotos", help_heading = "Stack")]
+    pub(crate) stack: String,
+    /// A running `cargo run -p local`, by its address; nothing of AWS is used.
+    #[arg(long, global = true, value_name = "URL", conflicts_with_all = ["profile", "region"], help_heading = "Stack")]
+    pub(crate) local: Option<Url>,
+    /// The profile of AWS, as the AWS CLI knows it.
+    #[arg(long, global = true, help_heading = "Stack")]
+    pub(crate) profile: Option<String>,
+    /// The region of AWS, instead of the profile's.
+    #[arg(long, global = true, help_heading = "Stack")]
+    pub(crate) region: Option<String>,
+    /// Base URL of Chatwoot, without a path; without it, what the stack was deployed with.
+    #[arg(long, global = true, value_name = "URL", help_heading = "Stack")]
+    pub(crate) chatwoot_url: Option<Url>,
+    /// Base URL of the bridge's own API; without it, the stack's.
+    #[arg(long, global = true, value_name = "URL", help_heading = "Stack")]
+    pub(crate) api_url: Option<Url>,
+    /// JSON instead of words.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+/// One run.
+#[derive(Debug)]
+pub(crate) struct Session {
+    target: Reached,
+    pub(crate) output: Output,
+}
+
+impl Session {
+    pub(crate) fn new(target: Reached) -> Self {
+        let output = Output::new(target.json);
+        Self { target, output }
+    }
+
+    /// Opens the stack: only now credentials are looked for, and clients made.
+    pub(crate) async fn stack(&self) -> anyhow::Result<Stack> {
+        Box::pin(Stack::open(&self.target)).await
+    }
+
+    /// The same, and where its Chatwoot, its Graph and its API are, as it was deployed.
+    pub(crate) async fn deployed(&self) -> anyhow::Result<Stack> {
+        let mut stack = self.stack().await?;
+        stack.complete().await?;
+        Ok(stack)
+    }
+}

@@ -1,0 +1,93 @@
+//! The app's secret, and a stack whose addresses are asked of `CloudFormation`, on an AWS of others.
+
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+use simulator_aws::emulator::{Emulator, Make, skipped};
+use simulator_chatwoot::Role;
+use stories::World;
+
+use crate::support::{binary, complaint, ops, run, says, words};
+
+const GIVEN: &str = "app-secret-of-the-stories\ntoken-of-the-administrator\n";
+const ASKS: [&str; 4] = ["app", "--app-id", "100000000000001", "--json"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_given_is_tried_before_it_is_stored_and_keys_stay() {
+    let world = World::start_now().await.unwrap();
+    world.meta.set_app_id("100000000000001");
+    let agent = world.chatwoot.token("Sofía Ledesma", Role::Agent);
+    for (input, expected) in [
+        ("wrong\ntoken-of-the-administrator\n".to_owned(), "does not accept this app id"),
+        (format!("\n{agent}\n"), "administers no account"),
+        ("\ngone\n".to_owned(), "no user's token"),
+        ("one two\n".to_owned(), "several words"),
+    ] {
+        let refused = ops(&world, &ASKS[..3], &input);
+        assert_eq!(refused.status.code(), Some(1), "{}", words(&refused));
+        assert!(complaint(&refused).contains(expected), "{expected}: {}", complaint(&refused));
+    }
+    let made = says(&world, 0, &ASKS[..3], GIVEN);
+    assert_eq!(
+        (&made["changed"], &made["verify_token"]),
+        (&json!(true), &json!("verify-token-of-the-stories")),
+        "{made}"
+    );
+    let again = says(&world, 0, &ASKS[..3], "");
+    assert_eq!(again["changed"], json!(false), "the link key was the only one that was missing");
+    let output = ops(&world, &[&ASKS[..3], &["--api-url", "https://api.example"]].concat(), "");
+    let told = words(&output);
+    assert!(told.contains("https://api.example/webhooks/meta") && !told.contains("subject-key"), "{told}");
+    assert!(!told.contains("app-secret-of") && !told.contains("token-of-the-administrator"), "{told}");
+    assert_eq!(ops(&world, &["app", "--app-id", "my app"], "").status.code(), Some(2));
+    says(&world, 0, &["channel", "list"], "");
+}
+
+/// A template as small as it can be that has what `ops` reads of a stack.
+const TEMPLATE: &str = r#"{"Parameters":{"ChatwootUrl":{"Type":"String"},"GraphUrl":{"Type":"String"}},
+  "Resources":{"Erasures":{"Type":"AWS::SQS::Queue","Properties":{"QueueName":"dealer-erasure.fifo","FifoQueue":true}}},
+  "Outputs":{"ApiUrl":{"Value":"https://api.dealer.example"}}}"#;
+
+fn aws(emulator: &Emulator, command: &mut Command) -> Output {
+    let variables = [("AWS_REGION", "us-east-1"), ("AWS_ACCESS_KEY_ID", "operator"), ("AWS_SECRET_ACCESS_KEY", "test")];
+    run(command.envs(variables).env("AWS_ENDPOINT_URL", emulator.url()), GIVEN)
+}
+
+async fn create_stack(emulator: &Emulator, world: &World) {
+    let mut form = url::form_urlencoded::Serializer::new(String::new());
+    form.extend_pairs([
+        ("Action", "CreateStack"),
+        ("Version", "2010-05-15"),
+        ("StackName", "dealer"),
+        ("TemplateBody", TEMPLATE),
+    ]);
+    for (at, name, value) in [(1, "ChatwootUrl", world.chatwoot.url()), (2, "GraphUrl", world.meta.url())] {
+        form.append_pair(&format!("Parameters.member.{at}.ParameterKey"), name);
+        form.append_pair(&format!("Parameters.member.{at}.ParameterValue"), &value);
+    }
+    let signed = "AWS4-HMAC-SHA256 Credential=operator/20261130/us-east-1/cloudformation/aws4_request, SignedHeaders=host, Signature=00";
+    let request = platform::http::Http::new(std::sync::Arc::new(chatwoot::files::PublicOnly), None)
+        .unwrap()
+        .kept
+        .post(emulator.url());
+    let request = request.header("authorization", signed).header("x-amz-date", "20261130T000000Z");
+    let request = request.header("content-type", "application/x-www-form-urlencoded; charset=utf-8");
+    let answer = request.body(form.finish()).send().await.unwrap();
+    assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_chatwoot_and_the_api_are_is_asked_of_the_stack() {
+    let make = Make::Ministack;
+    let Some(emulator) = Emulator::start(make).await.unwrap() else {
+        return skipped("where_chatwoot_and_the_api_are_is_asked_of_the_stack", make.name());
+    };
+    let world = World::start_now().await.unwrap();
+    world.meta.set_app_id("100000000000001");
+    create_stack(&emulator, &world).await;
+    let asks = [&ASKS[..], &["--stack", "dealer"]].concat();
+    let made = aws(&emulator, binary().args(&asks));
+    assert!(made.status.success(), "{}: {}", make.name(), complaint(&made));
+    let told: Value = serde_json::from_slice(&made.stdout).unwrap();
+    assert_eq!(told["webhook_url"], "https://api.dealer.example/webhooks/meta", "{}", make.name());
+}

@@ -1,0 +1,73 @@
+//! Writes secrets into Secrets Manager: what is there already stays, and a repeat changes nothing.
+
+use aws_sdk_secretsmanager::{Client, error::ProvideErrorMetadata as _};
+use serde_json::{Map, Value};
+
+use crate::SecretError;
+
+/// How long a removed secret can be had back.
+const RECOVERY_DAYS: i64 = 7;
+
+/// Writes secrets. Nothing is cached.
+#[derive(Clone, Debug)]
+pub struct SecretWriter {
+    client: Client,
+}
+
+impl SecretWriter {
+    /// With the rights of this client.
+    pub fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// The members of a secret; nothing where there is none, it has no value, or it was removed.
+    pub async fn read(&self, name: &str) -> Result<Option<Map<String, Value>>, SecretError> {
+        let answer = match self.client.get_secret_value().secret_id(name).send().await {
+            Ok(answer) => answer,
+            Err(error) if matches!(error.code(), Some("ResourceNotFoundException" | "InvalidRequestException")) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(refused(error.code())),
+        };
+        let text = answer.secret_string.unwrap_or_default();
+        serde_json::from_str(&text).map(Some).map_err(|_| SecretError::Unreadable)
+    }
+
+    /// Gives a secret this value, and makes it where there is none. One that was removed comes back.
+    pub async fn write(&self, name: &str, members: &Map<String, Value>) -> Result<(), SecretError> {
+        let text = Value::from(members.clone()).to_string();
+        let put = async || self.client.put_secret_value().secret_id(name).secret_string(text.clone()).send().await;
+        match put().await {
+            Ok(_) => Ok(()),
+            Err(error) if error.code() == Some("ResourceNotFoundException") => {
+                let made = self.client.create_secret().name(name).secret_string(text.clone()).send().await;
+                made.map(|_| ()).map_err(|error| refused(error.code()))
+            }
+            Err(error) if error.code() == Some("InvalidRequestException") => {
+                let back = self.client.restore_secret().secret_id(name).send().await;
+                back.map_err(|error| refused(error.code()))?;
+                put().await.map(|_| ()).map_err(|error| refused(error.code()))
+            }
+            Err(error) => Err(refused(error.code())),
+        }
+    }
+
+    /// Removes a secret; for a week it can be had back. One that is not there is gone.
+    pub async fn remove(&self, name: &str) -> Result<(), SecretError> {
+        let removed = self.client.delete_secret().secret_id(name).recovery_window_in_days(RECOVERY_DAYS).send().await;
+        match removed {
+            Ok(_) => Ok(()),
+            Err(error) if matches!(error.code(), Some("ResourceNotFoundException" | "InvalidRequestException")) => {
+                Ok(())
+            }
+            Err(error) => Err(refused(error.code())),
+        }
+    }
+}
+
+fn refused(code: Option<&str>) -> SecretError {
+    match code {
+        Some("AccessDeniedException") => SecretError::Forbidden,
+        _ => SecretError::Unavailable,
+    }
+}
