@@ -171,13 +171,13 @@ impl Handler {
         let erasure = &asked.entry.erasure;
         if asked.is_new {
             self.base.metrics.count(Metric::ErasureAsked);
-            tracing::info!(erasure = %erasure.code, source = ?source, "an erasure was asked for");
+            tracing::info!(erasure = %erasure.code(), source = ?source, "an erasure was asked for");
         }
         if !erasure.is_closed() {
             self.queue.send(app::erasure_message(erasure, Uuid::new_v4())?).await?;
             requests.bar(&asked.entry).await?;
         }
-        Ok(asked.entry.erasure.code)
+        Ok(asked.entry.erasure.code().clone())
     }
 }
 

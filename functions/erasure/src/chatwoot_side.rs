@@ -101,7 +101,7 @@ impl ErasureRun<'_> {
 
     /// Whether Chatwoot has been waited for long enough for its job to delete what is left behind.
     fn has_settled(&self) -> bool {
-        match self.entry.erasure.state {
+        match self.entry.erasure.state() {
             ErasureState::Waiting { location: DataLocation::Chatwoot, since, .. }
             | ErasureState::Failed { location: DataLocation::Chatwoot, since, .. } => {
                 self.now().since(since) >= DELETION_SETTLE_TIME

@@ -77,8 +77,8 @@ impl ErasureRun<'_> {
             subject: self.subject.clone(),
             elsewhere: elsewhere.map(|channel| channel.phone_number_id.to_string()).collect(),
             until,
-            up_to: erasure.confirmed_at.unwrap_or(erasure.asked_at),
-            asked_at: erasure.asked_at,
+            up_to: erasure.confirmed_at().unwrap_or(erasure.asked_at()),
+            asked_at: erasure.asked_at(),
         };
         for _ in 0..2 {
             let (mut saw_all, mut deleted, mut failure) = (true, 0, None);
@@ -195,7 +195,7 @@ impl<'s, 'h> Sweep<'s, 'h> {
                 self.queue.put_rest(first, &rest).await?;
             }
             // Stored first: what is deleted could not be counted any more.
-            let so_far = self.run.entry.erasure.found.get(&DataLocation::DeadLetters).copied().unwrap_or_default();
+            let so_far = self.run.entry.erasure.found(DataLocation::DeadLetters);
             let found = usize::try_from(so_far + 1).unwrap_or(usize::MAX);
             self.run.note(DataLocation::DeadLetters, found).await?;
             self.deleted += 1;

@@ -55,7 +55,7 @@ impl ErasureRun<'_> {
         let holds_back = self.entry.erasure.holds_back();
         if first
             || self.subject.marked_at.is_none()
-            || matches!(self.entry.erasure.state, ErasureState::Failed { .. })
+            || matches!(self.entry.erasure.state(), ErasureState::Failed { .. })
             || !holds_back
         {
             clients.tombstones.insert_all(&self.entry.erasure, &self.subject, holds_back).await?;

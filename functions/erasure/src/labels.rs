@@ -63,12 +63,12 @@ impl<'h> LabelChange<'h> {
         let (clients, requests) = (&handler.clients, &handler.requests);
         let asked = requests.ask(RequestSource::Agent, subject, clients.clock.now()).await?;
         let erasure = &asked.entry.erasure;
-        let code = &erasure.code;
+        let code = erasure.code();
         if asked.is_new {
             handler.metrics.count(Metric::ErasureAsked);
-            tracing::info!(erasure = %code, source = ?erasure.door, "an erasure was asked for");
+            tracing::info!(erasure = %code, source = ?erasure.source(), "an erasure was asked for");
         }
-        if erasure.door != RequestSource::Agent || !matches!(erasure.state, ErasureState::Received { .. }) {
+        if erasure.source() != RequestSource::Agent || !erasure.is_unconfirmed() {
             return Ok(());
         }
         // A second conversation of theirs has the label: the request stands until it is removed from the last of them.
@@ -95,21 +95,18 @@ impl<'h> LabelChange<'h> {
         let Self { handler, sync, .. } = self;
         let Some(entry) = handler.requests.open_about(&subject).await? else { return Ok(()) };
         let erasure = entry.erasure.clone();
-        if erasure.door != RequestSource::Agent || !matches!(erasure.state, ErasureState::Received { .. }) {
+        if erasure.source() != RequestSource::Agent || !erasure.is_unconfirmed() {
             return Ok(());
         }
-        let known = handler.clients.erasures.data_subject(&erasure.code).await?.ok_or(StoreError::Missing)?;
-        if !known.labels.contains(&(sync.account, sync.conversation)) || !handler.was_unlabeled(&erasure.code).await? {
+        let known = handler.clients.erasures.data_subject(erasure.code()).await?.ok_or(StoreError::Missing)?;
+        if !known.labels.contains(&(sync.account, sync.conversation)) || !handler.was_unlabeled(erasure.code()).await? {
             // The label is on another of their conversations.
             return Ok(());
         }
         // Also where the hours to withdraw it have just passed: it has not begun, and its task would find the label gone.
-        let Ok(withdrawn) = erasure.withdraw(handler.clients.clock.now()) else {
-            tracing::warn!(erasure = %entry.erasure.code, "label removed too late; the erasure goes on");
-            return Ok(());
-        };
+        let withdrawn = erasure.withdraw(handler.clients.clock.now())?;
         handler.save(&entry, withdrawn).await?;
-        tracing::info!(erasure = %entry.erasure.code, "an erasure was withdrawn");
+        tracing::info!(erasure = %entry.erasure.code(), "an erasure was withdrawn");
         self.note(ErasureNotice::Unlabeled).await
     }
 

@@ -147,7 +147,7 @@ impl Handler {
         let Some(entry) = self.in_time(entry).await? else { return Ok(Verdict::Done) };
         let now = self.clients.clock.now();
         let patience = backoff_of(record);
-        match entry.erasure.state {
+        match entry.erasure.state() {
             ErasureState::Received { until } if is_grace(record) => {
                 return Ok(Verdict::Retry { after: Some(until.since(now).min(MAX_VISIBILITY_TIMEOUT)) });
             }
@@ -177,10 +177,10 @@ impl Handler {
     async fn in_time(&self, entry: ErasureEntry) -> Result<Option<ErasureEntry>, Stop> {
         let now = self.clients.clock.now();
         let mut erasure = entry.erasure.clone();
-        if let ErasureState::Received { until } = erasure.state
+        if let ErasureState::Received { until } = erasure.state()
             && now >= until
-            && erasure.door == RequestSource::Agent
-            && self.was_unlabeled(&erasure.code).await?
+            && erasure.source() == RequestSource::Agent
+            && self.was_unlabeled(erasure.code()).await?
         {
             // The report of the withdrawal was lost.
             erasure = erasure.withdraw(now).map_err(Stop::Refused)?;

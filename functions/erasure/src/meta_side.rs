@@ -52,8 +52,8 @@ impl ErasureRun<'_> {
     /// Deletes the entry by user id, since the contact book has no other key; a person without a user id has no entry.
     pub(crate) async fn clear_contact_book(&mut self) -> Result<ClearOutcome, HandlerError> {
         let (erasure, subject) = (&self.entry.erasure, &self.subject);
-        let before = erasure.left.get(&DataLocation::MetaContactBook).copied().unwrap_or_default();
-        let known = erasure.found.get(&DataLocation::MetaContactBook).copied().unwrap_or_default();
+        let before = erasure.left(DataLocation::MetaContactBook);
+        let known = erasure.found(DataLocation::MetaContactBook);
         let mut found = usize::try_from(known.saturating_sub(before)).unwrap_or(usize::MAX);
         let mut accounts: BTreeMap<WabaId, Vec<Channel>> = BTreeMap::new();
         let channels = self.handler.clients.channels.all().await?.into_iter();
@@ -102,7 +102,7 @@ impl ErasureRun<'_> {
         if error.class() == Class::Permanent {
             return true;
         }
-        let waited = match self.entry.erasure.state {
+        let waited = match self.entry.erasure.state() {
             ErasureState::Waiting { location: waited, since, .. }
             | ErasureState::Failed { location: waited, since, .. } => {
                 waited == location && self.now().since(since) >= META_ERASURE_MAX_WAIT

@@ -20,7 +20,7 @@ pub(crate) async fn finish(checked: Checked<'_>) -> Result<(), Stop> {
     }
     run.save(done).await?;
     handler.metrics.count(Metric::Erased);
-    let late = run.entry.erasure.breached_at.is_some();
+    let late = run.entry.erasure.breached_at().is_some();
     tracing::info!(erasure = %run.code(), late, "an erasure is done");
     Ok(())
 }

@@ -54,7 +54,7 @@ pub(crate) struct ErasureRun<'h> {
 
 /// Carries a request through its stages, as far as it goes now.
 pub(crate) async fn carry_out(handler: &Handler, entry: ErasureEntry) -> Result<Verdict, HandlerError> {
-    let code = entry.erasure.code.clone();
+    let code = entry.erasure.code().clone();
     let stages = async {
         let run = ErasureRun::begin(handler, entry).await?;
         let sealed = Sealed::seal(run).await?;
@@ -70,12 +70,12 @@ impl<'h> ErasureRun<'h> {
         let begun = entry.erasure.clone().begin(handler.clients.clock.now()).map_err(Stop::Refused)?;
         let entry = handler.save(&entry, begun).await?;
         // Nothing is known any more of the data subject: that is no reason to call the request done.
-        let subject = handler.clients.erasures.data_subject(&entry.erasure.code).await?.ok_or(StoreError::Missing)?;
+        let subject = handler.clients.erasures.data_subject(entry.erasure.code()).await?.ok_or(StoreError::Missing)?;
         Ok(Self { handler, entry, subject })
     }
 
     pub(crate) fn code(&self) -> &ConfirmationCode {
-        &self.entry.erasure.code
+        self.entry.erasure.code()
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -84,7 +84,7 @@ impl<'h> ErasureRun<'h> {
 
     /// When a data location was found clear, if it was.
     pub(crate) fn cleared_at(&self, location: DataLocation) -> Option<Timestamp> {
-        self.entry.erasure.cleared.get(&location).map(|cleared| cleared.at)
+        self.entry.erasure.cleared().get(&location).map(|cleared| cleared.at)
     }
 
     /// Moves the request to its next state and stores that.

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use app::HandlerError;
-use domain::erasure::{DataLocation, ErasureState};
+use domain::erasure::DataLocation;
 
 use crate::{
     locations::{ClearOutcome, Cleared},
@@ -34,15 +34,7 @@ impl<'h> Checked<'h> {
         let last = before.into_iter().filter_map(|location| run.cleared_at(location)).max();
         let then = last.unwrap_or_default() + SECOND_CHECK_DELAY;
         if then > run.now() {
-            run.step(|erasure, now| {
-                let mut waiting = erasure.wait(DataLocation::Table, now)?;
-                if let ErasureState::Waiting { wake_at, .. } | ErasureState::Failed { wake_at, .. } = &mut waiting.state
-                {
-                    *wake_at = then;
-                }
-                Ok(waiting)
-            })
-            .await?;
+            run.step(|erasure, now| erasure.wait_until(DataLocation::Table, now, then)).await?;
             return Err(run.deferred());
         }
         for location in [DataLocation::Table, DataLocation::DeadLetters] {

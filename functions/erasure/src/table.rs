@@ -49,9 +49,7 @@ impl ErasureRun<'_> {
         self.save_subject().await?;
         inventory.delete_late(&keys).await?;
         if known.media != self.subject.media {
-            let mut erasure = self.entry.erasure.clone();
-            erasure.cleared.remove(&DataLocation::MetaMedia);
-            self.save(erasure).await?;
+            self.save(self.entry.erasure.clone().unclear(&[DataLocation::MetaMedia])).await?;
         }
         Ok(ClearOutcome::Later)
     }
@@ -59,11 +57,8 @@ impl ErasureRun<'_> {
     /// The table stays clear once it was: what is newer comes in by then, and is not held back a second time. From then on
     /// only what names their customers is theirs ([`Erasure::holds_back`](domain::Erasure::holds_back)).
     async fn reopen_everywhere(&mut self) -> Result<ClearOutcome, HandlerError> {
-        let mut erasure = self.entry.erasure.clone();
-        for location in [DataLocation::Chatwoot, DataLocation::MetaMedia] {
-            erasure.cleared.remove(&location);
-        }
-        self.save(erasure).await?;
+        let found_more = [DataLocation::Chatwoot, DataLocation::MetaMedia];
+        self.save(self.entry.erasure.clone().unclear(&found_more)).await?;
         self.reopen_queues().await
     }
 

@@ -129,3 +129,10 @@ fn sales() -> Channel {
         offered: None,
     }
 }
+
+/// A request with one member as no step of the code makes it.
+pub(crate) fn restaged(erasure: &Erasure, member: &str, value: serde_json::Value) -> Erasure {
+    let mut json = serde_json::to_value(erasure).unwrap();
+    json[member] = value;
+    serde_json::from_value(json).unwrap()
+}

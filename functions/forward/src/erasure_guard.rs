@@ -126,7 +126,7 @@ impl<'a> ErasureGuard<'a> {
         for tombstone in buried.into_values().filter(|tombstone| tombstone.erased_at.as_secs() == before) {
             let entry = clients.erasures.get(&tombstone.code).await?;
             let is_it = |erasure: &Erasure| {
-                erasure.door == RequestSource::Customer && erasure.means_up_to == Some(tombstone.erased_at)
+                erasure.source() == RequestSource::Customer && erasure.means_up_to() == Some(tombstone.erased_at)
             };
             if entry.is_some_and(|entry| is_it(&entry.erasure)) {
                 return Ok(Some(tombstone.code));

@@ -63,13 +63,13 @@ impl ErasureTalk<'_> {
     async fn answer(&self, subject: DataSubject) -> Result<(), HandlerError> {
         let (handler, message) = (self.context.handler(), &self.context.message);
         let Some(entry) = handler.requests.known(&subject).await? else { return Ok(()) };
-        if entry.erasure.door != RequestSource::Customer {
+        if entry.erasure.source() != RequestSource::Customer {
             return Ok(());
         }
         let means_it = matches!(self.intent, ErasureIntent::Confirm | ErasureIntent::Yes);
         // A confirmation sent in time counts, however late it arrives, unless the table records by then that none was sent.
         let then = entry.erasure.clone().at(self.said_at());
-        match then.state {
+        match then.state() {
             ErasureState::Received { .. } | ErasureState::Withdrawn { .. } => {}
             // An earlier attempt that crashed here has confirmed it already.
             ErasureState::Confirmed { .. } if means_it => return begin(handler, &entry).await,
@@ -87,14 +87,15 @@ impl ErasureTalk<'_> {
         let (handler, standby) = (self.context.handler(), self.context.message.standby);
         // What the customer sends after this message is sent in the knowledge that everything before it is gone.
         let last = self.said_at() - Duration::from_secs(1);
-        if let Ok(confirmed) = then.up_to(last).confirm(self.context.now()) {
-            let code = entry.erasure.code.as_str();
+        if then.is_unconfirmed() {
+            let confirmed = then.up_to(last).confirm(self.context.now())?;
+            let code = entry.erasure.code().as_str();
             if standby && self.is_first("confirmed").await? {
                 self.tell(ErasureNotice::OverheardConfirmed { code }).await?;
             }
             let (Ok(saved) | Err(saved)) = handler.clients.erasures.save(&entry, confirmed).await?;
             if !saved.erasure.is_closed() {
-                tracing::info!(erasure = %saved.erasure.code, "an erasure was confirmed in the chat");
+                tracing::info!(erasure = %saved.erasure.code(), "an erasure was confirmed in the chat");
                 return begin(handler, &saved).await;
             }
         }
@@ -111,29 +112,31 @@ impl ErasureTalk<'_> {
 
     async fn withdraw(&self, entry: ErasureEntry, then: Erasure) -> Result<(), HandlerError> {
         // One that lapsed is withdrawn already.
-        let Ok(withdrawn) = then.withdraw(self.context.now()) else { return Ok(()) };
+        if !then.may_be_withdrawn() {
+            return Ok(());
+        }
+        let withdrawn = then.withdraw(self.context.now())?;
         if self.is_first("kept").await? {
-            let code = entry.erasure.code.as_str();
+            let code = entry.erasure.code().as_str();
             let standby = self.context.message.standby;
             self.tell(if standby { ErasureNotice::OverheardKept { code } } else { ErasureNotice::Kept }).await?;
         }
         let (Ok(saved) | Err(saved)) = self.context.handler().clients.erasures.save(&entry, withdrawn).await?;
-        tracing::info!(erasure = %saved.erasure.code, "an erasure was withdrawn in the chat");
+        tracing::info!(erasure = %saved.erasure.code(), "an erasure was withdrawn in the chat");
         Ok(())
     }
 
     /// Asks the customer whether they mean it, once for each time they ask.
     async fn question(&self, entry: ErasureEntry) -> Result<ErasureEntry, HandlerError> {
         let (handler, standby) = (self.context.handler(), self.context.message.standby);
-        let open = entry.erasure.door == RequestSource::Customer
-            && matches!(entry.erasure.state, ErasureState::Received { .. });
+        let open = entry.erasure.source() == RequestSource::Customer && entry.erasure.is_unconfirmed();
         if !open || !self.is_first("question").await? {
             return Ok(entry);
         }
         let deadlines = handler.requests.deadlines();
         let asked = entry.erasure.clone().question(self.context.now(), deadlines);
         let (Ok(entry) | Err(entry)) = handler.clients.erasures.save(&entry, asked).await?;
-        let (hours, code) = (deadlines.confirm_hours, entry.erasure.code.as_str());
+        let (hours, code) = (deadlines.confirm_hours, entry.erasure.code().as_str());
         let question =
             if standby { ErasureNotice::Overheard { hours, code } } else { ErasureNotice::Question { hours, code } };
         self.tell(question).await?;
@@ -144,10 +147,10 @@ impl ErasureTalk<'_> {
     async fn answers_the_question(&self, entry: &ErasureEntry) -> Result<bool, HandlerError> {
         let MessageContext { message, channel, chatwoot, .. } = self.context;
         let handler = self.context.handler();
-        let since = entry.erasure.asked_at.min(message.sent_at) - QUESTION_TTL;
+        let since = entry.erasure.asked_at().min(message.sent_at) - QUESTION_TTL;
         let listed = chatwoot.messages(self.conversation, None, since).await?;
         let said = listed.iter().rev().find(|listed| listed.is_for_customer());
-        let (hours, code) = (handler.requests.deadlines().confirm_hours, entry.erasure.code.as_str());
+        let (hours, code) = (handler.requests.deadlines().confirm_hours, entry.erasure.code().as_str());
         let question = ErasureNotice::Question { hours, code }.text(handler.clients.locale);
         let asked = said.is_some_and(|said| said.content.as_deref() == Some(question.as_str()));
         tracing::debug!(channel.id = %channel.phone_number_id, asked, "yes or no in reply to the question");
@@ -210,7 +213,7 @@ async fn open(
     let asked = handler.requests.ask(source, subject, asked_at).await?;
     if asked.is_new {
         handler.metrics.count(Metric::ErasureAsked);
-        tracing::info!(erasure = %asked.entry.erasure.code, ?source, "an erasure was asked for");
+        tracing::info!(erasure = %asked.entry.erasure.code(), ?source, "an erasure was asked for");
     }
     Ok(asked.entry)
 }

@@ -20,7 +20,7 @@ impl Handler {
 
     async fn wake_one(&self, entry: ErasureEntry, run: &mut RetentionRun) -> Result<(), HandlerError> {
         let now = self.clients.clock.now();
-        let subject = self.clients.erasures.data_subject(&entry.erasure.code).await?.unwrap_or_default();
+        let subject = self.clients.erasures.data_subject(entry.erasure.code()).await?.unwrap_or_default();
         run.open.extend(subject.conversations.iter().map(|(account, id, _)| (*account, *id)));
         let entry = if run.dry { entry } else { self.at(entry, run).await? };
         let erasure = &entry.erasure;
@@ -28,13 +28,13 @@ impl Handler {
             return Ok(());
         }
         run.report.open += 1;
-        run.report.breached += u64::from(erasure.breached_at.is_some());
+        run.report.breached += u64::from(erasure.breached_at().is_some());
         if run.dry {
             return Ok(());
         }
-        if erasure.breached_at.is_some() {
+        if erasure.breached_at().is_some() {
             self.clients.metrics.count(Metric::ErasureBreach);
-            tracing::error!(erasure = %erasure.code, state = ?erasure.state, "an erasure is not done within the promised days");
+            tracing::error!(erasure = %erasure.code(), state = ?erasure.state(), "an erasure is not done within the promised days");
         }
         // Also one that a worker has in hand: if that worker lives, it has the claim; if it crashed, the request would be
         // left alone.
@@ -64,7 +64,7 @@ impl Handler {
         for day in warned {
             run.report.warned += 1;
             let (erasure, left) = (&saved.erasure, saved.erasure.days_left(now));
-            tracing::warn!(erasure = %erasure.code, state = ?erasure.state, day, days_left = left, "an erasure is still open");
+            tracing::warn!(erasure = %erasure.code(), state = ?erasure.state(), day, days_left = left, "an erasure is still open");
         }
         Ok(saved)
     }

@@ -295,7 +295,7 @@ impl Handler {
         let asked = self.requests.ask(source, subject, asked_at).await?;
         let erasure = &asked.entry.erasure;
         if asked.is_new {
-            tracing::info!(erasure = %erasure.code, source = ?source, "an erasure was asked for");
+            tracing::info!(erasure = %erasure.code(), source = ?source, "an erasure was asked for");
             self.clients.metrics.count(Metric::ErasureAsked);
         }
         if !erasure.is_closed() {

@@ -30,15 +30,15 @@ impl Watch {
         for code in partitions::named(&self.clients, &self.table, "erasure#").await? {
             let Some(entry) = self.erasures.get(&ConfirmationCode::new(&code)).await? else { continue };
             let erasure = entry.erasure.at(now);
-            let ended = match erasure.state {
+            let ended = match erasure.state() {
                 ErasureState::Done { at } | ErasureState::Withdrawn { at } => Some(at.as_secs()),
                 _ => None,
             };
             found.push(json!({
-                "code": code, "source": erasure.door, "state": json!(erasure.state)["state"],
-                "asked_at": erasure.asked_at.as_secs(), "due_at": erasure.due_at.as_secs(), "ended_at": ended,
+                "code": code, "source": erasure.source(), "state": json!(erasure.state())["state"],
+                "asked_at": erasure.asked_at().as_secs(), "due_at": erasure.due_at().as_secs(), "ended_at": ended,
                 "days_left": erasure.days_left(now), "next": erasure.next_location(),
-                "next_at": erasure.wake_at().map(Timestamp::as_secs), "breached": erasure.breached_at.is_some(),
+                "next_at": erasure.wake_at().map(Timestamp::as_secs), "breached": erasure.breached_at().is_some(),
             }));
         }
         found.sort_by_key(|erasure| std::cmp::Reverse(erasure["asked_at"].as_i64()));

@@ -124,37 +124,37 @@ pub enum PublicState {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Erasure {
     /// The code under which its state can be queried.
-    pub code: ConfirmationCode,
+    code: ConfirmationCode,
     /// Who asked.
-    pub door: RequestSource,
+    source: RequestSource,
     /// When; the 30 days begin here.
-    pub asked_at: Timestamp,
+    asked_at: Timestamp,
     /// When they are over.
-    pub due_at: Timestamp,
+    due_at: Timestamp,
     /// Since when it is certain. What was sent up to then is erased, and what is newer is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub confirmed_at: Option<Timestamp>,
+    confirmed_at: Option<Timestamp>,
     /// The request does not cover what was sent after this time, however late it becomes certain: a message opened or confirmed
     /// it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub means_up_to: Option<Timestamp>,
+    means_up_to: Option<Timestamp>,
     /// The state of the request.
-    pub state: ErasureState,
+    state: ErasureState,
     /// How much was found so far, by data location.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub found: BTreeMap<DataLocation, u64>,
+    found: BTreeMap<DataLocation, u64>,
     /// How much of that has to be left, by data location; the receipt says why.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub left: BTreeMap<DataLocation, u64>,
+    left: BTreeMap<DataLocation, u64>,
     /// The data locations that are clear.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub cleared: BTreeMap<DataLocation, Cleared>,
+    cleared: BTreeMap<DataLocation, Cleared>,
     /// The warning days of which the operator was already told.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub warned: Vec<u32>,
+    warned: Vec<u32>,
     /// When the deadline was missed, if it was. Stays, whatever state the request reaches.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub breached_at: Option<Timestamp>,
+    breached_at: Option<Timestamp>,
 }
 
 impl Erasure {
@@ -178,7 +178,7 @@ impl Erasure {
         let due_at = asked_at + DAY * deadlines.deletion_days;
         Self {
             code,
-            door: source,
+            source,
             asked_at,
             due_at,
             confirmed_at,
@@ -196,7 +196,7 @@ impl Erasure {
     #[must_use]
     pub fn question(mut self, at: Timestamp, deadlines: &ErasureDeadlines) -> Self {
         if let ErasureState::Received { until } = self.state
-            && self.door == RequestSource::Customer
+            && self.source == RequestSource::Customer
         {
             self.state = ErasureState::Received { until: until.max(at + deadlines.grace()) };
         }
@@ -225,17 +225,31 @@ impl Erasure {
         Self { confirmed_at: Some(self.means_up_to.map_or(at, |last| last.min(at))), ..self }
     }
 
+    /// The request covers what was sent up to `quiet_since`, since retention asks about somebody who was quiet from then on.
+    #[must_use]
+    pub fn about_a_quiet_person(self, quiet_since: Timestamp) -> Self {
+        Self { confirmed_at: Some(quiet_since), ..self }
+    }
+
     /// The request is withdrawn. A retention request is also withdrawn once the customer is active again, as long as nothing is
     /// erased.
     pub fn withdraw(self, at: Timestamp) -> Result<Self, InvalidTransition> {
-        let untouched = !self.is_closed() && self.cleared.keys().all(|place| *place < DataLocation::DeadLetters);
-        match self.state {
-            ErasureState::Received { .. } => Ok(Self { state: ErasureState::Withdrawn { at }, ..self }),
-            _ if self.door == RequestSource::Retention && untouched => {
-                Ok(Self { state: ErasureState::Withdrawn { at }, ..self })
-            }
-            _ => Err(InvalidTransition),
+        if self.may_be_withdrawn() {
+            Ok(Self { state: ErasureState::Withdrawn { at }, ..self })
+        } else {
+            Err(InvalidTransition)
         }
+    }
+
+    /// Whether [`Self::withdraw`] is possible.
+    pub fn may_be_withdrawn(&self) -> bool {
+        let untouched = !self.is_closed() && self.cleared.keys().all(|location| *location < DataLocation::DeadLetters);
+        self.is_unconfirmed() || self.source == RequestSource::Retention && untouched
+    }
+
+    /// Whether it still has to be confirmed, or its time to be withdrawn is not over.
+    pub fn is_unconfirmed(&self) -> bool {
+        matches!(self.state, ErasureState::Received { .. })
     }
 
     /// What time alone has changed: an agent's request that was not withdrawn is certain, a customer's request that was never
@@ -245,18 +259,73 @@ impl Erasure {
         if let ErasureState::Received { until } = self.state
             && now >= until
         {
-            self = match self.door {
+            self = match self.source {
                 RequestSource::Customer => Self { state: ErasureState::Withdrawn { at: until }, ..self },
                 _ => Self { state: ErasureState::Confirmed { wake_at: until }, ..self.sealed(until) },
             };
         }
         if self.is_late(now) {
             self.breached_at.get_or_insert(self.due_at);
-            if let ErasureState::Waiting { location: place, since, tries, wake_at } = self.state {
-                self.state = ErasureState::Failed { location: place, since, tries, wake_at };
+            if let ErasureState::Waiting { location, since, tries, wake_at } = self.state {
+                self.state = ErasureState::Failed { location, since, tries, wake_at };
             }
         }
         self
+    }
+
+    /// The code under which its state can be queried.
+    pub fn code(&self) -> &ConfirmationCode {
+        &self.code
+    }
+
+    /// Who asked.
+    pub fn source(&self) -> RequestSource {
+        self.source
+    }
+
+    /// When they asked; the 30 days begin here.
+    pub fn asked_at(&self) -> Timestamp {
+        self.asked_at
+    }
+
+    /// When the 30 days are over.
+    pub fn due_at(&self) -> Timestamp {
+        self.due_at
+    }
+
+    /// Since when it is certain. What was sent up to then is erased, and what is newer is not.
+    pub fn confirmed_at(&self) -> Option<Timestamp> {
+        self.confirmed_at
+    }
+
+    /// After which time nothing is covered, however late the request becomes certain.
+    pub fn means_up_to(&self) -> Option<Timestamp> {
+        self.means_up_to
+    }
+
+    /// The state of the request.
+    pub fn state(&self) -> ErasureState {
+        self.state
+    }
+
+    /// How much was found so far in a data location.
+    pub fn found(&self, location: DataLocation) -> u64 {
+        self.found.get(&location).copied().unwrap_or_default()
+    }
+
+    /// How much of that has to be left; the receipt says why.
+    pub fn left(&self, location: DataLocation) -> u64 {
+        self.left.get(&location).copied().unwrap_or_default()
+    }
+
+    /// The data locations that are clear.
+    pub fn cleared(&self) -> &BTreeMap<DataLocation, Cleared> {
+        &self.cleared
+    }
+
+    /// When the deadline was missed, if it was.
+    pub fn breached_at(&self) -> Option<Timestamp> {
+        self.breached_at
     }
 
     /// Records that the deadline was missed, if it was: in every open state, whichever side has to act next.
@@ -275,14 +344,12 @@ impl Erasure {
                 Ok(Self { state: ErasureState::Erasing { wake_at: now + LEASE_TTL }, ..self })
             }
             // A new attempt does not forget which data location is waited for, and since when.
-            ErasureState::Waiting { location: place, since, tries, .. } => Ok(Self {
-                state: ErasureState::Waiting { location: place, since, tries, wake_at: now + LEASE_TTL },
-                ..self
-            }),
-            ErasureState::Failed { location: place, since, tries, .. } => Ok(Self {
-                state: ErasureState::Failed { location: place, since, tries, wake_at: now + LEASE_TTL },
-                ..self
-            }),
+            ErasureState::Waiting { location, since, tries, .. } => {
+                Ok(Self { state: ErasureState::Waiting { location, since, tries, wake_at: now + LEASE_TTL }, ..self })
+            }
+            ErasureState::Failed { location, since, tries, .. } => {
+                Ok(Self { state: ErasureState::Failed { location, since, tries, wake_at: now + LEASE_TTL }, ..self })
+            }
             ErasureState::Received { .. } | ErasureState::Done { .. } | ErasureState::Withdrawn { .. } => {
                 Err(InvalidTransition)
             }
@@ -305,15 +372,15 @@ impl Erasure {
     }
 
     /// A check found the data location empty.
-    pub fn clear(self, place: DataLocation, now: Timestamp) -> Result<Self, InvalidTransition> {
+    pub fn clear(self, location: DataLocation, now: Timestamp) -> Result<Self, InvalidTransition> {
         if !self.is_underway() {
             return Err(InvalidTransition);
         }
+        let found = self.found(location);
         let mut cleared = self.cleared;
-        let found = self.found.get(&place).copied().unwrap_or_default();
-        cleared.insert(place, Cleared { found, at: now });
+        cleared.insert(location, Cleared { found, at: now });
         let state = match self.state {
-            ErasureState::Waiting { location: waited, .. } if waited == place => {
+            ErasureState::Waiting { location: waited, .. } if waited == location => {
                 ErasureState::Erasing { wake_at: now + LEASE_TTL }
             }
             other => other,
@@ -322,11 +389,11 @@ impl Erasure {
     }
 
     /// A data location is not empty yet, or does not answer.
-    pub fn wait(self, place: DataLocation, now: Timestamp) -> Result<Self, InvalidTransition> {
+    pub fn wait(self, location: DataLocation, now: Timestamp) -> Result<Self, InvalidTransition> {
         let (since, tries) = match self.state {
             ErasureState::Waiting { location: known, since, tries, .. }
             | ErasureState::Failed { location: known, since, tries, .. }
-                if known == place =>
+                if known == location =>
             {
                 (since, tries.saturating_add(1))
             }
@@ -334,14 +401,37 @@ impl Erasure {
             _ => return Err(InvalidTransition),
         };
         let pause = Duration::from_secs(1 << tries.saturating_sub(1).min(10)).min(MAX_PAUSE);
-        let state = ErasureState::Waiting { location: place, since, tries, wake_at: now + pause };
+        let state = ErasureState::Waiting { location, since, tries, wake_at: now + pause };
         Ok(Self { state, ..self }.at(now))
+    }
+
+    /// As [`Self::wait`], and is looked at again at `wake_at`, not after a pause.
+    pub fn wait_until(
+        self,
+        location: DataLocation,
+        now: Timestamp,
+        wake_at: Timestamp,
+    ) -> Result<Self, InvalidTransition> {
+        let mut waiting = self.wait(location, now)?;
+        if let ErasureState::Waiting { wake_at: known, .. } | ErasureState::Failed { wake_at: known, .. } =
+            &mut waiting.state
+        {
+            *known = wake_at;
+        }
+        Ok(waiting)
     }
 
     /// More of the person's data turned up than was known when the queues were searched: they are searched once more.
     #[must_use]
     pub fn reopened(mut self) -> Self {
-        self.cleared.retain(|place, _| *place > DataLocation::DeadLetters);
+        self.cleared.retain(|location, _| *location > DataLocation::DeadLetters);
+        self
+    }
+
+    /// What was found clear is not any more: these data locations are searched once more.
+    #[must_use]
+    pub fn unclear(mut self, locations: &[DataLocation]) -> Self {
+        self.cleared.retain(|location, _| !locations.contains(location));
         self
     }
 
@@ -362,7 +452,7 @@ impl Erasure {
 
     /// The first data location that is not clear yet.
     pub fn next_location(&self) -> Option<DataLocation> {
-        DataLocation::ALL.into_iter().find(|place| !self.cleared.contains_key(place))
+        DataLocation::ALL.into_iter().find(|location| !self.cleared.contains_key(location))
     }
 
     /// When the request has to be worked on again; `None` once it is closed.

@@ -23,8 +23,8 @@ async fn a_label_removed_before_the_erasure_began_withdraws_it_and_the_agents_re
     let asked = bench.handler.requests.ask(RequestSource::Agent, subject, bench.now()).await.unwrap();
     bench.bridge.clock.advance(Duration::from_secs(24 * 3600 + 60));
     assert!(bench.receive(&ErasureTask::LabelsV1(sync)).await);
-    let erasure = bench.entry(&asked.entry.erasure.code).await.erasure;
-    assert!(matches!(erasure.state, ErasureState::Withdrawn { .. }), "{:?}", erasure.state);
+    let erasure = bench.entry(asked.entry.erasure.code()).await.erasure;
+    assert!(matches!(erasure.state(), ErasureState::Withdrawn { .. }), "{:?}", erasure.state());
     let notes = bench.chatwoot.messages(conversation.0);
     assert_eq!(notes.last().unwrap().content, ErasureNotice::Unlabeled.text(texts::Locale::Es));
 }

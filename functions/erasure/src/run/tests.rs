@@ -11,7 +11,7 @@ use serde_json::json;
 use simulator_wire::{Effect, Fault};
 
 use super::*;
-use crate::tests::{ACCOUNT, Bench, ana};
+use crate::tests::{ACCOUNT, Bench, ana, restaged};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
@@ -41,7 +41,7 @@ async fn an_erasure_goes_through_every_stage_to_its_receipt() {
     let bench = Bench::start().await;
     let subject = DataSubject { phones: ana().phone.into_iter().collect(), ..DataSubject::default() };
     let asked = bench.handler.requests.ask(RequestSource::Operator, subject, bench.now()).await.unwrap();
-    let code = asked.entry.erasure.code;
+    let code = asked.entry.erasure.code();
     let erasures = &bench.handler.clients.erasures;
     // Sealed: tombstones stand, and a drain marker is in each message group.
     assert!(!bench.work_on(&code).await);
@@ -66,7 +66,7 @@ async fn an_erasure_goes_through_every_stage_to_its_receipt() {
     // Checked and done.
     bench.bridge.clock.advance(4 * MINUTE);
     assert!(bench.work_on(&code).await);
-    assert!(matches!(bench.entry(&code).await.erasure.state, ErasureState::Done { .. }));
+    assert!(matches!(bench.entry(&code).await.erasure.state(), ErasureState::Done { .. }));
     assert!(erasures.receipt(&code).await.unwrap().is_some());
 }
 
@@ -74,12 +74,12 @@ async fn an_erasure_goes_through_every_stage_to_its_receipt() {
 async fn a_retention_erasure_is_withdrawn_if_the_customer_is_active() {
     let bench = Bench::start().await;
     let subject = DataSubject { quiet_since: Some(bench.now() - YEAR), ..ana_is_active(&bench).await };
-    let by_retention = |erasure| Erasure { door: RequestSource::Retention, ..drained(erasure, bench.now()) };
+    let by_retention = |erasure| restaged(&drained(erasure, bench.now()), "source", json!(RequestSource::Retention));
     let entry = bench.request(&subject, by_retention).await;
     bench.handler.clients.tombstones.insert_all(&entry.erasure, &subject, true).await.unwrap();
-    let code = &entry.erasure.code;
+    let code = entry.erasure.code();
     assert!(bench.work_on(code).await);
-    assert!(matches!(bench.entry(code).await.erasure.state, ErasureState::Withdrawn { .. }));
+    assert!(matches!(bench.entry(code).await.erasure.state(), ErasureState::Withdrawn { .. }));
     assert_eq!(bench.tombstones(&subject).await, 0, "what she wrote comes in");
 }
 
@@ -90,7 +90,7 @@ async fn an_erasure_that_cannot_be_withdrawn_keeps_its_tombstones_and_its_task()
     // A person asked for it: the state refuses to withdraw it.
     let entry = bench.request(&subject, |erasure| drained(erasure, bench.now())).await;
     bench.handler.clients.tombstones.insert_all(&entry.erasure, &subject, true).await.unwrap();
-    let code = &entry.erasure.code;
+    let code = entry.erasure.code();
     assert!(!bench.work_on(code).await, "the task stays in its queue");
     assert_eq!(bench.tombstones(&subject).await, 1, "she stays out");
     assert!(!bench.entry(code).await.erasure.is_closed());
@@ -103,20 +103,21 @@ async fn a_location_that_fails_is_waited_for_and_the_others_stay_clear() {
     let entry = bench.request(&subject, |erasure| drained(erasure, bench.now())).await;
     let down = Effect::Answer { status: 503, content_type: "text/html".to_owned(), body: String::new() };
     bench.chatwoot.faults().add(Fault { method: None, path: "/api/v1".to_owned(), skip: 0, times: None, effect: down });
-    let code = &entry.erasure.code;
+    let code = entry.erasure.code();
     assert!(!bench.work_on(code).await);
     let erasure = bench.entry(code).await.erasure;
-    assert!(matches!(erasure.state, ErasureState::Waiting { location: DataLocation::Chatwoot, tries: 1, .. }));
-    assert!(erasure.cleared.contains_key(&DataLocation::DeadLetters));
+    assert!(matches!(erasure.state(), ErasureState::Waiting { location: DataLocation::Chatwoot, tries: 1, .. }));
+    assert!(erasure.cleared().contains_key(&DataLocation::DeadLetters));
 }
 
 #[tokio::test]
 async fn a_data_subject_that_nobody_knows_any_more_has_to_be_named_again() {
     let bench = Bench::start().await;
     let unnamed = DataSubject { nameless: true, ..DataSubject::default() };
-    let code = &bench.request(&unnamed, |erasure| erasure).await.erasure.code;
+    let entry = bench.request(&unnamed, |erasure| erasure).await;
+    let code = entry.erasure.code();
     assert!(!bench.work_on(code).await);
     let erasure = bench.entry(code).await.erasure;
-    assert!(matches!(erasure.state, ErasureState::Waiting { location: DataLocation::Chatwoot, .. }));
-    assert!(erasure.cleared.is_empty());
+    assert!(matches!(erasure.state(), ErasureState::Waiting { location: DataLocation::Chatwoot, .. }));
+    assert!(erasure.cleared().is_empty());
 }

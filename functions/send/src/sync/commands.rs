@@ -210,7 +210,7 @@ impl Handler {
             DataSubject { customers: [customer.clone()].into(), only: Some(channel.account), ..DataSubject::default() };
         let Some(entry) = self.requests.open_about(&subject).await? else { return Ok(None) };
         let erasure = entry.erasure.at(now);
-        Ok(match (erasure.state, erasure.door) {
+        Ok(match (erasure.state(), erasure.source()) {
             (ErasureState::Received { until }, RequestSource::Customer) => Some(ErasureSummary::Asked { until }),
             (ErasureState::Received { until }, _) => Some(ErasureSummary::Labeled { until }),
             // Only retention asked for it: a customer who is being written to is left alone.

@@ -20,8 +20,8 @@ impl Erasures {
         for code in ledger.open_codes().await? {
             let Some(entry) = ledger.get(&code).await? else { continue };
             let erasure = &entry.erasure;
-            let row = json!({ "code": erasure.code, "door": erasure.door, "state": erasure.state,
-                "days_left": erasure.days_left(now), "breached": erasure.breached_at.is_some(),
+            let row = json!({ "code": erasure.code(), "door": erasure.source(), "state": erasure.state(),
+                "days_left": erasure.days_left(now), "breached": erasure.breached_at().is_some(),
                 "next": erasure.next_location() });
             let cell = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             let next = if row["next"].is_null() { String::new() } else { cell(&row["next"]) };

@@ -179,7 +179,7 @@ async fn whichever_call_fails_a_request_means_all_accounts_as_soon_as_the_operat
         world.stage.aws.faults().clear();
         let entry = erasures.get(&code).await.unwrap().unwrap();
         let target = erasures.data_subject(&code).await.unwrap().unwrap();
-        let certain = matches!(entry.erasure.state, ErasureState::Confirmed { .. });
+        let certain = matches!(entry.erasure.state(), ErasureState::Confirmed { .. });
         assert_eq!(target.only, Some(HERE).filter(|_| !certain), "{skip}");
         widened.push(certain);
         assert!(skip < 200, "{asked:?}");
@@ -230,7 +230,7 @@ async fn a_request_at_each_of_two_dealers_is_two_and_one_for_all_covers_both() {
         let target = DataSubject { only, ..DataSubject::of(&hers()) };
         let asked = requests.ask(door, target, table(&world).now()).await.unwrap();
         requests.bar(&asked.entry).await.unwrap();
-        (asked.entry.erasure.code, asked.is_new)
+        (asked.entry.erasure.code().clone(), asked.is_new)
     };
     let (here, is_new) = ask(RequestSource::Chatwoot, Some(HERE)).await;
     assert_eq!((is_new, is_gone(&world, both.wrote_at - MINUTE).await), (true, [true, false]));

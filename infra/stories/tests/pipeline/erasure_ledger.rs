@@ -95,7 +95,7 @@ impl Person<'_> {
         let mut open: Vec<ErasureEntry> = Vec::new();
         for by in [1, 2, 4, 8] {
             let found = self.requests.open_about(&self.named(by, self.customer().await)).await.unwrap();
-            open.extend(found.filter(|found| open.iter().all(|one| one.erasure.code != found.erasure.code)));
+            open.extend(found.filter(|found| open.iter().all(|one| one.erasure.code() != found.erasure.code())));
         }
         open
     }
@@ -109,7 +109,7 @@ impl Person<'_> {
                 let asked = self.requests.ask(door, target.clone(), now).await;
                 let Ok(asked) = asked else { return Err(TestCaseError::fail(format!("{asked:?}"))) };
                 if let Some(open) = was_open {
-                    prop_assert_eq!(&asked.entry.erasure.code, &open.erasure.code);
+                    prop_assert_eq!(&asked.entry.erasure.code(), &open.erasure.code());
                 }
                 if !asked.entry.erasure.is_closed() {
                     // Whoever names them by any of this meets this request.

@@ -148,7 +148,7 @@ async fn what_was_erased_at_one_dealer_is_not_erased_at_another_after_a_restore(
         let report = world.retention().await.unwrap();
         assert!(report.trouble.is_some() && report.overdue > 0, "the other account is told to be in trouble");
         goes_by(&world, 8 * MINUTE, MINUTE).await;
-        assert!(is_done(&world, asked.entry.erasure.code.as_str()).await, "{door:?}");
+        assert!(is_done(&world, asked.entry.erasure.code().as_str()).await, "{door:?}");
         let kept = restore(&world).export().await.unwrap();
         put_back(&world, yesterday).await;
         let applied = restore(&world).apply(&kept, false).await.unwrap();

@@ -15,7 +15,8 @@ pub struct Receipt {
     /// The request's code.
     pub code: ConfirmationCode,
     /// Who asked.
-    pub door: RequestSource,
+    #[serde(rename = "door")]
+    pub source: RequestSource,
     /// When, in epoch milliseconds as all times here.
     pub asked_at: Timestamp,
     /// Up to which time everything was erased.
@@ -25,7 +26,8 @@ pub struct Receipt {
     /// When the deadline passed before that, if it did.
     pub breached_at: Option<Timestamp>,
     /// One entry for each data location.
-    pub places: Vec<LocationReceipt>,
+    #[serde(rename = "places")]
+    pub locations: Vec<LocationReceipt>,
     /// What cannot be erased from here.
     pub outside: Vec<String>,
     /// What the bridge keeps, and why.
@@ -37,7 +39,8 @@ pub struct Receipt {
 #[serde(deny_unknown_fields)]
 pub struct LocationReceipt {
     /// Which.
-    pub place: DataLocation,
+    #[serde(rename = "place")]
+    pub location: DataLocation,
     /// How many things were found.
     pub found: u64,
     /// How many of them are gone: all that are not `left`; otherwise there is no receipt.
@@ -72,26 +75,26 @@ impl Receipt {
     /// The receipt of a request that is done; `None` for any other.
     pub fn of(erasure: &Erasure) -> Option<Self> {
         let ErasureState::Done { at } = erasure.state else { return None };
-        let left = |place: &DataLocation| erasure.left.get(place).copied().unwrap_or_default();
-        let places = erasure.cleared.iter().map(|(place, cleared)| LocationReceipt {
-            place: *place,
+        let left = |location: &DataLocation| erasure.left(*location);
+        let locations = erasure.cleared.iter().map(|(location, cleared)| LocationReceipt {
+            location: *location,
             found: cleared.found,
-            erased: cleared.found.saturating_sub(left(place)),
-            left: left(place),
-            left_because: Some(place.left_because().to_owned()).filter(|_| left(place) > 0),
+            erased: cleared.found.saturating_sub(left(location)),
+            left: left(location),
+            left_because: Some(location.left_because().to_owned()).filter(|_| left(location) > 0),
             verified_at: cleared.at,
-            method: place.method(erasure.door).to_owned(),
-            verification: place.verification(erasure.door).to_owned(),
+            method: location.method(erasure.source).to_owned(),
+            verification: location.verification(erasure.source).to_owned(),
         });
         Some(Self {
             version: 2,
             code: erasure.code.clone(),
-            door: erasure.door,
+            source: erasure.source,
             asked_at: erasure.asked_at,
             confirmed_at: erasure.confirmed_at,
             done_at: at,
             breached_at: erasure.breached_at,
-            places: places.collect(),
+            locations: locations.collect(),
             outside: OUT_OF_REACH.map(str::to_owned).to_vec(),
             kept: KEPT_ON_PURPOSE.map(str::to_owned).to_vec(),
         })
@@ -227,8 +230,9 @@ mod tests {
 
     #[test]
     fn a_receipt_says_of_no_place_that_it_was_looked_through_when_it_was_not() {
-        let dead_letters =
-            |door| receipt(door).places.into_iter().find(|one| one.place == DataLocation::DeadLetters).unwrap();
+        let dead_letters = |source| {
+            receipt(source).locations.into_iter().find(|one| one.location == DataLocation::DeadLetters).unwrap()
+        };
         assert!(dead_letters(RequestSource::Retention).method.starts_with("not looked through"));
         assert!(!dead_letters(RequestSource::Retention).verification.contains("letters"));
         assert!(dead_letters(RequestSource::Operator).method.starts_with("deleted"));
@@ -249,6 +253,6 @@ mod tests {
             serde_json::from_str::<SignedReceipt>(&text.replacen("\"version\"", "\"extra\": 1, \"version\"", 1))
                 .is_err()
         );
-        assert_eq!(signed().receipt.places.len(), DataLocation::ALL.len());
+        assert_eq!(signed().receipt.locations.len(), DataLocation::ALL.len());
     }
 }

@@ -47,7 +47,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn door() -> impl Strategy<Value = RequestSource> {
+fn source() -> impl Strategy<Value = RequestSource> {
     prop::sample::select(vec![
         RequestSource::Operator,
         RequestSource::Agent,
@@ -60,8 +60,8 @@ fn door() -> impl Strategy<Value = RequestSource> {
 
 proptest! {
     #[test]
-    fn no_state_is_without_a_next_look_and_none_is_done_by_half(door in door(), steps in prop::collection::vec(step(), 0..60)) {
-        let (mut erasure, mut now) = (open(door), NOON);
+    fn no_state_is_without_a_next_look_and_none_is_done_by_half(source in source(), steps in prop::collection::vec(step(), 0..60)) {
+        let (mut erasure, mut now) = (open(source), NOON);
         for step in steps {
             let before = erasure.clone();
             let moved = match step {
@@ -162,7 +162,7 @@ fn what_was_found_is_not_forgotten_by_a_second_look() {
 
 #[test]
 fn what_time_asked_for_is_withdrawn_until_something_is_erased_and_what_a_person_asked_for_is_not() {
-    let begun = |door| open(door).begin(NOON).unwrap();
+    let begun = |source| open(source).begin(NOON).unwrap();
     let queues = |erasure: Erasure| {
         let inbound = erasure.clear(DataLocation::InboundQueue, NOON).unwrap();
         inbound.clear(DataLocation::OutboundQueue, NOON).unwrap()

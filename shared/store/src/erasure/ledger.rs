@@ -103,12 +103,12 @@ impl ErasureLedger {
         }
         let now = self.table.now();
         Ok(entries.into_iter().max_by_key(|entry| {
-            let rank = match entry.erasure.clone().at(now).state {
+            let rank = match entry.erasure.clone().at(now).state() {
                 ErasureState::Withdrawn { .. } => 0,
                 ErasureState::Done { .. } => 1,
                 _ => 2,
             };
-            (rank, entry.erasure.asked_at)
+            (rank, entry.erasure.asked_at())
         }))
     }
 
@@ -122,7 +122,7 @@ impl ErasureLedger {
     ) -> Result<Option<ErasureEntry>, StoreError> {
         // The request is there, too, if the answer was lost and the SDK's repeat met our own write.
         self.table.transact(self.opening(erasure, pointed, subject)?).await?;
-        self.get(&erasure.code).await
+        self.get(erasure.code()).await
     }
 
     fn opening(
@@ -132,7 +132,7 @@ impl ErasureLedger {
         subject: &DataSubject,
     ) -> Result<Vec<TransactWriteItem>, StoreError> {
         let expires_at = (self.table.now() + LEDGER_TTL).as_secs();
-        let code = &erasure.code;
+        let code = erasure.code();
         let row = ErasureRow { erasure: erasure.clone(), stamp: stamp(), expires_at };
         let mut writes = vec![
             self.table.transact_create(&ledger(code), &row)?,
@@ -182,16 +182,16 @@ impl ErasureLedger {
         target: Option<&DataSubject>,
     ) -> Result<Result<ErasureEntry, ErasureEntry>, StoreError> {
         let row = ErasureRow { erasure, stamp: stamp(), expires_at: (self.table.now() + LEDGER_TTL).as_secs() };
-        let key = ledger(&row.erasure.code);
+        let key = ledger(row.erasure.code());
         let seen = Item::from([(":seen".to_owned(), text(&entry.stamp))]);
         let mut writes = vec![self.table.transact_put(with_key(&key, &row)?, Some("stamp = :seen"), seen)?];
         if let Some(target) = target {
             let about = DataSubjectRow { target: target.clone(), expires_at: row.expires_at };
-            let about = with_key(&beside(&row.erasure.code), &about)?;
+            let about = with_key(&beside(row.erasure.code()), &about)?;
             writes.push(self.table.transact_put(about, None, Item::new())?);
         }
         if row.erasure.is_closed() {
-            for key in [opened(&row.erasure.code), beside(&row.erasure.code)] {
+            for key in [opened(row.erasure.code()), beside(row.erasure.code())] {
                 writes.push(self.table.transact_delete(&key)?);
             }
         }
@@ -200,7 +200,7 @@ impl ErasureLedger {
                 return Ok(Some(Ok(ErasureEntry { erasure: row.erasure.clone(), stamp: row.stamp.clone() })));
             }
             // Either another writer was first, or the SDK repeated our own write, which then met itself.
-            Ok(match self.get(&row.erasure.code).await? {
+            Ok(match self.get(row.erasure.code()).await? {
                 Some(theirs) if theirs.stamp == row.stamp => Some(Ok(theirs)),
                 Some(theirs) if theirs.stamp != entry.stamp => Some(Err(theirs)),
                 _ => None,

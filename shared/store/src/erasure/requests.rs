@@ -86,21 +86,21 @@ impl ErasureRequests {
             }
             if let Some(before) = before {
                 if !before.erasure.is_closed() {
-                    self.erasures.point(&pointed, &before.erasure.code).await?;
+                    self.erasures.point(&pointed, before.erasure.code()).await?;
                 }
                 let entry = self.made_certain(before, source, subject.spares).await?;
                 self.name_again(&entry, &subject).await?;
                 return Ok(Some(RequestOutcome { entry, is_new: false }));
             }
             if let Some(entry) = self.widened(source, &subject, &pointers).await? {
-                self.erasures.point(&pointed, &entry.erasure.code).await?;
+                self.erasures.point(&pointed, entry.erasure.code()).await?;
                 return Ok(Some(RequestOutcome { entry, is_new: false }));
             }
             let mut erasure =
                 Erasure::open(ConfirmationCode::mint(), source, asked_at, self.table.now(), &self.deadlines);
             if let Some(quiet_since) = subject.quiet_since {
                 // The request does not cover what they may have sent since.
-                erasure.confirmed_at = Some(quiet_since);
+                erasure = erasure.about_a_quiet_person(quiet_since);
             }
             if let Some(spares) = subject.spares {
                 erasure = erasure.up_to(spares).sealed(asked_at);
@@ -126,14 +126,14 @@ impl ErasureRequests {
             let pointed = self.erasures.pointed(&self.within(Some(account), pointers)).await?;
             let Some(entry) = self.erasures.foremost(&pointed).await? else { continue };
             let now = entry.erasure.clone().at(self.table.now());
-            if now.is_closed() || now.door == RequestSource::Retention {
+            if now.is_closed() || now.source() == RequestSource::Retention {
                 continue;
             }
             self.name_again(&entry, subject).await?;
-            if !matches!(now.state, ErasureState::Received { .. } | ErasureState::Confirmed { .. }) {
+            if !matches!(now.state(), ErasureState::Received { .. } | ErasureState::Confirmed { .. }) {
                 continue;
             }
-            let code = &entry.erasure.code;
+            let code = entry.erasure.code();
             let Some(theirs) = self.erasures.data_subject(code).await? else { continue };
             if theirs.only.is_none() {
                 return Ok(Some(self.made_certain(entry, source, None).await?));
@@ -142,8 +142,10 @@ impl ErasureRequests {
             wide.phones.extend(subject.phones.iter().cloned());
             wide.users.extend(subject.users.iter().cloned());
             wide.customers.extend(subject.customers.iter().cloned());
-            let certain = entry.erasure.clone().confirm(self.table.now()).ok().filter(|_| is_certain(source));
-            let certain = certain.unwrap_or_else(|| entry.erasure.clone());
+            let mut certain = entry.erasure.clone();
+            if is_certain(source) && certain.is_unconfirmed() {
+                certain = certain.confirm(self.table.now())?;
+            }
             // If another writer came between, the erasure has begun or was withdrawn.
             if let Ok(entry) = self.erasures.save_about(&entry, certain, Some(&wide)).await? {
                 return Ok(Some(entry));
@@ -159,13 +161,13 @@ impl ErasureRequests {
         source: RequestSource,
         spares: Option<Timestamp>,
     ) -> Result<ErasureEntry, StoreError> {
-        if !is_certain(source) {
+        if !is_certain(source) || !entry.erasure.is_unconfirmed() {
             return Ok(entry);
         }
         let meant = entry.erasure.clone();
         let meant = spares.map_or(meant.clone(), |spares| meant.up_to(spares));
-        let Ok(certain) = meant.confirm(self.table.now()) else { return Ok(entry) };
-        let mut subject = if spares.is_some() { self.erasures.data_subject(&entry.erasure.code).await? } else { None };
+        let certain = meant.confirm(self.table.now())?;
+        let mut subject = if spares.is_some() { self.erasures.data_subject(entry.erasure.code()).await? } else { None };
         if let Some(target) = &mut subject {
             target.spares = spares;
         }
@@ -180,10 +182,10 @@ impl ErasureRequests {
     /// that is erased as well.
     pub async fn bar(&self, entry: &ErasureEntry) -> Result<(), StoreError> {
         let erasure = &entry.erasure;
-        if !matches!(erasure.state, ErasureState::Confirmed { .. }) || erasure.door == RequestSource::Retention {
+        if !matches!(erasure.state(), ErasureState::Confirmed { .. }) || erasure.source() == RequestSource::Retention {
             return Ok(());
         }
-        let subject = self.erasures.data_subject(&erasure.code).await?;
+        let subject = self.erasures.data_subject(erasure.code()).await?;
         let Some(mut target) = subject.filter(|target| !target.barred) else { return Ok(()) };
         self.inventory.gather(&mut target).await?;
         // What came in until now is erased with the rest, as far as the request covers it.
@@ -193,7 +195,7 @@ impl ErasureRequests {
             return Ok(());
         }
         self.tombstones.insert_all(&certain, &target, true).await?;
-        self.erasures.set_barred(&erasure.code).await
+        self.erasures.set_barred(erasure.code()).await
     }
 
     /// Names the data subject again for a request whose names stayed behind when the table was restored.
@@ -201,12 +203,12 @@ impl ErasureRequests {
         if entry.erasure.is_closed() || (named.phones.is_empty() && named.users.is_empty()) {
             return Ok(());
         }
-        let subject = self.erasures.data_subject(&entry.erasure.code).await?;
+        let subject = self.erasures.data_subject(entry.erasure.code()).await?;
         let Some(mut target) = subject.filter(DataSubject::is_unnamed) else { return Ok(()) };
         target.phones.extend(named.phones.iter().cloned());
         target.users.extend(named.users.iter().cloned());
         target.gathered = false;
-        self.erasures.set_data_subject(&entry.erasure.code, &target).await
+        self.erasures.set_data_subject(entry.erasure.code(), &target).await
     }
 
     /// The latest request about a data subject.
@@ -223,11 +225,11 @@ impl ErasureRequests {
     }
 
     fn is_the_same(&self, before: &Erasure, source: RequestSource, known: bool) -> bool {
-        if before.door == RequestSource::Retention && source != RequestSource::Retention {
+        if before.source() == RequestSource::Retention && source != RequestSource::Retention {
             // A person who asks means everything up to now, and writing again does not withdraw that.
             return false;
         }
-        match before.clone().at(self.table.now()).state {
+        match before.clone().at(self.table.now()).state() {
             ErasureState::Withdrawn { .. } => false,
             ErasureState::Done { at } => {
                 !known && (source == RequestSource::Meta || self.table.now().since(at) < SAME_REQUEST_SPAN)

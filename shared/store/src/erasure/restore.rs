@@ -135,7 +135,7 @@ impl Restore {
         let row: ErasureRow = from_item(to_item(value)?)?;
         let row = ErasureRow { erasure: row.erasure.restored(), ..row };
         self.table.put(&key, &row).await?;
-        let code = &row.erasure.code;
+        let code = row.erasure.code();
         if row.erasure.is_closed() {
             self.table.delete(&opened(code)).await?;
             self.table.delete(&beside(code)).await
@@ -195,7 +195,7 @@ impl ErasedPeople {
 fn erased_people(living: &[(ItemKey, &Value)]) -> Result<ErasedPeople, StoreError> {
     let requests = || living.iter().filter(|(key, _)| matches!(key, ItemKey::Erasure(_))).map(|(_, value)| *value);
     let done: BTreeSet<&str> = requests().filter(|value| value["state"]["state"] == "done").filter_map(code).collect();
-    let by_time: BTreeSet<&str> = requests().filter(|value| value["door"] == "retention").filter_map(code).collect();
+    let by_time: BTreeSet<&str> = requests().filter(|value| value["source"] == "retention").filter_map(code).collect();
     let mut erased = ErasedPeople::default();
     for (_, value) in living {
         let Some((subject, tombstone)) = tombstones::read_tombstone(&to_item(*value)?)? else { continue };

@@ -98,7 +98,7 @@ async fn asking_twice_gives_one_request() {
     let by_user = DataSubject { users: [UserId::new("MX.1")].into(), ..DataSubject::default() };
     for subject in [about(ANA), about("525555550123"), by_user] {
         let again = stage.ask(RequestSource::Operator, subject).await;
-        assert_eq!((again.is_new, &again.entry.erasure.code), (false, &first.entry.erasure.code));
+        assert_eq!((again.is_new, again.entry.erasure.code()), (false, first.entry.erasure.code()));
     }
     assert!(first.is_new && stage.ask(RequestSource::Operator, about(EVA)).await.is_new);
     assert_eq!(stage.erasures().all_open().await.unwrap().len(), 2);
@@ -109,7 +109,7 @@ async fn two_who_ask_at_once_get_one_request() {
     let stage = Stage::new().await.with_channel().await;
     let ask = async || stage.ask(RequestSource::Operator, about(ANA)).await;
     let (one, other) = tokio::join!(ask(), ask());
-    assert_eq!(one.entry.erasure.code, other.entry.erasure.code);
+    assert_eq!(one.entry.erasure.code(), other.entry.erasure.code());
     assert_ne!(one.is_new, other.is_new);
 }
 
@@ -122,9 +122,9 @@ async fn a_request_about_one_account_does_not_touch_another_dealers() {
     assert!(ours.is_new && theirs.is_new);
     // One about all accounts widens the one that has not begun, and is certain.
     let all = stage.ask(RequestSource::Operator, about(ANA)).await;
-    assert_eq!((all.is_new, &all.entry.erasure.code), (false, &ours.entry.erasure.code));
-    assert!(all.entry.erasure.confirmed_at.is_some());
-    let subject = stage.erasures().data_subject(&ours.entry.erasure.code).await.unwrap().unwrap();
+    assert_eq!((all.is_new, all.entry.erasure.code()), (false, ours.entry.erasure.code()));
+    assert!(all.entry.erasure.confirmed_at().is_some());
+    let subject = stage.erasures().data_subject(ours.entry.erasure.code()).await.unwrap().unwrap();
     assert_eq!(subject.only, None);
 }
 
@@ -142,7 +142,7 @@ async fn a_request_that_another_worker_changed_is_not_overwritten() {
 async fn a_closed_request_is_kept_without_the_person() {
     let stage = Stage::new().await.with_channel().await;
     let entry = stage.ask(RequestSource::Agent, about(ANA)).await.entry;
-    let code = entry.erasure.code.clone();
+    let code = entry.erasure.code().clone();
     assert!(stage.erasures().data_subject(&code).await.unwrap().is_some());
     let withdrawn = entry.erasure.clone().withdraw(stage.now()).unwrap();
     stage.save(&entry, withdrawn).await;
@@ -173,7 +173,7 @@ async fn drain_markers_are_awaited_until_each_has_come_out() {
 async fn a_tombstone_keeps_out_what_was_sent_before_and_holds_back_what_is_newer() {
     let stage = Stage::new().await.with_channel().await;
     let entry = stage.ask(RequestSource::Operator, about(ANA)).await.entry;
-    let code = entry.erasure.code.clone();
+    let code = entry.erasure.code().clone();
     let subject = stage.gathered(about(ANA)).await;
     let tombstones = stage.tombstones();
     tombstones.insert_all(&entry.erasure, &subject, true).await.unwrap();

@@ -234,19 +234,19 @@ impl Tombstones {
     pub async fn insert_all(&self, erasure: &Erasure, subject: &DataSubject, sealed: bool) -> Result<(), StoreError> {
         let customers: Vec<KeyedHash<Person>> =
             subject.customers.iter().map(|customer| self.customer_subject(customer)).collect();
-        self.will_stand(&erasure.code, subject.aliases.iter().chain(&customers)).await?;
-        let (confirmed_at, only) = (erasure.confirmed_at.unwrap_or(erasure.asked_at), subject.only);
+        self.will_stand(erasure.code(), subject.aliases.iter().chain(&customers)).await?;
+        let (confirmed_at, only) = (erasure.confirmed_at().unwrap_or(erasure.asked_at()), subject.only);
         for alias in &subject.aliases {
             let given_up = subject.given_up.get(alias);
             // A phone they gave up belongs to another person since then.
             let erased_at = given_up.map_or(confirmed_at, |end| confirmed_at.min(*end));
             let sealed = sealed && given_up.is_none();
-            self.insert(alias, &Tombstone { code: erasure.code.clone(), erased_at, sealed, buried_at: None, only })
+            self.insert(alias, &Tombstone { code: erasure.code().clone(), erased_at, sealed, buried_at: None, only })
                 .await?;
         }
         for customer in &customers {
             let tombstone =
-                Tombstone { code: erasure.code.clone(), erased_at: confirmed_at, sealed, buried_at: None, only };
+                Tombstone { code: erasure.code().clone(), erased_at: confirmed_at, sealed, buried_at: None, only };
             self.insert(customer, &tombstone).await?;
         }
         Ok(())
