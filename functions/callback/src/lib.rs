@@ -153,12 +153,7 @@ impl Handler {
         body: &'b [u8],
     ) -> Result<Option<Authentic<'b>>, HandlerError> {
         let now = self.base.clock.now();
-        let known = self.base.secrets.get::<ChannelSecrets>(&channel.secret).await?;
-        if let Some(authentic) = proof.check(&known, body, now) {
-            return Ok(Some(authentic));
-        }
-        let renewed = self.base.secrets.get_again::<ChannelSecrets>(&channel.secret).await.ok().flatten();
-        Ok(renewed.and_then(|renewed| proof.check(&renewed, body, now)))
+        Ok(self.base.secrets.check(&channel.secret, |secrets| proof.check(secrets, body, now)).await?)
     }
 
     /// Whether a change is only our own status update coming back: the message is out, or not yet shown as failed, so no agent

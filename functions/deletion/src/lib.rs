@@ -124,18 +124,14 @@ impl Handler {
     async fn meta(&self, request: &Request) -> Result<Response<Body>, HandlerError> {
         let field = url::form_urlencoded::parse(request.body()).find(|(name, _)| name == "signed_request");
         let (_, signed) = field.ok_or(Refusal::Unreadable)?;
-        let secrets = self.base.secrets.get::<AppSecrets>(&self.app_secret).await?;
-        let mut read = SignedRequest::read(&signed, &keys(&secrets));
-        if read == Err(NotSigned::Forged)
-            && let Some(renewed) = self.base.secrets.get_again::<AppSecrets>(&self.app_secret).await.ok().flatten()
-        {
-            read = SignedRequest::read(&signed, &keys(&renewed));
-        }
-        let asked = read.map_err(|error| match error {
-            NotSigned::Forged => Refusal::Unsigned,
-            NotSigned::Unreadable => Refusal::Unreadable,
-        })?;
-        let administrator = HashKey::new(secrets.subject_key).administrator(&asked.user_id);
+        let check = |secrets: &AppSecrets| match SignedRequest::read(&signed, &keys(secrets)) {
+            Err(NotSigned::Forged) => None,
+            Err(NotSigned::Unreadable) => Some(Err(Refusal::Unreadable)),
+            Ok(asked) => Some(Ok(asked)),
+        };
+        let read = self.base.secrets.check(&self.app_secret, check).await?;
+        let asked = read.ok_or(Refusal::Unsigned)??;
+        let administrator = self.key().await?.administrator(&asked.user_id);
         let subject = DataSubject { administrators: [administrator].into(), ..DataSubject::default() };
         if self.is_too_old(&asked) && self.requests().await?.known(&subject).await?.is_none() {
             return Err(Refusal::Unsigned.into());

@@ -20,7 +20,7 @@ use lambda_http::{
 };
 use platform::{AppSecrets, ConfigError, Environment, Metric, Metrics, Setting, warm_up};
 use queue::{DeadLetters, Queue, QueueMessage};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
 use store::{Channels, ItemLedger, ItemOutcome, StoreError, TAKEN_UP_TO, Tombstones};
 use subtle::ConstantTimeEq as _;
 use tokio::time::timeout;
@@ -110,8 +110,8 @@ impl Handler {
         };
         let accepts =
             |secrets: &AppSecrets| bool::from(secrets.verify_token.expose_secret().as_bytes().ct_eq(token.as_bytes()));
-        let known = self.base.secrets.get::<AppSecrets>(&self.app_secret).await?;
-        if accepts(&known) || self.renewed().await.is_some_and(|secrets| accepts(&secrets)) {
+        let accepted = self.base.secrets.check(&self.app_secret, |secrets| accepts(secrets).then_some(())).await?;
+        if accepted.is_some() {
             let mut response = Response::new(Body::Text(challenge.to_owned()));
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
             return Ok(response);
@@ -129,20 +129,15 @@ impl Handler {
         let body: &[u8] = request.body();
         let signature = request.headers().get("x-hub-signature-256").and_then(|value| value.to_str().ok());
         let signature = signature.ok_or(Refusal::Unsigned)?;
-        let secrets = self.base.secrets.get::<AppSecrets>(&self.app_secret).await?;
-        if let Some(verified) = verify(&secrets, signature, body) {
-            return Box::pin(self.store(verified, &secrets.subject_key)).await;
-        }
-        if let Some(secrets) = self.renewed().await
-            && let Some(verified) = verify(&secrets, signature, body)
-        {
-            return Box::pin(self.store(verified, &secrets.subject_key)).await;
-        }
-        Err(Refusal::Unsigned.into())
+        let check = |secrets: &AppSecrets| {
+            verify(secrets, signature, body).map(|verified| (verified, HashKey::new(secrets.subject_key.clone())))
+        };
+        let checked = self.base.secrets.check(&self.app_secret, check).await?;
+        let (verified, key) = checked.ok_or(Refusal::Unsigned)?;
+        Box::pin(self.store(verified, key)).await
     }
 
-    async fn store(&self, body: Verified<'_>, key: &SecretString) -> Result<Response<Body>, HandlerError> {
-        let key = HashKey::new(key.clone());
+    async fn store(&self, body: Verified<'_>, key: HashKey) -> Result<Response<Body>, HandlerError> {
         let Ok(Webhook { tasks, history }) = webhook::parse(body, &key, self.base.clock.now()) else {
             // Answered with an error, the same bytes would come again for a week.
             let group = MessageGroup::UnreadableBody(Uuid::new_v4().to_string()).to_string();
@@ -327,11 +322,6 @@ impl Handler {
             Ok(Err(error)) => tracing::warn!(%error, "what was received is not counted yet"),
             Err(_) => tracing::warn!("the table takes too long; what was received is not counted yet"),
         }
-    }
-
-    /// The current secret, unless it was looked up just before.
-    async fn renewed(&self) -> Option<AppSecrets> {
-        self.base.secrets.get_again::<AppSecrets>(&self.app_secret).await.ok().flatten()
     }
 }
 

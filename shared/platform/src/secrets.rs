@@ -161,6 +161,19 @@ impl Secrets {
         }
     }
 
+    /// Checks something with a secret. Where that fails the secret may have been replaced: it is fetched again, at most once in five
+    /// seconds, and checked with once more.
+    pub async fn check<S: DeserializeOwned, T>(
+        &self,
+        name: &str,
+        check: impl Fn(&S) -> Option<T>,
+    ) -> Result<Option<T>, SecretError> {
+        if let Some(passed) = check(&self.get(name).await?) {
+            return Ok(Some(passed));
+        }
+        Ok(self.get_again(name).await.ok().flatten().and_then(|renewed| check(&renewed)))
+    }
+
     /// Fetches the secret again, after a check with the cached one failed; nothing if it was fetched just now.
     pub async fn get_again<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, SecretError> {
         let _turn = self.refetching.lock().await;
