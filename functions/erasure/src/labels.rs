@@ -5,10 +5,7 @@ use std::time::Duration;
 
 use app::{HandlerError, brake};
 use chatwoot::{Chatwoot, ChatwootError, NewMessage, listing::ListedMessage};
-use domain::{
-    ConfirmationCode, SyncRequest,
-    erasure::{ErasureState, RequestSource},
-};
+use domain::{ConfirmationCode, SyncRequest, erasure::RequestSource};
 use platform::Metric;
 use queue::Record;
 use store::{Claim, DataSubject, StoreError};

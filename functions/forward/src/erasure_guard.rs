@@ -121,9 +121,9 @@ impl<'a> ErasureGuard<'a> {
         let account = self.account_of(&message.channel).await?;
         let clients = &self.handler.clients;
         let aliases = message.customer.aliases(&clients.key);
-        let buried = clients.tombstones.among(account, aliases.iter().map(|alias| &alias.subject)).await?;
+        let found = clients.tombstones.among(account, aliases.iter().map(|alias| &alias.subject)).await?;
         let before = message.sent_at.as_secs() - 1;
-        for tombstone in buried.into_values().filter(|tombstone| tombstone.erased_at.as_secs() == before) {
+        for tombstone in found.into_values().filter(|tombstone| tombstone.erased_at.as_secs() == before) {
             let entry = clients.erasures.get(&tombstone.code).await?;
             let is_it = |erasure: &Erasure| {
                 erasure.source() == RequestSource::Customer && erasure.means_up_to() == Some(tombstone.erased_at)
@@ -175,10 +175,10 @@ impl<'a> ErasureGuard<'a> {
         let aliases = status.customer.aliases(&self.handler.clients.key);
         let account = self.account_of(&status.channel).await?;
         let aliases = aliases.iter().map(|alias| &alias.subject);
-        let buried = self.handler.clients.tombstones.among(account, aliases).await?;
-        let buried_at = |tombstone: &Tombstone| tombstone.buried_at.unwrap_or_default().max(tombstone.erased_at);
-        let Some(last) = buried.into_values().max_by_key(buried_at) else { return Ok(ErasureCheck::No) };
-        let is_newer = status.at.since(buried_at(&last)) > Duration::ZERO;
+        let found = self.handler.clients.tombstones.among(account, aliases).await?;
+        let inserted_at = |tombstone: &Tombstone| tombstone.inserted_at.unwrap_or_default().max(tombstone.erased_at);
+        let Some(last) = found.into_values().max_by_key(inserted_at) else { return Ok(ErasureCheck::No) };
+        let is_newer = status.at.since(inserted_at(&last)) > Duration::ZERO;
         let may_be_new = match account {
             _ if !is_newer => false,
             _ if status.reference.is_some() => true,
@@ -223,11 +223,11 @@ impl<'a> ErasureGuard<'a> {
             Some(channel) => self.account_of(channel).await?,
             None => None,
         };
-        let buried = clients.tombstones.among(account, &named).await?;
+        let found = clients.tombstones.among(account, &named).await?;
         let newer = |at: Timestamp| notice.at.is_some_and(|notice| notice.as_secs() > at.as_secs());
         // The phone app's history is old by nature, whenever it comes.
         let counts = |at: Timestamp| notice.field == "history" || !newer(at);
-        let erased: BTreeMap<KeyedHash<Person>, ConfirmationCode> = buried
+        let erased: BTreeMap<KeyedHash<Person>, ConfirmationCode> = found
             .into_iter()
             .filter(|(_, tombstone)| counts(tombstone.erased_at))
             .map(|(subject, tombstone)| (subject, tombstone.code))

@@ -153,9 +153,9 @@ impl CreatedMessage<'_> {
         let clients = &context.handler().clients;
         let Some(link) = self.link() else { return context.attempt.close(ItemOutcome::Done).await };
         let pending = self.written.missing.as_ref().map(|file| self.pending_file(&link, file));
-        let (ledger, links, traces) = (&clients.ledger, &clients.message_links, &clients.revocations);
+        let (ledger, links, revocations) = (&clients.ledger, &clients.message_links, &clients.revocations);
         let (number, guard) = (context.message.channel.as_str(), &context.attempt.guard);
-        if revoked || !links.close_unless_revoked(&link, ledger, traces, number, guard, pending.as_ref()).await? {
+        if revoked || !links.close_unless_revoked(&link, ledger, revocations, number, guard, pending.as_ref()).await? {
             context.chatwoot.delete_message(conversation, self.written.id).await?;
             links.close(&link, ledger, number, guard).await?;
         }

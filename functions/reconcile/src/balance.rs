@@ -40,10 +40,10 @@ impl Handler {
         }
         let numbers: Vec<&str> =
             channels.iter().map(|channel| channel.phone_number_id.as_str()).chain([ACCOUNT_CHANNEL]).collect();
-        let mut sheets =
-            stream::iter(numbers).map(|channel| self.sheets(channel)).buffer_unordered(MAX_CONCURRENT_CHANNELS);
+        let mut totals =
+            stream::iter(numbers).map(|channel| self.totals(channel)).buffer_unordered(MAX_CONCURRENT_CHANNELS);
         let (mut found, mut overdue) = (Balance::default(), 0);
-        while let Some(of_channel) = sheets.next().await {
+        while let Some(of_channel) = totals.next().await {
             let (balance, waited) = of_channel?;
             found.difference += balance.difference;
             found.waiting += balance.waiting;
@@ -75,12 +75,12 @@ impl Handler {
 
     /// Adds up the daily totals of a channel. Also gives the number of items that have waited since before today, and that
     /// a queue may still hold.
-    async fn sheets(&self, channel: &str) -> Result<(Balance, u64), HandlerError> {
+    async fn totals(&self, channel: &str) -> Result<(Balance, u64), HandlerError> {
         let today = self.clients.clock.now().day();
         let (mut found, mut overdue) = (Balance::default(), 0);
-        for (day, sheet) in self.clients.ledger.daily_totals(channel, today - BALANCE_DAYS, today).await? {
-            let difference = sheet.difference(today - day);
-            let waiting = u64::try_from(sheet.waiting).unwrap_or_default();
+        for (day, totals) in self.clients.ledger.daily_totals(channel, today - BALANCE_DAYS, today).await? {
+            let difference = totals.difference(today - day);
+            let waiting = u64::try_from(totals.waiting).unwrap_or_default();
             found.waiting += waiting;
             found.difference += difference.unsigned_abs();
             if difference != 0 {

@@ -28,7 +28,7 @@ impl Handler {
 
     async fn settle(&self, channel: &Channel, status: &OrphanStatus) -> Result<(), HandlerError> {
         let number = &channel.phone_number_id;
-        let fate = if let Some(link) = self.clients.message_links.of_hash(&status.message).await? {
+        let outcome = if let Some(link) = self.clients.message_links.of_hash(&status.message).await? {
             self.apply(channel, &link).await?;
             ItemOutcome::Done
         } else if status.until <= self.clients.clock.now() {
@@ -37,7 +37,7 @@ impl Handler {
             return Ok(());
         };
         if let Some(held) = self.clients.claims.resume(&status.item).await? {
-            self.clients.ledger.close(number.as_str(), &held, fate).await?;
+            self.clients.ledger.close(number.as_str(), &held, outcome).await?;
         }
         Ok(self.clients.orphan_statuses.remove(number, &status.item).await?)
     }

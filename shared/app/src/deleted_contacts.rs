@@ -13,7 +13,7 @@ use crate::HandlerError;
 /// Whether nothing leads to the customer any more, neither our id nor any conversation of theirs in this account. For customers
 /// whose contact is gone.
 pub async fn is_contact_deleted(
-    belongings: &DataInventory,
+    inventory: &DataInventory,
     chatwoot: &Chatwoot,
     channel: &Channel,
     customer: &CustomerId,
@@ -25,7 +25,7 @@ pub async fn is_contact_deleted(
         return Ok(false);
     }
     let mut all = target.clone();
-    belongings.gather(&mut all).await?;
+    inventory.gather(&mut all).await?;
     for (_, id, _) in all.conversations.iter().filter(|(account, ..)| *account == channel.account) {
         if let ConversationLookup::Found(party) = chatwoot.shown(*id).await?
             && party.contact.is_some()

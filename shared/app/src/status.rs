@@ -20,8 +20,8 @@ pub async fn publish_status(
     let (mark, words) = match outcome {
         Outcome::Underway => return Ok(None),
         Outcome::Out(mark) => (mark, None),
-        Outcome::Incomplete { failure: trouble, .. } => {
-            let mark = if trouble == SendFailure::Unconfirmed {
+        Outcome::Incomplete { failure, .. } => {
+            let mark = if failure == SendFailure::Unconfirmed {
                 DisplayedStatus::Unconfirmed
             } else {
                 DisplayedStatus::Failed

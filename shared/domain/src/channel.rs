@@ -209,8 +209,8 @@ impl SendHold {
 impl ChannelState {
     /// The state after something happened.
     #[must_use]
-    pub fn after(self, happening: ChannelEvent, now: Timestamp) -> Self {
-        match (self, happening) {
+    pub fn after(self, event: ChannelEvent, now: Timestamp) -> Self {
+        match (self, event) {
             // A ban outweighs any other reason for the disconnection: only the end of the ban lifts it.
             (
                 Self::Disconnected { why: DisconnectReason::Banned, .. },

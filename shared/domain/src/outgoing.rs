@@ -74,19 +74,19 @@ pub struct Outgoing {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     quote: Option<Wamid>,
     /// How often in a row the function ended without reporting an outcome while it worked on this message.
-    #[serde(default, rename = "deaths")]
+    #[serde(default)]
     crashes: u32,
     /// How often its displayed status was corrected since the agent last asked for it: a failed callback of Chatwoot's had
     /// changed it.
-    #[serde(default, rename = "corrected", skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     corrections: u32,
     /// What it is.
-    #[serde(default, rename = "nature")]
+    #[serde(default)]
     kind: MessageKind,
     /// Its parts, in the order they go out.
     parts: Vec<Part>,
     /// Whether the text under a file is the last part, which goes out first: the file cannot be had.
-    #[serde(default, rename = "words_apart")]
+    #[serde(default)]
     caption_apart: bool,
     /// What is known of the files that went to Meta.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

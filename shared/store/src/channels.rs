@@ -104,13 +104,13 @@ impl Channels {
     pub async fn apply_event(
         &self,
         id: &PhoneNumberId,
-        happening: ChannelEvent,
+        event: ChannelEvent,
         at: Timestamp,
     ) -> Result<Option<(Channel, Channel)>, StoreError> {
         until_written(|| async {
             let before = self.table.get::<Channel>(&key(id)).await?.filter(|channel| channel.state_at <= at);
             let Some(before) = before else { return Ok(Some(None)) };
-            let state = before.state.after(happening, self.table.now());
+            let state = before.state.after(event, self.table.now());
             let change = ItemUpdate {
                 key: key(id),
                 update: "SET #state = :state, state_at = :at".to_owned(),

@@ -86,9 +86,9 @@ fn known(kind: &str, message: &Fields<'_>, depth: u8) -> Option<Content> {
 }
 
 fn unsupported(kind: &str, message: &Fields<'_>) -> Content {
-    let hint = message.object("unsupported").and_then(|unsupported| unsupported.text("type"));
+    let named = message.object("unsupported").and_then(|unsupported| unsupported.text("type"));
     let code = message.objects("errors").iter().find_map(|error| error.number("code"));
-    Content::Unsupported { what: hint.unwrap_or_else(|| kind.to_owned()), code, words: words(message) }
+    Content::Unsupported { what: named.unwrap_or_else(|| kind.to_owned()), code, words: words(message) }
 }
 
 /// Any text the customer typed into a message of a shape we cannot read.

@@ -1,7 +1,7 @@
 //! A label that is removed when its hours are just over, and nothing has begun.
 
 use chatwoot::NewContact;
-use domain::{CustomerId, ErasureTask, InboxId, PhoneNumberId};
+use domain::{CustomerId, ErasureTask, InboxId, PhoneNumberId, erasure::ErasureState};
 use serde_json::json;
 
 use super::*;

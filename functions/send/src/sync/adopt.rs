@@ -33,7 +33,7 @@ impl Handler {
             // What agents wrote since the bridge looks after the channel is ours to send, or to say why not.
             known_since: channel.since.unwrap_or(now).max(now - RETRY_MAX_AGE),
             settled: None,
-            looked_at: None,
+            synced_at: None,
             wait_note_at: None,
             braked_at: None,
             repair: None,

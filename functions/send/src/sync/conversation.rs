@@ -44,7 +44,7 @@ impl Handler {
             None => channel,
         };
         let known = self.clients.conversations.get(request.account, request.conversation).await?;
-        let synced_at = known.as_ref().and_then(|known| known.looked_at);
+        let synced_at = known.as_ref().and_then(|known| known.synced_at);
         let brings_nothing = job.picked.is_empty() && request.resolved_at.is_none();
         if brings_nothing && synced_at.is_some_and(|at| at > job.requested_at + MAX_CLOCK_SKEW) {
             self.metrics.count(Metric::Coalesced);

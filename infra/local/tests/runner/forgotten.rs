@@ -196,7 +196,7 @@ async fn after_an_erasure_no_byte_of_the_person_is_anywhere_and_the_other_is_unt
     // Every five minutes each conversation and each inbox is looked at; that says nothing of anybody.
     let lasting = |item: &Value| {
         let mut item = item.clone();
-        for name in ["looked_at", "settled", "seen", "heard", "ticked", "offered"] {
+        for name in ["synced_at", "settled", "seen", "heard", "ticked", "offered"] {
             item.as_object_mut().unwrap().remove(name);
         }
         item

@@ -255,7 +255,7 @@ async fn a_tombstone_for_all_accounts_and_one_for_each_leave_one_another_alone()
         code: domain::ConfirmationCode::new(code),
         erased_at,
         sealed: false,
-        buried_at: None,
+        inserted_at: None,
         only,
     };
     let all =

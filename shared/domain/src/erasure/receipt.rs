@@ -218,8 +218,9 @@ mod tests {
     }
 
     fn receipt(source: RequestSource) -> Receipt {
-        let promise = ErasureDeadlines { deletion_days: 30, warn_days: vec![], confirm_hours: 24 };
-        let mut erasure = Erasure::open(ConfirmationCode::new("c"), source, NOON, NOON, &promise).begin(NOON).unwrap();
+        let deadlines = ErasureDeadlines { deletion_days: 30, warn_days: vec![], confirm_hours: 24 };
+        let mut erasure =
+            Erasure::open(ConfirmationCode::new("c"), source, NOON, NOON, &deadlines).begin(NOON).unwrap();
         assert_eq!(Receipt::of(&erasure), None);
         for place in DataLocation::ALL {
             erasure.note(place, 3);

@@ -4,12 +4,12 @@ use super::*;
 
 const NOON: Timestamp = Timestamp::from_secs(1_795_190_400);
 
-fn promise() -> ErasureDeadlines {
+fn deadlines() -> ErasureDeadlines {
     ErasureDeadlines { deletion_days: 30, warn_days: vec![7, 20, 27], confirm_hours: 24 }
 }
 
 fn open(source: RequestSource) -> Erasure {
-    Erasure::open(ConfirmationCode::new("c"), source, NOON, NOON, &promise())
+    Erasure::open(ConfirmationCode::new("c"), source, NOON, NOON, &deadlines())
 }
 
 fn cleared(mut erasure: Erasure, now: Timestamp) -> Erasure {
@@ -137,19 +137,19 @@ fn a_place_is_waited_for_29_days_and_after_30_it_is_a_breach_that_stays_one() {
 #[test]
 fn the_time_to_confirm_begins_with_the_question_and_the_promise_with_the_request() {
     let late = NOON + DAY * 2;
-    let asked = Erasure::open(ConfirmationCode::new("c"), RequestSource::Customer, NOON, late, &promise());
+    let asked = Erasure::open(ConfirmationCode::new("c"), RequestSource::Customer, NOON, late, &deadlines());
     assert_eq!((asked.state, asked.due_at), (ErasureState::Received { until: late + DAY }, NOON + DAY * 30));
     let again = late + Duration::from_secs(3600);
-    assert_eq!(asked.question(again, &promise()).state, ErasureState::Received { until: again + DAY });
-    assert_eq!(open(RequestSource::Agent).question(again, &promise()), open(RequestSource::Agent));
+    assert_eq!(asked.question(again, &deadlines()).state, ErasureState::Received { until: again + DAY });
+    assert_eq!(open(RequestSource::Agent).question(again, &deadlines()), open(RequestSource::Agent));
 }
 
 #[test]
 fn the_operator_is_warned_on_each_day_once() {
     let mut erasure = open(RequestSource::Operator);
-    let warned: Vec<u32> = (0..40).flat_map(|day| erasure.warn(NOON + DAY * day, &promise())).collect();
+    let warned: Vec<u32> = (0..40).flat_map(|day| erasure.warn(NOON + DAY * day, &deadlines())).collect();
     assert_eq!(warned, [7, 20, 27]);
-    assert_eq!(open(RequestSource::Operator).warn(NOON + DAY * 29, &promise()), [7, 20, 27]);
+    assert_eq!(open(RequestSource::Operator).warn(NOON + DAY * 29, &deadlines()), [7, 20, 27]);
 }
 
 #[test]

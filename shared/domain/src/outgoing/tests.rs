@@ -224,9 +224,9 @@ fn a_message_given_up_during_its_call_may_have_been_sent() {
 
 #[test]
 fn it_is_stored_as_ever() {
-    let stored = r#"{"asked_at":1795190400000,"quote":"q","deaths":2,"corrected":1,"nature":"template","parts":[{"state":"planned"},{"state":"sending","attempt":1,"since":5},{"state":"waiting","attempt":1,"since":5,"awaited":"file"},{"state":"accepted","attempt":1,"wamid":"w","delivery":{"state":"sent"}},{"state":"failed","attempt":1,"failure":{"why":"window_closed"}},{"state":"uncertain","attempt":1}],"words_apart":true,"files":[{"part":2,"captioned":true,"way":{"way":"linked_type"}}],"shown":"failed","shown_at":1795190400001,"tag":{"put":2}}"#;
+    let stored = r#"{"asked_at":1795190400000,"quote":"q","crashes":2,"corrections":1,"kind":"template","parts":[{"state":"planned"},{"state":"sending","attempt":1,"since":5},{"state":"waiting","attempt":1,"since":5,"awaited":"file"},{"state":"accepted","attempt":1,"wamid":"w","delivery":{"state":"sent"}},{"state":"failed","attempt":1,"failure":{"why":"window_closed"}},{"state":"uncertain","attempt":1}],"caption_apart":true,"files":[{"part":2,"captioned":true,"way":{"way":"linked_type"}}],"shown":"failed","shown_at":1795190400001,"tag":{"put":2}}"#;
     let message: Outgoing = serde_json::from_str(stored).unwrap();
     assert_eq!(serde_json::to_string(&message).unwrap(), stored);
-    let new = r#"{"asked_at":1795190400000,"deaths":0,"nature":"unsorted","parts":[{"state":"planned"}],"words_apart":false,"shown":"sent","shown_at":1795190400000}"#;
+    let new = r#"{"asked_at":1795190400000,"crashes":0,"kind":"unsorted","parts":[{"state":"planned"}],"caption_apart":false,"shown":"sent","shown_at":1795190400000}"#;
     assert_eq!(serde_json::to_string(&Outgoing::new(NOW, 1)).unwrap(), new);
 }

@@ -216,10 +216,10 @@ impl<'a> AliasWrites<'a> {
         &mut self,
         gone: &CustomerId,
         customer: &CustomerId,
-        growth: &mut CustomerUpdate<'_>,
+        changes: &mut CustomerUpdate<'_>,
         told: bool,
     ) -> Result<(), StoreError> {
-        if growth.joined.contains(gone) {
+        if changes.joined.contains(gone) {
             return Ok(());
         }
         for key in self.aliases_of(gone).await? {
@@ -237,12 +237,12 @@ impl<'a> AliasWrites<'a> {
                 (":end".to_owned(), integer(self.customers.table.kept_until())),
             ]),
         })?);
-        growth.joined.push(gone.clone());
+        changes.joined.push(gone.clone());
         Ok(())
     }
 
     /// Writes the customer's own item.
-    pub(crate) fn update(&mut self, customer: &CustomerId, growth: &CustomerUpdate<'_>) -> Result<(), StoreError> {
+    pub(crate) fn update(&mut self, customer: &CustomerId, changes: &CustomerUpdate<'_>) -> Result<(), StoreError> {
         let table = &self.customers.table;
         let mut update = "SET customer = :customer, account = :account, expires_at = :end".to_owned();
         let mut values = Item::from([
@@ -251,28 +251,28 @@ impl<'a> AliasWrites<'a> {
             (":end".to_owned(), integer(table.kept_until())),
         ]);
         let mut condition = None;
-        if let Some(user) = growth.user {
+        if let Some(user) = changes.user {
             update.push_str(", user_hash = :user");
             values.insert(":user".to_owned(), text(user.subject.as_str()));
-            condition = (!growth.told).then(|| "attribute_not_exists(user_hash) OR expires_at <= :seconds".to_owned());
+            condition = (!changes.told).then(|| "attribute_not_exists(user_hash) OR expires_at <= :seconds".to_owned());
             if condition.is_some() {
                 values.insert(":seconds".to_owned(), integer(table.now().as_secs()));
             }
-            if let (Some(condition), Some(phone)) = (&mut condition, growth.by_phone) {
+            if let (Some(condition), Some(phone)) = (&mut condition, changes.by_phone) {
                 condition.push_str(" OR moved_to = :phone");
                 values.insert(":phone".to_owned(), text(phone.subject.as_str()));
             }
         }
-        if let Some((phone, at)) = &growth.moved_to {
+        if let Some((phone, at)) = &changes.moved_to {
             update.push_str(", moved_to = :moved, moved_at = :at");
             values.insert(":moved".to_owned(), text(phone.as_str()));
             values.insert(":at".to_owned(), integer(at.as_millis()));
-        } else if growth.user.is_some() && !growth.former {
+        } else if changes.user.is_some() && !changes.former {
             update.push_str(" REMOVE moved_to, moved_at");
         }
-        if !growth.joined.is_empty() {
+        if !changes.joined.is_empty() {
             update.push_str(" ADD joined :joined");
-            let joined = growth.joined.iter().map(|gone| gone.as_str().to_owned()).collect();
+            let joined = changes.joined.iter().map(|gone| gone.as_str().to_owned()).collect();
             values.insert(":joined".to_owned(), AttributeValue::Ss(joined));
         }
         self.items.push(table.transact_update(ItemUpdate {

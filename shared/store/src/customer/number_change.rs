@@ -43,25 +43,25 @@ impl CustomerStore {
         let (old_phone, new_phone) = (old_phones.first().copied(), new_phones.first().copied());
         let moved_phone = new_phone.filter(|new| old_phone.is_some_and(|old| old.subject != new.subject));
 
-        let mut growth = CustomerUpdate { told: true, ..CustomerUpdate::default() };
+        let mut changes = CustomerUpdate { told: true, ..CustomerUpdate::default() };
         let by_old = self.former(&known, &old_ids, old_phone, at).await?;
         let was_known = by_old.is_some();
         let customer = match by_old {
             Some(customer) => customer,
             None => match self.already(&known, &new_ids, new_phone, old_ids.is_empty(), at).await? {
                 Some(customer) => customer,
-                None => growth.create(),
+                None => changes.create(),
             },
         };
-        growth.user = new_ids.first().copied();
-        if growth.made {
-            growth.user = growth.user.or(old_ids.first().copied());
+        changes.user = new_ids.first().copied();
+        if changes.made {
+            changes.user = changes.user.or(old_ids.first().copied());
         }
         let old_row = old_phone.and_then(|old| known.row(old));
         let repeated = old_row.is_some_and(|row| row.given_up.is_some_and(|end| end >= at));
         let has_user = self.has_user(&customer).await?;
         let is_expected = new_ids.is_empty() && (!has_user || (was_known && !repeated));
-        growth.moved_to = moved_phone.filter(|_| is_expected).map(|phone| (phone.subject.clone(), at));
+        changes.moved_to = moved_phone.filter(|_| is_expected).map(|phone| (phone.subject.clone(), at));
 
         let mut writes = AliasWrites::new(self, account, at);
         for id in &new_ids {
@@ -71,7 +71,7 @@ impl CustomerStore {
                 // They wrote under the new name before the change was announced.
                 Some(row) => {
                     writes.repoint(id, row, &customer)?;
-                    writes.merge(&row.customer, &customer, &mut growth, true).await?;
+                    writes.merge(&row.customer, &customer, &mut changes, true).await?;
                 }
             }
         }
@@ -79,7 +79,7 @@ impl CustomerStore {
             writes.attach(id, None, &customer)?;
         }
         if let Some(phone) = new_phone {
-            self.take_phone(&mut writes, &known, phone, &customer, &mut growth, at).await?;
+            self.take_phone(&mut writes, &known, phone, &customer, &mut changes, at).await?;
         }
         if let (Some(old), Some(_)) = (old_phone, moved_phone) {
             let gives_up = old_row.is_none_or(|row| match row.given_up {
@@ -92,8 +92,8 @@ impl CustomerStore {
                 writes.give_up(old, old_row, &customer, nameless)?;
             }
         }
-        if growth.is_any() {
-            writes.update(&customer, &growth)?;
+        if changes.is_any() {
+            writes.update(&customer, &changes)?;
         }
         Ok(writes.commit().await?.then_some(customer))
     }
@@ -139,7 +139,7 @@ impl CustomerStore {
         aliases: &ResolvedAliases,
         phone: &Alias,
         customer: &CustomerId,
-        growth: &mut CustomerUpdate<'_>,
+        changes: &mut CustomerUpdate<'_>,
         at: Timestamp,
     ) -> Result<(), StoreError> {
         let seen = aliases.row(phone);
@@ -151,7 +151,7 @@ impl CustomerStore {
         if met_since && !self.has_user(&row.customer).await? {
             // A customer first seen with this number since the change is the one who changed.
             writes.repoint(phone, row, customer)?;
-            return writes.merge(&row.customer, customer, growth, false).await;
+            return writes.merge(&row.customer, customer, changes, false).await;
         }
         // A former owner loses it; a later one keeps it.
         if !met_since {

@@ -179,29 +179,29 @@ impl CustomerStore {
         let (account, aliases) = (known.account, known.aliases.as_slice());
         let (ids, phones) = parted(aliases);
         let phone = phones.first().copied();
-        let mut growth = CustomerUpdate::default();
+        let mut changes = CustomerUpdate::default();
         let (by_id, by_phone) = (known.first(ids.iter().copied(), at), known.first(phones.iter().copied(), at));
         let customer = match (ids.first(), by_id, by_phone) {
             (_, Some(row), _) | (None, None, Some(row)) => row.customer.clone(),
             // It was sent before the owner changed to another number, and so with the user id of that time.
             (Some(id), None, Some(row)) if row.given_up.is_some() => {
                 if row.nameless {
-                    growth.former = true;
-                    growth.user = (!self.has_user(&row.customer).await?).then_some(*id);
+                    changes.former = true;
+                    changes.user = (!self.has_user(&row.customer).await?).then_some(*id);
                     row.customer.clone()
                 } else {
-                    growth.user = Some(*id);
-                    growth.create()
+                    changes.user = Some(*id);
+                    changes.create()
                 }
             }
             (Some(id), None, Some(row)) => {
-                growth.user = Some(*id);
-                growth.by_phone = phone;
-                if self.may_take(&row.customer, phone, at).await? { row.customer.clone() } else { growth.create() }
+                changes.user = Some(*id);
+                changes.by_phone = phone;
+                if self.may_take(&row.customer, phone, at).await? { row.customer.clone() } else { changes.create() }
             }
             (id, None, None) => {
-                growth.user = id.copied();
-                growth.create()
+                changes.user = id.copied();
+                changes.create()
             }
         };
         let mut writes = AliasWrites::new(self, account, at);
@@ -218,11 +218,11 @@ impl CustomerStore {
                 Some(row) if Some(alias) == phone && !ids.is_empty() => {
                     if !self.has_user(&row.customer).await? {
                         if row.given_up.is_some() {
-                            growth.moved_to = self.row(&row.customer).await?.and_then(CustomerRow::repointed_to);
+                            changes.moved_to = self.row(&row.customer).await?.and_then(CustomerRow::repointed_to);
                         }
                         // The index may not show the alias yet that proves it.
                         writes.repoint(alias, row, &customer)?;
-                        writes.merge(&row.customer, &customer, &mut growth, false).await?;
+                        writes.merge(&row.customer, &customer, &mut changes, false).await?;
                     } else if at >= row.since && row.given_up.is_none() {
                         writes.repoint(alias, row, &customer)?;
                     }
@@ -230,7 +230,7 @@ impl CustomerStore {
                 Some(_) => {}
             }
         }
-        if writes.is_empty() && !growth.is_any() {
+        if writes.is_empty() && !changes.is_any() {
             let row = known.first(aliases, at).ok_or(StoreError::Contended)?;
             self.keep_alive(account, aliases, row).await?;
             return Ok(Some(customer));
@@ -240,8 +240,8 @@ impl CustomerStore {
         if let Some((alias, row)) = leads.filter(|(_, row)| row.customer == customer) {
             writes.assert_unchanged(alias, row)?;
         }
-        if growth.is_any() {
-            writes.update(&customer, &growth)?;
+        if changes.is_any() {
+            writes.update(&customer, &changes)?;
         }
         Ok(writes.commit().await?.then_some(customer))
     }

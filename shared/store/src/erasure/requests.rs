@@ -44,11 +44,10 @@ pub struct RequestOutcome {
 
 impl ErasureRequests {
     /// Requests in this table, under these deadlines.
-    pub fn new(table: Table, key: HashKey, promise: ErasureDeadlines) -> Self {
-        let (erasures, belongings) =
-            (ErasureLedger::new(table.clone()), DataInventory::new(table.clone(), key.clone()));
+    pub fn new(table: Table, key: HashKey, deadlines: ErasureDeadlines) -> Self {
+        let (erasures, inventory) = (ErasureLedger::new(table.clone()), DataInventory::new(table.clone(), key.clone()));
         let tombstones = Tombstones::new(table.clone(), key.clone());
-        Self { erasures, inventory: belongings, tombstones, key, table, deadlines: promise }
+        Self { erasures, inventory, tombstones, key, table, deadlines }
     }
 
     /// The deadlines that apply.

@@ -203,7 +203,7 @@ async fn of_two_tombstones_the_one_that_erases_more_stands() {
         code: domain::ConfirmationCode::new(code),
         erased_at: NOW + after,
         sealed: false,
-        buried_at: None,
+        inserted_at: None,
         only,
     };
     tombstones.insert(&alias, &tombstone("late", DAY, None)).await.unwrap();

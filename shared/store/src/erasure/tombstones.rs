@@ -57,7 +57,7 @@ pub struct Tombstone {
     pub sealed: bool,
     /// When the tombstone was written. What Meta reports up to then about an unknown message is about an erased one.
     #[serde(default)]
-    pub buried_at: Option<Timestamp>,
+    pub inserted_at: Option<Timestamp>,
     /// The one account in which it applies; without one it applies in all. Part of the key.
     #[serde(skip)]
     pub only: Option<AccountId>,
@@ -141,17 +141,20 @@ impl Tombstones {
             (":code".to_owned(), text(tombstone.code.as_str())),
             (":sealed".to_owned(), AttributeValue::Bool(tombstone.sealed)),
             (":end".to_owned(), integer((now + TOMBSTONE_TTL).as_secs())),
-            (":buried".to_owned(), integer(now.as_millis())),
+            (":inserted".to_owned(), integer(now.as_millis())),
         ]);
         // The end of an erasure keeps the time at which the tombstone was first written.
-        let buried =
-            if tombstone.sealed { "buried_at = :buried" } else { "buried_at = if_not_exists(buried_at, :buried)" };
+        let inserted = if tombstone.sealed {
+            "inserted_at = :inserted"
+        } else {
+            "inserted_at = if_not_exists(inserted_at, :inserted)"
+        };
         let mut values = common.clone();
         values.insert(":at".to_owned(), integer(tombstone.erased_at.as_millis()));
         values.insert(":now".to_owned(), integer(now.as_secs()));
         let change = ItemUpdate {
             key: key(subject, tombstone.only),
-            update: format!("SET code = :code, erased_at = :at, sealed = :sealed, expires_at = :end, {buried}"),
+            update: format!("SET code = :code, erased_at = :at, sealed = :sealed, expires_at = :end, {inserted}"),
             condition: Some("attribute_not_exists(pk) OR erased_at <= :at OR expires_at <= :now".to_owned()),
             values,
         };
@@ -163,13 +166,13 @@ impl Tombstones {
         let (condition, values) = if tombstone.sealed {
             ("sealed <> :sealed", common)
         } else {
-            let values = common.into_iter().filter(|(name, _)| name != ":buried");
+            let values = common.into_iter().filter(|(name, _)| name != ":inserted");
             ("code = :code", values.collect())
         };
-        let buried = if tombstone.sealed { ", buried_at = :buried" } else { "" };
+        let inserted = if tombstone.sealed { ", inserted_at = :inserted" } else { "" };
         let change = ItemUpdate {
             key: key(subject, tombstone.only),
-            update: format!("SET code = :code, sealed = :sealed, expires_at = :end{buried}"),
+            update: format!("SET code = :code, sealed = :sealed, expires_at = :end{inserted}"),
             condition: Some(condition.to_owned()),
             values,
         };
@@ -241,12 +244,12 @@ impl Tombstones {
             // A phone they gave up belongs to another person since then.
             let erased_at = given_up.map_or(confirmed_at, |end| confirmed_at.min(*end));
             let sealed = sealed && given_up.is_none();
-            self.insert(alias, &Tombstone { code: erasure.code().clone(), erased_at, sealed, buried_at: None, only })
+            self.insert(alias, &Tombstone { code: erasure.code().clone(), erased_at, sealed, inserted_at: None, only })
                 .await?;
         }
         for customer in &customers {
             let tombstone =
-                Tombstone { code: erasure.code().clone(), erased_at: confirmed_at, sealed, buried_at: None, only };
+                Tombstone { code: erasure.code().clone(), erased_at: confirmed_at, sealed, inserted_at: None, only };
             self.insert(customer, &tombstone).await?;
         }
         Ok(())

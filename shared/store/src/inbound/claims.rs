@@ -82,7 +82,7 @@ pub(crate) struct StoredClaim {
     pub(crate) line: Option<LedgerRow>,
     /// How often a worker took it, how often of these the other side was at fault, and how often it refused the item.
     attempts: Option<i64>,
-    excused: i64,
+    failed_attempts: i64,
     refusals: i64,
     /// The task that took it last, and the tasks that were counted as repeats of it.
     holders: Vec<String>,
@@ -108,7 +108,7 @@ impl StoredClaim {
             state,
             line: channel.zip(number(item, "counted_on")).map(|(channel, day)| LedgerRow { channel, day }),
             attempts: number(item, "attempts"),
-            excused: count("excused"),
+            failed_attempts: count("failed_attempts"),
             refusals: count("refusals"),
             holders: string(item, "holder")
                 .into_iter()
@@ -266,7 +266,7 @@ impl Claims {
             ("leased_until".to_owned(), integer((now + LEASE_TTL).as_millis())),
             ("expires_at".to_owned(), integer((now + CLAIM_TTL).as_secs())),
             ("attempts".to_owned(), integer(1)),
-            ("excused".to_owned(), integer(1)),
+            ("failed_attempts".to_owned(), integer(1)),
         ]);
         row
     }
@@ -276,7 +276,7 @@ impl Claims {
     pub async fn record_failure(&self, item: &KeyedHash<WorkItem>, refused: bool) -> Result<FailureCount, StoreError> {
         let change = ItemUpdate {
             key: key(item),
-            update: "SET excused = attempts ADD refusals :refused".to_owned(),
+            update: "SET failed_attempts = attempts ADD refusals :refused".to_owned(),
             condition: Some("attribute_exists(attempts)".to_owned()),
             values: Item::from([(":refused".to_owned(), integer(i64::from(refused)))]),
         };
@@ -323,7 +323,7 @@ impl Claims {
         for key in &keys {
             let change = ItemUpdate {
                 key: key.clone(),
-                update: "SET excused = attempts".to_owned(),
+                update: "SET failed_attempts = attempts".to_owned(),
                 condition: Some("attribute_exists(attempts)".to_owned()),
                 values: Item::new(),
             };
@@ -341,12 +341,13 @@ impl Claims {
 fn taken(item: &KeyedHash<WorkItem>, before: Option<&Item>) -> Claim {
     let before = before.and_then(StoredClaim::read);
     let attempts = before.as_ref().and_then(|before| before.attempts);
-    let (excused, refusals) = before.as_ref().map_or((0, 0), |before| (before.excused, before.refusals));
+    let (failed_attempts, refusals) =
+        before.as_ref().map_or((0, 0), |before| (before.failed_attempts, before.refusals));
     let guard = ClaimGuard { item: item.clone(), line: before.and_then(|before| before.line) };
     // Before the first attempt there is no claim, or only what `webhook` wrote when it received the item.
     match attempts {
         None => Claim::Won(guard),
-        Some(attempts) => Claim::Retaken { guard, crashes: attempts - excused, refusals },
+        Some(attempts) => Claim::Retaken { guard, crashes: attempts - failed_attempts, refusals },
     }
 }
 
@@ -400,7 +401,7 @@ pub(crate) fn changed(
             (":zero".to_owned(), integer(0)),
             (":one".to_owned(), integer(1)),
         ]);
-        "SET expires_at = :end, #state = :dead_lettered, attempts = :one, excused = :one, refusals = :zero \
+        "SET expires_at = :end, #state = :dead_lettered, attempts = :one, failed_attempts = :one, refusals = :zero \
          REMOVE counted_for, counted_on, leased_until"
     } else {
         values.extend([(":channel".to_owned(), text(&line.channel)), (":day".to_owned(), integer(line.day))]);

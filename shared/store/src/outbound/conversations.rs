@@ -35,7 +35,7 @@ pub struct Conversation {
     pub settled: Option<MessageId>,
     /// When the last complete sync began: a sync request from before says nothing new.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub looked_at: Option<Timestamp>,
+    pub synced_at: Option<Timestamp>,
     /// When the agent was told that sending waits, if it still does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait_note_at: Option<Timestamp>,
@@ -182,16 +182,16 @@ impl Conversations {
         self.table.change(ItemUpdate { key, update, condition: None, values }).await
     }
 
-    /// Records that a sync which began at `looked_at` completed, and what it found. If a message was reopened meanwhile, nothing
+    /// Records that a sync which began at `synced_at` completed, and what it found. If a message was reopened meanwhile, nothing
     /// is recorded: the sync did not see it.
     pub async fn record_sync(
         &self,
         conversation: &Conversation,
-        looked_at: Timestamp,
+        synced_at: Timestamp,
         found: &SyncResult,
     ) -> Result<(), StoreError> {
-        let mut update = "SET looked_at = :at".to_owned();
-        let mut values = Item::from([(":at".to_owned(), integer(looked_at.as_millis()))]);
+        let mut update = "SET synced_at = :at".to_owned();
+        let mut values = Item::from([(":at".to_owned(), integer(synced_at.as_millis()))]);
         for (name, id) in [("settled", found.settled), ("seen", found.seen)] {
             if let Some(id) = id {
                 update.extend([", ", name, " = :", name]);

@@ -155,7 +155,7 @@ async fn a_sync_does_not_settle_what_was_reopened_meanwhile() {
     conversations.reopen(ACCOUNT, CONVERSATION, MessageId(7)).await.unwrap();
     conversations.record_sync(&seen, NOW + MINUTE, &settled(20)).await.unwrap();
     let now = known(&conversations).await;
-    assert_eq!((now.settled, now.looked_at), (Some(MessageId(6)), Some(NOW)));
+    assert_eq!((now.settled, now.synced_at), (Some(MessageId(6)), Some(NOW)));
     conversations.record_sync(&now, NOW + MINUTE, &settled(20)).await.unwrap();
     assert_eq!(known(&conversations).await.settled, Some(MessageId(20)));
 }
