@@ -9,18 +9,20 @@ use std::{
     time::Duration,
 };
 
+use domain::Clock as _;
 use serde_json::{Value, json};
 use simulator_aws::emulator::{self, Emulator, Make};
 use simulator_meta::Customer;
 
 use crate::{
     foreign_stack,
-    sides::Sides,
+    sides::{CHANNEL, Sides, WABA},
     support::{Runner, eventually_within, exchange},
 };
 
 const GONE: &str = "5215598761234";
 const STAYS: &str = "5215598765678";
+const FROM_BEFORE: &str = "5215598769012";
 
 /// The slowest of them answers one request at a time.
 const MAX_WAIT: Duration = Duration::from_secs(120);
@@ -70,6 +72,14 @@ impl Day<'_> {
             let Some(last) = page.get("LastEvaluatedKey").filter(|last| !last.is_null()) else { return whole };
             asked["ExclusiveStartKey"] = last.clone();
         }
+    }
+
+    /// How many messages of a phone's past are registered: from then on the order of their arrival does not matter.
+    fn registered(&self) -> u64 {
+        let rows: Vec<Value> = serde_json::from_str(&format!("[{}]", self.table().replace("][", "],["))).unwrap();
+        let rows = rows.iter().flat_map(|page| page.as_array().unwrap());
+        let counts = rows.filter(|row| row.get("progresses").is_some()).map(|row| &row["received"]["N"]);
+        counts.filter_map(Value::as_str).map(|count| count.parse::<u64>().unwrap()).sum()
     }
 
     fn state(&self, code: &str) -> Value {
@@ -128,12 +138,57 @@ async fn a_lost_callback_is_found(day: &Day<'_>, customer: &Customer, name: &str
     assert_eq!(customer.heard().last().map(String::as_str), Some("que se perdió"));
 }
 
+/// A chunk of a phone's past, with what each of these people wrote so many days ago.
+fn chunk(phase: i64, progress: i64, said: &[(&str, i64, &str)], now: i64) -> Value {
+    let threads = said.iter().map(|(who, days, words)| {
+        let at = (now - days * 86_400).to_string();
+        let id = format!("wamid.{}", words.replace(' ', "-"));
+        json!({ "id": who, "context": { "wa_id": who }, "messages": [{ "from": who, "id": id, "timestamp": at,
+            "type": "text", "text": { "body": words }, "history_context": { "status": "READ" } }] })
+    });
+    let metadata = json!({ "phase": phase, "chunk_order": 1, "progress": progress });
+    let value = json!({ "messaging_product": "whatsapp",
+        "metadata": { "display_phone_number": "525555550100", "phone_number_id": CHANNEL },
+        "history": [{ "metadata": metadata, "threads": threads.collect::<Vec<_>>() }] });
+    json!({ "object": "whatsapp_business_account",
+        "entry": [{ "id": WABA, "changes": [{ "field": "history", "value": value }] }] })
+}
+
+/// The newest chunk first, as Meta sends them, and one of them twice.
+async fn a_past_is_brought(day: &Day<'_>) {
+    let now = day.sides.clock.now().as_secs();
+    let newest = chunk(0, 30, &[(GONE, 1, "pasado tres"), (FROM_BEFORE, 1, "carmen dos")], now);
+    let middle = chunk(1, 60, &[(GONE, 60, "pasado dos")], now);
+    let oldest = chunk(2, 100, &[(GONE, 120, "pasado uno"), (FROM_BEFORE, 100, "carmen uno")], now);
+    for body in [&newest, &middle, &newest, &oldest] {
+        assert_eq!(day.sides.meta.post(body.to_string().as_bytes()).await.unwrap(), 200);
+    }
+    eventually_within(MAX_WAIT, "the registration of all slices", || day.registered() == 5);
+    let carmen = format!("+{FROM_BEFORE}");
+    eventually_within(MAX_WAIT, "the end of the import", || {
+        day.advance(60);
+        let both = [day.texts("ZulemaCanaria"), day.texts(&carmen)].concat().join("\n");
+        ["pasado uno", "pasado dos", "pasado tres", "carmen uno", "carmen dos"].iter().all(|words| both.contains(words))
+    });
+    day.calm().await;
+    for (name, words) in [("ZulemaCanaria", &["uno", "dos", "tres"][..]), (&carmen, &["uno", "dos"])] {
+        let all = day.texts(name).join("\n");
+        let which = if name == carmen { "carmen" } else { "pasado" };
+        let places: Vec<_> = words.iter().map(|word| all.find(&format!("{which} {word}")).unwrap()).collect();
+        assert!(places.is_sorted(), "the oldest first: {all}");
+        for word in words {
+            assert_eq!(all.matches(&format!("{which} {word}")).count(), 1, "{all}");
+        }
+    }
+}
+
 async fn a_day_s_work(day: &Day<'_>) -> Vec<String> {
     let zulema = day.sides.meta.customer("ZulemaCanaria", GONE);
     let berta = day.sides.meta.customer("Berta", STAYS);
     talk(day, &zulema, "ZulemaCanaria", "TextoCanario").await;
     talk(day, &berta, "Berta", "palabras de Berta").await;
     a_lost_callback_is_found(day, &berta, "Berta").await;
+    a_past_is_brought(day).await;
     let empty = day.runner.post("/_local/run/retention", "");
     assert_eq!(empty.status, 200, "{empty:?}");
     day.calm().await;
@@ -143,7 +198,11 @@ async fn a_day_s_work(day: &Day<'_>) -> Vec<String> {
     assert_eq!(asked.status, 200, "{asked:?}");
     day.bring_to_an_end(asked.json()["code"].as_str().unwrap());
     day.calm().await;
-    let mut marks = ["ZulemaCanaria", "TextoCanario", GONE, &GONE[3..]].map(str::to_owned).to_vec();
+    let copied = day.runner.post("/_local/run/ledger", "");
+    assert_eq!(copied.status, 200, "{copied:?}");
+    let mut marks = ["ZulemaCanaria", "TextoCanario", "pasado uno", "pasado dos", "pasado tres", GONE, &GONE[3..]]
+        .map(str::to_owned)
+        .to_vec();
     marks.push(zulema.user_id());
     let table = day.table();
     assert!(table.contains(&berta.user_id()) || table.contains(STAYS), "the other's are where they were");
@@ -162,10 +221,13 @@ async fn a_day_s_work(day: &Day<'_>) -> Vec<String> {
     day.advance(366 * 86_400);
     let due = day.runner.post("/_local/run/retention", "");
     assert_eq!(due.status, 200, "{due:?}");
+    let carmen = format!("+{FROM_BEFORE}");
     eventually_within(MAX_WAIT, "the end of whose time is over", || {
         day.advance(60);
-        day.sides.chatwoot.conversation_of("Berta").is_none() && day.queues().all(|queue| day.held(&queue) == 0)
+        let all_gone = ["Berta", carmen.as_str()].iter().all(|name| day.sides.chatwoot.conversation_of(name).is_none());
+        all_gone && day.queues().all(|queue| day.held(&queue) == 0)
     });
+    marks.extend(["carmen uno", "carmen dos", FROM_BEFORE, &FROM_BEFORE[3..]].map(str::to_owned));
     marks.extend(["palabras de Berta".to_owned(), STAYS.to_owned(), STAYS[3..].to_owned(), berta.user_id()]);
     assert_none(&marks, &day.table(), "the table");
     marks
