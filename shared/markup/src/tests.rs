@@ -129,6 +129,7 @@ fn what_whatsapp_would_not_show_as_a_style_goes_out_as_typed() {
         "llanta 120*70*17",
         "2*3=6, 4*5=20",
         "Marque *123*456#, luego *#06*12#",
+        "Su saldo: *111*#, o *#100*#",
         "clave: aB*c_d*e~f~g",
         "00020126*36br.gov***6304AB12\n00020126*36br.gov***6304CD34",
         "00020126***6304AB12 y 00020126***6304CD34",

@@ -43,7 +43,7 @@ fn among(spans: &[Span], around: Around<'_>) -> Vec<Span> {
         };
         let after = first(&spans[at + 1..], around.after);
         let here = Around { before, after, ..around };
-        let is_mark = *typed != UNKNOWN;
+        let is_mark = *typed != UNKNOWN && !(*typed == "*" && is_dialed(inner, after));
         if is_mark && around.active.contains(style) {
             let inner = among(inner, here);
             before = last(&inner, before);
@@ -63,6 +63,11 @@ fn among(spans: &[Span], around: Around<'_>) -> Vec<Span> {
         }
     }
     out
+}
+
+/// Whether what stands between two stars is a code to be dialed, such as `*111*#`.
+fn is_dialed(inner: &[Span], after: Option<char>) -> bool {
+    after == Some('#') && written(inner).chars().all(|c| c.is_ascii_digit() || c == '#')
 }
 
 /// Whether WhatsApp shows the style on each of its lines.
