@@ -73,7 +73,7 @@ async fn decide(
     let (Some(customer), Some(conversation)) = (customer, conversation) else {
         return Ok(if may_come(handler, record, channel).await? { Decision::Wait(RETRY) } else { unused });
     };
-    if let Some(after) = handler.turn(channel.account, REQUESTS).await? {
+    if let Err(after) = handler.turn(channel.account, REQUESTS).await? {
         return Ok(Decision::Wait(after));
     }
     let chatwoot = clients.chatwoot(channel.account).await?;

@@ -11,6 +11,7 @@ use std::{
 use app::HandlerError;
 use domain::{AccountId, Timestamp};
 use platform::wait_until;
+use store::ImportTurn;
 
 use crate::Handler;
 
@@ -47,20 +48,16 @@ impl Pace {
 
 impl Handler {
     /// Waits for a turn of so many requests. Gives how long to wait elsewhere, if it is far off.
-    pub(crate) async fn turn(&self, account: AccountId, requests: u32) -> Result<Option<Duration>, HandlerError> {
-        let per_minute = self.rate().await;
-        match self.clients.imports.turn(account, requests, per_minute).await? {
-            Ok(at) => {
-                wait_until(&*self.clients.clock, at).await;
-                Ok(None)
-            }
-            Err(far) => Ok(Some(far.min(FAR_OFF))),
+    pub(crate) async fn turn(
+        &self,
+        account: AccountId,
+        requests: u32,
+    ) -> Result<Result<ImportTurn, Duration>, HandlerError> {
+        let turn = self.clients.import_rate.turn(account, requests, self.rate().await).await?;
+        if let Ok(turn) = &turn {
+            wait_until(&*self.clients.clock, turn.at).await;
         }
-    }
-
-    /// Corrects a turn to the requests that were made.
-    pub(crate) async fn settle_turn(&self, account: AccountId, planned: u32, used: u32) -> Result<(), HandlerError> {
-        Ok(self.clients.imports.settle_turn(account, planned, used, self.per_minute).await?)
+        Ok(turn.map_err(|far| far.min(FAR_OFF)))
     }
 
     /// Half as fast while live messages wait, or Chatwoot is slow.
@@ -87,7 +84,7 @@ impl Handler {
         let failed = status >= 500 && self.pace.failures.fetch_add(1, Ordering::Relaxed) > 0;
         if status == 429 || failed {
             tracing::warn!(status, "Chatwoot has too much to do; imports of history rest");
-            self.clients.imports.pause(account, REST).await?;
+            self.clients.import_rate.pause(account, REST).await?;
         }
         Ok(())
     }

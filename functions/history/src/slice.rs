@@ -96,12 +96,13 @@ impl SliceWork<'_> {
         }
         // Before the claim: a slice that waits for its turn has not been begun.
         let planned = self.planned().await?;
-        if let Some(wait) = self.handler.turn(self.channel.account, planned).await? {
-            return Ok(Step::Later(wait));
-        }
+        let turn = match self.handler.turn(self.channel.account, planned).await? {
+            Ok(turn) => turn,
+            Err(wait) => return Ok(Step::Later(wait)),
+        };
         let chatwoot = clients.chatwoot(self.channel.account).await?;
         let written = Box::pin(self.write_as_the_only_one(&chatwoot, erased)).await;
-        self.handler.settle_turn(self.channel.account, planned, chatwoot.calls()).await?;
+        clients.import_rate.settle(turn, chatwoot.calls()).await?;
         written
     }
 

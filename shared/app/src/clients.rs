@@ -10,8 +10,9 @@ use domain::{AccountId, Channel, HashKey, SharedClock};
 use platform::{AppSecrets, Environment, Metrics, SecretError, Secrets, Setting, http::Http};
 use queue::Queue;
 use store::{
-    Channels, Claims, Conversations, CustomerStore, ErasureLedger, Imports, ItemLedger, MediaAtMeta, MessageLinks,
-    NumberRateLimit, OrphanStatuses, Outbox, PendingMedia, Profiles, ReconcileCursor, Revocations, Table, Tombstones,
+    Channels, Claims, Conversations, CustomerStore, ErasureLedger, ImportRate, Imports, ItemLedger, MediaAtMeta,
+    MessageLinks, NumberRateLimit, OrphanStatuses, Outbox, PendingMedia, Profiles, ReconcileCursor, Revocations, Table,
+    Tombstones,
 };
 use texts::Locale;
 use url::Url;
@@ -60,6 +61,8 @@ pub struct Clients {
     pub media: MediaAtMeta,
     /// Imports of phones' histories.
     pub imports: Imports,
+    /// How fast they may write.
+    pub import_rate: ImportRate,
     /// The outbox.
     pub outbox: Outbox,
     /// The number rates.
@@ -140,6 +143,7 @@ impl Clients {
             message_links: MessageLinks::new(table.clone(), key.clone()),
             media: MediaAtMeta::new(table.clone()),
             imports: Imports::new(table.clone()),
+            import_rate: ImportRate::new(table.clone()),
             outbox: Outbox::new(table.clone()),
             rate_limit: NumberRateLimit::new(table.clone()),
             profiles: Profiles::new(table.clone(), key.clone()),

@@ -7,9 +7,9 @@ use std::{
     time::Duration,
 };
 
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, TransactWriteItem};
+use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
 use domain::{
-    AccountId, CustomerId, HistorySlice, KeyedHash, PhoneNumberId, RefusalReason, Timestamp,
+    CustomerId, HistorySlice, KeyedHash, PhoneNumberId, RefusalReason, Timestamp,
     history::{ASKED_ALREADY, ASKED_TOO_LATE, ChunkPosition, ImportState, SILENCE_MAX, Transfer},
     keyed_hash::{Person, WorkItem},
 };
@@ -19,7 +19,7 @@ use serde_dynamo::aws_sdk_dynamodb_1::from_item;
 use crate::{
     ClaimGuard, ItemLedger, ItemOutcome, StoreError, Table,
     keys::{ItemKey, Key, Range},
-    table::{Item, ItemUpdate, TransactOutcome, UpdateOutcome, integer, number, strings, text},
+    table::{Item, ItemUpdate, TransactOutcome, integer, number, strings, text},
     versioned::until_written,
 };
 
@@ -31,12 +31,6 @@ const PROGRESS_TTL: Duration = Duration::from_secs(400 * 86_400);
 
 /// Longer than a queue keeps a slice.
 const SLICE_TTL: Duration = Duration::from_secs(15 * 86_400);
-
-/// How long the rate of an account is kept; soon after the last write it no longer matters.
-const RATE_TTL: Duration = Duration::from_secs(3600);
-
-/// How far ahead writes may be planned: a request that comes meanwhile waits no longer.
-const RATE_MAX_LEAD: Duration = Duration::from_secs(20);
 
 const REFUSED: &str = "refused_";
 
@@ -367,83 +361,6 @@ impl Imports {
         }
         change.update = change.update.replacen("SET ", &set, 1);
         Ok(Some(self.table.transact_update(change)?))
-    }
-
-    /// Takes a turn for `requests` writes into an account: when they may begin. With at most `per_minute` of them a minute, over
-    /// all functions that import.
-    pub async fn turn(
-        &self,
-        account: AccountId,
-        requests: u32,
-        per_minute: u32,
-    ) -> Result<Result<Timestamp, Duration>, StoreError> {
-        let key: Key = ItemKey::ImportRate(account).into();
-        until_written(|| async {
-            let now = self.table.now();
-            let seen = self.table.item(&key).await?.and_then(|item| number(&item, "free_at"));
-            let free = seen.map_or(now, |free| Timestamp::from_millis(free).max(now));
-            let lead = free.since(now);
-            if lead > RATE_MAX_LEAD {
-                return Ok(Some(Err(lead)));
-            }
-            let next = free + Duration::from_secs(60) * requests / per_minute.max(1);
-            Ok(self.set_free(&key, seen, next).await?.then_some(Ok(free)))
-        })
-        .await
-    }
-
-    /// Gives back the part of a turn that was not used, or takes what was used beyond it.
-    pub async fn settle_turn(
-        &self,
-        account: AccountId,
-        planned: u32,
-        used: u32,
-        per_minute: u32,
-    ) -> Result<(), StoreError> {
-        let millis = (i64::from(used) - i64::from(planned)) * 60_000 / i64::from(per_minute.max(1));
-        if millis == 0 {
-            return Ok(());
-        }
-        let change = ItemUpdate {
-            key: ItemKey::ImportRate(account).into(),
-            update: "ADD free_at :millis".to_owned(),
-            condition: Some("attribute_exists(free_at)".to_owned()),
-            values: Item::from([(":millis".to_owned(), integer(millis))]),
-        };
-        self.table.change(change).await
-    }
-
-    /// Lets no import write into an account for a while.
-    pub async fn pause(&self, account: AccountId, time: Duration) -> Result<(), StoreError> {
-        let end = self.table.now() + time;
-        let values = Item::from([
-            (":free".to_owned(), integer(end.as_millis())),
-            (":end".to_owned(), integer((end + RATE_TTL).as_secs())),
-        ]);
-        let update = "SET free_at = :free, expires_at = :end".to_owned();
-        let condition = Some("attribute_not_exists(free_at) OR free_at < :free".to_owned());
-        self.table.change(ItemUpdate { key: ItemKey::ImportRate(account).into(), update, condition, values }).await
-    }
-
-    async fn set_free(&self, key: &Key, seen: Option<i64>, next: Timestamp) -> Result<bool, StoreError> {
-        let mut values = Item::from([
-            (":free".to_owned(), integer(next.as_millis())),
-            (":end".to_owned(), integer((next + RATE_TTL).as_secs())),
-        ]);
-        let condition = if let Some(seen) = seen {
-            values.insert(":seen".to_owned(), integer(seen));
-            "free_at = :seen"
-        } else {
-            values.insert(":now".to_owned(), integer(self.table.now().as_secs()));
-            "attribute_not_exists(free_at) OR expires_at <= :now"
-        };
-        let change = ItemUpdate {
-            key: key.clone(),
-            update: "SET free_at = :free, expires_at = :end".to_owned(),
-            condition: Some(condition.to_owned()),
-            values,
-        };
-        Ok(matches!(self.table.update(change, ReturnValue::None).await?, UpdateOutcome::Done(_)))
     }
 }
 
