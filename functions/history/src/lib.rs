@@ -3,6 +3,7 @@
 //! who was erased.
 
 mod book;
+mod file;
 mod note;
 mod pace;
 mod slice;
@@ -33,6 +34,9 @@ const MAX_CRASHES: i64 = 5;
 /// A task is begun only if so much of the invocation's time is left.
 const MIN_TIME_LEFT: Duration = Duration::from_secs(45);
 
+/// Meta sends the files of the last fourteen days; a day more for the way.
+const META_FILES_SPAN: Duration = Duration::from_secs(15 * 86_400);
+
 /// The function's settings and clients.
 #[derive(Debug)]
 pub struct Handler {
@@ -44,6 +48,8 @@ pub struct Handler {
     pace: Pace,
     style: Style,
     per_minute: u32,
+    /// Whether files come, too.
+    files: bool,
     retention: Duration,
     /// One task at a time: they share the rate, and the counts of their number.
     one: Mutex<()>,
@@ -82,13 +88,14 @@ impl QueueFunction for Handler {
 impl Handler {
     /// Reads the settings.
     pub async fn from_env(env: Environment, clock: SharedClock) -> Result<Self, StartError> {
-        let (settings, drain, inbound, per_minute, utc_offset, days) = env.read(|env| {
+        let (settings, drain, inbound, per_minute, files, utc_offset, days) = env.read(|env| {
             let settings = Settings::read(env, "history", clock);
             let drain = settings.base.drain(env, Setting::HistoryQueueUrl, Setting::HistoryDeadLettersUrl);
             let inbound = settings.base.queue(env, Setting::InboundQueueUrl);
             let per_minute = env.parsed::<u32>(Setting::HistoryPerMinute);
+            let files = env.parsed::<bool>(Setting::HistoryFiles);
             let utc_offset = env.parsed::<i64>(Setting::UtcOffset);
-            (settings, drain, inbound, per_minute, utc_offset, env.parsed::<u64>(Setting::RetentionDays))
+            (settings, drain, inbound, per_minute, files, utc_offset, env.parsed::<u64>(Setting::RetentionDays))
         })?;
         let clients = Clients::new(settings).await?;
         Ok(Self {
@@ -97,13 +104,20 @@ impl Handler {
             inventory: DataInventory::new(clients.table.clone(), clients.key.clone()),
             locks: InboxLocks::default(),
             pace: Pace::default(),
-            style: Style { locale: clients.locale, utc_offset },
+            style: Style { locale: clients.locale, utc_offset, files_since: None },
             per_minute,
+            files,
             retention: Duration::from_secs(days * 86_400),
             one: Mutex::default(),
             metrics: clients.metrics.clone(),
             clients,
         })
+    }
+
+    /// How notes are written now.
+    fn style(&self) -> Style {
+        let files_since = self.files.then(|| self.clients.clock.now() - META_FILES_SPAN);
+        Style { files_since, ..self.style }
     }
 
     async fn record(&self, record: Record, until: Timestamp) -> Verdict {
@@ -140,14 +154,7 @@ impl Handler {
             HistoryTask::SliceV1(slice) => Box::pin(SliceWork { handler: self, record, slice, channel }.go()).await,
             HistoryTask::ChunkV1(chunk) => self.chunk(record, chunk).await,
             HistoryTask::NameV1(entry) => book::go(self, record, channel, entry).await,
-            // Files of the past stay on the phone.
-            HistoryTask::FileV1(_) => {
-                let outcome = ItemOutcome::Refused(RefusalReason::FileOnThePhone);
-                if let Some((guard, _)) = self.take(record, task.item()).await? {
-                    self.clients.ledger.close(number.as_str(), &guard, outcome).await?;
-                }
-                Ok(Step::Done)
-            }
+            HistoryTask::FileV1(file) => file::go(self, record, channel, file).await,
             // `record` handles these before.
             HistoryTask::DrainMarkerV1(_) => Ok(Step::Done),
         }

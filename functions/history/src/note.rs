@@ -4,7 +4,9 @@
 use std::collections::HashMap;
 
 use chatwoot::render;
-use domain::{Author, Content, Identity, KeyedHash, Message, PastMessage, PhoneNumberId, Timestamp, Wamid};
+use domain::{
+    Author, Content, Identity, KeyedHash, Message, PastMessage, PhoneNumberId, Timestamp, Wamid, message::MediaKind,
+};
 use texts::{
     Locale,
     history::{self, PastText, ShopTime},
@@ -53,6 +55,15 @@ pub(crate) struct Rendered {
 pub(crate) struct Style {
     pub(crate) locale: Locale,
     pub(crate) utc_offset: i64,
+    /// Since when files may follow, if they come at all.
+    pub(crate) files_since: Option<Timestamp>,
+}
+
+impl Style {
+    fn file(self, kind: Option<MediaKind>, message: &PastMessage) -> String {
+        let may_come = self.files_since.is_some_and(|since| message.at >= since);
+        history::file(kind, may_come, self.locale)
+    }
 }
 
 /// A message with what became of it.
@@ -124,7 +135,7 @@ fn applied<'m>(messages: &[&'m PastMessage]) -> (Vec<Entry<'m>>, i64) {
 }
 
 fn blocks(entry: &Entry<'_>, places: &HashMap<&str, &Entry<'_>>, style: Style) -> Vec<Block> {
-    let Style { locale, utc_offset } = style;
+    let Style { locale, utc_offset, .. } = style;
     let message = entry.message;
     let clock = if message.timeless {
         PastText::NoTime.text(locale)
@@ -132,10 +143,10 @@ fn blocks(entry: &Entry<'_>, places: &HashMap<&str, &Entry<'_>>, style: Style) -
         ShopTime::at(message.at.as_secs(), utc_offset).clock()
     };
     let head = format!("{clock} **{}:**", history::side(message.author, locale));
-    let mut parts = if entry.deleted { vec![PastText::Deleted.text(locale)] } else { words(entry, locale) };
+    let mut parts = if entry.deleted { vec![PastText::Deleted.text(locale)] } else { words(entry, style) };
     if let (Some(quoted), Some(first), false) = (&message.reply_to, parts.first_mut(), entry.deleted) {
         let quoted = places.get(quoted.as_str()).filter(|quoted| !quoted.deleted);
-        let quoted = quoted.map(|quoted| excerpt(quoted, locale)).filter(|words| !words.is_empty());
+        let quoted = quoted.map(|quoted| excerpt(quoted, style)).filter(|words| !words.is_empty());
         let answers = quoted.as_deref().map_or(PastText::AnswersAnother, PastText::Answers).text(locale);
         *first = joined(&answers, first);
     }
@@ -166,14 +177,14 @@ fn blocks(entry: &Entry<'_>, places: &HashMap<&str, &Entry<'_>>, style: Style) -
 }
 
 /// What a message says, in pieces that fit into a note.
-fn words(entry: &Entry<'_>, locale: Locale) -> Vec<String> {
+fn words(entry: &Entry<'_>, style: Style) -> Vec<String> {
     match entry.content {
         Content::Text { body } => pieces(body).into_iter().map(markup::to_markdown).collect(),
-        Content::Unsupported { what, .. } if what == "media_placeholder" => vec![history::file(None, locale)],
+        Content::Unsupported { what, .. } if what == "media_placeholder" => vec![style.file(None, entry.message)],
         content => {
             let message = as_message(entry.message, content.clone());
-            let rendered = render::render(&message, locale);
-            let file = rendered.file.map(|media| history::file(Some(media.kind), locale)).unwrap_or_default();
+            let rendered = render::render(&message, style.locale);
+            let file = rendered.file.map(|media| style.file(Some(media.kind), entry.message)).unwrap_or_default();
             let text = joined(&file, &rendered.text);
             vec![text.chars().take(MAX_NOTE - TITLE_RESERVE * 2).collect()]
         }
@@ -220,11 +231,13 @@ fn pieces(body: &str) -> Vec<&str> {
 }
 
 /// The beginning of what a message says, on one line.
-fn excerpt(entry: &Entry<'_>, locale: Locale) -> String {
+fn excerpt(entry: &Entry<'_>, style: Style) -> String {
     let text = match entry.content {
         Content::Text { body } => body.clone(),
-        Content::Media { media, caption } => caption.clone().unwrap_or_else(|| history::file(Some(media.kind), locale)),
-        Content::Unsupported { what, .. } if what == "media_placeholder" => history::file(None, locale),
+        Content::Media { media, caption } => {
+            caption.clone().unwrap_or_else(|| style.file(Some(media.kind), entry.message))
+        }
+        Content::Unsupported { what, .. } if what == "media_placeholder" => style.file(None, entry.message),
         _ => return String::new(),
     };
     let short: String = text.chars().take(QUOTE).collect();

@@ -179,7 +179,7 @@ impl SliceWork<'_> {
         let slice = self.slice;
         let own_notes = if unsure { self.own_notes(chatwoot).await? } else { Vec::new() };
         let mut sorted = self.sorted(erased, &own_notes).await?;
-        let rendered = note::notes(&sorted.writable, self.handler.style);
+        let rendered = note::notes(&sorted.writable, self.handler.style());
         sorted.refuse(RefusalReason::AboutAnotherMessage, usize::try_from(rendered.about_others).unwrap_or_default());
         let mut outcome =
             SliceOutcome { customer: None, written: None, duplicate: sorted.duplicate, refused: sorted.refused };

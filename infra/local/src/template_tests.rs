@@ -156,6 +156,7 @@ struct Policy {
     locale: String,
     utc_offset: i64,
     history_per_minute: i64,
+    history_files: bool,
     warn_days: Vec<i64>,
 }
 
@@ -277,6 +278,7 @@ fn the_template_says_what_the_policy_says() {
     let environment = &template.function("history").environment;
     assert_eq!(environment["UTC_OFFSET"], policy.utc_offset.to_string());
     assert_eq!(environment["HISTORY_PER_MINUTE"], policy.history_per_minute.to_string());
+    assert_eq!(environment["HISTORY_FILES"], policy.history_files.to_string());
     for function in ["forward", "history", "send", "reconcile", "erasure", "retention"] {
         let environment = &template.function(function).environment;
         assert_eq!(environment["LOCALE"], policy.locale, "{function}");

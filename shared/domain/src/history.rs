@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Author, Content, DrainMarker, Identity, KeyedHash, PhoneNumberId, Timestamp, Wamid,
     keyed_hash::{Person, WorkItem},
+    message::Media,
 };
 
 /// A task on `history.fifo`.
@@ -207,6 +208,9 @@ pub struct HistoryFile {
     pub message: Option<Wamid>,
     /// When that was written.
     pub at: Timestamp,
+    /// Where it is at Meta; absent if the webhook names no file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media: Option<Media>,
 }
 
 /// How far an import is, in what people are told.

@@ -57,6 +57,10 @@ domain::documented! {
         ///
         /// number
         HistoryPerMinute = "HISTORY_PER_MINUTE",
+        /// Whether the files of imported messages come as well, as far as Meta has them.
+        ///
+        /// `true` or `false`
+        HistoryFiles = "HISTORY_FILES",
         /// The shop's time, in which imported messages are dated: its distance from UTC.
         ///
         /// minutes

@@ -71,7 +71,7 @@ pub use inbound::imports::{ImportCounts, ImportProgress, Imports, PersonPast, Sl
 pub use inbound::item_ledger::{COUNTERS_KEEP_DAYS, DailyTotals, ItemLedger, ItemOutcome, QUEUES_KEEP_DAYS};
 pub use inbound::message_links::{MessageLink, MessageLinks, StatusMatch};
 pub use inbound::orphan_statuses::{OrphanStatus, OrphanStatuses};
-pub use inbound::pending_media::{MIN_RETRY_GAP, PendingFile, PendingMedia, is_at_meta};
+pub use inbound::pending_media::{MIN_RETRY_GAP, PastFile, PendingFile, PendingMedia, is_at_meta};
 pub use inbound::revocations::{Revocation, Revocations};
 pub use keys::Key;
 pub use outbound::conversations::{Conversation, Conversations, LastHeard, Red, RepairState, SyncResult};

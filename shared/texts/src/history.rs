@@ -134,10 +134,21 @@ pub fn state(state: PastState, locale: Locale) -> &'static str {
     }
 }
 
-/// A file that is not copied.
-pub fn file(kind: Option<MediaKind>, locale: Locale) -> String {
+/// A file in the line of its message: it may follow as a note, or it stays where it is.
+pub fn file(kind: Option<MediaKind>, may_come: bool, locale: Locale) -> String {
     let what = kind.map_or_else(|| pick(locale, "archivo", "file").to_owned(), |kind| kind.text(locale));
-    format!("📎 {what} {}", pick(locale, "(quedó en el celular)", "(it is still on the phone)"))
+    let (es, en) = if may_come {
+        ("(si WhatsApp lo envía, llega aparte)", "(if WhatsApp sends it, it comes by itself)")
+    } else {
+        ("(quedó en el celular)", "(it is still on the phone)")
+    };
+    format!("📎 {what} {}", pick(locale, es, en))
+}
+
+/// What stands above a file that follows.
+pub fn file_title(author: Author, at: ShopTime, locale: Locale) -> String {
+    let title = pick(locale, "Historial de WhatsApp", "WhatsApp history");
+    format!("**{title} · {} {}** · {}", at.short(locale, true), at.clock(), side(author, locale))
 }
 
 /// How far an import is.
@@ -199,8 +210,10 @@ impl PastReport {
                 Locale::Es => format!("- En esta conversación: {count} mensajes, del {from} al {to}."),
                 Locale::En => format!("- In this conversation: {count} messages, from {from} to {to}."),
             });
-            let files = "- Los archivos quedaron en el celular de la tienda.";
-            lines.push(pick(locale, files, "- Files are still on the shop's phone.").to_owned());
+            let files =
+                "- Los archivos que WhatsApp envía llegan como notas; los demás quedaron en el celular de la tienda.";
+            let english = "- Files that WhatsApp sends come as notes; the others are still on the shop's phone.";
+            lines.push(pick(locale, files, english).to_owned());
         } else if self.state == ImportState::Done {
             let nothing = "- En esta conversación: nada; el celular no tenía mensajes con este cliente.";
             let english = "- In this conversation: nothing; the phone had no messages with this customer.";

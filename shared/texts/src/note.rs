@@ -19,6 +19,8 @@ pub enum NoteText {
     MediaTooLarge(MediaKind),
     /// A file that Meta keeps for only one more day.
     MediaAskAgain(MediaKind),
+    /// A file of a phone's past that does not come.
+    MediaOnThePhone(MediaKind),
     /// An answer to a message we cannot point to.
     InReplyTo,
     /// What is shown instead, where it is a reaction or an edit.
@@ -107,6 +109,17 @@ impl NoteText {
                     Locale::En => format!(
                         "[{what}: the file could not be fetched and WhatsApp keeps it for a day more at most; ask the customer to send it again]"
                     ),
+                };
+            }
+            Self::MediaOnThePhone(kind) => {
+                let what = kind.text(locale);
+                return match locale {
+                    Locale::Es => {
+                        format!("[{what} del historial: no se pudo copiar; quedó en el celular de la tienda]")
+                    }
+                    Locale::En => {
+                        format!("[{what} of the history: it could not be copied; it is still on the shop's phone]")
+                    }
                 };
             }
             Self::AboutAnother => (

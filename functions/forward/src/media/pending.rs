@@ -18,6 +18,9 @@ use crate::Handler;
 /// After this many receives the task is given up: its work crashes, and it holds up the customer's messages.
 const MAX_RECEIVES: u32 = 3;
 
+/// Larger files of a phone's past stay there: an import moves many.
+const MAX_PAST_FILE_BYTES: u64 = 20 << 20;
+
 /// The outcome of fetching a file.
 enum Brought {
     There,
@@ -99,14 +102,17 @@ impl MissingFile<'_> {
                     return Ok(true);
                 }
                 Brought::Never(line) => {
-                    self.note("file-never", line).await?;
+                    let of_the_past = NoteText::MediaOnThePhone(file.kind);
+                    self.note("file-never", if file.past.is_some() { of_the_past } else { line }).await?;
                     return Ok(true);
                 }
                 Brought::NotYet => {}
             }
         }
-        if file.is_last_day(now) {
-            self.note("file-late", NoteText::MediaAskAgain(file.kind)).await?;
+        match &file.past {
+            None if file.is_last_day(now) => self.note("file-late", NoteText::MediaAskAgain(file.kind)).await?,
+            Some(_) if !file.is_at_meta(now) => self.note("file-never", NoteText::MediaOnThePhone(file.kind)).await?,
+            _ => {}
         }
         Ok(!file.is_at_meta(now))
     }
@@ -124,12 +130,19 @@ impl MissingFile<'_> {
         let mut attributes = json!({
             "external_created_at": Timestamp::as_secs(file.sent_at), "in_reply_to": file.placeholder,
         });
-        if file.author == Author::Business {
+        if file.past.is_none() && file.author == Author::Business {
             attributes["external_echo"] = json!(true);
+        }
+        let size = fetched.attachment.size;
+        if file.past.is_some() && size.is_some_and(|size| size > MAX_PAST_FILE_BYTES) {
+            return Ok(Brought::Never(NoteText::MediaTooLarge(file.kind)));
         }
         let source = source_id("file", file);
         let message = NewMessage {
-            incoming: file.author == Author::Customer,
+            content: file.past.as_ref().map_or("", |past| &past.title),
+            // Nobody is to be told of the past.
+            private: file.past.is_some(),
+            incoming: file.past.is_none() && file.author == Author::Customer,
             source_id: Some(&source),
             attributes,
             attachment: Some(fetched.attachment),

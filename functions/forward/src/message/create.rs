@@ -279,6 +279,7 @@ impl CreatedMessage<'_> {
             kind: file.kind,
             mime_type: file.mime_type.clone().filter(|mime_type| mime_type.len() <= MAX_TYPE_LENGTH),
             sent_at: message.sent_at.min(now),
+            past: None,
             tries: 1,
             next_at: now + MIN_RETRY_GAP,
         }

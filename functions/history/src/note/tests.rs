@@ -2,7 +2,7 @@
 
 use super::*;
 
-const STYLE: Style = Style { locale: Locale::Es, utc_offset: -360 };
+const STYLE: Style = Style { locale: Locale::Es, utc_offset: -360, files_since: None };
 const AT: i64 = 1_795_150_400;
 
 fn said(id: &str, author: Author, minutes: i64, content: Content) -> PastMessage {

@@ -68,6 +68,7 @@ impl Bridge {
             ("CONFIRM_HOURS".to_owned(), "24".to_owned()),
             ("UTC_OFFSET".to_owned(), "-360".to_owned()),
             ("HISTORY_PER_MINUTE".to_owned(), "120".to_owned()),
+            ("HISTORY_FILES".to_owned(), "true".to_owned()),
         ];
         for queue in QUEUES {
             let name = queue.to_uppercase();

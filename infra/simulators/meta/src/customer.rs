@@ -23,7 +23,7 @@ use crate::{
     world::World,
 };
 
-const WEBHOOK_MEDIA_LIVES: Duration = Duration::from_secs(7 * 24 * 3600);
+pub(crate) const WEBHOOK_MEDIA_LIVES: Duration = Duration::from_secs(7 * 24 * 3600);
 const URL_LIVES: Duration = Duration::from_secs(5 * 60);
 const LARGEST_FILE: usize = 100 * 1024 * 1024;
 

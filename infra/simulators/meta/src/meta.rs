@@ -158,6 +158,12 @@ impl Meta {
         self.world.state().contact_book_deletions.clone()
     }
 
+    /// A file that a phone app sends along with its past: Meta holds it for a week, under this id.
+    pub fn holds_file(&self, phone_number_id: &str, bytes: Vec<u8>, mime: &str) -> String {
+        let gone_at = self.world.now() + crate::customer::WEBHOOK_MEDIA_LIVES;
+        self.world.keep(phone_number_id, bytes.into(), mime, None, gone_at, false)
+    }
+
     /// How many files Meta still holds, uploaded ones and those of customers.
     pub fn media_held(&self) -> usize {
         let now = self.world.now();

@@ -64,10 +64,22 @@ pub struct PendingFile {
     pub mime_type: Option<String>,
     /// When its message was written.
     pub sent_at: Timestamp,
+    /// Of a phone's past: what stands above it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub past: Option<PastFile>,
     /// How often it was asked for, the first time with its message included.
     pub tries: u32,
     /// When it is asked for again.
     pub next_at: Timestamp,
+}
+
+/// What is different about a file of a phone's past: it comes as a note.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PastFile {
+    /// Who sent it and when, in words; no name.
+    pub title: String,
+    /// When Meta told of it, long after its message was written.
+    pub told_at: Timestamp,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -92,18 +104,23 @@ impl PendingFile {
 
     /// Whether Meta may still have it.
     pub fn is_at_meta(&self, now: Timestamp) -> bool {
-        is_at_meta(self.sent_at, now)
+        is_at_meta(self.told_at(), now)
+    }
+
+    /// When Meta told of it: its time at Meta begins then.
+    fn told_at(&self) -> Timestamp {
+        self.past.as_ref().map_or(self.sent_at, |past| past.told_at)
     }
 
     /// Whether Meta is about to delete it.
     pub fn is_last_day(&self, now: Timestamp) -> bool {
-        now >= self.sent_at + LAST_DAY_FROM
+        now >= self.told_at() + LAST_DAY_FROM
     }
 
     /// When to ask again after this try, made now: with growing gaps, and on the last day at its beginning and at its end.
     pub fn after(&self, now: Timestamp) -> Timestamp {
         let gap = MIN_RETRY_GAP.saturating_mul(1 << self.tries.min(16)).min(MAX_RETRY_GAP);
-        let milestones = [self.sent_at + LAST_DAY_FROM, self.sent_at + META_MEDIA_TTL];
+        let milestones = [self.told_at() + LAST_DAY_FROM, self.told_at() + META_MEDIA_TTL];
         milestones.into_iter().find(|at| *at > now).map_or(now + gap, |at| at.min(now + gap))
     }
 }
@@ -156,6 +173,11 @@ impl PendingMedia {
         Ok(matches!(self.table.update(change, ReturnValue::None).await?, UpdateOutcome::Done(_)))
     }
 
+    /// Registers a file of a phone's past. The line that stands for it is there already.
+    pub async fn add(&self, file: &PendingFile) -> Result<(), StoreError> {
+        self.table.put(&key(&file.number, &file.item), &row(file)).await
+    }
+
     /// Removes a file that has arrived, or never will.
     pub async fn remove(&self, number: &PhoneNumberId, item: &KeyedHash<WorkItem>) -> Result<(), StoreError> {
         self.table.delete(&key(number, item)).await
@@ -164,8 +186,12 @@ impl PendingMedia {
 
 /// The write that registers a file, in one transaction with the link of its placeholder.
 pub(crate) fn write(table: &Table, file: &PendingFile) -> Result<TransactWriteItem, StoreError> {
-    let row = PendingRow { expires_at: (file.sent_at + PENDING_FILE_TTL).as_secs(), file: file.clone() };
+    let row = row(file);
     table.transact_put(with_key(&key(&row.file.number, &row.file.item), &row)?, None, Item::new())
+}
+
+fn row(file: &PendingFile) -> PendingRow {
+    PendingRow { expires_at: (file.told_at() + PENDING_FILE_TTL).as_secs(), file: file.clone() }
 }
 
 fn key(number: &PhoneNumberId, item: &KeyedHash<WorkItem>) -> Key {
@@ -193,6 +219,7 @@ mod tests {
             kind: MediaKind::Image,
             mime_type: None,
             sent_at: SENT,
+            past: None,
             tries,
             next_at: SENT,
         }

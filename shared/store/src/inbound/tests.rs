@@ -339,6 +339,7 @@ async fn a_file_is_asked_for_by_one_worker_at_a_time() {
         kind: MediaKind::Image,
         mime_type: None,
         sent_at: NOW,
+        past: None,
         tries: 1,
         next_at: NOW,
     };

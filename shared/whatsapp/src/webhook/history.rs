@@ -281,7 +281,11 @@ impl Splitter<'_> {
         let id = message.as_ref().map_or_else(|| raw.get(), Wamid::as_str);
         let item = self.item(["history_file", number.as_str(), id]);
         let group = MessageGroup::Past(number.clone(), subject, item.clone());
-        let file = HistoryFile { channel: number.clone(), item, customer, message, at: self.time(&fields) };
+        let media = match content::read(&fields) {
+            domain::Content::Media { media, .. } => Some(media),
+            _ => None,
+        };
+        let file = HistoryFile { channel: number.clone(), item, customer, message, at: self.time(&fields), media };
         self.history.push(GroupedHistory { group, task: HistoryTask::FileV1(file) });
     }
 
