@@ -28,8 +28,8 @@ use axum::{
 use serde_json::{Value, json};
 
 use self::error::GraphError;
-pub(crate) use self::params::form;
 pub use self::error::refusal;
+pub(crate) use self::params::form;
 use crate::{Number, signup::Access, world::World};
 
 /// The routes of the Graph API.

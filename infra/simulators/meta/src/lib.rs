@@ -33,8 +33,8 @@ mod wire;
 mod world;
 
 pub use bubble::{Bubble, Tappable};
-pub use graph::refusal;
 pub use customer::{Customer, Upload};
+pub use graph::refusal;
 pub use layout::{Button, Layout};
 pub use life::AccountUpdate;
 pub use meta::Meta;

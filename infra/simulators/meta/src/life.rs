@@ -137,7 +137,8 @@ impl Meta {
         let url = url.or_else(beside).context("no callback is set")?;
         let body = format!("signed_request={}", self.signed_request(user_id));
         let request = self.world.fetcher.post(url).header("content-type", "application/x-www-form-urlencoded");
-        let answer = request.body(body).timeout(postman::MAX_WAIT).send().await.context("the callback did not answer")?;
+        let answer =
+            request.body(body).timeout(postman::MAX_WAIT).send().await.context("the callback did not answer")?;
         let status = answer.status().as_u16();
         Ok((status, serde_json::from_slice(&answer.bytes().await?).unwrap_or_default()))
     }

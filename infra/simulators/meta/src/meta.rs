@@ -34,7 +34,12 @@ impl Meta {
         prospect::shops().into_iter().for_each(|prospect| state.add_prospect(prospect, &postman));
         let world = Arc::new(World::new(settings.clock, postman, postman::client()?, state));
         let faults = Faults::default();
-        let server = Server::start(settings.listen, graph::router(Arc::clone(&world)).merge(browser::router(Arc::clone(&world))), faults.clone()).await?;
+        let server = Server::start(
+            settings.listen,
+            graph::router(Arc::clone(&world)).merge(browser::router(Arc::clone(&world))),
+            faults.clone(),
+        )
+        .await?;
         world.base_url.get_or_init(|| server.url());
         Ok(Self { world, server: Arc::new(server), faults, down: Arc::default() })
     }

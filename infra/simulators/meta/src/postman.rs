@@ -123,12 +123,7 @@ struct Desk {
 
 impl Postman {
     /// Opens a line for each number; the lines close when the postman is dropped.
-    pub(crate) fn start(
-        client: reqwest::Client,
-        clock: SharedClock,
-        app_secret: String,
-        numbers: &[Number],
-    ) -> Self {
+    pub(crate) fn start(client: reqwest::Client, clock: SharedClock, app_secret: String, numbers: &[Number]) -> Self {
         let desk = Arc::new(Desk {
             client,
             clock,

@@ -13,17 +13,18 @@ use std::collections::{BTreeSet, HashMap};
 use domain::Timestamp;
 use serde_json::Value;
 
+pub(crate) use self::{
+    access::Access,
+    exchange::CodeRefusal,
+    line::{Line, SentCode},
+    outcome::{ALL, Joins, forgery},
+    ways::{OUR_BUSINESS, account_update},
+};
 pub use self::{
     outcome::Outcome,
     past::{Declined, Past},
     rules::{Offer, SignupRules, TokenKind},
     ways::{Choice, SignedUp},
-};
-pub(crate) use self::{
-    ways::{OUR_BUSINESS, account_update},
-    access::Access,
-    exchange::CodeRefusal,
-    line::{Line, SentCode},
 };
 
 /// A WhatsApp business account.

@@ -11,10 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{refusal, told};
-use crate::{
-    AccountUpdate, Choice, Meta, Past, SignupRules, prospect,
-    prospect::Prospect,
-};
+use crate::{AccountUpdate, Choice, Meta, Past, SignupRules, prospect, prospect::Prospect};
 
 /// The routes, below those of the control page.
 pub(super) fn router() -> Router<Meta> {

@@ -108,11 +108,7 @@ pub(super) async fn debug_token(
 }
 
 /// The app whose own token this is, `id|secret`, in the header or as `access_token`.
-pub(super) fn app(
-    world: &World,
-    headers: &HeaderMap,
-    query: &HashMap<String, String>,
-) -> Result<String, GraphError> {
+pub(super) fn app(world: &World, headers: &HeaderMap, query: &HashMap<String, String>) -> Result<String, GraphError> {
     let token = super::bearer(headers).or_else(|| query.get("access_token").map(String::as_str)).unwrap_or_default();
     let (id, secret) = token.split_once('|').ok_or_else(|| GraphError::token(None))?;
     let own = world.state().subscriptions.app_id.clone();

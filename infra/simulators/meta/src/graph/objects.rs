@@ -19,16 +19,17 @@ pub(super) async fn read(
     Query(query): Query<HashMap<String, String>>,
     headers: HeaderMap,
 ) -> Response {
-    let answer = super::version(&version).and_then(|()| super::access(&world, &headers)).and_then(|access| {
-        match access.numbers.iter().find(|number| number.phone_number_id == id) {
-            Some(number) => describe(&world, number, query.get("fields")).map(ok),
-            None if access.accounts.contains(&id) => {
-                onboarding::allowed(&access.facts)?;
-                Ok(ok(onboarding::describe_account(&world, &id, &query)))
+    let answer =
+        super::version(&version).and_then(|()| super::access(&world, &headers)).and_then(|access| {
+            match access.numbers.iter().find(|number| number.phone_number_id == id) {
+                Some(number) => describe(&world, number, query.get("fields")).map(ok),
+                None if access.accounts.contains(&id) => {
+                    onboarding::allowed(&access.facts)?;
+                    Ok(ok(onboarding::describe_account(&world, &id, &query)))
+                }
+                None => media::describe(&world, &access.numbers, &id, &query),
             }
-            None => media::describe(&world, &access.numbers, &id, &query),
-        }
-    });
+        });
     answer.unwrap_or_else(GraphError::into_response)
 }
 
@@ -36,7 +37,9 @@ pub(super) async fn read(
 pub(super) fn describe(world: &World, number: &Number, fields: Option<&String>) -> Result<Value, GraphError> {
     let mut state = world.state();
     let asked = fields.map_or("display_phone_number,verified_name,quality_rating", String::as_str);
-    if let Some(field) = asked.split(',').map(str::trim).find(|f| state.signup.rules.refused_fields.iter().any(|no| no == f)) {
+    if let Some(field) =
+        asked.split(',').map(str::trim).find(|f| state.signup.rules.refused_fields.iter().any(|no| no == f))
+    {
         return Err(GraphError::new(400, 100, format!("(#100) Tried accessing nonexisting field ({field})")));
     }
     let serves = state.is_registered(number);

@@ -54,8 +54,10 @@ impl<S: Send + Sync> FromRequest<S> for Params {
             all.extend(form(&body));
             return Ok(Self(all));
         }
-        let Ok(Value::Object(members)) = serde_json::from_slice(&body) else {
-            return Err(GraphError::parameter("The body is no JSON object.").into_response());
+        let members = match serde_json::from_slice(&body) {
+            Ok(Value::Object(members)) => members,
+            Ok(Value::Null) => return Ok(Self(all)),
+            _ => return Err(GraphError::parameter("The body is no JSON object.").into_response()),
         };
         all.extend(members.into_iter().map(|(name, value)| match value {
             Value::String(text) => (name, text),

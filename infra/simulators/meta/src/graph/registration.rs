@@ -78,7 +78,11 @@ pub(super) async fn register(asked: Asked, params: Params) -> Response {
             return Err(GraphError::too_many_attempts());
         }
         if line.locked_until.is_some_and(|until| now < until) {
-            return Err(GraphError::number(133_008, "Too many two step verification PIN guesses", "Try again in 12 hours"));
+            return Err(GraphError::number(
+                133_008,
+                "Too many two step verification PIN guesses",
+                "Try again in 12 hours",
+            ));
         }
         if line.verification == "NOT_VERIFIED" {
             return Err(GraphError::number(133_006, "Phone number re-verification needed", "Verify the number first"));
@@ -111,7 +115,12 @@ pub(super) async fn deregister(asked: Asked, params: Params) -> Response {
 }
 
 /// Takes a step, which a number on a phone has no use for.
-fn take((Shared(world), Path((version, id)), headers): &Asked, params: &Params, verifies: bool, step: Step<'_>) -> Response {
+fn take(
+    (Shared(world), Path((version, id)), headers): &Asked,
+    params: &Params,
+    verifies: bool,
+    step: Step<'_>,
+) -> Response {
     let taken = || {
         super::version(version)?;
         let number = onboarding::managed(world, headers, "POST", id)?;

@@ -33,7 +33,8 @@ impl State {
                 continue;
             }
             accounts.push(account.clone());
-            let listed = |number: &Number| self.lines.get(&number.phone_number_id).is_some_and(|line| line.is_listed(now));
+            let listed =
+                |number: &Number| self.lines.get(&number.phone_number_id).is_some_and(|line| line.is_listed(now));
             numbers.extend(own.into_iter().filter(|number| kept(number) && listed(number)).cloned());
         }
         accounts.dedup();

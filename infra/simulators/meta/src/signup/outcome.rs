@@ -124,6 +124,16 @@ pub(crate) struct Subject<'a> {
 }
 
 impl Outcome {
+    /// Its name in a form and in JSON.
+    pub(crate) fn name(self) -> String {
+        json!(self).as_str().unwrap_or_default().to_owned()
+    }
+
+    /// The outcome of this name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        serde_json::from_value(name.into()).ok()
+    }
+
     /// What becomes of the number.
     pub(crate) fn joins(self) -> Joins {
         match self {
@@ -174,9 +184,7 @@ impl Outcome {
                 }
                 ("FINISH", json!("3"), data)
             }
-            Self::FinishSeveral => {
-                ("FINISH", json!(3), json!({"waba_ids": of.accounts, "business_id": of.business}))
-            }
+            Self::FinishSeveral => ("FINISH", json!(3), json!({"waba_ids": of.accounts, "business_id": of.business})),
             Self::FinishOnlyWaba => {
                 ("FINISH_ONLY_WABA", json!(3), json!({"waba_id": of.account, "business_id": of.business}))
             }
@@ -186,9 +194,7 @@ impl Outcome {
             Self::FinishUnknown => ("SOMETHING_META_ADDED_LATER", json!(4), account),
             Self::FinishUnknownPrefix => ("FINISH_SOMETHING_META_ADDED_LATER", json!(4), account),
             Self::Cancel => ("CANCEL", json!(3), json!({ "current_step": of.step })),
-            Self::CancelWithSession => {
-                ("CANCEL", json!(3), json!({"current_step": of.step, "session_id": SESSION}))
-            }
+            Self::CancelWithSession => ("CANCEL", json!(3), json!({"current_step": of.step, "session_id": SESSION})),
             Self::CancelReported => {
                 let data = json!({"error_message": "El número no cumple los requisitos.", "error_code": "524126",
                     "session_id": SESSION, "timestamp": of.now.to_string()});

@@ -90,7 +90,8 @@ impl World {
                 let others = state.signup.accounts.iter();
                 let others = others.filter(|(id, other)| **id != account && other.owner == owner.owner);
                 accounts.extend(others.map(|(id, _)| id.clone()));
-                let numbers: Vec<_> = state.numbers.iter().filter(|number| accounts.contains(&number.waba_id)).collect();
+                let numbers: Vec<_> =
+                    state.numbers.iter().filter(|number| accounts.contains(&number.waba_id)).collect();
                 let ids: Vec<_> = numbers.into_iter().map(|number| number.phone_number_id.clone()).collect();
                 joined.extend(ids.iter().map(|id| state.join(id, Joins::OnPhone, now)));
             }
@@ -110,9 +111,8 @@ impl World {
         let forged = outcome.is_forged().then(forgery);
         let events = forged.into_iter().chain(outcome.event(&subject)).collect();
         let announces = state.signup.rules.announces && outcome.joins() != Joins::No;
-        let code = outcome
-            .gives_code()
-            .then(|| state.mint_code(accounts, owner.person, choice.redirect_uri.clone(), now));
+        let code =
+            outcome.gives_code().then(|| state.mint_code(accounts, owner.person, choice.redirect_uri.clone(), now));
         let done = SignedUp { code, events, phone_number_id: joined.into_iter().next() };
         let added = json!({"event": "PARTNER_ADDED", "waba_info": {"waba_id": account, "owner_business_id": business}});
         let body = account_update(OUR_BUSINESS, now.as_secs().into(), added);
