@@ -148,6 +148,27 @@ impl Browser {
         eventually(script, || self.says(script) == true);
     }
 
+    /// The windows that are open, the first one first.
+    pub(crate) fn windows(&self) -> Vec<String> {
+        let path = format!("/session/{}/window/handles", self.session);
+        let answer = exchange(&self.base, "GET", &path, &[], "");
+        assert_eq!(answer.status, 200, "{path}: {answer:?}");
+        let handles = answer.json()["value"].as_array().unwrap().clone();
+        handles.iter().map(|handle| handle.as_str().unwrap().to_owned()).collect()
+    }
+
+    /// From now on everything is done in this window.
+    pub(crate) fn switches(&self, window: &str) {
+        self.post("/window", &json!({ "handle": window }));
+    }
+
+    /// Closes the window in which everything is done; another one has to be named then.
+    pub(crate) fn closes(&self) {
+        let path = format!("/session/{}/window", self.session);
+        let answer = exchange(&self.base, "DELETE", &path, &[], "");
+        assert_eq!(answer.status, 200, "{path}: {answer:?}");
+    }
+
     pub(crate) fn opens(&self, url: &str) {
         self.post("/url", &json!({ "url": url }));
     }

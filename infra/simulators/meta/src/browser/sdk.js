@@ -36,7 +36,12 @@
       callback({ authResponse, status: "unknown" });
     };
     const heard = (event) => {
-      if (event.origin !== base || typeof event.data !== "string") return;
+      if (event.origin !== base) {
+        // Not Meta's: the dialog's forger is told that its claim arrived, and waits for that.
+        if (event.source) event.source.postMessage(`heard=${cb}`, "*");
+        return;
+      }
+      if (typeof event.data !== "string") return;
       const told = new URLSearchParams(event.data);
       if (told.get("cb") !== cb || !told.has("result")) return;
       if (told.has("code")) return end({ userID: null, expiresIn: null, code: told.get("code") });
