@@ -30,18 +30,18 @@ document.getElementById("go").onclick = () => FB.login(answer => { window.answer
 </script><script src="SDK"></script></html>"#;
 
 /// Meta, a page of another origin, and a browser that shows it.
-struct Shop {
+struct DialogPage {
     meta: Meta,
-    page: Server,
+    server: Server,
     browser: Browser,
     /// Both servers live as long as it does.
     _runtime: Runtime,
 }
 
-impl Shop {
+impl DialogPage {
     fn open(driver: &str, chromium: &str) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let (meta, page) = runtime.block_on(async {
+        let (meta, server) = runtime.block_on(async {
             let number = Number {
                 phone_number_id: "104857600123456".into(),
                 waba_id: "109876543210987".into(),
@@ -61,17 +61,20 @@ impl Shop {
             let html = PAGE.replace("SDK", &format!("{}/es_LA/sdk.js", meta.url()));
             let cut = html.clone();
             let router = Router::new()
-                .route("/", get(|| async { ([("cross-origin-opener-policy", "same-origin-allow-popups")], Html(html)) }))
+                .route(
+                    "/",
+                    get(|| async { ([("cross-origin-opener-policy", "same-origin-allow-popups")], Html(html)) }),
+                )
                 .route("/cut", get(|| async { ([("cross-origin-opener-policy", "same-origin")], Html(cut)) }));
             (meta, Server::start(([127, 0, 0, 1], 0).into(), router, Faults::default()).await.unwrap())
         });
-        Self { meta, page, browser: Browser::start(driver, chromium), _runtime: runtime }
+        Self { meta, server, browser: Browser::start(driver, chromium), _runtime: runtime }
     }
 
     /// Opens the page anew and the dialog from it; the page's window.
     fn dialog(&self, path: &str) -> String {
         let browser = &self.browser;
-        browser.opens(&format!("{}{path}", self.page.url()));
+        browser.opens(&format!("{}{path}", self.server.url()));
         browser.waits("return window.ready === true");
         let own = browser.windows().remove(0);
         browser.click("#go");
@@ -118,23 +121,23 @@ fn the_page_hears_of_each_outcome_as_of_metas() {
     let Some((driver, chromium)) = browser() else {
         return skipped("the_page_hears_of_each_outcome_as_of_metas", "chromium and chromedriver");
     };
-    let shop = Shop::open(&driver, &chromium);
-    let (browser, meta) = (&shop.browser, shop.meta.url());
+    let page = DialogPage::open(&driver, &chromium);
+    let (browser, meta) = (&page.browser, page.meta.url());
 
-    let own = shop.dialog("/");
-    let answer = shop.ends(&own, "#finish_coexistence");
+    let own = page.dialog("/");
+    let answer = page.ends(&own, "#finish_coexistence");
     assert_eq!((&answer["status"], &answer["authResponse"]["userID"]), (&json!("unknown"), &Value::Null));
-    assert!(shop.token(answer["authResponse"]["code"].as_str().unwrap()).is_string());
+    assert!(page.token(answer["authResponse"]["code"].as_str().unwrap()).is_string());
     let told = json!({"data": {"waba_id": prospect::ACCOUNT}, "type": "WA_EMBEDDED_SIGNUP",
         "event": "FINISH_WHATSAPP_BUSINESS_APP_ONBOARDING", "version": 3});
-    assert_eq!(shop.events(), [(meta.clone(), told)]);
+    assert_eq!(page.events(), [(meta.clone(), told)]);
     let chatter = browser.says("return window.heard.filter(one => String(one.data).startsWith('cb=')).length");
     assert!(chatter.as_u64().unwrap() >= 2, "the SDK's own messages go the same way");
 
-    let own = shop.dialog("/");
+    let own = page.dialog("/");
     browser.says("$('#shape').value = 'object'; $('#order').value = 'code_first'");
-    assert!(shop.ends(&own, "#finish_cloud")["authResponse"]["code"].is_string());
-    assert_eq!(shop.events()[0].1["data"]["phone_number_id"], prospect::NUMBER);
+    assert!(page.ends(&own, "#finish_cloud")["authResponse"]["code"].is_string());
+    assert_eq!(page.events()[0].1["data"]["phone_number_id"], prospect::NUMBER);
     assert!(browser.says("return window.heard.some(one => typeof one.data === 'object')") == true);
 
     for (button, event, code) in [
@@ -144,22 +147,22 @@ fn the_page_hears_of_each_outcome_as_of_metas() {
         ("#nothing", None, false),
         ("#closed", None, false),
     ] {
-        let own = shop.dialog("/");
-        let answer = shop.ends(&own, button);
+        let own = page.dialog("/");
+        let answer = page.ends(&own, button);
         assert_eq!(answer["authResponse"]["code"].is_string(), code, "{button}");
-        assert_eq!(shop.events().first().map(|(_, event)| event["event"].clone()), event.map(Value::from), "{button}");
+        assert_eq!(page.events().first().map(|(_, event)| event["event"].clone()), event.map(Value::from), "{button}");
     }
 
-    let own = shop.dialog("/");
-    assert!(shop.ends(&own, "#forged_then_finish")["authResponse"]["code"].is_string());
-    let origins: Vec<_> = shop.events().into_iter().map(|(origin, _)| origin).collect();
+    let own = page.dialog("/");
+    assert!(page.ends(&own, "#forged_then_finish")["authResponse"]["code"].is_string());
+    let origins: Vec<_> = page.events().into_iter().map(|(origin, _)| origin).collect();
     assert_eq!(origins, [meta.replace("127.0.0.1", "localhost"), meta.clone()]);
 
     // The person closes the window.
-    let own = shop.dialog("/");
+    let own = page.dialog("/");
     browser.closes();
-    assert_eq!(shop.called_back(&own), json!({"authResponse": null, "status": "unknown"}));
-    assert_eq!(shop.events(), []);
+    assert_eq!(page.called_back(&own), json!({"authResponse": null, "status": "unknown"}));
+    assert_eq!(page.events(), []);
 }
 
 #[test]
@@ -170,32 +173,32 @@ fn a_page_that_cuts_its_openers_hears_nothing_and_a_blocked_window_calls_nobody_
             "chromium and chromedriver",
         );
     };
-    let shop = Shop::open(&driver, &chromium);
-    let own = shop.dialog("/cut");
-    shop.browser.click("#finish_coexistence");
-    shop.browser.switches(&own);
-    shop.browser.waits("return window.answer !== undefined");
-    assert_eq!(shop.browser.says("return window.answer.authResponse"), Value::Null);
-    assert_eq!(shop.browser.says("return window.heard.length"), 0);
+    let page = DialogPage::open(&driver, &chromium);
+    let own = page.dialog("/cut");
+    page.browser.click("#finish_coexistence");
+    page.browser.switches(&own);
+    page.browser.waits("return window.answer !== undefined");
+    assert_eq!(page.browser.says("return window.answer.authResponse"), Value::Null);
+    assert_eq!(page.browser.says("return window.heard.length"), 0);
 
-    let shop = Shop::open(&driver, &chromium);
-    shop.browser.opens(&shop.page.url());
-    shop.browser.waits("return window.ready === true");
-    shop.browser.says("window.open = () => null");
-    shop.browser.click("#go");
+    let page = DialogPage::open(&driver, &chromium);
+    page.browser.opens(&page.server.url());
+    page.browser.waits("return window.ready === true");
+    page.browser.says("window.open = () => null");
+    page.browser.click("#go");
     let refuses = "try { FB.login(async () => {}, {}); return false } catch { return window.answer === undefined }";
-    assert!(shop.browser.says(refuses) == true, "the real one takes no async function either");
+    assert!(page.browser.says(refuses) == true, "the real one takes no async function either");
 }
 
 #[test]
 fn the_dialog_is_accessible() {
     let Some(((driver, chromium), axe)) = checker() else { return skipped("the_dialog_is_accessible", CHECKER) };
-    let shop = Shop::open(&driver, &chromium);
-    shop.dialog("/");
-    let found = shop.browser.audits(&axe);
+    let page = DialogPage::open(&driver, &chromium);
+    page.dialog("/");
+    let found = page.browser.audits(&axe);
     assert_eq!(found["violations"], json!([]));
     // By the keyboard alone.
-    shop.browser.says("$('#cancel').focus()");
+    page.browser.says("$('#cancel').focus()");
     let active = "return document.activeElement.id";
-    assert_eq!(shop.browser.says(active), "cancel");
+    assert_eq!(page.browser.says(active), "cancel");
 }

@@ -93,7 +93,7 @@ async fn open(Shared(world): Shared<Arc<World>>, Query(asked): Query<HashMap<Str
             escape(words)
         );
     }
-    let steps: String = STEPS.iter().map(|step| format!("<option>{step}</option>")).collect();
+    let steps = STEPS.map(|step| format!("<option>{step}</option>")).concat();
     let offer = if offered {
         "Se ofrece conectar la app que ya está en un celular."
     } else {

@@ -31,7 +31,9 @@ impl Meta {
         let postman =
             Postman::start(postman::client()?, settings.clock.clone(), settings.app_secret, &settings.numbers);
         let mut state = State::new(settings.numbers, settings.statuses, settings.clock.now());
-        prospect::shops().into_iter().for_each(|prospect| state.add_prospect(prospect, &postman));
+        for prospect in prospect::shops() {
+            state.add_prospect(prospect, &postman);
+        }
         let world = Arc::new(World::new(settings.clock, postman, postman::client()?, state));
         let faults = Faults::default();
         let server = Server::start(

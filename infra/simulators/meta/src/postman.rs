@@ -26,8 +26,8 @@ pub struct Delivery {
     pub body: Bytes,
     /// Each time it was posted.
     pub attempts: Vec<Attempt>,
-    /// Where it goes, if its account has an address of its own.
-    own_address: Option<String>,
+    /// Where it goes.
+    route: Route,
 }
 
 impl Delivery {
@@ -103,11 +103,26 @@ impl Feeds {
         !FIELDS.contains(&field) || self.fields.iter().any(|ticked| ticked == field)
     }
 
-    /// Where a webhook goes instead of the app's address; nothing at all if it is not posted.
-    fn address(&self, body: &Value) -> Option<Option<String>> {
+    /// Whether a webhook is posted, and where.
+    fn route(&self, body: &Value) -> Route {
         let account = body["entry"][0]["id"].as_str().unwrap_or_default();
-        (self.accounts.contains(account) && self.ticked(body)).then(|| self.overrides.get(account).cloned())
+        if !self.accounts.contains(account) || !self.ticked(body) {
+            return Route::Nowhere;
+        }
+        self.overrides.get(account).map_or(Route::App, |own| Route::Own(own.clone()))
     }
+}
+
+/// Where a webhook goes.
+#[derive(Clone, Debug, Default)]
+enum Route {
+    /// It is not posted.
+    Nowhere,
+    /// To the app's address.
+    #[default]
+    App,
+    /// To its account's own.
+    Own(String),
 }
 
 /// What the lines share.
@@ -133,7 +148,9 @@ impl Postman {
             feeds: Mutex::new(Feeds::of(numbers)),
         });
         let postman = Self { desk, lines: Mutex::default() };
-        numbers.iter().for_each(|number| postman.open(&number.phone_number_id));
+        for number in numbers {
+            postman.open(&number.phone_number_id);
+        }
         postman
     }
 
@@ -185,36 +202,33 @@ impl Postman {
     /// Queues a webhook in Meta's style of writing. Of an account that the app is not subscribed to, and of a field that is not
     /// ticked, it hears nothing, now or later.
     pub(crate) fn queue(&self, phone_number_id: &str, body: &Value) -> Posted {
-        match self.feeds().address(body) {
-            Some(own) => self.log(phone_number_id, wire::encode(body), own),
-            None => nothing(),
-        }
+        let route = self.feeds().route(body);
+        self.log(phone_number_id, wire::encode(body), route)
     }
 
     /// The same without its envelope: the bare `value`.
     pub(crate) fn queue_bare(&self, phone_number_id: &str, body: &Value) -> Posted {
-        match self.feeds().address(body) {
-            Some(own) => self.log(phone_number_id, wire::encode(&body["entry"][0]["changes"][0]["value"]), own),
-            None => nothing(),
-        }
+        let route = self.feeds().route(body);
+        self.log(phone_number_id, wire::encode(&body["entry"][0]["changes"][0]["value"]), route)
     }
 
     /// Queues what is the app's business, whoever it is subscribed to.
     pub(crate) fn queue_for_app(&self, phone_number_id: &str, body: &Value) -> Posted {
-        if !self.feeds().ticked(body) {
-            return nothing();
-        }
-        self.log(phone_number_id, wire::encode(body), None)
+        let route = if self.feeds().ticked(body) { Route::App } else { Route::Nowhere };
+        self.log(phone_number_id, wire::encode(body), route)
     }
 
     /// Queues these very bytes; a number that isn't ours uses the first line.
     pub(crate) fn queue_raw(&self, phone_number_id: &str, body: Bytes) -> Posted {
-        self.log(phone_number_id, body, None)
+        self.log(phone_number_id, body, Route::App)
     }
 
-    fn log(&self, phone_number_id: &str, body: Bytes, own_address: Option<String>) -> Posted {
+    fn log(&self, phone_number_id: &str, body: Bytes, route: Route) -> Posted {
+        if matches!(route, Route::Nowhere) {
+            return nothing();
+        }
         let mut log = lock(&self.desk.log);
-        log.push(Delivery { phone_number_id: phone_number_id.into(), body, attempts: Vec::new(), own_address });
+        log.push(Delivery { phone_number_id: phone_number_id.into(), body, attempts: Vec::new(), route });
         // Still under the lock, so that the log and the line have the same order.
         self.enqueue(phone_number_id, log.len() - 1)
     }
@@ -288,20 +302,23 @@ async fn work(desk: Arc<Desk>, mut jobs: mpsc::UnboundedReceiver<Job>) {
 
 impl Desk {
     async fn post(&self, index: usize) -> anyhow::Result<u16> {
-        let (body, own) = {
+        let (body, route) = {
             let log = lock(&self.log);
-            log.get(index).map(|delivery| (delivery.body.clone(), delivery.own_address.clone())).unwrap_or_default()
+            log.get(index).map(|delivery| (delivery.body.clone(), delivery.route.clone())).unwrap_or_default()
         };
         let at = self.clock.now();
-        let status = self.send(body, own).await;
+        let status = self.send(body, route).await;
         if let Some(delivery) = lock(&self.log).get_mut(index) {
             delivery.attempts.push(Attempt { at, status: status.as_ref().ok().copied() });
         }
         status
     }
 
-    async fn send(&self, body: Bytes, own: Option<String>) -> anyhow::Result<u16> {
-        let url = own.or_else(|| lock(&self.webhook).clone()).context("no webhook is set")?;
+    async fn send(&self, body: Bytes, route: Route) -> anyhow::Result<u16> {
+        let url = match route {
+            Route::Own(own) => own,
+            _ => lock(&self.webhook).clone().context("no webhook is set")?,
+        };
         let signature = wire::sign(&lock(&self.app_secret), &body);
         let request = self.client.post(url).header("content-type", "application/json");
         let request = request.header("user-agent", "facebookexternalua").header("x-hub-signature-256", signature);

@@ -38,7 +38,7 @@
     const heard = (event) => {
       if (event.origin !== base) {
         // Not Meta's: the dialog's forger is told that its claim arrived, and waits for that.
-        if (event.source) event.source.postMessage(`heard=${cb}`, "*");
+        if (event.source && event.source !== window) event.source.postMessage(`heard=${cb}`, "*");
         return;
       }
       if (typeof event.data !== "string") return;

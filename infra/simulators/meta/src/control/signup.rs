@@ -7,6 +7,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
+use domain::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -42,7 +43,7 @@ async fn show(Shared(meta): Shared<Meta>) -> Json<Value> {
             json!({
                 "phone_number_id": number.phone_number_id, "waba_id": number.waba_id,
                 "display_phone_number": number.display_phone_number, "coexistence": number.coexistence,
-                "joined_at": line.joined_at.map(|at| at.as_secs()), "verification": line.verification,
+                "joined_at": line.joined_at.map(Timestamp::as_secs), "verification": line.verification,
                 "registered": line.registered, "pin": line.pin, "asked": line.asked,
                 "sent_code": line.sent_code.as_ref().map(|sent| &sent.code),
                 "withdrawn": withdrawn.contains(&number.phone_number_id),

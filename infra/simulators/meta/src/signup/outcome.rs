@@ -114,7 +114,7 @@ pub(crate) const ALL: [(Outcome, &str); 25] = [
 ];
 
 /// What an event speaks of.
-pub(crate) struct Subject<'a> {
+pub(crate) struct EventFacts<'a> {
     pub(crate) number: &'a str,
     pub(crate) account: &'a str,
     pub(crate) accounts: &'a [String],
@@ -167,7 +167,7 @@ impl Outcome {
     }
 
     /// What the page is told, as Meta's samples have it.
-    pub(crate) fn event(self, of: &Subject<'_>) -> Option<Value> {
+    pub(crate) fn event(self, of: &EventFacts<'_>) -> Option<Value> {
         let number = json!({"phone_number_id": of.number, "waba_id": of.account, "business_id": of.business});
         let account = json!({ "waba_id": of.account });
         let coexistence = "FINISH_WHATSAPP_BUSINESS_APP_ONBOARDING";
@@ -204,7 +204,9 @@ impl Outcome {
                 ("CANCEL_WHATSAPP_BUSINESS_APP_ONBOARDING", json!(3), json!({ "current_step": of.step }))
             }
             Self::ErrorOnboarding | Self::Error => {
-                let data = json!({"error_message": "Something went wrong.", "error_id": "524126",
+                // Both spellings are about.
+                let id = if self == Self::Error { "error_id" } else { "error_code" };
+                let data = json!({"error_message": "Something went wrong.", id: "524126",
                     "session_id": SESSION});
                 let name = if self == Self::Error { "ERROR" } else { "ERROR_WHATSAPP_BUSINESS_APP_ONBOARDING" };
                 (name, json!(3), data)

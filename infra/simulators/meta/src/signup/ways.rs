@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{
     Account, Line, Outcome,
-    outcome::{Joins, Subject, forgery},
+    outcome::{EventFacts, Joins, forgery},
 };
 use crate::{
     Meta,
@@ -84,8 +84,7 @@ impl World {
         let mut accounts = vec![account.clone()];
         let mut joined = Vec::new();
         match outcome.joins() {
-            Joins::No => {}
-            Joins::Account => {}
+            Joins::No | Joins::Account => {}
             Joins::Several => {
                 let others = state.signup.accounts.iter();
                 let others = others.filter(|(id, other)| **id != account && other.owner == owner.owner);
@@ -97,10 +96,12 @@ impl World {
             }
             joins => joined.push(state.join(asked, joins, now)),
         }
-        joined.iter().for_each(|id| self.postman.open(id));
+        for id in &joined {
+            self.postman.open(id);
+        }
         let business = owner.owner.as_ref().map_or(prospect::BUSINESS, |(id, _)| id).to_owned();
         let number = joined.first().map_or(asked, String::as_str).to_owned();
-        let subject = Subject {
+        let facts = EventFacts {
             number: &number,
             account: &account,
             accounts: &accounts,
@@ -109,7 +110,7 @@ impl World {
             now: now.as_secs(),
         };
         let forged = outcome.is_forged().then(forgery);
-        let events = forged.into_iter().chain(outcome.event(&subject)).collect();
+        let events = forged.into_iter().chain(outcome.event(&facts)).collect();
         let announces = state.signup.rules.announces && outcome.joins() != Joins::No;
         let code =
             outcome.gives_code().then(|| state.mint_code(accounts, owner.person, choice.redirect_uri.clone(), now));

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use anyhow::Context as _;
 use axum::{Json, Router, extract::State, routing::post as posts};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
@@ -17,8 +18,8 @@ use crate::{
 };
 
 /// The last body that came.
-fn last(stage: &Stage) -> Value {
-    serde_json::from_slice(&stage.posts().last().unwrap().1).unwrap()
+fn last(stage: &Stage) -> anyhow::Result<Value> {
+    Ok(serde_json::from_slice(&stage.posts().last().context("nothing came")?.1)?)
 }
 
 async fn subscribed(stage: &Stage) -> anyhow::Result<String> {
@@ -33,11 +34,11 @@ async fn a_new_phone_interrupts_and_nothing_ends() -> anyhow::Result<()> {
     let own = subscribed(&stage).await?;
     stage.meta.account_update(ACCOUNT, AccountUpdate::Offboarded).await?;
     let told = json!([{"value": {"event": "ACCOUNT_OFFBOARDED"}, "field": "account_update"}]);
-    assert_eq!(last(&stage)["entry"][0], json!({"id": ACCOUNT, "time": NOW, "changes": told}));
+    assert_eq!(last(&stage)?["entry"][0], json!({"id": ACCOUNT, "time": NOW, "changes": told}));
     let number = || get(&stage, &own, "104857600777001?fields=is_on_biz_app,status");
     assert_eq!(number().await?.1["is_on_biz_app"], false);
     stage.meta.account_update(ACCOUNT, AccountUpdate::Reconnected).await?;
-    assert_eq!(last(&stage)["entry"][0]["time"], NOW.to_string());
+    assert_eq!(last(&stage)?["entry"][0]["time"], NOW.to_string());
     assert_eq!(number().await?.1, json!({"id": NUMBER, "is_on_biz_app": true, "status": "CONNECTED"}));
     assert!(stage.meta.subscribed_accounts().contains(ACCOUNT));
     Ok(())
@@ -52,7 +53,7 @@ async fn an_owner_who_leaves_ends_the_token_and_may_come_back() -> anyhow::Resul
     stage.meta.account_update(ACCOUNT, AccountUpdate::RemovedByOwner).await?;
     let value = json!({"phone_number": DISPLAY, "event": "PARTNER_REMOVED",
         "disconnection_info": {"reason": "ACCOUNT_DISCONNECTED", "initiated_by": "USER"}});
-    let entry = last(&stage)["entry"][0].clone();
+    let entry = last(&stage)?["entry"][0].clone();
     assert_eq!((&entry["id"], &entry["changes"][0]["value"]), (&json!(ACCOUNT), &value));
     let (status, refused) = get(&stage, &own, NUMBER).await?;
     assert_eq!((status, code(&refused), subcode(&refused)), (401, 190, 467));
@@ -87,9 +88,9 @@ async fn an_app_is_installed_and_removed() -> anyhow::Result<()> {
     let stage = opened().await?;
     let own = subscribed(&stage).await?;
     stage.meta.account_update(ACCOUNT, AccountUpdate::PartnerAppInstalled).await?;
-    assert_eq!(last(&stage)["entry"][0]["changes"][0]["value"]["event"], "PARTNER_APP_INSTALLED");
+    assert_eq!(last(&stage)?["entry"][0]["changes"][0]["value"]["event"], "PARTNER_APP_INSTALLED");
     stage.meta.account_update(ACCOUNT, AccountUpdate::AppUninstalled).await?;
-    let value = last(&stage)["entry"][0]["changes"][0]["value"].clone();
+    let value = last(&stage)?["entry"][0]["changes"][0]["value"].clone();
     assert_eq!(value["event"], "PARTNER_APP_UNINSTALLED");
     assert_eq!(value["waba_info"]["partner_app_id"], crate::signup::APP);
     assert_eq!(subcode(&get(&stage, &own, NUMBER).await?.1), 458);

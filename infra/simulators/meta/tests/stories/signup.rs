@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use anyhow::Context as _;
 use serde_json::{Value, json};
 use simulator_meta::{
     Choice, Offer, Outcome, SignupRules, Statuses, TokenKind,
@@ -26,10 +27,10 @@ pub(crate) async fn exchange(stage: &Stage, given: &str, more: &str) -> anyhow::
 
 /// Signs the known dealer up; the token.
 pub(crate) async fn token(stage: &Stage, outcome: Outcome) -> anyhow::Result<String> {
-    let given = stage.meta.signs_up(outcome).await?.code.unwrap();
+    let given = stage.meta.signs_up(outcome).await?.code.context("no code")?;
     let (status, answered) = exchange(stage, &given, "").await?;
     assert_eq!((status, &answered["token_type"]), (200, &json!("bearer")), "{answered}");
-    Ok(answered["access_token"].as_str().unwrap().to_owned())
+    Ok(answered["access_token"].as_str().context("no token")?.to_owned())
 }
 
 pub(crate) async fn get(stage: &Stage, token: &str, path: &str) -> anyhow::Result<(u16, Value)> {
