@@ -111,6 +111,7 @@ async fn start_meta(config: &Config, clock: SharedClock, api_url: &str) -> anyho
         statuses: Statuses::Automatic,
     })
     .await?;
+    meta.set_app_id(&config.app.app_id);
     let templates: Vec<Value> = serde_json::from_str(TEMPLATES).context("the templates of the simulated accounts")?;
     for channel in &config.channels {
         meta.set_templates(&channel.waba_id, templates.clone());
