@@ -67,6 +67,15 @@ fn drive(program: &str) -> (Child, impl Iterator<Item = std::io::Result<String>>
 
 impl Browser {
     pub(crate) fn start(driver: &str, chromium: &str) -> Self {
+        Self::launch(driver, chromium, &json!({}))
+    }
+
+    /// The same for a person whose browser blocks windows that nobody clicked for; drivers let them through otherwise.
+    pub(crate) fn blocking_windows(driver: &str, chromium: &str) -> Self {
+        Self::launch(driver, chromium, &json!({ "excludeSwitches": ["disable-popup-blocking"] }))
+    }
+
+    fn launch(driver: &str, chromium: &str, options: &Value) -> Self {
         let profile = tempfile::tempdir().unwrap();
         let (driver, lines, port) = drive(driver);
         // The driver stops when nobody reads what it says.
@@ -83,9 +92,10 @@ impl Browser {
             "--window-size=1300,900",
             &format!("--user-data-dir={}", profile.path().display()),
         ];
-        let wanted = json!({ "capabilities": { "alwaysMatch": {
-            "goog:chromeOptions": { "binary": chromium, "args": arguments },
-        } } });
+        let mut options = options.clone();
+        options["binary"] = chromium.into();
+        options["args"] = json!(arguments);
+        let wanted = json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": options } } });
         let base = format!("http://127.0.0.1:{port}");
         let answer = exchange(&base, "POST", "/session", &[("content-type", "application/json")], &wanted.to_string());
         assert_eq!(answer.status, 200, "{answer:?}");

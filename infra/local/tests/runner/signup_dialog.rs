@@ -181,11 +181,15 @@ fn a_page_that_cuts_its_openers_hears_nothing_and_a_blocked_window_calls_nobody_
     assert_eq!(page.browser.says("return window.answer.authResponse"), Value::Null);
     assert_eq!(page.browser.says("return window.heard.length"), 0);
 
-    let page = DialogPage::open(&driver, &chromium);
+    let page = DialogPage { browser: Browser::blocking_windows(&driver, &chromium), ..page };
     page.browser.opens(&page.server.url());
     page.browser.waits("return window.ready === true");
-    page.browser.says("window.open = () => null");
-    page.browser.click("#go");
+    // Nobody clicked.
+    page.browser
+        .says("const open = window.open; window.open = (...how) => { window.opened = open(...how); return opened }");
+    page.browser.says("setTimeout(() => { $('#go').onclick(); window.tried = true }, 0)");
+    page.browser.waits("return window.tried === true");
+    assert_eq!(page.browser.says("return window.opened"), Value::Null);
     let refuses = "try { FB.login(async () => {}, {}); return false } catch { return window.answer === undefined }";
     assert!(page.browser.says(refuses) == true, "the real one takes no async function either");
 }
