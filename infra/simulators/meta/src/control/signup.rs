@@ -27,6 +27,7 @@ pub(super) fn router() -> Router<Meta> {
         .route("/signup/hide", post(hide))
         .route("/signup/move", post(move_number))
         .route("/signup/pin", post(set_pin))
+        .route("/signup/verification", post(set_verification))
         .route("/signup/callbacks", post(set_callbacks))
         .route("/signup/deauthorize", post(deauthorize))
         .route("/signup/deletion", post(delete))
@@ -152,6 +153,16 @@ struct Pin {
 
 async fn set_pin(Shared(meta): Shared<Meta>, Json(of): Json<OfNumber<Pin>>) -> StatusCode {
     meta.set_pin(&of.phone_number_id, of.content.pin.as_deref());
+    StatusCode::NO_CONTENT
+}
+
+#[derive(Deserialize)]
+struct Verified {
+    verification: String,
+}
+
+async fn set_verification(Shared(meta): Shared<Meta>, Json(of): Json<OfNumber<Verified>>) -> StatusCode {
+    meta.set_verification(&of.phone_number_id, &of.content.verification);
     StatusCode::NO_CONTENT
 }
 

@@ -61,7 +61,7 @@ pub(super) async fn verify_code(asked: Asked, params: Params) -> Response {
             return Err(GraphError::number(136_025, "Verify code error", "code couldn't be verified"));
         }
         line.sent_code = None;
-        line.verification = "VERIFIED";
+        line.verification = "VERIFIED".into();
         Ok(())
     })
 }

@@ -23,7 +23,7 @@ pub(crate) struct SentCode {
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
     pub(crate) verified_name: String,
-    pub(crate) verification: &'static str,
+    pub(crate) verification: String,
     /// Whether Cloud API serves it.
     pub(crate) registered: bool,
     pub(crate) pin: Option<String>,
@@ -53,7 +53,7 @@ impl Line {
     pub(crate) fn not_joined(verified_name: String) -> Self {
         Self {
             verified_name,
-            verification: "VERIFIED",
+            verification: "VERIFIED".into(),
             registered: false,
             pin: None,
             wrong_pins: 0,
@@ -105,6 +105,11 @@ impl Meta {
     /// The number has this PIN already, or none.
     pub fn set_pin(&self, phone_number_id: &str, pin: Option<&str>) {
         self.world.state().line(phone_number_id).pin = pin.map(str::to_owned);
+    }
+
+    /// What Graph says of a number's verification: `VERIFIED`, `NOT_VERIFIED`, `EXPIRED`.
+    pub fn set_verification(&self, phone_number_id: &str, verification: &str) {
+        verification.clone_into(&mut self.world.state().line(phone_number_id).verification);
     }
 
     /// The PIN that a number has.

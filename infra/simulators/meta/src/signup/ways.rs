@@ -151,7 +151,7 @@ impl State {
         let listed = now + Duration::from_secs(self.signup.rules.appears_after);
         let before = self.lines.remove(asked).unwrap_or_else(|| Line::not_joined("LMotos".into()));
         let line = Line {
-            verification: if joins == Joins::Unverified { "NOT_VERIFIED" } else { "VERIFIED" },
+            verification: if joins == Joins::Unverified { "NOT_VERIFIED" } else { "VERIFIED" }.into(),
             registered: joins == Joins::Registered,
             joined_at: Some(now),
             appears_at: Some(listed),

@@ -115,8 +115,11 @@ async fn a_launch_without_the_right_options_gets_a_token_and_no_code() -> anyhow
 async fn a_full_page_goes_back_where_it_came_from() -> anyhow::Result<()> {
     let stage = opened().await?;
     let home = "https://shop.example/signup/return";
+    let extras = asks().to_string().replace('"', "%22");
     let path = |home: &str| {
-        format!("/v25.0/dialog/oauth?client_id={APP}&config_id=1&response_type=code&state=s%26t&redirect_uri={home}")
+        format!(
+            "/v25.0/dialog/oauth?client_id={APP}&config_id=1&response_type=code&state=s%26t&redirect_uri={home}&extras={extras}"
+        )
     };
     let html = page(&stage, &path(home)).await?;
     assert!(html.contains(r#"id="finish_coexistence" disabled"#), "extras are no parameter here");
@@ -125,7 +128,7 @@ async fn a_full_page_goes_back_where_it_came_from() -> anyhow::Result<()> {
     let url = reqwest::Url::parse(answer.headers()["location"].to_str()?)?;
     let query: std::collections::HashMap<_, _> = url.query_pairs().into_owned().collect();
     assert_eq!(query["state"], "s&t");
-    assert_eq!(exchange(&stage, &query["code"], &format!("&redirect_uri={home}")).await?.0, 200);
+    assert_eq!(exchange(&stage, &query["code"], &format!("&redirect_uri={home}&extras={extras}")).await?.0, 200);
     let refused = pressed(&stage, "launch=0&outcome=cancel").await?;
     assert!(refused.headers()["location"].to_str()?.contains("?error=access_denied&"));
 
@@ -150,6 +153,7 @@ async fn the_same_is_driven_by_http() -> anyhow::Result<()> {
         ("/past", past),
         ("/hide", json!({"phone_number_id": "1", "hidden": true})),
         ("/pin", json!({"phone_number_id": "104857600777001", "pin": "123456"})),
+        ("/verification", json!({"phone_number_id": "104857600777001", "verification": "EXPIRED"})),
         ("/callbacks", json!({"deletion": "http://127.0.0.1:1/"})),
         ("/move", json!({"from": "104857600777001", "to": "104857600777555"})),
     ] {

@@ -53,6 +53,7 @@ async fn an_unverified_number_is_verified_then_registered_then_sends() -> anyhow
     assert_eq!(verify(&stage, &own, &stage.meta.sent_code(NUMBER).unwrap()).await?, (200, 0));
     assert_eq!(ask_code(&stage, &own).await?, (400, 136_024));
 
+    stage.meta.set_verification(NUMBER, "EXPIRED");
     let text = || post(&stage, &own, "104857600777001/messages", text_to(ANA, "hola"));
     assert_eq!(code(&text().await?.1), 133_010);
     assert_eq!(register(&stage, &own, "abc").await?, (400, 100));
@@ -111,7 +112,9 @@ async fn a_number_on_a_phone_is_not_registered_and_not_taken_out() -> anyhow::Re
 #[tokio::test]
 async fn a_phone_tells_its_past_once() -> anyhow::Result<()> {
     let stage = opened().await?;
-    stage.meta.set_past(NUMBER, Past::sample(DISPLAY, domain::Timestamp::from_secs(crate::stage::NOW)));
+    let files = vec![json!({"message_echoes": [{"id": "wamid.SAMPLE2", "type": "document"}]})];
+    let sample = Past::sample(DISPLAY, domain::Timestamp::from_secs(crate::stage::NOW));
+    stage.meta.set_past(NUMBER, Past { files, ..sample });
     let own = token(&stage, Outcome::FinishCoexistence).await?;
     post(&stage, &own, &format!("{ACCOUNT}/subscribed_apps"), Value::Null).await?;
     let (status, asked) = sync(&stage, &own, "smb_app_state_sync").await?;
@@ -123,7 +126,8 @@ async fn a_phone_tells_its_past_once() -> anyhow::Result<()> {
     let values = stage.values()?;
     assert_eq!(values[1]["state_sync"].as_array().map(Vec::len), Some(2));
     assert_eq!(values[2]["history"][0]["metadata"]["phase"], 0);
-    assert_eq!((values.len(), &values[3]["history"][0]["metadata"]["progress"]), (4, &json!(100)));
+    assert_eq!(values[3]["history"][0]["metadata"]["progress"], 100);
+    assert_eq!((values.len(), &values[4]["message_echoes"][0]["id"]), (5, &json!("wamid.SAMPLE2")));
     assert_eq!(stage.meta.syncs(NUMBER).len(), 2);
 
     // Only somebody who signs up again can ask again, and not later than a day after.
