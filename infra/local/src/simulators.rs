@@ -7,7 +7,7 @@ use axum::Router;
 use domain::{SharedClock, Timestamp};
 use serde_json::Value;
 use simulator_chatwoot::{Chatwoot, Inbox};
-use simulator_meta::{Meta, Number, Statuses};
+use simulator_meta::{Meta, Number, Past, Statuses, prospect};
 use simulator_wire::MovableClock;
 use url::Url;
 
@@ -103,6 +103,7 @@ async fn start_meta(config: &Config, clock: SharedClock, api_url: &str) -> anyho
         access_token: channel.access_token.clone(),
         coexistence: channel.coexistence,
     });
+    let now = clock.now();
     let meta = Meta::start(simulator_meta::Settings {
         listen: free_port(),
         clock,
@@ -112,10 +113,16 @@ async fn start_meta(config: &Config, clock: SharedClock, api_url: &str) -> anyho
     })
     .await?;
     let templates: Vec<Value> = serde_json::from_str(TEMPLATES).context("the templates of the simulated accounts")?;
+    // Who is connected while the runner runs has a past, and templates, too.
+    meta.set_past(prospect::NUMBER, Past::sample(prospect::DISPLAY, now));
+    for account in [prospect::ACCOUNT, prospect::SECOND_ACCOUNT] {
+        meta.set_templates(account, templates.clone());
+    }
     for channel in &config.channels {
         meta.set_templates(&channel.waba_id, templates.clone());
     }
     meta.set_webhook(&format!("{api_url}/webhooks/meta"));
+    meta.set_app_id(&config.app.app_id);
     Ok(meta)
 }
 

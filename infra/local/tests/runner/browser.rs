@@ -67,6 +67,15 @@ fn drive(program: &str) -> (Child, impl Iterator<Item = std::io::Result<String>>
 
 impl Browser {
     pub(crate) fn start(driver: &str, chromium: &str) -> Self {
+        Self::launch(driver, chromium, &json!({}))
+    }
+
+    /// The same for a person whose browser blocks windows that nobody clicked for; drivers let them through otherwise.
+    pub(crate) fn blocking_windows(driver: &str, chromium: &str) -> Self {
+        Self::launch(driver, chromium, &json!({ "excludeSwitches": ["disable-popup-blocking"] }))
+    }
+
+    fn launch(driver: &str, chromium: &str, options: &Value) -> Self {
         let profile = tempfile::tempdir().unwrap();
         let (driver, lines, port) = drive(driver);
         // The driver stops when nobody reads what it says.
@@ -83,9 +92,10 @@ impl Browser {
             "--window-size=1300,900",
             &format!("--user-data-dir={}", profile.path().display()),
         ];
-        let wanted = json!({ "capabilities": { "alwaysMatch": {
-            "goog:chromeOptions": { "binary": chromium, "args": arguments },
-        } } });
+        let mut options = options.clone();
+        options["binary"] = chromium.into();
+        options["args"] = json!(arguments);
+        let wanted = json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": options } } });
         let base = format!("http://127.0.0.1:{port}");
         let answer = exchange(&base, "POST", "/session", &[("content-type", "application/json")], &wanted.to_string());
         assert_eq!(answer.status, 200, "{answer:?}");
@@ -146,6 +156,27 @@ impl Browser {
     /// Waits for a script to answer true.
     pub(crate) fn waits(&self, script: &str) {
         eventually(script, || self.says(script) == true);
+    }
+
+    /// The windows that are open, the first one first.
+    pub(crate) fn windows(&self) -> Vec<String> {
+        let path = format!("/session/{}/window/handles", self.session);
+        let answer = exchange(&self.base, "GET", &path, &[], "");
+        assert_eq!(answer.status, 200, "{path}: {answer:?}");
+        let handles = answer.json()["value"].as_array().unwrap().clone();
+        handles.iter().map(|handle| handle.as_str().unwrap().to_owned()).collect()
+    }
+
+    /// From now on everything is done in this window.
+    pub(crate) fn switches(&self, window: &str) {
+        self.post("/window", &json!({ "handle": window }));
+    }
+
+    /// Closes the window in which everything is done; another one has to be named then.
+    pub(crate) fn closes(&self) {
+        let path = format!("/session/{}/window", self.session);
+        let answer = exchange(&self.base, "DELETE", &path, &[], "");
+        assert_eq!(answer.status, 200, "{path}: {answer:?}");
     }
 
     pub(crate) fn opens(&self, url: &str) {

@@ -16,5 +16,6 @@ mod operation;
 mod page;
 mod page_look;
 mod sides;
+mod signup_dialog;
 mod support;
 mod under_load;

@@ -476,3 +476,18 @@ async fn agents_read_how_far_the_import_is_and_what_is_not_there() {
     }
     assert!(!asks("/estado").await.contains("Historial del celular"));
 }
+
+#[tokio::test]
+async fn what_the_simulated_phone_tells_reads_as_a_conversation() {
+    let world = World::start().await.unwrap();
+    let past = simulator_meta::Past::sample(OWN, world.clock.now());
+    let chunks = past.history.iter().map(|chunk| json!({ "history": [chunk] }));
+    let bodies: Vec<_> = chunks.map(|members| crate::fixtures::body("history", &members)).collect();
+    posted(&world, &bodies).await;
+    imported(&world).await;
+    let all = notes(&world, &format!("+{ANA}"));
+    assert_eq!(all.len(), 1, "{all:#?}");
+    assert!(all[0].contains("**Cliente:** Buenas, ¿precio de la FT150?"), "{}", all[0]);
+    assert!(all[0].contains("**Tienda:** $24,999 de contado"), "{}", all[0]);
+    assert!(notes(&world, "+5215555550188")[0].contains("**Tienda:** Ya llegó su refacción"));
+}
