@@ -1,0 +1,380 @@
+//! Puts the table back to a time, under its own name, step by step.
+//!
+//! A table cannot be renamed, so it goes by a backup into the old one's name. Which steps are done is read from what there is: the
+//! table beside, its backup, where the table in place came from. So whoever was interrupted runs it again.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use aws_sdk_dynamodb::{
+    Client,
+    primitives::{DateTime, DateTimeFormat},
+    types::{BackupSummary, PointInTimeRecoverySpecification, TableDescription, TableStatus, TimeToLiveSpecification},
+};
+use platform::wait_until;
+use serde_json::json;
+use store::{LedgerCopy, Reapplied, Restore};
+
+use super::traffic;
+use crate::{commands::retention::Retention, output::Output, session::Session, stack::Stack, told::Told};
+
+/// How often is looked.
+const FIRST_LOOK: Duration = Duration::from_millis(200);
+const LAST_LOOK: Duration = Duration::from_secs(10);
+
+/// How often the erased are erased again, until a look finds none.
+const MAX_ROUNDS: usize = 5;
+
+/// The attribute by which what is past its end goes.
+const ENDS: &str = "expires_at";
+
+/// What is asked for.
+pub(super) struct Asked<'a> {
+    pub(super) to: DateTime,
+    /// Another table with a copy of the ledger.
+    pub(super) from: Option<&'a str>,
+    pub(super) daily_copy: bool,
+    /// Without it only the steps are shown.
+    pub(super) act: bool,
+}
+
+/// What there is.
+#[derive(Debug, Default)]
+struct Found {
+    /// The table in place.
+    table: Option<TableDescription>,
+    /// The one it is restored into first.
+    beside: Option<TableDescription>,
+    /// The backup of that one.
+    backup: Option<BackupSummary>,
+}
+
+/// The steps, in their order.
+const STEPS: [&str; 9] = [
+    "hold all functions",
+    "restore into a table beside",
+    "make a backup of that",
+    "copy the ledger of erasures out of the damaged table",
+    "delete the damaged table",
+    "restore the backup under the table's name",
+    "switch on its time to live, its recovery and its protection",
+    "erase again whoever was erased since",
+    "let all functions go on, wake open requests, delete the copies",
+];
+
+/// A time as it is typed.
+pub(super) fn time(given: &str) -> Result<DateTime, String> {
+    let parsed = DateTime::from_str(given, DateTimeFormat::DateTimeWithOffset);
+    parsed.map_err(|_| "expected a time with its zone, such as 2026-11-24T09:00:00Z".to_owned())
+}
+
+impl Found {
+    async fn look(dynamodb: &Client, table: &str, beside: &str) -> anyhow::Result<Self> {
+        let backups = dynamodb.list_backups().table_name(beside).send().await.context("DynamoDB ListBackups")?;
+        let ours = |backup: &BackupSummary| backup.backup_name.as_deref() == Some(table);
+        Ok(Self {
+            table: describe(dynamodb, table).await?,
+            beside: describe(dynamodb, beside).await?,
+            backup: backups.backup_summaries.unwrap_or_default().into_iter().filter(ours).next_back(),
+        })
+    }
+
+    /// Whether the table in place is the one that was put back.
+    fn is_in_place(&self) -> bool {
+        let came_from = self.table.as_ref().and_then(|table| table.restore_summary.as_ref());
+        let came_from = came_from.and_then(|summary| summary.source_backup_arn.as_deref());
+        self.backup.as_ref().is_some_and(|backup| came_from.is_some() && backup.backup_arn.as_deref() == came_from)
+    }
+
+    /// How many steps are done.
+    fn done(&self, is_stopped: bool) -> usize {
+        match (&self.table, &self.beside, &self.backup) {
+            _ if self.is_in_place() => 6,
+            (None, _, Some(_)) => 5,
+            (Some(_), _, Some(_)) => 3,
+            (Some(_), Some(_), None) => 2,
+            _ => usize::from(is_stopped),
+        }
+    }
+}
+
+impl Asked<'_> {
+    pub(super) async fn run(&self, session: &Session) -> anyhow::Result<Told> {
+        let (output, stack) = (&session.output, session.deployed().await?);
+        ensure!(!stack.is_local, "a local runner's table has no recovery");
+        let dynamodb = &stack.aws.dynamodb;
+        let (table, beside) = (stack.named("bridge"), stack.named("bridge-restored"));
+        let found = Found::look(dynamodb, &table, &beside).await?;
+        self.possible(&stack, &found, &table, &beside).await?;
+        if !self.act {
+            let done = found.done(traffic::is_stopped(&stack).await);
+            return Ok(self.told(&stack, done, None, ""));
+        }
+        output.step("holding all functions");
+        traffic::stop(&stack).await?;
+        let mut found = found;
+        if !found.is_in_place() {
+            found = self.put_in_place(&stack, found, &table, &beside, output).await?;
+        }
+        until_active(&stack, &table, output).await?;
+        output.step("switching on time to live, recovery and protection");
+        switch_on(&stack, &table).await?;
+        let applied = self.erase_again(&stack, output).await?;
+        output.step("letting all functions go on");
+        traffic::go_on(&stack).await?;
+        output.step("waking open requests");
+        let woken = Box::pin(Retention::now().run(session)).await;
+        output.step("deleting the copies");
+        clear(&stack, &found, &beside, output).await?;
+        output.progress_over();
+        let next = match woken {
+            Ok(_) => String::new(),
+            Err(error) => format!("Open requests were not woken ({error:#}): `ops retention --yes` does it.\n"),
+        };
+        Ok(self.told(&stack, STEPS.len(), Some(applied), &next))
+    }
+
+    /// Whether that time can be had, before anything is held.
+    async fn possible(&self, stack: &Stack, found: &Found, table: &str, beside: &str) -> anyhow::Result<()> {
+        let page = "docs/runbook/restore.md";
+        if let Some(begun) = found.beside.as_ref().and_then(|beside| beside.restore_summary.as_ref()) {
+            let at = begun.restore_date_time;
+            ensure!(
+                at.secs() == self.to.secs(),
+                "{beside} is of a restore to another time ({}) that was begun: finish that one with --to, or delete {beside} \
+                 ({page})",
+                shown(&at)
+            );
+            return Ok(());
+        }
+        if found.backup.is_some() {
+            return Ok(());
+        }
+        let Some(there) = &found.table else {
+            bail!("there is no table {table}: if it was deleted by hand, its backup is the way ({page}, stack-again.md)");
+        };
+        let told = stack.aws.dynamodb.describe_continuous_backups().table_name(table).send().await;
+        let told = told.context("DynamoDB DescribeContinuousBackups")?.continuous_backups_description;
+        let Some(recovery) = told.and_then(|told| told.point_in_time_recovery_description) else { return Ok(()) };
+        let earliest = recovery.earliest_restorable_date_time;
+        let latest = recovery.latest_restorable_date_time;
+        if earliest.is_none_or(|earliest| earliest.secs() <= self.to.secs())
+            && latest.is_none_or(|latest| latest.secs() >= self.to.secs())
+        {
+            return Ok(());
+        }
+        let was = there.restore_summary.as_ref().map_or("", |_| " It was put back already, and knows no time before that.");
+        let edge = |edge: Option<DateTime>| edge.map_or_else(|| "?".to_owned(), |edge| shown(&edge));
+        bail!("{table} can be put back to a time from {} to {}.{was} ({page})", edge(earliest), edge(latest))
+    }
+
+    async fn put_in_place(
+        &self,
+        stack: &Stack,
+        mut found: Found,
+        table: &str,
+        beside: &str,
+        output: &Output,
+    ) -> anyhow::Result<Found> {
+        let dynamodb = &stack.aws.dynamodb;
+        if found.backup.is_none() {
+            if found.beside.is_none() {
+                output.step(&format!("restoring {table} to {} into {beside}", shown(&self.to)));
+                let asked = dynamodb.restore_table_to_point_in_time().source_table_name(table);
+                let asked = asked.target_table_name(beside).restore_date_time(self.to).send().await;
+                asked.context("DynamoDB RestoreTableToPointInTime")?;
+            }
+            until_active(stack, beside, output).await?;
+            output.step(&format!("making a backup of {beside}"));
+            let made = dynamodb.create_backup().table_name(beside).backup_name(table).send().await;
+            made.context("DynamoDB CreateBackup")?;
+        }
+        let mut look = FIRST_LOOK;
+        loop {
+            found = Found::look(dynamodb, table, beside).await?;
+            let status = found.backup.as_ref().and_then(|backup| backup.backup_status.as_ref());
+            match status.map(aws_sdk_dynamodb::types::BackupStatus::as_str) {
+                Some("AVAILABLE") => break,
+                Some("DELETED") => bail!("the backup of {beside} is gone: delete {beside}, then run this again"),
+                _ => pause(stack, &mut look).await,
+            }
+        }
+        let backup = found.backup.as_ref().and_then(|backup| backup.backup_arn.clone()).unwrap_or_default();
+        let is_going = |found: &Found| {
+            found.table.as_ref().is_some_and(|table| table.table_status == Some(TableStatus::Deleting))
+        };
+        if found.table.is_some() && !is_going(&found) {
+            self.copy_ledger(stack, table, output).await?;
+            output.step(&format!("deleting the damaged {table}"));
+            delete(stack, table).await?;
+        }
+        until_gone(stack, table, output).await?;
+        output.step(&format!("restoring {table} out of the backup"));
+        let asked = dynamodb.restore_table_from_backup().target_table_name(table).backup_arn(&backup).send().await;
+        asked.context("DynamoDB RestoreTableFromBackup")?;
+        until_active(stack, table, output).await?;
+        Found::look(dynamodb, table, beside).await
+    }
+
+    /// The last thing the damaged table is asked for: what was erased and asked since the daily copy.
+    async fn copy_ledger(&self, stack: &Stack, table: &str, output: &Output) -> anyhow::Result<()> {
+        if self.daily_copy {
+            return Ok(());
+        }
+        output.step("copying the ledger of erasures");
+        let copied = async {
+            let exported = Restore::new(stack.table(), stack.belongings().await?).export().await?;
+            anyhow::Ok(LedgerCopy::new(stack.table().named(self.ledger(stack))).keep(&exported).await?)
+        };
+        copied.await.map(drop).with_context(|| {
+            format!(
+                "the ledger of erasures cannot be copied out of {table}, which was not touched. --daily-copy goes on by the \
+                 last daily copy; what was asked since has to be asked again"
+            )
+        })
+    }
+
+    fn ledger(&self, stack: &Stack) -> String {
+        self.from.map_or_else(|| stack.named("ledger"), str::to_owned)
+    }
+
+    async fn erase_again(&self, stack: &Stack, output: &Output) -> anyhow::Result<Reapplied> {
+        output.step("erasing again whoever was erased since");
+        let kept = LedgerCopy::new(stack.table().named(self.ledger(stack))).read().await;
+        let kept = kept.with_context(|| format!("the copy of the ledger in {}", self.ledger(stack)))?;
+        let restoration = Restore::new(stack.table(), stack.belongings().await?);
+        let mut whole = Reapplied::default();
+        for _ in 0..MAX_ROUNDS {
+            let round = restoration.apply(&kept, false).await?;
+            let is_clean = round.customers == 0 && round.items == 0;
+            whole = Reapplied {
+                customers: whole.customers + round.customers,
+                items: whole.items + round.items,
+                ..round
+            };
+            if is_clean {
+                return Ok(whole);
+            }
+        }
+        bail!("somebody who was erased is still there after {MAX_ROUNDS} rounds: run this again; functions stay held meanwhile")
+    }
+
+    fn told(&self, stack: &Stack, done: usize, applied: Option<Reapplied>, next: &str) -> Told {
+        let steps: Vec<_> = STEPS
+            .iter()
+            .enumerate()
+            .map(|(at, step)| json!({ "step": step, "done": at < done }))
+            .collect();
+        let json = json!({ "dry_run": !self.act, "table": stack.named("bridge"), "to": shown(&self.to), "steps": steps,
+            "applied": applied });
+        let mut words = if self.act {
+            format!("{} is as it was at {}, without whom was erased since.\n", stack.named("bridge"), shown(&self.to))
+        } else {
+            format!("would put {} back to {}; --yes does it:\n", stack.named("bridge"), shown(&self.to))
+        };
+        if let Some(applied) = applied {
+            words.push_str(&format!(
+                "{} requests, {} tombstones, {} customers erased again with {} items.\n{next}Look at `Overdue` and `Difference`.",
+                applied.requests, applied.tombstones, applied.customers, applied.items
+            ));
+        } else {
+            for (at, step) in STEPS.iter().enumerate() {
+                words.push_str(&format!("  {} {step}\n", if at < done { "done " } else { "to do" }));
+            }
+            words.push_str("Messages wait meanwhile, as long as it takes: minutes for a small table, hours for a large one.");
+        }
+        Told::new(json, words)
+    }
+}
+
+/// What a restored table comes back without. Recovery goes on from now.
+async fn switch_on(stack: &Stack, table: &str) -> anyhow::Result<()> {
+    let dynamodb = &stack.aws.dynamodb;
+    let restoration = Restore::new(stack.table(), stack.belongings().await?);
+    if !restoration.has_time_to_live().await? {
+        let ends = TimeToLiveSpecification::builder().enabled(true).attribute_name(ENDS).build()?;
+        let asked = dynamodb.update_time_to_live().table_name(table).time_to_live_specification(ends).send().await;
+        asked.context("DynamoDB UpdateTimeToLive")?;
+    }
+    let recovery = PointInTimeRecoverySpecification::builder().point_in_time_recovery_enabled(true);
+    let recovery = recovery.recovery_period_in_days(stack.policy.pitr_days).build()?;
+    let asked = dynamodb.update_continuous_backups().table_name(table);
+    let asked = asked.point_in_time_recovery_specification(recovery).send().await;
+    asked.context("DynamoDB UpdateContinuousBackups")?;
+    let is_protected = describe(dynamodb, table).await?.and_then(|table| table.deletion_protection_enabled);
+    if is_protected != Some(true) {
+        let asked = dynamodb.update_table().table_name(table).deletion_protection_enabled(true).send().await;
+        asked.context("DynamoDB UpdateTable")?;
+    }
+    Ok(())
+}
+
+/// Deletes a table without a copy that DynamoDB would keep of it.
+async fn delete(stack: &Stack, table: &str) -> anyhow::Result<()> {
+    let dynamodb = &stack.aws.dynamodb;
+    let Some(there) = describe(dynamodb, table).await? else { return Ok(()) };
+    if there.table_status == Some(TableStatus::Deleting) {
+        return Ok(());
+    }
+    let off = PointInTimeRecoverySpecification::builder().point_in_time_recovery_enabled(false).build()?;
+    let asked = dynamodb.update_continuous_backups().table_name(table).point_in_time_recovery_specification(off);
+    asked.send().await.context("DynamoDB UpdateContinuousBackups")?;
+    if there.deletion_protection_enabled == Some(true) {
+        let asked = dynamodb.update_table().table_name(table).deletion_protection_enabled(false).send().await;
+        asked.context("DynamoDB UpdateTable")?;
+    }
+    dynamodb.delete_table().table_name(table).send().await.context("DynamoDB DeleteTable")?;
+    Ok(())
+}
+
+/// Neither copy has an end of its own.
+async fn clear(stack: &Stack, found: &Found, beside: &str, output: &Output) -> anyhow::Result<()> {
+    delete(stack, beside).await?;
+    until_gone(stack, beside, output).await?;
+    // Last: as long as it is there, the table in place is known for what it is.
+    if let Some(backup) = found.backup.as_ref().and_then(|backup| backup.backup_arn.clone()) {
+        let asked = stack.aws.dynamodb.delete_backup().backup_arn(backup).send().await;
+        asked.context("DynamoDB DeleteBackup")?;
+    }
+    Ok(())
+}
+
+async fn describe(dynamodb: &Client, table: &str) -> anyhow::Result<Option<TableDescription>> {
+    match dynamodb.describe_table().table_name(table).send().await {
+        Ok(told) => Ok(told.table),
+        Err(error) => {
+            let error = error.into_service_error();
+            if error.is_resource_not_found_exception() { Ok(None) } else { Err(error).context("DynamoDB DescribeTable") }
+        }
+    }
+}
+
+async fn until_active(stack: &Stack, table: &str, output: &Output) -> anyhow::Result<()> {
+    let mut look = FIRST_LOOK;
+    loop {
+        let told = describe(&stack.aws.dynamodb, table).await?.with_context(|| format!("{table} is gone"))?;
+        match told.table_status {
+            Some(TableStatus::Active) => return Ok(()),
+            other => output.progress(&format!("{table} is {}", other.map_or("?".to_owned(), |of| of.as_str().to_owned()))),
+        }
+        pause(stack, &mut look).await;
+    }
+}
+
+async fn until_gone(stack: &Stack, table: &str, output: &Output) -> anyhow::Result<()> {
+    let mut look = FIRST_LOOK;
+    while describe(&stack.aws.dynamodb, table).await?.is_some() {
+        output.progress(&format!("{table} is going"));
+        pause(stack, &mut look).await;
+    }
+    Ok(())
+}
+
+async fn pause(stack: &Stack, look: &mut Duration) {
+    wait_until(&*stack.clock, stack.clock.now() + *look).await;
+    *look = (*look * 2).min(LAST_LOOK);
+}
+
+fn shown(at: &DateTime) -> String {
+    at.fmt(DateTimeFormat::DateTime).unwrap_or_else(|_| at.secs().to_string())
+}
