@@ -80,6 +80,22 @@ pub(crate) struct Wanted<'a> {
     pub(crate) parameters: &'a BTreeMap<String, String>,
 }
 
+impl Wanted<'_> {
+    fn asked(&self) -> Vec<(String, &str)> {
+        let mut asked: Vec<(String, &str)> = vec![
+            ("TemplateURL".to_owned(), self.template_url),
+            ("Capabilities.member.1".to_owned(), "CAPABILITY_IAM"),
+            ("Tags.member.1.Key".to_owned(), "project"),
+            ("Tags.member.1.Value".to_owned(), "lmotos"),
+        ];
+        for (at, (key, value)) in self.parameters.iter().enumerate() {
+            asked.push((format!("Parameters.member.{}.ParameterKey", at + 1), key));
+            asked.push((format!("Parameters.member.{}.ParameterValue", at + 1), value));
+        }
+        asked
+    }
+}
+
 impl Standing {
     pub(crate) fn is_under_way(&self) -> bool {
         self.status.ends_with("_IN_PROGRESS") && self.status != "REVIEW_IN_PROGRESS"
@@ -138,21 +154,11 @@ impl Formation<'_> {
         }
     }
 
-    /// Makes a change set, and says what it would do; nothing where nothing differs. What an earlier run left behind goes.
+    /// Makes a change set, and says what it would do; nothing where nothing differs.
     pub(crate) async fn plan(&self, name: &str, wanted: &Wanted<'_>, clock: &dyn Clock) -> anyhow::Result<Vec<Change>> {
         let kind = if wanted.is_new { "CREATE" } else { "UPDATE" };
-        let mut asked: Vec<(String, &str)> = vec![
-            ("ChangeSetName".to_owned(), name),
-            ("ChangeSetType".to_owned(), kind),
-            ("TemplateURL".to_owned(), wanted.template_url),
-            ("Capabilities.member.1".to_owned(), "CAPABILITY_IAM"),
-            ("Tags.member.1.Key".to_owned(), "project"),
-            ("Tags.member.1.Value".to_owned(), "lmotos"),
-        ];
-        for (at, (key, value)) in wanted.parameters.iter().enumerate() {
-            asked.push((format!("Parameters.member.{}.ParameterKey", at + 1), key));
-            asked.push((format!("Parameters.member.{}.ParameterValue", at + 1), value));
-        }
+        let mut asked = wanted.asked();
+        asked.extend([("ChangeSetName".to_owned(), name), ("ChangeSetType".to_owned(), kind)]);
         let asked: Vec<_> = asked.iter().map(|(key, value)| (key.as_str(), *value)).collect();
         if let Err(error) = self.ask("CreateChangeSet", &asked).await {
             let is_empty = refusal_of(&error).is_some_and(|refusal| refusal.message.contains("No updates are to be"));
@@ -227,6 +233,13 @@ impl Formation<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Makes the change without a change set, for an emulator that has none worth the name.
+    pub(crate) async fn put(&self, wanted: &Wanted<'_>) -> anyhow::Result<()> {
+        let asked = wanted.asked();
+        let asked: Vec<_> = asked.iter().map(|(key, value)| (key.as_str(), *value)).collect();
+        self.ask(if wanted.is_new { "CreateStack" } else { "UpdateStack" }, &asked).await.map(drop)
     }
 
     /// Makes the change.

@@ -202,8 +202,9 @@ impl Deploy {
             stand_in.fit(&mut template);
         }
         let is_new = ground.before.is_none();
+        let deployed = if is_new { Value::Null } else { formation.template().await? };
         match &ground.before {
-            Some(before) if before.parameters == **parameters && formation.template().await? == template => {
+            Some(before) if before.parameters == **parameters && deployed == template => {
                 return Ok((Outcome::Unchanged, Plan::default()));
             }
             None if self.dry_run => return Ok((Outcome::Planned, Plan::of_new(&template))),
@@ -219,19 +220,26 @@ impl Deploy {
         if !self.dry_run {
             bucket.upload(packages, output).await?;
         }
-        output.step("asking CloudFormation what would change");
-        if !is_new {
-            formation.forget_all().await?;
-        }
+        output.step("asking what would change");
         let of_both = packages::digest(format!("{digest}{parameters:?}{}", stack.clock.now().as_millis()).as_bytes());
         let change_set = change_set_name(&of_both);
         let wanted = Wanted { is_new, template_url: &bucket.url(&key), parameters };
-        let plan = Plan(formation.plan(&change_set, &wanted, &*stack.clock).await?);
+        let by_change_set = ground.stand_in.is_none_or(StandIn::has_change_sets);
+        let plan = match &ground.before {
+            _ if by_change_set => {
+                if !is_new {
+                    formation.forget_all().await?;
+                }
+                Plan(formation.plan(&change_set, &wanted, &*stack.clock).await?)
+            }
+            Some(before) => Plan::between((&deployed, &before.parameters), (&template, parameters)),
+            None => Plan::of_new(&template),
+        };
         if plan.0.is_empty() && !is_new {
             return Ok((Outcome::Unchanged, plan));
         }
         let lost = plan.replaces(&template::IRREPLACEABLE);
-        if self.dry_run || !lost.is_empty() {
+        if by_change_set && (self.dry_run || !lost.is_empty()) {
             formation.forget(&change_set).await?;
         }
         if !lost.is_empty() {
@@ -245,7 +253,11 @@ impl Deploy {
         }
         output.step(&format!("changing {} ({})", formation.name, plan.counts()));
         let since = formation.newest_event().await?;
-        formation.execute(&change_set).await?;
+        if by_change_set {
+            formation.execute(&change_set).await?;
+        } else {
+            formation.put(&wanted).await?;
+        }
         let after = formation.settled(since.as_deref(), output, &*stack.clock).await?;
         match after {
             Some(after) if after.is_good() => {

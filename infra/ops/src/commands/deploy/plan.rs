@@ -1,11 +1,16 @@
 //! What a deploy would change, to be read before it is done.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 use serde_json::{Value, json};
 
+use super::template::rests_on;
 use crate::formation::{Action, Change};
+
+type Parameters = BTreeMap<String, String>;
 
 /// The changes, in the order of what becomes of the resources.
 #[derive(Debug, Default)]
@@ -32,6 +37,28 @@ impl Plan {
                 })
                 .collect(),
         )
+    }
+
+    /// By what the template says alone, where nobody else compares.
+    pub(super) fn between(old: (&Value, &Parameters), new: (&Value, &Parameters)) -> Self {
+        let mut changes = Self::of_new(new.0).0;
+        let before = &old.0["Resources"];
+        changes.retain_mut(|change| {
+            let resource = &new.0["Resources"][&change.id];
+            let Some(known) = before.get(&change.id) else { return true };
+            change.action = Action::Changed;
+            let mut on = BTreeSet::new();
+            rests_on(resource, new.0, &mut on);
+            known != resource || on.iter().any(|name| old.1.get(name) != new.1.get(name))
+        });
+        let gone = before.as_object().into_iter().flatten().filter(|(id, _)| new.0["Resources"].get(id).is_none());
+        changes.extend(gone.map(|(id, resource)| Change {
+            action: Action::Removed,
+            id: id.clone(),
+            kind: resource["Type"].as_str().unwrap_or_default().to_owned(),
+        }));
+        changes.sort();
+        Self(changes)
     }
 
     /// Which of these it would make anew or take away.

@@ -23,11 +23,16 @@ impl StandIn {
         if caller.stand_in_answers("/_ministack/health").await {
             return Some(Self::Ministack);
         }
-        caller.stand_in_answers("/moto-api/data.json").await.then_some(Self::Moto)
+        caller.stand_in_answers("/moto-api/config").await.then_some(Self::Moto)
     }
 
     /// Whether it knows the protection of a stack.
     pub(super) fn protects(self) -> bool {
+        self == Self::Ministack
+    }
+
+    /// Whether its change sets are to be relied on. `moto` makes resources in the order of their names there, and tells no outputs.
+    pub(super) fn has_change_sets(self) -> bool {
         self == Self::Ministack
     }
 
@@ -57,8 +62,21 @@ impl StandIn {
             let functions = aliased(template);
             functions_for_aliases(template, &functions);
         }
+        // Both sides may be doubles on this machine.
+        for parameter in template["Parameters"].as_object_mut().into_iter().flat_map(|all| all.values_mut()) {
+            let relaxed = parameter["AllowedPattern"].as_str().and_then(|pattern| pattern.strip_prefix("https://"));
+            if let Some(rest) = relaxed.map(str::to_owned) {
+                parameter["AllowedPattern"] = format!("https?://{rest}").into();
+            }
+        }
         let Some(resources) = template["Resources"].as_object_mut() else { return };
-        resources.retain(|_, resource| !lacking.contains(resource["Type"].as_str().unwrap_or_default()));
+        let lacks = |resource: &Value| lacking.contains(resource["Type"].as_str().unwrap_or_default());
+        let known: BTreeSet<String> =
+            resources.iter().filter(|(_, resource)| !lacks(resource)).map(|(id, _)| id.clone()).collect();
+        // `moto` passes over what it does not know, as long as what refers to it finds its name.
+        if self == Self::Ministack {
+            resources.retain(|id, _| known.contains(id));
+        }
         for resource in resources.values_mut() {
             match resource["Type"].as_str() {
                 Some("AWS::Lambda::EventSourceMapping") => resource["Properties"]["Enabled"] = json!(false),
@@ -69,11 +87,7 @@ impl StandIn {
                 members.remove("UpdatePolicy");
             }
         }
-        let known: BTreeSet<String> = resources.keys().cloned().collect();
-        // A reference to what is not there ends it.
-        if self == Self::Moto {
-            resources.retain(|_, resource| !names_missing(resource, "Api", &known));
-        }
+        // An output of what is not there ends it.
         if let Some(outputs) = template["Outputs"].as_object_mut() {
             outputs.retain(|_, output| !names_missing(output, "Api", &known));
         }
@@ -88,7 +102,7 @@ fn names_missing(part: &Value, name: &str, known: &BTreeSet<String>) -> bool {
             Value::Object(members) => members.iter().any(|(member, inner)| match member.as_str() {
                 "Ref" => is_named(inner),
                 "Fn::GetAtt" => inner.get(0).is_some_and(is_named),
-                "Fn::Sub" => inner.to_string().contains(&format!("${{{name}}}")),
+                "Fn::Sub" => inner.to_string().contains(&format!("${{{name}}}")) || names_missing(inner, name, known),
                 _ => names_missing(inner, name, known),
             }),
             Value::Array(items) => items.iter().any(|item| names_missing(item, name, known)),

@@ -86,7 +86,7 @@ pub(super) fn complete(
 }
 
 /// The parameters that a part of the template rests on, also by its conditions.
-fn rests_on(part: &Value, template: &Value, on: &mut BTreeSet<String>) {
+pub(super) fn rests_on(part: &Value, template: &Value, on: &mut BTreeSet<String>) {
     match part {
         Value::Object(members) => {
             for (name, inner) in members {
