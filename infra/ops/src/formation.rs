@@ -149,6 +149,8 @@ impl Formation<'_> {
             }));
             next = texts(&document, "NextToken").next().map(str::to_owned);
             if next.is_none() {
+                // What an emulator passed over has no kind.
+                found.retain(|one| !one.kind.is_empty());
                 return Ok(found);
             }
         }

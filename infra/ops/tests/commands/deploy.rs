@@ -2,8 +2,9 @@
 
 use std::{
     fs,
+    io::Write as _,
     path::Path,
-    process::{Command, Output, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
     sync::{Arc, Mutex},
 };
 
@@ -89,6 +90,33 @@ impl Account {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
+    /// A letter of nobody's in a queue.
+    async fn queue(&self, name: &str) {
+        let url = self.between.url();
+        let queue = format!("{url}/000000000000/{name}");
+        let letter = json!({ "QueueUrl": queue, "MessageBody": "{}", "MessageGroupId": "a", "MessageDeduplicationId": "a" });
+        self.sqs("SendMessage", &letter).await;
+    }
+
+    async fn make_queue(&self, name: &str) {
+        self.sqs("CreateQueue", &json!({ "QueueName": name, "Attributes": { "FifoQueue": "true" } })).await;
+    }
+
+    async fn delete_queue(&self, name: &str) {
+        let queue = format!("{}/000000000000/{name}", self.between.url());
+        self.sqs("DeleteQueue", &json!({ "QueueUrl": queue })).await;
+    }
+
+    async fn sqs(&self, action: &str, body: &Value) {
+        let client = platform::http::Http::new(Arc::new(chatwoot::files::PublicOnly), None).unwrap().kept;
+        let signed = "AWS4-HMAC-SHA256 Credential=operator/20261130/us-east-1/sqs/aws4_request, SignedHeaders=host, Signature=00";
+        let request = client.post(self.between.url()).header("authorization", signed);
+        let request = request.header("x-amz-target", format!("AmazonSQS.{action}")).header("x-amz-date", "20261130T000000Z");
+        let answer = request.header("content-type", "application/x-amz-json-1.0").body(body.to_string()).send().await;
+        let answer = answer.unwrap();
+        assert!(answer.status().is_success(), "{action}: {}", answer.text().await.unwrap());
+    }
+
     fn deploy<'a>(&'a self, more: &[&'a str]) -> Vec<&'a str> {
         [&["deploy", "--packages", self.packages.path().to_str().unwrap()], more].concat()
     }
@@ -132,28 +160,43 @@ async fn up_and_down(make: Make) {
     assert_eq!((&again["state"], &again["app"]["changed"]), (&json!("unchanged"), &json!(false)), "{again}");
     assert_eq!(again["app"]["verify_token"], made["app"]["verify_token"]);
 
-    let rate = ["--parameter", "SendConcurrency=3"];
-    let planned = account.says(0, &account.deploy(&[&rate[..], &["--dry-run"]].concat()), "");
-    assert_eq!(planned["state"], "planned", "{planned}");
-    let changed = account.says(0, &account.deploy(&rate), "");
+    // A parameter changes what rests on it, and is remembered.
+    let more = ["--parameter", "SendConcurrency=3"];
+    let planned = account.says(0, &account.deploy(&[&more[..], &["--dry-run"]].concat()), "");
+    let changed = account.says(0, &account.deploy(&more), "");
+    assert_eq!((&planned["state"], &planned["plan"]), (&json!("planned"), &changed["plan"]));
     assert_eq!((&changed["state"], &changed["parameters"]), (&json!("updated"), &json!({ "SendConcurrency": "3" })));
-    println!("{} {}", make.name(), changed["plan"]);
+    let touched = [ids(&changed, "added"), ids(&changed, "changed"), ids(&changed, "removed")].concat();
+    assert_eq!((touched, ids(&changed, "replaced")), (vec!["SendOutbound".to_owned()], vec![]), "{changed}");
     assert_eq!(account.says(0, &account.deploy(&[]), "")["state"], "unchanged", "a parameter is remembered");
 
+    // Another build of one function gives it a version, and leaves the others alone.
     account.rebuild("webhook.zip");
     account.between.calls();
     let rebuilt = account.says(0, &account.deploy(&[]), "");
-    println!("{} {}", make.name(), rebuilt["plan"]);
-    let put: Vec<_> = account.between.calls().into_iter().filter(|call| call.starts_with("PUT")).collect();
+    let put: Vec<_> = account.between.calls().into_iter().filter(|call| call.starts_with("PUT /lmotos-pack")).collect();
     assert_eq!(put.len(), 2, "the template, and one package: {put:#?}");
+    assert!(ids(&rebuilt, "changed").contains(&"Webhook".to_owned()), "{rebuilt}");
+    let [added, removed] = ["added", "removed"].map(|action| ids(&rebuilt, action));
+    assert!(matches!(&added[..], [one] if one.starts_with("WebhookVersion")), "{rebuilt}");
+    assert!(matches!(&removed[..], [one] if one.starts_with("WebhookVersion")), "{rebuilt}");
 
+    let inbound = "lmotos-inbound.fifo";
+    // Down: what waits holds it up, and what is nowhere else stays.
+    account.queue(inbound).await;
     let told = account.says(0, &["destroy"], "");
-    println!("{} {}", make.name(), told);
-    let gone = account.says(0, &["destroy", "--yes"], "");
-    println!("{} {}", make.name(), gone);
+    assert_eq!((&told["dry_run"], &told["waiting"]), (&json!(true), &json!({ inbound: 1 })), "{told}");
+    let held_up = account.ops(&["destroy", "--yes"], "");
+    assert_eq!(held_up.status.code(), Some(4), "{}", complaint(&held_up));
+    assert!(words(&held_up).contains("1 in lmotos-inbound.fifo"), "{}", words(&held_up));
+    let gone = account.says(0, &["destroy", "--yes", "--drop-waiting"], "");
+    assert_eq!(gone["deleted"], json!(true), "{gone}");
+    let stays: Vec<_> = gone["stays"].as_array().unwrap().iter().map(|of| of["id"].as_str().unwrap()).collect();
+    assert!(stays.contains(&"Table") && stays.contains(&"LedgerCopy"), "{gone}");
     assert_eq!(account.ops(&["destroy"], "").status.code(), Some(3));
     let refused = account.ops(&account.deploy(&[]), "");
-    println!("{} {}", make.name(), complaint(&refused));
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(complaint(&refused).contains("docs/runbook/stack-again.md"), "{}", complaint(&refused));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -164,4 +207,140 @@ async fn a_stack_comes_and_goes_on_ministack() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stack_comes_and_goes_on_moto() {
     up_and_down(Make::Moto).await;
+}
+
+/// Kills each run one call later than the one before, until one goes through.
+async fn killed_everywhere(make: Make) {
+    let Some(account) = Account::open("killed_everywhere", make).await else { return };
+    let asks = account.deploy(&["--app-id", APP]);
+    let (mut calls, whole) = (1, 200);
+    loop {
+        assert!(calls < whole, "it never comes to its end");
+        let mut command = account.command(&asks);
+        let process = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let process = Arc::new(Mutex::new(process));
+        process.lock().unwrap().stdin.take().unwrap().write_all(GIVEN.as_bytes()).unwrap();
+        account.between.kill_after(calls, &process);
+        let ended = ended(&process).await;
+        if ended.success() {
+            break;
+        }
+        assert_eq!(ended.code(), None, "{}: it fails by itself after a kill at call {calls}", make.name());
+        calls += 1;
+    }
+    assert!(calls > 20, "{calls}");
+    let again = account.says(0, &account.deploy(&[]), "");
+    assert_eq!((&again["state"], &again["app"]["changed"]), (&json!("unchanged"), &json!(false)), "{again}");
+}
+
+async fn ended(process: &Arc<Mutex<Child>>) -> ExitStatus {
+    loop {
+        if let Some(ended) = process.lock().unwrap().try_wait().unwrap() {
+            return ended;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deploy_that_is_killed_anywhere_goes_on_on_ministack() {
+    killed_everywhere(Make::Ministack).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deploy_that_is_killed_anywhere_goes_on_on_moto() {
+    killed_everywhere(Make::Moto).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_is_told_before_anything_is_made() {
+    let make = Make::Ministack;
+    let Some(account) = Account::open("what_is_wrong_is_told_before_anything_is_made", make).await else { return };
+    let refused = |more: &[&str], input: &str, expected: &str| {
+        let output = account.ops(&account.deploy(more), input);
+        let said = complaint(&output);
+        assert_eq!(output.status.code(), Some(1), "{expected}: {said}");
+        assert!(said.contains(expected) && !said.contains("token-of-the"), "{expected}: {said}");
+        let changed = account.between.calls().into_iter().filter(|call| call.starts_with("PUT")).count();
+        assert_eq!(changed, 0, "{expected}: something was made");
+    };
+    refused(&["--parameter", "Chatwoot=x"], "", "there is no parameter Chatwoot; there are AlarmEmail");
+    refused(&["--parameter", "Architecture=x86_64"], "", "the packages are for arm64");
+    refused(&["--app-id", APP], "wrong\ntoken-of-the-administrator\n", "does not accept this app id");
+    refused(&["--app-id", APP], "app-secret-of-the-stories\nunknown\n", "no user's token");
+    refused(&["--app-id", APP], "", "the app secret is needed on standard input");
+    let page =
+        Effect::Answer { status: 200, content_type: "text/html".to_owned(), body: "<html>Log in</html>".to_owned() };
+    account.world.chatwoot.faults().add(Fault { method: None, path: "/".to_owned(), skip: 0, times: None, effect: page });
+    refused(&[], "", "what answered is not Chatwoot's API");
+    account.world.chatwoot.faults().clear();
+    account.between.forbid(Some("GetCallerIdentity"));
+    refused(&[], "", "docs/ops.md says what has to be allowed");
+    account.between.forbid(Some("HEAD /lmotos-packages"));
+    refused(&[], "", "these credentials may not use it");
+    account.between.forbid(None);
+    fs::write(account.packages.path().join("send.zip"), zip("not what was summed up")).unwrap();
+    refused(&[], "", "send.zip is not what SHA256SUMS says");
+    fs::remove_file(account.packages.path().join("SHA256SUMS")).unwrap();
+    refused(&[], "", "`bash infra/package` writes such a directory");
+    account.rebuild("send.zip");
+    account.between.forbid(Some("CreateChangeSet"));
+    let output = account.ops(&account.deploy(&[]), "");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(complaint(&output).contains("AccessDenied"), "{}", complaint(&output));
+    account.between.forbid(None);
+    assert_eq!(account.says(0, &account.deploy(&[]), "")["state"], "created");
+    assert_eq!(account.says(0, &["app", "--app-id", APP], GIVEN)["changed"], json!(true));
+
+    // With Chatwoot away only who says so deploys.
+    let away = Effect::Answer { status: 502, content_type: "text/plain".to_owned(), body: String::new() };
+    account.world.chatwoot.faults().add(Fault { method: None, path: "/".to_owned(), skip: 0, times: None, effect: away });
+    let output = account.ops(&account.deploy(&[]), "");
+    assert!(complaint(&output).contains("--unchecked"), "{}", complaint(&output));
+    assert_eq!(account.says(0, &account.deploy(&["--unchecked"]), "")["state"], "unchanged");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_deploy_that_fails_says_why_and_is_cleared_away() {
+    let make = Make::Ministack;
+    let Some(account) = Account::open("a_first_deploy_that_fails", make).await else { return };
+    // A queue of that name stands there already.
+    account.make_queue("lmotos-outbound.fifo").await;
+    let failed = account.ops(&account.deploy(&[]), "");
+    let said = complaint(&failed);
+    assert_eq!(failed.status.code(), Some(1), "{said}");
+    assert!(said.contains("Outbound (AWS::SQS::Queue)") && said.contains("ops destroy --yes"), "{said}");
+    let again = complaint(&account.ops(&account.deploy(&[]), ""));
+    assert!(again.contains("the first deploy of lmotos failed"), "{again}");
+    assert_eq!(account.says(0, &["destroy", "--yes"], "")["deleted"], json!(true));
+    account.delete_queue("lmotos-outbound.fifo").await;
+    assert_eq!(account.says(0, &account.deploy(&[]), "")["state"], "created");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_packages_they_are_built_in_the_project() {
+    let make = Make::Ministack;
+    let Some(account) = Account::open("without_packages_they_are_built", make).await else { return };
+    let project = tempfile::tempdir().unwrap();
+    fs::create_dir(project.path().join("infra")).unwrap();
+    // Stands for the real one, which needs minutes.
+    let script = "mkdir -p target/packages && cp -r \"$READY\" target/packages/$1 && echo built for $1";
+    fs::write(project.path().join("infra/package"), script).unwrap();
+    // Tools that are only looked for.
+    let tools = project.path().join("tools");
+    fs::create_dir(&tools).unwrap();
+    for tool in ["cargo", "rustup", "python3"] {
+        fs::write(tools.join(tool), "").unwrap();
+    }
+    let run_there = |path: &str| {
+        let mut command = account.command(&["deploy", "--dry-run", "--json"]);
+        command.current_dir(project.path()).env("PATH", path).env("READY", account.packages.path());
+        run(&mut command, "")
+    };
+    let without = run_there("/usr/bin:/bin");
+    assert!(complaint(&without).contains("a build needs"), "{}", complaint(&without));
+    let built = run_there(&format!("{}:/usr/bin:/bin", tools.display()));
+    assert!(built.status.success(), "{}", complaint(&built));
+    assert!(complaint(&built).contains("built for arm64"), "{}", complaint(&built));
+    assert_eq!(serde_json::from_slice::<Value>(&built.stdout).unwrap()["state"], "planned");
 }

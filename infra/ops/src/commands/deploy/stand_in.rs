@@ -83,6 +83,10 @@ impl StandIn {
                 Some("AWS::Events::Rule") => resource["Properties"]["State"] = json!("DISABLED"),
                 _ => {}
             }
+            // It keeps nothing by the other word.
+            if self == Self::Moto && resource["DeletionPolicy"] == "RetainExceptOnCreate" {
+                resource["DeletionPolicy"] = json!("Retain");
+            }
             if let Some(members) = resource.as_object_mut() {
                 members.remove("UpdatePolicy");
             }
