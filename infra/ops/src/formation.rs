@@ -205,7 +205,9 @@ impl Formation<'_> {
                 action: match (child(node, "Action").as_str(), child(node, "Replacement").as_str()) {
                     ("Add" | "Import", _) => Action::Added,
                     ("Remove", _) => Action::Removed,
-                    (_, "True" | "Conditional") => Action::Replaced,
+                    // `Conditional` is no more than that CloudFormation does not know yet; our names forbid it to make such a
+                    // resource twice.
+                    (_, "True") => Action::Replaced,
                     _ => Action::Changed,
                 },
                 id: child(node, "LogicalResourceId"),

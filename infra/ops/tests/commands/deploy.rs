@@ -20,8 +20,8 @@ use crate::{
     support::{binary, complaint, run, words},
 };
 
-const APP: &str = "100000000000001";
-const GIVEN: &str = "app-secret-of-the-stories\ntoken-of-the-administrator\n";
+pub(crate) const APP: &str = "100000000000001";
+pub(crate) const GIVEN: &str = "app-secret-of-the-stories\ntoken-of-the-administrator\n";
 
 /// An emulator without a stack, both sides, and packages that are ready.
 pub(crate) struct Account {
@@ -95,29 +95,22 @@ impl Account {
         let url = self.between.url();
         let queue = format!("{url}/000000000000/{name}");
         let letter = json!({ "QueueUrl": queue, "MessageBody": "{}", "MessageGroupId": "a", "MessageDeduplicationId": "a" });
-        self.sqs("SendMessage", &letter).await;
+        self.asks("sqs", "AmazonSQS.SendMessage", &letter).await;
     }
 
-    async fn make_queue(&self, name: &str) {
-        self.sqs("CreateQueue", &json!({ "QueueName": name, "Attributes": { "FifoQueue": "true" } })).await;
-    }
-
-    async fn delete_queue(&self, name: &str) {
-        let queue = format!("{}/000000000000/{name}", self.between.url());
-        self.sqs("DeleteQueue", &json!({ "QueueUrl": queue })).await;
-    }
-
-    async fn sqs(&self, action: &str, body: &Value) {
+    async fn asks(&self, service: &str, target: &str, body: &Value) {
         let client = platform::http::Http::new(Arc::new(chatwoot::files::PublicOnly), None).unwrap().kept;
-        let signed = "AWS4-HMAC-SHA256 Credential=operator/20261130/us-east-1/sqs/aws4_request, SignedHeaders=host, Signature=00";
+        let signed = format!(
+            "AWS4-HMAC-SHA256 Credential=operator/20261130/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=00"
+        );
         let request = client.post(self.between.url()).header("authorization", signed);
-        let request = request.header("x-amz-target", format!("AmazonSQS.{action}")).header("x-amz-date", "20261130T000000Z");
+        let request = request.header("x-amz-target", target).header("x-amz-date", "20261130T000000Z");
         let answer = request.header("content-type", "application/x-amz-json-1.0").body(body.to_string()).send().await;
         let answer = answer.unwrap();
-        assert!(answer.status().is_success(), "{action}: {}", answer.text().await.unwrap());
+        assert!(answer.status().is_success(), "{target}: {}", answer.text().await.unwrap());
     }
 
-    fn deploy<'a>(&'a self, more: &[&'a str]) -> Vec<&'a str> {
+    pub(crate) fn deploy<'a>(&'a self, more: &[&'a str]) -> Vec<&'a str> {
         [&["deploy", "--packages", self.packages.path().to_str().unwrap()], more].concat()
     }
 }
@@ -233,7 +226,7 @@ async fn killed_everywhere(make: Make) {
     assert_eq!((&again["state"], &again["app"]["changed"]), (&json!("unchanged"), &json!(false)), "{again}");
 }
 
-async fn ended(process: &Arc<Mutex<Child>>) -> ExitStatus {
+pub(crate) async fn ended(process: &Arc<Mutex<Child>>) -> ExitStatus {
     loop {
         if let Some(ended) = process.lock().unwrap().try_wait().unwrap() {
             return ended;
@@ -304,16 +297,16 @@ async fn what_is_wrong_is_told_before_anything_is_made() {
 async fn a_first_deploy_that_fails_says_why_and_is_cleared_away() {
     let make = Make::Ministack;
     let Some(account) = Account::open("a_first_deploy_that_fails", make).await else { return };
-    // A queue of that name stands there already.
-    account.make_queue("lmotos-outbound.fifo").await;
+    // A package never came to its bucket, though it was said to.
+    account.between.lose(Some("PUT /lmotos-packages-000000000000-us-east-1/send-"));
     let failed = account.ops(&account.deploy(&[]), "");
     let said = complaint(&failed);
     assert_eq!(failed.status.code(), Some(1), "{said}");
-    assert!(said.contains("Outbound (AWS::SQS::Queue)") && said.contains("ops destroy --yes"), "{said}");
+    assert!(said.contains("Send (AWS::Lambda::Function)") && said.contains("ops destroy --yes"), "{said}");
     let again = complaint(&account.ops(&account.deploy(&[]), ""));
     assert!(again.contains("the first deploy of lmotos failed"), "{again}");
     assert_eq!(account.says(0, &["destroy", "--yes"], "")["deleted"], json!(true));
-    account.delete_queue("lmotos-outbound.fifo").await;
+    account.between.lose(None);
     assert_eq!(account.says(0, &account.deploy(&[]), "")["state"], "created");
 }
 

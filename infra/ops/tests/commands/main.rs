@@ -9,4 +9,5 @@ mod deploy;
 mod doctor;
 mod erasing;
 mod ground;
+mod restoring;
 mod support;

@@ -79,11 +79,17 @@ impl Found {
         })
     }
 
-    /// Whether the table in place is the one that was put back.
+    /// Whether the table in place is the one that was put back: it is younger than the backup, which no damaged table is.
     fn is_in_place(&self) -> bool {
-        let came_from = self.table.as_ref().and_then(|table| table.restore_summary.as_ref());
-        let came_from = came_from.and_then(|summary| summary.source_backup_arn.as_deref());
-        self.backup.as_ref().is_some_and(|backup| came_from.is_some() && backup.backup_arn.as_deref() == came_from)
+        let made = self.table.as_ref().and_then(|table| table.creation_date_time);
+        let copied = self.backup.as_ref().and_then(|backup| backup.backup_creation_date_time);
+        matches!((made, copied), (Some(made), Some(copied)) if made >= copied)
+    }
+
+    /// Whether there is nothing left to do: the table was made after that time, and no copies are left.
+    fn is_over(&self, to: &DateTime) -> bool {
+        let made = self.table.as_ref().and_then(|table| table.creation_date_time);
+        self.beside.is_none() && self.backup.is_none() && made.is_some_and(|made| made.secs() > to.secs())
     }
 
     /// How many steps are done.
@@ -105,6 +111,11 @@ impl Asked<'_> {
         let dynamodb = &stack.aws.dynamodb;
         let (table, beside) = (stack.named("bridge"), stack.named("bridge-restored"));
         let found = Found::look(dynamodb, &table, &beside).await?;
+        if found.is_over(&self.to) {
+            // Whoever was interrupted at the very end.
+            traffic::go_on(&stack).await?;
+            return Ok(self.over(&stack));
+        }
         self.possible(&stack, &found, &table, &beside).await?;
         if !self.act {
             let done = found.done(traffic::is_stopped(&stack).await);
@@ -139,8 +150,11 @@ impl Asked<'_> {
         let page = "docs/runbook/restore.md";
         if let Some(begun) = found.beside.as_ref().and_then(|beside| beside.restore_summary.as_ref()) {
             let at = begun.restore_date_time;
+            // No table can be put back to a time after its restore began; an emulator that says so has not kept what was asked.
+            let made = found.beside.as_ref().and_then(|beside| beside.creation_date_time);
+            let is_told = made.is_none_or(|made| at.secs() < made.secs());
             ensure!(
-                at.secs() == self.to.secs(),
+                !is_told || at.secs() == self.to.secs(),
                 "{beside} is of a restore to another time ({}) that was begun: finish that one with --to, or delete {beside} \
                  ({page})",
                 shown(&at)
@@ -150,9 +164,9 @@ impl Asked<'_> {
         if found.backup.is_some() {
             return Ok(());
         }
-        let Some(there) = &found.table else {
+        if found.table.is_none() {
             bail!("there is no table {table}: if it was deleted by hand, its backup is the way ({page}, stack-again.md)");
-        };
+        }
         let told = stack.aws.dynamodb.describe_continuous_backups().table_name(table).send().await;
         let told = told.context("DynamoDB DescribeContinuousBackups")?.continuous_backups_description;
         let Some(recovery) = told.and_then(|told| told.point_in_time_recovery_description) else { return Ok(()) };
@@ -163,9 +177,8 @@ impl Asked<'_> {
         {
             return Ok(());
         }
-        let was = there.restore_summary.as_ref().map_or("", |_| " It was put back already, and knows no time before that.");
         let edge = |edge: Option<DateTime>| edge.map_or_else(|| "?".to_owned(), |edge| shown(&edge));
-        bail!("{table} can be put back to a time from {} to {}.{was} ({page})", edge(earliest), edge(latest))
+        bail!("{table} can be put back to a time from {} to {} ({page})", edge(earliest), edge(latest))
     }
 
     async fn put_in_place(
@@ -257,6 +270,17 @@ impl Asked<'_> {
             }
         }
         bail!("somebody who was erased is still there after {MAX_ROUNDS} rounds: run this again; functions stay held meanwhile")
+    }
+
+    fn over(&self, stack: &Stack) -> Told {
+        let table = stack.named("bridge");
+        let steps: Vec<_> = STEPS.iter().map(|step| json!({ "step": step, "done": true })).collect();
+        let json = json!({ "dry_run": !self.act, "table": table, "to": shown(&self.to), "steps": steps, "applied": null });
+        let words = format!(
+            "Nothing to do: the {table} there is was made after {}. It was put back already, or did not exist yet.",
+            shown(&self.to)
+        );
+        Told::new(json, words)
     }
 
     fn told(&self, stack: &Stack, done: usize, applied: Option<Reapplied>, next: &str) -> Told {
