@@ -66,6 +66,12 @@ impl Account {
         fs::write(self.packages.path().join("SHA256SUMS"), lines).unwrap();
     }
 
+    /// Another template.
+    fn take(&self, template: &str) {
+        fs::write(self.packages.path().join("template.json"), template).unwrap();
+        self.sum_up();
+    }
+
     /// Another build of one function.
     fn rebuild(&self, name: &str) {
         fs::write(self.packages.path().join(name), zip("another build")).unwrap();
@@ -297,16 +303,23 @@ async fn what_is_wrong_is_told_before_anything_is_made() {
 async fn a_first_deploy_that_fails_says_why_and_is_cleared_away() {
     let make = Make::Ministack;
     let Some(account) = Account::open("a_first_deploy_that_fails", make).await else { return };
-    // A package never came to its bucket, though it was said to.
-    account.between.lose(Some("PUT /lmotos-packages-000000000000-us-east-1/send-"));
+    // Two things of one name, which it refuses.
+    let right = fs::read_to_string(account.packages.path().join("template.json")).unwrap();
+    let mut wrong: Value = serde_json::from_str(&right).unwrap();
+    for twin in ["Castor", "Pollux"] {
+        let properties = json!({ "Name": "twin", "AutoPublish": true, "FunctionCode": "function handler(event) {}",
+            "FunctionConfig": { "Comment": "", "Runtime": "cloudfront-js-2.0" } });
+        wrong["Resources"][twin] = json!({ "Type": "AWS::CloudFront::Function", "Properties": properties });
+    }
+    account.take(&wrong.to_string());
     let failed = account.ops(&account.deploy(&[]), "");
     let said = complaint(&failed);
     assert_eq!(failed.status.code(), Some(1), "{said}");
-    assert!(said.contains("Send (AWS::Lambda::Function)") && said.contains("ops destroy --yes"), "{said}");
+    assert!(said.contains("(AWS::CloudFront::Function)") && said.contains("its name is taken") && said.contains("ops destroy --yes"), "{said}");
     let again = complaint(&account.ops(&account.deploy(&[]), ""));
     assert!(again.contains("the first deploy of lmotos failed"), "{again}");
     assert_eq!(account.says(0, &["destroy", "--yes"], "")["deleted"], json!(true));
-    account.between.lose(None);
+    account.take(&right);
     assert_eq!(account.says(0, &account.deploy(&[]), "")["state"], "created");
 }
 
