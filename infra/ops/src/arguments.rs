@@ -5,8 +5,8 @@ use clap::{Parser, Subcommand};
 use crate::{
     commands::{
         app::App, channel::Channel, completion::Completion, deploy::Deploy, destroy::Destroy, doctor::Doctor,
-        erase::Erase, erasures::Erasures, history::History, keep::Keep, man::Man, receipt::Receipt, restore::Restore, retention::Retention,
-        verify::Verify,
+        erase::Erase, erasures::Erasures, history::History, keep::Keep, man::Man, receipt::Receipt, restore::Restore,
+        retention::Retention, verify::Verify,
     },
     session::{Reached, Session},
     told::Told,

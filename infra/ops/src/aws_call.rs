@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context as _, anyhow};
 use aws_sigv4::{
     http_request::{
-        PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings, UriPathNormalizationMode,
-        sign,
+        PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
+        UriPathNormalizationMode, sign,
     },
     sign::v4,
 };
@@ -133,13 +133,7 @@ impl AwsCaller {
         let is_here = matches!(base.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
         let Ok(url) = base.join(path) else { return false };
         is_here
-            && self
-                .client
-                .get(url)
-                .timeout(CALL_TIMEOUT)
-                .send()
-                .await
-                .is_ok_and(|answer| answer.status().is_success())
+            && self.client.get(url).timeout(CALL_TIMEOUT).send().await.is_ok_and(|answer| answer.status().is_success())
     }
 
     async fn call(&self, service: &str, method: Method, path: &str, body: String) -> anyhow::Result<String> {

@@ -124,7 +124,9 @@ async fn ask_meta(stack: &Stack, app: &AppAccess) -> anyhow::Result<()> {
     match graph.app_subscription(app).await {
         Ok(_) => Ok(()),
         Err(error) if error.is_unauthorized() || matches!(error.code(), Some(1 | 33 | 100 | 101)) => {
-            bail!("Meta does not accept this app id with this secret: compare both with App Dashboard → Settings → Basic")
+            bail!(
+                "Meta does not accept this app id with this secret: compare both with App Dashboard → Settings → Basic"
+            )
         }
         Err(error) => bail!(graph_words(&error)),
     }

@@ -9,7 +9,7 @@ mod plan;
 mod stand_in;
 mod template;
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -100,20 +100,17 @@ impl Deploy {
         assume(&mut stack, &parameters)?;
         let mut warnings = checks::quota(&caller, &parameters).await?;
         output.step("asking Chatwoot");
-        let tried = match (&self.app_id, given) {
-            (Some(app_id), Some(given)) => {
-                checks::chatwoot(&stack).await?;
-                Some(app::tried(&stack, app_id, given).await?)
-            }
-            _ => {
-                if let Err(error) = checks::chatwoot_and_its_token(&stack).await {
-                    if !self.unchecked {
-                        return Err(error.context("nothing was deployed (--unchecked goes on all the same)"));
-                    }
-                    warnings.push(format!("{error:#}"));
+        let tried = if let (Some(app_id), Some(given)) = (&self.app_id, given) {
+            checks::chatwoot(&stack).await?;
+            Some(app::tried(&stack, app_id, given).await?)
+        } else {
+            if let Err(error) = checks::chatwoot_and_its_token(&stack).await {
+                if !self.unchecked {
+                    return Err(error.context("nothing was deployed (--unchecked goes on all the same)"));
                 }
-                None
+                warnings.push(format!("{error:#}"));
             }
+            None
         };
         let ground = Ground {
             formation: formation(),
@@ -194,9 +191,10 @@ impl Deploy {
 
     async fn bring_up(&self, stack: &Stack, ground: &Ground<'_>) -> anyhow::Result<(Outcome, Plan)> {
         let Ground { formation, packages, parameters, output, .. } = ground;
-        let name = self.bucket.clone().unwrap_or_else(|| {
-            bucket::usual_name(formation.name, &ground.account.id, &formation.caller.region)
-        });
+        let name = self
+            .bucket
+            .clone()
+            .unwrap_or_else(|| bucket::usual_name(formation.name, &ground.account.id, &formation.caller.region));
         let mut template = template::complete(packages, &name, parameters)?;
         if let Some(stand_in) = ground.stand_in {
             stand_in.fit(&mut template);
@@ -316,15 +314,15 @@ impl Ground<'_> {
             Outcome::Unchanged => format!("{name} is as it was: nothing to change.\n"),
         };
         for (kind, why) in left_out {
-            words.push_str(&format!("Left out for the emulator: {kind} ({why}).\n"));
+            let _ = writeln!(words, "Left out for the emulator: {kind} ({why}).");
         }
         for warning in warnings {
-            words.push_str(&format!("Look at this, too: {warning}\n"));
+            let _ = writeln!(words, "Look at this, too: {warning}");
         }
         if outcome == Outcome::Planned {
             words.push_str("Nothing was changed. Without --dry-run it is done.\n");
         } else if let Some(target) = outputs.get("DomainTarget") {
-            words.push_str(&format!("Your own name has to point (CNAME) to {target}.\n"));
+            let _ = writeln!(words, "Your own name has to point (CNAME) to {target}.");
         }
         if !next.is_empty() {
             words.push('\n');

@@ -93,7 +93,8 @@ impl Destroy {
 
     fn told(&self, stack: &Stack, found: &Found, done: bool) -> Told {
         let name = &stack.name;
-        let stays: Vec<_> = found.stays.iter().map(|(of, why)| json!({ "id": of.id, "name": of.physical, "why": why })).collect();
+        let stays: Vec<_> =
+            found.stays.iter().map(|(of, why)| json!({ "id": of.id, "name": of.physical, "why": why })).collect();
         let json = json!({ "stack": name, "dry_run": !done, "deleted": done, "goes": found.goes, "stays": stays,
             "waiting": found.waiting });
         let mut words = if done {
@@ -109,9 +110,14 @@ impl Destroy {
         for (of, why) in &found.stays {
             let _ = writeln!(words, "  {} ({}): {why}", of.physical, of.id);
         }
-        let _ = writeln!(words, "  {name}/channel/…: the numbers' secrets, never part of the stack; `ops channel remove` takes them");
+        let _ = writeln!(
+            words,
+            "  {name}/channel/…: the numbers' secrets, never part of the stack; `ops channel remove` takes them"
+        );
         let _ = writeln!(words, "  {name}-packages-…: the bucket of the packages, to go back to an older version");
-        words.push_str("  at Meta the subscription and at Chatwoot the inboxes, unless `ops channel remove` was run before\n");
+        words.push_str(
+            "  at Meta the subscription and at Chatwoot the inboxes, unless `ops channel remove` was run before\n",
+        );
         words.push_str("The functions' logs go with it; what CloudWatch counted stays for 15 months by itself.\n");
         words.push_str("The same name is not simply deployed again: docs/runbook/stack-again.md.\n");
         if self.everything {

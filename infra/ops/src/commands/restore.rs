@@ -1,6 +1,7 @@
 //! Puts the table back to an earlier time, and erases again whoever was erased since, before anything else sees it.
 
 mod place;
+mod table;
 mod traffic;
 
 use anyhow::Context as _;
@@ -34,8 +35,7 @@ impl Restore {
     /// Takes lines or one array, whichever `keep` wrote, or the daily copy.
     pub(crate) async fn run(&self, session: &Session) -> anyhow::Result<Told> {
         if let Some(to) = self.to {
-            let asked =
-                place::Asked { to, from: self.from.as_deref(), daily_copy: self.daily_copy, act: self.yes };
+            let asked = place::Asked { to, from: self.from.as_deref(), daily_copy: self.daily_copy, act: self.yes };
             return Box::pin(asked.run(session)).await;
         }
         let read = self.file.as_deref().map(input::read).transpose()?;

@@ -13,7 +13,9 @@ impl Failure {
     /// Whether it failed by itself, and not because of another.
     pub(super) fn is_own(&self) -> bool {
         let stopped = ["cancelled", "The following resource(s) failed", "Rollback requested"];
-        self.status.ends_with("_FAILED") && !self.reason.is_empty() && !stopped.iter().any(|of| self.reason.contains(of))
+        self.status.ends_with("_FAILED")
+            && !self.reason.is_empty()
+            && !stopped.iter().any(|of| self.reason.contains(of))
     }
 
     /// As a line.
@@ -89,7 +91,10 @@ mod tests {
             ("lmotos-bridge already exists in stack arn:x", "stack-again"),
             ("a secret with this name is already scheduled for deletion", "taken back"),
             ("User: arn:x is not authorized to perform: iam:CreateRole", "may not do that"),
-            ("decreases account's UnreservedConcurrentExecution below its minimum value of [10]", "ReservedConcurrency=0"),
+            (
+                "decreases account's UnreservedConcurrentExecution below its minimum value of [10]",
+                "ReservedConcurrency=0",
+            ),
             ("CodeDeploy rolled back: One or more alarms have been activated", "Shift=AllAtOnce"),
             ("something nobody knows", "update-failed"),
         ];

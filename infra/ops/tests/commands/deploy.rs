@@ -100,7 +100,8 @@ impl Account {
     async fn queue(&self, name: &str) {
         let url = self.between.url();
         let queue = format!("{url}/000000000000/{name}");
-        let letter = json!({ "QueueUrl": queue, "MessageBody": "{}", "MessageGroupId": "a", "MessageDeduplicationId": "a" });
+        let letter =
+            json!({ "QueueUrl": queue, "MessageBody": "{}", "MessageGroupId": "a", "MessageDeduplicationId": "a" });
         self.asks("sqs", "AmazonSQS.SendMessage", &letter).await;
     }
 
@@ -270,7 +271,13 @@ async fn what_is_wrong_is_told_before_anything_is_made() {
     refused(&["--app-id", APP], "", "the app secret is needed on standard input");
     let page =
         Effect::Answer { status: 200, content_type: "text/html".to_owned(), body: "<html>Log in</html>".to_owned() };
-    account.world.chatwoot.faults().add(Fault { method: None, path: "/".to_owned(), skip: 0, times: None, effect: page });
+    account.world.chatwoot.faults().add(Fault {
+        method: None,
+        path: "/".to_owned(),
+        skip: 0,
+        times: None,
+        effect: page,
+    });
     refused(&[], "", "what answered is not Chatwoot's API");
     account.world.chatwoot.faults().clear();
     account.between.forbid(Some("GetCallerIdentity"));
@@ -293,7 +300,13 @@ async fn what_is_wrong_is_told_before_anything_is_made() {
 
     // With Chatwoot away only who says so deploys.
     let away = Effect::Answer { status: 502, content_type: "text/plain".to_owned(), body: String::new() };
-    account.world.chatwoot.faults().add(Fault { method: None, path: "/".to_owned(), skip: 0, times: None, effect: away });
+    account.world.chatwoot.faults().add(Fault {
+        method: None,
+        path: "/".to_owned(),
+        skip: 0,
+        times: None,
+        effect: away,
+    });
     let output = account.ops(&account.deploy(&[]), "");
     assert!(complaint(&output).contains("--unchecked"), "{}", complaint(&output));
     assert_eq!(account.says(0, &account.deploy(&["--unchecked"]), "")["state"], "unchanged");
@@ -315,7 +328,12 @@ async fn a_first_deploy_that_fails_says_why_and_is_cleared_away() {
     let failed = account.ops(&account.deploy(&[]), "");
     let said = complaint(&failed);
     assert_eq!(failed.status.code(), Some(1), "{said}");
-    assert!(said.contains("(AWS::CloudFront::Function)") && said.contains("its name is taken") && said.contains("ops destroy --yes"), "{said}");
+    assert!(
+        said.contains("(AWS::CloudFront::Function)")
+            && said.contains("its name is taken")
+            && said.contains("ops destroy --yes"),
+        "{said}"
+    );
     let again = complaint(&account.ops(&account.deploy(&[]), ""));
     assert!(again.contains("the first deploy of lmotos failed"), "{again}");
     assert_eq!(account.says(0, &["destroy", "--yes"], "")["deleted"], json!(true));

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, bail, ensure};
 use ::app::onboarding::chatwoot_words;
+use anyhow::{Context as _, bail, ensure};
 use chatwoot::version::{TESTED_VERSION, VersionStanding, standing};
 use roxmltree::Document;
 use serde_json::Value;

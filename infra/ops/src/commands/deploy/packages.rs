@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt::Write as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -36,7 +37,8 @@ impl Packages {
     pub(super) fn read(directory: &Path) -> anyhow::Result<Self> {
         let shown = directory.display();
         let sums = std::fs::read_to_string(directory.join(SUMS));
-        let sums = sums.with_context(|| format!("{shown} has no {SUMS}: `bash infra/package` writes such a directory"))?;
+        let sums =
+            sums.with_context(|| format!("{shown} has no {SUMS}: `bash infra/package` writes such a directory"))?;
         let mut files = BTreeMap::new();
         for line in sums.lines().filter(|line| !line.trim().is_empty()) {
             let (wanted, name) = line.split_once("  ").with_context(|| format!("{shown}/{SUMS} cannot be read"))?;
@@ -55,7 +57,10 @@ impl Packages {
             String::from_utf8(found.bytes).with_context(|| format!("{shown}/{name}"))
         };
         let architecture = text(&mut files, "architecture")?.trim().to_owned();
-        ensure!(matches!(architecture.as_str(), "arm64" | "x86_64"), "{shown}/architecture is neither arm64 nor x86_64");
+        ensure!(
+            matches!(architecture.as_str(), "arm64" | "x86_64"),
+            "{shown}/architecture is neither arm64 nor x86_64"
+        );
         let template = serde_json::from_str(&text(&mut files, "template.json")?);
         let template = template.with_context(|| format!("{shown}/template.json"))?;
         Ok(Self { architecture, template, zips: files })
@@ -101,5 +106,8 @@ fn is_there(tool: &str) -> bool {
 
 /// SHA-256 in hexadecimal digits.
 pub(super) fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(bytes).iter().fold(String::new(), |mut digits, byte| {
+        let _ = write!(digits, "{byte:02x}");
+        digits
+    })
 }

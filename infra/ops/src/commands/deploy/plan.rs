@@ -64,9 +64,7 @@ impl Plan {
     /// Which of these it would make anew or take away.
     pub(super) fn replaces<'n>(&self, ids: &[&'n str]) -> Vec<&'n str> {
         let is_lost = |id: &&str| {
-            self.0.iter().any(|change| {
-                change.id == **id && matches!(change.action, Action::Replaced | Action::Removed)
-            })
+            self.0.iter().any(|change| change.id == **id && matches!(change.action, Action::Replaced | Action::Removed))
         };
         ids.iter().filter(|id| is_lost(id)).copied().collect()
     }

@@ -48,7 +48,10 @@ impl StandIn {
                 ("AWS::ApiGatewayV2::Stage", "the same"),
                 (ALIAS, "its CloudFormation does not know it: what asks for one gets the function"),
                 ("AWS::Lambda::EventInvokeConfig", "its CloudFormation does not know it: no schedule runs there"),
-                ("AWS::SecretsManager::Secret", "its CloudFormation does not know it: the secret is made when it is filled"),
+                (
+                    "AWS::SecretsManager::Secret",
+                    "its CloudFormation does not know it: the secret is made when it is filled",
+                ),
                 ("AWS::CodeDeploy::Application", "its CloudFormation does not know it"),
                 ("AWS::CodeDeploy::DeploymentGroup", "the same"),
             ],

@@ -139,7 +139,8 @@ mod tests {
             json!({ "Type": "AWS::Lambda::Function", "Properties": { "Environment": environment,
                 "Code": { "S3Bucket": "packages", "S3Key": format!("{name}.zip") } } })
         };
-        let version = |of: &str| json!({ "Type": "AWS::Lambda::Version", "Properties": { "FunctionName": { "Ref": of } } });
+        let version =
+            |of: &str| json!({ "Type": "AWS::Lambda::Version", "Properties": { "FunctionName": { "Ref": of } } });
         let template = json!({
             "Parameters": { "Url": {}, "Key": {}, "Rate": {} },
             "Conditions": { "OwnKey": { "Fn::Equals": [{ "Ref": "Key" }, ""] } },

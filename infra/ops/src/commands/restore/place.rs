@@ -3,30 +3,25 @@
 //! A table cannot be renamed, so it goes by a backup into the old one's name. Which steps are done is read from what there is: the
 //! table beside, its backup, where the table in place came from. So whoever was interrupted runs it again.
 
-use std::time::Duration;
+use std::fmt::Write as _;
 
 use anyhow::{Context as _, bail, ensure};
 use aws_sdk_dynamodb::{
     Client,
     primitives::{DateTime, DateTimeFormat},
-    types::{BackupSummary, PointInTimeRecoverySpecification, TableDescription, TableStatus, TimeToLiveSpecification},
+    types::{BackupSummary, TableDescription, TableStatus},
 };
-use platform::wait_until;
 use serde_json::json;
 use store::{LedgerCopy, Reapplied, Restore};
 
-use super::traffic;
+use super::{
+    table::{FIRST_LOOK, delete, describe, pause, switch_on, until_active, until_gone},
+    traffic,
+};
 use crate::{commands::retention::Retention, output::Output, session::Session, stack::Stack, told::Told};
-
-/// How often is looked.
-const FIRST_LOOK: Duration = Duration::from_millis(200);
-const LAST_LOOK: Duration = Duration::from_secs(10);
 
 /// How often the erased are erased again, until a look finds none.
 const MAX_ROUNDS: usize = 5;
-
-/// The attribute by which what is past its end goes.
-const ENDS: &str = "expires_at";
 
 /// What is asked for.
 pub(super) struct Asked<'a> {
@@ -75,7 +70,7 @@ impl Found {
         Ok(Self {
             table: describe(dynamodb, table).await?,
             beside: describe(dynamodb, beside).await?,
-            backup: backups.backup_summaries.unwrap_or_default().into_iter().filter(ours).next_back(),
+            backup: backups.backup_summaries.unwrap_or_default().into_iter().rfind(ours),
         })
     }
 
@@ -165,7 +160,9 @@ impl Asked<'_> {
             return Ok(());
         }
         if found.table.is_none() {
-            bail!("there is no table {table}: if it was deleted by hand, its backup is the way ({page}, stack-again.md)");
+            bail!(
+                "there is no table {table}: if it was deleted by hand, its backup is the way ({page}, stack-again.md)"
+            );
         }
         let told = stack.aws.dynamodb.describe_continuous_backups().table_name(table).send().await;
         let told = told.context("DynamoDB DescribeContinuousBackups")?.continuous_backups_description;
@@ -213,9 +210,8 @@ impl Asked<'_> {
             }
         }
         let backup = found.backup.as_ref().and_then(|backup| backup.backup_arn.clone()).unwrap_or_default();
-        let is_going = |found: &Found| {
-            found.table.as_ref().is_some_and(|table| table.table_status == Some(TableStatus::Deleting))
-        };
+        let is_going =
+            |found: &Found| found.table.as_ref().is_some_and(|table| table.table_status == Some(TableStatus::Deleting));
         if found.table.is_some() && !is_going(&found) {
             self.copy_ledger(stack, table, output).await?;
             output.step(&format!("deleting the damaged {table}"));
@@ -260,22 +256,22 @@ impl Asked<'_> {
         for _ in 0..MAX_ROUNDS {
             let round = restoration.apply(&kept, false).await?;
             let is_clean = round.customers == 0 && round.items == 0;
-            whole = Reapplied {
-                customers: whole.customers + round.customers,
-                items: whole.items + round.items,
-                ..round
-            };
+            whole =
+                Reapplied { customers: whole.customers + round.customers, items: whole.items + round.items, ..round };
             if is_clean {
                 return Ok(whole);
             }
         }
-        bail!("somebody who was erased is still there after {MAX_ROUNDS} rounds: run this again; functions stay held meanwhile")
+        bail!(
+            "somebody who was erased is still there after {MAX_ROUNDS} rounds: run this again; functions stay held meanwhile"
+        )
     }
 
     fn over(&self, stack: &Stack) -> Told {
         let table = stack.named("bridge");
         let steps: Vec<_> = STEPS.iter().map(|step| json!({ "step": step, "done": true })).collect();
-        let json = json!({ "dry_run": !self.act, "table": table, "to": shown(&self.to), "steps": steps, "applied": null });
+        let json =
+            json!({ "dry_run": !self.act, "table": table, "to": shown(&self.to), "steps": steps, "applied": null });
         let words = format!(
             "Nothing to do: the {table} there is was made after {}. It was put back already, or did not exist yet.",
             shown(&self.to)
@@ -284,11 +280,8 @@ impl Asked<'_> {
     }
 
     fn told(&self, stack: &Stack, done: usize, applied: Option<Reapplied>, next: &str) -> Told {
-        let steps: Vec<_> = STEPS
-            .iter()
-            .enumerate()
-            .map(|(at, step)| json!({ "step": step, "done": at < done }))
-            .collect();
+        let steps: Vec<_> =
+            STEPS.iter().enumerate().map(|(at, step)| json!({ "step": step, "done": at < done })).collect();
         let json = json!({ "dry_run": !self.act, "table": stack.named("bridge"), "to": shown(&self.to), "steps": steps,
             "applied": applied });
         let mut words = if self.act {
@@ -297,58 +290,21 @@ impl Asked<'_> {
             format!("would put {} back to {}; --yes does it:\n", stack.named("bridge"), shown(&self.to))
         };
         if let Some(applied) = applied {
-            words.push_str(&format!(
+            let _ = write!(
+                words,
                 "{} requests, {} tombstones, {} customers erased again with {} items.\n{next}Look at `Overdue` and `Difference`.",
                 applied.requests, applied.tombstones, applied.customers, applied.items
-            ));
+            );
         } else {
             for (at, step) in STEPS.iter().enumerate() {
-                words.push_str(&format!("  {} {step}\n", if at < done { "done " } else { "to do" }));
+                let _ = writeln!(words, "  {} {step}", if at < done { "done " } else { "to do" });
             }
-            words.push_str("Messages wait meanwhile, as long as it takes: minutes for a small table, hours for a large one.");
+            words.push_str(
+                "Messages wait meanwhile, as long as it takes: minutes for a small table, hours for a large one.",
+            );
         }
         Told::new(json, words)
     }
-}
-
-/// What a restored table comes back without. Recovery goes on from now.
-async fn switch_on(stack: &Stack, table: &str) -> anyhow::Result<()> {
-    let dynamodb = &stack.aws.dynamodb;
-    let restoration = Restore::new(stack.table(), stack.belongings().await?);
-    if !restoration.has_time_to_live().await? {
-        let ends = TimeToLiveSpecification::builder().enabled(true).attribute_name(ENDS).build()?;
-        let asked = dynamodb.update_time_to_live().table_name(table).time_to_live_specification(ends).send().await;
-        asked.context("DynamoDB UpdateTimeToLive")?;
-    }
-    let recovery = PointInTimeRecoverySpecification::builder().point_in_time_recovery_enabled(true);
-    let recovery = recovery.recovery_period_in_days(stack.policy.pitr_days).build()?;
-    let asked = dynamodb.update_continuous_backups().table_name(table);
-    let asked = asked.point_in_time_recovery_specification(recovery).send().await;
-    asked.context("DynamoDB UpdateContinuousBackups")?;
-    let is_protected = describe(dynamodb, table).await?.and_then(|table| table.deletion_protection_enabled);
-    if is_protected != Some(true) {
-        let asked = dynamodb.update_table().table_name(table).deletion_protection_enabled(true).send().await;
-        asked.context("DynamoDB UpdateTable")?;
-    }
-    Ok(())
-}
-
-/// Deletes a table without a copy that DynamoDB would keep of it.
-async fn delete(stack: &Stack, table: &str) -> anyhow::Result<()> {
-    let dynamodb = &stack.aws.dynamodb;
-    let Some(there) = describe(dynamodb, table).await? else { return Ok(()) };
-    if there.table_status == Some(TableStatus::Deleting) {
-        return Ok(());
-    }
-    let off = PointInTimeRecoverySpecification::builder().point_in_time_recovery_enabled(false).build()?;
-    let asked = dynamodb.update_continuous_backups().table_name(table).point_in_time_recovery_specification(off);
-    asked.send().await.context("DynamoDB UpdateContinuousBackups")?;
-    if there.deletion_protection_enabled == Some(true) {
-        let asked = dynamodb.update_table().table_name(table).deletion_protection_enabled(false).send().await;
-        asked.context("DynamoDB UpdateTable")?;
-    }
-    dynamodb.delete_table().table_name(table).send().await.context("DynamoDB DeleteTable")?;
-    Ok(())
 }
 
 /// Neither copy has an end of its own.
@@ -361,42 +317,6 @@ async fn clear(stack: &Stack, found: &Found, beside: &str, output: &Output) -> a
         asked.context("DynamoDB DeleteBackup")?;
     }
     Ok(())
-}
-
-async fn describe(dynamodb: &Client, table: &str) -> anyhow::Result<Option<TableDescription>> {
-    match dynamodb.describe_table().table_name(table).send().await {
-        Ok(told) => Ok(told.table),
-        Err(error) => {
-            let error = error.into_service_error();
-            if error.is_resource_not_found_exception() { Ok(None) } else { Err(error).context("DynamoDB DescribeTable") }
-        }
-    }
-}
-
-async fn until_active(stack: &Stack, table: &str, output: &Output) -> anyhow::Result<()> {
-    let mut look = FIRST_LOOK;
-    loop {
-        let told = describe(&stack.aws.dynamodb, table).await?.with_context(|| format!("{table} is gone"))?;
-        match told.table_status {
-            Some(TableStatus::Active) => return Ok(()),
-            other => output.progress(&format!("{table} is {}", other.map_or("?".to_owned(), |of| of.as_str().to_owned()))),
-        }
-        pause(stack, &mut look).await;
-    }
-}
-
-async fn until_gone(stack: &Stack, table: &str, output: &Output) -> anyhow::Result<()> {
-    let mut look = FIRST_LOOK;
-    while describe(&stack.aws.dynamodb, table).await?.is_some() {
-        output.progress(&format!("{table} is going"));
-        pause(stack, &mut look).await;
-    }
-    Ok(())
-}
-
-async fn pause(stack: &Stack, look: &mut Duration) {
-    wait_until(&*stack.clock, stack.clock.now() + *look).await;
-    *look = (*look * 2).min(LAST_LOOK);
 }
 
 fn shown(at: &DateTime) -> String {
