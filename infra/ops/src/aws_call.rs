@@ -128,7 +128,7 @@ impl AwsCaller {
     }
 
     /// Whether somebody on this machine stands for AWS, and answers that path.
-    pub(crate) async fn stand_in_answers(&self, path: &str) -> bool {
+    pub(crate) async fn emulator_answers(&self, path: &str) -> bool {
         let Some(base) = self.endpoint.as_ref().and_then(|url| url.parse::<Url>().ok()) else { return false };
         let is_here = matches!(base.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
         let Ok(url) = base.join(path) else { return false };

@@ -4,9 +4,9 @@
 
 mod bucket;
 mod checks;
+mod emulator;
 mod packages;
 mod plan;
-mod stand_in;
 mod template;
 
 use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf};
@@ -16,7 +16,7 @@ use clap::Args;
 use platform::Setting;
 use serde_json::{Value, json};
 
-use self::{bucket::Bucket, checks::Account, packages::Packages, plan::Plan, stand_in::StandIn};
+use self::{bucket::Bucket, checks::Account, emulator::Emulator, packages::Packages, plan::Plan};
 use crate::{
     commands::app,
     formation::{Failure, Formation, Standing, Wanted, change_set_name},
@@ -64,10 +64,10 @@ enum Outcome {
 }
 
 /// Everything a run knows before it changes anything.
-struct Ground<'a> {
+struct Known<'a> {
     formation: Formation<'a>,
     account: &'a Account,
-    stand_in: Option<StandIn>,
+    emulator: Option<Emulator>,
     before: Option<Standing>,
     packages: &'a Packages,
     parameters: &'a BTreeMap<String, String>,
@@ -86,7 +86,7 @@ impl Deploy {
         let (caller, name) = (stack.caller.clone(), stack.name.clone());
         let formation = || Formation { caller: &caller, name: &name };
         let account = Account::ask(&caller).await?;
-        let stand_in = StandIn::ask(&caller).await;
+        let emulator = Emulator::ask(&caller).await;
         let before = self.calm(&stack, &formation(), output).await?;
         let deployed = before.as_ref().map(|before| before.parameters.clone()).unwrap_or_default();
         let mut wanted: BTreeMap<_, _> = self.parameters.iter().cloned().collect();
@@ -112,17 +112,17 @@ impl Deploy {
             }
             None
         };
-        let ground = Ground {
+        let known = Known {
             formation: formation(),
             account: &account,
-            stand_in,
+            emulator,
             before,
             packages: &packages,
             parameters: &parameters,
             output,
         };
-        let (outcome, plan) = Box::pin(self.bring_up(&stack, &ground)).await?;
-        let after = if outcome == Outcome::Planned { ground.before.clone() } else { formation().standing().await? };
+        let (outcome, plan) = Box::pin(self.bring_up(&stack, &known)).await?;
+        let after = if outcome == Outcome::Planned { known.before.clone() } else { formation().standing().await? };
         let outputs = after.as_ref().map(|after| after.outputs.clone()).unwrap_or_default();
         stack.answers_at(outputs.get("ApiUrl").map(String::as_str));
         let secret = match (&tried, outcome) {
@@ -134,7 +134,7 @@ impl Deploy {
             (None, _) => app::stored(&stack).await?,
         };
         output.progress_over();
-        Ok(ground.told(outcome, &plan, &deployed, &outputs, &warnings, secret))
+        Ok(known.told(outcome, &plan, &deployed, &outputs, &warnings, secret))
     }
 
     /// The stack once nothing is under way, if it can be changed then.
@@ -189,26 +189,26 @@ impl Deploy {
         Packages::build(architecture)
     }
 
-    async fn bring_up(&self, stack: &Stack, ground: &Ground<'_>) -> anyhow::Result<(Outcome, Plan)> {
-        let Ground { formation, packages, parameters, output, .. } = ground;
+    async fn bring_up(&self, stack: &Stack, known: &Known<'_>) -> anyhow::Result<(Outcome, Plan)> {
+        let Known { formation, packages, parameters, output, .. } = known;
         let name = self
             .bucket
             .clone()
-            .unwrap_or_else(|| bucket::usual_name(formation.name, &ground.account.id, &formation.caller.region));
+            .unwrap_or_else(|| bucket::usual_name(formation.name, &known.account.id, &formation.caller.region));
         let mut template = template::complete(packages, &name, parameters)?;
-        if let Some(stand_in) = ground.stand_in {
-            stand_in.fit(&mut template);
+        if let Some(emulator) = known.emulator {
+            emulator.fit(&mut template);
         }
-        let is_new = ground.before.is_none();
+        let is_new = known.before.is_none();
         let deployed = if is_new { Value::Null } else { formation.template().await? };
-        match &ground.before {
+        match &known.before {
             Some(before) if before.parameters == **parameters && deployed == template => {
                 return Ok((Outcome::Unchanged, Plan::default()));
             }
             None if self.dry_run => return Ok((Outcome::Planned, Plan::of_new(&template))),
             _ => {}
         }
-        let bucket = Bucket { caller: formation.caller, name, account: &ground.account.id };
+        let bucket = Bucket { caller: formation.caller, name, account: &known.account.id };
         output.step(&format!("looking for the bucket {}", bucket.name));
         bucket.make().await?;
         let text = template.to_string();
@@ -222,8 +222,8 @@ impl Deploy {
         let of_both = packages::digest(format!("{digest}{parameters:?}{}", stack.clock.now().as_millis()).as_bytes());
         let change_set = change_set_name(&of_both);
         let wanted = Wanted { is_new, template_url: &bucket.url(&key), parameters };
-        let by_change_set = ground.stand_in.is_none_or(StandIn::has_change_sets);
-        let plan = match &ground.before {
+        let by_change_set = known.emulator.is_none_or(Emulator::has_change_sets);
+        let plan = match &known.before {
             _ if by_change_set => {
                 if !is_new {
                     formation.forget_all().await?;
@@ -259,7 +259,7 @@ impl Deploy {
         let after = formation.settled(since.as_deref(), output, &*stack.clock).await?;
         match after {
             Some(after) if after.is_good() => {
-                if !after.protected && ground.stand_in.is_none_or(StandIn::protects) {
+                if !after.protected && known.emulator.is_none_or(Emulator::protects) {
                     formation.protect(true).await?;
                 }
                 Ok((if is_new { Outcome::Created } else { Outcome::Updated }, plan))
@@ -278,7 +278,7 @@ impl Deploy {
     }
 }
 
-impl Ground<'_> {
+impl Known<'_> {
     fn told(
         &self,
         outcome: Outcome,
@@ -295,7 +295,7 @@ impl Ground<'_> {
         };
         let differs = self.parameters.iter().filter(|(name, value)| before.get(*name) != Some(*value));
         let differs: BTreeMap<_, _> = differs.collect();
-        let left_out = self.stand_in.map(StandIn::lacks).unwrap_or_default();
+        let left_out = self.emulator.map(Emulator::lacks).unwrap_or_default();
         let word = match outcome {
             Outcome::Planned => "planned",
             Outcome::Created => "created",

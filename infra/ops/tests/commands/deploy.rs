@@ -58,8 +58,7 @@ impl Account {
     fn sum_up(&self) {
         let files = fs::read_dir(self.packages.path()).unwrap().map(|file| file.unwrap().path());
         let lines = files.filter(|file| !file.ends_with("SHA256SUMS")).map(|file| {
-            let sum: String =
-                Sha256::digest(fs::read(&file).unwrap()).iter().map(|byte| format!("{byte:02x}")).collect();
+            let sum = format!("{:x}", Digits(Sha256::digest(fs::read(&file).unwrap()).into()));
             format!("{sum}  {}\n", file.file_name().unwrap().to_str().unwrap())
         });
         let lines: String = lines.collect();
@@ -119,6 +118,15 @@ impl Account {
 
     pub(crate) fn deploy<'a>(&'a self, more: &[&'a str]) -> Vec<&'a str> {
         [&["deploy", "--packages", self.packages.path().to_str().unwrap()], more].concat()
+    }
+}
+
+/// Bytes as hexadecimal digits.
+struct Digits([u8; 32]);
+
+impl std::fmt::LowerHex for Digits {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 

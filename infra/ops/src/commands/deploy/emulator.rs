@@ -10,20 +10,20 @@ use crate::aws_call::AwsCaller;
 
 /// An emulator that was recognised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum StandIn {
+pub(super) enum Emulator {
     Ministack,
     Moto,
 }
 
 const ALIAS: &str = "AWS::Lambda::Alias";
 
-impl StandIn {
+impl Emulator {
     /// Who stands for AWS, if it is not AWS.
     pub(super) async fn ask(caller: &AwsCaller) -> Option<Self> {
-        if caller.stand_in_answers("/_ministack/health").await {
+        if caller.emulator_answers("/_ministack/health").await {
             return Some(Self::Ministack);
         }
-        caller.stand_in_answers("/moto-api/config").await.then_some(Self::Moto)
+        caller.emulator_answers("/moto-api/config").await.then_some(Self::Moto)
     }
 
     /// Whether it knows the protection of a stack.
