@@ -27,6 +27,9 @@ const VERSION: &str = "2010-05-15";
 const FIRST_LOOK: Duration = Duration::from_millis(200);
 const LAST_LOOK: Duration = Duration::from_secs(5);
 
+/// How often is looked for the beginning of something.
+const MAX_LOOKS_BEFORE: usize = 50;
+
 /// What the names of change sets of `ops` begin with.
 const OURS: &str = "ops-";
 
@@ -233,7 +236,8 @@ impl Formation<'_> {
         for summary in members(document.root_element(), "Summaries") {
             let (name, of) = (child(summary, "ChangeSetName"), child(summary, "StackName"));
             if name.starts_with(OURS) && (of.is_empty() || of == self.name) {
-                self.forget(&name).await?;
+                // One that was carried out cannot be deleted, and goes by itself.
+                let _ = self.forget(&name).await;
             }
         }
         Ok(())
@@ -277,6 +281,13 @@ impl Formation<'_> {
         clock: &dyn Clock,
     ) -> anyhow::Result<Option<Standing>> {
         let mut look = FIRST_LOOK;
+        // What was asked for begins a moment later; until then the stack stands as before.
+        for _ in 0..MAX_LOOKS_BEFORE {
+            if since.is_none() || self.newest_event().await?.as_deref() != since {
+                break;
+            }
+            wait_until(clock, clock.now() + FIRST_LOOK).await;
+        }
         loop {
             let Some(standing) = self.standing().await? else { return Ok(None) };
             if !standing.is_under_way() {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use simulator_aws::emulator::{self, Emulator, Make, skipped};
 use simulator_wire::{Effect, Fault};
-use stories::World;
+use stories::{CHANNEL, World};
 use tempfile::TempDir;
 
 use crate::{
@@ -167,6 +167,23 @@ async fn up_and_down(make: Make) {
     let again = account.says(0, &account.deploy(&[]), "");
     assert_eq!((&again["state"], &again["app"]["changed"]), (&json!("unchanged"), &json!(false)), "{again}");
     assert_eq!(again["app"]["verify_token"], made["app"]["verify_token"]);
+
+    // In service: a number, and what the doctor says of the whole.
+    let api = account.world.url();
+    let added = account.says(0, &["channel", "add", CHANNEL, "--api-url", &api], &format!("token-of-{CHANNEL}"));
+    assert_eq!(added["proof"]["holds"], json!(true), "{added}");
+    assert_eq!(account.says(0, &["channel", "list"], "").as_array().unwrap().len(), 1);
+    let findings = account.ops(&["doctor", "--json", "--api-url", &api], "");
+    let findings: Value = serde_json::from_slice(&findings.stdout).unwrap();
+    let of = |check: &str| {
+        let found = findings.as_array().unwrap().iter().find(|finding| finding["check"] == check);
+        found.unwrap_or_else(|| panic!("{check}: {findings}"))["level"].clone()
+    };
+    for check in
+        ["app secret", "table", "time to live", "recovery", "queue inbound", "policy", "Chatwoot", "Chatwoot's token"]
+    {
+        assert_eq!(of(check), "ok", "{}: {check}: {findings}", make.name());
+    }
 
     // A parameter changes what rests on it, and is remembered.
     let more = ["--parameter", "SendConcurrency=3"];

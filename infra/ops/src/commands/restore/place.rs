@@ -215,7 +215,7 @@ impl Asked<'_> {
         if found.table.is_some() && !is_going(&found) {
             self.copy_ledger(stack, table, output).await?;
             output.step(&format!("deleting the damaged {table}"));
-            delete(stack, table).await?;
+            delete(stack, table, output).await?;
         }
         until_gone(stack, table, output).await?;
         output.step(&format!("restoring {table} out of the backup"));
@@ -309,7 +309,7 @@ impl Asked<'_> {
 
 /// Neither copy has an end of its own.
 async fn clear(stack: &Stack, found: &Found, beside: &str, output: &Output) -> anyhow::Result<()> {
-    delete(stack, beside).await?;
+    delete(stack, beside, output).await?;
     until_gone(stack, beside, output).await?;
     // Last: as long as it is there, the table in place is known for what it is.
     if let Some(backup) = found.backup.as_ref().and_then(|backup| backup.backup_arn.clone()) {
