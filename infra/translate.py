@@ -1,7 +1,7 @@
 """Expands infra/template.yaml as `sam deploy` does, and prints it as JSON.
 
-For checks without an account: where the packages would be in S3 stands an invented place.
-Needs aws-sam-translator, which .ci/run installs.
+For `ops deploy`, which puts the packages' place in, and for checks without an account: each function's code is
+`<binary>.zip` in an invented bucket. Needs aws-sam-translator, which infra/package and .ci/run install.
 """
 
 import json
@@ -19,6 +19,7 @@ template = yaml_parse(pathlib.Path(__file__).with_name("template.yaml").read_tex
 del template["Globals"]["Function"]["CodeUri"]
 for resource in template["Resources"].values():
     if resource["Type"] == "AWS::Serverless::Function":
-        resource["Properties"]["CodeUri"] = {"Bucket": "packages", "Key": "bootstrap.zip"}
+        binary = resource["Metadata"]["BuildProperties"]["Binary"]
+        resource["Properties"]["CodeUri"] = {"Bucket": "packages", "Key": f"{binary}.zip"}
 # No managed policies are named, so none have to be looked up.
 json.dump(Translator({}, Parser()).translate(template, {}), sys.stdout, indent=1)

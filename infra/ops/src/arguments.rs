@@ -4,9 +4,9 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     commands::{
-        app::App, channel::Channel, completion::Completion, doctor::Doctor, erase::Erase, erasures::Erasures,
-        history::History, keep::Keep, man::Man, receipt::Receipt, restore::Restore, retention::Retention,
-        verify::Verify,
+        app::App, channel::Channel, completion::Completion, deploy::Deploy, destroy::Destroy, doctor::Doctor,
+        erase::Erase, erasures::Erasures, history::History, keep::Keep, man::Man, receipt::Receipt, restore::Restore,
+        retention::Retention, verify::Verify,
     },
     session::{Reached, Session},
     told::Told,
@@ -25,6 +25,10 @@ pub(crate) struct Arguments {
 /// A command; each is a module of [`crate::commands`].
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Brings a stack up, or up to date; run again it goes on where it was.
+    Deploy(Deploy),
+    /// Takes a stack down, and tells what stays.
+    Destroy(Destroy),
     /// Stores the app's secret: what is given is tried, keys are made.
     App(App),
     /// WhatsApp numbers: add, list, show, pause, resume, remove.
@@ -45,7 +49,7 @@ pub(crate) enum Command {
     History(History),
     /// Writes down what has to outlive a restore: requests and tombstones, no person.
     Keep(Keep),
-    /// Erases again in a restored table whoever was erased since the day it was put back to.
+    /// Puts the table back to an earlier time, and erases again whoever was erased since.
     Restore(Restore),
     /// Writes what completes commands in a shell.
     Completion(Completion),
@@ -57,6 +61,8 @@ impl Command {
     /// Does it.
     pub(crate) async fn run(&self, session: &Session) -> anyhow::Result<Told> {
         match self {
+            Self::Deploy(deploy) => Box::pin(deploy.run(session)).await,
+            Self::Destroy(destroy) => Box::pin(destroy.run(session)).await,
             Self::App(app) => Box::pin(app.run(session)).await,
             Self::Channel(channel) => channel.run(session).await,
             Self::Doctor(doctor) => Box::pin(doctor.run(session)).await,
@@ -67,7 +73,7 @@ impl Command {
             Self::Retention(retention) => retention.run(session).await,
             Self::History(history) => history.run(session).await,
             Self::Keep(keep) => keep.run(session).await,
-            Self::Restore(restore) => restore.run(session).await,
+            Self::Restore(restore) => Box::pin(restore.run(session)).await,
             Self::Completion(completion) => completion.run(),
             Self::Man(man) => man.run(),
         }

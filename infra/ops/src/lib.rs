@@ -7,6 +7,7 @@
 mod arguments;
 mod aws_call;
 mod commands;
+mod formation;
 mod input;
 mod output;
 mod person;

@@ -44,6 +44,11 @@ impl Output {
         Self { json, watched: io::stderr().is_terminal() }
     }
 
+    /// Whether somebody watches.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.watched
+    }
+
     /// Shows what a command came to.
     pub(crate) fn tell(&self, told: Told) -> anyhow::Result<Exit> {
         match told {
@@ -60,6 +65,15 @@ impl Output {
     pub(crate) fn progress(&self, doing: &str) {
         if self.watched {
             let _ = write!(io::stderr().lock(), "\r\x1b[2K{doing} …");
+        }
+    }
+
+    /// Begins a step of long work: progress on a terminal, a plain line of standard error elsewhere.
+    pub(crate) fn step(&self, doing: &str) {
+        if self.watched {
+            self.progress(doing);
+        } else {
+            let _ = writeln!(io::stderr().lock(), "{doing}");
         }
     }
 

@@ -158,6 +158,26 @@ impl Stack {
         Ok(())
     }
 
+    /// Takes these settings for what the stack has, whatever was told before.
+    pub(crate) fn assume(&mut self, settings: Vec<(Setting, String)>) -> anyhow::Result<()> {
+        if let Some((_, authority)) = settings.iter().find(|(setting, _)| *setting == Setting::ChatwootCa) {
+            self.http = Http::new(Arc::new(PublicOnly), Some(authority.as_str()))?;
+        }
+        self.settings.retain(|(known, _)| settings.iter().all(|(setting, _)| setting != known));
+        self.settings.extend(settings);
+        Ok(())
+    }
+
+    /// Where its API answers, once it is deployed; what was named on the command line counts.
+    pub(crate) fn answers_at(&mut self, api_url: Option<&str>) {
+        self.api_url = self.api_url.take().or_else(|| api_url.and_then(|url| url.parse().ok()));
+    }
+
+    /// What somebody told on this machine, if anybody did.
+    pub(crate) fn told(&self, setting: Setting) -> Option<String> {
+        self.settings.iter().find(|(known, _)| *known == setting).map(|(_, value)| value.clone())
+    }
+
     /// Every setting, with what is usual where nobody said anything.
     fn all(&self) -> Vec<(Setting, String)> {
         let mut all = self.settings.clone();

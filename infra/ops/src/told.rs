@@ -51,4 +51,12 @@ impl Told {
             Self::Shown(_) => Self::Shown(exit),
         }
     }
+
+    /// As JSON and in words, to be part of another answer.
+    pub(crate) fn parts(self) -> (Value, String) {
+        match self {
+            Self::Answer { json, words, .. } => (json, words),
+            Self::Shown(_) => (Value::Null, String::new()),
+        }
+    }
 }

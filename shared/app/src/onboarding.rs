@@ -162,7 +162,7 @@ impl Onboarding<'_> {
         }
         let members = already.len() + missing.len();
         self.begin(Step::Secret);
-        let secret = place.secret(stored.as_ref(), &wanted.token);
+        let secret = place.secret(stored.as_ref(), &wanted.token, token.expires_at);
         if stored.as_ref() != Some(&secret) {
             self.secrets.write(&name, &secret).await?;
             changed.push(Step::Secret);

@@ -30,6 +30,10 @@ impl SecretWriter {
             Err(error) => return Err(refused(error.code())),
         };
         let text = answer.secret_string.unwrap_or_default();
+        // One that was made without a value.
+        if text.trim().is_empty() {
+            return Ok(None);
+        }
         serde_json::from_str(&text).map(Some).map_err(|_| SecretError::Unreadable)
     }
 

@@ -3,6 +3,8 @@
 pub(crate) mod app;
 pub(crate) mod channel;
 pub(crate) mod completion;
+pub(crate) mod deploy;
+pub(crate) mod destroy;
 pub(crate) mod doctor;
 pub(crate) mod erase;
 pub(crate) mod erasures;

@@ -1,4 +1,8 @@
-//! Erases again, before a restored table gets traffic, whoever was erased since that day.
+//! Puts the table back to an earlier time, and erases again whoever was erased since, before anything else sees it.
+
+mod place;
+mod table;
+mod traffic;
 
 use anyhow::Context as _;
 use clap::Args;
@@ -10,6 +14,12 @@ use crate::{input, session::Session, told::Told};
 /// The command.
 #[derive(Debug, Args)]
 pub(crate) struct Restore {
+    /// The time the table is put back to, such as 2026-11-24T09:00:00Z; without it a table that was put back by hand is meant.
+    #[arg(long, value_name = "TIME", conflicts_with = "file", value_parser = place::time)]
+    to: Option<aws_sdk_dynamodb::primitives::DateTime>,
+    /// With `--to`: goes by the last daily copy of the ledger, where the damaged table cannot be read any more.
+    #[arg(long, requires = "to")]
+    daily_copy: bool,
     /// What `keep` wrote, and `-` is standard input; without it the copy that `ledger` makes every day is read.
     #[arg(conflicts_with = "from")]
     file: Option<String>,
@@ -24,6 +34,10 @@ pub(crate) struct Restore {
 impl Restore {
     /// Takes lines or one array, whichever `keep` wrote, or the daily copy.
     pub(crate) async fn run(&self, session: &Session) -> anyhow::Result<Told> {
+        if let Some(to) = self.to {
+            let asked = place::Asked { to, from: self.from.as_deref(), daily_copy: self.daily_copy, act: self.yes };
+            return Box::pin(asked.run(session)).await;
+        }
         let read = self.file.as_deref().map(input::read).transpose()?;
         let stack = session.stack().await?;
         let kept = if let Some(text) = read {

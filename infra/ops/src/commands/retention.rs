@@ -20,6 +20,11 @@ pub(crate) struct Retention {
 }
 
 impl Retention {
+    /// A run that acts, as after a restore.
+    pub(crate) fn now() -> Self {
+        Self { yes: true }
+    }
+
     pub(crate) async fn run(&self, session: &Session) -> anyhow::Result<Told> {
         let stack = session.deployed().await?;
         stack.url(platform::Setting::ChatwootUrl).context("--chatwoot-url is needed")?;

@@ -89,6 +89,19 @@ async fn a_number_comes_into_service_and_a_repeat_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_token_is_written_down_for_its_alarm() {
+    let world = world().await;
+    let api = world.url();
+    let end = SystemClock.now().as_secs() + 5 * 86_400;
+    world.meta.set_token_facts(TOKEN, TokenFacts { expires_at: Some(end), ..TokenFacts::default() });
+    assert_eq!(says(&world, 0, &add(&api, &[]), TOKEN)["token"]["expires_at"], json!(end));
+    assert_eq!(says(&world, 0, &add(&api, &[]), TOKEN)["changed"], json!([]));
+    // One that does not end takes its place.
+    world.meta.set_token_facts(TOKEN, TokenFacts::default());
+    assert_eq!(says(&world, 0, &add(&api, &[]), TOKEN)["changed"], json!(["secret"]), "the end alone was in it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_left_to_do_at_meta_is_told() {
     let world = world().await;
     let api = world.url();

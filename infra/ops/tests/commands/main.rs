@@ -3,8 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod app;
+mod between;
 mod channel;
+mod deploy;
 mod doctor;
 mod erasing;
 mod ground;
+mod restoring;
 mod support;
