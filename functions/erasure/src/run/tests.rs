@@ -44,30 +44,30 @@ async fn an_erasure_goes_through_every_stage_to_its_receipt() {
     let code = asked.entry.erasure.code();
     let erasures = &bench.handler.clients.erasures;
     // Sealed: tombstones stand, and a drain marker is in each message group.
-    assert!(!bench.work_on(&code).await);
-    let known = erasures.data_subject(&code).await.unwrap().unwrap();
+    assert!(!bench.work_on(code).await);
+    let known = erasures.data_subject(code).await.unwrap().unwrap();
     assert_eq!((known.aliases.len(), bench.tombstones(&known).await), (1, 1));
-    let awaited = erasures.awaited(&code, "inbound").await.unwrap();
+    let awaited = erasures.awaited(code, "inbound").await.unwrap();
     // What a phone tells of the past has a queue of its own, on the same side.
     let held = [bench.bridge.receive("inbound").await, bench.bridge.receive("history").await];
     assert!(held.iter().all(|markers| !markers.is_empty()));
     assert_eq!(awaited.len(), held.iter().map(Vec::len).sum::<usize>());
-    let erasure = bench.entry(&code).await.erasure;
+    let erasure = bench.entry(code).await.erasure;
     assert_eq!(erasure.next_location(), Some(DataLocation::InboundQueue));
     // Cleared: the markers came out, and nothing is left anywhere.
     for group in awaited {
-        erasures.drain_marker_is_out(&code, "inbound", &group).await.unwrap();
+        erasures.drain_marker_is_out(code, "inbound", &group).await.unwrap();
     }
     bench.bridge.clock.advance(MINUTE);
-    assert!(!bench.work_on(&code).await, "the second check is still to come");
-    let erasure = bench.entry(&code).await.erasure;
+    assert!(!bench.work_on(code).await, "the second check is still to come");
+    let erasure = bench.entry(code).await.erasure;
     assert_eq!((erasure.next_location(), erasure.is_closed()), (None, false));
-    assert_eq!(erasures.receipt(&code).await.unwrap(), None);
+    assert_eq!(erasures.receipt(code).await.unwrap(), None);
     // Checked and done.
     bench.bridge.clock.advance(4 * MINUTE);
-    assert!(bench.work_on(&code).await);
-    assert!(matches!(bench.entry(&code).await.erasure.state(), ErasureState::Done { .. }));
-    assert!(erasures.receipt(&code).await.unwrap().is_some());
+    assert!(bench.work_on(code).await);
+    assert!(matches!(bench.entry(code).await.erasure.state(), ErasureState::Done { .. }));
+    assert!(erasures.receipt(code).await.unwrap().is_some());
 }
 
 #[tokio::test]
