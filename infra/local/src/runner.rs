@@ -156,6 +156,10 @@ impl Runner {
                 ("SendConcurrency".to_owned(), USUAL_CONCURRENCY.to_owned()),
                 ("ChatwootUrl".to_owned(), simulators.chatwoot_url.clone()),
                 ("GraphUrl".to_owned(), simulators.meta_url.clone()),
+                ("SignupConfigId".to_owned(), "200000000000042".to_owned()),
+                ("FacebookSdkUrl".to_owned(), format!("{}/{{locale}}/sdk.js", simulators.meta_url)),
+                ("FacebookDialogUrl".to_owned(), format!("{}/v25.0/dialog/oauth", simulators.meta_url)),
+                ("FacebookOrigins".to_owned(), simulators.meta_url.clone()),
             ]),
         })?;
         let cloud = if let Some(aws) = embedded {

@@ -56,6 +56,10 @@ impl TestStack {
             parameters: BTreeMap::from([
                 ("ChatwootUrl".to_owned(), chatwoot_url.to_owned()),
                 ("GraphUrl".to_owned(), meta_url.to_owned()),
+                ("SignupConfigId".to_owned(), "200000000000042".to_owned()),
+                ("FacebookSdkUrl".to_owned(), format!("{}/{{locale}}/sdk.js", meta_url)),
+                ("FacebookDialogUrl".to_owned(), format!("{}/v25.0/dialog/oauth", meta_url)),
+                ("FacebookOrigins".to_owned(), meta_url.to_owned()),
             ]),
         })?;
         resources::create(&aws, &template)?;

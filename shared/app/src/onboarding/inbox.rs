@@ -4,7 +4,7 @@ use chatwoot::{
     Chatwoot, ChatwootError,
     inboxes::{InboxSettings, WantedInbox},
 };
-use domain::InboxId;
+use domain::{InboxId, Timestamp};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -97,9 +97,19 @@ impl Onboarding<'_> {
 impl InboxPlace {
     /// The channel's secret: what is there stays, what differs is replaced, and what signed until now counts for what is under
     /// way.
-    pub(super) fn secret(&self, stored: Option<&Map<String, Value>>, token: &SecretString) -> Map<String, Value> {
+    pub(super) fn secret(
+        &self,
+        stored: Option<&Map<String, Value>>,
+        token: &SecretString,
+        ends_at: Option<Timestamp>,
+    ) -> Map<String, Value> {
         let mut secret = stored.cloned().unwrap_or_default();
         secret.insert("access_token".to_owned(), exposed(token));
+        // So that `reconcile` can tell of the end.
+        match ends_at {
+            Some(end) => secret.insert("access_token_expires_at".to_owned(), end.as_secs().into()),
+            None => secret.remove("access_token_expires_at"),
+        };
         let before = member(stored, "callback_secret");
         // Nothing signs with one that was drawn here, but it must be none that can be guessed.
         let signing = self.inbox.secret.clone().filter(|signing| !signing.is_empty());
@@ -157,10 +167,10 @@ mod tests {
         };
         let place = InboxPlace { inbox, changed: false, path_secret: None };
         let stored = serde_json::json!({"access_token": "old", "callback_secret": "older", "pin": "123456"});
-        let secret = place.secret(stored.as_object(), &"token".to_owned().into());
+        let secret = place.secret(stored.as_object(), &"token".to_owned().into(), None);
         let expected = serde_json::json!({"access_token": "token", "callback_secret": "new",
             "callback_secret_previous": "older", "pin": "123456"});
         assert_eq!(Value::from(secret.clone()), expected);
-        assert_eq!(place.secret(Some(&secret), &"token".to_owned().into()), secret, "a repeat changes nothing");
+        assert_eq!(place.secret(Some(&secret), &"token".to_owned().into(), None), secret, "a repeat changes nothing");
     }
 }
