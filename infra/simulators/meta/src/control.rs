@@ -1,5 +1,7 @@
 //! The same by HTTP: for the runner's page, and for tests that have nothing else. All paths are relative.
 
+mod signup;
+
 use std::{collections::HashMap, sync::atomic::Ordering};
 
 use axum::{
@@ -39,6 +41,7 @@ impl Meta {
             .route("/numbers", post(add_number))
             .route("/tokens", post(set_token))
             .route("/subscriptions", get(subscriptions).post(tick))
+            .merge(signup::router())
             .with_state(self.clone())
     }
 
@@ -311,7 +314,7 @@ async fn set_token(Shared(meta): Shared<Meta>, Json(Token { token, facts }): Jso
 }
 
 async fn subscriptions(Shared(meta): Shared<Meta>) -> Json<Value> {
-    let fields = meta.world.state().subscriptions.fields.clone();
+    let fields = meta.world.postman.feeds().fields.clone();
     Json(json!({"accounts": meta.subscribed_accounts(), "fields": fields}))
 }
 

@@ -6,10 +6,14 @@ mod interactive;
 mod links;
 mod media;
 mod messages;
+mod oauth;
 mod objects;
 mod onboarding;
 mod parameters;
+mod params;
 mod recipient;
+mod registration;
+mod syncs;
 mod template;
 mod validate;
 
@@ -24,7 +28,9 @@ use axum::{
 use serde_json::{Value, json};
 
 use self::error::GraphError;
-use crate::{Number, world::World};
+pub use self::error::refusal;
+pub(crate) use self::params::form;
+use crate::{Number, signup::Access, world::World};
 
 /// The routes of the Graph API.
 pub(crate) fn router(world: Arc<World>) -> Router {
@@ -32,13 +38,20 @@ pub(crate) fn router(world: Arc<World>) -> Router {
         .route("/{version}/{object}/messages", post(messages::send))
         .route("/{version}/{object}/media", post(media::upload))
         .route("/{version}/{object}/message_templates", get(objects::templates))
-        .route("/{version}/debug_token", get(onboarding::debug_token))
+        .route("/{version}/debug_token", get(oauth::debug_token))
+        .route("/{version}/oauth/access_token", get(oauth::versioned).post(oauth::versioned))
+        .route("/oauth/access_token", get(oauth::unversioned).post(oauth::unversioned))
+        .route("/{version}/{object}/request_code", post(registration::request_code))
+        .route("/{version}/{object}/verify_code", post(registration::verify_code))
+        .route("/{version}/{object}/register", post(registration::register))
+        .route("/{version}/{object}/deregister", post(registration::deregister))
+        .route("/{version}/{object}/smb_app_data", post(syncs::ask))
         .route("/{version}/{object}/phone_numbers", get(onboarding::phone_numbers))
         .route(
             "/{version}/{object}/subscribed_apps",
             get(onboarding::subscribed_apps).post(onboarding::subscribe).delete(onboarding::unsubscribe),
         )
-        .route("/{version}/{object}/subscriptions", get(onboarding::subscriptions))
+        .route("/{version}/{object}/subscriptions", get(onboarding::subscriptions).post(onboarding::set_subscriptions))
         .route("/{version}/{object}/contact_book", axum::routing::delete(objects::forget_contact))
         .route("/{version}/{object}", get(objects::read).delete(media::delete))
         .route("/media/{id}", get(media::download))
@@ -85,16 +98,15 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     headers.get("authorization")?.to_str().ok()?.strip_prefix("Bearer ")
 }
 
-/// The numbers the token may use; refused if there are none.
+/// What the token may use; refused if that is nothing, or if it is dead.
+fn access(world: &World, headers: &HeaderMap) -> Result<Access, GraphError> {
+    let access = world.state().access(bearer(headers).unwrap_or_default(), world.now());
+    access.map_err(GraphError::token)
+}
+
+/// The numbers the token may use.
 fn authorized(world: &World, headers: &HeaderMap) -> Result<Vec<Number>, GraphError> {
-    let token = bearer(headers);
-    let state = world.state();
-    let ours = |number: &&Number| {
-        Some(number.access_token.as_str()) == token && !state.withdrawn.contains(&number.phone_number_id)
-    };
-    let own: Vec<_> = state.numbers.iter().filter(ours).cloned().collect();
-    drop(state);
-    if own.is_empty() { Err(GraphError::token()) } else { Ok(own) }
+    access(world, headers).map(|access| access.numbers)
 }
 
 /// The number a path names, if the token may use it.

@@ -7,8 +7,9 @@ use serde_json::json;
 use simulator_wire::{Faults, Server};
 
 use crate::{
-    Customer, Delivery, Request, Rules, Settings, Statuses, graph, observe,
+    Customer, Delivery, Request, Rules, Settings, Statuses, browser, graph, observe,
     postman::{self, Postman},
+    prospect,
     state::State,
     world::World,
 };
@@ -27,12 +28,18 @@ impl Meta {
     /// Starts the Graph side; webhooks need [`set_webhook`](Self::set_webhook).
     pub async fn start(settings: Settings) -> anyhow::Result<Self> {
         anyhow::ensure!(!settings.numbers.is_empty(), "a simulation needs at least one number");
-        let lines = settings.numbers.iter().map(|number| number.phone_number_id.clone());
-        let postman = Postman::start(postman::client()?, settings.clock.clone(), settings.app_secret, lines);
-        let state = State::new(settings.numbers, settings.statuses);
+        let postman =
+            Postman::start(postman::client()?, settings.clock.clone(), settings.app_secret, &settings.numbers);
+        let mut state = State::new(settings.numbers, settings.statuses, settings.clock.now());
+        prospect::shops().into_iter().for_each(|prospect| state.add_prospect(prospect, &postman));
         let world = Arc::new(World::new(settings.clock, postman, postman::client()?, state));
         let faults = Faults::default();
-        let server = Server::start(settings.listen, graph::router(Arc::clone(&world)), faults.clone()).await?;
+        let server = Server::start(
+            settings.listen,
+            graph::router(Arc::clone(&world)).merge(browser::router(Arc::clone(&world))),
+            faults.clone(),
+        )
+        .await?;
         world.base_url.get_or_init(|| server.url());
         Ok(Self { world, server: Arc::new(server), faults, down: Arc::default() })
     }

@@ -1,6 +1,7 @@
 //! Delivers webhooks: in order and one at a time per number, signed, and remembered until they are answered 200.
 
 use std::{
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -11,10 +12,10 @@ use domain::{SharedClock, Timestamp};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::wire;
+use crate::{Number, subscriptions::FIELDS, wire};
 
 /// Meta gives up on a callback that takes longer.
-const MAX_WAIT: Duration = Duration::from_secs(10);
+pub(crate) const MAX_WAIT: Duration = Duration::from_secs(10);
 
 /// One webhook and what became of it.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub struct Delivery {
     pub body: Bytes,
     /// Each time it was posted.
     pub attempts: Vec<Attempt>,
+    /// Where it goes, if its account has an address of its own.
+    own_address: Option<String>,
 }
 
 impl Delivery {
@@ -61,6 +64,52 @@ pub(crate) struct Postman {
     lines: Mutex<Vec<(String, mpsc::UnboundedSender<Job>)>>,
 }
 
+/// What the app gets of whom.
+#[derive(Debug)]
+pub(crate) struct Feeds {
+    /// The accounts that the app is subscribed to.
+    pub(crate) accounts: BTreeSet<String>,
+    /// The fields that are ticked in the app's dashboard.
+    pub(crate) fields: Vec<String>,
+    /// The accounts with an address of their own.
+    pub(crate) overrides: HashMap<String, String>,
+}
+
+impl Feeds {
+    /// As somebody has them who serves these numbers already.
+    fn of(numbers: &[Number]) -> Self {
+        Self {
+            accounts: numbers.iter().map(|number| number.waba_id.clone()).collect(),
+            fields: FIELDS.map(str::to_owned).to_vec(),
+            overrides: HashMap::new(),
+        }
+    }
+
+    /// The app is subscribed to an account; an address of its own is forgotten, as Meta does.
+    pub(crate) fn subscribe(&mut self, account: &str) {
+        self.accounts.insert(account.to_owned());
+        self.overrides.remove(account);
+    }
+
+    /// The app is no longer subscribed to an account.
+    pub(crate) fn forget(&mut self, account: &str) {
+        self.accounts.remove(account);
+        self.overrides.remove(account);
+    }
+
+    /// Whether a webhook's field is posted. What has no box to tick always is.
+    fn ticked(&self, body: &Value) -> bool {
+        let field = body["entry"][0]["changes"][0]["field"].as_str().unwrap_or_default();
+        !FIELDS.contains(&field) || self.fields.iter().any(|ticked| ticked == field)
+    }
+
+    /// Where a webhook goes instead of the app's address; nothing at all if it is not posted.
+    fn address(&self, body: &Value) -> Option<Option<String>> {
+        let account = body["entry"][0]["id"].as_str().unwrap_or_default();
+        (self.accounts.contains(account) && self.ticked(body)).then(|| self.overrides.get(account).cloned())
+    }
+}
+
 /// What the lines share.
 #[derive(Debug)]
 struct Desk {
@@ -69,25 +118,22 @@ struct Desk {
     app_secret: Mutex<String>,
     webhook: Mutex<Option<String>>,
     log: Mutex<Vec<Delivery>>,
+    feeds: Mutex<Feeds>,
 }
 
 impl Postman {
     /// Opens a line for each number; the lines close when the postman is dropped.
-    pub(crate) fn start(
-        client: reqwest::Client,
-        clock: SharedClock,
-        app_secret: String,
-        numbers: impl Iterator<Item = String>,
-    ) -> Self {
+    pub(crate) fn start(client: reqwest::Client, clock: SharedClock, app_secret: String, numbers: &[Number]) -> Self {
         let desk = Arc::new(Desk {
             client,
             clock,
             app_secret: Mutex::new(app_secret),
             webhook: Mutex::default(),
             log: Mutex::default(),
+            feeds: Mutex::new(Feeds::of(numbers)),
         });
         let postman = Self { desk, lines: Mutex::default() };
-        numbers.for_each(|number| postman.open(&number));
+        numbers.iter().for_each(|number| postman.open(&number.phone_number_id));
         postman
     }
 
@@ -106,9 +152,18 @@ impl Postman {
         lock(&self.desk.webhook).clone()
     }
 
+    /// What the app gets of whom; never held across a wait.
+    pub(crate) fn feeds(&self) -> MutexGuard<'_, Feeds> {
+        lock(&self.desk.feeds)
+    }
+
     /// Whether this is the app's secret.
     pub(crate) fn is_app_secret(&self, secret: &str) -> bool {
         *lock(&self.desk.app_secret) == secret
+    }
+
+    pub(crate) fn app_secret(&self) -> String {
+        lock(&self.desk.app_secret).clone()
     }
 
     pub(crate) fn set_webhook(&self, url: &str) {
@@ -127,15 +182,39 @@ impl Postman {
         lock(&self.desk.log).clone()
     }
 
-    /// Queues a webhook in Meta's style of writing.
+    /// Queues a webhook in Meta's style of writing. Of an account that the app is not subscribed to, and of a field that is not
+    /// ticked, it hears nothing, now or later.
     pub(crate) fn queue(&self, phone_number_id: &str, body: &Value) -> Posted {
-        self.queue_raw(phone_number_id, wire::encode(body))
+        match self.feeds().address(body) {
+            Some(own) => self.log(phone_number_id, wire::encode(body), own),
+            None => nothing(),
+        }
+    }
+
+    /// The same without its envelope: the bare `value`.
+    pub(crate) fn queue_bare(&self, phone_number_id: &str, body: &Value) -> Posted {
+        match self.feeds().address(body) {
+            Some(own) => self.log(phone_number_id, wire::encode(&body["entry"][0]["changes"][0]["value"]), own),
+            None => nothing(),
+        }
+    }
+
+    /// Queues what is the app's business, whoever it is subscribed to.
+    pub(crate) fn queue_for_app(&self, phone_number_id: &str, body: &Value) -> Posted {
+        if !self.feeds().ticked(body) {
+            return nothing();
+        }
+        self.log(phone_number_id, wire::encode(body), None)
     }
 
     /// Queues these very bytes; a number that isn't ours uses the first line.
     pub(crate) fn queue_raw(&self, phone_number_id: &str, body: Bytes) -> Posted {
+        self.log(phone_number_id, body, None)
+    }
+
+    fn log(&self, phone_number_id: &str, body: Bytes, own_address: Option<String>) -> Posted {
         let mut log = lock(&self.desk.log);
-        log.push(Delivery { phone_number_id: phone_number_id.into(), body, attempts: Vec::new() });
+        log.push(Delivery { phone_number_id: phone_number_id.into(), body, attempts: Vec::new(), own_address });
         // Still under the lock, so that the log and the line have the same order.
         self.enqueue(phone_number_id, log.len() - 1)
     }
@@ -178,6 +257,13 @@ impl Postman {
     }
 }
 
+/// What comes of a webhook that is not posted: Meta owes nobody anything.
+fn nothing() -> Posted {
+    let (reply, posted) = oneshot::channel();
+    let _ = reply.send(Ok(200));
+    posted
+}
+
 /// The status of an attempt, also when its line is gone.
 pub(crate) async fn outcome(posted: Posted) -> anyhow::Result<u16> {
     posted.await.context("the simulation has ended")?
@@ -202,17 +288,20 @@ async fn work(desk: Arc<Desk>, mut jobs: mpsc::UnboundedReceiver<Job>) {
 
 impl Desk {
     async fn post(&self, index: usize) -> anyhow::Result<u16> {
-        let body = lock(&self.log).get(index).map(|delivery| delivery.body.clone()).unwrap_or_default();
+        let (body, own) = {
+            let log = lock(&self.log);
+            log.get(index).map(|delivery| (delivery.body.clone(), delivery.own_address.clone())).unwrap_or_default()
+        };
         let at = self.clock.now();
-        let status = self.send(body).await;
+        let status = self.send(body, own).await;
         if let Some(delivery) = lock(&self.log).get_mut(index) {
             delivery.attempts.push(Attempt { at, status: status.as_ref().ok().copied() });
         }
         status
     }
 
-    async fn send(&self, body: Bytes) -> anyhow::Result<u16> {
-        let url = lock(&self.webhook).clone().context("no webhook is set")?;
+    async fn send(&self, body: Bytes, own: Option<String>) -> anyhow::Result<u16> {
+        let url = own.or_else(|| lock(&self.webhook).clone()).context("no webhook is set")?;
         let signature = wire::sign(&lock(&self.app_secret), &body);
         let request = self.client.post(url).header("content-type", "application/json");
         let request = request.header("user-agent", "facebookexternalua").header("x-hub-signature-256", signature);

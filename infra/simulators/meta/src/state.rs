@@ -9,7 +9,14 @@ use bytes::Bytes;
 use domain::Timestamp;
 use serde_json::Value;
 
-use crate::{Bubble, Number, Rules, Statuses, limits::Limits, person, person::Person, subscriptions::Subscriptions};
+use crate::{
+    Bubble, Number, Rules, Statuses,
+    limits::Limits,
+    person,
+    person::Person,
+    signup::{Line, Signup},
+    subscriptions::Subscriptions,
+};
 
 const WINDOW: Duration = Duration::from_secs(24 * 3600);
 
@@ -96,6 +103,9 @@ pub(crate) struct State {
     pub(crate) templates: HashMap<String, Vec<Value>>,
     pub(crate) contact_book_deletions: Vec<String>,
     pub(crate) subscriptions: Subscriptions,
+    pub(crate) signup: Signup,
+    /// What is known of each number besides.
+    pub(crate) lines: HashMap<String, Line>,
     /// Numbers whose owner has withdrawn our access: their tokens are dead.
     pub(crate) withdrawn: BTreeSet<String>,
     /// Numbers of which Graph says a status of its own.
@@ -109,9 +119,12 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(numbers: Vec<Number>, statuses: Statuses) -> Self {
+    pub(crate) fn new(numbers: Vec<Number>, statuses: Statuses, now: Timestamp) -> Self {
+        let lines = numbers.iter().map(|number| (number.phone_number_id.clone(), Line::serving(now)));
         Self {
-            subscriptions: Subscriptions::of(&numbers),
+            subscriptions: Subscriptions::default(),
+            signup: Signup::default(),
+            lines: lines.collect(),
             numbers,
             statuses,
             rules: Rules::default(),

@@ -4,10 +4,10 @@ use std::collections::{BTreeSet, HashMap};
 
 use serde::Deserialize;
 
-use crate::{Meta, Number};
+use crate::{Meta, Number, signup::Line};
 
 /// Every field of webhooks that the bridge reads.
-const FIELDS: [&str; 18] = [
+pub(crate) const FIELDS: [&str; 18] = [
     "messages",
     "calls",
     "user_preferences",
@@ -49,28 +49,14 @@ impl Default for TokenFacts {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Subscriptions {
     /// The app's id; until it is said, any that comes with the right secret.
     pub(crate) app_id: Option<String>,
-    /// The accounts whose webhooks the app gets.
-    pub(crate) accounts: BTreeSet<String>,
-    /// The fields that are ticked in the app's dashboard.
-    pub(crate) fields: Vec<String>,
-    tokens: HashMap<String, TokenFacts>,
+    pub(crate) tokens: HashMap<String, TokenFacts>,
 }
 
 impl Subscriptions {
-    /// As somebody has them who serves these numbers already.
-    pub(crate) fn of(numbers: &[Number]) -> Self {
-        Self {
-            app_id: None,
-            accounts: numbers.iter().map(|number| number.waba_id.clone()).collect(),
-            fields: FIELDS.map(str::to_owned).to_vec(),
-            tokens: HashMap::new(),
-        }
-    }
-
     pub(crate) fn facts(&self, token: &str) -> TokenFacts {
         self.tokens.get(token).cloned().unwrap_or_default()
     }
@@ -84,7 +70,7 @@ impl Meta {
 
     /// The fields that are ticked in the app's dashboard.
     pub fn tick(&self, fields: &[&str]) {
-        self.world.state().subscriptions.fields = fields.iter().map(|field| (*field).to_owned()).collect();
+        self.world.postman.feeds().fields = fields.iter().map(|field| (*field).to_owned()).collect();
     }
 
     /// What a token may do, from now on.
@@ -94,14 +80,15 @@ impl Meta {
 
     /// The accounts whose webhooks the app gets.
     pub fn subscribed_accounts(&self) -> BTreeSet<String> {
-        self.world.state().subscriptions.accounts.clone()
+        self.world.postman.feeds().accounts.clone()
     }
 
     /// A number that the business has now, too. Its account is subscribed to by nobody yet, unless another number's was.
     pub fn add_number(&self, number: Number) {
         self.world.postman.open(&number.phone_number_id);
-        let numbers = &mut self.world.state().numbers;
-        numbers.retain(|known| known.phone_number_id != number.phone_number_id);
-        numbers.push(number);
+        let mut state = self.world.state();
+        state.lines.insert(number.phone_number_id.clone(), Line::serving(self.world.now()));
+        state.numbers.retain(|known| known.phone_number_id != number.phone_number_id);
+        state.numbers.push(number);
     }
 }

@@ -5,7 +5,14 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use serde_json::json;
+use serde_json::{Value, json};
+use simulator_wire::Effect;
+
+/// A refusal in Meta's envelope, as a fault's answer: the HTTP status, the code, and the subcode where there is one.
+pub fn refusal(status: u16, code: u32, subcode: Option<u32>) -> Effect {
+    let error = GraphError { subcode, ..GraphError::new(status, code, "Refused on purpose") };
+    Effect::Answer { status, content_type: "application/json".into(), body: error.body().to_string() }
+}
 
 /// An answer in Meta's error envelope.
 #[derive(Debug)]
@@ -108,9 +115,42 @@ impl GraphError {
         Self::detailed(132_018, "There's an issue with the parameters in your template", details)
     }
 
-    /// 190: the token is not accepted.
-    pub(super) fn token() -> Self {
-        Self::new(401, 190, "Invalid OAuth access token - Cannot parse access token")
+    /// 190: the token is not accepted; the subcode says why, where Meta says it.
+    pub(super) fn token(subcode: Option<u32>) -> Self {
+        let message = match subcode {
+            None => "Invalid OAuth access token - Cannot parse access token",
+            Some(458) => "Error validating access token: The user has not authorized application.",
+            Some(463) => "Error validating access token: Session has expired.",
+            Some(_) => "Error validating access token: The session has been invalidated.",
+        };
+        Self { subcode, ..Self::new(401, 190, message) }
+    }
+
+    /// 100 with a subcode: a code that gives no token.
+    pub(super) fn coded(subcode: u32, message: &str) -> Self {
+        Self { subcode: Some(subcode), ..Self::new(400, 100, message) }
+    }
+
+    /// A number that cannot come into service like this.
+    pub(super) fn number(code: u32, title: &str, details: &str) -> Self {
+        Self::detailed(code, title, details)
+    }
+
+    /// 133005: the number has another PIN.
+    pub(super) fn wrong_pin() -> Self {
+        let details = "The two-step verification PIN does not match.";
+        Self { subcode: Some(2_494_034), ..Self::detailed(133_005, "Two step verification PIN mismatch", details) }
+    }
+
+    /// 133016: too many registrations and codes.
+    pub(super) fn too_many_attempts() -> Self {
+        let details = "Too many attempts for this phone number: 10 in 72 hours.";
+        Self::detailed(133_016, "Account register deregister rate limit exceeded", details)
+    }
+
+    /// 133010: the number is not in service.
+    pub(super) fn not_registered() -> Self {
+        Self::detailed(133_010, "Phone number not registered", "The phone number is not registered for Cloud API.")
     }
 
     /// 100 with subcode 33: no such object, or not visible to this token.
@@ -124,8 +164,8 @@ impl GraphError {
     }
 }
 
-impl IntoResponse for GraphError {
-    fn into_response(self) -> Response {
+impl GraphError {
+    fn body(&self) -> Value {
         let mut error = json!({
             "message": self.message, "code": self.code,
             "type": if self.subcode == Some(33) { "GraphMethodException" } else { "OAuthException" },
@@ -134,10 +174,16 @@ impl IntoResponse for GraphError {
         if let Some(subcode) = self.subcode {
             error["error_subcode"] = subcode.into();
         }
-        if let Some(details) = self.details {
+        if let Some(details) = &self.details {
             error["error_data"] = json!({"messaging_product": "whatsapp", "details": details});
         }
+        json!({ "error": error })
+    }
+}
+
+impl IntoResponse for GraphError {
+    fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        (status, Json(json!({"error": error}))).into_response()
+        (status, Json(self.body())).into_response()
     }
 }

@@ -118,6 +118,9 @@ fn accept(
         return Err(GraphError::new(400, 100, "(#100) The body must be a JSON object sent as application/json."));
     }
     let mut state = world.state();
+    if !state.is_registered(&number) {
+        return Err(GraphError::not_registered());
+    }
     if !body["status"].is_null() {
         return mark_read(&mut state, &number, body, world.now());
     }

@@ -19,33 +19,55 @@ pub(super) async fn read(
     Query(query): Query<HashMap<String, String>>,
     headers: HeaderMap,
 ) -> Response {
-    let answer = super::version(&version).and_then(|()| super::authorized(&world, &headers)).and_then(|numbers| {
-        match numbers.iter().find(|number| number.phone_number_id == id) {
-            Some(number) => {
-                let status = world.state().number_status.get(&id).cloned();
-                Ok(ok(describe(number, status.as_deref(), query.get("fields"))))
+    let answer =
+        super::version(&version).and_then(|()| super::access(&world, &headers)).and_then(|access| {
+            match access.numbers.iter().find(|number| number.phone_number_id == id) {
+                Some(number) => describe(&world, number, query.get("fields")).map(ok),
+                None if access.accounts.contains(&id) => {
+                    onboarding::allowed(&access.facts)?;
+                    Ok(ok(onboarding::describe_account(&world, &id, &query)))
+                }
+                None => media::describe(&world, &access.numbers, &id, &query),
             }
-            None if numbers.iter().any(|number| number.waba_id == id) => {
-                let facts = world.state().subscriptions.facts(super::bearer(&headers).unwrap_or_default());
-                onboarding::allowed(&facts)?;
-                Ok(ok(json!({"id": id, "name": "LMotos", "timezone_id": "94", "currency": "MXN"})))
-            }
-            None => media::describe(&world, &numbers, &id, &query),
-        }
-    });
+        });
     answer.unwrap_or_else(GraphError::into_response)
 }
 
-pub(super) fn describe(number: &Number, status: Option<&str>, fields: Option<&String>) -> Value {
-    let level = if number.coexistence { "STANDARD_COEXISTENCE" } else { "STANDARD" };
-    let all = json!({
-        "display_phone_number": number.display_phone_number, "verified_name": "LMotos",
-        "code_verification_status": "VERIFIED", "quality_rating": "GREEN", "status": status.unwrap_or("CONNECTED"),
-        "platform_type": "CLOUD_API", "is_on_biz_app": number.coexistence && status.is_none(), "name_status": "APPROVED",
-        "throughput": {"level": level}, "whatsapp_business_manager_messaging_limit": "TIER_1K",
-    });
+/// A number's fields: those asked for, or those that Meta tells by itself. Refused if this version does not know one of them.
+pub(super) fn describe(world: &World, number: &Number, fields: Option<&String>) -> Result<Value, GraphError> {
+    let mut state = world.state();
     let asked = fields.map_or("display_phone_number,verified_name,quality_rating", String::as_str);
-    let mut answer = json!({"id": number.phone_number_id});
+    if let Some(field) =
+        asked.split(',').map(str::trim).find(|f| state.signup.rules.refused_fields.iter().any(|no| no == f))
+    {
+        return Err(GraphError::new(400, 100, format!("(#100) Tried accessing nonexisting field ({field})")));
+    }
+    let serves = state.is_registered(number);
+    let status = state.number_status.get(&number.phone_number_id).cloned();
+    let line = state.line(&number.phone_number_id);
+    let level = match (number.coexistence, serves) {
+        (true, _) => "STANDARD_COEXISTENCE",
+        (_, true) => "STANDARD",
+        _ => "NOT_APPLICABLE",
+    };
+    let can_send = if serves && status.is_none() { "AVAILABLE" } else { "BLOCKED" };
+    let all = json!({
+        "display_phone_number": number.display_phone_number, "verified_name": line.verified_name,
+        "code_verification_status": line.verification, "quality_rating": if serves { "GREEN" } else { "UNKNOWN" },
+        "status": status.as_deref().unwrap_or(if serves { "CONNECTED" } else { "PENDING" }),
+        "platform_type": if serves { "CLOUD_API" } else { "NOT_APPLICABLE" },
+        "is_on_biz_app": number.coexistence && status.is_none(),
+        "name_status": if serves { "APPROVED" } else { "PENDING_REVIEW" }, "is_pin_enabled": line.pin.is_some(),
+        "throughput": {"level": level}, "whatsapp_business_manager_messaging_limit": "TIER_1K",
+        "health_status": {"can_send_message": can_send, "entities": [
+            {"entity_type": "PHONE_NUMBER", "id": number.phone_number_id, "can_send_message": can_send}]},
+    });
+    Ok(chosen(&number.phone_number_id, &all, asked))
+}
+
+/// The id and those members that are asked for, as far as they exist.
+pub(super) fn chosen(id: &str, all: &Value, asked: &str) -> Value {
+    let mut answer = json!({ "id": id });
     for field in asked.split(',').map(str::trim) {
         if let Some(value) = all.get(field) {
             answer[field] = value.clone();
@@ -61,10 +83,9 @@ pub(super) async fn templates(
     Query(query): Query<HashMap<String, String>>,
     headers: HeaderMap,
 ) -> Response {
-    let own = super::version(&version).and_then(|()| super::authorized(&world, &headers)).and_then(|numbers| {
-        onboarding::allowed(&world.state().subscriptions.facts(super::bearer(&headers).unwrap_or_default()))?;
-        let visible = numbers.iter().any(|number| number.waba_id == waba);
-        if visible { Ok(()) } else { Err(GraphError::not_visible("GET", &waba)) }
+    let own = super::version(&version).and_then(|()| super::access(&world, &headers)).and_then(|access| {
+        onboarding::allowed(&access.facts)?;
+        if access.accounts.contains(&waba) { Ok(()) } else { Err(GraphError::not_visible("GET", &waba)) }
     });
     if let Err(error) = own {
         return error.into_response();

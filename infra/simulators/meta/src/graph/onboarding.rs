@@ -1,4 +1,4 @@
-//! What a number is set up with: tokens, accounts and their numbers, subscriptions of the app.
+//! What a number is set up with: accounts and their numbers, subscriptions of the app.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -9,71 +9,32 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{error::GraphError, ok, success};
-use crate::{Number, subscriptions::TokenFacts, world::World};
+use super::{error::GraphError, objects, ok, params::Params, success};
+use crate::{Number, TokenFacts, world::World};
 
 /// The permission that reading and changing an account needs.
 const MANAGEMENT: &str = "whatsapp_business_management";
+/// How many entries a page has, if it is not said.
+const PAGE: usize = 25;
 
 type Asked = (Shared<Arc<World>>, Path<(String, String)>, HeaderMap);
 
-/// `GET /debug_token`: what a token is good for. Only the app itself may ask.
-pub(super) async fn debug_token(
-    Shared(world): Shared<Arc<World>>,
-    Path(version): Path<String>,
-    Query(query): Query<HashMap<String, String>>,
-    headers: HeaderMap,
-) -> Response {
-    let app = super::version(&version).and_then(|()| app(&world, &headers, &query));
-    let app = match app {
-        Ok(app) => app,
-        Err(error) => return error.into_response(),
-    };
-    let Some(token) = query.get("input_token").filter(|token| !token.is_empty()) else {
-        return GraphError::new(400, 100, "(#100) The parameter input_token is required").into_response();
-    };
-    let state = world.state();
-    let mut numbers = state.numbers.iter().filter(|number| number.access_token == *token).peekable();
-    let withdrawn = numbers.peek().is_some_and(|number| state.withdrawn.contains(&number.phone_number_id));
-    let facts = state.subscriptions.facts(token);
-    let now = world.now().as_secs();
-    if numbers.peek().is_none() || withdrawn || facts.expires_at.is_some_and(|end| end <= now) {
-        let message = "The session has been invalidated because the user changed the password.";
-        let error = json!({"code": 190, "subcode": 460, "message": message});
-        return ok(json!({"data": {"app_id": app, "is_valid": false, "error": error, "scopes": []}}));
-    }
-    let mut accounts: Vec<_> = numbers.map(|number| number.waba_id.clone()).collect();
-    accounts.dedup();
-    let mut data = json!({
-        "app_id": facts.app_id.clone().unwrap_or(app), "type": "SYSTEM_USER", "application": "LMotos",
-        "data_access_expires_at": 0, "expires_at": facts.expires_at.unwrap_or(0), "is_valid": true, "issued_at": now,
-        "scopes": facts.scopes, "user_id": "122100000000000001",
-    });
-    if facts.granular {
-        let granular = facts.scopes.iter().filter(|scope| scope.starts_with("whatsapp_"));
-        data["granular_scopes"] = granular.map(|scope| json!({"scope": scope, "target_ids": accounts})).collect();
-    }
-    ok(json!({ "data": data }))
-}
-
-/// The app whose own token this is, `id|secret`, in the header or as `access_token`.
-fn app(world: &World, headers: &HeaderMap, query: &HashMap<String, String>) -> Result<String, GraphError> {
-    let token = super::bearer(headers).or_else(|| query.get("access_token").map(String::as_str)).unwrap_or_default();
-    let (id, secret) = token.split_once('|').ok_or_else(GraphError::token)?;
-    let own = world.state().subscriptions.app_id.clone();
-    if !world.postman.is_app_secret(secret) || own.is_some_and(|own| own != id) {
-        return Err(GraphError::new(400, 1, "Error validating client secret."));
-    }
-    Ok(id.to_owned())
-}
-
 /// The numbers of an account that the token sees, if it may manage it.
 fn account(world: &World, headers: &HeaderMap, method: &str, waba: &str) -> Result<Vec<Number>, GraphError> {
-    let own = super::authorized(world, headers)?;
-    let facts = world.state().subscriptions.facts(super::bearer(headers).unwrap_or_default());
-    allowed(&facts)?;
-    let numbers: Vec<_> = own.into_iter().filter(|number| number.waba_id == waba).collect();
-    if numbers.is_empty() { Err(GraphError::not_visible(method, waba)) } else { Ok(numbers) }
+    let access = super::access(world, headers)?;
+    allowed(&access.facts)?;
+    if !access.accounts.iter().any(|own| own == waba) {
+        return Err(GraphError::not_visible(method, waba));
+    }
+    Ok(access.numbers.into_iter().filter(|number| number.waba_id == waba).collect())
+}
+
+/// A number that the token sees and may manage.
+pub(super) fn managed(world: &World, headers: &HeaderMap, method: &str, id: &str) -> Result<Number, GraphError> {
+    let access = super::access(world, headers)?;
+    let own = access.numbers.into_iter().find(|number| number.phone_number_id == id);
+    let own = own.ok_or_else(|| GraphError::not_visible(method, id))?;
+    allowed(&access.facts).map(|()| own)
 }
 
 pub(super) fn allowed(facts: &TokenFacts) -> Result<(), GraphError> {
@@ -83,22 +44,45 @@ pub(super) fn allowed(facts: &TokenFacts) -> Result<(), GraphError> {
     Err(GraphError::new(403, 200, format!("(#200) You do not have the necessary permissions required: {MANAGEMENT}")))
 }
 
-/// `GET /{waba}/phone_numbers`.
+/// What `GET /{waba}` answers.
+pub(super) fn describe_account(world: &World, waba: &str, query: &HashMap<String, String>) -> Value {
+    let account = world.state().account(waba);
+    let mut all = json!({"name": account.name, "timezone_id": "94", "currency": "MXN",
+        "message_template_namespace": "5b9e4fd8_5e0f_4a4e_9f0b_2f6c1f6a7d10"});
+    if let Some((id, name)) = account.owner {
+        all["owner_business_info"] = json!({"name": name, "id": id});
+    }
+    let asked = query.get("fields").map_or("name,timezone_id,currency,message_template_namespace", String::as_str);
+    objects::chosen(waba, &all, asked)
+}
+
+/// `GET /{waba}/phone_numbers`, paged by `limit` and `after`.
 pub(super) async fn phone_numbers(
     Shared(world): Shared<Arc<World>>,
     Path((version, waba)): Path<(String, String)>,
     Query(query): Query<HashMap<String, String>>,
     headers: HeaderMap,
 ) -> Response {
-    let numbers = super::version(&version).and_then(|()| account(&world, &headers, "GET", &waba));
-    match numbers {
-        Ok(numbers) => {
-            let shown = |number: &Number| super::objects::describe(number, None, query.get("fields"));
-            let data: Vec<_> = numbers.iter().map(shown).collect();
-            ok(json!({"data": data, "paging": {"cursors": {"before": "QVFI", "after": "QVFI"}}}))
+    let listed = super::version(&version).and_then(|()| account(&world, &headers, "GET", &waba)).and_then(|numbers| {
+        let number = |key: &str| query.get(key).and_then(|value| value.parse::<usize>().ok());
+        let (from, limit) = (number("after").unwrap_or(0), number("limit").unwrap_or(PAGE).max(1));
+        let page = numbers.iter().skip(from).take(limit);
+        let page: Vec<_> =
+            page.map(|number| objects::describe(&world, number, query.get("fields"))).collect::<Result<_, _>>()?;
+        if page.is_empty() {
+            return Ok(json!({"data": []}));
         }
-        Err(error) => error.into_response(),
-    }
+        let until = from + page.len();
+        let mut paging = json!({"cursors": {"before": from.to_string(), "after": until.to_string()}});
+        if until < numbers.len() {
+            let base = world.base_url.get().map_or("", String::as_str);
+            let fields = query.get("fields").map(|fields| format!("&fields={fields}")).unwrap_or_default();
+            let path = format!("{base}/{version}/{waba}/phone_numbers");
+            paging["next"] = format!("{path}?limit={limit}&after={until}{fields}").into();
+        }
+        Ok(json!({"data": page, "paging": paging}))
+    });
+    listed.map_or_else(GraphError::into_response, ok)
 }
 
 /// `GET /{waba}/subscribed_apps`.
@@ -107,35 +91,62 @@ pub(super) async fn subscribed_apps((Shared(world), Path((version, waba)), heade
     if let Err(error) = asked {
         return error.into_response();
     }
-    let state = world.state();
-    let id = state.subscriptions.app_id.clone().unwrap_or_default();
-    let app = json!({"whatsapp_business_api_data": {
+    let id = world.state().subscriptions.app_id.clone().unwrap_or_default();
+    let feeds = world.postman.feeds();
+    let mut app = json!({"whatsapp_business_api_data": {
         "id": id, "link": format!("https://www.facebook.com/games/?app_id={id}"), "name": "LMotos"}});
-    let data: Vec<Value> = state.subscriptions.accounts.contains(&waba).then_some(app).into_iter().collect();
+    if let Some(own) = feeds.overrides.get(&waba) {
+        app["override_callback_uri"] = own.clone().into();
+    }
+    let data: Vec<Value> = feeds.accounts.contains(&waba).then_some(app).into_iter().collect();
     ok(json!({ "data": data }))
 }
 
-/// `POST /{waba}/subscribed_apps`.
-pub(super) async fn subscribe((Shared(world), Path((version, waba)), headers): Asked) -> Response {
-    changed(&world, &version, &headers, "POST", &waba, true)
+/// `POST /{waba}/subscribed_apps`; with an address of its own for this account's webhooks, once the app is subscribed.
+pub(super) async fn subscribe((Shared(world), Path((version, waba)), headers): Asked, params: Params) -> Response {
+    if let Err(error) = super::version(&version).and_then(|()| account(&world, &headers, "POST", &waba)) {
+        return error.into_response();
+    }
+    let Some(own) = params.get("override_callback_uri") else {
+        world.postman.feeds().subscribe(&waba);
+        return success();
+    };
+    if !world.postman.feeds().accounts.contains(&waba) {
+        let message = "(#100) Before override the current callback uri, your app must be subscribed to receive messages for \
+                       WhatsApp Business Account";
+        return GraphError::new(400, 100, message).into_response();
+    }
+    let verified = match params.required("verify_token") {
+        Ok(token) => verify(&world, own, token).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = verified {
+        return error.into_response();
+    }
+    world.postman.feeds().overrides.insert(waba, own.to_owned());
+    success()
 }
 
 /// `DELETE /{waba}/subscribed_apps`.
 pub(super) async fn unsubscribe((Shared(world), Path((version, waba)), headers): Asked) -> Response {
-    changed(&world, &version, &headers, "DELETE", &waba, false)
-}
-
-fn changed(world: &World, version: &str, headers: &HeaderMap, method: &str, waba: &str, on: bool) -> Response {
-    if let Err(error) = super::version(version).and_then(|()| account(world, headers, method, waba)) {
+    if let Err(error) = super::version(&version).and_then(|()| account(&world, &headers, "DELETE", &waba)) {
         return error.into_response();
     }
-    let accounts = &mut world.state().subscriptions.accounts;
-    if on {
-        accounts.insert(waba.to_owned())
-    } else {
-        accounts.remove(waba)
-    };
+    world.postman.feeds().forget(&waba);
     success()
+}
+
+/// Asks an address whether it wants webhooks, as Meta does before it posts any.
+async fn verify(world: &World, url: &str, token: &str) -> Result<(), GraphError> {
+    let refused = || GraphError::new(400, 2200, "(#2200) Callback verification failed");
+    let challenge = uuid::Uuid::new_v4().as_u128().to_string();
+    let mut address = reqwest::Url::parse(url).map_err(|_| refused())?;
+    let asked = [("hub.mode", "subscribe"), ("hub.challenge", &challenge), ("hub.verify_token", token)];
+    address.query_pairs_mut().extend_pairs(asked);
+    let answer = world.fetcher.get(address).timeout(crate::postman::MAX_WAIT).send().await.map_err(|_| refused())?;
+    let status = answer.status().as_u16();
+    let body = answer.text().await.map_err(|_| refused())?;
+    if status == 200 && body.trim_matches('"') == challenge { Ok(()) } else { Err(refused()) }
 }
 
 /// `GET /{app}/subscriptions`: which fields are ticked. Only the app itself may ask.
@@ -145,14 +156,49 @@ pub(super) async fn subscriptions(
     Query(query): Query<HashMap<String, String>>,
     headers: HeaderMap,
 ) -> Response {
-    match super::version(&version).and_then(|()| app(&world, &headers, &query)) {
-        Err(error) => return error.into_response(),
-        Ok(app) if app != id => return GraphError::not_visible("GET", &id).into_response(),
-        Ok(_) => {}
+    if let Err(error) = super::version(&version).and_then(|()| own_app(&world, &headers, &query, "GET", &id)) {
+        return error.into_response();
     }
-    let fields = world.state().subscriptions.fields.clone();
+    let fields = world.postman.feeds().fields.clone();
     let Some(url) = world.postman.webhook().filter(|_| !fields.is_empty()) else { return ok(json!({"data": []})) };
     let fields: Vec<_> = fields.iter().map(|name| json!({"name": name, "version": version})).collect();
     let ours = json!({"object": "whatsapp_business_account", "callback_url": url, "active": true, "fields": fields});
     ok(json!({ "data": [ours] }))
+}
+
+/// `POST /{app}/subscriptions`: the address and all the fields, in the place of those before.
+pub(super) async fn set_subscriptions(
+    Shared(world): Shared<Arc<World>>,
+    Path((version, id)): Path<(String, String)>,
+    Query(query): Query<HashMap<String, String>>,
+    headers: HeaderMap,
+    params: Params,
+) -> Response {
+    let set = async {
+        super::version(&version)?;
+        own_app(&world, &headers, &query, "POST", &id)?;
+        if params.required("object")? != "whatsapp_business_account" {
+            return Err(GraphError::parameter("The object has no such webhooks here."));
+        }
+        let (url, token) = (params.required("callback_url")?, params.required("verify_token")?);
+        let fields = params.required("fields")?;
+        verify(&world, url, token).await?;
+        world.postman.set_webhook(url);
+        // A list as text, or as JSON.
+        let names = fields.split(',').map(|name| name.trim_matches(|c: char| !c.is_ascii_alphanumeric() && c != '_'));
+        world.postman.feeds().fields = names.filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        Ok(())
+    };
+    set.await.map_or_else(GraphError::into_response, |()| success())
+}
+
+fn own_app(
+    world: &World,
+    headers: &HeaderMap,
+    query: &HashMap<String, String>,
+    method: &str,
+    id: &str,
+) -> Result<(), GraphError> {
+    let app = super::oauth::app(world, headers, query)?;
+    if app == id { Ok(()) } else { Err(GraphError::not_visible(method, id)) }
 }
