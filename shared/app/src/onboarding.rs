@@ -125,7 +125,7 @@ pub struct Onboarding<'a> {
     /// Where the bridge's API answers.
     pub api_url: &'a Url,
     /// Told of each step as it begins.
-    pub progress: &'a dyn Fn(Step),
+    pub progress: &'a (dyn Fn(Step) + Sync),
 }
 
 /// What of the app's secret is needed here.
