@@ -9,14 +9,15 @@ use std::time::Duration;
 
 use app::{Base, Function, HandlerError, HttpFunction, Refusal};
 use domain::{
-    ConfirmationCode, HashKey, SharedClock,
+    ConfirmationCode, HashKey, KeyedHash, SharedClock,
     erasure::{ErasureDeadlines, RequestSource},
+    keyed_hash::Administrator,
 };
-use lambda_http::{Body, Request, RequestExt as _, Response, http::Method, request::RequestContext};
+use lambda_http::{Body, Request, RequestExt as _, Response, http::Method, http::StatusCode, request::RequestContext};
 use platform::{AppSecrets, ConfigError, Environment, Metric, Metrics, Setting, warm_up};
 use queue::Queue;
 use serde_json::{Value, json};
-use store::{DataSubject, ErasureLedger, ErasureRequests};
+use store::{Administrators, DataSubject, ErasureLedger, ErasureRequests};
 use texts::Locale;
 use uuid::Uuid;
 use whatsapp::{
@@ -66,6 +67,7 @@ impl HttpFunction for Handler {
     async fn respond(&self, request: &Request) -> Result<Response<Body>, HandlerError> {
         match *request.method() {
             Method::GET => self.show(request).await,
+            Method::POST if request.uri().path().ends_with("/deauthorize") => self.deauthorize(request).await,
             Method::POST => self.meta(request).await,
             _ => Err(Refusal::Unreadable.into()),
         }
@@ -122,6 +124,41 @@ impl Handler {
     /// - 413: the body has more than 4 MiB.
     /// - 500: it could not be stored; Meta asks again.
     async fn meta(&self, request: &Request) -> Result<Response<Body>, HandlerError> {
+        let (asked, administrator) = self.signed(request).await?;
+        let connected = Administrators::new(self.base.table.clone()).of(&administrator).await?;
+        let subject = DataSubject { administrators: [administrator].into(), ..DataSubject::default() };
+        if self.is_too_old(&asked) && self.requests().await?.known(&subject).await?.is_none() {
+            return Err(Refusal::Unsigned.into());
+        }
+        for number in &connected.own_tokens {
+            // The token goes with the person, and the number with the token.
+            tracing::error!(channel.id = %number, page = "docs/runbook/tokens.md",
+                "whoever connected this number is being erased, and its token is their own: it has to be connected again");
+        }
+        let code = self.ask(RequestSource::Meta, subject).await?;
+        let url = format!("{}/deletion/{code}", address(request));
+        Ok(answer::json(&json!({ "url": url, "confirmation_code": code })))
+    }
+
+    /// Serves `POST /deletion/meta/deauthorize`. Somebody took the app's permission away. Nothing of it is believed: the tokens of the
+    /// numbers they connected are looked at in the next round of `signup`.
+    ///
+    /// - 200: it is noted.
+    /// - 400: there is no signed request in it.
+    /// - 401: the signature is wrong, or it is too old.
+    /// - 500: it could not be stored; Meta tells again.
+    async fn deauthorize(&self, request: &Request) -> Result<Response<Body>, HandlerError> {
+        let (asked, administrator) = self.signed(request).await?;
+        if self.is_too_old(&asked) {
+            return Err(Refusal::Unsigned.into());
+        }
+        let numbers = Administrators::new(self.base.table.clone()).look_again(&administrator).await?;
+        tracing::warn!(numbers, "somebody took the app's permission away at Meta; the tokens are looked at");
+        Ok(app::empty(StatusCode::OK))
+    }
+
+    /// What Meta signed, and whom it is about.
+    async fn signed(&self, request: &Request) -> Result<(SignedRequest, KeyedHash<Administrator>), HandlerError> {
         let field = url::form_urlencoded::parse(request.body()).find(|(name, _)| name == "signed_request");
         let (_, signed) = field.ok_or(Refusal::Unreadable)?;
         let check = |secrets: &AppSecrets| match SignedRequest::read(&signed, &keys(secrets)) {
@@ -132,13 +169,7 @@ impl Handler {
         let read = self.base.secrets.check(&self.app_secret, check).await?;
         let asked = read.ok_or(Refusal::Unsigned)??;
         let administrator = self.key().await?.administrator(&asked.user_id);
-        let subject = DataSubject { administrators: [administrator].into(), ..DataSubject::default() };
-        if self.is_too_old(&asked) && self.requests().await?.known(&subject).await?.is_none() {
-            return Err(Refusal::Unsigned.into());
-        }
-        let code = self.ask(RequestSource::Meta, subject).await?;
-        let url = format!("{}/deletion/{code}", address(request));
-        Ok(answer::json(&json!({ "url": url, "confirmation_code": code })))
+        Ok((asked, administrator))
     }
 
     fn is_too_old(&self, asked: &SignedRequest) -> bool {

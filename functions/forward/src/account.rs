@@ -10,6 +10,7 @@ use domain::{
 };
 use platform::Metric;
 use queue::Record;
+use store::Signups;
 use whatsapp::account::{self, AccountChange, AccountEvent};
 
 use crate::Handler;
@@ -37,6 +38,10 @@ pub(crate) async fn apply(handler: &Handler, record: &Record, notice: &AccountNo
     let at = notice.at.unwrap_or(record.sent_at);
     let channels = event.channels(handler.clients.channels.all().await?);
     if channels.is_empty() {
+        if let (AccountChange::PartnerAdded, Some(account)) = (event.change, event.account()) {
+            // A signup whose page was told nothing finds its account by this.
+            Signups::new(handler.clients.table.clone()).hint(account).await?;
+        }
         let (event, detail) = (event.event.as_str(), event.detail.as_str());
         tracing::warn!(field, event, detail, "Meta reports something about an account without a channel here");
     }

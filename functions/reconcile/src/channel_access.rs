@@ -13,7 +13,10 @@ use platform::{ChannelSecrets, Metric};
 use crate::Handler;
 
 /// How long before a token's end the operator is told.
-const TOKEN_ENDING: Duration = Duration::from_secs(14 * 86_400);
+const TOKEN_ENDING: Duration = Duration::from_secs(15 * 86_400);
+
+/// How long before it they are told again.
+const TOKEN_ENDING_SOON: Duration = Duration::from_secs(7 * 86_400);
 
 impl Handler {
     /// Asks Graph about a number that was withdrawn. What waits for it gets its sync requests in this very round.
@@ -49,7 +52,11 @@ impl Handler {
     pub(crate) async fn look_at_token_end(&self, channel: &Channel) {
         let Ok(secrets) = self.clients.secrets.get::<ChannelSecrets>(&channel.secret).await else { return };
         let Some(end) = secrets.access_token_expires_at else { return };
-        if end <= self.clients.clock.now() + TOKEN_ENDING {
+        let now = self.clients.clock.now();
+        if end <= now + TOKEN_ENDING_SOON {
+            self.clients.metrics.count(Metric::TokenEndingSoon);
+        }
+        if end <= now + TOKEN_ENDING {
             self.clients.metrics.count(Metric::TokenEnding);
             tracing::warn!(channel.id = %channel.phone_number_id, "a number's token ends soon; see docs/runbook/tokens.md");
         }

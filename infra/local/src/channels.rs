@@ -5,13 +5,14 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use domain::{AccountId, Channel, InboxId, PhoneNumberId, SharedClock, Timestamp, WabaId, channel};
 use platform::{Environment, aws::Aws as Clients};
-use store::{Channels, Table};
+use store::{Channels, Signups, Table};
 
 use crate::{
     balance::Balance,
     config::{self, Config},
     intrinsics::{ACCOUNT, REGION},
     resources,
+    signups::Links,
     template::Template,
     watch::Watch,
 };
@@ -39,6 +40,19 @@ pub(crate) async fn put(aws_url: &str, template: &Template, config: &Config, clo
 pub(crate) fn watch(aws_url: &str, template: &Template, clock: SharedClock) -> anyhow::Result<Watch> {
     let (clients, table, name) = table(aws_url, template, clock)?;
     Ok(Watch::new(clients, &table, &name))
+}
+
+/// What makes links to connect numbers.
+pub(crate) fn links(
+    aws_url: &str,
+    template: &Template,
+    config: &Config,
+    api_url: &str,
+    clock: SharedClock,
+) -> anyhow::Result<Links> {
+    let (_, table, _) = table(aws_url, template, clock.clone())?;
+    let account = config.chatwoot.account_id;
+    Ok(Links::new(Signups::new(table), config.app.link_key.as_ref(), account, api_url, clock))
 }
 
 /// The balance sheet of the table.

@@ -1,10 +1,16 @@
 //! What the operator's `--config` says: secrets and channels. A wrong file is refused in words that name the key.
 
-use std::{collections::HashSet, fs, path::Path};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fs,
+    path::Path,
+};
 
 use anyhow::{Context as _, anyhow, ensure};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+
+use crate::guard;
 
 /// The whole file. Unknown keys are ignored.
 #[derive(Clone, Deserialize)]
@@ -13,6 +19,39 @@ pub(crate) struct Config {
     pub(crate) chatwoot: Chatwoot,
     #[serde(rename = "channel")]
     pub(crate) channels: Vec<Channel>,
+    #[serde(default)]
+    pub(crate) signup: Signup,
+}
+
+/// Meta's dialog, where it is not the simulator's.
+#[derive(Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Signup {
+    config_id: Option<String>,
+    extras: Option<String>,
+    sdk_url: Option<String>,
+    dialog_url: Option<String>,
+    origins: Option<String>,
+}
+
+/// The configuration of the simulated dialog.
+const SIMULATED_CONFIG: &str = "200000000000042";
+
+impl Signup {
+    /// The template's parameters for it. On this machine it is all at one address, the simulator's or that of another double.
+    pub(crate) fn parameters(&self, meta_url: &str) -> BTreeMap<String, String> {
+        let meta_url = meta_url.trim_end_matches('/');
+        let here = guard::leads_here(meta_url);
+        let simulated = |value: String| Some(value).filter(|_| here);
+        let all = [
+            ("SignupConfigId", self.config_id.clone().or_else(|| simulated(SIMULATED_CONFIG.to_owned()))),
+            ("SignupExtras", self.extras.clone()),
+            ("FacebookSdkUrl", self.sdk_url.clone().or_else(|| simulated(format!("{meta_url}/sdk.js")))),
+            ("FacebookDialogUrl", self.dialog_url.clone().or_else(|| simulated(format!("{meta_url}/dialog/oauth")))),
+            ("FacebookOrigins", self.origins.clone().or_else(|| simulated(meta_url.to_owned()))),
+        ];
+        all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+    }
 }
 
 /// Meta's app.

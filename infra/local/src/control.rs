@@ -24,6 +24,7 @@ use crate::{
     flow::{Flow, Leads},
     monitor::Monitor,
     schedule::Schedules,
+    signups::{Links, Wanted},
     watch::Watch,
 };
 
@@ -35,6 +36,7 @@ pub(crate) struct Control {
     pub(crate) cloud: Arc<Cloud>,
     pub(crate) balance: Balance,
     pub(crate) watch: Watch,
+    pub(crate) links: Links,
     pub(crate) flow: Flow,
     pub(crate) leads: Vec<Leads>,
     pub(crate) monitor: Monitor,
@@ -93,6 +95,7 @@ pub(crate) fn router(control: Arc<Control>) -> Router {
         .route("/erasures", get(erasures))
         .route("/alarms", get(alarms))
         .route("/deletion", post(deletion))
+        .route("/signup", post(signup))
         .route("/stack", get(stack))
         .with_state(control)
 }
@@ -167,6 +170,19 @@ async fn erasures(State(control): State<Arc<Control>>) -> Answer {
             (StatusCode::OK, Json(json!({ "erasures": erasures })))
         }
         Err(error) => refused(StatusCode::INTERNAL_SERVER_ERROR, &format!("the erasures cannot be read: {error:#}")),
+    }
+}
+
+async fn signup(State(control): State<Arc<Control>>, body: Bytes) -> Answer {
+    let Ok(wanted) = serde_json::from_slice::<Wanted>(&body) else {
+        return refused(
+            StatusCode::BAD_REQUEST,
+            r#"expected {"account": N, "mode": "coexistence" or "cloud", "reconnect": ID, "lang": "es" or "en"}, all optional"#,
+        );
+    };
+    match control.links.make(wanted).await {
+        Ok((id, url)) => (StatusCode::OK, Json(json!({ "id": id, "url": url }))),
+        Err(error) => refused(StatusCode::INTERNAL_SERVER_ERROR, &format!("no link could be made: {error:#}")),
     }
 }
 

@@ -4,8 +4,8 @@ use app::Error;
 use domain::SharedClock;
 
 /// Every linked function by the name of its crate.
-pub(crate) const NAMES: [&str; 10] =
-    ["webhook", "forward", "history", "callback", "send", "reconcile", "deletion", "erasure", "retention", "ledger"];
+pub(crate) const NAMES: [&str; 11] =
+    ["webhook", "forward", "history", "callback", "send", "reconcile", "deletion", "erasure", "retention", "ledger", "signup"];
 
 /// Runs one until its process ends.
 pub(crate) async fn run(name: &str, clock: SharedClock) -> Result<(), Error> {
@@ -20,6 +20,7 @@ pub(crate) async fn run(name: &str, clock: SharedClock) -> Result<(), Error> {
         "erasure" => erasure::run(clock).await,
         "retention" => retention::run(clock).await,
         "ledger" => ledger::run(clock).await,
+        "signup" => signup::run(clock).await,
         other => Err(format!("there is no function {other}").into()),
     }
 }

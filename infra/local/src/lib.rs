@@ -39,6 +39,7 @@ mod routes;
 mod runner;
 mod runtime_api;
 mod schedule;
+mod signups;
 mod simulators;
 mod stop;
 mod template;

@@ -151,12 +151,7 @@ impl Runner {
         let template = Template::read(&Surroundings {
             aws_url: aws_url.clone(),
             api_url: api_url.clone(),
-            parameters: BTreeMap::from([
-                ("ForwardConcurrency".to_owned(), USUAL_CONCURRENCY.to_owned()),
-                ("SendConcurrency".to_owned(), USUAL_CONCURRENCY.to_owned()),
-                ("ChatwootUrl".to_owned(), simulators.chatwoot_url.clone()),
-                ("GraphUrl".to_owned(), simulators.meta_url.clone()),
-            ]),
+            parameters: parameters(&config, &simulators),
         })?;
         let cloud = if let Some(aws) = embedded {
             resources::create(&aws, &template)?;
@@ -200,11 +195,13 @@ impl Runner {
             Gateway::new(Routes::new(&template), functions.clone(), Arc::new(clock.clone()), heard.monitor.clone());
         let balance = channels::balance(&aws_url, &template, Arc::new(clock.clone()))?;
         let watch = channels::watch(&aws_url, &template, Arc::new(clock.clone()))?;
+        let links = channels::links(&aws_url, &template, &config, &api_url, Arc::new(clock.clone()))?;
         let control = Control {
             whereabouts: describe(&template, cloud.url(), &simulators, &api_url),
             cloud: Arc::clone(&cloud),
             balance,
             watch,
+            links,
             flow: heard.flow,
             leads: Leads::all(&template),
             monitor: heard.monitor,
@@ -276,6 +273,19 @@ impl Runner {
     async fn work_over(&mut self) {
         while self.work.join_next().await.is_some() {}
     }
+}
+
+/// The template's parameters. A dialog of Meta's that is on this machine is at the simulator's one address; the true one is where the
+/// template says.
+fn parameters(config: &Config, simulators: &Simulators) -> BTreeMap<String, String> {
+    let mut parameters = BTreeMap::from([
+        ("ForwardConcurrency".to_owned(), USUAL_CONCURRENCY.to_owned()),
+        ("SendConcurrency".to_owned(), USUAL_CONCURRENCY.to_owned()),
+        ("ChatwootUrl".to_owned(), simulators.chatwoot_url.clone()),
+        ("GraphUrl".to_owned(), simulators.meta_url.clone()),
+    ]);
+    parameters.extend(config.signup.parameters(&simulators.meta_url));
+    parameters
 }
 
 /// What `ops --local` is told.

@@ -53,10 +53,14 @@ fn routes_are_the_contract_s() {
         routes,
         [
             "GET /deletion/{code} → deletion",
+            "GET /signup → signup",
+            "GET /signup/return → signup",
             "GET /webhooks/meta → webhook",
             "POST /callbacks/chatwoot/{phone_number_id} → callback",
             "POST /callbacks/chatwoot/{phone_number_id}/{secret} → callback",
             "POST /deletion/meta → deletion",
+            "POST /deletion/meta/deauthorize → deletion",
+            "POST /signup → signup",
             "POST /webhooks/meta → webhook",
         ]
     );
@@ -119,6 +123,7 @@ fn schedules_are_rates() {
     assert_eq!(template().function("reconcile").schedules, [Rate(Duration::from_secs(300))]);
     assert_eq!(template().function("retention").schedules, [Rate(Duration::from_secs(86_400))]);
     assert_eq!(template().function("ledger").schedules, [Rate(Duration::from_secs(86_400))]);
+    assert_eq!(template().function("signup").schedules, [Rate(Duration::from_secs(300))]);
     assert_eq!(Rate::parse("rate(1 day)").unwrap(), Rate(Duration::from_secs(86_400)));
     for wrong in ["rate(5 minute)", "rate(0 days)", "cron(0 3 * * ? *)", "rate(1 week)"] {
         assert!(Rate::parse(wrong).is_err(), "{wrong}");
@@ -326,6 +331,7 @@ async fn a_function_without_settings_names_all_that_it_misses() {
         ("deletion", deletion::Handler::from_env(nothing(), clock.clone()).unwrap_err().to_string()),
         ("erasure", erasure::Handler::from_env(nothing(), clock.clone()).await.unwrap_err().to_string()),
         ("retention", retention::Handler::from_env(nothing(), clock.clone()).await.unwrap_err().to_string()),
+        ("signup", signup::Handler::from_env(nothing(), clock.clone()).await.unwrap_err().to_string()),
         ("ledger", ledger::Handler::from_env(nothing(), clock.clone()).unwrap_err().to_string()),
         ("callback", callback::Handler::from_env(nothing(), clock).unwrap_err().to_string()),
     ];

@@ -50,13 +50,15 @@ impl TestStack {
         let config = Config::parse(config)?;
         let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
         let aws = Aws::start(simulator_aws::Settings { listen: any_port, clock: clock.clone(), data: None }).await?;
+        let mut parameters = BTreeMap::from([
+            ("ChatwootUrl".to_owned(), chatwoot_url.to_owned()),
+            ("GraphUrl".to_owned(), meta_url.to_owned()),
+        ]);
+        parameters.extend(config.signup.parameters(meta_url));
         let template = Template::read(&Surroundings {
             aws_url: aws.url().to_owned(),
             api_url: "http://127.0.0.1".to_owned(),
-            parameters: BTreeMap::from([
-                ("ChatwootUrl".to_owned(), chatwoot_url.to_owned()),
-                ("GraphUrl".to_owned(), meta_url.to_owned()),
-            ]),
+            parameters,
         })?;
         resources::create(&aws, &template)?;
         resources::restrict(&aws, &template)?;

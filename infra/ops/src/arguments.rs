@@ -6,7 +6,7 @@ use crate::{
     commands::{
         app::App, channel::Channel, completion::Completion, deploy::Deploy, destroy::Destroy, doctor::Doctor,
         erase::Erase, erasures::Erasures, history::History, keep::Keep, man::Man, receipt::Receipt, restore::Restore,
-        retention::Retention, verify::Verify,
+        retention::Retention, signup::Signup, verify::Verify,
     },
     session::{Reached, Session},
     told::Told,
@@ -33,6 +33,8 @@ pub(crate) enum Command {
     App(App),
     /// WhatsApp numbers: add, list, show, pause, resume, remove.
     Channel(Channel),
+    /// Links by which owners connect their numbers themselves: link, list, revoke, free.
+    Signup(Signup),
     /// Looks at everything, and says what to do.
     Doctor(Doctor),
     /// Opens a request for erasure.
@@ -65,6 +67,7 @@ impl Command {
             Self::Destroy(destroy) => Box::pin(destroy.run(session)).await,
             Self::App(app) => Box::pin(app.run(session)).await,
             Self::Channel(channel) => channel.run(session).await,
+            Self::Signup(signup) => signup.run(session).await,
             Self::Doctor(doctor) => Box::pin(doctor.run(session)).await,
             Self::Erase(erase) => erase.run(session).await,
             Self::Erasures(erasures) => erasures.run(session).await,

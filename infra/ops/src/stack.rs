@@ -236,7 +236,7 @@ impl Stack {
         &'a self,
         clients: &'a Clients,
         api_url: &'a Url,
-        progress: &'a dyn Fn(Step),
+        progress: &'a (dyn Fn(Step) + Sync),
     ) -> Onboarding<'a> {
         Onboarding {
             clients,

@@ -385,6 +385,7 @@ fn metrics() -> f64 {
         | Metric::Difference
         | Metric::FilesMissing
         | Metric::ChannelDown
+        | Metric::SignupStanding
         | Metric::ReconcileRound => dealer::HOURS,
         Metric::Overdue
         | Metric::RetentionRound

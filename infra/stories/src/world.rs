@@ -1,4 +1,11 @@
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use app::HttpFunction as _;
@@ -85,6 +92,9 @@ struct Doors {
     webhook: webhook::Handler,
     callback: callback::Handler,
     deletion: deletion::Handler,
+    signup: Box<signup::Handler>,
+    /// At which await the next request to `signup` is killed; never at 0.
+    signup_stops: AtomicUsize,
 }
 
 impl World {
@@ -123,12 +133,15 @@ impl World {
             webhook: webhook::Handler::from_env(stage.environment("webhook")?, shared.clone())?,
             callback: callback::Handler::from_env(stage.environment("callback")?, shared.clone())?,
             deletion: deletion::Handler::from_env(stage.environment("deletion")?, shared.clone())?,
+            signup: Box::new(Box::pin(signup::Handler::from_env(stage.environment("signup")?, shared.clone())).await?),
+            signup_stops: AtomicUsize::new(0),
             stage: stage.clone(),
         };
         let doors = Arc::new(doors);
         let router = Router::new().fallback(enter).with_state(Arc::clone(&doors));
         let front = Arc::new(Server::start(loopback(), router, Faults::default()).await?);
         meta.set_webhook(&format!("{}/webhooks/meta", front.url()));
+        meta.set_app_id("100000000000001");
         for (inbox, channel) in [(14, CHANNEL), (15, COEXISTENCE_CHANNEL)] {
             chatwoot.set_callback_url(inbox, &format!("{}/callbacks/chatwoot/{channel}", front.url()));
         }
@@ -336,6 +349,25 @@ impl World {
         Ok(())
     }
 
+    /// One round of `signup`.
+    pub async fn signup_round(&self) -> anyhow::Result<signup::RoundReport> {
+        Ok(Box::pin(self.doors.signup.round(self.clock.now() + INVOCATION)).await?)
+    }
+
+    /// The same, killed at its `awaits`-th await. Tells whether it was.
+    pub async fn signup_round_killed(&self, awaits: usize) -> bool {
+        let killed = StopAfter::new(self.doors.signup.round(self.clock.now() + INVOCATION), awaits).await.is_none();
+        if killed {
+            arrived().await;
+        }
+        killed
+    }
+
+    /// The next request to `signup` is killed at its `awaits`-th await.
+    pub fn kill_signup(&self, awaits: usize) {
+        self.doors.signup_stops.store(awaits, Ordering::Relaxed);
+    }
+
     /// One round of `reconcile`.
     pub async fn reconcile(&self) -> anyhow::Result<Balance> {
         Ok(Box::pin(self.reconcile.handle()).await?)
@@ -466,6 +498,19 @@ async fn enter(State(doors): State<Arc<Doors>>, request: Request) -> Response<Bo
         let response = match function {
             "webhook" => app::answer(&doors.webhook, request).await,
             "deletion" => Box::pin(app::answer(&doors.deletion, request)).await,
+            "signup" => {
+                let stop = doors.signup_stops.swap(0, Ordering::Relaxed);
+                if stop > 0 {
+                    let killed = StopAfter::new(app::answer(&*doors.signup, request), stop).await;
+                    let Some(response) = killed else {
+                        arrived().await;
+                        return Ok(empty(StatusCode::BAD_GATEWAY));
+                    };
+                    response
+                } else {
+                    Box::pin(app::answer(&*doors.signup, request)).await
+                }
+            }
             _ => app::answer(&doors.callback, request).await,
         };
         Ok::<_, anyhow::Error>(response.map(|body| Body::from(body.to_vec())))

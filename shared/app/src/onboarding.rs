@@ -13,7 +13,7 @@ use chatwoot::{
     rights::{Memberships, Rights},
 };
 use domain::{
-    AccountId, Channel, PhoneNumberId, Timestamp, WabaId,
+    AccountId, Channel, InboxId, PhoneNumberId, Timestamp, WabaId,
     channel::{ChannelState, Mode, ReceiptSettings},
 };
 use platform::SecretWriter;
@@ -101,6 +101,17 @@ pub struct Onboarded {
     pub proof: Proof,
 }
 
+/// An inbox that was found or made, with its channel's secret stored.
+#[derive(Debug)]
+pub struct Placed {
+    /// The inbox.
+    pub inbox: InboxSettings,
+    /// How many see it, administrators apart.
+    pub members: usize,
+    /// What was changed.
+    pub changed: Vec<Step>,
+}
+
 /// Brings numbers into service.
 pub struct Onboarding<'a> {
     /// Stores, and clients of both sides.
@@ -114,7 +125,7 @@ pub struct Onboarding<'a> {
     /// Where the bridge's API answers.
     pub api_url: &'a Url,
     /// Told of each step as it begins.
-    pub progress: &'a dyn Fn(Step),
+    pub progress: &'a (dyn Fn(Step) + Sync),
 }
 
 /// What of the app's secret is needed here.
@@ -144,12 +155,44 @@ impl Onboarding<'_> {
             return Err(OnboardingError::BoundElsewhere(known.account));
         }
         let chatwoot = clients.chatwoot(account).await?;
-        let people = people(&chatwoot, wanted.members).await?;
+        let bound = known.as_ref().map(|known| known.inbox);
+        let placed = Box::pin(self.settle(&chatwoot, wanted, &number, bound, token.expires_at)).await?;
+        changed.extend(&placed.changed);
+        let mode = if on_phone { Mode::Coexistence } else { Mode::Cloud };
+        let channel = self.channel(known.as_deref(), wanted, waba, &number.display, account, placed.inbox.id, mode);
+        // Before the subscription, so that the first webhook finds its number.
+        if self.bind(known.as_deref(), &channel).await? {
+            changed.push(Step::Channel);
+        }
+        if self.subscribe(&app, &channel, &wanted.token).await? {
+            changed.push(Step::Subscription);
+        }
+        self.begin(Step::Templates);
+        let offered = sync_templates(clients, &channel).await;
+        if let Err(error) = &offered {
+            tracing::warn!(%error, "the inbox offers no templates yet");
+        }
+        self.begin(Step::Proof);
+        let proof = self.prove(&app, &chatwoot, &channel, &wanted.token).await?;
+        let Placed { inbox, members, .. } = placed;
+        Ok(Onboarded { channel, token, number, inbox, changed, members, offered: offered.is_ok(), proof })
+    }
+
+    /// Finds or makes the inbox of a number, and stores the channel's secret. `bound` is the inbox that is known to be its.
+    pub async fn settle(
+        &self,
+        chatwoot: &Chatwoot,
+        wanted: &Wanted<'_>,
+        number: &NumberInfo,
+        bound: Option<InboxId>,
+        token_ends_at: Option<Timestamp>,
+    ) -> Result<Placed, OnboardingError> {
+        let mut changed = Vec::new();
+        let people = people(chatwoot, wanted.members).await?;
         let name = self.secret_name(&wanted.number);
         let stored = self.secrets.read(&name).await?;
         self.begin(Step::Inbox);
-        let bound = known.as_ref().map(|known| known.inbox);
-        let place = self.inbox(&chatwoot, wanted, &number, bound, stored.as_ref()).await?;
+        let place = self.inbox(chatwoot, wanted, number, bound, stored.as_ref()).await?;
         if place.changed {
             changed.push(Step::Inbox);
         }
@@ -162,49 +205,70 @@ impl Onboarding<'_> {
         }
         let members = already.len() + missing.len();
         self.begin(Step::Secret);
-        let secret = place.secret(stored.as_ref(), &wanted.token, token.expires_at);
+        let secret = place.secret(stored.as_ref(), &wanted.token, token_ends_at);
         if stored.as_ref() != Some(&secret) {
             self.secrets.write(&name, &secret).await?;
             changed.push(Step::Secret);
         }
-        self.begin(Step::Channel);
-        let channel = Channel {
+        Ok(Placed { inbox: place.inbox, members, changed })
+    }
+
+    /// A number's channel, with what is known of it already.
+    #[expect(clippy::too_many_arguments, reason = "a channel has that many sides")]
+    pub fn channel(
+        &self,
+        known: Option<&Channel>,
+        wanted: &Wanted<'_>,
+        waba_id: WabaId,
+        display: &str,
+        account: AccountId,
+        inbox: InboxId,
+        mode: Mode,
+    ) -> Channel {
+        Channel {
             phone_number_id: wanted.number.clone(),
-            waba_id: waba,
-            display_phone_number: number.display.clone(),
+            waba_id,
+            display_phone_number: display.to_owned(),
             account,
-            inbox: place.inbox.id,
-            mode: if on_phone { Mode::Coexistence } else { Mode::Cloud },
-            state: known.as_ref().map_or(ChannelState::Live, |known| known.state),
-            state_at: known.as_ref().map_or(Timestamp::default(), |known| known.state_at),
-            paused: known.as_ref().is_some_and(|known| known.paused),
-            paused_incoming: known.as_ref().is_some_and(|known| known.paused_incoming),
-            receipts: known.as_ref().map_or_else(ReceiptSettings::default, |known| known.receipts),
-            secret: name,
-            since: known.as_ref().and_then(|known| known.since).or_else(|| Some(clients.clock.now())),
-            offered: known
-                .as_ref()
-                .filter(|known| known.inbox == place.inbox.id)
-                .and_then(|known| known.offered.clone()),
-        };
-        // Before the subscription, so that the first webhook finds its number.
-        if known.as_deref() != Some(&channel) {
-            clients.channels.put(&channel).await?;
-            changed.push(Step::Channel);
+            inbox,
+            mode,
+            state: known.map_or(ChannelState::Live, |known| known.state),
+            state_at: known.map_or(Timestamp::default(), |known| known.state_at),
+            paused: known.is_some_and(|known| known.paused),
+            paused_incoming: known.is_some_and(|known| known.paused_incoming),
+            receipts: known.map_or_else(ReceiptSettings::default, |known| known.receipts),
+            secret: self.secret_name(&wanted.number),
+            since: known.and_then(|known| known.since).or_else(|| Some(self.clients.clock.now())),
+            offered: known.filter(|known| known.inbox == inbox).and_then(|known| known.offered.clone()),
         }
+    }
+
+    /// Writes a channel, unless it stands there so, or belongs to another account by now. Tells whether it was written.
+    pub async fn bind(&self, known: Option<&Channel>, channel: &Channel) -> Result<bool, OnboardingError> {
+        self.begin(Step::Channel);
+        if known == Some(channel) {
+            return Ok(false);
+        }
+        if self.clients.channels.bind(channel).await? {
+            return Ok(true);
+        }
+        let now = self.clients.channels.look_again(&channel.phone_number_id).await?;
+        Err(OnboardingError::BoundElsewhere(now.map_or(channel.account, |now| now.account)))
+    }
+
+    /// Lets the app have the account's webhooks. Tells whether it had them not.
+    pub async fn subscribe(
+        &self,
+        app: &AppAccess,
+        channel: &Channel,
+        token: &SecretString,
+    ) -> Result<bool, OnboardingError> {
         self.begin(Step::Subscription);
-        if !self.is_subscribed(&app, &channel, &wanted.token).await? {
-            clients.graph_api.subscribe(&channel.waba_id, &wanted.token).await?;
-            changed.push(Step::Subscription);
+        let is_new = !self.is_subscribed(app, channel, token).await?;
+        if is_new {
+            self.clients.graph_api.subscribe(&channel.waba_id, token).await?;
         }
-        self.begin(Step::Templates);
-        let offered = sync_templates(clients, &channel).await;
-        if let Err(error) = &offered {
-            tracing::warn!(%error, "the inbox offers no templates yet");
-        }
-        self.begin(Step::Proof);
-        let proof = self.prove(&app, &chatwoot, &channel, &wanted.token).await?;
-        Ok(Onboarded { channel, token, number, inbox: place.inbox, changed, members, offered: offered.is_ok(), proof })
+        Ok(is_new)
     }
 
     /// Takes a number out of service: no webhooks, no channel, no secret. Its inbox and what was written stay. What cannot be
@@ -246,7 +310,8 @@ impl Onboarding<'_> {
         (self.progress)(step);
     }
 
-    fn secret_name(&self, number: &PhoneNumberId) -> String {
+    /// The name of the channel's secret.
+    pub fn secret_name(&self, number: &PhoneNumberId) -> String {
         format!("{}{number}", self.secret_prefix)
     }
 

@@ -83,6 +83,8 @@ id!(/// A person towards one business portfolio ("BSUID"), minted by Meta; opaqu
 id!(/// A WhatsApp group, minted by Meta; holds the business number.
     private GroupId);
 
+id!(/// A link by which a number is connected: random; of no use without its signature.
+    public SignupId);
 id!(/// The code of an erasure request: random, and all that is needed to ask for its state.
     public ConfirmationCode);
 
@@ -106,6 +108,13 @@ impl CustomerId {
 
 impl ConfirmationCode {
     /// Makes a new one, which reveals nothing and cannot be guessed.
+    pub fn mint() -> Self {
+        Self(uuid::Uuid::new_v4().simple().to_string())
+    }
+}
+
+impl SignupId {
+    /// Makes a new one, which cannot be guessed.
     pub fn mint() -> Self {
         Self(uuid::Uuid::new_v4().simple().to_string())
     }

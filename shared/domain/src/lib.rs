@@ -25,6 +25,7 @@ pub mod pricing;
 pub mod rate_limit;
 mod refusal_reason;
 mod send_failure;
+pub mod signup;
 pub mod task;
 pub mod template;
 pub mod vcard;
@@ -40,7 +41,7 @@ pub use failure::{Class, Classify, InvalidTransition};
 pub use history::{HistorySlice, HistoryTask, PastMessage};
 pub use id::{
     AccountId, ConfirmationCode, ContactId, ConversationId, CustomerId, GroupId, InboxId, MediaId, MessageId,
-    PhoneNumberId, UserId, WaId, WabaId, Wamid,
+    PhoneNumberId, SignupId, UserId, WaId, WabaId, Wamid,
 };
 pub use identity::{Address, Alias, Identity};
 pub use keyed_hash::{HashKey, KeyedHash};
@@ -50,5 +51,6 @@ pub use outgoing::{Outcome, Outgoing, Part, PartEvent, Reference};
 pub use pricing::Pricing;
 pub use refusal_reason::RefusalReason;
 pub use send_failure::SendFailure;
+pub use signup::Signup;
 pub use task::{CommandNote, DrainMarker, ErasureTask, InboundTask, MediaRetry, OutboundTask, SyncRequest, Typing};
 pub use window::Window;

@@ -100,6 +100,14 @@ domain::documented! {
         HistoryRefused,
         /// Messages of phones' histories that are not settled yet; every round of `reconcile` during an import.
         HistoryWaiting,
+        /// Numbers that their owners connected.
+        SignupDone,
+        /// Signups that have stood still for two hours though there is more to do; every round of `signup`, also 0.
+        SignupStanding,
+        /// Signups of a number that belongs to another account.
+        SignupConflict,
+        /// Numbers whose token ends within a week; every round of `reconcile`.
+        TokenEndingSoon,
         /// Requests for erasure that were opened.
         ErasureAsked,
         /// Requests for erasure that are done.
@@ -146,6 +154,9 @@ impl Metric {
         Self::FilesMissing,
         Self::HistoryWaiting,
         Self::ReconcileRound,
+        Self::SignupStanding,
+        Self::SignupConflict,
+        Self::TokenEndingSoon,
         Self::ErasureAsked,
         Self::Erased,
         Self::ErasureWarning,

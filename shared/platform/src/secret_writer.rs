@@ -56,6 +56,18 @@ impl SecretWriter {
         }
     }
 
+    /// Removes a secret for good: a copy of what stands elsewhere. One that is not there is gone.
+    pub async fn forget(&self, name: &str) -> Result<(), SecretError> {
+        let removed = self.client.delete_secret().secret_id(name).force_delete_without_recovery(true).send().await;
+        match removed {
+            Ok(_) => Ok(()),
+            Err(error) if matches!(error.code(), Some("ResourceNotFoundException" | "InvalidRequestException")) => {
+                Ok(())
+            }
+            Err(error) => Err(refused(error.code())),
+        }
+    }
+
     /// Removes a secret; for a week it can be had back. One that is not there is gone.
     pub async fn remove(&self, name: &str) -> Result<(), SecretError> {
         let removed = self.client.delete_secret().secret_id(name).recovery_window_in_days(RECOVERY_DAYS).send().await;

@@ -12,6 +12,8 @@ use futures_util::future::join_all;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 
+use crate::SecretWriter;
+
 /// How long a secret is used before it is fetched again.
 const SECRET_TTL: Duration = Duration::from_secs(300);
 
@@ -41,6 +43,15 @@ pub struct AppSecrets {
     /// The key of every keyed hash.
     #[serde(deserialize_with = "some")]
     pub subject_key: SecretString,
+    /// The app's id at Meta.
+    #[serde(default)]
+    pub app_id: String,
+    /// Signs the links by which numbers are connected.
+    #[serde(default, deserialize_with = "if_any")]
+    pub link_key: Option<SecretString>,
+    /// Signed them until the last rotation.
+    #[serde(default, deserialize_with = "if_any")]
+    pub link_key_previous: Option<SecretString>,
 }
 
 /// A channel's secret.
@@ -136,6 +147,11 @@ impl Secrets {
     /// An empty cache.
     pub fn new(client: aws_sdk_secretsmanager::Client, clock: SharedClock) -> Self {
         Self { client, clock, cache: Arc::default(), refetching: Arc::default() }
+    }
+
+    /// What writes secrets, with the same rights.
+    pub fn writer(&self) -> SecretWriter {
+        SecretWriter::new(self.client.clone())
     }
 
     /// The secret with that name, at most five minutes old unless Secrets Manager is down.

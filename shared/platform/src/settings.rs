@@ -101,6 +101,26 @@ domain::documented! {
         ///
         /// hours
         ConfirmHours = "CONFIRM_HOURS",
+        /// The configuration of Meta's dialog by which a number is connected; without one there is no signup.
+        ///
+        /// id
+        SignupConfigId = "SIGNUP_CONFIG_ID",
+        /// What the dialog is told beside it, for a number that is on a phone and for one that is not.
+        ///
+        /// JSON with `coexistence` and `cloud`
+        SignupExtras = "SIGNUP_EXTRAS",
+        /// Where Meta's script for the dialog is; `{locale}` becomes `es_LA` or `en_US`.
+        ///
+        /// URL
+        FacebookSdkUrl = "FACEBOOK_SDK_URL",
+        /// Meta's dialog as a page of its own.
+        ///
+        /// URL
+        FacebookDialogUrl = "FACEBOOK_DIALOG_URL",
+        /// Whose messages the page believes; empty for `facebook.com` and what is below it.
+        ///
+        /// origins, with commas
+        FacebookOrigins = "FACEBOOK_ORIGINS",
         /// The region.
         ///
         /// name

@@ -14,7 +14,7 @@ use crate::{Environment, Setting};
 
 /// The crates whose lines follow the level asked for. All others stay at `WARN`, whatever is asked for: libraries write
 /// addresses, headers and bodies into their finer lines.
-const OUR_CRATES: [&str; 19] = [
+const OUR_CRATES: [&str; 20] = [
     "app",
     "callback",
     "chatwoot",
@@ -30,6 +30,7 @@ const OUR_CRATES: [&str; 19] = [
     "reconcile",
     "retention",
     "send",
+    "signup",
     "store",
     "texts",
     "webhook",

@@ -18,7 +18,7 @@ use tokio::sync::Mutex as ListLock;
 use crate::{
     StoreError, Table,
     keys::{ItemKey, Key, Range},
-    table::{Item, ItemUpdate, UpdateOutcome, integer},
+    table::{Item, ItemUpdate, UpdateOutcome, integer, with_key},
     versioned::until_written,
 };
 
@@ -183,6 +183,17 @@ impl Channels {
     /// Forgets a channel; what belongs to its customers stays.
     pub async fn remove(&self, id: &PhoneNumberId) -> Result<(), StoreError> {
         self.table.delete(&key(id)).await
+    }
+
+    /// Binds a number to an inbox of its account, unless it belongs to another account. Tells whether it is written.
+    pub async fn bind(&self, channel: &Channel) -> Result<bool, StoreError> {
+        let values = Item::from([(":account".to_owned(), integer(channel.account.0))]);
+        let item = with_key(&key(&channel.phone_number_id), channel)?;
+        let bound = self.table.put_if(item, "attribute_not_exists(pk) OR account = :account", values).await?;
+        if bound {
+            self.remember(channel.clone());
+        }
+        Ok(bound)
     }
 
     /// Binds a number to an inbox, or changes the binding.

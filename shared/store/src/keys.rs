@@ -4,7 +4,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::{
     AccountId, ConfirmationCode, ConversationId, CustomerId, KeyedHash, MediaId, MessageGroup, MessageId,
-    PhoneNumberId, Wamid,
+    PhoneNumberId, SignupId, Wamid,
     keyed_hash::{Administrator, Person, RequestPointer, WorkItem},
 };
 use serde::{Deserialize, Serialize};
@@ -67,6 +67,12 @@ pub(crate) enum ItemKey {
     ImportRate(AccountId),
     /// A tombstone that holds for the past alone.
     PastTombstone(KeyedHash<Person>, Option<AccountId>),
+    /// A link by which a number is connected, and how far that is.
+    Signup(SignupId),
+    /// Which signup works on a number.
+    SignupNumber(PhoneNumberId),
+    /// When Meta was last asked about a number's token.
+    TokenCheck(PhoneNumberId),
     /// The key of no item.
     Absent,
 }
@@ -111,6 +117,9 @@ const PERSON: &str = "person";
 const SLICE: &str = "slice";
 const IMPORT: &str = "import";
 const PAST: &str = "past";
+const SIGNUP: &str = "signup";
+const SIGNUP_NUMBER: &str = "signup-number";
+const TOKEN: &str = "token";
 const ABSENT: &str = "nothing";
 
 impl From<ItemKey> for Key {
@@ -171,6 +180,9 @@ impl From<ItemKey> for Key {
             Of::PastTombstone(person, Some(account)) => {
                 Self { pk: format!("{TOMBSTONE}#{person}"), sk: format!("{PAST}#{account}") }
             }
+            Of::Signup(id) => under(SIGNUP.to_owned(), id.as_str()),
+            Of::SignupNumber(number) => under(format!("{SIGNUP_NUMBER}#{number}"), SIGNUP_NUMBER),
+            Of::TokenCheck(number) => under(format!("{ROUND}#{number}"), TOKEN),
             Of::Absent => under(ABSENT.to_owned(), ABSENT),
         }
     }
@@ -213,6 +225,9 @@ impl ItemKey {
             }
             (ROUND, ROUND) => Self::Round(number()),
             (ROUND, BLIND) => Self::Blind(number()),
+            (ROUND, TOKEN) => Self::TokenCheck(number()),
+            (SIGNUP, _) => Self::Signup(SignupId::new(sk)),
+            (SIGNUP_NUMBER, SIGNUP_NUMBER) => Self::SignupNumber(number()),
             (ROUND, MISSED) => Self::Missed,
             (ERASURE, LEDGER) => Self::Erasure(code()),
             (ERASURE, TARGET) => Self::DataSubject(code()),
@@ -319,6 +334,10 @@ impl Range {
 
     pub(crate) fn channels() -> Self {
         Self { pk: CHANNELS.to_owned(), part: Part::All }
+    }
+
+    pub(crate) fn signups() -> Self {
+        Self { pk: SIGNUP.to_owned(), part: Part::All }
     }
 
     pub(crate) fn threads(customer: &CustomerId) -> Self {
@@ -481,6 +500,9 @@ mod tests {
             "overdue|contacts|Quiet#[0-9]{15}".prop_map(ItemKey::Sweep),
             (number(), day()).prop_map(|(at, day)| ItemKey::SweepAsked(at, day)),
             hash().prop_map(|of| ItemKey::Administrator(KeyedHash::new(of))),
+            hash().prop_map(|id| ItemKey::Signup(SignupId::new(id))),
+            number().prop_map(ItemKey::SignupNumber),
+            number().prop_map(ItemKey::TokenCheck),
             Just(ItemKey::Absent),
         ];
         prop_oneof![customers, inbound, outbound, erasures]
@@ -510,7 +532,7 @@ mod tests {
     fn every_kind_is_tried() {
         let mut runner = TestRunner::deterministic();
         let tried = (0..3_000).map(|_| discriminant(&keys().new_tree(&mut runner).unwrap().current()));
-        assert_eq!(tried.collect::<HashSet<_>>().len(), 37, "a new kind of item has to be in `keys`, too");
+        assert_eq!(tried.collect::<HashSet<_>>().len(), 40, "a new kind of item has to be in `keys`, too");
     }
 
     #[test]

@@ -35,6 +35,10 @@
 //! | import rate | `import#account` / `run` | when an import may write into an account again |
 //! | past tombstone | `tombstone#hash` / `past`, or `past#account` for one account | up to when a person is erased for imports of history |
 //! | round | `round#channel` / `round` | when `reconcile` last completed a round |
+//! | signup | `signup` / id | a link by which a number is connected, and how far that is; no token, no number in full |
+//! | signup's number | `signup-number#channel` / `signup-number` | which signup works on a number now |
+//! | token check | `round#channel` / `token` | when Meta was last asked about a number's token |
+//! | administrator | `administrator#hash` / `profile` | which numbers were connected by somebody whom only Meta's app knows |
 //! | missed | `round` / `missed` | how many items have been missing from the queue, and since when, while that is not certain yet |
 
 mod channels;
@@ -45,6 +49,7 @@ mod inbound;
 mod keys;
 mod outbound;
 mod pager;
+mod signups;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -78,5 +83,6 @@ pub use outbound::conversations::{Conversation, Conversations, LastHeard, Red, R
 pub use outbound::outbox::{Outbox, OutboxEntry};
 pub use outbound::rate_limit::{NumberRateLimit, Slot};
 pub use outbound::reconcile_cursor::ReconcileCursor;
+pub use signups::{Administrators, Connected, Signups};
 pub use table::Table;
 pub use versioned::until_written_from;

@@ -22,6 +22,7 @@ pub mod inbound;
 pub mod outbound;
 pub mod overwritten;
 pub mod report;
+pub mod signup;
 
 pub use locale::{Locale, UnknownLocale};
 pub use money::money;

@@ -154,6 +154,11 @@ fn word(text: &str) -> String {
 }
 
 impl AccountEvent {
+    /// The account it names.
+    pub fn account(&self) -> Option<&WabaId> {
+        self.wabas.first()
+    }
+
     /// The channels the event is about: those of the account it names, narrowed to the number if it names one; by the number
     /// alone where it names no account of ours.
     pub fn channels(&self, all: Vec<Channel>) -> Vec<Channel> {

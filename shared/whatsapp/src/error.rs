@@ -54,6 +54,9 @@ pub const RECIPIENT_RATE_LIMIT_CODE: i64 = 131_056;
 /// An object that is not there, or not visible to the token.
 const NOT_FOUND_CODE: i64 = 33;
 
+/// Subcodes of "invalid parameter" that stand for it here: not there; a login code that is too old, has another address, or is used.
+const KNOWN_SUBCODES: [i64; 4] = [NOT_FOUND_CODE, 36_007, 36_008, 36_009];
+
 /// Codes for which Meta advises to try again (§4.6).
 const TRANSIENT_CODES: [i64; 10] =
     [2, 4, 80_007, 130_429, 131_000, 131_016, RECIPIENT_RATE_LIMIT_CODE, 131_057, 133_004, 133_015];
@@ -154,9 +157,9 @@ impl GraphError {
         }
         match serde_json::from_slice::<Envelope>(body) {
             Ok(Envelope { error }) => {
-                // "Not there" is a kind of "invalid parameter" (§4.6), but calls for another step.
-                let not_there = error.code == 100 && error.error_subcode == NOT_FOUND_CODE;
-                let code = if not_there { NOT_FOUND_CODE } else { error.code };
+                // "Not there" is a kind of "invalid parameter" (§4.6), but calls for another step; so does a login code.
+                let known = |code: &i64| error.code == 100 && error.error_subcode == *code;
+                let code = KNOWN_SUBCODES.into_iter().find(known).unwrap_or(error.code);
                 let clue = clue(&[&error.error_data["details"], &error.error_data, &error.message]);
                 Self::Refused { code, status, transient: error.is_transient.unwrap_or_default(), regained, clue }
             }

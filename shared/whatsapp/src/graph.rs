@@ -95,6 +95,30 @@ impl GraphApi {
         Graph { api: self.clone(), token }
     }
 
+    /// A look-up without a token, on a connection of its own: what is in its query proves who asks.
+    pub(crate) async fn unproven<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<T, GraphError> {
+        let mut url = self.at(path);
+        url.query_pairs_mut().extend_pairs(query);
+        answer(self.fresh.get(url).timeout(CALL_TIMEOUT)).await
+    }
+
+    fn at(&self, path: &[&str]) -> Url {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().push(&self.version).extend(path);
+        }
+        url
+    }
+
+    /// The version of Graph that is called.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
     /// A client with a token that is not renewed.
     pub(crate) fn fixed(&self, token: &SecretString) -> Graph {
         self.with(ApiToken::fixed(token.clone()))
@@ -227,6 +251,11 @@ impl Graph {
         self.api.client.post(self.at(path)).timeout(CALL_TIMEOUT)
     }
 
+    /// A call that must not be made twice: on a connection of its own, so that whether it left is known best.
+    pub(crate) fn once(&self, path: &[&str], body: &Value) -> RequestBuilder {
+        self.api.fresh.post(self.at(path)).json(body).timeout(CALL_TIMEOUT)
+    }
+
     /// A call that deletes.
     pub(crate) fn deletion(&self, path: &[&str], query: &[(&str, &str)]) -> RequestBuilder {
         let mut url = self.at(path);
@@ -261,16 +290,16 @@ impl Graph {
     }
 
     fn at(&self, path: &[&str]) -> Url {
-        let mut url = self.api.base.clone();
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().push(&self.api.version).extend(path);
-        }
-        url
+        self.api.at(path)
     }
 }
 
 async fn call_once<T: DeserializeOwned>(request: RequestBuilder, token: &SecretString) -> Result<T, GraphError> {
-    let response = request.header(AUTHORIZATION, bearer(token)).send().await.map_err(GraphError::of)?;
+    answer(request.header(AUTHORIZATION, bearer(token))).await
+}
+
+async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, GraphError> {
+    let response = request.send().await.map_err(GraphError::of)?;
     let status = response.status();
     if !status.is_success() {
         return Err(GraphError::answered(response).await);

@@ -20,6 +20,7 @@ mod person;
 pub mod setup;
 mod signature;
 pub mod signed_request;
+pub mod signup;
 pub mod split;
 pub mod templates;
 mod usage;

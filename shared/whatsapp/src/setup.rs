@@ -56,6 +56,10 @@ pub struct TokenInfo {
     pub scopes: BTreeSet<String>,
     /// When it ends; never, if that is not said.
     pub expires_at: Option<Timestamp>,
+    /// Whether it is a person's own, and not a business's.
+    pub is_of_a_person: bool,
+    /// The id that Meta's app has of whoever it was made for.
+    pub user_id: Option<String>,
     /// The accounts it is good for, the newest first. Meta does not always tell.
     pub accounts: Vec<WabaId>,
 }
@@ -105,6 +109,8 @@ impl GraphApi {
             app_id: text(&data["app_id"]),
             scopes: texts(&data["scopes"]).into_iter().collect(),
             expires_at: data["expires_at"].as_i64().filter(|at| *at > 0).map(Timestamp::from_secs),
+            is_of_a_person: data["type"] == "USER",
+            user_id: Some(text(&data["user_id"])).filter(|id| !id.is_empty()),
             accounts: managed.flat_map(|scope| texts(&scope["target_ids"])).map(WabaId::new).collect(),
         })
     }
@@ -199,7 +205,7 @@ impl GraphApi {
 }
 
 impl AppAccess {
-    fn token(&self) -> SecretString {
+    pub(crate) fn token(&self) -> SecretString {
         format!("{}|{}", self.id, self.secret.expose_secret()).into()
     }
 }
@@ -212,7 +218,7 @@ impl TokenInfo {
 }
 
 /// Meta writes ids as texts, and sometimes as numbers.
-fn text(value: &Value) -> String {
+pub(crate) fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string(),
@@ -220,10 +226,10 @@ fn text(value: &Value) -> String {
     }
 }
 
-fn parsed(raw: &RawValue) -> Result<Value, GraphError> {
+pub(crate) fn parsed(raw: &RawValue) -> Result<Value, GraphError> {
     serde_json::from_str(raw.get()).map_err(|_| unreadable())
 }
 
-fn unreadable() -> GraphError {
+pub(crate) fn unreadable() -> GraphError {
     GraphError::NoAnswer { status: Some(200), source: None }
 }

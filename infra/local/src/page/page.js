@@ -44,6 +44,7 @@ by("unfold").onclick = () => by("unfold").setAttribute("aria-expanded", String(b
 /* ------------------------------------------------------------------ clock and faults */
 
 by("redeliver").onclick = () => attempt(() => call(`${META}/redeliver`, {}));
+by("connect").onclick = () => attempt(async () => { location.href = (await call("/_local/signup", {})).url; });
 by("lose").onclick = () => attempt(() => call(`${CHATWOOT}/callbacks`, { lose: 1 }));
 by("reconcile").onclick = () => attempt(() => call("/_local/run/reconcile", {}));
 for (const b of document.querySelectorAll("[data-advance]")) b.onclick = () => attempt(() => move(Number(b.dataset.advance)));

@@ -6,6 +6,7 @@ export const TEXTS = {
   es: {
     title: "Puente WhatsApp ↔ Chatwoot · local", here: "en esta máquina, con simuladores", views: "Vistas", chats: "Chats", operation: "Operación",
     language: "Idioma", close: "Cerrar", tools: "Reloj y fallas", clock: "Reloj", faults: "Fallas", hour: "+1 h", day: "+24 h",
+    connect: "Conectar un número", connect_why: "Abre el enlace que recibiría el dueño de un número",
     reconcile: "Conciliar ahora", reconcile_why: "Busca lo que uno de los lados perdió", meta_down: "WhatsApp caído", chatwoot_down: "Chatwoot caído",
     lose: "Perder un aviso", lose_why: "El próximo aviso de Chatwoot no llega", redeliver: "Reenviar webhooks", redeliver_why: "Meta repite los avisos que no recibieron 200",
     side: "Lado", phone: "Teléfono", phone_title: "Teléfono del cliente", typing: "escribiendo…", customer: "Cliente", read_all: "Marcar leído",
@@ -42,6 +43,7 @@ export const TEXTS = {
   en: {
     title: "WhatsApp ↔ Chatwoot bridge · local", here: "on this machine, with simulators", views: "Views", chats: "Chats", operation: "Operation",
     language: "Language", close: "Close", tools: "Clock and faults", clock: "Clock", faults: "Faults", hour: "+1 h", day: "+24 h",
+    connect: "Connect a number", connect_why: "Opens the link that the owner of a number would get",
     reconcile: "Reconcile now", reconcile_why: "Looks for what one of the sides lost", meta_down: "WhatsApp down", chatwoot_down: "Chatwoot down",
     lose: "Lose a callback", lose_why: "Chatwoot's next callback does not arrive", redeliver: "Redeliver webhooks", redeliver_why: "Meta repeats the webhooks that were not answered 200",
     side: "Side", phone: "Phone", phone_title: "Customer's phone", typing: "typing…", customer: "Customer", read_all: "Mark as read",

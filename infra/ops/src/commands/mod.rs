@@ -14,4 +14,5 @@ pub(crate) mod man;
 pub(crate) mod receipt;
 pub(crate) mod restore;
 pub(crate) mod retention;
+pub(crate) mod signup;
 pub(crate) mod verify;

@@ -109,7 +109,9 @@ fn wishes(service: &str, operation: &str, body: &Value) -> Vec<Wish> {
             vec![(format!("sqs:{action}"), format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{queue}"))]
         }
         "secretsmanager" => {
-            let secret = format!("arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{}", text("SecretId"));
+            // One that is made has a name, and no id yet.
+            let named = if operation == "CreateSecret" { text("Name") } else { text("SecretId") };
+            let secret = format!("arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{named}");
             vec![(format!("secretsmanager:{operation}"), secret)]
         }
         _ => tables(operation, body),

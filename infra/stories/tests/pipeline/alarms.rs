@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use simulator_meta::Outcome;
 use simulator_wire::{Effect, Fault};
 use stories::{CALLBACK_SECRET, CHANNEL, COEXISTENCE_CHANNEL, World};
 
@@ -12,6 +13,7 @@ use crate::{
     fixtures::{HOUR, MINUTE, always, ana, ana_wrote, answer},
     open_chat::{OpenChat, post},
     refusals::token,
+    signup_owner::{NUMBER, Owner},
     watch::Watch,
 };
 
@@ -215,15 +217,55 @@ fn channel_secret(world: &World, members: &serde_json::Value) {
 }
 
 #[tokio::test]
-async fn a_token_that_ends_is_told_two_weeks_before() {
+async fn a_token_that_ends_is_told_15_days_before_and_again_7() {
     let world = World::start().await.unwrap();
     let watch = Watch::over(&world).await;
-    for (days, told) in [(0, false), (20, false), (13, true)] {
+    for (days, told, soon) in [(0, false, false), (20, false, false), (14, true, false), (6, true, true)] {
         let end = if days == 0 { 0 } else { AT + days * 86_400 };
         channel_secret(&world, &json!({ "access_token_expires_at": end }));
         watch.works(12 * MINUTE).await;
-        assert_eq!(watch.fired().contains(&"TokenEndingAlarm".to_owned()), told, "{days}: {:?}", watch.fired());
+        let fired = watch.fired();
+        assert_eq!(fired.contains(&"TokenEndingAlarm".to_owned()), told, "{days}: {fired:?}");
+        assert_eq!(fired.contains(&"TokenEndingSoonAlarm".to_owned()), soon, "{days}: {fired:?}");
     }
+}
+
+#[tokio::test]
+async fn a_number_whose_connection_stands_still_is_told_after_two_hours() {
+    let world = World::start().await.unwrap();
+    let watch = Watch::over(&world).await;
+    let owner = Owner::new(&world).await;
+    owner.opens().await;
+    // Two numbers, and nobody says which.
+    assert_eq!(owner.signs_up(Outcome::FinishSeveral).await.1["need"], "choice");
+    let rounds = async |minutes: u32| {
+        for _ in 0..minutes / 5 {
+            watch.passes(5 * MINUTE, MINUTE);
+            world.signup_round().await.unwrap();
+        }
+        watch.passes(MINUTE, MINUTE);
+    };
+    rounds(110).await;
+    assert!(!watch.on().contains("SignupStandingAlarm"), "{:?}", watch.on());
+    rounds(20).await;
+    assert!(watch.on().contains("SignupStandingAlarm"), "{:?}", watch.on());
+    owner.posts(&json!({ "choose": NUMBER })).await;
+    rounds(15).await;
+    assert!(!watch.on().contains("SignupStandingAlarm"), "{:?}", watch.on());
+}
+
+#[tokio::test]
+async fn who_connects_a_number_of_another_account_is_told() {
+    let world = World::start().await.unwrap();
+    let watch = Watch::over(&world).await;
+    let (ours, theirs) =
+        (Owner::new(&world).await, Owner::with(&world, |signup| signup.account = domain::AccountId(8)).await);
+    for owner in [&ours, &theirs] {
+        owner.opens().await;
+        owner.signs_up(Outcome::FinishCoexistence).await;
+    }
+    watch.passes(MINUTE, MINUTE);
+    assert!(watch.fired().contains(&"SignupConflictAlarm".to_owned()), "{:?}", watch.fired());
 }
 
 #[tokio::test]

@@ -124,6 +124,18 @@ pub(crate) async fn post(base: &str, path: &str, headers: &[(&str, &str)], body:
 
 /// A plain call; status and body of the answer.
 pub(crate) async fn call(method: &str, base: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> (u16, String) {
+    let (status, _, body) = exchange(method, base, path, headers, body).await;
+    (status, body)
+}
+
+/// The same, with the lines of the head.
+pub(crate) async fn exchange(
+    method: &str,
+    base: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> (u16, String, String) {
     let host = base.strip_prefix("http://").unwrap();
     let headers: String = headers.iter().map(|(name, value)| [name, ": ", value, "\r\n"].concat()).collect();
     let length = body.len();
@@ -136,5 +148,5 @@ pub(crate) async fn call(method: &str, base: &str, path: &str, headers: &[(&str,
     stream.read_to_end(&mut answer).await.unwrap();
     let answer = String::from_utf8_lossy(&answer);
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), head.to_owned(), body.to_owned())
 }
