@@ -235,11 +235,7 @@ impl Handler {
     }
 
     /// What stands for a browser in the table.
-    pub(crate) fn browser(
-        &self,
-        cookie: &str,
-        signup: &Signup,
-    ) -> domain::KeyedHash<domain::keyed_hash::WorkItem> {
+    pub(crate) fn browser(&self, cookie: &str, signup: &Signup) -> domain::KeyedHash<domain::keyed_hash::WorkItem> {
         self.clients.key.item(["signup_browser", signup.id.as_str(), cookie])
     }
 

@@ -287,7 +287,9 @@ pub(crate) struct Answer {
 impl Answer {
     fn is_to(&self, need: &Need) -> bool {
         match need {
-            Need::Choice { of } => self.choose.as_ref().is_some_and(|wanted| of.iter().any(|one| one.number == *wanted)),
+            Need::Choice { of } => {
+                self.choose.as_ref().is_some_and(|wanted| of.iter().any(|one| one.number == *wanted))
+            }
             Need::Mode => self.accept.is_some(),
             Need::Verification => self.verification.is_some() || self.verification_code.is_some(),
             Need::Pin { .. } => {

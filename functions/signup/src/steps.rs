@@ -244,8 +244,7 @@ impl Walk<'_> {
     async fn channel(&mut self) -> Result<(), Stop> {
         let (token, number, api_url) = (self.token().await?, self.number()?, self.api_url()?);
         let clients = &self.handler.clients;
-        let (Some(waba), Some(inbox), Some(mode)) =
-            (self.signup.waba.clone(), self.signup.inbox, self.signup.found)
+        let (Some(waba), Some(inbox), Some(mode)) = (self.signup.waba.clone(), self.signup.inbox, self.signup.found)
         else {
             self.signup.step = SignupStep::Token;
             return Err(Stop::Wait(None));
@@ -255,8 +254,7 @@ impl Walk<'_> {
         let onboarding = self.onboarding(&api_url);
         let wanted = self.wanted(&number, &token);
         let account = self.signup.account;
-        let channel =
-            onboarding.channel(known.as_deref(), &wanted, waba, &info.display, account, inbox, mode);
+        let channel = onboarding.channel(known.as_deref(), &wanted, waba, &info.display, account, inbox, mode);
         onboarding.bind(known.as_deref(), &channel).await?;
         if let Some(before) = &self.signup.moved_from {
             if let Some(before) = clients.channels.look_again(before).await? {

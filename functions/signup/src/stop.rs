@@ -2,7 +2,7 @@
 
 use app::{HandlerError, onboarding::OnboardingError};
 use chatwoot::ChatwootError;
-use domain::{Classify as _, Class, signup::SignupFault};
+use domain::{Class, Classify as _, signup::SignupFault};
 use platform::SecretError;
 use store::StoreError;
 use whatsapp::GraphError;

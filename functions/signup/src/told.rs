@@ -44,13 +44,12 @@ pub(crate) fn tell(signup: &Signup, past: Option<&ImportProgress>, now: Timestam
     if !signup.ending.is_empty() {
         told["number"] = format!("•••• {}", signup.ending).into();
     }
-    told["steps"] = SHOWN.iter().map(|(step, word)| json!({ "step": word, "state": state_of(signup, *step) })).collect();
+    told["steps"] =
+        SHOWN.iter().map(|(step, word)| json!({ "step": word, "state": state_of(signup, *step) })).collect();
     match &signup.need {
         Some(Need::Choice { of }) => {
             told["need"] = "choice".into();
-            let shown = |one: &domain::signup::Candidate| {
-                json!({ "number": one.number, "name": one.name, "ending": format!("•••• {}", one.ending) })
-            };
+            let shown = |one: &domain::signup::Candidate| json!({ "number": one.number, "name": one.name, "ending": format!("•••• {}", one.ending) });
             told["of"] = of.iter().map(shown).collect();
         }
         Some(Need::Mode) => told["need"] = "mode".into(),

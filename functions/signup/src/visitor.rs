@@ -64,8 +64,5 @@ pub(crate) fn language(wished: Option<&str>, request: &Request, usual: Locale) -
     let spoken = |tag: &str| tag.split(['-', ';']).next().unwrap_or_default().trim().to_ascii_lowercase().parse().ok();
     let accepted = request.headers().get("accept-language").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let weighted = |tag: &&str| !tag.contains("q=0") || tag.contains("q=0.");
-    wished
-        .and_then(spoken)
-        .or_else(|| accepted.split(',').filter(weighted).find_map(spoken))
-        .unwrap_or(usual)
+    wished.and_then(spoken).or_else(|| accepted.split(',').filter(weighted).find_map(spoken)).unwrap_or(usual)
 }

@@ -4,8 +4,19 @@ use app::Error;
 use domain::SharedClock;
 
 /// Every linked function by the name of its crate.
-pub(crate) const NAMES: [&str; 11] =
-    ["webhook", "forward", "history", "callback", "send", "reconcile", "deletion", "erasure", "retention", "ledger", "signup"];
+pub(crate) const NAMES: [&str; 11] = [
+    "webhook",
+    "forward",
+    "history",
+    "callback",
+    "send",
+    "reconcile",
+    "deletion",
+    "erasure",
+    "retention",
+    "ledger",
+    "signup",
+];
 
 /// Runs one until its process ends.
 pub(crate) async fn run(name: &str, clock: SharedClock) -> Result<(), Error> {

@@ -28,13 +28,7 @@ pub(crate) struct Wanted {
 }
 
 impl Links {
-    pub(crate) fn new(
-        signups: Signups,
-        key: Option<&String>,
-        account: i64,
-        api_url: &str,
-        clock: SharedClock,
-    ) -> Self {
+    pub(crate) fn new(signups: Signups, key: Option<&String>, account: i64, api_url: &str, clock: SharedClock) -> Self {
         let key = key.map(|key| SecretString::from(key.as_str()));
         Self { signups, key, account: AccountId(account), api_url: api_url.to_owned(), clock }
     }

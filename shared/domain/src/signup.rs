@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AccountId, InboxId, KeyedHash, PhoneNumberId, SignupId, Timestamp, WabaId, channel::Mode,
+    AccountId, InboxId, KeyedHash, PhoneNumberId, SignupId, Timestamp, WabaId,
+    channel::Mode,
     keyed_hash::{Administrator, WorkItem},
 };
 

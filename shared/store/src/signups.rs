@@ -89,10 +89,8 @@ impl Signups {
         let key: Key = ItemKey::SignupNumber(number.clone()).into();
         let now = self.table.now();
         let row = NumberRow { signup: signup.clone(), expires_at: (now + LEASE).as_secs() };
-        let values = Item::from([
-            (":now".to_owned(), integer(now.as_secs())),
-            (":me".to_owned(), text(signup.as_str())),
-        ]);
+        let values =
+            Item::from([(":now".to_owned(), integer(now.as_secs())), (":me".to_owned(), text(signup.as_str()))]);
         let free = "attribute_not_exists(pk) OR expires_at <= :now OR signup = :me";
         self.table.put_if(with_key(&key, &row)?, free, values).await
     }
@@ -182,10 +180,7 @@ impl Administrators {
             values: Item::from([
                 (":at".to_owned(), integer(now.as_millis())),
                 (":end".to_owned(), integer((now + ADMINISTRATOR_TTL).as_secs())),
-                (
-                    ":number".to_owned(),
-                    aws_sdk_dynamodb::types::AttributeValue::Ss(vec![number.as_str().to_owned()]),
-                ),
+                (":number".to_owned(), aws_sdk_dynamodb::types::AttributeValue::Ss(vec![number.as_str().to_owned()])),
             ]),
         };
         self.table.change(change).await

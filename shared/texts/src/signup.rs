@@ -194,12 +194,18 @@ impl SignupText {
             Self::StepWaiting => ("pendiente", "to come"),
             Self::StepSkipped => ("no hace falta", "not needed"),
             Self::StepLate => ("fuera de plazo", "too late"),
-            Self::Working => ("Estamos conectando tu número. Puedes dejar esta página abierta.", "We are connecting your number. You can leave this page open."),
+            Self::Working => (
+                "Estamos conectando tu número. Puedes dejar esta página abierta.",
+                "We are connecting your number. You can leave this page open.",
+            ),
             Self::Slow => (
                 "Esto tarda más de lo normal. Seguimos intentándolo aunque cierres esta página; el mismo enlace te dirá cómo va.",
                 "This takes longer than usual. We keep trying even if you close this page; the same link tells how far it is.",
             ),
-            Self::Done => ("Listo: tu número está conectado. Ya puedes cerrar esta página.", "Done: your number is connected. You can close this page."),
+            Self::Done => (
+                "Listo: tu número está conectado. Ya puedes cerrar esta página.",
+                "Done: your number is connected. You can close this page.",
+            ),
             Self::DonePhone => (
                 "Deja abierta la aplicación de WhatsApp Business en el celular hasta que termine la copia de los chats. Los chats anteriores se responden cuando el cliente vuelva a escribir.",
                 "Keep the WhatsApp Business app open on the phone until the chats are copied. Earlier chats can be answered once the customer writes again.",
@@ -234,7 +240,10 @@ impl SignupText {
                 "No hay conexión con nosotros. Seguimos intentándolo.",
                 "There is no connection to us. We keep trying.",
             ),
-            Self::Choose => ("Hay varios números. ¿Cuál quieres conectar?", "There are several numbers. Which one do you want to connect?"),
+            Self::Choose => (
+                "Hay varios números. ¿Cuál quieres conectar?",
+                "There are several numbers. Which one do you want to connect?",
+            ),
             Self::Answer => ("Continuar", "Go on"),
             Self::AskMode => (
                 "Este número no quedó en el celular: en la ventana de Meta se creó o eligió un número aparte. ¿Qué querías?",
@@ -249,19 +258,39 @@ impl SignupText {
             Self::Sms => ("Enviar el código por SMS", "Send the code by text message"),
             Self::Voice => ("Recibir el código por llamada", "Get the code by a call"),
             Self::CodeField => ("Código de 6 cifras", "Code of 6 digits"),
-            Self::CodeSent => ("El código va en camino. Se puede pedir otro después de un minuto.", "The code is on its way. Another one can be asked for after a minute."),
+            Self::CodeSent => (
+                "El código va en camino. Se puede pedir otro después de un minuto.",
+                "The code is on its way. Another one can be asked for after a minute.",
+            ),
             Self::AskPin => (
                 "Este número ya tiene un PIN de verificación en dos pasos. Escríbelo; si no lo sabes, quítalo en WhatsApp Manager → Números de teléfono → Verificación en dos pasos.",
                 "This number has a two-step verification PIN already. Type it; if you do not know it, take it away in WhatsApp Manager → Phone numbers → Two-step verification.",
             ),
             Self::TriesLeft => ("Intentos que quedan: {n}.", "Tries left: {n}."),
             Self::PinField => ("PIN de 6 cifras", "PIN of 6 digits"),
-            Self::PastAsked => ("Pedimos a Meta los chats del celular; suelen llegar en minutos.", "We asked Meta for the phone's chats; they usually come within minutes."),
-            Self::PastReceiving => ("Recibiendo los chats del celular: {percent} %.", "Receiving the phone's chats: {percent} %."),
-            Self::PastCopying => ("Copiando los chats: {written} de {messages} mensajes.", "Copying the chats: {written} of {messages} messages."),
-            Self::PastDone => ("Los chats del celular están copiados: {written} mensajes.", "The phone's chats are copied: {written} messages."),
-            Self::PastNotShared => ("En la ventana de Meta se eligió no compartir los chats anteriores.", "In Meta's window it was chosen not to share the earlier chats."),
-            Self::PastTooLate => ("Los chats anteriores ya no se pueden pedir: Meta solo los da durante un día.", "The earlier chats cannot be asked for any more: Meta gives them for a day only."),
+            Self::PastAsked => (
+                "Pedimos a Meta los chats del celular; suelen llegar en minutos.",
+                "We asked Meta for the phone's chats; they usually come within minutes.",
+            ),
+            Self::PastReceiving => {
+                ("Recibiendo los chats del celular: {percent} %.", "Receiving the phone's chats: {percent} %.")
+            }
+            Self::PastCopying => (
+                "Copiando los chats: {written} de {messages} mensajes.",
+                "Copying the chats: {written} of {messages} messages.",
+            ),
+            Self::PastDone => (
+                "Los chats del celular están copiados: {written} mensajes.",
+                "The phone's chats are copied: {written} messages.",
+            ),
+            Self::PastNotShared => (
+                "En la ventana de Meta se eligió no compartir los chats anteriores.",
+                "In Meta's window it was chosen not to share the earlier chats.",
+            ),
+            Self::PastTooLate => (
+                "Los chats anteriores ya no se pueden pedir: Meta solo los da durante un día.",
+                "The earlier chats cannot be asked for any more: Meta gives them for a day only.",
+            ),
             Self::PastNothing => ("Meta no envió chats anteriores.", "Meta sent no earlier chats."),
             Self::Number => ("Número: {number}", "Number: {number}"),
         };
@@ -411,14 +440,12 @@ pub fn fault(fault: SignupFault, locale: Locale) -> &'static str {
             "Pulsa el botón y en la ventana de Meta elige «Conectar tu cuenta de WhatsApp Business existente».",
             "Press the button and choose “Connect your existing WhatsApp Business account” in Meta's window.",
         ),
-        SignupFault::NoAccount => (
-            "Meta todavía no nos muestra tu cuenta de WhatsApp.",
-            "Meta does not show us your WhatsApp account yet.",
-        ),
-        SignupFault::WrongCode => (
-            "El código no es correcto o ya venció. Pide otro.",
-            "The code is wrong or over. Ask for another one.",
-        ),
+        SignupFault::NoAccount => {
+            ("Meta todavía no nos muestra tu cuenta de WhatsApp.", "Meta does not show us your WhatsApp account yet.")
+        }
+        SignupFault::WrongCode => {
+            ("El código no es correcto o ya venció. Pide otro.", "The code is wrong or over. Ask for another one.")
+        }
         SignupFault::WrongPin => ("El PIN no es correcto.", "The PIN is wrong."),
         SignupFault::PinLocked => (
             "Se probaron demasiados PIN y Meta bloqueó el número por unas horas. Quita el PIN en WhatsApp Manager; después seguimos solos.",
@@ -464,20 +491,14 @@ pub fn closed(why: &str, locale: Locale) -> (&'static str, &'static str) {
             ("The link was taken back", "Ask the person who sent it for a new one."),
         ),
         "used" => (
-            (
-                "El enlace se usa en otro navegador",
-                "Ábrelo donde empezaste, o pide a quien te lo envió que lo libere.",
-            ),
+            ("El enlace se usa en otro navegador", "Ábrelo donde empezaste, o pide a quien te lo envió que lo libere."),
             (
                 "The link is used in another browser",
                 "Open it where you began, or ask the person who sent it to free it.",
             ),
         ),
         "cookie" | "nonce" => (
-            (
-                "Este navegador no guardó la visita",
-                "Permite las cookies para esta página y abre el enlace otra vez.",
-            ),
+            ("Este navegador no guardó la visita", "Permite las cookies para esta página y abre el enlace otra vez."),
             ("This browser did not keep the visit", "Allow cookies for this page and open the link again."),
         ),
         _ => (

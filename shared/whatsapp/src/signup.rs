@@ -104,11 +104,7 @@ impl GraphApi {
     }
 
     /// The numbers of an account; none yet, in its first minutes.
-    pub async fn account_numbers(
-        &self,
-        waba: &WabaId,
-        token: &SecretString,
-    ) -> Result<Vec<AccountNumber>, GraphError> {
+    pub async fn account_numbers(&self, waba: &WabaId, token: &SecretString) -> Result<Vec<AccountNumber>, GraphError> {
         const FIELDS: &str = "id,display_phone_number,verified_name,status,code_verification_status";
         let graph = self.fixed(token);
         let path = [waba.as_str(), "phone_numbers"];
@@ -146,11 +142,7 @@ impl GraphApi {
     }
 
     /// Whether a number has to be checked and registered.
-    pub async fn registration(
-        &self,
-        number: &PhoneNumberId,
-        token: &SecretString,
-    ) -> Result<Registration, GraphError> {
+    pub async fn registration(&self, number: &PhoneNumberId, token: &SecretString) -> Result<Registration, GraphError> {
         let answer = parsed(&self.fixed(token).read(number.as_str(), "status,code_verification_status").await?)?;
         Ok(Registration {
             is_connected: answer["status"] == "CONNECTED",
@@ -197,12 +189,7 @@ impl GraphApi {
     }
 
     /// Asks for what the phone knows. Once for each onboarding, and never again after an unknown outcome.
-    pub async fn ask_past(
-        &self,
-        number: &PhoneNumberId,
-        past: Past,
-        token: &SecretString,
-    ) -> Result<(), GraphError> {
+    pub async fn ask_past(&self, number: &PhoneNumberId, past: Past, token: &SecretString) -> Result<(), GraphError> {
         let kind = match past {
             Past::Contacts => "smb_app_state_sync",
             Past::History => "history",

@@ -68,7 +68,9 @@ impl Named {
         let mut signup = match (found.pop(), found.is_empty()) {
             (Some(only), true) => only,
             (Some(_), false) => bail!("several links begin like this: give more of the id"),
-            (None, _) => return Err(NoSuch("there is no such link; `ops signup list` shows those there are".to_owned()).into()),
+            (None, _) => {
+                return Err(NoSuch("there is no such link; `ops signup list` shows those there are".to_owned()).into());
+            }
         };
         change(&mut signup)?;
         if !signups.save(&mut signup).await? {

@@ -48,8 +48,14 @@ async fn a_number_that_stays_on_its_phone_is_connected_and_its_past_asked_for_on
     assert_eq!(
         steps(&told),
         [
-            "token done", "assets done", "inbox done", "channel done", "subscribed done", "register skipped",
-            "contacts done", "history done"
+            "token done",
+            "assets done",
+            "inbox done",
+            "channel done",
+            "subscribed done",
+            "register skipped",
+            "contacts done",
+            "history done"
         ]
     );
     assert_eq!(world.meta.syncs(NUMBER).len(), 2);
@@ -216,8 +222,7 @@ async fn what_does_not_come_from_the_page_is_refused() {
     assert_eq!(owner.row().await.codes, 0);
     for text in ["", "[]", "{}", "{\"t\":1}"] {
         let headers = [("content-type", "application/json"), ("origin", "x")];
-        let (status, _) =
-            crate::open_chat::call("POST", &world.url(), "/signup", &headers, text.as_bytes()).await;
+        let (status, _) = crate::open_chat::call("POST", &world.url(), "/signup", &headers, text.as_bytes()).await;
         assert_eq!(status, 400, "{text}");
     }
 }
@@ -399,7 +404,10 @@ async fn two_links_to_one_number_make_one_inbox() {
         world.pass(5 * MINUTE);
         world.signup_round().await.unwrap();
     }
-    assert_eq!((one.asks().await["state"].as_str(), other.asks().await["state"].as_str()), (Some("done"), Some("done")));
+    assert_eq!(
+        (one.asks().await["state"].as_str(), other.asks().await["state"].as_str()),
+        (Some("done"), Some("done"))
+    );
     assert_eq!(inboxes_made(&world), 1);
 }
 

@@ -2,10 +2,7 @@
 
 use std::{cell::RefCell, time::Duration};
 
-use domain::{
-    AccountId, Channel, Clock as _, PhoneNumberId, Signup, SignupId,
-    channel::Mode,
-};
+use domain::{AccountId, Channel, Clock as _, PhoneNumberId, Signup, SignupId, channel::Mode};
 use serde_json::{Value, json};
 use signup::Link;
 use simulator_meta::{Outcome, SignedUp};
