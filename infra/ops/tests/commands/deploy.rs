@@ -296,6 +296,7 @@ async fn what_is_wrong_is_told_before_anything_is_made() {
     };
     refused(&["--parameter", "Chatwoot=x"], "", "there is no parameter Chatwoot; there are AlarmEmail");
     refused(&["--parameter", "Architecture=x86_64"], "", "the packages are for arm64");
+    refused(&["--parameter", "ReservedConcurrency=900"], "", "ReservedConcurrency=0, or ask AWS for 1,000");
     refused(&["--app-id", APP], "wrong\ntoken-of-the-administrator\n", "does not accept this app id");
     refused(&["--app-id", APP], "app-secret-of-the-stories\nunknown\n", "no user's token");
     refused(&["--app-id", APP], "", "the app secret is needed on standard input");
