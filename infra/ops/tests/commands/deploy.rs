@@ -255,8 +255,14 @@ async fn killed_everywhere(make: Make) {
     let Some(account) = Account::open("killed_everywhere", make).await else { return };
     let (ended, killed) = until_it_goes_through(&account, &account.deploy(&["--app-id", APP])).await;
     assert!(ended.success() && killed > 20, "{}: {ended} after {killed}", make.name());
+    account.between.calls();
     let again = account.says(0, &account.deploy(&[]), "");
     assert_eq!((&again["state"], &again["app"]["changed"]), (&json!("unchanged"), &json!(false)), "{again}");
+    let calls = account.between.calls();
+    assert!(
+        calls.iter().all(|call| !call.contains("UpdateTerminationProtection")),
+        "it is protected already: {calls:#?}"
+    );
     // Down as well. Where the last run was killed when all was done, there is nothing left to delete.
     let (ended, killed) = until_it_goes_through(&account, &["destroy", "--yes"]).await;
     assert!(matches!(ended.code(), Some(0 | 3)) && killed > 5, "{}: {ended} after {killed}", make.name());
