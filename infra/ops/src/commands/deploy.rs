@@ -123,6 +123,11 @@ impl Deploy {
         };
         let (outcome, plan) = Box::pin(self.bring_up(&stack, &known)).await?;
         let after = if outcome == Outcome::Planned { known.before.clone() } else { formation().standing().await? };
+        let is_bare = after.as_ref().is_some_and(|after| outcome != Outcome::Planned && !after.protected);
+        // Also where the run that made the stack was interrupted.
+        if is_bare && emulator.is_none_or(Emulator::protects) {
+            formation().protect(true).await?;
+        }
         let outputs = after.as_ref().map(|after| after.outputs.clone()).unwrap_or_default();
         stack.answers_at(outputs.get("ApiUrl").map(String::as_str));
         let secret = match (&tried, outcome) {
@@ -258,12 +263,7 @@ impl Deploy {
         }
         let after = formation.settled(since.as_deref(), output, &*stack.clock).await?;
         match after {
-            Some(after) if after.is_good() => {
-                if !after.protected && known.emulator.is_none_or(Emulator::protects) {
-                    formation.protect(true).await?;
-                }
-                Ok((if is_new { Outcome::Created } else { Outcome::Updated }, plan))
-            }
+            Some(after) if after.is_good() => Ok((if is_new { Outcome::Created } else { Outcome::Updated }, plan)),
             after => {
                 let status = after.map_or("gone".to_owned(), |after| after.status);
                 let why = lines(&formation.failures(since.as_deref()).await?);
