@@ -302,6 +302,7 @@ impl Walk<'_> {
         if let Err(error) = sync_templates(clients, &channel).await {
             tracing::warn!(%error, channel.id = %number, "the inbox offers no templates before the next round");
         }
+        self.handler.signups.let_go(&number, &self.signup.id).await?;
         self.done(SignupStep::Done);
         clients.metrics.count(Metric::SignupDone);
         tracing::info!(channel.id = %number, account = %self.signup.account, "a number was connected by its owner");

@@ -95,6 +95,12 @@ impl Signups {
         self.table.put_if(with_key(&key, &row)?, free, values).await
     }
 
+    /// Lets another signup have the number at once. One that died lets it go by time.
+    pub async fn let_go(&self, number: &PhoneNumberId, signup: &SignupId) -> Result<(), StoreError> {
+        let key: Key = ItemKey::SignupNumber(number.clone()).into();
+        self.table.delete_if(&key, "signup = :me", (":me", text(signup.as_str()))).await
+    }
+
     /// When Meta was last asked about a number's token.
     pub async fn checked_at(&self, number: &PhoneNumberId) -> Result<Option<Timestamp>, StoreError> {
         let item = self.table.item(&ItemKey::TokenCheck(number.clone()).into()).await?;
@@ -247,7 +253,11 @@ mod tests {
         let (number, one, other) = (PhoneNumberId::new("1"), SignupId::new("a"), SignupId::new("b"));
         assert!(signups.hold(&number, &one).await.unwrap() && signups.hold(&number, &one).await.unwrap());
         assert!(!signups.hold(&number, &other).await.unwrap());
-        stage.pass(LEASE);
+        signups.let_go(&number, &other).await.unwrap();
+        assert!(!signups.hold(&number, &other).await.unwrap(), "it is not the other's to let go");
+        signups.let_go(&number, &one).await.unwrap();
         assert!(signups.hold(&number, &other).await.unwrap());
+        stage.pass(LEASE);
+        assert!(signups.hold(&number, &one).await.unwrap());
     }
 }
