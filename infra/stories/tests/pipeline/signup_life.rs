@@ -61,7 +61,7 @@ async fn a_phone_that_is_changed_holds_answers_back_and_is_not_asked_for_its_pas
 #[tokio::test]
 async fn an_owner_who_left_comes_back_by_a_link_to_the_same_inbox_and_the_past_is_asked_for_again() {
     let world = World::start().await.unwrap();
-    let first = connected(&world).await;
+    connected(&world).await;
     let before = channel(&world, NUMBER).await.unwrap();
     world.pass(30 * DAY);
     world.meta.account_update(prospect::ACCOUNT, AccountUpdate::RemovedByOwner).await.unwrap();
@@ -75,7 +75,6 @@ async fn an_owner_who_left_comes_back_by_a_link_to_the_same_inbox_and_the_past_i
     assert_eq!((after.inbox, after.state, inboxes_made(&world)), (before.inbox, ChannelState::Live, 1));
     assert_eq!(world.meta.syncs(NUMBER).len(), 2, "since it joined again");
     assert_ne!(again.row().await.history, domain::signup::OnceOnly::None);
-    assert_eq!(first.row().await.step, domain::signup::SignupStep::Done);
 }
 
 #[tokio::test]
