@@ -145,6 +145,7 @@ impl Handler {
     /// - 401: the link's signature is wrong: it was not copied whole.
     /// - 409: the link is bound to another browser.
     /// - 410: the link is over, was taken back, or never was.
+    /// - 500: the table or a secret did not answer.
     async fn show(&self, request: &Request) -> Result<Response<Body>, HandlerError> {
         let visitor = Visitor::of(request);
         let query = request.query_string_parameters();
@@ -184,6 +185,7 @@ impl Handler {
     /// - 409: the link was used, in another browser perhaps, or the number belongs to another account.
     /// - 410: the link is over, was taken back, or never was.
     /// - 422: Meta refused the code; the link stays good.
+    /// - 500: the table or a secret did not answer; the page asks again.
     async fn take(&self, request: &Request) -> Result<Response<Body>, HandlerError> {
         let is_json = request.headers().get("content-type").and_then(|value| value.to_str().ok());
         if !is_json.is_some_and(|kind| kind.starts_with("application/json")) {

@@ -24,7 +24,7 @@ const MAX_ID: usize = 32;
 const MAX_WORD: usize = 64;
 
 /// How often a code is given to Meta while certainly nothing arrived.
-const TRIES: usize = 2;
+const MAX_TRIES: usize = 2;
 
 /// What the page posts.
 #[derive(Debug, Deserialize)]
@@ -195,7 +195,7 @@ impl Handler {
         let mut tries = 1;
         loop {
             match self.clients.graph_api.exchange(&app, code, redirect).await {
-                Err(error @ GraphError::Unreachable(_)) if tries < TRIES && was_not_taken(&error) => tries += 1,
+                Err(error @ GraphError::Unreachable(_)) if tries < MAX_TRIES && was_not_taken(&error) => tries += 1,
                 answered => return answered,
             }
         }

@@ -261,7 +261,11 @@ fn sources(function: &Function) -> anyhow::Result<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../functions").join(&function.name).join("src");
     let mut all = String::new();
     for file in fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
-        let text = fs::read_to_string(file?.path())?;
+        let path = file?.path();
+        if path.extension().is_none_or(|kind| kind != "rs") {
+            continue;
+        }
+        let text = fs::read_to_string(path)?;
         all += text.split("#[cfg(test)]").next().unwrap_or_default();
     }
     Ok(all)
