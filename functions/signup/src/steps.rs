@@ -162,12 +162,11 @@ impl Walk<'_> {
 
     /// The number. A signup that has none yet goes back to where it is found.
     fn number(&mut self) -> Result<PhoneNumberId, Stop> {
-        match &self.signup.number {
-            Some(number) => Ok(number.clone()),
-            None => {
-                self.signup.step = SignupStep::Token;
-                Err(Stop::Wait(None))
-            }
+        if let Some(number) = &self.signup.number {
+            Ok(number.clone())
+        } else {
+            self.signup.step = SignupStep::Token;
+            Err(Stop::Wait(None))
         }
     }
 

@@ -165,6 +165,7 @@ pub enum SignupFault {
 
 /// A signup: one link and what came of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and every combination occurs")]
 pub struct Signup {
     /// Its id.
     pub id: SignupId,

@@ -33,7 +33,7 @@ async fn a_link_is_over_after_72_hours_and_a_used_one_shows_how_far_it_is_for_a_
     let (used, unused) = (Owner::new(&world).await, Owner::new(&world).await);
     used.opens().await;
     assert_eq!(used.signs_up(Outcome::FinishCoexistence).await.1["state"], "done");
-    world.pass(72 * HOUR - SECOND);
+    world.pass((72 * HOUR).checked_sub(SECOND).unwrap());
     assert_eq!(unused.opens().await.0, 200);
     world.pass(2 * SECOND);
     let (status, _, page) = unused.opens().await;
@@ -64,7 +64,7 @@ async fn a_past_that_waited_for_23_hours_and_three_quarters_is_not_asked_for() {
     owner.opens().await;
     world.chatwoot.faults().add(always("GET", "", answer(503)));
     owner.signs_up(Outcome::FinishCoexistence).await;
-    world.pass(24 * HOUR - 15 * MINUTE);
+    world.pass((24 * HOUR).checked_sub(15 * MINUTE).unwrap());
     world.chatwoot.faults().clear();
     world.signup_round().await.unwrap();
     let told = owner.asks().await;
@@ -117,7 +117,7 @@ async fn a_signup_that_nobody_goes_on_with_is_counted_as_standing() {
     let owner = Owner::new(&world).await;
     owner.opens().await;
     owner.signs_up(Outcome::FinishSeveral).await;
-    world.pass(2 * HOUR - MINUTE);
+    world.pass((2 * HOUR).checked_sub(MINUTE).unwrap());
     assert_eq!(world.signup_round().await.unwrap().standing, 0);
     world.pass(2 * MINUTE);
     assert_eq!(world.signup_round().await.unwrap().standing, 1);

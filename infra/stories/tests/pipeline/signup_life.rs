@@ -125,7 +125,7 @@ async fn a_token_that_ended_is_found_within_a_day_and_a_link_brings_a_new_one() 
     connected(&world).await;
     world.signup_round().await.unwrap();
     world.meta.end_tokens(prospect::ACCOUNT, 463);
-    world.pass(DAY - MINUTE);
+    world.pass(DAY.checked_sub(MINUTE).unwrap());
     world.signup_round().await.unwrap();
     assert_eq!(cut(&world).await, None, "asked once a day");
     world.pass(2 * MINUTE);
