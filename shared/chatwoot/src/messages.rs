@@ -133,6 +133,22 @@ impl Chatwoot {
         self.json(request).await
     }
 
+    /// Writes a grey system line, which leaves the customer's last words in the list of conversations; a Chatwoot that
+    /// accepts no such lines gets a note.
+    pub async fn write_line<'n>(
+        &self,
+        conversation: ConversationId,
+        line: impl Fn() -> NewMessage<'n>,
+    ) -> Result<CreatedMessage, ChatwootError> {
+        match self.write_message(conversation, NewMessage { line: true, ..line() }).await {
+            Err(ChatwootError::Refused(_)) => {
+                let note = NewMessage { line: false, private: true, ..line() };
+                self.write_message(conversation, note).await
+            }
+            made => made,
+        }
+    }
+
     /// The messages of a conversation after `after`, oldest first; without it, the newest of them back to `since`.
     pub async fn messages(
         &self,

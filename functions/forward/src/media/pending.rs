@@ -171,7 +171,7 @@ impl MissingFile<'_> {
         Ok(())
     }
 
-    /// Tells the agents, in reply to the line that stands for the file, and once.
+    /// Tells the agents once, by a grey line: a note would hide the customer's last words in the list of conversations.
     async fn note(&self, what: &str, line: NoteText) -> Result<(), HandlerError> {
         let file = &self.file;
         let source = source_id(what, file);
@@ -179,14 +179,18 @@ impl MissingFile<'_> {
             return Ok(());
         }
         let content = line.text(self.handler.clients.locale);
-        let note = NewMessage {
+        let note = || NewMessage {
             content: &content,
-            private: true,
+            // A line of the past stays beside the notes that it is about.
+            private: file.past.is_some(),
             source_id: Some(&source),
             attributes: json!({ "in_reply_to": file.placeholder }),
             ..NewMessage::default()
         };
-        Ok(self.chatwoot.create_message(file.conversation, note).await.map(|_| ())?)
+        if file.past.is_some() {
+            return Ok(self.chatwoot.create_message(file.conversation, note()).await.map(|_| ())?);
+        }
+        Ok(self.chatwoot.write_line(file.conversation, note).await.map(|_| ())?)
     }
 
     fn find(&self, source: &str) -> Option<&ListedMessage> {

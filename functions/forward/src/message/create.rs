@@ -186,14 +186,10 @@ impl FoundConversation<'_> {
                 made => return Ok(made?),
             }
         }
-        match chatwoot.write_message(self.id, new(content)).await {
-            // A Chatwoot that accepts no system messages accepts notes.
-            Err(ChatwootError::Refused(_)) if rendered.line => {
-                let note = NewMessage { line: false, private: true, ..new(content) };
-                Ok(chatwoot.write_message(self.id, note).await?)
-            }
-            made => Ok(made?),
+        if rendered.line {
+            return Ok(chatwoot.write_line(self.id, || new(content)).await?);
         }
+        Ok(chatwoot.write_message(self.id, new(content)).await?)
     }
 
     /// Writes the message with its file, or what the agent reads instead. A failure of Meta's with a file never holds its

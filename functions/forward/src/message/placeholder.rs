@@ -27,6 +27,6 @@ pub(crate) async fn post_placeholder(
         return Ok(());
     }
     let content = NoteText::SetAside.text(clients.locale);
-    let line = NewMessage { content: &content, private: true, source_id: Some(&source), ..NewMessage::default() };
-    Ok(chatwoot.create_message(conversation, line).await.map(|_| ())?)
+    let line = || NewMessage { content: &content, source_id: Some(&source), ..NewMessage::default() };
+    Ok(chatwoot.write_line(conversation, line).await.map(|_| ())?)
 }

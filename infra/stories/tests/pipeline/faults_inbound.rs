@@ -214,7 +214,7 @@ async fn what_chatwoot_refuses_for_good_is_set_aside_with_a_reason_and_counted()
 }
 
 #[tokio::test]
-async fn where_a_message_was_set_aside_the_agent_sees_a_note() {
+async fn where_a_message_was_set_aside_the_agent_sees_a_line() {
     let world = World::start().await.unwrap();
     let (ana, conversation) = ana_wrote(&world).await;
     // As often as is tried; what is refused is the message, and not everything.
@@ -222,9 +222,11 @@ async fn where_a_message_was_set_aside_the_agent_sees_a_note() {
     ana.writes("esto no").await.unwrap();
     world.work().await.unwrap();
     goes_by(&world, 2 * HOUR, 5 * MINUTE).await;
-    let notes: Vec<_> = world.chatwoot.messages(conversation).into_iter().filter(|message| message.private).collect();
-    assert_eq!(notes.len(), 1);
-    assert!(notes[0].content.contains("no se pudo mostrar"), "{}", notes[0].content);
+    let shown = world.chatwoot.messages(conversation);
+    // The list of conversations goes on showing what the customer said.
+    let lines: Vec<_> = shown.into_iter().filter(|message| message.message_type == "activity").collect();
+    assert_eq!(lines.len(), 1);
+    assert!(lines[0].content.contains("no se pudo mostrar"), "{}", lines[0].content);
     assert_eq!((world.dead_letters("inbound").len(), world.chatwoot.faults().list().len()), (1, 0));
 }
 

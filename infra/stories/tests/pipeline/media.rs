@@ -23,8 +23,9 @@ fn files(world: &World) -> usize {
     messages(world).iter().map(|message| message.attachments.len()).sum()
 }
 
-fn notes(world: &World) -> Vec<MessageView> {
-    messages(world).into_iter().filter(|message| message.private).collect()
+/// The grey lines, which leave the customer's last words in the list of conversations.
+fn lines(world: &World) -> Vec<MessageView> {
+    messages(world).into_iter().filter(|message| message.message_type == "activity").collect()
 }
 
 #[tokio::test]
@@ -53,7 +54,7 @@ async fn a_line_stands_for_it_at_once_and_the_file_comes_quoting_it() {
     // Once, whatever is repeated.
     post_all_again(&world).await;
     rounds(&world, 2 * DAY, HOUR).await;
-    assert_eq!((messages(&world).len(), notes(&world).len()), (5, 0));
+    assert_eq!((messages(&world).len(), lines(&world).len()), (5, 0));
     // What the bridge reminds itself of is no item of Meta's.
     assert_eq!(crate::fixtures::total(&world).await["waiting"], 0);
     assert!(world.dead_letters("inbound").is_empty());
@@ -88,20 +89,20 @@ async fn on_the_last_day_the_agent_is_told_once_to_ask_again_and_then_it_is_over
     ana.sends_file("image", b"a picture".to_vec(), "image/jpeg", None, None).await.unwrap();
     world.work().await.unwrap();
     rounds(&world, 143 * HOUR, HOUR).await;
-    assert_eq!(notes(&world).len(), 0);
+    assert_eq!(lines(&world).len(), 0);
     rounds(&world, 2 * HOUR, 5 * MINUTE).await;
-    let told = notes(&world);
+    let told = lines(&world);
     assert_eq!(told.len(), 1);
     assert_eq!(told[0].in_reply_to, Some(messages(&world)[1].id));
     assert!(told[0].content.ends_with("pide al cliente que lo envíe otra vez]"), "{}", told[0].content);
     // Nobody but the agents reads it.
     assert_eq!(ana.heard(), [""; 0]);
     rounds(&world, 2 * DAY, HOUR).await;
-    assert_eq!(notes(&world).len(), 1);
+    assert_eq!(lines(&world).len(), 1);
     // Too late: nobody asks any more.
     world.meta.faults().clear();
     rounds(&world, DAY, HOUR).await;
-    assert_eq!((files(&world), notes(&world).len()), (0, 1));
+    assert_eq!((files(&world), lines(&world).len()), (0, 1));
 }
 
 #[tokio::test]
@@ -114,7 +115,7 @@ async fn it_may_still_come_on_the_last_day() {
     rounds(&world, 6 * DAY + HOUR, HOUR).await;
     world.meta.faults().clear();
     rounds(&world, 12 * HOUR, HOUR).await;
-    assert_eq!((files(&world), notes(&world).len()), (1, 1));
+    assert_eq!((files(&world), lines(&world).len()), (1, 1));
 }
 
 #[tokio::test]
@@ -180,7 +181,7 @@ async fn a_file_chatwoot_refuses_says_so_and_is_offered_once_more() {
         rounds(&world, HOUR, 5 * MINUTE).await;
         let last = world.agent_reads("Ana").pop().unwrap();
         let expected =
-            if second_time { "note: [Imagen: Chatwoot no acepta este archivo; míralo" } else { "Ana:  [image.jpg]" };
+            if second_time { "system: [Imagen: Chatwoot no acepta este archivo; míralo" } else { "Ana:  [image.jpg]" };
         assert!(last.starts_with(expected), "{last}");
         rounds(&world, DAY, HOUR).await;
         assert_eq!(world.agent_reads("Ana").len(), 3);
