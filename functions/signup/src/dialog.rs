@@ -19,7 +19,7 @@ pub(crate) struct Dialog {
     pub(crate) config_id: String,
     pub(crate) extras: Extras,
     pub(crate) sdk_url: String,
-    pub(crate) dialog_url: Url,
+    pub(crate) url: Url,
     /// Whose messages are believed; none for `facebook.com` and what is below it.
     pub(crate) origins: Vec<String>,
     pub(crate) version: String,
@@ -56,7 +56,7 @@ impl Dialog {
 
     /// The address of the dialog as a page of its own. It cannot do a number that stays on its phone.
     pub(crate) fn full_page(&self, app_id: &str, back_to: &str, state: &str) -> String {
-        let mut url = self.dialog_url.clone();
+        let mut url = self.url.clone();
         url.query_pairs_mut().extend_pairs([
             ("client_id", app_id),
             ("redirect_uri", back_to),
@@ -94,7 +94,7 @@ impl Handler {
             return Ok(answer::to(&format!("{back}&cancelled=1")));
         };
         let redirect = Self::return_url(&signup);
-        let code = Code { code: SecretString::from(code), redirect: Some(redirect), ..Code::default() };
+        let code = Code { text: SecretString::from(code), redirect: Some(redirect), ..Code::default() };
         // Whatever came of it, the page shows it.
         Box::pin(self.exchange(signup, code, cookie)).await?;
         Ok(answer::to(&back))

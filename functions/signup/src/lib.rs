@@ -118,7 +118,7 @@ impl Handler {
                 config_id: env.optional(Setting::SignupConfigId).unwrap_or_default(),
                 extras,
                 sdk_url: env.text(Setting::FacebookSdkUrl),
-                dialog_url: env.url(Setting::FacebookDialogUrl),
+                url: env.url(Setting::FacebookDialogUrl),
                 origins: origins.filter(|origin| !origin.is_empty()).collect(),
                 version: env.text(Setting::GraphVersion),
             };

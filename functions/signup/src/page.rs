@@ -213,7 +213,7 @@ mod tests {
             config_id: "42".to_owned(),
             extras: crate::Extras::default(),
             sdk_url: "https://connect.facebook.net/{locale}/sdk.js".to_owned(),
-            dialog_url: "https://www.facebook.com/v25.0/dialog/oauth".parse().unwrap(),
+            url: "https://www.facebook.com/v25.0/dialog/oauth".parse().unwrap(),
             origins: Vec::new(),
             version: "v25.0".to_owned(),
         };

@@ -67,7 +67,7 @@ pub(crate) struct Posted {
 /// A code, and what came with it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Code {
-    pub(crate) code: SecretString,
+    pub(crate) text: SecretString,
     /// The address of the full-page dialog that gave it.
     pub(crate) redirect: Option<String>,
     pub(crate) mode: Option<Mode>,
@@ -104,7 +104,7 @@ impl Handler {
         let (claimed, number) = (posted.claimed(), posted.number());
         if let Some(code) = filled(posted.code) {
             let user_id = id(&posted.user_id);
-            let code = Code { code, redirect: None, mode: posted.mode, claimed, number, user_id };
+            let code = Code { text: code, redirect: None, mode: posted.mode, claimed, number, user_id };
             let (status, signup) = Box::pin(self.exchange(signup, code, cookie)).await?;
             return self.tell(status, &signup).await;
         }
@@ -134,7 +134,7 @@ impl Handler {
         cookie: &str,
     ) -> Result<(StatusCode, Signup), HandlerError> {
         let now = self.clients.clock.now();
-        let hash = self.clients.key.item(["signup_code", signup.id.as_str(), code.code.expose_secret()]);
+        let hash = self.clients.key.item(["signup_code", signup.id.as_str(), code.text.expose_secret()]);
         if signup.code.as_ref() == Some(&hash) {
             // A double click: the first one is at work.
             let signup = Box::pin(self.walk(signup, self.until())).await?;
@@ -160,7 +160,7 @@ impl Handler {
             let status = if there.code == mine { StatusCode::ACCEPTED } else { StatusCode::CONFLICT };
             return Ok((status, there));
         }
-        let fault = match self.token_of(&code.code, code.redirect.as_deref()).await {
+        let fault = match self.token_of(&code.text, code.redirect.as_deref()).await {
             Ok(token) => match self.store(&signup, &token).await {
                 Ok(()) => None,
                 Err(error) => {

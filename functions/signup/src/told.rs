@@ -77,8 +77,7 @@ fn state_of(signup: &Signup, step: SignupStep) -> &'static str {
     let is_done = signup.step >= step;
     let skipped = match step {
         SignupStep::Register => signup.found == Some(Mode::Coexistence),
-        SignupStep::Contacts => !signup.wants_past(),
-        SignupStep::History => !signup.wants_past(),
+        SignupStep::Contacts | SignupStep::History => !signup.wants_past(),
         _ => false,
     };
     let spent = |once| matches!(once, OnceOnly::Spent { why: Spent::TooLate, .. });
