@@ -4,9 +4,9 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     commands::{
-        app::App, channel::Channel, completion::Completion, doctor::Doctor, erase::Erase, erasures::Erasures,
-        history::History, keep::Keep, man::Man, receipt::Receipt, restore::Restore, retention::Retention,
-        verify::Verify,
+        app::App, balance::Balance, channel::Channel, completion::Completion, doctor::Doctor, erase::Erase,
+        erasures::Erasures, history::History, keep::Keep, man::Man, receipt::Receipt, restore::Restore,
+        retention::Retention, verify::Verify,
     },
     session::{Reached, Session},
     told::Told,
@@ -31,6 +31,8 @@ pub(crate) enum Command {
     Channel(Channel),
     /// Looks at everything, and says what to do.
     Doctor(Doctor),
+    /// Shows what came, what became of it, and whether it adds up.
+    Balance(Balance),
     /// Opens a request for erasure.
     Erase(Erase),
     /// Lists the open requests.
@@ -60,6 +62,7 @@ impl Command {
             Self::App(app) => Box::pin(app.run(session)).await,
             Self::Channel(channel) => channel.run(session).await,
             Self::Doctor(doctor) => Box::pin(doctor.run(session)).await,
+            Self::Balance(balance) => balance.run(session).await,
             Self::Erase(erase) => erase.run(session).await,
             Self::Erasures(erasures) => erasures.run(session).await,
             Self::Receipt(receipt) => receipt.run(session).await,
