@@ -1,5 +1,8 @@
 //! The balance sheet from outside: what was counted, by number and day.
 
+use std::time::Duration;
+
+use domain::{Clock as _, SystemClock};
 use serde_json::json;
 use stories::World;
 
@@ -28,4 +31,15 @@ async fn what_came_and_what_became_of_it_is_told_by_day() {
     let refused = ops(&world, &["balance", "--day", "2026-02-30"], "");
     assert_eq!(refused.status.code(), Some(2));
     assert!(complaint(&refused).contains("there is no such day"), "{}", complaint(&refused));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waited_longer_than_a_queue_keeps_it_is_lost_and_ends_with_its_code() {
+    // The tool goes by the machine's time, so the story begins that long ago.
+    let world = World::start_at(SystemClock.now() - Duration::from_secs(15 * 86_400)).await.unwrap();
+    world.meta.customer("Ana", "5215555550123").writes("hola").await.unwrap();
+    let lost = says(&world, 4, &["balance"], "");
+    assert_eq!((&lost[0]["waiting"], &lost[0]["difference"]), (&json!(1), &json!(1)), "{lost}");
+    let table = ops(&world, &["balance"], "");
+    assert!(table.status.code() == Some(4) && words(&table).contains("+1"), "{}", words(&table));
 }
