@@ -4,9 +4,9 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     commands::{
-        app::App, channel::Channel, completion::Completion, deploy::Deploy, destroy::Destroy, doctor::Doctor,
-        erase::Erase, erasures::Erasures, history::History, keep::Keep, man::Man, receipt::Receipt, restore::Restore,
-        retention::Retention, signup::Signup, verify::Verify,
+        app::App, balance::Balance, channel::Channel, completion::Completion, deploy::Deploy, destroy::Destroy,
+        doctor::Doctor, erase::Erase, erasures::Erasures, history::History, keep::Keep, man::Man, receipt::Receipt,
+        restore::Restore, retention::Retention, signup::Signup, verify::Verify,
     },
     session::{Reached, Session},
     told::Told,
@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Signup(Signup),
     /// Looks at everything, and says what to do.
     Doctor(Doctor),
+    /// Shows what came, what became of it, and whether it adds up.
+    Balance(Balance),
     /// Opens a request for erasure.
     Erase(Erase),
     /// Lists the open requests.
@@ -69,6 +71,7 @@ impl Command {
             Self::Channel(channel) => channel.run(session).await,
             Self::Signup(signup) => signup.run(session).await,
             Self::Doctor(doctor) => Box::pin(doctor.run(session)).await,
+            Self::Balance(balance) => balance.run(session).await,
             Self::Erase(erase) => erase.run(session).await,
             Self::Erasures(erasures) => erasures.run(session).await,
             Self::Receipt(receipt) => receipt.run(session).await,

@@ -1,6 +1,7 @@
 //! What can be asked: a module for each command, with its arguments.
 
 pub(crate) mod app;
+pub(crate) mod balance;
 pub(crate) mod channel;
 pub(crate) mod completion;
 pub(crate) mod deploy;

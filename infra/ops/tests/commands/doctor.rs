@@ -58,6 +58,8 @@ async fn what_is_well_is_said_to_be_well() {
         "FRONTEND_URL",
         "reconcile",
         "retention",
+        "queue history",
+        "queue history-dead-letters",
     ] {
         assert_eq!(
             of(&findings, check).iter().map(|(level, _)| *level).collect::<Vec<_>>(),

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::Findings;
 use crate::{aws_call::texts, stack::Stack};
 
-const QUEUES: [&str; 3] = ["inbound", "outbound", "erasure"];
+const QUEUES: [&str; 4] = ["inbound", "history", "outbound", "erasure"];
 
 /// What the app's secret has to have.
 const APP_MEMBERS: [&str; 5] = ["app_id", "app_secret", "verify_token", "chatwoot_token", "subject_key"];
