@@ -203,7 +203,15 @@ impl Handler {
         if self.nonce(cookie, &signup) != posted.nonce {
             return Ok(answer::state(StatusCode::FORBIDDEN, "nonce"));
         }
-        Box::pin(self.act(signup, posted, cookie)).await
+        let id = signup.id.clone();
+        match Box::pin(self.act(signup, posted, cookie)).await {
+            // The page tells the code and what the window said at nearly the same time: one of the two has it.
+            Err(HandlerError::Busy(_)) => {
+                let current = self.signups.get(&id).await?.ok_or(Refusal::Unreadable)?;
+                self.tell(StatusCode::ACCEPTED, &current).await
+            }
+            done => done,
+        }
     }
 
     /// What a link leads to.

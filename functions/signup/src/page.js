@@ -34,7 +34,9 @@ async function post(body) {
 
 async function send(body) {
   try {
-    return show(await post(body));
+    const told = await post(body);
+    // Too many at once, or a store that did not answer: how far it is, is asked again.
+    return told.state ? show(told) : later(2000);
   } catch {
     tell(words.offline);
     setTimeout(poll, 4000);

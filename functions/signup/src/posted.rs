@@ -254,7 +254,7 @@ impl Handler {
         Box::pin(self.walk_leased(walk.signup, self.until())).await
     }
 
-    async fn tell(&self, status: StatusCode, signup: &Signup) -> Result<Response<Body>, HandlerError> {
+    pub(crate) async fn tell(&self, status: StatusCode, signup: &Signup) -> Result<Response<Body>, HandlerError> {
         let past = match &signup.number {
             Some(number) if signup.wants_past() => self.clients.imports.progress(number).await?,
             _ => None,

@@ -203,6 +203,7 @@ fn each_function_is_a_process_of_its_own_and_ends_with_the_runner() {
         "reconcile",
         "retention",
         "send",
+        "signup",
         "webhook",
     ];
 

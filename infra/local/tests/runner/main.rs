@@ -17,5 +17,6 @@ mod page;
 mod page_look;
 mod sides;
 mod signup_dialog;
+mod signup_page;
 mod support;
 mod under_load;
