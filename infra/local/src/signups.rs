@@ -40,7 +40,7 @@ impl Links {
         let mode = wanted.mode.unwrap_or(Mode::Coexistence);
         let mut signup = Signup::new(SignupId::mint(), account, mode, self.api_url.clone(), self.clock.now());
         signup.reconnects = wanted.reconnect.map(PhoneNumberId::new);
-        signup.lang = wanted.lang.unwrap_or_default().code().to_owned();
+        wanted.lang.unwrap_or_default().code().clone_into(&mut signup.lang);
         self.signups.create(&signup).await?;
         let link = Link::to(&signup).sign(key);
         Ok((signup.id, format!("{}/signup?t={link}", self.api_url)))
