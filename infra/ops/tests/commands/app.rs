@@ -30,7 +30,7 @@ async fn what_is_given_is_tried_before_it_is_stored_and_keys_stay() {
     let without_link_key = json!({ "app_id": "100000000000001", "app_secret": "app-secret-of-the-stories",
         "verify_token": "verify-token-of-the-stories", "chatwoot_token": "token-of-the-administrator",
         "subject_key": "subject-key-of-the-stories" });
-    world.stage.aws.put_secret("lmotos-test/app", &without_link_key.to_string());
+    world.stage.aws.put_secret("lmotos/app", &without_link_key.to_string());
     let made = says(&world, 0, &ASKS[..3], GIVEN);
     assert_eq!(
         (&made["changed"], &made["verify_token"]),
