@@ -24,7 +24,7 @@ pub(crate) fn canonical(digits: &str) -> Option<String> {
     without("52", "1", is_mexican).or_else(|| without("54", "9", is_argentine)).or_else(|| {
         let (area, local) = brazilian_area(digits)?;
         let old = local.strip_prefix('9')?;
-        is_old_brazilian_mobile(old).then(|| format!("55{area}{old}"))
+        is_old_brazilian_mobile(area, old).then(|| format!("55{area}{old}"))
     })
 }
 
@@ -36,7 +36,7 @@ pub(crate) fn longer(canonical: &str) -> Option<String> {
     };
     with("52", "1", is_mexican).or_else(|| with("54", "9", is_argentine)).or_else(|| {
         let (area, local) = brazilian_area(canonical)?;
-        is_old_brazilian_mobile(local).then(|| format!("55{area}9{local}"))
+        is_old_brazilian_mobile(area, local).then(|| format!("55{area}9{local}"))
     })
 }
 
@@ -56,9 +56,10 @@ fn brazilian_area(digits: &str) -> Option<(&str, &str)> {
     area.bytes().all(|digit| matches!(digit, b'1'..=b'9')).then_some((area, local))
 }
 
-/// Eight digits of a mobile from before the ninth digit.
-fn is_old_brazilian_mobile(local: &str) -> bool {
-    is_number(local, 8) && local.starts_with(['6', '8', '9'])
+/// Eight digits of a mobile from before the ninth digit. The plan has numbers of shared cost that begin with 4864.
+fn is_old_brazilian_mobile(area: &str, local: &str) -> bool {
+    let is_shared_cost = area == "48" && local.starts_with("64");
+    is_number(local, 8) && local.starts_with(['6', '8', '9']) && !is_shared_cost
 }
 
 fn is_number(digits: &str, length: usize) -> bool {
@@ -83,6 +84,7 @@ mod tests {
             ("551132345678", "5511932345678", Type::FixedLine),
             ("552125551234", "5521925551234", Type::FixedLine),
             ("551178123456", "5511978123456", Type::Mobile),
+            ("554864000000", "5548964000000", Type::SharedCost),
         ] {
             assert_eq!((kind(other), kind(mobile)), (Some(of), Some(Type::Mobile)));
             assert!(!WaId::are_same(other, mobile));
@@ -135,10 +137,11 @@ mod tests {
             }
         }
 
-        /// A mobile that Meta may write in two ways is found in both.
+        /// A mobile that Meta may write in two ways is found in both, unless the plan gives the shorter one to another person.
         #[test]
         fn no_rule_is_narrower_than_the_plan(number in "5219[0-9]{9}|5255[0-9]{8}|549(11|2[0-9]|3[0-9])[0-9]{8}|55[1-9][1-9]9[689][0-9]{7}") {
-            if kind(&number).is_some_and(|kind| matches!(kind, Type::Mobile | Type::FixedLineOrMobile)) {
+            let is_anothers = number.starts_with("55") && kind(&format!("{}{}", &number[..4], &number[5..])).is_some();
+            if !is_anothers && kind(&number).is_some_and(|kind| matches!(kind, Type::Mobile | Type::FixedLineOrMobile)) {
                 prop_assert_eq!(WaId::new(number).spellings().len(), 2);
             }
         }
