@@ -79,7 +79,7 @@ impl<'w> Owner<'w> {
             *self.cookie.borrow_mut() = set.split(';').next().map(str::to_owned);
         }
         if let Some((_, rest)) = page.rsplit_once("\"nonce\":\"") {
-            *self.nonce.borrow_mut() = rest.split('"').next().unwrap().to_owned();
+            rest.split('"').next().unwrap().clone_into(&mut self.nonce.borrow_mut());
         }
         (status, head, page)
     }
