@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use app::HandlerError;
-use chatwoot::{Chatwoot, listing::ListedMessage};
+use chatwoot::{Chatwoot, HISTORY_SOURCE, listing::ListedMessage};
 use domain::{Part, SendFailure, Timestamp};
 use texts::{brake::Braked, command::Command};
 
@@ -106,7 +106,8 @@ pub(super) async fn brakes(
 fn stop(before: &[ListedMessage], note: &ListedMessage, at: Timestamp) -> Option<Stop> {
     let too_much = is_too_much(before, at);
     if note.is_automatic() {
-        return (too_much.is_some() || repeats(before, note)).then_some(Stop::Automatic);
+        let is_over = too_much.is_some() || repeats(before, note) || answers_an_import(before, at);
+        return is_over.then_some(Stop::Automatic);
     }
     let why = too_much.or_else(|| echoes(before, note, at).then_some(Braked::Again))?;
     let is_told = |one: &ListedMessage| one.source_id.as_deref().is_some_and(|id| id.starts_with(SOURCE));
@@ -114,6 +115,12 @@ fn stop(before: &[ListedMessage], note: &ListedMessage, at: Timestamp) -> Option
     let minute = told(SHORT_SPAN);
     let endless = minute >= TOLD_MINUTE || told(LONG_SPAN) >= TOLD_HOUR;
     Some(if endless { Stop::Automatic } else { Stop::Perhaps { why, again: minute > 0 } })
+}
+
+/// Whether a rule or a bot answers what an import wrote: the customer did nothing just now, and the words are old.
+fn answers_an_import(before: &[ListedMessage], at: Timestamp) -> bool {
+    let imported = |one: &ListedMessage| one.source_id.as_deref().is_some_and(|id| id.starts_with(HISTORY_SOURCE));
+    since_heard(before).iter().any(|one| imported(one) && within(one, at, SHORT_SPAN))
 }
 
 /// Whether a rule or a bot asks the same again, with nothing from the customer in between, after the bridge wrote something that
@@ -225,6 +232,16 @@ mod tests {
 
     fn note(id: i64, text: &str, rule: Option<i64>) -> ListedMessage {
         listed(id, &json!({ "private": true, "content": text, "content_attributes": { "automation_rule_id": rule } }))
+    }
+
+    #[test]
+    fn a_rule_that_answers_imported_words_does_nothing() {
+        let past = listed(1, &json!({ "private": true, "content": "precio", "source_id": "lmotos:history:p:s:0" }));
+        let command = note(2, "/plantilla precios", Some(7));
+        let at = Timestamp::from_secs(AT);
+        assert_eq!(stop(std::slice::from_ref(&past), &command, at), Some(Stop::Automatic));
+        assert_eq!(stop(&[past.clone(), heard(2)], &note(3, "/plantilla precios", Some(7)), at), None);
+        assert_eq!(stop(&[past], &note(2, "/plantilla precios", None), at), None, "an agent may");
     }
 
     fn heard(id: i64) -> ListedMessage {
