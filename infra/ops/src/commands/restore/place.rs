@@ -66,7 +66,10 @@ pub(super) fn time(given: &str) -> Result<DateTime, String> {
 impl Found {
     async fn look(dynamodb: &Client, table: &str, beside: &str) -> anyhow::Result<Self> {
         let backups = dynamodb.list_backups().table_name(beside).send().await.context("DynamoDB ListBackups")?;
-        let ours = |backup: &BackupSummary| backup.backup_name.as_deref() == Some(table);
+        let ours = |backup: &BackupSummary| {
+            let name = backup.backup_name.as_deref().and_then(|name| name.rsplit_once('.'));
+            name.is_some_and(|(of, _)| of == table)
+        };
         Ok(Self {
             table: describe(dynamodb, table).await?,
             beside: describe(dynamodb, beside).await?,
@@ -74,11 +77,15 @@ impl Found {
         })
     }
 
-    /// Whether the table in place is the one that was put back: it is younger than the backup, which no damaged table is.
+    /// Whether the table in place is the one that was put back: AWS says that it was made from the backup, or it has another id than the
+    /// damaged one, which is in the backup's name. One emulator tells the one, and another the other. Times would not tell, since they
+    /// may be of the same second.
     fn is_in_place(&self) -> bool {
-        let made = self.table.as_ref().and_then(|table| table.creation_date_time);
-        let copied = self.backup.as_ref().and_then(|backup| backup.backup_creation_date_time);
-        matches!((made, copied), (Some(made), Some(copied)) if made >= copied)
+        let (Some(table), Some(backup)) = (&self.table, &self.backup) else { return false };
+        let restored = table.restore_summary.as_ref().and_then(|restored| restored.source_backup_arn.as_deref());
+        let is_from = restored.is_some() && restored == backup.backup_arn.as_deref();
+        let damaged = backup.backup_name.as_deref().and_then(|name| name.rsplit_once('.')).map(|(_, id)| id);
+        is_from || table.table_id.as_deref().is_some_and(|id| damaged != Some(id))
     }
 
     /// Whether there is nothing left to do: the table was made after that time, and no copies are left.
@@ -196,7 +203,9 @@ impl Asked<'_> {
             }
             until_active(stack, beside, output).await?;
             output.step(&format!("making a backup of {beside}"));
-            let made = dynamodb.create_backup().table_name(beside).backup_name(table).send().await;
+            let damaged = found.table.as_ref().and_then(|table| table.table_id.as_deref());
+            let name = format!("{table}.{}", damaged.unwrap_or("unnamed"));
+            let made = dynamodb.create_backup().table_name(beside).backup_name(name).send().await;
             made.context("DynamoDB CreateBackup")?;
         }
         let mut look = FIRST_LOOK;
