@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 use whatsapp::{
     graph::GraphApi,
-    setup::{AppAccess, WEBHOOK_FIELDS},
+    setup::{AppAccess, COEXISTENCE_FIELDS, WEBHOOK_FIELDS},
 };
 
 use crate::{input, session::Session, stack::Stack, told::Told};
@@ -158,13 +158,14 @@ fn told(stack: &Stack, secret: &Map<String, Value>, is_new: bool) -> Told {
     let api = api.unwrap_or_else(|_| "https://<api>".to_owned());
     let verify_token = secret.get("verify_token").and_then(Value::as_str).unwrap_or_default();
     let json = json!({ "changed": is_new, "webhook_url": format!("{api}/webhooks/meta"), "verify_token": verify_token,
-        "fields": WEBHOOK_FIELDS, "deletion_url": format!("{api}/deletion/meta") });
+        "fields": WEBHOOK_FIELDS, "fields_with_phone": COEXISTENCE_FIELDS, "deletion_url": format!("{api}/deletion/meta") });
     let mut words = String::new();
     let done = if is_new { "is stored; its keys are in it and nowhere else" } else { "is as it was" };
     let _ = writeln!(words, "{} {done}.\n\nEnter at Meta, in the App Dashboard:", stack.app_secret);
     let _ = writeln!(words, "  WhatsApp → Configuration → Callback URL:  {api}/webhooks/meta");
     let _ = writeln!(words, "  WhatsApp → Configuration → Verify token:  {verify_token}");
     let _ = writeln!(words, "  WhatsApp → Configuration → Fields:        {}", WEBHOOK_FIELDS.join(", "));
+    let _ = writeln!(words, "    and for numbers that stay on a phone:    {}", COEXISTENCE_FIELDS.join(", "));
     let _ = writeln!(words, "  Settings → Data deletion → Callback URL:  {api}/deletion/meta");
     words.push_str("\nThen `ops channel add` for each number.");
     Told::new(json, words)
