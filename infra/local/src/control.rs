@@ -135,7 +135,10 @@ impl Control {
 async fn run(State(control): State<Arc<Control>>, Path(name): Path<String>) -> Answer {
     match control.schedules.run_now(&name).await {
         None => refused(StatusCode::NOT_FOUND, &format!("this build has no schedule called {name}")),
-        Some(Ok(_)) => (StatusCode::OK, Json(json!({ "ran": name }))),
+        Some(Ok(answer)) => {
+            let report: Value = serde_json::from_slice(&answer).unwrap_or_default();
+            (StatusCode::OK, Json(json!({ "ran": name, "report": report })))
+        }
         Some(Err(failure)) => refused(StatusCode::INTERNAL_SERVER_ERROR, &format!("{name} failed: {failure}")),
     }
 }
