@@ -4,13 +4,13 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
     process::Command,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use serde_json::{Value, json};
 use simulator_aws::emulator::{self, Emulator, Make};
 
-use crate::support::{Answer, exchange};
+use crate::support::{Answer, eventually_within, exchange};
 
 /// What an emulator lacks of the template, and why that is no fault of ours. A hole that was filled fails the test, too: then the
 /// line has to go.
@@ -85,17 +85,14 @@ pub(crate) fn deploy(emulator: &Emulator, make: Make) -> Option<()> {
         ],
     );
     assert_eq!(created.status, 200, "{}", created.body);
-    let begun = Instant::now();
-    loop {
+    eventually_within(Duration::from_secs(60), "the stack", || {
         let told = cloudformation(emulator, &[("Action", "DescribeStacks"), ("StackName", STACK)]).body;
         match all(&told, "StackStatus").first().copied() {
-            Some("CREATE_COMPLETE") => break,
-            Some("CREATE_IN_PROGRESS") => {}
+            Some("CREATE_COMPLETE") => true,
+            Some("CREATE_IN_PROGRESS") => false,
             other => panic!("{other:?}: {told}"),
         }
-        assert!(begun.elapsed() < Duration::from_secs(60), "the stack was not made in time");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    });
     let made = cloudformation(emulator, &[("Action", "DescribeStackResources"), ("StackName", STACK)]).body;
     let made: BTreeSet<String> = all(&made, "LogicalResourceId").into_iter().map(str::to_owned).collect();
     assert_eq!(made, wanted, "what {} makes of the template", make.name());
