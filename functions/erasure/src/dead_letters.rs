@@ -8,19 +8,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use app::HandlerError;
-use aws_sdk_sqs::types::Message;
 use domain::{
     AccountId, ConversationId, HashKey, HistoryTask, Identity, InboundTask, Timestamp, erasure::DataLocation, mention,
 };
+use queue::{DeadLetter, DeadLetterQueue, MAX_DEAD_LETTERS, dead_letter};
 use serde::Deserialize;
 use store::DataSubject;
 
-use crate::{
-    dead_letter,
-    dead_letter_queue::{DeadLetterQueue, MAX_DEAD_LETTERS},
-    locations::ClearOutcome,
-    run::ErasureRun,
-};
+use crate::{Handler, locations::ClearOutcome, run::ErasureRun};
 
 /// How many bytes of dead letters are held in memory at once.
 const MAX_HELD_BYTES: usize = 32 * 1024 * 1024;
@@ -50,11 +45,11 @@ struct Sweep<'s, 'h> {
     /// The receipt handles of those that hide nothing, to make them visible again.
     receipts: Vec<String>,
     /// Dead letters of others that may hide some behind them.
-    hiding: Vec<Message>,
+    hiding: Vec<DeadLetter>,
     /// How many bytes these are.
     bytes: usize,
     /// Pieces of divided dead letters, by the dead letter's name.
-    pieces: BTreeMap<String, Vec<Message>>,
+    pieces: BTreeMap<String, Vec<DeadLetter>>,
     /// How many messages were received so far, perhaps the same ones again.
     received: usize,
 }
@@ -121,8 +116,8 @@ impl<'s, 'h> Sweep<'s, 'h> {
     /// there is, and how many it deleted.
     async fn sweep(mut self) -> Result<(bool, u64), HandlerError> {
         let swept = self.go_through().await;
-        let hiding = self.hiding.iter().filter_map(|message| message.receipt_handle.as_ref());
-        self.queue.show(self.receipts.iter().chain(hiding)).await;
+        let hiding = self.hiding.iter().map(DeadLetter::receipt);
+        self.queue.show(self.receipts.iter().map(String::as_str).chain(hiding)).await;
         Ok((swept?, self.deleted))
     }
 
@@ -154,27 +149,27 @@ impl<'s, 'h> Sweep<'s, 'h> {
 
     /// Whether something may be behind what was received.
     fn may_hide_some(&self) -> bool {
-        !self.hiding.is_empty() || self.pieces.values().flatten().any(|piece| !dead_letter::stands_alone(piece))
+        !self.hiding.is_empty() || self.pieces.values().flatten().any(|piece| !piece.stands_alone())
     }
 
     /// Counts pieces as hiding others, like any dead letter.
     fn give_up_pieces(&mut self) {
         for pieces in self.pieces.values_mut() {
-            self.hiding.extend(pieces.extract_if(.., |piece| !dead_letter::stands_alone(piece)));
+            self.hiding.extend(pieces.extract_if(.., |piece| !piece.stands_alone()));
         }
         self.pieces.retain(|_, pieces| !pieces.is_empty());
     }
 
-    async fn check(&mut self, message: Message) -> Result<(), HandlerError> {
-        if message.message_id().is_some_and(|id| self.known.contains(id)) {
+    async fn check(&mut self, message: DeadLetter) -> Result<(), HandlerError> {
+        if self.known.contains(message.id()) {
             // It was invisible for too long, or was put back.
-            self.receipts.extend(message.receipt_handle);
+            self.receipts.push(message.receipt().to_owned());
             return Ok(());
         }
-        let Some((name, of)) = dead_letter::piece(&message) else { return self.decide(vec![message]).await };
-        self.bytes += message.body().unwrap_or_default().len();
+        let Some((name, of)) = message.piece() else { return self.decide(vec![message]).await };
+        self.bytes += message.body().len();
         let pieces = self.pieces.entry(name.clone()).or_default();
-        self.known.extend(message.message_id.clone());
+        self.known.insert(message.id().to_owned());
         pieces.push(message);
         if pieces.len() < of {
             return Ok(());
@@ -184,9 +179,9 @@ impl<'s, 'h> Sweep<'s, 'h> {
     }
 
     /// Keeps a dead letter, in as many pieces as it has, or deletes it.
-    async fn decide(&mut self, pieces: Vec<Message>) -> Result<(), HandlerError> {
+    async fn decide(&mut self, pieces: Vec<DeadLetter>) -> Result<(), HandlerError> {
         let now = self.run.now();
-        if pieces.iter().all(|piece| dead_letter::is_overdue(piece, now)) {
+        if pieces.iter().all(|piece| piece.is_overdue(now)) {
             return self.delete(&pieces).await;
         }
         let text = dead_letter::text(&pieces);
@@ -202,21 +197,21 @@ impl<'s, 'h> Sweep<'s, 'h> {
             return self.delete(&pieces).await;
         }
         for piece in pieces {
-            self.known.extend(piece.message_id.clone());
-            if dead_letter::stands_alone(&piece) {
-                self.receipts.extend(piece.receipt_handle);
+            self.known.insert(piece.id().to_owned());
+            if piece.stands_alone() {
+                self.receipts.push(piece.receipt().to_owned());
             } else {
-                self.bytes += piece.body().unwrap_or_default().len();
+                self.bytes += piece.body().len();
                 self.hiding.push(piece);
             }
         }
         Ok(())
     }
 
-    async fn delete(&mut self, pieces: &[Message]) -> Result<(), HandlerError> {
+    async fn delete(&mut self, pieces: &[DeadLetter]) -> Result<(), HandlerError> {
         for piece in pieces {
             self.queue.remove(piece).await?;
-            self.known.remove(piece.message_id().unwrap_or_default());
+            self.known.remove(piece.id());
         }
         Ok(())
     }
@@ -226,7 +221,7 @@ impl<'s, 'h> Sweep<'s, 'h> {
     async fn put_back_hiding(&mut self) -> Result<(), HandlerError> {
         self.bytes = 0;
         for message in std::mem::take(&mut self.hiding) {
-            self.known.remove(message.message_id().unwrap_or_default());
+            self.known.remove(message.id());
             self.known.extend(self.queue.put_back_alone(&message).await?);
         }
         Ok(())
@@ -235,8 +230,8 @@ impl<'s, 'h> Sweep<'s, 'h> {
 
 impl Wanted {
     /// Whether the erasure covers a dead letter: it is about the person, and old enough.
-    fn covers(&self, text: &str, pieces: &[Message]) -> bool {
-        let is_old = self.until.is_none_or(|until| pieces.iter().any(|piece| dead_letter::since(piece) < until));
+    fn covers(&self, text: &str, pieces: &[DeadLetter]) -> bool {
+        let is_old = self.until.is_none_or(|until| pieces.iter().any(|piece| piece.since() < until));
         is_old && self.of_one(text).unwrap_or_else(|| self.is_named(text)) && !self.is_spared(text, pieces)
     }
 
@@ -279,11 +274,25 @@ impl Wanted {
     }
 
     /// Whether a dead letter is a message newer than what is erased, which waited for the end of the erasure.
-    fn is_spared(&self, text: &str, pieces: &[Message]) -> bool {
+    fn is_spared(&self, text: &str, pieces: &[DeadLetter]) -> bool {
         let Ok(InboundTask::MessageV1(message)) = serde_json::from_str::<InboundTask>(text) else { return false };
-        let waited = |piece: &Message| dead_letter::since(piece) >= self.asked_at;
+        let waited = |piece: &DeadLetter| piece.since() >= self.asked_at;
         // Meta gives whole seconds.
         message.sent_at.as_secs() > self.up_to.as_secs() && pieces.iter().all(waited)
+    }
+}
+
+impl Handler {
+    /// Deletes overdue dead letters from every queue. Each of these is in a message group of its own, so that nothing hides
+    /// it; what is not visible today is visible tomorrow.
+    pub async fn delete_overdue_dead_letters(&self) -> Result<(), HandlerError> {
+        for queue in &self.dead {
+            let deleted = queue.delete_overdue(self.clients.clock.now()).await?;
+            if deleted > 0 {
+                tracing::info!(dead_letters = deleted, "deleted dead letters past their days");
+            }
+        }
+        Ok(())
     }
 }
 

@@ -3,8 +3,6 @@
 
 mod activity_recheck;
 mod chatwoot_side;
-mod dead_letter;
-mod dead_letter_queue;
 mod dead_letters;
 mod drain;
 mod intake;
@@ -22,14 +20,13 @@ use std::{sync::Arc, time::Duration};
 
 use app::{Clients, Function, HandlerError, NextStep, QueueFunction, Settings, StartError};
 use aws_lambda_events::sqs::SqsEvent;
-use dead_letter_queue::DeadLetterQueue;
 use domain::{
     ConfirmationCode, Erasure, ErasureTask, MessageGroup, RefusalReason, SharedClock, Timestamp,
     erasure::{ErasureState, RequestSource},
 };
 use labels::LabelChange;
 use platform::{Environment, Metrics, Setting};
-use queue::{Drain, Drained, Queue, Record, Verdict, backoff};
+use queue::{DeadLetterQueue, Drain, Drained, Queue, Record, Verdict, backoff};
 use run::Stop;
 use store::{Claim, DataInventory, ErasureEntry, ErasureRequests};
 

@@ -203,7 +203,7 @@ fn the_privacy_page_says_what_the_policy_says() {
         assert!(map.contains(&format!("`{}`", place.word())), "{place:?}");
     }
     let queue = template().queues;
-    assert_eq!(store::QUEUES_KEEP_DAYS, policy.queue_days);
+    assert_eq!(domain::task::QUEUES_KEEP_DAYS, policy.queue_days);
     for queue in queue {
         assert_eq!(
             queue.attributes["MessageRetentionPeriod"],

@@ -4,9 +4,10 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     commands::{
-        app::App, balance::Balance, channel::Channel, completion::Completion, deploy::Deploy, destroy::Destroy,
-        doctor::Doctor, erase::Erase, erasures::Erasures, history::History, keep::Keep, man::Man, receipt::Receipt,
-        restore::Restore, retention::Retention, signup::Signup, verify::Verify,
+        access_log::AccessLog, app::App, balance::Balance, channel::Channel, completion::Completion,
+        dead_letters::DeadLetters, deploy::Deploy, destroy::Destroy, doctor::Doctor, erase::Erase, erasures::Erasures,
+        history::History, keep::Keep, man::Man, receipt::Receipt, restore::Restore, retention::Retention,
+        signup::Signup, verify::Verify,
     },
     session::{Reached, Session},
     told::Told,
@@ -39,6 +40,8 @@ pub(crate) enum Command {
     Doctor(Doctor),
     /// Shows what came, what became of it, and whether it adds up.
     Balance(Balance),
+    /// What could not be handled: list, show, replay, drop.
+    DeadLetters(DeadLetters),
     /// Opens a request for erasure.
     Erase(Erase),
     /// Lists the open requests.
@@ -55,6 +58,8 @@ pub(crate) enum Command {
     Keep(Keep),
     /// Puts the table back to an earlier time, and erases again whoever was erased since.
     Restore(Restore),
+    /// Shows who looked at persons' data through `ops`, and why.
+    AccessLog(AccessLog),
     /// Writes what completes commands in a shell.
     Completion(Completion),
     /// Writes the manual page.
@@ -72,6 +77,7 @@ impl Command {
             Self::Signup(signup) => signup.run(session).await,
             Self::Doctor(doctor) => Box::pin(doctor.run(session)).await,
             Self::Balance(balance) => balance.run(session).await,
+            Self::DeadLetters(letters) => Box::pin(letters.run(session)).await,
             Self::Erase(erase) => erase.run(session).await,
             Self::Erasures(erasures) => erasures.run(session).await,
             Self::Receipt(receipt) => receipt.run(session).await,
@@ -80,6 +86,7 @@ impl Command {
             Self::History(history) => history.run(session).await,
             Self::Keep(keep) => keep.run(session).await,
             Self::Restore(restore) => Box::pin(restore.run(session)).await,
+            Self::AccessLog(log) => log.run(session).await,
             Self::Completion(completion) => completion.run(),
             Self::Man(man) => man.run(),
         }

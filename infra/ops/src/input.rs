@@ -3,6 +3,8 @@
 use std::io::{IsTerminal as _, Read as _};
 
 use anyhow::{Context as _, bail};
+use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
+use domain::Timestamp;
 use secrecy::SecretString;
 
 /// The longest secret that is read. Meta's tokens have some two hundred letters.
@@ -16,6 +18,13 @@ pub(crate) fn read(file: &str) -> anyhow::Result<String> {
     let mut text = String::new();
     std::io::stdin().read_to_string(&mut text)?;
     Ok(text)
+}
+
+/// A time as it is typed.
+pub(crate) fn time(given: &str) -> Result<Timestamp, String> {
+    let parsed = DateTime::from_str(given, DateTimeFormat::DateTimeWithOffset);
+    let parsed = parsed.map_err(|_| "expected a time with its zone, such as 2026-11-24T09:00:00Z".to_owned())?;
+    Ok(Timestamp::from_millis(parsed.to_millis().map_err(|error| error.to_string())?))
 }
 
 /// One secret from standard input. An argument would stand in the shell's history, and in every list of processes.

@@ -4,6 +4,7 @@
 //! A command is a module of `commands`: its arguments, and what it does. It gets a `Session` and makes a `Told`.
 //! Commands, shapes of JSON and exit codes stand in `docs/ops.md`.
 
+mod access;
 mod arguments;
 mod aws_call;
 mod commands;

@@ -77,6 +77,12 @@ impl Output {
         }
     }
 
+    /// Says something beside the answer.
+    pub(crate) fn remark(&self, text: &str) {
+        self.progress_over();
+        let _ = writeln!(io::stderr().lock(), "{text}");
+    }
+
     /// Takes the last progress away.
     pub(crate) fn progress_over(&self) {
         if self.watched {

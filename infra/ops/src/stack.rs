@@ -158,6 +158,11 @@ impl Stack {
         Ok(())
     }
 
+    /// A setting, as it was found.
+    pub(crate) fn setting(&self, setting: Setting) -> Option<String> {
+        self.settings.iter().find(|(known, _)| *known == setting).map(|(_, value)| value.clone())
+    }
+
     /// Takes these settings for what the stack has, whatever was told before.
     pub(crate) fn assume(&mut self, settings: Vec<(Setting, String)>) -> anyhow::Result<()> {
         if let Some((_, authority)) = settings.iter().find(|(setting, _)| *setting == Setting::ChatwootCa) {

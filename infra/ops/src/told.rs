@@ -1,5 +1,7 @@
 //! What a command came to, and the code it ends with.
 
+use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
+use domain::Timestamp;
 use serde_json::Value;
 
 /// How `ops` ends. The numbers are a contract; 2 is clap's, for a command that cannot be read.
@@ -14,6 +16,11 @@ pub(crate) enum Exit {
     NoSuchThing = 3,
     /// It was looked at, and something is wrong with it.
     SomethingWrong = 4,
+}
+
+/// A time as it is shown, to the second.
+pub(crate) fn spelled(at: Timestamp) -> String {
+    DateTime::from_secs(at.as_secs()).fmt(DateTimeFormat::DateTime).unwrap_or_else(|_| at.as_secs().to_string())
 }
 
 /// There is no such thing: an error that ends with [`Exit::NoSuchThing`].

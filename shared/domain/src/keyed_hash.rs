@@ -55,6 +55,8 @@ hashed! {
     Administrator
     /// Anything under which an erasure request is found again.
     RequestPointer
+    /// That an operator looked at a person's data.
+    Access
 }
 
 impl<K> KeyedHash<K> {
@@ -183,6 +185,11 @@ impl HashKey {
             mac.update(value.as_bytes());
         }
         KeyedHash::new(hex::encode(&mac.finalize().into_bytes()[..16]))
+    }
+
+    /// The hash that ties a look at a person's data to the look before it.
+    pub fn access<'a>(&self, parts: impl IntoIterator<Item = &'a str>) -> KeyedHash<Access> {
+        self.hash_all(b"access\0", parts)
     }
 
     /// The signature of a receipt: HMAC-SHA256 in hex.

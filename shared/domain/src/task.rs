@@ -7,6 +7,9 @@ use crate::{
     StatusUpdate, Timestamp, WabaId, keyed_hash::WorkItem, template::Picked,
 };
 
+/// Days after which nothing waits in a queue any more: what is still counted as waiting then is lost.
+pub const QUEUES_KEEP_DAYS: i64 = 14;
+
 /// A task on `inbound.fifo`: one item of a webhook.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "task", rename_all = "snake_case")]

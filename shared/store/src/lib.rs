@@ -39,8 +39,11 @@
 //! | signup's number | `signup-number#channel` / `signup-number` | which signup works on a number now |
 //! | token check | `round#channel` / `token` | when Meta was last asked about a number's token |
 //! | administrator | `administrator#hash` / `profile` | which numbers were connected by somebody whom only Meta's app knows |
+//! | look | `access` / `look#number` | that an operator looked at a person's data: who, what, when, why, and a hash that ties it to the one before |
+//! | last look | `access` / `last` | the how-manieth look the last one was |
 //! | missed | `round` / `missed` | how many items have been missing from the queue, and since when, while that is not certain yet |
 
+mod access_log;
 mod channels;
 mod customer;
 mod erasure;
@@ -55,6 +58,7 @@ mod table;
 mod tests;
 mod versioned;
 
+pub use access_log::{AccessFault, AccessLog, CheckedLook, Look};
 pub use channels::Channels;
 pub use customer::profile::Profiles;
 pub use customer::resolve::ResolvedAliases;
@@ -73,7 +77,7 @@ pub use error::StoreError;
 pub use inbound::claims::{CLAIMS_KEEP_DAYS, Claim, ClaimGuard, Claims, FailureCount, TAKEN_UP_TO};
 pub use inbound::import_rate::{ImportRate, ImportTurn};
 pub use inbound::imports::{ImportCounts, ImportProgress, Imports, PersonPast, SliceOutcome, WaitingSlice};
-pub use inbound::item_ledger::{COUNTERS_KEEP_DAYS, DailyTotals, ItemLedger, ItemOutcome, QUEUES_KEEP_DAYS};
+pub use inbound::item_ledger::{COUNTERS_KEEP_DAYS, DailyTotals, ItemLedger, ItemOutcome};
 pub use inbound::message_links::{MessageLink, MessageLinks, StatusMatch};
 pub use inbound::orphan_statuses::{OrphanStatus, OrphanStatuses};
 pub use inbound::pending_media::{MIN_RETRY_GAP, PastFile, PendingFile, PendingMedia, is_at_meta};

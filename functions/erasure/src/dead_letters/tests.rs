@@ -1,6 +1,6 @@
 //! Which dead letters an erasure covers.
 
-use aws_sdk_sqs::types::MessageSystemAttributeName;
+use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
 use domain::{Author, Content, KeyedHash, PhoneNumberId, SyncRequest, WaId, Wamid};
 use serde_json::json;
 
@@ -50,7 +50,7 @@ fn covers(wanted: &Wanted, text: &str, dead_since: Timestamp) -> bool {
         .body(text)
         .attributes(MessageSystemAttributeName::SentTimestamp, dead_since.as_millis().to_string())
         .build();
-    wanted.covers(text, &[letter])
+    wanted.covers(text, &[letter.into()])
 }
 
 fn hours(hours: u64) -> std::time::Duration {

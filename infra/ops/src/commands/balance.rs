@@ -2,9 +2,9 @@
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
-use domain::task::ACCOUNT_CHANNEL;
+use domain::task::{ACCOUNT_CHANNEL, QUEUES_KEEP_DAYS};
 use serde_json::json;
-use store::{Channels, ItemLedger, QUEUES_KEEP_DAYS};
+use store::{Channels, ItemLedger};
 use time::{Date, Month, OffsetDateTime};
 
 use crate::{

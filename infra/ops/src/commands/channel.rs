@@ -62,7 +62,7 @@ impl Channel {
 }
 
 /// Meta's ids are digits; a `+` or spaces show that it is the number itself.
-fn number(given: &str) -> Result<PhoneNumberId, String> {
+pub(crate) fn number(given: &str) -> Result<PhoneNumberId, String> {
     if (1..=32).contains(&given.len()) && given.bytes().all(|byte| byte.is_ascii_digit()) {
         Ok(PhoneNumberId::new(given))
     } else {

@@ -1,9 +1,11 @@
 //! What can be asked: a module for each command, with its arguments.
 
+pub(crate) mod access_log;
 pub(crate) mod app;
 pub(crate) mod balance;
 pub(crate) mod channel;
 pub(crate) mod completion;
+pub(crate) mod dead_letters;
 pub(crate) mod deploy;
 pub(crate) mod destroy;
 pub(crate) mod doctor;

@@ -6,6 +6,7 @@ mod app;
 mod balance;
 mod between;
 mod channel;
+mod dead_letters;
 mod deploy;
 mod doctor;
 mod erasing;

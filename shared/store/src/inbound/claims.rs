@@ -223,6 +223,12 @@ impl Claims {
         Ok(claim.is_some_and(|claim| claim.state == ClaimState::Done))
     }
 
+    /// Whether a task about this item would be a repeat: it is done, or parked.
+    pub async fn is_repeat(&self, item: &KeyedHash<WorkItem>) -> Result<bool, StoreError> {
+        let claim = self.table.item(&key(item)).await?.as_ref().and_then(StoredClaim::read);
+        Ok(claim.is_some_and(|claim| matches!(claim.state, ClaimState::Done | ClaimState::Parked)))
+    }
+
     /// Takes those of these items that nobody has, received or worked on; gives the ones that are `holder`'s now.
     pub async fn reserve(
         &self,

@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, ops::ControlFlow, time::Duration};
 
 use aws_sdk_dynamodb::types::TransactWriteItem;
-use domain::{KeyedHash, RefusalReason, keyed_hash::WorkItem};
+use domain::{KeyedHash, RefusalReason, keyed_hash::WorkItem, task::QUEUES_KEEP_DAYS};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::{
@@ -28,9 +28,6 @@ const TRANSACTION_ITEMS: usize = 99;
 
 /// How many transactions run side by side. Chunks begin with different items, and so count in different rows.
 const MAX_CONCURRENT_WRITES: usize = 8;
-
-/// Days after which nothing waits in a queue any more: what is still counted as waiting then is lost.
-pub const QUEUES_KEEP_DAYS: i64 = 14;
 
 /// What became of an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
