@@ -15,6 +15,7 @@ use simulator_aws::emulator::{self, Emulator, Make};
 use simulator_meta::Customer;
 
 use crate::{
+    foreign_signup::a_number_is_connected,
     foreign_stack,
     sides::{CHANNEL, Sides, WABA},
     support::{Runner, eventually_within, exchange},
@@ -189,6 +190,8 @@ async fn a_day_s_work(day: &Day<'_>) -> Vec<String> {
     talk(day, &berta, "Berta", "palabras de Berta").await;
     a_lost_callback_is_found(day, &berta, "Berta").await;
     a_past_is_brought(day).await;
+    a_number_is_connected(day.sides, day.runner).await;
+    day.calm().await;
     let empty = day.runner.post("/_local/run/retention", "");
     assert_eq!(empty.status, 200, "{empty:?}");
     day.calm().await;

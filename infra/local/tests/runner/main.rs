@@ -8,6 +8,7 @@ mod canary;
 mod canary_stage;
 mod contract;
 mod foreign;
+mod foreign_signup;
 mod foreign_stack;
 mod forgotten;
 mod killed;

@@ -13,7 +13,8 @@ pub(crate) const CHANNEL: &str = "104857600777777";
 pub(crate) const WABA: &str = "109876543277777";
 
 /// What only the bridge and its owner know.
-pub(crate) const SECRETS: [&str; 7] = [
+pub(crate) const SECRETS: [&str; 8] = [
+    "link-key-canario",
     "app-secret-canario",
     "verify-token-canario",
     "subject-key-canario",
@@ -33,7 +34,7 @@ pub(crate) struct Sides {
 
 impl Sides {
     pub(crate) async fn start() -> Self {
-        let [app_secret, verify_token, subject_key, token, access_token, callback_secret, path_secret] =
+        let [_, app_secret, verify_token, subject_key, token, access_token, callback_secret, path_secret] =
             SECRETS.map(str::to_owned);
         let clock = MovableClock::running(Duration::ZERO);
         let any_port = "127.0.0.1:0".parse().unwrap();
@@ -52,6 +53,7 @@ impl Sides {
             statuses: Statuses::Manual,
         };
         let meta = Meta::start(settings).await.unwrap();
+        meta.set_app_id("1");
         let inbox = Inbox {
             id: 14,
             name: "Ventas".to_owned(),
@@ -71,7 +73,8 @@ impl Sides {
         let config = directory.path().join("bridge.toml");
         let text = format!(
             "[app]\napp_id = \"1\"\napp_secret = \"{app_secret}\"\nverify_token = \"{verify_token}\"\n\
-             subject_key = \"{subject_key}\"\n[chatwoot]\naccount_id = 3\ntoken = \"{token}\"\n[[channel]]\n\
+             subject_key = \"{subject_key}\"\n\
+             link_key = \"link-key-canario\"\n[chatwoot]\naccount_id = 3\ntoken = \"{token}\"\n[[channel]]\n\
              phone_number_id = \"{CHANNEL}\"\nwaba_id = \"{WABA}\"\ndisplay_phone_number = \"525555550100\"\n\
              access_token = \"{access_token}\"\ninbox_id = 14\ncallback_secret = \"{callback_secret}\"\n\
              callback_path_secret = \"{path_secret}\"\ncoexistence = true\n"

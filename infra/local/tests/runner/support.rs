@@ -62,7 +62,11 @@ impl Runner {
     /// A call to the embedded AWS.
     pub(crate) fn aws(&self, target: &str, body: &Value) -> Answer {
         // Any credentials will do, but there have to be some; others' emulators read the service there.
-        let service = if target.starts_with("AmazonSQS") { "sqs" } else { "dynamodb" };
+        let service = match target.split('.').next() {
+            Some("AmazonSQS") => "sqs",
+            Some("secretsmanager") => "secretsmanager",
+            _ => "dynamodb",
+        };
         let authorization = format!(
             "AWS4-HMAC-SHA256 Credential=any/20261122/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=00"
         );
@@ -129,6 +133,12 @@ impl Drop for Runner {
 }
 
 impl Answer {
+    /// The cookie it sets.
+    pub(crate) fn cookie(&self) -> Option<String> {
+        let set = self.head.lines().find_map(|line| line.strip_prefix("set-cookie:"))?;
+        set.split(';').next().map(|pair| pair.trim().to_owned())
+    }
+
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap()
     }
