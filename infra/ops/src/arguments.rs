@@ -6,8 +6,8 @@ use crate::{
     commands::{
         access_log::AccessLog, app::App, balance::Balance, channel::Channel, completion::Completion,
         dead_letters::DeadLetters, deploy::Deploy, destroy::Destroy, doctor::Doctor, erase::Erase, erasures::Erasures,
-        history::History, keep::Keep, man::Man, receipt::Receipt, restore::Restore, retention::Retention,
-        signup::Signup, verify::Verify,
+        history::History, keep::Keep, man::Man, receipt::Receipt, reconcile::Reconcile, restore::Restore,
+        retention::Retention, signup::Signup, status::Status, stuck::Stuck, verify::Verify,
     },
     session::{Reached, Session},
     told::Told,
@@ -38,6 +38,12 @@ pub(crate) enum Command {
     Signup(Signup),
     /// Looks at everything, and says what to do.
     Doctor(Doctor),
+    /// Shows in one look how the bridge stands.
+    Status(Status),
+    /// Lists what waits: why, since when, until when.
+    Stuck(Stuck),
+    /// Makes a round of `reconcile` now.
+    Reconcile(Reconcile),
     /// Shows what came, what became of it, and whether it adds up.
     Balance(Balance),
     /// What could not be handled: list, show, replay, drop.
@@ -76,6 +82,9 @@ impl Command {
             Self::Channel(channel) => channel.run(session).await,
             Self::Signup(signup) => signup.run(session).await,
             Self::Doctor(doctor) => Box::pin(doctor.run(session)).await,
+            Self::Status(status) => status.run(session).await,
+            Self::Stuck(stuck) => stuck.run(session).await,
+            Self::Reconcile(reconcile) => Box::pin(reconcile.run(session)).await,
             Self::Balance(balance) => balance.run(session).await,
             Self::DeadLetters(letters) => Box::pin(letters.run(session)).await,
             Self::Erase(erase) => erase.run(session).await,

@@ -220,6 +220,8 @@ impl Stack {
             (Setting::TableName, self.named("bridge")),
             (Setting::AppSecret, self.app_secret.clone()),
             (Setting::ErasureQueueUrl, self.queue_url("erasure.fifo").await?),
+            (Setting::InboundQueueUrl, self.queue_url("inbound.fifo").await?),
+            (Setting::OutboundQueueUrl, self.queue_url("outbound.fifo").await?),
             (Setting::Locale, self.policy.locale.clone()),
             (Setting::RetentionDays, self.policy.retention_days.to_string()),
             (Setting::DeletionDays, self.policy.deletion_days.to_string()),

@@ -101,7 +101,7 @@ fn state(signup: &Link, now: domain::Timestamp) -> &'static str {
 }
 
 /// A link as JSON; the shape is in docs/ops.md. Never the link itself.
-fn shown(signup: &Link, now: domain::Timestamp) -> Value {
+pub(crate) fn shown(signup: &Link, now: domain::Timestamp) -> Value {
     json!({
         "id": signup.id, "account": signup.account, "reconnects": signup.reconnects,
         "asked": word(signup.asked), "found": signup.found.map(word), "state": state(signup, now),

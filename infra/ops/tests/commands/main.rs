@@ -12,4 +12,5 @@ mod doctor;
 mod erasing;
 mod ground;
 mod restoring;
+mod standing;
 mod support;
