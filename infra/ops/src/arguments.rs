@@ -6,8 +6,8 @@ use crate::{
     commands::{
         access_log::AccessLog, app::App, balance::Balance, channel::Channel, completion::Completion,
         dead_letters::DeadLetters, deploy::Deploy, destroy::Destroy, doctor::Doctor, erase::Erase, erasures::Erasures,
-        history::History, keep::Keep, man::Man, receipt::Receipt, reconcile::Reconcile, restore::Restore,
-        retention::Retention, signup::Signup, status::Status, stuck::Stuck, verify::Verify,
+        export::Export, history::History, keep::Keep, man::Man, receipt::Receipt, reconcile::Reconcile,
+        restore::Restore, retention::Retention, signup::Signup, status::Status, stuck::Stuck, verify::Verify,
     },
     session::{Reached, Session},
     told::Told,
@@ -50,6 +50,8 @@ pub(crate) enum Command {
     DeadLetters(DeadLetters),
     /// Opens a request for erasure.
     Erase(Erase),
+    /// Writes down what the bridge and Chatwoot hold of a person, for that person.
+    Export(Export),
     /// Lists the open requests.
     Erasures(Erasures),
     /// Writes the signed receipt of a request that is done.
@@ -88,6 +90,7 @@ impl Command {
             Self::Balance(balance) => balance.run(session).await,
             Self::DeadLetters(letters) => Box::pin(letters.run(session)).await,
             Self::Erase(erase) => erase.run(session).await,
+            Self::Export(export) => Box::pin(export.run(session)).await,
             Self::Erasures(erasures) => erasures.run(session).await,
             Self::Receipt(receipt) => receipt.run(session).await,
             Self::Verify(verify) => verify.run(session).await,

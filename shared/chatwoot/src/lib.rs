@@ -10,6 +10,7 @@ mod conversations;
 pub mod definitions;
 pub mod erasing;
 mod error;
+mod export;
 pub mod files;
 pub mod inboxes;
 mod links;

@@ -11,6 +11,7 @@ pub(crate) mod destroy;
 pub(crate) mod doctor;
 pub(crate) mod erase;
 pub(crate) mod erasures;
+pub(crate) mod export;
 pub(crate) mod history;
 pub(crate) mod keep;
 pub(crate) mod man;

@@ -10,6 +10,7 @@ mod dead_letters;
 mod deploy;
 mod doctor;
 mod erasing;
+mod export;
 mod ground;
 mod restoring;
 mod standing;

@@ -336,6 +336,12 @@ impl DataInventory {
         OrphanStatuses::new(self.table.clone()).settle(&channel, &item).await
     }
 
+    /// All items that are theirs, as they are stored.
+    pub async fn documents(&self, subject: &DataSubject) -> Result<Vec<serde_json::Value>, StoreError> {
+        let items = self.table.get_all(self.keys(subject).await?).await?;
+        items.into_iter().map(|item| from_item(item).map_err(StoreError::from)).collect()
+    }
+
     /// Deletes items. An orphan status is counted first.
     pub async fn delete(&self, keys: &[Key]) -> Result<(), StoreError> {
         let mut writes = Vec::with_capacity(keys.len());
