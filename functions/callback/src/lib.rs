@@ -177,6 +177,9 @@ impl Handler {
     }
 
     async fn put(&self, task: &OutboundTask, dedup: String) -> Result<(), HandlerError> {
+        if let Some((account, conversation)) = task.conversation() {
+            tracing::Span::current().record("trace", format!("{account}/{conversation}"));
+        }
         Ok(self.outbound.send(QueueMessage::new(task.group(), dedup, task)?).await?)
     }
 }

@@ -1,7 +1,11 @@
 //! Reads the item ledger and reports what does not add up. The result is a metric and a log line for the operator.
 
 use app::{Function as _, HandlerError};
-use domain::{Channel, channel::Mode, task::{ACCOUNT_CHANNEL, QUEUES_KEEP_DAYS}};
+use domain::{
+    Channel,
+    channel::Mode,
+    task::{ACCOUNT_CHANNEL, QUEUES_KEEP_DAYS},
+};
 use futures_util::{StreamExt as _, stream};
 use platform::Metric;
 use queue::QueueError;

@@ -177,6 +177,9 @@ impl Handler {
                 too_large.push((message, &task.task));
             }
         }
+        if let [one] = &tasks[..] {
+            tracing::Span::current().record("trace", one.task.item().as_str());
+        }
         let PastLetters { letters: past, counted, too_large: too_large_past } = past_letters(&history)?;
         tokio::try_join!(self.inbound.send_all(letters), self.history.send_all(past))?;
         // After the queue: what is not acknowledged comes again, and the dead letters do not detect repeats.

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{Path, State},
+    extract::{Path, Query, State},
     http::StatusCode,
     routing::{get, post},
 };
@@ -22,6 +22,7 @@ use crate::{
     environments::{Failure, Functions},
     file_clock,
     flow::{Flow, Leads},
+    log_book::LogBook,
     monitor::Monitor,
     schedule::Schedules,
     signups::{Links, Wanted},
@@ -40,6 +41,7 @@ pub(crate) struct Control {
     pub(crate) flow: Flow,
     pub(crate) leads: Vec<Leads>,
     pub(crate) monitor: Monitor,
+    pub(crate) log: LogBook,
     pub(crate) alarms: Vec<Alarm>,
     pub(crate) clock: MovableClock,
     pub(crate) clock_file: PathBuf,
@@ -92,6 +94,7 @@ pub(crate) fn router(control: Arc<Control>) -> Router {
         .route("/queues", get(queues))
         .route("/balance", get(balance))
         .route("/flow", get(flow))
+        .route("/log", get(log))
         .route("/erasures", get(erasures))
         .route("/alarms", get(alarms))
         .route("/deletion", post(deletion))
@@ -161,6 +164,15 @@ async fn balance(State(control): State<Arc<Control>>) -> Answer {
 
 async fn flow(State(control): State<Arc<Control>>) -> Json<Value> {
     Json(control.flow.show(&control.leads))
+}
+
+#[derive(Deserialize)]
+struct Followed {
+    trace: Option<String>,
+}
+
+async fn log(State(control): State<Arc<Control>>, Query(followed): Query<Followed>) -> Json<Value> {
+    Json(json!({ "lines": control.log.of(followed.trace.as_deref()) }))
 }
 
 async fn erasures(State(control): State<Arc<Control>>) -> Answer {

@@ -7,7 +7,7 @@ use domain::Timestamp;
 use simulator_wire::MovableClock;
 
 use super::*;
-use crate::{flow::Flow, monitor::Monitor};
+use crate::{flow::Flow, log_book::LogBook, monitor::Monitor};
 
 const NOW: Timestamp = Timestamp::from_secs(1_795_000_000);
 
@@ -26,7 +26,7 @@ fn environments(program: &str, arguments: &[&str], timeout: Duration, most: usiz
         schedules: Vec::new(),
     };
     let clock = MovableClock::frozen(NOW);
-    let heard = Heard { flow: Flow::default(), monitor: Monitor::new(clock.clone()) };
+    let heard = Heard { flow: Flow::default(), monitor: Monitor::new(clock.clone()), log: LogBook::new(clock.clone()) };
     let launcher = Launcher::of_program(program, arguments, heard.clone());
     Environments::new(&function, most, launcher, Arc::new(clock), heard)
 }

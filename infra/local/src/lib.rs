@@ -26,6 +26,7 @@ mod functions;
 mod gateway;
 mod guard;
 mod intrinsics;
+mod log_book;
 mod monitor;
 mod options;
 mod page;

@@ -17,7 +17,9 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{child::CLOCK_FILE, flow::Flow, intrinsics::REGION, monitor::Monitor, template::Function};
+use crate::{
+    child::CLOCK_FILE, flow::Flow, intrinsics::REGION, log_book::LogBook, monitor::Monitor, template::Function,
+};
 
 /// How long the last words of a process that has ended may take.
 const LAST_WORDS: Duration = Duration::from_millis(200);
@@ -33,11 +35,12 @@ pub(crate) struct Launcher {
     heard: Heard,
 }
 
-/// What hears the metrics of the functions.
+/// What hears the functions' logs.
 #[derive(Clone, Debug)]
 pub(crate) struct Heard {
     pub(crate) flow: Flow,
     pub(crate) monitor: Monitor,
+    pub(crate) log: LogBook,
 }
 
 /// What all functions share.
@@ -99,8 +102,8 @@ impl Launcher {
             .process_group(0)
             .kill_on_drop(true);
         let mut child = command.spawn()?;
-        let out = child.stdout.take().map(|out| tokio::spawn(pass_on(out, self.heard.clone())));
-        let log = child.stderr.take().map(|log| tokio::spawn(pass_on(log, self.heard.clone())));
+        let out = child.stdout.take().map(|out| tokio::spawn(pass_on(out, self.function.clone(), self.heard.clone())));
+        let log = child.stderr.take().map(|log| tokio::spawn(pass_on(log, self.function.clone(), self.heard.clone())));
         Ok(Process { child, logs: out.into_iter().chain(log).collect() })
     }
 }
@@ -116,7 +119,7 @@ pub(crate) struct Process {
 }
 
 /// Writes each line to standard error, and reads the metrics out of them.
-async fn pass_on(log: impl AsyncRead + Unpin, heard: Heard) {
+async fn pass_on(log: impl AsyncRead + Unpin, function: String, heard: Heard) {
     let mut log = BufReader::new(log);
     let mut line = Vec::new();
     while log.read_until(b'\n', &mut line).await.is_ok_and(|length| length > 0) {
@@ -127,6 +130,8 @@ async fn pass_on(log: impl AsyncRead + Unpin, heard: Heard) {
         if text.contains("\"Stack\"") {
             heard.flow.read_line(&text);
             heard.monitor.read_line(&text);
+        } else if text.contains("\"trace\"") {
+            heard.log.read_line(&function, &text);
         }
         line.clear();
     }

@@ -36,6 +36,7 @@ use crate::{
     front, functions,
     gateway::Gateway,
     intrinsics::{ACCOUNT, REGION, STACK},
+    log_book::LogBook,
     monitor::Monitor,
     options::Options,
     poller,
@@ -170,7 +171,8 @@ impl Runner {
         }
         let cloud = Arc::new(cloud);
 
-        let heard = Heard { flow: Flow::default(), monitor: Monitor::new(clock.clone()) };
+        let heard =
+            Heard { flow: Flow::default(), monitor: Monitor::new(clock.clone()), log: LogBook::new(clock.clone()) };
         let (functions, runtime_api) = start_functions(&template, &aws_url, &clock, clock_file.clone(), &heard).await?;
         let schedules = Arc::new(Schedules::new(&template, functions.clone(), clock.clone(), home.used_before));
         let (stop, stopped) = stop::signal();
@@ -205,6 +207,7 @@ impl Runner {
             flow: heard.flow,
             leads: Leads::all(&template),
             monitor: heard.monitor,
+            log: heard.log,
             alarms: template.alarms.clone(),
             clock,
             clock_file,

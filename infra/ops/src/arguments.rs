@@ -7,7 +7,8 @@ use crate::{
         access_log::AccessLog, app::App, balance::Balance, channel::Channel, completion::Completion,
         dead_letters::DeadLetters, deploy::Deploy, destroy::Destroy, doctor::Doctor, erase::Erase, erasures::Erasures,
         export::Export, history::History, keep::Keep, man::Man, receipt::Receipt, reconcile::Reconcile,
-        restore::Restore, retention::Retention, signup::Signup, status::Status, stuck::Stuck, verify::Verify,
+        restore::Restore, retention::Retention, signup::Signup, status::Status, stuck::Stuck, trace::Trace,
+        verify::Verify,
     },
     session::{Reached, Session},
     told::Told,
@@ -42,6 +43,8 @@ pub(crate) enum Command {
     Status(Status),
     /// Lists what waits: why, since when, until when.
     Stuck(Stuck),
+    /// Tells what became of a message, a conversation, a customer's messages: each step with its time.
+    Trace(Trace),
     /// Makes a round of `reconcile` now.
     Reconcile(Reconcile),
     /// Shows what came, what became of it, and whether it adds up.
@@ -86,6 +89,7 @@ impl Command {
             Self::Doctor(doctor) => Box::pin(doctor.run(session)).await,
             Self::Status(status) => status.run(session).await,
             Self::Stuck(stuck) => stuck.run(session).await,
+            Self::Trace(trace) => Box::pin(trace.run(session)).await,
             Self::Reconcile(reconcile) => Box::pin(reconcile.run(session)).await,
             Self::Balance(balance) => balance.run(session).await,
             Self::DeadLetters(letters) => Box::pin(letters.run(session)).await,

@@ -112,6 +112,15 @@ impl AwsCaller {
         serde_json::from_str(&text).with_context(|| format!("{service} {path}: no JSON"))
     }
 
+    /// A call of a service that names its action in a header, and speaks JSON.
+    pub(crate) async fn target(&self, service: &str, target: &str, body: &Value) -> anyhow::Result<Value> {
+        let headers = [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target)];
+        let called =
+            self.signed(service, Method::POST, "/", &headers, body.to_string().into_bytes(), CALL_TIMEOUT).await;
+        let text = called.with_context(|| format!("{service} {target}"))?;
+        serde_json::from_str(&text).with_context(|| format!("{service} {target}: no JSON"))
+    }
+
     /// A call that changes something by JSON, or by nothing but its path.
     pub(crate) async fn change(&self, service: &str, method: Method, path: &str, body: &str) -> anyhow::Result<()> {
         let said = format!("{service} {method} {path}");

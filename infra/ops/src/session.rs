@@ -1,6 +1,12 @@
 //! One run of `ops`: which stack is meant, and where answers go.
 
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use chatwoot::files::PublicOnly;
 use clap::Args;
+use platform::http::Http;
+use serde_json::Value;
 use url::Url;
 
 use crate::{output::Output, stack::Stack};
@@ -47,6 +53,14 @@ impl Session {
     /// Opens the stack: only now credentials are looked for, and clients made.
     pub(crate) async fn stack(&self) -> anyhow::Result<Stack> {
         Box::pin(Stack::open(&self.target)).await
+    }
+
+    /// Asks the local runner on one of its own routes.
+    pub(crate) async fn runner(&self, route: &str) -> anyhow::Result<Value> {
+        let base = self.target.local.as_ref().context("only a local runner has such a route")?;
+        let http = Http::new(Arc::new(PublicOnly), None)?;
+        let answer = http.kept.get(base.join(route)?).send().await?.error_for_status()?;
+        Ok(answer.json().await?)
     }
 
     /// The same, and where its Chatwoot, its Graph and its API are, as it was deployed.

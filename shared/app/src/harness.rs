@@ -14,6 +14,7 @@ use platform::{Metric, Metrics};
 use queue::{Drained, LATE};
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::{Value, value::RawValue};
+use tracing::{Instrument as _, field::Empty};
 
 use crate::{HandlerError, Refusal};
 
@@ -101,8 +102,12 @@ pub async fn run_http<F: HttpFunction>(function: F) -> Result<(), Error> {
     .await
 }
 
-/// Answers one request, or refuses it.
+/// Answers one request, or refuses it. What is logged meanwhile names the item, once a function has recorded its `trace`.
 pub async fn answer<F: HttpFunction>(function: &F, request: Request) -> Response<Body> {
+    answer_one(function, request).instrument(tracing::info_span!("request", trace = Empty)).await
+}
+
+async fn answer_one<F: HttpFunction>(function: &F, request: Request) -> Response<Body> {
     let answered = if request.body().len() > MAX_BODY_BYTES {
         Err(Refusal::TooLarge.into())
     } else {

@@ -186,6 +186,16 @@ pub enum OutboundTask {
 }
 
 impl OutboundTask {
+    /// The conversation it is about; a drain marker is about none.
+    pub fn conversation(&self) -> Option<(AccountId, ConversationId)> {
+        match self {
+            Self::SyncRequestV1(request) => Some((request.account, request.conversation)),
+            Self::TypingV1(typing) => Some((typing.account, typing.conversation)),
+            Self::CommandV1(command) => Some((command.account, command.conversation)),
+            Self::DrainMarkerV1(_) => None,
+        }
+    }
+
     /// The message group in which it keeps its order: one conversation. Tasks that are no messages have a message group of
     /// their own beside it: messages must not wait for them, nor they for messages.
     pub fn group(&self) -> MessageGroup {

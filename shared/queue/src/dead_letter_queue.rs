@@ -1,6 +1,8 @@
 //! Receives, hides, shows and deletes the messages of a dead-letter queue.
 
-use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, MessageSystemAttributeName};
+use aws_sdk_sqs::types::{
+    ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, MessageSystemAttributeName,
+};
 use domain::{RefusalReason, Timestamp};
 
 use crate::{
@@ -70,7 +72,8 @@ impl DeadLetterQueue {
     pub async fn remove_all(&self, receipts: &[&str]) -> Result<usize, QueueError> {
         let mut request = self.sqs.delete_message_batch().queue_url(&self.url);
         for (at, receipt) in receipts.iter().enumerate() {
-            let entry = DeleteMessageBatchRequestEntry::builder().id(at.to_string()).receipt_handle(*receipt).build()?;
+            let entry =
+                DeleteMessageBatchRequestEntry::builder().id(at.to_string()).receipt_handle(*receipt).build()?;
             request = request.entries(entry);
         }
         Ok(request.send().await.map_err(QueueError::call)?.failed.len())

@@ -8,8 +8,9 @@ use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, DeleteMessage
 use domain::{RefusalReason, SharedClock, Timestamp};
 use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 use tokio::time::timeout;
+use tracing::{Instrument as _, Span};
 
-use crate::{DeadLetters, Queue, backoff};
+use crate::{DeadLetters, Queue, backoff, trace};
 
 /// A record is begun only if at least this much of the invocation's time is left: a file may take 90 s.
 const MIN_TIME_LEFT: Duration = Duration::from_secs(20);
@@ -116,7 +117,9 @@ impl Drain {
                     }
                     // Otherwise Lambda would kill all work that runs beside it, and hide the whole batch for a long time.
                     let limit = left.saturating_sub(FINAL_CALLS_TIME);
-                    let verdict = timeout(limit, AssertUnwindSafe(handle(record)).catch_unwind()).await;
+                    let span = trace::span(&record.body);
+                    let work = AssertUnwindSafe(handle(record)).catch_unwind().instrument(span);
+                    let verdict = timeout(limit, work).await;
                     // A record that panicked or took too long is tried again; the worker that claims its item next counts that as
                     // a crash.
                     verdicts.push(verdict.ok().and_then(Result::ok).unwrap_or(Verdict::Retry { after: None }));
@@ -140,8 +143,9 @@ impl Drain {
         let mut work: FuturesUnordered<_> = by_group(event)
             .into_iter()
             .map(|records| {
+                let span = records.first().map_or_else(Span::none, |first| trace::span(&first.body));
                 let verdicts = AssertUnwindSafe(handle(records.clone())).catch_unwind();
-                async move { self.settle(verdicts.await.unwrap_or_default(), records).await }
+                async move { self.settle(verdicts.await.unwrap_or_default(), records).await }.instrument(span)
             })
             .collect();
         let mut drained = Drained::default();
@@ -173,7 +177,10 @@ impl Drain {
         let mut records = records.into_iter();
         while let Some(record) = records.next() {
             let verdict = match verdicts.next() {
-                Some(Verdict::Poison { reason }) => self.dead_letter(&record, reason, &mut drained).await,
+                Some(Verdict::Poison { reason }) => {
+                    let span = trace::span(&record.body);
+                    self.dead_letter(&record, reason, &mut drained).instrument(span).await
+                }
                 Some(verdict) => verdict,
                 None => Verdict::Retry { after: None },
             };

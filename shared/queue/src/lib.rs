@@ -8,6 +8,7 @@ mod dead_letters;
 mod drain;
 mod error;
 mod producer;
+mod trace;
 
 pub use backoff::{MAX_OUTAGE_RECEIVES, backoff};
 pub use dead_letter::DeadLetter;

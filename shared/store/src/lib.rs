@@ -74,7 +74,7 @@ pub use erasure::restore::{Reapplied, Restore};
 pub use erasure::sweep_cursor::{ExpiredPage, TableSweep, ThreadOfContact};
 pub use erasure::tombstones::{ErasureCheck, Marks, TOMBSTONES_STAND_DAYS, Tombstone, Tombstones};
 pub use error::StoreError;
-pub use inbound::claims::{CLAIMS_KEEP_DAYS, Claim, ClaimGuard, Claims, FailureCount, TAKEN_UP_TO};
+pub use inbound::claims::{CLAIMS_KEEP_DAYS, Claim, ClaimGuard, Claims, FailureCount, ItemState, TAKEN_UP_TO};
 pub use inbound::import_rate::{ImportRate, ImportTurn};
 pub use inbound::imports::{ImportCounts, ImportProgress, Imports, PersonPast, SliceOutcome, WaitingSlice};
 pub use inbound::item_ledger::{COUNTERS_KEEP_DAYS, DailyTotals, ItemLedger, ItemOutcome};

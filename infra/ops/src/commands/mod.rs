@@ -22,4 +22,5 @@ pub(crate) mod retention;
 pub(crate) mod signup;
 pub(crate) mod status;
 pub(crate) mod stuck;
+pub(crate) mod trace;
 pub(crate) mod verify;

@@ -15,3 +15,4 @@ mod ground;
 mod restoring;
 mod standing;
 mod support;
+mod tracing;

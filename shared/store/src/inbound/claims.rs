@@ -68,6 +68,21 @@ pub(crate) enum ClaimState {
     Done,
 }
 
+/// How far an item is, for an operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ItemState {
+    /// It was received and counted; no worker has had it yet.
+    Received,
+    /// A worker has it, or had it and did not finish.
+    Leased,
+    /// It waits for something other than its task.
+    Parked,
+    /// Its task is in the dead letters.
+    DeadLettered,
+    /// It is done.
+    Done,
+}
+
 const RECEIVED: &str = "received";
 const LEASED: &str = "leased";
 const PARKED: &str = "parked";
@@ -223,10 +238,21 @@ impl Claims {
         Ok(claim.is_some_and(|claim| claim.state == ClaimState::Done))
     }
 
+    /// How far an item is; nothing if it has no claim.
+    pub async fn state(&self, item: &KeyedHash<WorkItem>) -> Result<Option<ItemState>, StoreError> {
+        let claim = self.table.item(&key(item)).await?.as_ref().and_then(StoredClaim::read);
+        Ok(claim.map(|claim| match claim.state {
+            ClaimState::Received => ItemState::Received,
+            ClaimState::Leased { .. } => ItemState::Leased,
+            ClaimState::Parked => ItemState::Parked,
+            ClaimState::DeadLettered => ItemState::DeadLettered,
+            ClaimState::Done => ItemState::Done,
+        }))
+    }
+
     /// Whether a task about this item would be a repeat: it is done, or parked.
     pub async fn is_repeat(&self, item: &KeyedHash<WorkItem>) -> Result<bool, StoreError> {
-        let claim = self.table.item(&key(item)).await?.as_ref().and_then(StoredClaim::read);
-        Ok(claim.is_some_and(|claim| matches!(claim.state, ClaimState::Done | ClaimState::Parked)))
+        Ok(matches!(self.state(item).await?, Some(ItemState::Done | ItemState::Parked)))
     }
 
     /// Takes those of these items that nobody has, received or worked on; gives the ones that are `holder`'s now.

@@ -151,12 +151,13 @@ impl Outlooks {
     }
 
     async fn outbound(&self, task: &OutboundTask) -> anyhow::Result<Outlook> {
-        let (channel, account, conversation) = match task {
-            OutboundTask::SyncRequestV1(request) => (&request.channel, request.account, request.conversation),
+        let channel = match task {
+            OutboundTask::SyncRequestV1(request) => &request.channel,
+            OutboundTask::CommandV1(command) => &command.channel,
             // Late typing is shown to no customer.
             OutboundTask::TypingV1(_) | OutboundTask::DrainMarkerV1(_) => return Ok(Outlook::Goes),
-            OutboundTask::CommandV1(command) => (&command.channel, command.account, command.conversation),
         };
+        let Some((account, conversation)) = task.conversation() else { return Ok(Outlook::Goes) };
         let Some(number) = self.numbers.get(channel) else { return Ok(Outlook::ComesBack) };
         if number.paused {
             return Ok(Outlook::Paused);

@@ -19,7 +19,7 @@ pub(super) struct Show {
     /// Its id, as `list` shows it.
     id: String,
     /// Why it is looked at; this is recorded.
-    #[arg(long, value_parser = access::why)]
+    #[arg(long, value_parser = access::why, default_value = "not said")]
     why: String,
 }
 

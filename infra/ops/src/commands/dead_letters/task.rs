@@ -98,11 +98,8 @@ impl Task {
     /// The conversation it names.
     pub(super) fn conversation(&self) -> Option<(AccountId, ConversationId)> {
         match self {
-            Self::Outbound(OutboundTask::SyncRequestV1(request)) | Self::Erasure(ErasureTask::LabelsV1(request)) => {
-                Some((request.account, request.conversation))
-            }
-            Self::Outbound(OutboundTask::TypingV1(typing)) => Some((typing.account, typing.conversation)),
-            Self::Outbound(OutboundTask::CommandV1(command)) => Some((command.account, command.conversation)),
+            Self::Outbound(task) => task.conversation(),
+            Self::Erasure(ErasureTask::LabelsV1(request)) => Some((request.account, request.conversation)),
             _ => None,
         }
     }
