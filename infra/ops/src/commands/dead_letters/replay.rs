@@ -20,7 +20,7 @@ use super::{
 use crate::{session::Session, stack::Stack, told::Told};
 
 /// How many are put back before they are deleted.
-const AT_ONCE: usize = 100;
+const MAX_LETTERS_AT_ONCE: usize = 100;
 
 /// How many outlooks are read side by side.
 const MAX_CONCURRENT_READS: usize = 16;
@@ -100,7 +100,7 @@ impl Replay {
             return Ok(());
         }
         let queue = Queue::new(stack.aws.sqs.clone(), stack.queue_url(&format!("{}.fifo", of.word())).await?);
-        for some in going.chunks(AT_ONCE) {
+        for some in going.chunks(MAX_LETTERS_AT_ONCE) {
             queue.send_all(some.iter().map(message).collect()).await?;
             let pieces: Vec<_> = some.iter().map(Letter::first).collect();
             swept.remove(&pieces).await?;
