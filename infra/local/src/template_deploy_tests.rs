@@ -95,7 +95,7 @@ const ALLOWED: [(&str, &str); 11] = [
     ),
     (
         "erasure",
-        "dynamodb:BatchGetItem,BatchWriteItem,DeleteItem,GetItem,PutItem,Query,UpdateItem secretsmanager:GetSecretValue sqs:ChangeMessageVisibility,DeleteMessage,GetQueueAttributes,ReceiveMessage,SendMessage",
+        "dynamodb:BatchWriteItem,DeleteItem,GetItem,PutItem,Query,UpdateItem secretsmanager:GetSecretValue sqs:ChangeMessageVisibility,DeleteMessage,GetQueueAttributes,ReceiveMessage,SendMessage",
     ),
     (
         "retention",

@@ -92,6 +92,16 @@ impl TestStack {
         named.map(String::as_str).context("no function has the app's secret")
     }
 
+    /// The statements of a function's role.
+    pub fn statements(&self, function: &str) -> anyhow::Result<&[Value]> {
+        Ok(&self.function(function)?.statements)
+    }
+
+    /// The names of all functions.
+    pub fn functions(&self) -> impl Iterator<Item = &str> {
+        self.template.functions.iter().map(|function| function.name.as_str())
+    }
+
     fn function(&self, name: &str) -> anyhow::Result<&Function> {
         self.template.functions.iter().find(|known| known.name == name).ok_or_else(|| anyhow!("no such function"))
     }

@@ -1,4 +1,4 @@
-//! A file as large as WhatsApp takes passes through the true process of `send`, whose memory does not grow with it.
+//! A file as large as WhatsApp takes passes through true processes, whose memory does not grow with it.
 
 use std::{
     fs,
@@ -47,4 +47,32 @@ async fn a_document_of_100_mb_is_streamed_and_never_held() {
     let grown = (peak(send) - before) / 1024;
     println!("peak before {before} KiB, {grown} MiB more with the file");
     assert!(grown < 16, "{grown} MiB more for a file of 100 MiB");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_customers_document_of_100_mb_is_streamed_and_never_held() {
+    let sides = Sides::start().await;
+    let data = sides.directory.path().join("data");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_local"));
+    let _runner = sides.launch(command.args(["--data", data.to_str().unwrap()]).stderr(Stdio::null()));
+    let ana = sides.meta.customer("Ana", "5215555550123");
+    let brings = async |size: usize, name: &str| {
+        ana.sends_file("document", vec![7; size], "application/pdf", Some(name), None).await.unwrap();
+        let length = || {
+            let conversation = sides.chatwoot.conversation_of("Ana")?;
+            let files = sides.chatwoot.messages(conversation).into_iter().flat_map(|message| message.attachments);
+            let found = files.into_iter().find(|file| file.filename == name)?;
+            Some(found.bytes.len())
+        };
+        eventually("the file", || length().is_some());
+        assert_eq!(length(), Some(size));
+    };
+    brings(1024, "chica.pdf").await;
+    let forward = function_pid(&data, "forward").unwrap();
+    let before = peak(forward);
+    brings(39 * MIB, "grande.pdf").await;
+    assert_eq!(function_pid(&data, "forward"), Some(forward), "another process did it");
+    let grown = (peak(forward) - before) / 1024;
+    println!("peak before {before} KiB, {grown} MiB more with the file");
+    assert!(grown < 16, "{grown} MiB more for a file of 39 MiB");
 }

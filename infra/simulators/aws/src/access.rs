@@ -1,8 +1,8 @@
 //! What a caller may do, after the policies of its role. Whoever is not restricted may do everything: any credentials will do.
 
 use std::{
-    collections::HashMap,
-    sync::{PoisonError, RwLock},
+    collections::{BTreeSet, HashMap},
+    sync::{Mutex, PoisonError, RwLock},
 };
 
 use axum::http::{HeaderMap, header};
@@ -13,7 +13,11 @@ use crate::{ACCOUNT, REGION, error::ApiError};
 
 /// Policies by access key id.
 #[derive(Debug, Default)]
-pub(crate) struct Access(RwLock<HashMap<String, Vec<Statement>>>);
+pub(crate) struct Access {
+    policies: RwLock<HashMap<String, Vec<Statement>>>,
+    /// What restricted callers did, as far as they were allowed: key, action, resource.
+    used: Mutex<BTreeSet<(String, String, String)>>,
+}
 
 /// A statement of a policy that allows something.
 #[derive(Clone, Debug, Deserialize)]
@@ -38,14 +42,21 @@ impl Access {
     /// From now on this key may do what the statements allow and nothing else.
     pub(crate) fn restrict(&self, key: &str, statements: &[Value]) -> anyhow::Result<()> {
         let statements = statements.iter().map(Statement::deserialize).collect::<Result<_, _>>()?;
-        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned(), statements);
+        self.policies.write().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned(), statements);
         Ok(())
     }
 
     /// Whether this key may do that.
     pub(crate) fn allows(&self, key: &str, action: &str, resource: &str) -> bool {
-        let policies = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let policies = self.policies.read().unwrap_or_else(PoisonError::into_inner);
         policies.get(key).is_none_or(|statements| statements.iter().any(|one| one.allows(action, resource)))
+    }
+
+    /// What this key did so far: actions and resources.
+    pub(crate) fn used(&self, key: &str) -> BTreeSet<Wish> {
+        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = used.iter().filter(|(by, ..)| by == key);
+        own.map(|(_, action, resource)| (action.clone(), resource.clone())).collect()
     }
 
     /// Refuses a call that its caller's role does not allow.
@@ -57,7 +68,7 @@ impl Access {
         body: &[u8],
     ) -> Result<(), ApiError> {
         let Some(key) = access_key(headers) else { return Ok(()) };
-        if !self.0.read().unwrap_or_else(PoisonError::into_inner).contains_key(key) {
+        if !self.policies.read().unwrap_or_else(PoisonError::into_inner).contains_key(key) {
             return Ok(());
         }
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
@@ -69,6 +80,8 @@ impl Access {
                     format!("{key} is not authorized to perform: {action} on resource: {resource}"),
                 ));
             }
+            let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+            used.insert((key.to_owned(), action, resource));
         }
         Ok(())
     }

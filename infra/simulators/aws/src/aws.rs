@@ -1,6 +1,12 @@
 //! The whole: what the local runner and the tests hold.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use domain::Clock as _;
@@ -126,6 +132,11 @@ impl Aws {
     /// Whether that access key id may do this.
     pub fn allows(&self, access_key_id: &str, action: &str, resource: &str) -> bool {
         self.services.access.allows(access_key_id, action, resource)
+    }
+
+    /// What that access key id did so far, if it is restricted: actions, and on what.
+    pub fn used(&self, access_key_id: &str) -> BTreeSet<(String, String)> {
+        self.services.access.used(access_key_id)
     }
 
     /// Gives a secret a value, which becomes its current one.

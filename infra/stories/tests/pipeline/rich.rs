@@ -161,3 +161,27 @@ async fn a_link_with_coordinates_alone_is_a_place_and_a_customers_place_can_be_p
         ]
     );
 }
+
+#[tokio::test]
+async fn a_place_with_a_very_long_name_is_read_and_passed_on_whole_or_refused_by_its_member() {
+    let shop = OpenChat::open().await;
+    let name = "Refaccionaría «La Güera» 🏍️ de Álvaro Obregón, ".repeat(8) + "local 7";
+    assert!(name.chars().count() > 255 && name.len() > 400);
+    shop.ana.sends_location(20.5, -100.25, Some(&name)).await.unwrap();
+    shop.world.work().await.unwrap();
+    let read = shop.world.chatwoot.messages(shop.conversation).pop().unwrap().content;
+    assert_eq!(read, format!("📍 Ubicación\n{name}\nhttps://maps.google.com/?q=20.5,-100.25"));
+    let passed = shop.says(&read).await;
+    let got = shop.ana.phone().pop().unwrap();
+    assert_eq!((got.kind.as_str(), got.text), ("location", format!("20.5,-100.25 · {name}")));
+    assert_eq!(shop.mark(passed), "sent");
+    // Meta names no limit. If it has one, the agent reads what was too long.
+    let details = "Param location['name'] is too long";
+    let refusal = json!({ "error": { "code": 131_009, "message": "(#131009) Parameter value is not valid",
+        "error_data": { "messaging_product": "whatsapp", "details": details } } });
+    let answer = Effect::Answer { status: 400, content_type: "application/json".to_owned(), body: refusal.to_string() };
+    shop.meta_will(answer, 1);
+    let refused = shop.says(&read).await;
+    let mark = shop.mark(refused);
+    assert!(mark.starts_with("No entregado: ") && mark.contains("(location.name)"), "{mark}");
+}

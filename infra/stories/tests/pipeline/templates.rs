@@ -64,7 +64,7 @@ impl OpenChat {
     }
 
     /// Sofía picks a template, and the bridge works.
-    async fn picks(&self, name: &str, processed: &Value, content: &str) -> i64 {
+    pub(crate) async fn picks(&self, name: &str, processed: &Value, content: &str) -> i64 {
         let message = self.sofia.picks_template(self.conversation, params(name, processed), content).await;
         self.world.work().await.unwrap();
         message

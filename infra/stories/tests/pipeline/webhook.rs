@@ -1,6 +1,6 @@
 //! The door to Meta: the handshake, and nothing gets in that the app did not sign.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Value, json};
 use stories::World;
@@ -113,8 +113,17 @@ async fn a_body_of_three_megabytes_is_taken_and_one_beyond_the_limit_is_not() {
     let large =
         body("messages", &json!({"messages": (0..750).map(message).collect::<Vec<_>>()})).to_string().into_bytes();
     assert!(large.len() > 3_000_000);
+    world.stage.aws.calls().record();
     assert_eq!(arrives(&world, Some(&world.meta.sign(&large)), &large).await, 200);
     assert_eq!(world.queued("inbound"), 750);
+    // A call of SQS takes ten messages, one of the table 99 claims and a count; nothing is asked for each message.
+    let mut calls: BTreeMap<String, usize> = BTreeMap::new();
+    for call in world.stage.aws.calls().take() {
+        let operation = call.target.rsplit('.').next().unwrap_or_default();
+        *calls.entry(operation.to_owned()).or_default() += 1;
+    }
+    let expected = [("GetSecretValue", 1), ("SendMessageBatch", 75), ("TransactWriteItems", 8)];
+    assert_eq!(calls, BTreeMap::from(expected.map(|(name, times)| (name.to_owned(), times))));
     let beyond = vec![b' '; 4 * 1024 * 1024 + 1];
     assert_eq!(arrives(&world, Some(&world.meta.sign(&beyond)), &beyond).await, 413);
 }
