@@ -54,7 +54,9 @@ impl Function for Handler {
 
 impl QueueFunction for Handler {
     async fn drain(&self, batch: SqsEvent, until: Timestamp) -> Drained {
-        self.drain.run(batch, until, |record| self.record(record)).await
+        let drained = self.drain.run(batch, until, |record| self.record(record)).await;
+        self.clients.note_silences().await;
+        drained
     }
 }
 

@@ -98,6 +98,7 @@ impl Handler {
         let channels = channels?;
         let early = stream::iter(&channels).map(|channel| self.channel(channel)).buffered(MAX_CONCURRENT_CHANNELS);
         let early: Vec<Option<u64>> = early.collect().await;
+        self.clients.note_silences().await;
         let balanced = self.balance(&channels, held, &early).await;
         let (metrics, now) = (self.metrics(), self.clients.clock.now());
         metrics.measure(Metric::FilesMissing, self.files_missing.swap(0, Ordering::Relaxed));

@@ -74,7 +74,9 @@ impl QueueFunction for Handler {
             drop(receipts);
             drained
         };
-        join(drain, self.send_read_receipts(taken, until)).await.0
+        let drained = join(drain, self.send_read_receipts(taken, until)).await.0;
+        self.clients.note_silences().await;
+        drained
     }
 }
 

@@ -81,10 +81,12 @@ impl From<OnboardingError> for Stop {
 /// Whether a call was certainly not taken, so that it may be made again though Meta takes it once.
 pub(crate) fn was_not_taken(error: &GraphError) -> bool {
     match error {
-        GraphError::Unreachable(_) | GraphError::TokenRenewed => true,
+        GraphError::Unreachable(_) | GraphError::TokenRenewed | GraphError::Resting(_) => true,
         GraphError::Refused { transient, status, .. } => {
             !transient && *status < 500 && !matches!(error.class(), Class::Uncertain)
         }
-        GraphError::NoAnswer { .. } | GraphError::Checksum | GraphError::Missing(_) => false,
+        GraphError::NoAnswer { .. } | GraphError::Postponed { .. } | GraphError::Checksum | GraphError::Missing(_) => {
+            false
+        }
     }
 }

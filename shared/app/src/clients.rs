@@ -6,13 +6,13 @@ use std::{
 };
 
 use chatwoot::{Chatwoot, files::PublicOnly};
-use domain::{AccountId, Channel, HashKey, SharedClock};
+use domain::{AccountId, Breaker, Channel, HashKey, SharedClock};
 use platform::{AppSecrets, Environment, Metrics, SecretError, Secrets, Setting, http::Http};
 use queue::Queue;
 use store::{
     Channels, Claims, Conversations, CustomerStore, ErasureLedger, ImportRate, Imports, ItemLedger, MediaAtMeta,
-    MessageLinks, NumberRateLimit, OrphanStatuses, Outbox, PendingMedia, Profiles, ReconcileCursor, Revocations, Table,
-    Tombstones,
+    MessageLinks, NumberRateLimit, OrphanStatuses, Outbox, PendingMedia, Profiles, ReconcileCursor, Revocations, Side,
+    Silences, Table, Tombstones,
 };
 use texts::Locale;
 use url::Url;
@@ -80,6 +80,8 @@ pub struct Clients {
     /// Graph, for calls that bring a token.
     pub graph_api: GraphApi,
     chatwoot: Arc<ChatwootAccess>,
+    silences: Silences,
+    breakers: [(Side, Arc<Breaker>); 2],
 }
 
 /// What they are built from.
@@ -119,8 +121,10 @@ impl Clients {
         let http = Http::new(Arc::new(PublicOnly), chatwoot_ca.as_deref())?;
         let key = HashKey::new(secrets.get::<AppSecrets>(&app_secret).await?.subject_key);
         let channels = Channels::new(table.clone());
+        let [graph_breaker, chatwoot_breaker] = [(); 2].map(|()| Arc::new(Breaker::new(clock.clone())));
         Ok(Self {
-            graph_api: GraphApi::new(http.kept.clone(), http.fresh.clone(), graph_url, graph_version),
+            graph_api: GraphApi::new(http.kept.clone(), http.fresh.clone(), graph_url, graph_version)
+                .resting(Arc::clone(&graph_breaker)),
             chatwoot: Arc::new(ChatwootAccess {
                 http,
                 url: chatwoot_url,
@@ -131,6 +135,7 @@ impl Clients {
                 clock: clock.clone(),
                 examined: Mutex::default(),
                 elsewhere: Arc::default(),
+                breaker: Arc::clone(&chatwoot_breaker),
             }),
             channels,
             claims: Claims::new(table.clone()),
@@ -150,6 +155,8 @@ impl Clients {
             tombstones: Tombstones::new(table.clone(), key.clone()),
             revocations: Revocations::new(table.clone(), key.clone()),
             cursor: ReconcileCursor::new(table.clone()),
+            silences: Silences::new(table.clone()),
+            breakers: [(Side::Meta, graph_breaker), (Side::Chatwoot, chatwoot_breaker)],
             table,
             sqs,
             clock,
@@ -163,6 +170,20 @@ impl Clients {
     /// Loads the channels and their secrets, and opens the connections, before the first event.
     pub async fn warm_up(&self, queue: &Queue) {
         warm_up_channels(&self.channels, &self.secrets, queue).await;
+    }
+
+    /// Writes down which side is not called any more, or is again; nothing while all is well.
+    pub async fn note_silences(&self) {
+        for (side, breaker) in &self.breakers {
+            let Some(news) = breaker.news() else { continue };
+            match news {
+                Some(_) => tracing::warn!(side = side.word(), "a side does not answer; calls to it rest"),
+                None => tracing::info!(side = side.word(), "a side answers again"),
+            }
+            if let Err(error) = self.silences.note(*side, news).await {
+                tracing::warn!(%error, side = side.word(), "that calls rest is not written down");
+            }
+        }
     }
 
     /// Chatwoot's client for an account.

@@ -8,7 +8,8 @@ use std::{
 
 use chatwoot::{Chatwoot, REFUSALS_PAGE, rights::Rights};
 use domain::{
-    AccountId, ApiToken, HashKey, KeyedHash, Renewal, SharedClock, Timestamp, TokenSource, keyed_hash::WorkItem,
+    AccountId, ApiToken, Breaker, HashKey, KeyedHash, Renewal, SharedClock, Timestamp, TokenSource,
+    keyed_hash::WorkItem,
 };
 use platform::{AppSecrets, ChannelSecrets, SecretError, Secrets, http::Http};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -55,6 +56,8 @@ pub(crate) struct ChatwootAccess {
     pub(crate) examined: Mutex<HashMap<KeyedHash<WorkItem>, Timestamp>>,
     /// Whether Chatwoot was seen to name another origin than its address here.
     pub(crate) elsewhere: Arc<AtomicBool>,
+    /// Whether Chatwoot is called.
+    pub(crate) breaker: Arc<Breaker>,
 }
 
 impl ChatwootAccess {
@@ -67,7 +70,9 @@ impl ChatwootAccess {
 
     fn client_with(&self, account: AccountId, token: ApiToken) -> Chatwoot {
         let (private, guarded) = (self.http.private.clone(), self.http.guarded.clone());
-        Chatwoot::new(private, guarded, self.url.clone(), account, token).knowing(&self.elsewhere)
+        Chatwoot::new(private, guarded, self.url.clone(), account, token)
+            .knowing(&self.elsewhere)
+            .resting(&self.breaker)
     }
 
     /// Asks Chatwoot what a token may do, and logs where that is too little; once a day for each token.

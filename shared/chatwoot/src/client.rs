@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use domain::{AccountId, ApiToken};
+use domain::{AccountId, ApiToken, Breaker};
 use reqwest::{Client, Method, RequestBuilder, Response, header::HeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize as _, Deserializer, de::DeserializeOwned};
@@ -35,18 +35,38 @@ pub struct Chatwoot {
     elsewhere: Arc<AtomicBool>,
     /// How many calls this client made.
     calls: Arc<AtomicU32>,
+    /// Whether Chatwoot is called; without one it always is.
+    breaker: Option<Arc<Breaker>>,
 }
 
 impl Chatwoot {
     /// `base` without path; `guarded` resolves names by [`files::PublicOnly`].
     pub fn new(client: Client, guarded: Client, base: Url, account: AccountId, token: ApiToken) -> Self {
-        Self { client, guarded, base, account, token, elsewhere: Arc::default(), calls: Arc::default() }
+        Self { client, guarded, base, account, token, elsewhere: Arc::default(), calls: Arc::default(), breaker: None }
     }
 
     /// The same with what is already known of Chatwoot's own address.
     #[must_use]
     pub fn knowing(self, elsewhere: &Arc<AtomicBool>) -> Self {
         Self { elsewhere: Arc::clone(elsewhere), ..self }
+    }
+
+    /// The same, resting while Chatwoot is silent.
+    #[must_use]
+    pub fn resting(self, breaker: &Arc<Breaker>) -> Self {
+        Self { breaker: Some(Arc::clone(breaker)), ..self }
+    }
+
+    /// Makes a call, unless calls rest.
+    async fn attempt(&self, request: RequestBuilder, token: &SecretString) -> Result<Response, ChatwootError> {
+        let Some(breaker) = &self.breaker else { return call_once(request, token).await };
+        breaker.admit().map_err(ChatwootError::Resting)?;
+        let answered = call_once(request, token).await;
+        match &answered {
+            Err(error) if error.is_silence() => breaker.unanswered(),
+            _ => breaker.answered(),
+        }
+        answered
     }
 
     /// Opens an agent's file; it needs no token.
@@ -107,12 +127,12 @@ impl Chatwoot {
     async fn call(&self, request: RequestBuilder) -> Result<Response, ChatwootError> {
         self.calls.fetch_add(1, Ordering::Relaxed);
         let (again, token) = (request.try_clone(), self.token.current());
-        let error = match call_once(request, &token).await {
+        let error = match self.attempt(request, &token).await {
             Err(error) if error.is_refused() => error,
             answered => return answered,
         };
         match (self.token.renew(&token).await, again) {
-            (Some(renewed), Some(again)) => call_once(again, &renewed).await,
+            (Some(renewed), Some(again)) => self.attempt(again, &renewed).await,
             (Some(_), None) => Err(ChatwootError::TokenRenewed),
             (None, _) => Err(error),
         }
@@ -166,8 +186,7 @@ async fn call_once(request: RequestBuilder, token: &SecretString) -> Result<Resp
     let mut value = HeaderValue::from_str(token.expose_secret()).unwrap_or_else(|_| HeaderValue::from_static(""));
     value.set_sensitive(true);
     let response = request.header("api_access_token", value).send().await.map_err(ChatwootError::of)?;
-    let status = response.status();
-    if status.is_success() { Ok(response) } else { Err(ChatwootError::status(status)) }
+    if response.status().is_success() { Ok(response) } else { Err(ChatwootError::answered(&response)) }
 }
 
 /// "Not there" is an answer, not an error.

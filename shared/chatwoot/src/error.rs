@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use domain::{Class, Classify};
+use reqwest::header::{DATE, RETRY_AFTER};
 
 /// The runbook's page about what Chatwoot and the bridge refuse each other.
 pub const REFUSALS_PAGE: &str = "docs/runbook/refusals.md";
@@ -38,6 +39,17 @@ pub enum ChatwootError {
     /// Chatwoot, or a proxy before it, is out of order, asks for a pause, or lets no request through.
     #[error("{}", unwell(*.0))]
     Unwell(u16),
+    /// Chatwoot, or a proxy before it, says for how long it takes no call.
+    #[error("Chatwoot asks to wait (HTTP status {status})")]
+    Postponed {
+        /// The status.
+        status: u16,
+        /// How long.
+        after: Duration,
+    },
+    /// Chatwoot has been silent, and calls rest: certainly nothing was done.
+    #[error("Chatwoot does not answer; calls rest")]
+    Resting(Duration),
     /// Chatwoot names a file by an address of another origin than the bridge is configured with.
     #[error("a file's address has another origin than CHATWOOT_URL")]
     Elsewhere,
@@ -58,6 +70,21 @@ impl ChatwootError {
             return Self::Forbidden;
         }
         if error.is_connect() || error.is_builder() { Self::Unreachable(error) } else { Self::NoAnswer(Some(error)) }
+    }
+
+    /// Reads an answer that is not a success.
+    pub(crate) fn answered(response: &reqwest::Response) -> Self {
+        let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let asked = text(RETRY_AFTER).and_then(|value| domain::retry_after(value, text(DATE)));
+        match (Self::status(response.status()), asked) {
+            (Self::Unwell(status @ (429 | 503)), Some(after)) => Self::Postponed { status, after },
+            (error, _) => error,
+        }
+    }
+
+    /// Whether nothing came back that could be Chatwoot's.
+    pub(crate) fn is_silence(&self) -> bool {
+        matches!(self, Self::Unreachable(_) | Self::NoAnswer(_) | Self::Unwell(502..=504))
     }
 
     pub(crate) fn status(status: reqwest::StatusCode) -> Self {
@@ -101,6 +128,7 @@ impl Classify for ChatwootError {
             }
             // The same holds for a request on which a proxy timed out.
             Self::Unwell(502 | 504) => Class::Transient { after: Some(Duration::from_secs(6)) },
+            Self::Postponed { after, .. } | Self::Resting(after) => Class::Transient { after: Some(*after) },
             // A refused token is an outage until the operator fixes it: no message is given up for it.
             Self::Unreachable(_)
             | Self::NoAnswer(_)

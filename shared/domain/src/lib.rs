@@ -4,6 +4,7 @@
 //! Facts about Meta are cited by section (§) of the project's `whatsapp-cloud-api.md`, which is not part of this repository.
 
 mod api_token;
+mod breaker;
 pub mod channel;
 pub mod clock;
 pub mod clue;
@@ -24,6 +25,7 @@ pub mod outgoing;
 pub mod pricing;
 pub mod rate_limit;
 mod refusal_reason;
+mod retry_after;
 mod send_failure;
 pub mod signup;
 pub mod task;
@@ -32,6 +34,7 @@ pub mod vcard;
 pub mod window;
 
 pub use api_token::{ApiToken, Renewal, TokenSource};
+pub use breaker::{Breaker, MAX_SILENCE};
 pub use channel::Channel;
 pub use clock::{Clock, SharedClock, SystemClock, Timestamp};
 pub use clue::{Clue, NO_CODE, Parameter};
@@ -50,6 +53,7 @@ pub use message_group::MessageGroup;
 pub use outgoing::{Outcome, Outgoing, Part, PartEvent, Reference};
 pub use pricing::Pricing;
 pub use refusal_reason::RefusalReason;
+pub use retry_after::retry_after;
 pub use send_failure::SendFailure;
 pub use signup::Signup;
 pub use task::{CommandNote, DrainMarker, ErasureTask, InboundTask, MediaRetry, OutboundTask, SyncRequest, Typing};

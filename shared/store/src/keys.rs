@@ -9,7 +9,10 @@ use domain::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::table::{Item, text};
+use crate::{
+    Side,
+    table::{Item, text},
+};
 
 /// The key of an item, as DynamoDB has it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -77,6 +80,8 @@ pub(crate) enum ItemKey {
     Access(u64),
     /// The last look there was.
     LastAccess,
+    /// Whether a side answers.
+    Silence(Side),
     /// The key of no item.
     Absent,
 }
@@ -127,6 +132,7 @@ const TOKEN: &str = "token";
 const ACCESS: &str = "access";
 const LOOK: &str = "look";
 const LAST: &str = "last";
+const SILENCE: &str = "silence";
 const ABSENT: &str = "nothing";
 
 impl From<ItemKey> for Key {
@@ -158,6 +164,7 @@ impl From<ItemKey> for Key {
             Of::Watch(number, account, id) => Self { pk: format!("{WATCH}#{number}"), sk: format!("{account}#{id}") },
             Of::Round(number) => under(format!("{ROUND}#{number}"), ROUND),
             Of::Blind(number) => under(format!("{ROUND}#{number}"), BLIND),
+            Of::Silence(side) => under(format!("{SILENCE}#{}", side.word()), SILENCE),
             Of::Missed => under(ROUND.to_owned(), MISSED),
             Of::Erasure(code) => under(format!("{ERASURE}#{code}"), LEDGER),
             Of::DataSubject(code) => under(format!("{ERASURE}#{code}"), TARGET),
@@ -238,6 +245,7 @@ impl ItemKey {
             (SIGNUP, _) => Self::Signup(SignupId::new(sk)),
             (SIGNUP_NUMBER, SIGNUP_NUMBER) => Self::SignupNumber(number()),
             (ROUND, MISSED) => Self::Missed,
+            (SILENCE, SILENCE) => Self::Silence(Side::ALL.into_iter().find(|side| side.word() == rest)?),
             (ERASURE, LEDGER) => Self::Erasure(code()),
             (ERASURE, TARGET) => Self::DataSubject(code()),
             (ERASURE, RECEIPT) => Self::Receipt(code()),

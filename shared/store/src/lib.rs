@@ -42,6 +42,7 @@
 //! | look | `access` / `look#number` | that an operator looked at a person's data: who, what, when, why, and a hash that ties it to the one before |
 //! | last look | `access` / `last` | the how-manieth look the last one was |
 //! | missed | `round` / `missed` | how many items have been missing from the queue, and since when, while that is not certain yet |
+//! | silence | `silence#side` / `silence` | since when a side does not answer and calls to it rest; half an hour |
 
 mod access_log;
 mod channels;
@@ -53,6 +54,7 @@ mod keys;
 mod outbound;
 mod pager;
 mod signups;
+mod silences;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -88,5 +90,6 @@ pub use outbound::outbox::{Outbox, OutboxEntry};
 pub use outbound::rate_limit::{NumberRateLimit, Slot};
 pub use outbound::reconcile_cursor::ReconcileCursor;
 pub use signups::{Administrators, Connected, Signups};
+pub use silences::{Side, Silences};
 pub use table::Table;
 pub use versioned::until_written_from;

@@ -43,6 +43,17 @@ pub enum GraphError {
     /// The file's bytes are not those the webhook named, or broke off.
     #[error("the file arrived damaged")]
     Checksum,
+    /// A proxy before Graph asks for a pause.
+    #[error("something before Graph asks to wait (HTTP status {status})")]
+    Postponed {
+        /// The status.
+        status: u16,
+        /// How long.
+        after: Duration,
+    },
+    /// Graph has been silent, and calls rest: certainly nothing was done.
+    #[error("Graph does not answer; calls rest")]
+    Resting(Duration),
     /// The file is not where Meta said (HTTP status), temporarily or permanently.
     #[error("the file is not where Meta said (HTTP status {0})")]
     Missing(u16),
@@ -108,6 +119,11 @@ impl GraphError {
         }
     }
 
+    /// Whether nothing came back that could be Graph's, nor a word of what stands before it.
+    pub(crate) fn is_silence(&self) -> bool {
+        matches!(self, Self::Unreachable(_) | Self::NoAnswer { status: None | Some(502..=504), .. })
+    }
+
     /// What Meta told beside the code.
     pub fn clue(&self) -> Clue {
         match self {
@@ -130,9 +146,13 @@ impl GraphError {
     /// Reads an answer that is not a success.
     pub(crate) async fn answered(response: reqwest::Response) -> Self {
         let status = response.status().as_u16();
-        let regained = usage::regained(response.headers());
+        let asked = usage::retry_after(response.headers());
+        let regained = usage::regained(response.headers()).max(asked);
         match response.bytes().await {
-            Ok(body) => Self::read(status, regained, &body),
+            Ok(body) => match (Self::read(status, regained, &body), asked) {
+                (Self::NoAnswer { .. }, Some(after)) => Self::Postponed { status, after },
+                (error, _) => error,
+            },
             Err(error) => Self::NoAnswer { status: Some(status), source: Some(error.without_url()) },
         }
     }
@@ -193,6 +213,7 @@ impl Classify for GraphError {
     fn class(&self) -> Class {
         match self {
             Self::Unreachable(_) | Self::NoAnswer { .. } | Self::TokenRenewed => Class::LATER,
+            Self::Postponed { after, .. } | Self::Resting(after) => Class::Transient { after: Some(*after) },
             Self::Checksum | Self::Missing(_) => Class::Permanent,
             Self::Refused { code, status, transient, regained, .. } => {
                 // A refused token is an outage until the operator fixes it: no file is given up for it.
@@ -223,7 +244,7 @@ pub struct SendError(#[from] pub GraphError);
 impl Classify for SendError {
     fn class(&self) -> Class {
         match &self.0 {
-            GraphError::NoAnswer { .. } => Class::Uncertain,
+            GraphError::NoAnswer { .. } | GraphError::Postponed { .. } => Class::Uncertain,
             // The agent is told at once, and may press Retry.
             error if error.is_unauthorized() => Class::Permanent,
             other => other.class(),

@@ -1,9 +1,9 @@
 //! Calls the Graph API (§8.3) with a channel's token. Only a call whose token is refused is repeated, with a newer one; a send
 //! is not, since each of its calls needs a slot of its own.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use domain::{ApiToken, MediaId, PhoneNumberId, UserId, WaId, Wamid, message::Digest};
+use domain::{ApiToken, Breaker, MediaId, PhoneNumberId, UserId, WaId, Wamid, message::Digest};
 use reqwest::{
     Body, Client, RequestBuilder, Response,
     header::{AUTHORIZATION, LOCATION},
@@ -38,6 +38,8 @@ pub struct GraphApi {
     fresh: Client,
     base: Url,
     version: String,
+    /// Whether Graph is called; without one it always is.
+    breaker: Option<Arc<Breaker>>,
 }
 
 /// A client for the Graph API with a channel's token.
@@ -87,7 +89,25 @@ pub struct Upload {
 impl GraphApi {
     /// `base` without version, `version` like `v25.0`.
     pub fn new(client: Client, fresh: Client, base: Url, version: String) -> Self {
-        Self { client, fresh, base, version }
+        Self { client, fresh, base, version, breaker: None }
+    }
+
+    /// The same, resting while Graph is silent.
+    #[must_use]
+    pub fn resting(self, breaker: Arc<Breaker>) -> Self {
+        Self { breaker: Some(breaker), ..self }
+    }
+
+    /// Makes a call, unless calls rest.
+    async fn attempt<T>(&self, call: impl Future<Output = Result<T, GraphError>>) -> Result<T, GraphError> {
+        let Some(breaker) = &self.breaker else { return call.await };
+        breaker.admit().map_err(GraphError::Resting)?;
+        let answered = call.await;
+        match &answered {
+            Err(error) if error.is_silence() => breaker.unanswered(),
+            _ => breaker.answered(),
+        }
+        answered
     }
 
     /// A client with a channel's token.
@@ -278,12 +298,12 @@ impl Graph {
         again: Option<RequestBuilder>,
     ) -> Result<T, GraphError> {
         let token = self.token.current();
-        let error = match call_once(request, &token).await {
+        let error = match self.api.attempt(call_once(request, &token)).await {
             Err(error) if error.is_unauthorized() => error,
             answered => return answered,
         };
         match (self.token.renew(&token).await, again) {
-            (Some(renewed), Some(again)) => call_once(again, &renewed).await,
+            (Some(renewed), Some(again)) => self.api.attempt(call_once(again, &renewed)).await,
             (Some(_), None) => Err(GraphError::TokenRenewed),
             (None, _) => Err(error),
         }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use reqwest::header::HeaderMap;
+use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use serde::Deserialize;
 
 /// One day: no rate block of Meta's lasts longer.
@@ -19,6 +19,12 @@ pub(crate) fn regained(headers: &HeaderMap) -> Option<Duration> {
     let accounts: HashMap<String, Vec<Usage>> = serde_json::from_str(text).ok()?;
     let minutes = accounts.into_values().flatten().map(|usage| usage.estimated_time_to_regain_access).max()?;
     (minutes > 0).then(|| Duration::from_secs(minutes.saturating_mul(60)).min(MAX_REGAIN_TIME))
+}
+
+/// How long the answer asks to wait. Meta documents no such header, but a proxy of its own may send one.
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    domain::retry_after(text(RETRY_AFTER)?, text(DATE))
 }
 
 #[cfg(test)]

@@ -54,6 +54,7 @@ mod reasons;
 mod receipts;
 mod red_messages;
 mod refusals;
+mod resting;
 mod restore;
 mod retention;
 mod retention_sweep;

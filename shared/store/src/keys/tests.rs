@@ -65,6 +65,7 @@ fn keys() -> impl Strategy<Value = ItemKey> {
         number().prop_map(ItemKey::TokenCheck),
         any::<u64>().prop_map(ItemKey::Access),
         Just(ItemKey::LastAccess),
+        prop_oneof![Just(Side::Meta), Just(Side::Chatwoot)].prop_map(ItemKey::Silence),
         Just(ItemKey::Absent),
     ];
     prop_oneof![customers, inbound, outbound, erasures]
@@ -94,7 +95,7 @@ proptest! {
 fn every_kind_is_tried() {
     let mut runner = TestRunner::deterministic();
     let tried = (0..3_000).map(|_| discriminant(&keys().new_tree(&mut runner).unwrap().current()));
-    assert_eq!(tried.collect::<HashSet<_>>().len(), 42, "a new kind of item has to be in `keys`, too");
+    assert_eq!(tried.collect::<HashSet<_>>().len(), 43, "a new kind of item has to be in `keys`, too");
 }
 
 #[test]
