@@ -84,6 +84,7 @@ pub(crate) fn sales() -> Channel {
         paused: false,
         paused_incoming: false,
         receipts: channel::ReceiptSettings { read: false, typing: false },
+        echoes: channel::EchoForm::default(),
         secret: "lmotos-test/channel".to_owned(),
         since: None,
         offered: None,

@@ -82,6 +82,7 @@ fn bound(wanted: &config::Channel, account: i64, secret: String) -> Channel {
         paused: false,
         paused_incoming: false,
         receipts: channel::ReceiptSettings { read: wanted.read_receipts, typing: wanted.typing },
+        echoes: if wanted.echoes_as_notes { channel::EchoForm::Note } else { channel::EchoForm::Message },
         secret,
         since: None,
         offered: None,

@@ -90,6 +90,9 @@ pub(crate) struct Channel {
     pub(crate) read_receipts: bool,
     #[serde(default = "yes")]
     pub(crate) typing: bool,
+    /// Whether agents see what was written on the phone as notes.
+    #[serde(default)]
+    pub(crate) echoes_as_notes: bool,
 }
 
 fn yes() -> bool {

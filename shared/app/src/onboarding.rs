@@ -237,6 +237,7 @@ impl Onboarding<'_> {
             paused: known.is_some_and(|known| known.paused),
             paused_incoming: known.is_some_and(|known| known.paused_incoming),
             receipts: known.map_or_else(ReceiptSettings::default, |known| known.receipts),
+            echoes: known.map(|known| known.echoes).unwrap_or_default(),
             secret: self.secret_name(&wanted.number),
             since: known.and_then(|known| known.since).or_else(|| Some(self.clients.clock.now())),
             offered: known.filter(|known| known.inbox == inbox).and_then(|known| known.offered.clone()),

@@ -98,6 +98,17 @@ pub enum SendHold {
     },
 }
 
+/// As what agents see that which was written on the shop's phone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EchoForm {
+    /// As the business's own message, which counts as an answer.
+    #[default]
+    Message,
+    /// As a private note.
+    Note,
+}
+
 /// Which receipts the customer gets of what the agents do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -143,6 +154,9 @@ pub struct Channel {
     /// Which receipts the customer gets.
     #[serde(default)]
     pub receipts: ReceiptSettings,
+    /// As what agents see echoes.
+    #[serde(default)]
+    pub echoes: EchoForm,
     /// The name of the channel's secret.
     pub secret: String,
     /// Since when the bridge is responsible for it; what agents wrote before is not ours to send.
@@ -269,6 +283,7 @@ mod tests {
             paused,
             paused_incoming: false,
             receipts: ReceiptSettings::default(),
+            echoes: EchoForm::default(),
             secret: "s".to_owned(),
             since: None,
             offered: None,

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use domain::{
     AccountId, Channel, CustomerId, HashKey, Identity, InboxId, PhoneNumberId, Timestamp, UserId, WaId, WabaId, Wamid,
-    channel::{ChannelEvent, ChannelState, DisconnectReason, Mode, ReceiptSettings},
+    channel::{ChannelEvent, ChannelState, DisconnectReason, EchoForm, Mode, ReceiptSettings},
 };
 use serde_json::json;
 use simulator_aws::{Aws, Settings, bridge};
@@ -110,6 +110,7 @@ pub(crate) fn channel() -> Channel {
         paused: false,
         paused_incoming: false,
         receipts: ReceiptSettings::default(),
+        echoes: EchoForm::default(),
         secret: "secret".to_owned(),
         since: None,
         offered: None,

@@ -7,6 +7,8 @@ use domain::{Author, message::Call};
 /// A line about something that arrived from WhatsApp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InboundText<'a> {
+    /// Written on the shop's phone, above its words.
+    OnThePhone,
     /// A location.
     Location,
     /// An address card.
@@ -101,6 +103,7 @@ impl InboundText<'_> {
     /// The text of the line.
     pub fn text(self, locale: Locale) -> String {
         let (es, en) = match self {
+            Self::OnThePhone => ("📱 Desde el celular de la tienda", "📱 From the shop's phone"),
             Self::Location => ("📍 Ubicación", "📍 Location"),
             Self::Contact(name) => return both(locale, ("👤 Contacto: ", "👤 Contact: "), name),
             Self::OwnContact(name) => {

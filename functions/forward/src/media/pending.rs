@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use app::HandlerError;
 use chatwoot::{Chatwoot, ChatwootError, NewMessage, listing::ListedMessage};
-use domain::{Author, Channel, MediaRetry, MessageId, Timestamp};
+use domain::{Author, Channel, MediaRetry, MessageId, Timestamp, channel::EchoForm};
 use platform::Metric;
 use queue::{Record, Verdict};
 use serde_json::json;
@@ -130,7 +130,8 @@ impl MissingFile<'_> {
         let mut attributes = json!({
             "external_created_at": Timestamp::as_secs(file.sent_at), "in_reply_to": file.placeholder,
         });
-        if file.past.is_none() && file.author == Author::Business {
+        let is_note = file.author == Author::Business && channel.echoes == EchoForm::Note;
+        if file.past.is_none() && file.author == Author::Business && !is_note {
             attributes["external_echo"] = json!(true);
         }
         let size = fetched.attachment.size;
@@ -141,7 +142,7 @@ impl MissingFile<'_> {
         let message = NewMessage {
             content: file.past.as_ref().map_or("", |past| &past.title),
             // Nobody is to be told of the past.
-            private: file.past.is_some(),
+            private: file.past.is_some() || is_note,
             incoming: file.past.is_none() && file.author == Author::Customer,
             source_id: Some(&source),
             attributes,

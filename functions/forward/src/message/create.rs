@@ -9,11 +9,14 @@ use chatwoot::{
     listing::ListedMessage,
     render::{self, Rendered},
 };
-use domain::{Author, Content, ConversationId, Message, MessageId, Timestamp, Wamid, message::Media, vcard};
+use domain::{
+    Author, Channel, Content, ConversationId, Message, MessageId, Timestamp, Wamid, channel::EchoForm, message::Media,
+    vcard,
+};
 use queue::Record;
 use serde_json::json;
 use store::{MIN_RETRY_GAP, MessageLink, PendingFile, is_at_meta};
-use texts::NoteText;
+use texts::{NoteText, inbound::InboundText};
 use whatsapp::graph::file_timeout;
 
 use super::{FoundConversation, MessageContext, contact_sync::advert_attribute, link_id};
@@ -111,6 +114,13 @@ impl FoundConversation<'_> {
                 whose: Whose::Untold,
                 _by_write: (),
             });
+        }
+        if is_echo_note(channel, message) && !rendered.line {
+            if !rendered.note {
+                let words = InboundText::OnThePhone.text(clients.locale);
+                rendered.text = if rendered.text.is_empty() { words } else { format!("{words}\n{}", rendered.text) };
+            }
+            rendered.note = true;
         }
         let quoted = self.quoted(rendered.quote).await?;
         if quoted.is_some() && render::is_new_caption(message) {
@@ -313,6 +323,11 @@ fn last_word(line: NoteText) -> NoteText {
         NoteText::MediaRefused(kind) => NoteText::MediaNotTaken(kind),
         other => other,
     }
+}
+
+/// Whether agents see this as a note because it was written on the shop's phone.
+pub(crate) fn is_echo_note(channel: &Channel, message: &Message) -> bool {
+    message.author == Author::Business && !message.standby && channel.echoes == EchoForm::Note
 }
 
 /// Gives the id under which Chatwoot keeps the message: Meta's, or our own where Meta gives none.

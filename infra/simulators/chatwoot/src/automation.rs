@@ -56,6 +56,9 @@ pub struct Robot {
     /// Whether it answers changes of messages, too: ticks and failures.
     #[serde(default)]
     pub on_updates: bool,
+    /// Whether it answers what customers write and nothing else, as most bots do.
+    #[serde(default)]
+    pub customers_only: bool,
 }
 
 impl Chatwoot {
@@ -112,6 +115,9 @@ impl State {
             let role = if robot.as_user { Role::Agent } else { Role::Bot };
             let id = self.user_named(&robot.name, role);
             let sender = if robot.as_user { SenderRef::User(id) } else { SenderRef::Bot(id) };
+            if robot.customers_only && message.message_type != MessageType::Incoming {
+                continue;
+            }
             // It knows its own words again, and their marks only if it was made to hear of changes.
             if (message.sender == sender && !changed) || (changed && !robot.on_updates) {
                 continue;

@@ -44,6 +44,7 @@ pub use callbacks::{Callbacks, Duplicate, Post};
 pub use chatwoot::{Chatwoot, Inbox, Settings};
 pub use errors::Language;
 pub use public_api::VERSION;
+pub use rich::CONTENT_TYPES;
 pub use rows::Role;
 pub use shared::RequestLog;
 pub use throttle::Limits;

@@ -2,6 +2,23 @@
 
 use serde_json::Value;
 
+/// All content types of Chatwoot 4.14 (`message.rb`).
+pub const CONTENT_TYPES: [&str; 13] = [
+    "text",
+    "input_text",
+    "input_textarea",
+    "input_email",
+    "input_select",
+    "cards",
+    "form",
+    "article",
+    "incoming_email",
+    "input_csat",
+    "integrations",
+    "sticker",
+    "voice_call",
+];
+
 /// Members the items of a type may have; nothing for types without items.
 fn members(content_type: &str) -> Option<&'static [&'static str]> {
     match content_type {

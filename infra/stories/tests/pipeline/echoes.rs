@@ -1,11 +1,17 @@
 //! What the shop writes on its phone, or Meta's automation in its name: shown as ours, followed, never sent again.
 
+use domain::{Channel, channel::EchoForm};
 use serde_json::{Value, json};
-use stories::{COEXISTENCE_CHANNEL, World};
+use simulator_chatwoot::{Robot, Rule, RuleAction};
+use store::Channels;
+use stories::{CHANNEL, COEXISTENCE_CHANNEL, World};
 
-use crate::fixtures::{HOUR, MINUTE, ana, ana_wrote, body, goes_by, post, post_all_again, profile};
+use crate::{
+    fixtures::{HOUR, MINUTE, ana, ana_wrote, body, goes_by, post, post_all_again, profile, table},
+    open_chat::OpenChat,
+};
 
-fn echo(field: &str, wamid: &str, members: &Value) -> Value {
+pub(crate) fn echo(field: &str, wamid: &str, members: &Value) -> Value {
     let mut item = json!({"from": "525555550100", "to": "5215555550123", "id": wamid, "timestamp": "1795190400"});
     item.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
     body(field, &json!({"contacts": [profile("Ana", "5215555550123")], "message_echoes": [item]}))
@@ -65,6 +71,102 @@ async fn what_metas_automation_writes_is_an_echo_too() {
     world.work().await.unwrap();
     assert_eq!(world.agent_reads("Ana"), ["agent: Soy un asistente ✓"]);
     assert!(world.meta.requests().is_empty());
+}
+
+/// From now on agents see what is written on the phone of this channel in that form.
+async fn shows_echoes(world: &World, form: EchoForm) {
+    let channels = Channels::new(table(world));
+    let number = domain::PhoneNumberId::new(CHANNEL);
+    let known = channels.look_again(&number).await.unwrap().unwrap();
+    channels.put(&Channel { echoes: form, ..(*known).clone() }).await.unwrap();
+    // A function remembers its channels for a minute.
+    world.pass(2 * MINUTE);
+}
+
+#[tokio::test]
+async fn as_a_note_an_echo_is_for_agents_alone_with_its_file_and_its_changes() {
+    let world = World::start().await.unwrap();
+    let (_, conversation) = ana_wrote(&world).await;
+    shows_echoes(&world, EchoForm::Note).await;
+    let words = json!({"type": "text", "text": {"body": "te espero *mañana*"}});
+    let photo = json!({"type": "image", "image": {"id": "900100200", "mime_type": "image/jpeg", "caption": "así"}});
+    let edited =
+        json!({"original_message_id": "wamid.e1", "message": {"type": "text", "text": {"body": "te espero hoy"}}});
+    for (wamid, members) in
+        [("wamid.e1", words), ("wamid.e2", photo), ("wamid.e3", json!({"type": "edit", "edit": edited}))]
+    {
+        post(&world, &echo("smb_message_echoes", wamid, &members)).await;
+        world.work().await.unwrap();
+    }
+    let standing: Vec<_> = world.chatwoot.messages(conversation).into_iter().skip(1).collect();
+    assert!(standing.iter().all(|message| message.private), "{standing:?}");
+    assert!(standing.iter().all(|message| !message.content_attributes.contains_key("external_echo")));
+    const PHONE: &str = "📱 Desde el celular de la tienda\n";
+    assert_eq!(standing[0].content, format!("{PHONE}te espero **mañana**"));
+    assert!(standing[1].content.starts_with(&format!("{PHONE}así")), "{}", standing[1].content);
+    assert!(
+        standing.iter().any(|one| one.content.ends_with("te espero hoy") && one.in_reply_to == Some(standing[0].id))
+    );
+    // Taken back on the phone, it is taken back here.
+    let revoke = json!({"type": "revoke", "revoke": {"original_message_id": "wamid.e1"}});
+    post(&world, &echo("smb_message_echoes", "wamid.e4", &revoke)).await;
+    world.work().await.unwrap();
+    assert!(world.chatwoot.messages(conversation)[1].deleted);
+    assert!(world.meta.requests().is_empty(), "nothing is sent again");
+    // What stands on the phone and what the bridge sends are told apart as before.
+    shows_echoes(&world, EchoForm::Message).await;
+    let more = json!({"type": "text", "text": {"body": "otra"}});
+    post(&world, &echo("smb_message_echoes", "wamid.e5", &more)).await;
+    world.work().await.unwrap();
+    assert_eq!(world.agent_reads("Ana").pop().unwrap(), "agent: otra ✓");
+}
+
+#[tokio::test]
+async fn an_echo_wakes_no_greeting_no_rule_for_customers_words_no_bot_of_theirs_and_no_command() {
+    for form in [EchoForm::Message, EchoForm::Note] {
+        let shop = OpenChat::open().await;
+        let world = &shop.world;
+        shows_echoes(world, form).await;
+        crate::made_by_chatwoot::greets(&shop).await;
+        let actions = vec![RuleAction::SendMessage("automático".to_owned()), RuleAction::AddLabel("vip".to_owned())];
+        let incoming = Some("incoming".to_owned());
+        world.chatwoot.add_rule(Rule { contains: String::new(), message_type: incoming, actions });
+        let (name, says) = ("Autómata".to_owned(), "Soy un bot".to_owned());
+        world.chatwoot.add_robot(Robot {
+            name,
+            says,
+            private: false,
+            as_user: false,
+            on_updates: false,
+            customers_only: true,
+        });
+        for (at, text) in ["hola", "BORRAR MIS DATOS", "sí borrar", "/plantilla precios", "/estado"].iter().enumerate()
+        {
+            let members = json!({"type": "text", "text": {"body": text}});
+            post(world, &echo("smb_message_echoes", &format!("wamid.e{at}"), &members)).await;
+            world.work().await.unwrap();
+        }
+        // The first word of a chat comes from the phone, too.
+        let to_zoe = json!({"type": "text", "text": {"body": "buenas"}, "to": "5215555550199"});
+        post(world, &echo("smb_message_echoes", "wamid.z", &to_zoe)).await;
+        goes_by(world, 30 * MINUTE, 5 * MINUTE).await;
+        world.reconcile().await.unwrap();
+        world.work().await.unwrap();
+        assert!(world.meta.requests().is_empty(), "{form:?}: {:?}", world.agent_reads("Ana"));
+        let all = world.chatwoot.conversations();
+        assert!(all.iter().all(|one| one.labels.is_empty()), "{form:?}");
+        let lines: Vec<_> = all.iter().flat_map(|one| world.chatwoot.messages(one.id)).collect();
+        let ours = |text: &str| text.contains("automático") || text.contains("bot") || text.contains("Bienvenida");
+        assert!(!lines.iter().any(|line| ours(&line.content)), "{form:?}");
+        assert!(
+            !lines.iter().any(|line| line.content.contains("24 h") || line.content.contains("Ventana")),
+            "{form:?}"
+        );
+        // A customer wakes them as ever.
+        shop.ana.writes("¿hola?").await.unwrap();
+        world.work().await.unwrap();
+        assert!(shop.ana.heard().contains(&"automático".to_owned()), "{form:?}");
+    }
 }
 
 #[tokio::test]

@@ -25,7 +25,14 @@ impl OpenChat {
 
     fn has_a_robot(&self, says: &str, private: bool, as_user: bool) {
         let (name, says) = ("Autómata".to_owned(), says.to_owned());
-        self.world.chatwoot.add_robot(Robot { name, says, private, as_user, on_updates: !private });
+        self.world.chatwoot.add_robot(Robot {
+            name,
+            says,
+            private,
+            as_user,
+            on_updates: !private,
+            customers_only: false,
+        });
     }
 
     async fn ana_writes(&self, text: &str) {

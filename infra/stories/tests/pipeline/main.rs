@@ -40,6 +40,7 @@ mod inbound;
 mod inbound_kinds;
 mod logged;
 mod loops;
+mod made_by_chatwoot;
 mod marks;
 mod media;
 mod never_wrote;

@@ -242,6 +242,7 @@ mod tests {
             paused: false,
             paused_incoming: false,
             receipts: channel::ReceiptSettings::default(),
+            echoes: channel::EchoForm::default(),
             secret: "lmotos-test/channel".to_owned(),
             since: None,
             offered: None,
