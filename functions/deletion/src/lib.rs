@@ -10,7 +10,7 @@ use std::time::Duration;
 use app::{Base, Function, HandlerError, HttpFunction, Refusal};
 use domain::{
     ConfirmationCode, HashKey, KeyedHash, SharedClock,
-    erasure::{ErasureDeadlines, RequestSource},
+    erasure::{ErasureDeadlines, Evidence, EvidenceAct, RequestSource},
     keyed_hash::Administrator,
 };
 use lambda_http::{Body, Request, RequestExt as _, Response, http::Method, http::StatusCode, request::RequestContext};
@@ -135,7 +135,7 @@ impl Handler {
             tracing::error!(channel.id = %number, page = "docs/runbook/tokens.md",
                 "whoever connected this number is being erased, and its token is their own: it has to be connected again");
         }
-        let code = self.ask(RequestSource::Meta, subject).await?;
+        let code = self.ask(RequestSource::Meta, subject, None).await?;
         let url = format!("{}/deletion/{code}", address(request));
         Ok(answer::json(&json!({ "url": url, "confirmation_code": code })))
     }
@@ -192,9 +192,16 @@ impl Handler {
         &self,
         source: RequestSource,
         subject: DataSubject,
+        operator: Option<&str>,
     ) -> Result<ConfirmationCode, HandlerError> {
         let requests = self.requests().await?;
-        let asked = requests.ask(source, subject, self.base.clock.now()).await?;
+        let now = self.base.clock.now();
+        let evidence = operator.map(|name| Evidence {
+            act: EvidenceAct::OperatorAsked,
+            at: now,
+            trace: requests.operator_trace(name),
+        });
+        let asked = requests.ask_by(source, subject, now, evidence).await?;
         let erasure = &asked.entry.erasure;
         if asked.is_new {
             self.base.metrics.count(Metric::ErasureAsked);

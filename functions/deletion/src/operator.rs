@@ -1,5 +1,5 @@
 //! Handles the operator's commands, which do not pass the API. They come with the operator's own AWS credentials:
-//! `{"phone":…}` or `{"user_id":…}` opens a request, `{"receipt":…}` gives the signed receipt of one that is done.
+//! `{"phone":…}` or `{"user_id":…}`, with `"by"` for who asks, opens a request, `{"receipt":…}` gives the signed receipt of one that is done.
 
 use app::Error;
 use domain::{
@@ -62,14 +62,17 @@ impl OperatorCommand {
 }
 
 impl Handler {
-    pub(crate) async fn operator(&self, event: Value) -> Result<Value, Error> {
+    pub(crate) async fn operator(&self, mut event: Value) -> Result<Value, Error> {
+        // Who asks may say so; it is kept as a keyed hash.
+        let by = event.as_object_mut().and_then(|members| members.remove("by"));
+        let by = by.as_ref().and_then(Value::as_str).map(str::trim).filter(|by| !by.is_empty()).unwrap_or("operator");
         let command: OperatorCommand = serde_json::from_value(event).map_err(|_| OperatorError::Unreadable)?;
         let subject = match (command.target()?, command) {
             (Some(target), _) => target,
             (None, OperatorCommand::Receipt(code)) => return self.receipt(&code).await,
             (None, _) => return Err(OperatorError::Unreadable.into()),
         };
-        Ok(json!({ "code": self.ask(RequestSource::Operator, subject).await? }))
+        Ok(json!({ "code": self.ask(RequestSource::Operator, subject, Some(by)).await? }))
     }
 
     async fn receipt(&self, code: &ConfirmationCode) -> Result<Value, Error> {

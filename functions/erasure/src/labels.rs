@@ -4,8 +4,14 @@
 use std::time::Duration;
 
 use app::{HandlerError, brake};
-use chatwoot::{Chatwoot, ChatwootError, NewMessage, listing::ListedMessage};
-use domain::{ConfirmationCode, SyncRequest, erasure::RequestSource};
+use chatwoot::{
+    Chatwoot, ChatwootError, NewMessage,
+    listing::{ListedKind, ListedMessage},
+};
+use domain::{
+    ConfirmationCode, SyncRequest,
+    erasure::{Evidence, EvidenceAct, RequestSource},
+};
 use platform::Metric;
 use queue::Record;
 use store::{Claim, DataSubject, StoreError};
@@ -22,6 +28,9 @@ const NOTE_SOURCE_PREFIX: &str = "lmotos:label:";
 
 /// No agent changes their mind so often in a minute.
 const MAX_NOTES_PER_MINUTE: usize = 6;
+
+/// How old Chatwoot's line about the label may be.
+const LINE_MAX_AGE: Duration = Duration::from_secs(2 * 86_400);
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -76,6 +85,12 @@ impl<'h> LabelChange<'h> {
             let saved = clients.erasures.save_about(&asked.entry, erasure.clone(), Some(&known)).await?;
             saved.map_err(|_| HandlerError::Busy(CONTENTION_DELAY))?;
         }
+        let is_witnessed = erasure.evidence().iter().any(|known| known.act == EvidenceAct::Labeled);
+        if !is_witnessed {
+            let current = clients.erasures.get(code).await?.unwrap_or_else(|| asked.entry.clone());
+            let evidence = self.evidence().await;
+            requests.witness(current, Some(&evidence)).await?;
+        }
         // An earlier attempt may have crashed before it queued the task and wrote the note: doing both again does no harm,
         // and a missing task is a day's delay.
         let claim = clients.key.item(["labeled", code.as_str()]);
@@ -86,6 +101,38 @@ impl<'h> LabelChange<'h> {
             clients.claims.park(&held).await?;
         }
         Ok(())
+    }
+
+    /// Who put the label on, as far as Chatwoot tells: its line about that has the label's name and the agent's, and no id. If
+    /// that cannot be read, the request is not held up.
+    async fn evidence(&self) -> Evidence {
+        let SyncRequest { account, conversation, .. } = *self.sync;
+        let at = self.handler.clients.clock.now();
+        let found = async {
+            let listed = self.chatwoot.messages(conversation, None, at - LINE_MAX_AGE).await?;
+            let of_label =
+                |one: &&ListedMessage| one.kind() == ListedKind::Activity && one.text().contains(ERASURE_LABEL);
+            let Some(line) = listed.iter().rev().find(of_label) else { return Ok(None) };
+            let agents = self.chatwoot.agents().await?.into_iter();
+            let named = agents.filter(|agent| !agent.name.is_empty() && line.text().contains(&agent.name));
+            // A longer name may have a shorter one in it.
+            let agent = named.max_by_key(|agent| agent.name.len()).map(|agent| agent.id);
+            Ok::<_, ChatwootError>(Some((line.id, agent)))
+        };
+        let line = match found.await {
+            Ok(Some((line, Some(agent)))) => format!(", line {line}, agent {agent}"),
+            Ok(Some((line, None))) => format!(", line {line}, no agent"),
+            Ok(None) => String::new(),
+            Err(error) => {
+                tracing::warn!(%error, "the agent who put a label on is not known");
+                String::new()
+            }
+        };
+        Evidence {
+            act: EvidenceAct::Labeled,
+            at,
+            trace: format!("account {account}, conversation {conversation}{line}"),
+        }
     }
 
     async fn unlabeled(&self, subject: DataSubject) -> Result<(), HandlerError> {

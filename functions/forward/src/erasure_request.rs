@@ -7,7 +7,7 @@ use app::HandlerError;
 use chatwoot::{NewMessage, render};
 use domain::{
     Author, Content, ConversationId, Erasure, Timestamp,
-    erasure::{ErasureState, RequestSource},
+    erasure::{ErasureState, Evidence, EvidenceAct, RequestSource},
 };
 use platform::Metric;
 use store::{Claim, DataSubject, ErasureEntry};
@@ -53,9 +53,15 @@ impl ErasureTalk<'_> {
         self.context.message.sent_at.min(self.context.now())
     }
 
+    /// That this message says so. Its hash outlives it, and names no person.
+    fn evidence(&self, act: EvidenceAct) -> Evidence {
+        Evidence { act, at: self.said_at(), trace: self.context.message.item.to_string() }
+    }
+
     async fn ask(&self, subject: DataSubject) -> Result<(), HandlerError> {
         let handler = self.context.handler();
-        let entry = open(handler, RequestSource::Customer, subject, self.said_at()).await?;
+        let evidence = self.evidence(EvidenceAct::CustomerAsked);
+        let entry = open(handler, RequestSource::Customer, subject, self.said_at(), Some(evidence)).await?;
         let entry = self.question(entry).await?;
         enqueue_erasure(handler, &entry).await
     }
@@ -88,7 +94,10 @@ impl ErasureTalk<'_> {
         // What the customer sends after this message is sent in the knowledge that everything before it is gone.
         let last = self.said_at() - Duration::from_secs(1);
         if then.is_unconfirmed() {
-            let confirmed = then.up_to(last).confirm(self.context.now())?;
+            let confirmed = then
+                .up_to(last)
+                .witnessed(self.evidence(EvidenceAct::CustomerConfirmed))
+                .confirm(self.context.now())?;
             let code = entry.erasure.code().as_str();
             if standby && self.is_first("confirmed").await? {
                 self.tell(ErasureNotice::OverheardConfirmed { code }).await?;
@@ -197,7 +206,7 @@ impl FoundConversation<'_> {
             // The file comes with the message, and then belongs to a new customer.
             handler.clients.media.forget(&channel.phone_number_id, &file.id).await?;
         }
-        let entry = open(handler, RequestSource::Chatwoot, subject, now).await?;
+        let entry = open(handler, RequestSource::Chatwoot, subject, now, None).await?;
         begin(handler, &entry).await?;
         // Also where all of it is over by now: the customer has to be resolved anew.
         Ok(true)
@@ -209,8 +218,9 @@ async fn open(
     source: RequestSource,
     subject: DataSubject,
     asked_at: Timestamp,
+    evidence: Option<Evidence>,
 ) -> Result<ErasureEntry, HandlerError> {
-    let asked = handler.requests.ask(source, subject, asked_at).await?;
+    let asked = handler.requests.ask_by(source, subject, asked_at, evidence).await?;
     if asked.is_new {
         handler.metrics.count(Metric::ErasureAsked);
         tracing::info!(erasure = %asked.entry.erasure.code(), ?source, "an erasure was asked for");

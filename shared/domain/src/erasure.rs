@@ -3,6 +3,7 @@
 
 mod data_location;
 mod deadlines;
+mod evidence;
 mod receipt;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use data_location::DataLocation;
 pub use deadlines::{ErasureDeadlines, WarnDays};
+pub use evidence::{Evidence, EvidenceAct};
 pub use receipt::{Receipt, ReceiptCheck, SignedReceipt};
 
 pub use crate::InvalidTransition;
@@ -155,6 +157,9 @@ pub struct Erasure {
     /// When the deadline was missed, if it was. Stays, whatever state the request reaches.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     breached_at: Option<Timestamp>,
+    /// What shows who asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    evidence: Vec<Evidence>,
 }
 
 impl Erasure {
@@ -189,6 +194,7 @@ impl Erasure {
             cleared: BTreeMap::new(),
             warned: Vec::new(),
             breached_at: None,
+            evidence: Vec::new(),
         }
     }
 
@@ -201,6 +207,18 @@ impl Erasure {
             self.state = ErasureState::Received { until: until.max(at + deadlines.grace()) };
         }
         self
+    }
+
+    /// Something shows who asked, or confirmed it.
+    #[must_use]
+    pub fn witnessed(mut self, new: Evidence) -> Self {
+        evidence::add(&mut self.evidence, new);
+        self
+    }
+
+    /// What shows who asked.
+    pub fn evidence(&self) -> &[Evidence] {
+        &self.evidence
     }
 
     /// It is certain from now on.

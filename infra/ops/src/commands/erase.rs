@@ -17,6 +17,9 @@ pub(crate) struct Erase {
     /// Or their user id.
     #[arg(long)]
     user_id: Option<String>,
+    /// Who asks; the ledger and the receipt keep a keyed hash of it.
+    #[arg(long, value_name = "NAME")]
+    by: Option<String>,
     /// Without this nothing is opened.
     #[arg(long)]
     yes: bool,
@@ -37,7 +40,8 @@ impl Erase {
         }
         let stack = session.stack().await?;
         let deletion = deletion::Handler::from_env(stack.environment().await?, stack.clock())?;
-        let answer = deletion.command(json!({ name: value })).await.map_err(|error| anyhow!("{error}"))?;
+        let answer =
+            deletion.command(json!({ name: value, "by": self.by })).await.map_err(|error| anyhow!("{error}"))?;
         let words = format!("asked; its code is {}", answer["code"].as_str().unwrap_or_default());
         Ok(Told::new(answer, words))
     }

@@ -354,3 +354,66 @@ async fn the_public_page_speaks_both_languages_and_knows_nobody() {
     let (_, body) = call("GET", &world.url(), &path, &[], b"").await;
     assert!(body.contains("Tus datos fueron borrados"));
 }
+
+/// What the receipt of a request says of who asked.
+async fn evidence(world: &World, code: &str) -> Vec<String> {
+    let signed = world.operator(json!({ "receipt": code })).await.unwrap();
+    serde_json::from_value(signed["receipt"]["evidence"].clone()).unwrap()
+}
+
+#[tokio::test]
+async fn the_receipt_says_which_agent_which_operator_and_which_answer_and_names_none_of_them() {
+    // An agent, by the label.
+    let world = World::start().await.unwrap();
+    let (_, conversation) = ana_wrote(&world).await;
+    world.chatwoot.agent("Sof");
+    let sofia = world.chatwoot.agent("Sofía");
+    sofia.labels(conversation, &["borrar-datos"]).await;
+    world.work().await.unwrap();
+    let code = code_in(&world.agent_reads("Ana").pop().unwrap());
+    let token = world.chatwoot.token("Admin", simulator_chatwoot::Role::Administrator);
+    let path = format!("/api/v1/accounts/{}/agents", stories::ACCOUNT);
+    let (_, agents) = call("GET", &world.chatwoot.url(), &path, &[("api_access_token", token.as_str())], b"").await;
+    let agents: Vec<Value> = serde_json::from_str(&agents).unwrap();
+    let id = agents.iter().find(|agent| agent["name"] == "Sofía").unwrap()["id"].as_i64().unwrap();
+    let line = world.chatwoot.messages(conversation).into_iter().find(|one| one.message_type == "activity").unwrap().id;
+    goes_by(&world, 25 * HOUR, HOUR).await;
+    done(&world, &code).await;
+    let account = stories::ACCOUNT;
+    let told = evidence(&world, &code).await;
+    let trace = format!("account {account}, conversation {conversation}, line {line}, agent {id}");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].ends_with(&trace), "{told:?}");
+
+    // The customer, by two messages.
+    let world = World::start().await.unwrap();
+    let (ana, _) = ana_wrote(&world).await;
+    ana.writes("BORRAR MIS DATOS").await.unwrap();
+    world.work().await.unwrap();
+    let code = items(&world).await;
+    assert!(!code.is_empty());
+    let question = ana.heard().pop().unwrap();
+    ana.writes("SÍ BORRAR").await.unwrap();
+    world.work().await.unwrap();
+    let code = question.split_whitespace().find(|word| word.trim_matches(|c: char| !c.is_ascii_hexdigit()).len() == 32);
+    let code = code.unwrap().trim_matches(|c: char| !c.is_ascii_hexdigit()).to_owned();
+    done(&world, &code).await;
+    let told = evidence(&world, &code).await;
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].contains("the customer asked in the chat") && told[1].contains("the customer confirmed it"));
+    assert_ne!(told[0].rsplit(' ').next(), told[1].rsplit(' ').next(), "each message has its own hash");
+
+    // An operator, and another one who asks for the same.
+    let world = World::start().await.unwrap();
+    let _ = ana_wrote(&world).await;
+    let code = operator_asks(&world, json!({ "phone": "5215555550123", "by": "Laura" })).await;
+    assert_eq!(operator_asks(&world, json!({ "phone": "5215555550123", "by": "Pedro" })).await, code);
+    assert_eq!(operator_asks(&world, json!({ "phone": "5215555550123", "by": "Laura" })).await, code);
+    done(&world, &code).await;
+    let told = evidence(&world, &code).await;
+    assert_eq!(told.len(), 2, "{told:?}");
+    let everything = format!("{told:?}{:?}", items(&world).await);
+    for name in ["Laura", "Pedro", "Sofía", "Ana", "5215555550123", "wamid"] {
+        assert!(!everything.contains(name), "{name}");
+    }
+}

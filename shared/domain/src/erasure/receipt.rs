@@ -25,6 +25,8 @@ pub struct Receipt {
     pub done_at: Timestamp,
     /// When the deadline passed before that, if it did.
     pub breached_at: Option<Timestamp>,
+    /// What shows who asked, in words.
+    pub evidence: Vec<String>,
     /// One entry for each data location.
     #[serde(rename = "places")]
     pub locations: Vec<LocationReceipt>,
@@ -87,13 +89,14 @@ impl Receipt {
             verification: location.verification(erasure.source).to_owned(),
         });
         Some(Self {
-            version: 2,
+            version: 3,
             code: erasure.code.clone(),
             source: erasure.source,
             asked_at: erasure.asked_at,
             confirmed_at: erasure.confirmed_at,
             done_at: at,
             breached_at: erasure.breached_at,
+            evidence: erasure.evidence.iter().map(super::Evidence::words).collect(),
             locations: locations.collect(),
             outside: OUT_OF_REACH.map(str::to_owned).to_vec(),
             kept: KEPT_ON_PURPOSE.map(str::to_owned).to_vec(),

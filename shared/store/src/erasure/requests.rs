@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use domain::{
     AccountId, ConfirmationCode, Erasure, HashKey, KeyedHash, Timestamp,
-    erasure::{ErasureDeadlines, ErasureState, RequestSource},
+    erasure::{ErasureDeadlines, ErasureState, Evidence, RequestSource},
     keyed_hash::{AliasKind, RequestPointer},
 };
 
@@ -19,6 +19,9 @@ const SAME_REQUEST_SPAN: Duration = Duration::from_secs(86_400);
 /// If a deleted contact opened a request, and no message of the person is known to be in Chatwoot, the request covers only what
 /// was sent longer ago than this. Nothing that old can still arrive.
 const UNKNOWN_PERSON_SPAN: Duration = Duration::from_secs(15 * 86_400);
+
+/// How often a request that others write meanwhile is tried.
+const MAX_WITNESS_TRIES: usize = 3;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -63,8 +66,19 @@ impl ErasureRequests {
     pub async fn ask(
         &self,
         source: RequestSource,
+        subject: DataSubject,
+        asked_at: Timestamp,
+    ) -> Result<RequestOutcome, StoreError> {
+        self.ask_by(source, subject, asked_at, None).await
+    }
+
+    /// The same, with what shows who asks.
+    pub async fn ask_by(
+        &self,
+        source: RequestSource,
         mut subject: DataSubject,
         asked_at: Timestamp,
+        evidence: Option<Evidence>,
     ) -> Result<RequestOutcome, StoreError> {
         let (known, stood_at, pointers) = self.pointers(&subject).await?;
         if source == RequestSource::Chatwoot {
@@ -89,10 +103,12 @@ impl ErasureRequests {
                 }
                 let entry = self.made_certain(before, source, subject.spares).await?;
                 self.name_again(&entry, &subject).await?;
+                let entry = self.witness(entry, evidence.as_ref()).await?;
                 return Ok(Some(RequestOutcome { entry, is_new: false }));
             }
             if let Some(entry) = self.widened(source, &subject, &pointers).await? {
                 self.erasures.point(&pointed, entry.erasure.code()).await?;
+                let entry = self.witness(entry, evidence.as_ref()).await?;
                 return Ok(Some(RequestOutcome { entry, is_new: false }));
             }
             let mut erasure =
@@ -104,10 +120,38 @@ impl ErasureRequests {
             if let Some(spares) = subject.spares {
                 erasure = erasure.up_to(spares).sealed(asked_at);
             }
+            if let Some(evidence) = &evidence {
+                erasure = erasure.witnessed(evidence.clone());
+            }
             let opened = self.erasures.open(&erasure, &pointed, &subject).await?;
             Ok(opened.map(|entry| RequestOutcome { entry, is_new: true }))
         })
         .await
+    }
+
+    /// Adds what shows who asked to an open request, unless it is known.
+    pub async fn witness(
+        &self,
+        mut entry: ErasureEntry,
+        evidence: Option<&Evidence>,
+    ) -> Result<ErasureEntry, StoreError> {
+        let Some(evidence) = evidence else { return Ok(entry) };
+        for _ in 0..MAX_WITNESS_TRIES {
+            let witnessed = entry.erasure.clone().witnessed(evidence.clone());
+            if entry.erasure.is_closed() || witnessed == entry.erasure {
+                break;
+            }
+            entry = match self.erasures.save(&entry, witnessed).await? {
+                Ok(saved) => return Ok(saved),
+                Err(theirs) => theirs,
+            };
+        }
+        Ok(entry)
+    }
+
+    /// By what an operator is known afterwards.
+    pub fn operator_trace(&self, name: &str) -> String {
+        self.key.request_pointer(["operator", name]).to_string()
     }
 
     /// Widens a request about one account to all accounts, if it has not begun and the new one is about all. A request that is

@@ -65,7 +65,7 @@ fn keys() -> impl Strategy<Value = ItemKey> {
         number().prop_map(ItemKey::TokenCheck),
         any::<u64>().prop_map(ItemKey::Access),
         Just(ItemKey::LastAccess),
-        prop_oneof![Just(Side::Meta), Just(Side::Chatwoot)].prop_map(ItemKey::Silence),
+        proptest::sample::select(&Side::ALL[..]).prop_map(ItemKey::Silence),
         Just(ItemKey::Absent),
     ];
     prop_oneof![customers, inbound, outbound, erasures]
