@@ -75,6 +75,7 @@ pub(crate) struct Chatwoot {
 
 /// One WhatsApp number bound to one inbox.
 #[derive(Clone, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(crate) struct Channel {
     pub(crate) phone_number_id: String,
     pub(crate) waba_id: String,

@@ -176,9 +176,10 @@ impl Clients {
     pub async fn note_silences(&self) {
         for (side, breaker) in &self.breakers {
             let Some(news) = breaker.news() else { continue };
-            match news {
-                Some(_) => tracing::warn!(side = side.word(), "a side does not answer; calls to it rest"),
-                None => tracing::info!(side = side.word(), "a side answers again"),
+            if news.is_some() {
+                tracing::warn!(side = side.word(), "a side does not answer; calls to it rest");
+            } else {
+                tracing::info!(side = side.word(), "a side answers again");
             }
             if let Err(error) = self.silences.note(*side, news).await {
                 tracing::warn!(%error, side = side.word(), "that calls rest is not written down");

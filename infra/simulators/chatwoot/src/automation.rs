@@ -42,6 +42,7 @@ pub enum RuleAction {
 
 /// A bot that answers every message but its own with the same words.
 #[derive(Clone, Debug, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "switches of a bot, as the control route takes them")]
 pub struct Robot {
     /// Its name.
     pub name: String,

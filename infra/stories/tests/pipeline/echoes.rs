@@ -73,6 +73,9 @@ async fn what_metas_automation_writes_is_an_echo_too() {
     assert!(world.meta.requests().is_empty());
 }
 
+/// Stands above what was written there.
+const PHONE: &str = "📱 Desde el celular de la tienda\n";
+
 /// From now on agents see what is written on the phone of this channel in that form.
 async fn shows_echoes(world: &World, form: EchoForm) {
     let channels = Channels::new(table(world));
@@ -101,7 +104,6 @@ async fn as_a_note_an_echo_is_for_agents_alone_with_its_file_and_its_changes() {
     let standing: Vec<_> = world.chatwoot.messages(conversation).into_iter().skip(1).collect();
     assert!(standing.iter().all(|message| message.private), "{standing:?}");
     assert!(standing.iter().all(|message| !message.content_attributes.contains_key("external_echo")));
-    const PHONE: &str = "📱 Desde el celular de la tienda\n";
     assert_eq!(standing[0].content, format!("{PHONE}te espero **mañana**"));
     assert!(standing[1].content.starts_with(&format!("{PHONE}así")), "{}", standing[1].content);
     assert!(

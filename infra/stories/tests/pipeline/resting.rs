@@ -116,7 +116,7 @@ async fn the_time_that_a_side_asks_for_is_kept_in_seconds_and_as_a_date() {
         shop.ana.writes("¿sigue ahí?").await.unwrap();
         world.work().await.unwrap();
         let before = calls(world, "POST", "/messages");
-        goes_by(world, Duration::from_secs(seconds) - SECOND, 10 * SECOND).await;
+        goes_by(world, Duration::from_secs(seconds).saturating_sub(SECOND), 10 * SECOND).await;
         assert_eq!(calls(world, "POST", "/messages"), before, "{value}");
         world.later(2 * SECOND).await.unwrap();
         assert_eq!(world.agent_reads("Ana"), ["Ana: hola", "Ana: ¿sigue ahí?"], "{value}");
