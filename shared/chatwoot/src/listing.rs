@@ -1,6 +1,6 @@
 //! Reads messages as Chatwoot lists them. `send` relies on the list; a callback only asks for a sync.
 
-use domain::{MessageId, Timestamp, Wamid};
+use domain::{MessageId, Timestamp, Wamid, outgoing::MessageKind};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use texts::command::CommandCall;
 
@@ -79,6 +79,8 @@ struct Attributes {
     automation_rule_id: serde_json::Value,
     #[serde(default, deserialize_with = "lenient")]
     lmotos_command: Option<MessageId>,
+    #[serde(default, deserialize_with = "lenient")]
+    lmotos_kind: Option<MessageKind>,
     #[serde(default, deserialize_with = "lenient")]
     standby: serde_json::Value,
     #[serde(default, deserialize_with = "lenient")]
@@ -230,6 +232,11 @@ impl ListedMessage {
     /// Whether the bridge wrote it because of this note's command.
     pub fn was_commanded_by(&self, note: MessageId) -> bool {
         self.content_attributes.lmotos_command == Some(note)
+    }
+
+    /// What the bridge wrote it as, where that is more than words.
+    pub fn commanded_kind(&self) -> Option<MessageKind> {
+        self.content_attributes.lmotos_kind.filter(|_| self.content_attributes.lmotos_command.is_some())
     }
 
     /// Whether it says this to the customer, without naming the command that caused it.

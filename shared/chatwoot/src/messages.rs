@@ -275,6 +275,12 @@ impl Chatwoot {
         Ok(marked.status)
     }
 
+    /// Does what the Retry button does: the message is shown as sent again, and its error goes.
+    pub async fn retry(&self, conversation: ConversationId, message: MessageId) -> Result<(), ChatwootError> {
+        let path = ["conversations", &conversation.to_string(), "messages", &message.to_string(), "retry"];
+        self.json(self.request(Method::POST, &path)).await.map(|_: Value| ())
+    }
+
     /// Deletes a message: its text and files are removed, a line that says so stays. One that is gone already counts as
     /// deleted.
     pub async fn delete_message(&self, conversation: ConversationId, message: MessageId) -> Result<(), ChatwootError> {

@@ -44,6 +44,10 @@ pub enum MessageKind {
     Plain,
     /// A template. What was picked is in the sync request.
     Template,
+    /// An emoji on the message it quotes; an agent's command made it.
+    Reaction,
+    /// A question with a button that shares the customer's number; an agent's command made it.
+    NumberRequest,
 }
 
 /// What is known of our tag on a message in Chatwoot. Retry removes the tag. Where Chatwoot turns the message red again at
@@ -234,6 +238,13 @@ impl Outgoing {
         };
         let given_up: Vec<usize> = (0..self.parts.len()).filter(|at| young && is_given_up(&self.parts[*at])).collect();
         given_up.into_iter().try_for_each(|at| self.apply(at, PartEvent::Reopened))
+    }
+
+    /// The bridge itself wrote it, on an agent's command, and knows what it is.
+    pub fn set_commanded(&mut self, kind: MessageKind) {
+        if self.is_untried() {
+            self.kind = kind;
+        }
     }
 
     /// The quoted message for a part: the first part that reaches the customer carries the quote.

@@ -61,6 +61,8 @@ pub enum SendFailure {
     Unworkable,
     /// There is neither text nor a file in it.
     Empty,
+    /// It is a reaction, and WhatsApp's id of the message it is on is not known any more.
+    NothingToReactTo,
     /// Retry removed the choices from the message in Chatwoot.
     ItemsLost,
     /// A template that cannot be sent as it was picked.

@@ -198,6 +198,13 @@ fn both(locale: Locale, words: (&'static str, &'static str), value: &str) -> Str
     format!("{}{value}", pick(locale, words.0, words.1))
 }
 
+/// Whether a listed text is about a customer's reaction, in either language.
+pub fn is_reaction(listed: &str) -> bool {
+    let removed = |locale| listed == InboundText::ReactionRemoved.text(locale);
+    let put = |locale| listed.starts_with(InboundText::Reaction("").text(locale).as_str());
+    [Locale::Es, Locale::En].into_iter().any(|locale| removed(locale) || put(locale))
+}
+
 fn in_brackets(word: &str, value: Option<&str>) -> String {
     value.map(|value| format!(" ({word}{value})")).unwrap_or_default()
 }

@@ -121,6 +121,10 @@ impl Text for SendFailure {
                 "No entregado: el mensaje no tiene texto ni archivos.",
                 "Not delivered: the message has neither text nor files.",
             ),
+            Self::NothingToReactTo => (
+                "No entregado: ya no se sabe a qué mensaje de WhatsApp iba esta reacción; cita otro y repite el comando.",
+                "Not delivered: it is not known any more which WhatsApp message this reaction was on; quote another one and repeat the command.",
+            ),
             Self::ItemsLost => (
                 "No entregado: al reintentar, Chatwoot quitó las opciones del mensaje; vuelve a escribirlo.",
                 "Not delivered: on Retry Chatwoot took the choices off the message; write it again.",

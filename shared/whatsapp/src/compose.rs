@@ -40,6 +40,15 @@ pub enum GraphPayload {
     Menu(Menu),
     /// A location on the map.
     Location(Location),
+    /// An emoji on a message; the same one twice is one.
+    Reaction {
+        /// The emoji.
+        emoji: String,
+        /// The message.
+        to: Wamid,
+    },
+    /// A question with the button that shares the customer's own number (§3.4).
+    NumberRequest(String),
     /// Cards of people; at most [`MAX_CARDS`].
     Contacts(Vec<Card>),
 }
@@ -75,6 +84,12 @@ pub fn message(to: &Address, piece: &GraphPayload, quote: Option<&Wamid>, refere
         GraphPayload::Menu(menu) => ("interactive", menu.compose()),
         GraphPayload::Location(place) => ("location", location(place)),
         GraphPayload::Contacts(cards) => ("contacts", cards.iter().map(cards::compose).collect()),
+        GraphPayload::Reaction { emoji, to } => ("reaction", json!({ "message_id": to, "emoji": emoji })),
+        GraphPayload::NumberRequest(text) => {
+            let action = json!({ "name": "request_contact_info" });
+            let question = json!({ "type": "request_contact_info", "body": { "text": text }, "action": action });
+            ("interactive", question)
+        }
     };
     let mut body = json!({
         "messaging_product": "whatsapp",
@@ -92,7 +107,8 @@ pub fn message(to: &Address, piece: &GraphPayload, quote: Option<&Wamid>, refere
             body["to"] = json!(group);
         }
     }
-    if let Some(quote) = quote {
+    // A reaction names its message itself.
+    if let Some(quote) = quote.filter(|_| kind != "reaction") {
         body["context"] = json!({ "message_id": quote });
     }
     body

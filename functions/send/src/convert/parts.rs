@@ -5,7 +5,7 @@ use chatwoot::{
     files,
     listing::{ListedFile, ListedMessage},
 };
-use domain::{Outgoing, SendFailure, message::Location, template::Picked};
+use domain::{Outgoing, SendFailure, message::Location, outgoing::MessageKind, template::Picked};
 use texts::{Locale, command::CommandCall, inbound::InboundText};
 use whatsapp::{
     interactive::Menu,
@@ -30,6 +30,10 @@ pub(crate) enum PartContent<'m> {
     Menu(Menu),
     /// A location on the map.
     Location(Location),
+    /// An emoji on the quoted message.
+    Reaction(String),
+    /// A question for the customer's number.
+    NumberRequest(String),
     /// A file, with or without a caption.
     File {
         /// The file in Chatwoot.
@@ -77,6 +81,11 @@ pub(crate) fn plan(message: &ListedMessage, locale: Locale) -> Vec<PartContent<'
 
 /// The same for a message already being sent: once a file's caption is sent separately, it is the last part.
 pub(crate) fn plan_of<'m>(message: &'m ListedMessage, outgoing: &Outgoing, locale: Locale) -> Vec<PartContent<'m>> {
+    match outgoing.kind() {
+        MessageKind::Reaction => return vec![PartContent::Reaction(message.text().to_owned())],
+        MessageKind::NumberRequest => return vec![PartContent::NumberRequest(markup::to_whatsapp(message.typed()))],
+        MessageKind::Unsorted | MessageKind::Plain | MessageKind::Template => {}
+    }
     let mut parts = plan(message, locale);
     if outgoing.is_caption_apart() {
         let text = parts.iter_mut().find_map(|part| match part {
@@ -163,6 +172,7 @@ mod tests {
             PartContent::Template(_) => "template".to_owned(),
             PartContent::Menu(_) => "menu".to_owned(),
             PartContent::Location(_) => "location".to_owned(),
+            PartContent::Reaction(_) | PartContent::NumberRequest(_) => "of a command".to_owned(),
             PartContent::File { file, caption } => {
                 format!("{} {}", file.file_type.as_deref().unwrap_or_default(), caption.as_deref().unwrap_or("-"))
             }

@@ -154,7 +154,11 @@ fn is_free(thread: &Thread, now: Timestamp) -> bool {
 /// wherever it might just fit.
 fn min_time_left(content: &PartContent<'_>, again: bool) -> Duration {
     match content {
-        PartContent::Text(_) | PartContent::Menu(_) | PartContent::Location(_) => CALL_MIN_TIME,
+        PartContent::Text(_)
+        | PartContent::Menu(_)
+        | PartContent::Location(_)
+        | PartContent::Reaction(_)
+        | PartContent::NumberRequest(_) => CALL_MIN_TIME,
         _ if again && content.has_file() => CALL_MIN_TIME + file_timeout(0),
         PartContent::File { file, .. } => {
             (CALL_MIN_TIME + file_timeout(file.file_size.unwrap_or(MAX_MEDIA_BYTES))).min(FILE_MIN_TIME)

@@ -170,6 +170,12 @@ impl Handler {
             PartContent::Text(text) => (GraphPayload::Text(text.clone()), None),
             PartContent::Menu(menu) => (GraphPayload::Menu(menu.clone()), None),
             PartContent::Location(location) => (GraphPayload::Location(location.clone()), None),
+            PartContent::NumberRequest(text) => (GraphPayload::NumberRequest(text.clone()), None),
+            PartContent::Reaction(emoji) => {
+                let to = delivery.entry.outgoing.quote_of(0).cloned();
+                let to = to.ok_or(NotUploaded::Never(SendFailure::NothingToReactTo))?;
+                (GraphPayload::Reaction { emoji: emoji.clone(), to }, None)
+            }
             PartContent::Template(picked) => {
                 (self.fill_template(delivery.context, delivery.message, picked, graph).await?, None)
             }

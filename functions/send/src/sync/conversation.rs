@@ -258,16 +258,16 @@ impl Handler {
         let is_unknown = entry.outgoing.is_unquoted() && entry.outgoing.is_untried();
         let may_go = entry.is_new() || entry.outgoing.next_part().is_some();
         if is_unknown && may_go && message.quotes() != (None, None) {
-            let quoted = self.quoted(context, message).await?;
+            let quoted = self.quoted(context.conversation, message).await?;
             entry.outgoing.set_quote(quoted);
         }
         Ok(())
     }
 
     /// Meta's id of the quoted message: Chatwoot has it for incoming messages, the outbox for outgoing ones.
-    async fn quoted(
+    pub(super) async fn quoted(
         &self,
-        context: &ConversationContext<'_>,
+        conversation: &Conversation,
         message: &ListedMessage,
     ) -> Result<Option<Wamid>, HandlerError> {
         let (id, external) = message.quotes();
@@ -275,7 +275,6 @@ impl Handler {
             return Ok(Some(Wamid::new(external)));
         }
         let Some(id) = id else { return Ok(None) };
-        let conversation = context.conversation;
         let quoted = self.clients.outbox.get(conversation.account, conversation.conversation, id).await?;
         Ok(quoted.and_then(|entry| entry.outgoing.parts().iter().find_map(Part::wamid).cloned()))
     }

@@ -57,7 +57,9 @@ impl Handler {
         if let Some(picked) = job.picked(message.id) {
             return Ok(TemplateLookup::Template(Some(picked.clone())));
         }
-        if entry.outgoing.next_part().is_none() || entry.outgoing.kind() == MessageKind::Plain {
+        if entry.outgoing.next_part().is_none()
+            || !matches!(entry.outgoing.kind(), MessageKind::Unsorted | MessageKind::Template)
+        {
             return Ok(TemplateLookup::Plain);
         }
         let now = self.clients.clock.now();

@@ -147,7 +147,7 @@ fn sort_as_reported(
     }
     match outgoing.kind() {
         MessageKind::Unsorted if job.messages.contains(&message.id) => outgoing.set_plain(young),
-        MessageKind::Unsorted | MessageKind::Plain | MessageKind::Template => Ok(()),
+        _ => Ok(()),
     }
 }
 
@@ -163,6 +163,8 @@ fn first_sight(
     let mut outgoing = Outgoing::new(now, parts);
     if is_template {
         outgoing.set_template();
+    } else if let Some(kind) = message.commanded_kind() {
+        outgoing.set_commanded(kind);
     }
     let failure = if parts == 0 { Some(parts::why_empty(message)) } else { late.then_some(SendFailure::SeenTooLate) };
     failure.map_or(Ok(()), |failure| outgoing.give_up(failure))?;

@@ -59,6 +59,12 @@ impl Agent {
         done(self.write(conversation, writing))
     }
 
+    /// Writes a private note that replies to a certain message.
+    pub async fn notes_about(&self, conversation: i64, quoted: i64, text: &str) -> i64 {
+        let text = Some(text.to_owned());
+        done(self.write(conversation, Writing { text, private: true, quote: Some(quoted), ..Writing::default() }))
+    }
+
     /// Runs a macro that writes these notes: they are the agent's own, as far as anybody can tell.
     pub async fn runs_macro(&self, conversation: i64, notes: &[&str]) {
         for note in notes {

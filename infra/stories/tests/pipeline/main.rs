@@ -10,6 +10,7 @@ mod both_ways;
 mod callbacks;
 mod calls;
 mod commands;
+mod commands_more;
 mod conservation;
 mod contacts;
 mod crashes;

@@ -60,6 +60,12 @@ impl OpenChat {
         self.world.chatwoot.messages(self.conversation).into_iter().find(|message| message.id == id).unwrap()
     }
 
+    /// The last message with this text.
+    pub(crate) fn message_of(&self, text: &str) -> MessageView {
+        let messages = self.world.chatwoot.messages(self.conversation).into_iter();
+        messages.filter(|message| message.content == text).last().unwrap()
+    }
+
     /// The tick, or the red words, that Sofía sees on a message.
     pub(crate) fn mark(&self, id: i64) -> String {
         let message = self.message(id);

@@ -1,9 +1,11 @@
 //! Commands let an agent ask the bridge for something. A command is a private note that begins with `/`. One table holds all
 //! commands; the help text is made from it, and `docs/agents.md` is checked against it.
 
+pub mod reply;
+
 mod values;
 
-pub use values::values;
+pub use values::{emoji, values};
 
 use crate::{Locale, pick};
 
@@ -16,6 +18,10 @@ pub enum Command {
     History,
     /// Send a template.
     Template,
+    /// Send again what failed.
+    Retry,
+    /// Put an emoji on a message.
+    React,
     /// List the commands.
     Help,
 }
@@ -34,7 +40,7 @@ pub struct CommandHelp {
 }
 
 /// All of them.
-pub const TABLE: [CommandHelp; 4] = [
+pub const TABLE: [CommandHelp; 6] = [
     CommandHelp {
         command: Command::State,
         names: ["estado", "status"],
@@ -60,6 +66,24 @@ pub const TABLE: [CommandHelp; 4] = [
         does: [
             "envía una plantilla aprobada; los valores, en su orden y separados por |",
             "sends an approved template; its values in their order, with | between them",
+        ],
+    },
+    CommandHelp {
+        command: Command::Retry,
+        names: ["reintentar", "retry"],
+        arguments: ["", ""],
+        does: [
+            "envía otra vez todo lo que falló en esta conversación, en su orden; por lo que pudo haber salido, pregunta antes",
+            "sends again all that failed in this conversation, in its order; it asks first about what may have gone out",
+        ],
+    },
+    CommandHelp {
+        command: Command::React,
+        names: ["reaccionar", "react"],
+        arguments: ["👍", "👍"],
+        does: [
+            "pone ese emoji en el mensaje que citas, o en el último del cliente",
+            "puts that emoji on the message you quote, or on the customer's last one",
         ],
     },
     CommandHelp {
@@ -113,6 +137,12 @@ fn unescaped(text: &str) -> String {
         }
     }
     out
+}
+
+/// Whether an agent says that all is meant, also what the bridge asked about.
+pub fn is_all(typed: &str) -> bool {
+    let typed = typed.trim().trim_end_matches(['.', '!']).to_lowercase();
+    ["todo", "todos", "all", "sí", "si", "yes"].contains(&typed.as_str())
 }
 
 /// The list of commands, a line each, as Markdown.

@@ -1,4 +1,14 @@
-//! Reads the values of a template that an agent typed after its name.
+//! Reads what an agent typed after the name of a command.
+
+use unicode_segmentation::UnicodeSegmentation as _;
+
+/// The emoji an agent typed, if it is one, and nothing else.
+pub fn emoji(typed: &str) -> Option<&str> {
+    let mut shown = typed.trim().graphemes(true);
+    let one = shown.next().filter(|_| shown.next().is_none())?;
+    let is_pictured = |c: char| !c.is_ascii() && !c.is_alphanumeric() && !c.is_whitespace();
+    one.chars().any(is_pictured).then_some(one)
+}
 
 /// The values an agent typed, if there are as many as wanted. They are separated by `|`; without `|`, a single wanted value is
 /// the whole text, and several are taken word by word, where quotation marks hold words together. Line ends and runs of blanks
@@ -38,6 +48,16 @@ fn words(typed: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_emoji_is_one_however_it_is_made_and_words_are_none() {
+        for one in ["👍", " ❤️ ", "👍🏽", "👨‍👩‍👧", "🇲🇽", "1️⃣"] {
+            assert_eq!(emoji(one), Some(one.trim()), "{one}");
+        }
+        for no in ["", "👍👍", "👍 gracias", "ok", "a", "ñ", "7", ":)", "!"] {
+            assert_eq!(emoji(no), None, "{no}");
+        }
+    }
 
     #[test]
     fn values_are_read_as_agents_type_them() {

@@ -1,0 +1,87 @@
+//! Answers an agent's command in a sentence or two.
+
+use crate::{Locale, Text, pick};
+
+/// What the agent reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// The reaction is on its way.
+    Reacted {
+        /// The emoji.
+        emoji: String,
+    },
+    /// No single emoji was typed.
+    WhichEmoji,
+    /// There is no message of WhatsApp's to react to.
+    NothingToReactTo,
+    /// Only a template may be sent now.
+    WindowClosed,
+    /// What failed is tried again.
+    Retried {
+        /// So many are.
+        again: usize,
+        /// So many may have gone out, and are not.
+        unsure: usize,
+    },
+}
+
+impl Text for Reply {
+    fn text(self, locale: Locale) -> String {
+        let (es, en) = match self {
+            Self::Reacted { emoji } => {
+                return match locale {
+                    Locale::Es => {
+                        format!("{emoji} va como reacción: está aquí arriba como mensaje; sus marcas dicen si llegó.")
+                    }
+                    Locale::En => format!(
+                        "{emoji} goes out as a reaction: it stands above this note as a message; its marks tell whether it arrived."
+                    ),
+                };
+            }
+            Self::Retried { again, unsure } => return retried(again, unsure, locale),
+            Self::WhichEmoji => (
+                "Escribe un solo emoji: `/reaccionar 👍`. Si citas un mensaje, va en ése; si no, en el último del cliente.",
+                "Write a single emoji: `/react 👍`. If you quote a message it goes on that one, else on the customer's last.",
+            ),
+            Self::NothingToReactTo => (
+                "No hay a qué reaccionar: lo que citas no está en WhatsApp, o el cliente no ha escrito. Cita un mensaje suyo o uno que ya salió.",
+                "There is nothing to react to: what you quote is not on WhatsApp, or the customer has not written. Quote a message of theirs, or one that went out.",
+            ),
+            Self::WindowClosed => (
+                "No se envió nada: la ventana de 24 h está cerrada y solo puede salir una plantilla.",
+                "Nothing was sent: the window of 24 h is closed, and only a template can go out.",
+            ),
+        };
+        pick(locale, es, en).to_owned()
+    }
+}
+
+fn retried(again: usize, unsure: usize, locale: Locale) -> String {
+    let sent = match (again, locale) {
+        (0, _) => None,
+        (1, Locale::Es) => Some("Se envía otra vez 1 mensaje; su marca dice si llega.".to_owned()),
+        (1, Locale::En) => Some("1 message is sent again; its mark tells whether it arrives.".to_owned()),
+        (_, Locale::Es) => {
+            Some(format!("Se envían otra vez {again} mensajes, en su orden; sus marcas dicen si llegan."))
+        }
+        (_, Locale::En) => {
+            Some(format!("{again} messages are sent again, in order; their marks tell whether they arrive."))
+        }
+    };
+    let asked = match (unsure, locale) {
+        (0, _) => None,
+        (_, Locale::Es) => Some(format!(
+            "Sin confirmar: {unsure}. Pudieron haber salido ya: pregunta al cliente. Si no le llegaron, escribe `/reintentar todo`."
+        )),
+        (_, Locale::En) => Some(format!(
+            "Unconfirmed: {unsure}. They may have gone out: ask the customer. If they did not arrive, write `/retry all`."
+        )),
+    };
+    let told: Vec<_> = sent.into_iter().chain(asked).collect();
+    if told.is_empty() {
+        let none = "Nada que reintentar: en esta conversación no falló nada en las últimas 24 h.";
+        return pick(locale, none, "Nothing to retry: nothing failed in this conversation within the last 24 h.")
+            .to_owned();
+    }
+    told.join(" ")
+}
