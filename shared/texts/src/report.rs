@@ -1,17 +1,26 @@
 //! Reports the state of a conversation to the agent who asked.
 
+mod erasing;
+mod meta;
+
 use std::time::Duration;
 
 use unicode_segmentation::UnicodeSegmentation as _;
 
+pub use erasing::ErasureSummary;
+pub use meta::{NumberReport, TemplatesReport};
+
 use crate::{Locale, Text as _, pick, send_failure::partly};
 use domain::{
-    Outcome, Outgoing, Timestamp, Window, channel::SendHold, history::ImportState, outgoing::DisplayedStatus,
-    window::WINDOW_LENGTH,
+    Delivery, Outcome, Outgoing, Part, Timestamp, Window, channel::SendHold, history::ImportState,
+    outgoing::DisplayedStatus, window::WINDOW_LENGTH,
 };
 
 /// How many characters of a message are shown, to recognize it.
 const MAX_EXCERPT_LENGTH: usize = 40;
+
+/// After this without a report from Meta something is wrong with a message it accepted.
+const UNREPORTED_AFTER: Duration = Duration::from_secs(24 * 3600);
 
 /// The state of a conversation.
 #[derive(Clone, Debug)]
@@ -28,29 +37,16 @@ pub struct ConversationReport {
     pub number: String,
     /// Why messages wait, if they do.
     pub hold: Option<SendHold>,
+    /// What Meta says of the number.
+    pub line: NumberReport,
+    /// What it says of the templates, if it does.
+    pub templates: Option<TemplatesReport>,
     /// The erasure that is open about them, if there is one.
     pub erasure: Option<ErasureSummary>,
     /// How far the import of the phone's history is, unless it is over or there is none.
     pub history: Option<ImportState>,
     /// The agents' last messages, the oldest first.
     pub last: Vec<MessageReport>,
-}
-
-/// How far the erasure of a person's data is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ErasureSummary {
-    /// An agent asked by the label; if it is removed before then, nothing happens.
-    Labeled {
-        /// When it begins.
-        until: Timestamp,
-    },
-    /// The customer asked, and has not confirmed it.
-    Asked {
-        /// Until when they may.
-        until: Timestamp,
-    },
-    /// It is certain, or running.
-    Certain,
 }
 
 /// A file of a message, as an agent would call it.
@@ -111,7 +107,11 @@ impl ConversationReport {
             Some(hold) => hold.text(locale),
             None => pick(locale, "conectado; envía con normalidad.", "connected; it sends normally.").to_owned(),
         };
-        lines.extend([String::new(), format!("**{number}** {}: {state}", self.number)]);
+        lines.extend([String::new(), format!("**{number}** {}: {state} {}", self.number, self.line.text(locale))]);
+        if let Some(templates) = &self.templates {
+            let title = pick(locale, "Plantillas", "Templates");
+            lines.extend([String::new(), format!("**{title}**: {}", templates.text(locale))]);
+        }
         if let Some(state) = self.history {
             let past = pick(locale, "Historial del celular", "History of the phone");
             lines.extend([String::new(), format!("**{past}**: {}", crate::history::progress(state, locale))]);
@@ -174,12 +174,20 @@ impl ConversationReport {
             "" => shown(&told.files, locale).map(|files| format!(" ({files})")).unwrap_or_default(),
             begins => format!(" «{begins}»"),
         };
-        format!("{ago}{quoted}: {}", told.standing(locale))
+        format!("{ago}{quoted}: {}", told.standing(self.now, locale))
     }
 }
 
 impl MessageReport {
-    fn standing(&self, locale: Locale) -> String {
+    /// Whether Meta took it and reported nothing of it for a day: not that it was sent, nor that it failed.
+    pub fn is_unreported(&self, now: Timestamp) -> bool {
+        let MessageFate::Seen(outgoing) = &self.fate else { return false };
+        let silent = |part: &Part| matches!(part, Part::Accepted { delivery: Delivery::Accepted, .. });
+        let is_out = matches!(outgoing.outcome(), Outcome::Out(_));
+        is_out && outgoing.parts().iter().any(silent) && now.since(outgoing.asked_at()) >= UNREPORTED_AFTER
+    }
+
+    fn standing(&self, now: Timestamp, locale: Locale) -> String {
         let outgoing = match &self.fate {
             MessageFate::Seen(outgoing) => outgoing,
             MessageFate::Unseen => return pick(locale, "todavía no sale.", "not sent yet.").to_owned(),
@@ -195,6 +203,10 @@ impl MessageReport {
         let (es, en) = match outgoing.outcome() {
             Outcome::Out(DisplayedStatus::Delivered) => ("entregado.", "delivered."),
             Outcome::Out(DisplayedStatus::Read) => ("leído.", "read."),
+            Outcome::Out(_) if self.is_unreported(now) => (
+                "WhatsApp lo aceptó y en más de un día no dijo nada más; quizá no llegó. Pregunta al cliente.",
+                "WhatsApp accepted it and has said nothing more for over a day; it may not have arrived. Ask the customer.",
+            ),
             Outcome::Out(_) => ("enviado.", "sent."),
             Outcome::Underway if outgoing.parts().iter().any(|part| part.waiting_since().is_some()) => {
                 ("en espera; se reintenta solo.", "waiting; it is tried again by itself.")
@@ -205,38 +217,6 @@ impl MessageReport {
             }
         };
         pick(locale, es, en).to_owned()
-    }
-}
-
-impl ErasureSummary {
-    /// The line, as Markdown.
-    fn text(self, now: Timestamp, locale: Locale) -> String {
-        match self {
-            Self::Labeled { until } => {
-                let left = span(until.since(now), locale);
-                match locale {
-                    Locale::Es => format!(
-                        "pedido con la etiqueta `borrar-datos`; empieza en {left}. Quita la etiqueta antes si no va."
-                    ),
-                    Locale::En => format!(
-                        "asked for by the label `borrar-datos`; it begins in {left}. Take the label away before that if it is not meant."
-                    ),
-                }
-            }
-            Self::Asked { until } => {
-                let left = span(until.since(now), locale);
-                match locale {
-                    Locale::Es => format!("el cliente lo pidió y puede confirmarlo durante {left} más."),
-                    Locale::En => format!("the customer asked for it, and may confirm it for {left} more."),
-                }
-            }
-            Self::Certain => pick(
-                locale,
-                "está en marcha; ya no se puede retirar y a esta persona no se le puede escribir.",
-                "it is underway; it cannot be withdrawn, and this person cannot be written to.",
-            )
-            .to_owned(),
-        }
     }
 }
 
@@ -295,7 +275,7 @@ fn span(time: Duration, locale: Locale) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::{Delivery, PartEvent, SendFailure, Wamid};
+    use domain::{PartEvent, SendFailure, Wamid};
 
     const NOON: Timestamp = Timestamp::from_secs(1_795_190_400);
 
@@ -307,6 +287,8 @@ mod tests {
             reachable: true,
             number: "+52 55 5555 0100".to_owned(),
             hold: None,
+            line: NumberReport::Silent,
+            templates: None,
             erasure: None,
             history: None,
             last,
@@ -340,8 +322,9 @@ mod tests {
             format!(
                 "**Ventana**: abierta; se cierra en 23 h.\n\n**Mensajes**:\n\n\
                  - hace 2 h 5 min «Buenas, la 250Z está en la tienda de sie…»: leído.\n- hace 3 min: {}\n\n\
-                 **Número** +52 55 5555 0100: conectado; envía con normalidad.",
-                SendFailure::WindowClosed.text(Locale::Es)
+                 **Número** +52 55 5555 0100: conectado; envía con normalidad. {}",
+                SendFailure::WindowClosed.text(Locale::Es),
+                NumberReport::Silent.text(Locale::Es)
             )
         );
     }

@@ -6,7 +6,7 @@ use domain::{PhoneNumberId, Timestamp, WabaId};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, value::RawValue};
 
-use crate::{GraphError, graph::GraphApi};
+use crate::{Graph, GraphError, graph::GraphApi};
 
 /// What a token needs for a number to work.
 pub const REQUIRED_PERMISSIONS: [&str; 2] = ["whatsapp_business_management", "whatsapp_business_messaging"];
@@ -90,6 +90,30 @@ pub struct AppSubscription {
     pub fields: BTreeSet<String>,
 }
 
+impl Graph {
+    /// What Graph says of a number.
+    pub async fn info(&self, number: &PhoneNumberId) -> Result<NumberInfo, GraphError> {
+        const FIELDS: &str = "display_phone_number,verified_name,status,quality_rating";
+        let answer = parsed(&self.read(number.as_str(), FIELDS).await?)?;
+        let display = text(&answer["display_phone_number"]);
+        if display.is_empty() {
+            return Err(unreadable());
+        }
+        // Asked for by itself: a version that does not know the field refuses the whole call.
+        let limit = match self.read(number.as_str(), "whatsapp_business_manager_messaging_limit").await {
+            Ok(answer) => text(&parsed(&answer)?["whatsapp_business_manager_messaging_limit"]),
+            Err(_) => String::new(),
+        };
+        Ok(NumberInfo {
+            display,
+            verified_name: text(&answer["verified_name"]),
+            status: text(&answer["status"]),
+            quality: text(&answer["quality_rating"]),
+            messaging_limit: limit,
+        })
+    }
+}
+
 impl GraphApi {
     /// Looks a token up. A token that Meta does not know at all is not valid.
     pub async fn debug_token(&self, app: &AppAccess, token: &SecretString) -> Result<TokenInfo, GraphError> {
@@ -117,24 +141,7 @@ impl GraphApi {
 
     /// What Graph says of a number.
     pub async fn number(&self, number: &PhoneNumberId, token: &SecretString) -> Result<NumberInfo, GraphError> {
-        const FIELDS: &str = "display_phone_number,verified_name,status,quality_rating";
-        let answer = parsed(&self.fixed(token).read(number.as_str(), FIELDS).await?)?;
-        let display = text(&answer["display_phone_number"]);
-        if display.is_empty() {
-            return Err(unreadable());
-        }
-        // Asked for by itself: a version that does not know the field refuses the whole call.
-        let limit = match self.fixed(token).read(number.as_str(), "whatsapp_business_manager_messaging_limit").await {
-            Ok(answer) => text(&parsed(&answer)?["whatsapp_business_manager_messaging_limit"]),
-            Err(_) => String::new(),
-        };
-        Ok(NumberInfo {
-            display,
-            verified_name: text(&answer["verified_name"]),
-            status: text(&answer["status"]),
-            quality: text(&answer["quality_rating"]),
-            messaging_limit: limit,
-        })
+        self.fixed(token).info(number).await
     }
 
     /// Whether a number is also on a phone.

@@ -26,6 +26,13 @@ pub struct TemplateList {
     pub shown: Value,
 }
 
+impl TemplateList {
+    /// Meta's word for whether it may be sent, `APPROVED` for instance.
+    pub fn status(&self) -> &str {
+        self.shown["status"].as_str().unwrap_or_default()
+    }
+}
+
 impl Graph {
     /// The templates of an account, or only those with one name.
     pub async fn templates(&self, waba: &WabaId, name: Option<&str>) -> Result<Vec<TemplateList>, GraphError> {

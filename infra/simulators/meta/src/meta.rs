@@ -153,6 +153,11 @@ impl Meta {
         }
     }
 
+    /// Graph says this quality of every number: `YELLOW`, `RED`.
+    pub fn set_quality(&self, quality: &str) {
+        self.world.state().number_quality = Some(quality.to_owned());
+    }
+
     /// Graph says this status of a number instead of `CONNECTED`; a coexistence number is then off its phone, too.
     pub fn set_number_status(&self, phone_number_id: &str, status: Option<&str>) {
         let statuses = &mut self.world.state().number_status;

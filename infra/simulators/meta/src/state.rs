@@ -108,6 +108,8 @@ pub(crate) struct State {
     pub(crate) lines: HashMap<String, Line>,
     /// Numbers whose owner has withdrawn our access: their tokens are dead.
     pub(crate) withdrawn: BTreeSet<String>,
+    /// The quality of all numbers, if it is not what it is for each that serves.
+    pub(crate) number_quality: Option<String>,
     /// Numbers of which Graph says a status of its own.
     pub(crate) number_status: HashMap<String, String>,
     /// Number and user id of those who want no more marketing.
@@ -137,6 +139,7 @@ impl State {
             templates: HashMap::new(),
             contact_book_deletions: Vec::new(),
             withdrawn: BTreeSet::new(),
+            number_quality: None,
             number_status: HashMap::new(),
             marketing_stopped: BTreeSet::new(),
             windows: HashMap::new(),

@@ -1,10 +1,12 @@
 //! Commands that send something: reactions, retries, and the question for a number.
 
+use serde_json::json;
 use simulator_wire::Effect;
 
 use crate::{
-    fixtures::{MINUTE, answer, once},
+    fixtures::{MINUTE, always, answer, once},
     open_chat::{OpenChat, UNCONFIRMED, proxy_page, refuses},
+    templates,
 };
 
 impl OpenChat {
@@ -142,4 +144,54 @@ async fn a_retry_that_breaks_off_sends_each_message_once_and_says_how_many() {
         let answers = shop.answers();
         assert!(answers.len() == 1 && answers[0].contains("2 mensajes"), "{effect:?}: {answers:?}");
     }
+}
+
+#[tokio::test]
+async fn state_tells_what_meta_says_of_number_token_and_templates() {
+    let shop = OpenChat::open().await;
+    let of = |name: &str, status: &str| {
+        let mut template = templates::template(name, "UTILITY", &json!([templates::body("Hola.")]));
+        template["status"] = status.into();
+        template
+    };
+    let all = [("saludo", "APPROVED"), ("oferta", "PAUSED"), ("sorteo", "REJECTED"), ("nueva", "PENDING")];
+    shop.offers(all.into_iter().map(|(name, status)| of(name, status)).collect()).await;
+    shop.world.meta.set_quality("YELLOW");
+    shop.asks("/estado").await;
+    let told = [
+        "Calidad: media (amarilla); límite: plantillas a 1000 personas en 24 h; permiso (token): vigente.",
+        "**Plantillas**: 1 aprobada; en pausa: `oferta`; rechazadas: `sorteo`.",
+    ];
+    for told in told {
+        assert!(shop.answers()[0].contains(told), "{told}: {:?}", shop.answers());
+    }
+    shop.world.meta.faults().add(always("GET", "/", refuses(401, 190)));
+    shop.asks("/estado").await;
+    assert!(shop.answers()[1].contains("rechaza el permiso (token)"), "{:?}", shop.answers());
+    assert!(shop.answers()[1].contains("**Ventana**: abierta"), "{:?}", shop.answers());
+    shop.world.meta.faults().clear();
+    shop.world.meta.faults().add(always("GET", "/", answer(502)));
+    shop.asks("/estado").await;
+    assert!(shop.answers()[2].contains("no dice ahora su calidad"), "{:?}", shop.answers());
+}
+
+#[tokio::test]
+async fn a_message_that_meta_took_and_never_reported_on_is_told_after_a_day() {
+    let shop = OpenChat::open().await;
+    shop.says("nunca se supo").await;
+    for text in ["a", "b", "c", "d", "e"] {
+        shop.says(text).await;
+    }
+    for shown in shop.ana.received().iter().skip(1) {
+        shop.ana.status(&shown.wamid, "sent", None).await;
+    }
+    shop.world.work().await.unwrap();
+    shop.later(23 * 60 * MINUTE).await;
+    shop.asks("/estado").await;
+    assert!(!shop.answers()[0].contains("no dijo nada más"), "{:?}", shop.answers());
+    shop.later(61 * MINUTE).await;
+    shop.asks("/estado").await;
+    let answer = &shop.answers()[1];
+    let silent = "«nunca se supo»: WhatsApp lo aceptó y en más de un día no dijo nada más";
+    assert!(answer.contains(silent) && answer.matches("no dijo nada más").count() == 1, "{answer}");
 }

@@ -1,5 +1,7 @@
 //! Reports the state of a conversation, and what was imported of its past.
 
+use std::{collections::BTreeSet, time::Duration};
+
 use app::HandlerError;
 use chatwoot::listing::{ListedFile, ListedMessage};
 use domain::{
@@ -8,17 +10,25 @@ use domain::{
     history::ImportState,
     window::Advert,
 };
+use futures_util::future::join;
 use store::{Conversation, DataSubject, Reach};
 use texts::{
     history::{PastReport, ShopTime},
-    report::{ConversationReport, ErasureSummary, FileSummary, MessageFate, MessageReport},
+    report::{
+        ConversationReport, ErasureSummary, FileSummary, MessageFate, MessageReport, NumberReport, TemplatesReport,
+    },
 };
+use tokio::time::timeout;
+use whatsapp::templates::TemplateList;
 
 use super::{Asked, MAX_MESSAGE_AGE};
 use crate::{Handler, convert::media::is_cards};
 
-/// How many of the last messages are reported on.
+/// How many of the last messages are reported on in any case.
 const MAX_REPORTED_MESSAGES: usize = 5;
+
+/// How long Meta may take to say how number and templates are.
+const ASK_TIMEOUT: Duration = Duration::from_secs(4);
 
 impl Handler {
     /// Whether the customer's data is to be erased, and how far the erasure is.
@@ -70,14 +80,11 @@ impl Handler {
             let files = message.files().iter().map(shown).collect();
             MessageReport { written_at, begins: message.text().to_owned(), files, fate }
         };
-        let mut last: Vec<_> = listed
-            .iter()
-            .rev()
-            .filter(|message| message.is_for_customer())
-            .take(MAX_REPORTED_MESSAGES)
-            .map(told)
-            .collect();
+        let reports = listed.iter().rev().filter(|message| message.is_for_customer()).map(told).enumerate();
+        let is_told = |(at, told): &(usize, MessageReport)| *at < MAX_REPORTED_MESSAGES || told.is_unreported(now);
+        let mut last: Vec<_> = reports.filter(is_told).map(|(_, told)| told).collect();
         last.reverse();
+        let (line, templates) = self.ask_meta(channel).await;
         Ok(ConversationReport {
             now,
             window,
@@ -85,10 +92,28 @@ impl Handler {
             reachable,
             number: channel.display_phone_number.clone(),
             hold: channel.hold(now),
+            line,
+            templates,
             erasure: self.erasing(channel, conversation, now).await?,
             history: self.importing(channel, now).await?.filter(|state| *state != ImportState::Done),
             last,
         })
+    }
+
+    /// What Meta says of the number and its templates, if it does so at once: the agent waits for the rest.
+    async fn ask_meta(&self, channel: &Channel) -> (NumberReport, Option<TemplatesReport>) {
+        let Ok(graph) = self.clients.graph(channel).await else { return (NumberReport::Silent, None) };
+        let number = timeout(ASK_TIMEOUT, graph.info(&channel.phone_number_id));
+        let templates = timeout(ASK_TIMEOUT, graph.templates(&channel.waba_id, None));
+        let (number, templates) = join(number, templates).await;
+        let line = match number {
+            Ok(Ok(info)) => {
+                NumberReport::Told { status: info.status, quality: info.quality, limit: info.messaging_limit }
+            }
+            Ok(Err(error)) if error.is_unauthorized() => NumberReport::Forbidden,
+            Ok(Err(_)) | Err(_) => NumberReport::Silent,
+        };
+        (line, templates.ok().and_then(Result::ok).map(|listed| report_of(&listed)))
     }
 
     /// How far the import of a number's history is; nothing for a number that is on no phone.
@@ -117,6 +142,20 @@ impl Handler {
             report.refused = past.counts.refused.into_iter().collect();
         }
         Ok(report)
+    }
+}
+
+fn report_of(listed: &[TemplateList]) -> TemplatesReport {
+    let called = |status: &str| {
+        let of_it = listed.iter().filter(|one| one.status().eq_ignore_ascii_case(status));
+        of_it.map(|one| one.template.name.clone()).collect::<BTreeSet<_>>()
+    };
+    let names = |status| called(status).into_iter().collect();
+    TemplatesReport {
+        approved: called("APPROVED").len(),
+        paused: names("PAUSED"),
+        rejected: names("REJECTED"),
+        disabled: names("DISABLED"),
     }
 }
 

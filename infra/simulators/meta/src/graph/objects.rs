@@ -44,6 +44,7 @@ pub(super) fn describe(world: &World, number: &Number, fields: Option<&String>) 
     }
     let serves = state.is_registered(number);
     let status = state.number_status.get(&number.phone_number_id).cloned();
+    let quality = state.number_quality.clone().unwrap_or_else(|| if serves { "GREEN" } else { "UNKNOWN" }.to_owned());
     let line = state.line(&number.phone_number_id);
     let level = match (number.coexistence, serves) {
         (true, _) => "STANDARD_COEXISTENCE",
@@ -53,7 +54,7 @@ pub(super) fn describe(world: &World, number: &Number, fields: Option<&String>) 
     let can_send = if serves && status.is_none() { "AVAILABLE" } else { "BLOCKED" };
     let all = json!({
         "display_phone_number": number.display_phone_number, "verified_name": line.verified_name,
-        "code_verification_status": line.verification, "quality_rating": if serves { "GREEN" } else { "UNKNOWN" },
+        "code_verification_status": line.verification, "quality_rating": quality,
         "status": status.as_deref().unwrap_or(if serves { "CONNECTED" } else { "PENDING" }),
         "platform_type": if serves { "CLOUD_API" } else { "NOT_APPLICABLE" },
         "is_on_biz_app": number.coexistence && status.is_none(),
