@@ -181,12 +181,19 @@ impl ReportedPart<'_> {
             return Ok(());
         }
         let customers = &attempt.handler.clients.customers;
-        match aliases {
+        let joins = match aliases {
             Some(aliases) if aliases.is_of(entry.account) => {
-                customers.learn_known(customer, aliases, status.at).await?;
+                customers.learn_known(customer, aliases, status.at).await?
             }
             // The number was another dealer's when this was sent.
             _ => customers.learn(entry.account, customer, &status.customer, status.at).await?,
+        };
+        if joins || attempt.outcome_unknown {
+            let clients = &attempt.handler.clients;
+            let customer = customers.survivor(customer).await?;
+            if let Err(error) = Box::pin(app::tell_joined(clients, entry.account, &customer)).await {
+                tracing::warn!(%error, "agents not told that two contacts are one person; the next message does it");
+            }
         }
         Ok(())
     }

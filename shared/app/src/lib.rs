@@ -15,6 +15,7 @@ mod echo;
 mod enqueue;
 mod error;
 mod harness;
+mod joined;
 pub mod onboarding;
 mod place;
 mod status;
@@ -38,6 +39,7 @@ pub use harness::{
     Error, Function, HttpFunction, QueueFunction, ScheduledFunction, answer, empty, run_http, run_scheduled, run_sqs,
     work_off,
 };
+pub use joined::tell_joined;
 pub use place::{ChatPlace, FoundChat, InboxLocks, Opening};
 pub use status::{publish_late_status, publish_status};
 pub use template_sync::sync_templates;

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use domain::{AccountId, ApiToken, Breaker};
+use domain::{AccountId, ApiToken, Breaker, ConversationId};
 use reqwest::{Client, Method, RequestBuilder, Response, header::HeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize as _, Deserializer, de::DeserializeOwned};
@@ -102,6 +102,16 @@ impl Chatwoot {
 
     pub(crate) fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
         prepared(self.client.request(method, self.url(path)))
+    }
+
+    /// The page of a conversation in the dashboard.
+    pub fn page_of(&self, conversation: ConversationId) -> String {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            let (account, conversation) = (self.account.to_string(), conversation.to_string());
+            segments.pop_if_empty().extend(["app", "accounts", &account, "conversations", &conversation]);
+        }
+        url.into()
     }
 
     /// A request outside the account.

@@ -183,6 +183,13 @@ impl Chatwoot {
         self.json(request.json(&body)).await.map(|_: Value| ())
     }
 
+    /// Merges a contact into another, which keeps what both have; the merged one is gone.
+    pub async fn merge_contacts(&self, into: ContactId, merged: ContactId) -> Result<(), ChatwootError> {
+        let body = json!({ "base_contact_id": into, "mergee_contact_id": merged });
+        let request = self.request(Method::POST, &["actions", "contact_merge"]);
+        self.json(request.json(&body)).await.map(|_: Value| ())
+    }
+
     /// Removes the phone from a contact: it belongs to another person now.
     pub async fn clear_phone(&self, contact: ContactId) -> Result<(), ChatwootError> {
         let request = self.request(Method::PUT, &["contacts", &contact.to_string()]);

@@ -1,7 +1,8 @@
 //! Who customers are: threads, aliases, changes of number, profiles.
 
 pub(crate) mod aliases;
-pub(crate) mod number_change;
+mod joins;
+mod number_change;
 pub(crate) mod profile;
 pub(crate) mod resolve;
 #[cfg(test)]

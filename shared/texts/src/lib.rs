@@ -19,6 +19,7 @@ pub mod dashboard;
 pub mod deletion;
 pub mod history;
 pub mod inbound;
+pub mod joined;
 pub mod outbound;
 pub mod overwritten;
 pub mod report;

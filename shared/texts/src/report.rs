@@ -248,7 +248,7 @@ fn shown(files: &[FileSummary], locale: Locale) -> Option<String> {
 }
 
 /// The beginning of a text on one line, without what would be a mark there.
-pub(super) fn begins(text: &str) -> String {
+pub(crate) fn begins(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let line: String =
         line.chars().filter(|c| !matches!(c, '*' | '_' | '~' | '`' | '\\' | '[' | ']' | '<' | '>')).collect();

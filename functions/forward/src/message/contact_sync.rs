@@ -25,30 +25,50 @@ impl CreatedMessage<'_> {
         let context = self.context();
         let (message, clients) = (&context.message, &context.handler().clients);
         note_marketing_choice(clients, message, &context.customer).await?;
+        self.tell_joined().await?;
         let profile = self.new_profile().await?;
         let renews = message.customer.group.is_none() && tells_a_number(message);
         if profile.is_none() && message.referral.is_none() && !renews {
             return Ok(());
         }
         let changed = profile.is_some() || renews;
-        match self.bring_up_to_date(changed).await {
-            Ok(()) => {}
-            // A refused write would be refused again, and what is gone stays gone.
-            Err(HandlerError::Chatwoot(error))
-                if error.class() == Class::Permanent || matches!(error, ChatwootError::Gone) =>
-            {
-                tracing::warn!(%error, "Chatwoot did not take a name or an attribute; the message stands without");
-            }
-            Err(HandlerError::Chatwoot(error)) if self.has_waited_long() => {
-                tracing::warn!(%error, "Chatwoot does not take a name or an attribute; a later message brings them");
-                return Ok(());
-            }
-            Err(error) => return Err(error),
+        if !self.is_taken(self.bring_up_to_date(changed).await)? {
+            return Ok(());
         }
         if let Some(profile) = profile {
             clients.profiles.seen(&context.customer, &message.channel, &profile).await?;
         }
         Ok(())
+    }
+
+    /// Tells agents of another contact that turned out to be the same person's.
+    async fn tell_joined(&self) -> Result<(), HandlerError> {
+        let context = self.context();
+        let may_be_new = context.joins || context.attempt.outcome_unknown || self.found.thread.conversation.is_none();
+        if may_be_new && context.message.customer.group.is_none() {
+            let told = app::tell_joined(&context.handler().clients, context.channel.account, &context.customer);
+            self.is_taken(Box::pin(told).await)?;
+        }
+        Ok(())
+    }
+
+    /// Whether Chatwoot took what is no message, or never will; an error if it may do so later.
+    fn is_taken(&self, written: Result<(), HandlerError>) -> Result<bool, HandlerError> {
+        match written {
+            Ok(()) => Ok(true),
+            // A refused write would be refused again, and what is gone stays gone.
+            Err(HandlerError::Chatwoot(error))
+                if error.class() == Class::Permanent || matches!(error, ChatwootError::Gone) =>
+            {
+                tracing::warn!(%error, "Chatwoot did not take what a message says beside its text; it stands without");
+                Ok(true)
+            }
+            Err(HandlerError::Chatwoot(error)) if self.has_waited_long() => {
+                tracing::warn!(%error, "Chatwoot does not take what a message says beside its text; a later one brings it");
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether an earlier attempt wrote the message so long ago that its contact is not worth waiting for.

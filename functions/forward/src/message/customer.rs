@@ -20,6 +20,8 @@ pub(crate) struct MessageContext<'a> {
     /// The message as it reads with what is known of the customer now.
     pub(crate) message: Cow<'a, Message>,
     pub(crate) chatwoot: Chatwoot,
+    /// Whether it showed that another customer is this one, or may have.
+    pub(super) joins: bool,
     /// What is shown of it if it was taken back before it came.
     blank: Option<Message>,
 }
@@ -33,7 +35,8 @@ impl<'a> MessageContext<'a> {
     ) -> Result<Option<Self>, HandlerError> {
         let ClaimedMessage { message, attempt, channel } = claimed;
         let clients = &attempt.handler.clients;
-        let Some((customer, message)) = resolve_customer(clients, channel, message, aliases).await? else {
+        let Some(Resolved { customer, message, joins }) = resolve_customer(clients, channel, message, aliases).await?
+        else {
             attempt.close(ItemOutcome::Refused(RefusalReason::NeverWrote)).await?;
             return Ok(None);
         };
@@ -51,7 +54,7 @@ impl<'a> MessageContext<'a> {
         let chatwoot = clients.chatwoot(channel.account).await?;
         let revoked = super::revoke::was_revoked(clients, &message).await?;
         let blank = revoked.then(|| render::blank(&message));
-        Ok(Some(Self { attempt, channel, customer, message, chatwoot, blank }))
+        Ok(Some(Self { attempt, channel, customer, message, chatwoot, joins, blank }))
     }
 
     /// What the agents are shown: the message, or that it was taken back.
@@ -72,6 +75,14 @@ impl<'a> MessageContext<'a> {
     }
 }
 
+/// Whose a message is.
+struct Resolved<'m> {
+    customer: CustomerId,
+    /// The message as it reads with what is known of them now.
+    message: Cow<'m, Message>,
+    joins: bool,
+}
+
 /// Gives the customer, and the message as it reads with what is known of them now. An event about an unknown person creates
 /// no customer. Only the change of a number or an id is remembered, as hashes: Meta may report it before an older message.
 async fn resolve_customer<'m>(
@@ -79,24 +90,25 @@ async fn resolve_customer<'m>(
     channel: &Channel,
     message: &'m Message,
     aliases: Option<ResolvedAliases>,
-) -> Result<Option<(CustomerId, Cow<'m, Message>)>, HandlerError> {
+) -> Result<Option<Resolved<'m>>, HandlerError> {
     let customers = &clients.customers;
     let (account, at) = (channel.account, message.sent_at);
     match &message.content {
         Content::NumberChanged { before, now, .. } if !now.is_empty() => {
             let customer = customers.change_number(account, before, now, at).await?;
-            Ok(Some((customer, Cow::Owned(Message { customer: renewed(before, now), ..message.clone() }))))
+            let message = Cow::Owned(Message { customer: renewed(before, now), ..message.clone() });
+            Ok(Some(Resolved { customer, message, joins: true }))
         }
         _ if message.is_about_customer() => {
             let customer = customers.find(account, &message.customer).await?;
-            Ok(customer.map(|customer| (customer, Cow::Borrowed(message))))
+            Ok(customer.map(|customer| Resolved { customer, message: Cow::Borrowed(message), joins: false }))
         }
         _ => {
-            let customer = match aliases {
-                Some(aliases) if aliases.is_of(account) => customers.identify_known(aliases, at).await?,
-                _ => customers.identify(account, &message.customer, at).await?,
+            let (customer, joins) = match aliases {
+                Some(aliases) if aliases.is_of(account) => customers.identify_joining(aliases, at).await?,
+                _ => customers.identify(account, &message.customer, at).await.map(|customer| (customer, true))?,
             };
-            Ok(Some((customer, Cow::Borrowed(message))))
+            Ok(Some(Resolved { customer, message: Cow::Borrowed(message), joins }))
         }
     }
 }

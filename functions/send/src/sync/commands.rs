@@ -1,6 +1,7 @@
 //! Answers agents' commands, which are private notes beginning with `/`. Each is answered once, by a private note
 //! whose source id holds the command's id. So a lost response does not lead to a second answer.
 
+mod merge;
 mod react;
 mod retry;
 mod state;
@@ -134,6 +135,7 @@ impl Handler {
             Some(Command::Template) => self.template_asked(&asked).await?.into(),
             Some(Command::State) => self.report(&asked).await?.text(self.clients.locale).into(),
             Some(Command::History) => self.past(&channel, &conversation).await?.text(self.clients.locale).into(),
+            Some(Command::Merge) => self.merge(&asked).await?,
             Some(Command::Retry) => self.retry_failed(&asked).await?,
             Some(Command::React) => Answer::of(self.react(&asked).await?, self.clients.locale),
             Some(Command::Help) => command::help(self.clients.locale).into(),

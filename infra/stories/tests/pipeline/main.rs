@@ -39,6 +39,7 @@ mod identity_properties;
 mod identity_recipients;
 mod inbound;
 mod inbound_kinds;
+mod joined;
 mod logged;
 mod loops;
 mod made_by_chatwoot;

@@ -57,6 +57,9 @@ pub(crate) struct CustomerRow {
     /// The customers that were merged into this one.
     #[serde(default)]
     pub(crate) joined: Vec<CustomerId>,
+    /// Those of them of which agents were not told yet.
+    #[serde(default)]
+    pub(crate) untold: Vec<CustomerId>,
 }
 
 impl CustomerRow {
@@ -271,7 +274,7 @@ impl<'a> AliasWrites<'a> {
             update.push_str(" REMOVE moved_to, moved_at");
         }
         if !changes.joined.is_empty() {
-            update.push_str(" ADD joined :joined");
+            update.push_str(" ADD joined :joined, untold :joined");
             let joined = changes.joined.iter().map(|gone| gone.as_str().to_owned()).collect();
             values.insert(":joined".to_owned(), AttributeValue::Ss(joined));
         }

@@ -86,6 +86,15 @@ impl CustomerStore {
 
     /// The same, for aliases that were looked up already.
     pub async fn identify_known(&self, known: ResolvedAliases, at: Timestamp) -> Result<CustomerId, StoreError> {
+        self.identify_joining(known, at).await.map(|(customer, _)| customer)
+    }
+
+    /// The same, and whether another customer turned out to be this one.
+    pub async fn identify_joining(
+        &self,
+        known: ResolvedAliases,
+        at: Timestamp,
+    ) -> Result<(CustomerId, bool), StoreError> {
         until_written_from(known, |known| async move {
             Ok(match self.try_identify(&known, at).await? {
                 Some(customer) => ControlFlow::Break(customer),
@@ -125,14 +134,14 @@ impl CustomerStore {
         Ok(self.row(customer).await?.map(|row| row.joined).unwrap_or_default())
     }
 
-    /// Records further ids of this customer. Meta named them in a report about something we sent to them.
+    /// Records further ids of this customer; tells whether another customer turned out to be them. Meta named them in a report about something we sent to them.
     pub async fn learn(
         &self,
         account: AccountId,
         customer: &CustomerId,
         identity: &Identity,
         at: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let known = self.look_up(account, &identity.aliases(&self.key)).await?;
         self.learn_known(customer, known, at).await
     }
@@ -143,27 +152,27 @@ impl CustomerStore {
         customer: &CustomerId,
         known: ResolvedAliases,
         at: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let (account, all) = (known.account, &known.aliases);
         if all.iter().any(|alias| alias.kind == AliasKind::Group) || all.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         // The report may be about something sent before the number was given up, so it must not take that number back.
         let aliases: Vec<Alias> = all.iter().filter(|alias| !known.is_given_up(alias)).cloned().collect();
         let (ids, phones) = parted(&aliases);
         if !ids.is_empty() && !phones.is_empty() {
-            return self.identify_known(known, at).await.map(|_| ());
+            return self.identify_joining(known, at).await.map(|(_, joins)| joins);
         }
         // One kind of alias alone says nothing about any other customer: it is only written where it is free.
         let free: Vec<&Alias> = aliases.iter().filter(|alias| known.row(alias).is_none()).collect();
         let mut writes = AliasWrites::new(self, account, at);
         if let (Some(id), true) = (ids.first(), free.len() == aliases.len()) {
             if self.row(customer).await?.is_none_or(|row| row.user.is_some()) {
-                return Ok(());
+                return Ok(false);
             }
             writes.update(customer, &CustomerUpdate { user: Some(*id), ..CustomerUpdate::default() })?;
         } else if !ids.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         for alias in free {
             writes.attach(alias, None, customer)?;
@@ -172,10 +181,14 @@ impl CustomerStore {
             writes.exists(customer)?;
         }
         // If another writer came between, that write knows better.
-        writes.commit().await.map(|_| ())
+        writes.commit().await.map(|_| false)
     }
 
-    async fn try_identify(&self, known: &ResolvedAliases, at: Timestamp) -> Result<Option<CustomerId>, StoreError> {
+    async fn try_identify(
+        &self,
+        known: &ResolvedAliases,
+        at: Timestamp,
+    ) -> Result<Option<(CustomerId, bool)>, StoreError> {
         let (account, aliases) = (known.account, known.aliases.as_slice());
         let (ids, phones) = parted(aliases);
         let phone = phones.first().copied();
@@ -233,7 +246,7 @@ impl CustomerStore {
         if writes.is_empty() && !changes.is_any() {
             let row = known.first(aliases, at).ok_or(StoreError::Contended)?;
             self.keep_alive(account, aliases, row).await?;
-            return Ok(Some(customer));
+            return Ok(Some((customer, false)));
         }
         // If they were erased or merged since, what is written now would lead to no customer.
         let leads = aliases.iter().find_map(|alias| Some((alias, known.at(alias, at)?)));
@@ -243,7 +256,8 @@ impl CustomerStore {
         if changes.is_any() {
             writes.update(&customer, &changes)?;
         }
-        Ok(writes.commit().await?.then_some(customer))
+        let joins = !changes.joined.is_empty();
+        Ok(writes.commit().await?.then_some((customer, joins)))
     }
 
     /// Whether the owner of a phone may be the person a new user id belongs to.

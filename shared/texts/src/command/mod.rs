@@ -20,6 +20,8 @@ pub enum Command {
     Template,
     /// Send again what failed.
     Retry,
+    /// Make one contact of those that are one person's.
+    Merge,
     /// Put an emoji on a message.
     React,
     /// List the commands.
@@ -40,7 +42,7 @@ pub struct CommandHelp {
 }
 
 /// All of them.
-pub const TABLE: [CommandHelp; 6] = [
+pub const TABLE: [CommandHelp; 7] = [
     CommandHelp {
         command: Command::State,
         names: ["estado", "status"],
@@ -84,6 +86,15 @@ pub const TABLE: [CommandHelp; 6] = [
         does: [
             "pone ese emoji en el mensaje que citas, o en el último del cliente",
             "puts that emoji on the message you quote, or on the customer's last one",
+        ],
+    },
+    CommandHelp {
+        command: Command::Merge,
+        names: ["unir", "merge"],
+        arguments: ["", ""],
+        does: [
+            "une en este contacto los demás contactos de la misma persona; pregunta antes, y se repite para confirmar",
+            "merges the other contacts of the same person into this one; it asks first, and is repeated to confirm",
         ],
     },
     CommandHelp {

@@ -1,6 +1,6 @@
 //! Answers an agent's command in a sentence or two.
 
-use crate::{Locale, Text, pick};
+use crate::{Locale, Text, pick, report::begins};
 
 /// What the agent reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,15 @@ pub enum Reply {
     NothingToReactTo,
     /// Only a template may be sent now.
     WindowClosed,
+    /// This person has a single contact.
+    OneContact,
+    /// Other contacts would be merged into this one.
+    MergesContacts {
+        /// Their names, and where they are.
+        names: Vec<(String, String)>,
+    },
+    /// A rule or a bot may not ask for this.
+    NotByItself,
     /// What failed is tried again.
     Retried {
         /// So many are.
@@ -39,6 +48,12 @@ impl Text for Reply {
                 };
             }
             Self::Retried { again, unsure } => return retried(again, unsure, locale),
+            Self::MergesContacts { names } => return merges(&names, locale),
+            Self::OneContact => ("Esta persona tiene un solo contacto.", "This person has a single contact."),
+            Self::NotByItself => (
+                "Esto lo pide una persona: una regla o un bot no lo hace. No se cambió nada.",
+                "A person has to ask for this: a rule or a bot does not do it. Nothing was changed.",
+            ),
             Self::WhichEmoji => (
                 "Escribe un solo emoji: `/reaccionar 👍`. Si citas un mensaje, va en ése; si no, en el último del cliente.",
                 "Write a single emoji: `/react 👍`. If you quote a message it goes on that one, else on the customer's last.",
@@ -84,4 +99,20 @@ fn retried(again: usize, unsure: usize, locale: Locale) -> String {
             .to_owned();
     }
     told.join(" ")
+}
+
+fn merges(names: &[(String, String)], locale: Locale) -> String {
+    let named = |(name, page): &(String, String)| {
+        let name = begins(name);
+        format!("[{}]({page})", if name.is_empty() { pick(locale, "sin nombre", "without a name") } else { &name })
+    };
+    let all = names.iter().map(named).collect::<Vec<_>>().join(", ");
+    match locale {
+        Locale::Es => format!(
+            "¿Unir con este contacto? Desaparece como contacto: {all}. Sus conversaciones pasan a éste; lo que ambos digan distinto queda como está aquí. No se puede deshacer. Para hacerlo, escribe `/unir` otra vez dentro de una hora."
+        ),
+        Locale::En => format!(
+            "Merge with this contact? This goes as a contact: {all}. Its conversations move to this one; where the two differ, what stands here stays. It cannot be undone. To do it, write `/merge` once more within an hour."
+        ),
+    }
 }
