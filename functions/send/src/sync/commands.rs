@@ -135,6 +135,7 @@ impl Handler {
             Some(Command::Template) => self.template_asked(&asked).await?.into(),
             Some(Command::State) => self.report(&asked).await?.text(self.clients.locale).into(),
             Some(Command::History) => self.past(&channel, &conversation).await?.text(self.clients.locale).into(),
+            Some(Command::AskNumber) => Answer::of(self.ask_number(&asked).await?, self.clients.locale),
             Some(Command::Merge) => self.merge(&asked).await?,
             Some(Command::Retry) => self.retry_failed(&asked).await?,
             Some(Command::React) => Answer::of(self.react(&asked).await?, self.clients.locale),

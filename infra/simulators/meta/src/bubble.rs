@@ -50,6 +50,9 @@ pub struct Tappable {
     pub description: Option<String>,
 }
 
+/// The action, and the id of the button, that shares the customer's own number.
+pub(crate) const SHARE_NUMBER: &str = "request_contact_info";
+
 /// What can be tapped under a message of this type.
 pub(crate) fn options_of(kind: &str, message: &Value) -> Vec<Tappable> {
     let action = &message[kind]["action"];
@@ -58,6 +61,10 @@ pub(crate) fn options_of(kind: &str, message: &Value) -> Vec<Tappable> {
         Some(Tappable { in_list, id: text("id")?, title: text("title")?, description: text("description") })
     };
     let each = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    if action["name"] == SHARE_NUMBER {
+        let (id, title) = (SHARE_NUMBER.to_owned(), "Compartir número".to_owned());
+        return vec![Tappable { in_list: false, id, title, description: None }];
+    }
     let buttons = each(&action["buttons"]).into_iter().filter_map(|button| option(&button["reply"], false));
     let rows = each(&action["sections"]).into_iter().flat_map(|section| each(&section["rows"]));
     buttons.chain(rows.filter_map(|row| option(&row, true))).collect()

@@ -137,6 +137,20 @@ impl Customer {
         self.sends(json!({"type": "interactive", "interactive": interactive, "context": context})).await
     }
 
+    /// Taps the button that shares the own number, under a message that has it.
+    pub async fn shares_number(&self, wamid: &str) -> anyhow::Result<String> {
+        let context = self.context(wamid)?;
+        let phone = {
+            let state = self.world.state();
+            let message = state.message(wamid).filter(|message| message.shown && message.bubble.from_business);
+            let mut options = message.into_iter().flat_map(|message| &message.bubble.options);
+            anyhow::ensure!(options.any(|option| option.id == bubble::SHARE_NUMBER), "there is no such button");
+            state.person(&self.user_id).and_then(|person| person.wa_id.clone()).context("this person has no number")?
+        };
+        let card = json!({"phones": [{"phone": format!("+{phone}"), "wa_id": phone}], "origin": "contact_request"});
+        self.sends(json!({"type": "contacts", "contacts": [card], "context": context})).await
+    }
+
     /// Reacts to a message; an empty emoji takes the reaction back.
     pub async fn reacts(&self, wamid: &str, emoji: &str) -> anyhow::Result<String> {
         self.sends(json!({"type": "reaction", "reaction": {"message_id": wamid, "emoji": emoji}})).await

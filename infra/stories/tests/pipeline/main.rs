@@ -79,6 +79,7 @@ mod templates;
 mod texts;
 mod time_left;
 mod tokens;
+mod unseen_number;
 mod untold;
 mod watch;
 mod webhook;

@@ -20,6 +20,8 @@ pub enum Command {
     Template,
     /// Send again what failed.
     Retry,
+    /// Ask the customer for their number.
+    AskNumber,
     /// Make one contact of those that are one person's.
     Merge,
     /// Put an emoji on a message.
@@ -42,7 +44,7 @@ pub struct CommandHelp {
 }
 
 /// All of them.
-pub const TABLE: [CommandHelp; 7] = [
+pub const TABLE: [CommandHelp; 8] = [
     CommandHelp {
         command: Command::State,
         names: ["estado", "status"],
@@ -89,6 +91,15 @@ pub const TABLE: [CommandHelp; 7] = [
         ],
     },
     CommandHelp {
+        command: Command::AskNumber,
+        names: ["telefono", "phone"],
+        arguments: ["[texto]", "[text]"],
+        does: [
+            "pide su número al cliente que no lo muestra, con el botón de WhatsApp para compartirlo",
+            "asks a customer who shows none for their number, with WhatsApp's button that shares it",
+        ],
+    },
+    CommandHelp {
         command: Command::Merge,
         names: ["unir", "merge"],
         arguments: ["", ""],
@@ -129,7 +140,8 @@ impl CommandCall {
         if name.is_empty() || name.contains('/') {
             return None;
         }
-        let lower = name.to_lowercase();
+        // A phone's keyboard writes the accent by itself.
+        let lower = name.to_lowercase().replace('é', "e");
         let command = TABLE.iter().find(|row| row.names.contains(&lower.as_str())).map(|row| row.command);
         Some(Self { command, name: name.to_owned(), rest: rest.trim().to_owned() })
     }
@@ -193,6 +205,7 @@ mod tests {
     fn a_command_is_a_note_that_begins_with_a_slash_and_a_word() {
         assert_eq!(called("/estado"), Some((Some(Command::State), String::new())));
         assert_eq!(called("  /Estado \n"), Some((Some(Command::State), String::new())));
+        assert_eq!(called("/Teléfono ¿me lo das?"), Some((Some(Command::AskNumber), "¿me lo das?".to_owned())));
         assert_eq!(called("/status"), Some((Some(Command::State), String::new())));
         assert_eq!(called("/ayuda por favor").unwrap().0, Some(Command::Help));
         assert_eq!(called("/borra todo"), Some((None, "todo".to_owned())));

@@ -16,6 +16,12 @@ pub enum Reply {
     NothingToReactTo,
     /// Only a template may be sent now.
     WindowClosed,
+    /// The customer is asked for their number.
+    NumberAsked,
+    /// The number is visible already.
+    NumberKnown,
+    /// The question is longer than WhatsApp takes.
+    QuestionTooLong,
     /// This person has a single contact.
     OneContact,
     /// Other contacts would be merged into this one.
@@ -34,6 +40,15 @@ pub enum Reply {
     },
 }
 
+/// What the customer reads above the button that shares their number, unless the agent wrote something else.
+pub fn number_question(locale: Locale) -> &'static str {
+    pick(
+        locale,
+        "¿Nos compartes tu número de teléfono? Toca el botón para enviarlo.",
+        "Would you share your phone number with us? Tap the button to send it.",
+    )
+}
+
 impl Text for Reply {
     fn text(self, locale: Locale) -> String {
         let (es, en) = match self {
@@ -49,6 +64,18 @@ impl Text for Reply {
             }
             Self::Retried { again, unsure } => return retried(again, unsure, locale),
             Self::MergesContacts { names } => return merges(&names, locale),
+            Self::NumberAsked => (
+                "La pregunta está aquí arriba como mensaje. Si el cliente toca el botón, su número queda en el contacto.",
+                "The question stands above this note as a message. If the customer taps the button, the number goes into the contact.",
+            ),
+            Self::NumberKnown => (
+                "No se preguntó nada: su número ya se ve en el contacto.",
+                "Nothing was asked: the number already shows in the contact.",
+            ),
+            Self::QuestionTooLong => (
+                "No se preguntó nada: el texto junto al botón puede tener hasta 1,024 caracteres.",
+                "Nothing was asked: the text beside the button may have up to 1,024 characters.",
+            ),
             Self::OneContact => ("Esta persona tiene un solo contacto.", "This person has a single contact."),
             Self::NotByItself => (
                 "Esto lo pide una persona: una regla o un bot no lo hace. No se cambió nada.",

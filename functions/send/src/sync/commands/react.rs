@@ -5,7 +5,12 @@ use chatwoot::{NewMessage, listing::ListedMessage};
 use domain::{MessageId, SyncRequest, Wamid, outgoing::MessageKind};
 use serde_json::{Value, json};
 use store::Reach;
-use texts::{command, command::reply::Reply, inbound};
+use texts::{
+    command,
+    command::reply::{Reply, number_question},
+    inbound,
+};
+use whatsapp::split::{CAPTION_LIMIT, length};
 
 use super::{Asked, template::unmarked};
 use crate::Handler;
@@ -21,6 +26,24 @@ impl Handler {
         let Some(quote) = self.target(asked).await? else { return Ok(Reply::NothingToReactTo) };
         self.write_commanded(asked, emoji, MessageKind::Reaction, quote).await?;
         Ok(Reply::Reacted { emoji: emoji.to_owned() })
+    }
+
+    /// Writes a question that goes out with WhatsApp's button for sharing one's own number.
+    pub(super) async fn ask_number(&self, asked: &Asked<'_>) -> Result<Reply, HandlerError> {
+        let text = if asked.rest.is_empty() { number_question(self.clients.locale) } else { asked.rest };
+        if length(&markup::to_whatsapp(text)) > CAPTION_LIMIT {
+            return Ok(Reply::QuestionTooLong);
+        }
+        if !self.may_write(asked).await? {
+            return Ok(Reply::WindowClosed);
+        }
+        let party = asked.chatwoot.party(asked.conversation.conversation).await?;
+        let written = asked.listed.iter().any(|listed| listed.was_commanded_by(asked.note.id));
+        if !written && party.and_then(|party| party.contact).is_some_and(|contact| contact.phone_number.is_some()) {
+            return Ok(Reply::NumberKnown);
+        }
+        self.write_commanded(asked, text, MessageKind::NumberRequest, json!({})).await?;
+        Ok(Reply::NumberAsked)
     }
 
     /// Whether free text may be sent now. The outbox checks it again.

@@ -29,10 +29,28 @@ pub(super) fn check(object: &Value) -> Result<(), GraphError> {
     at_most(&object["header"]["text"], 60, "interactive['header']['text']")?;
     at_most(&object["footer"]["text"], 60, "interactive['footer']['text']")?;
     match kind {
+        "request_contact_info" => named(object, "request_contact_info"),
+        "location_request_message" => named(object, "send_location"),
         "button" => buttons(&object["action"]["buttons"]),
         "list" => list(&object["action"]),
-        _ => Ok(()),
+        "cta_url"
+        | "flow"
+        | "product"
+        | "product_list"
+        | "catalog_message"
+        | "carousel"
+        | "voice_call"
+        | "call_permission_request"
+        | "address_message" => Ok(()),
+        _ => Err(GraphError::parameter("Param interactive['type'] is not one of the known types.")),
     }
+}
+
+fn named(object: &Value, name: &str) -> Result<(), GraphError> {
+    if object["action"]["name"] == name {
+        return Ok(());
+    }
+    Err(GraphError::parameter(format!("Param interactive['action']['name'] must be one of {{{name}}}")))
 }
 
 fn buttons(buttons: &Value) -> Result<(), GraphError> {
