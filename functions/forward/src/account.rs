@@ -10,7 +10,7 @@ use domain::{
 };
 use platform::Metric;
 use queue::Record;
-use store::Signups;
+use store::{PastAsked, Signups};
 use whatsapp::account::{self, AccountChange, AccountEvent};
 
 use crate::Handler;
@@ -37,11 +37,11 @@ pub(crate) async fn apply(handler: &Handler, record: &Record, notice: &AccountNo
     };
     let at = notice.at.unwrap_or(record.sent_at);
     let channels = event.channels(handler.clients.channels.all().await?);
+    if let (AccountChange::PartnerAdded, Some(account)) = (event.change, event.account()) {
+        // A signup whose page was told nothing finds its account by this.
+        Signups::new(handler.clients.table.clone()).hint(account).await?;
+    }
     if channels.is_empty() {
-        if let (AccountChange::PartnerAdded, Some(account)) = (event.change, event.account()) {
-            // A signup whose page was told nothing finds its account by this.
-            Signups::new(handler.clients.table.clone()).hint(account).await?;
-        }
         let (event, detail) = (event.event.as_str(), event.detail.as_str());
         tracing::warn!(field, event, detail, "Meta reports something about an account without a channel here");
     }
@@ -81,7 +81,11 @@ impl ChannelNotice<'_> {
             {
                 Some(ChannelEvent::Reconnected)
             }
-            AccountChange::Left => Some(ChannelEvent::Cut(DisconnectReason::Removed)),
+            AccountChange::Left => {
+                // If it joins again, its phone may be asked for its past again.
+                PastAsked::new(self.handler.clients.table.clone()).forget(&self.channel.phone_number_id).await?;
+                Some(ChannelEvent::Cut(DisconnectReason::Removed))
+            }
             AccountChange::PartnerAdded | AccountChange::Nothing => None,
         })
     }

@@ -4,6 +4,7 @@
 
 mod answer;
 mod dialog;
+mod exchange;
 mod link;
 mod page;
 mod posted;
@@ -16,13 +17,16 @@ mod visitor;
 use std::time::Duration;
 
 use app::{Clients, Function, HandlerError, HttpFunction, Refusal, Settings, StartError};
-use domain::{SharedClock, Signup, Timestamp};
+use domain::{
+    SharedClock, Signup, SignupId, Timestamp,
+    signup::{MAX_CODES, SHOWN_FOR, SignupStep},
+};
 use lambda_http::{Body, Request, RequestExt as _, Response, http::Method, http::StatusCode};
 use platform::{AppSecrets, Environment, Metrics, SecretWriter, Setting};
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use store::{Administrators, Signups};
+use store::{Administrators, PastAsked, Signups};
 use texts::Locale;
 use url::Url;
 
@@ -34,11 +38,8 @@ use crate::{
     visitor::{Visitor, language},
 };
 
-/// How long a request takes steps before it answers what it has.
+/// How long a request begins steps before it answers what it has: the function ends after 25 s, and a step may take 15.
 const REQUEST: Duration = Duration::from_secs(8);
-
-/// How long a link shows how far everything is after its end.
-const SHOWN_FOR: Duration = Duration::from_secs(7 * 86_400);
 
 /// What Meta's dialog is told beside the configuration.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -56,6 +57,7 @@ pub struct Handler {
     pub(crate) secrets: SecretWriter,
     pub(crate) signups: Signups,
     pub(crate) administrators: Administrators,
+    pub(crate) past_asked: PastAsked,
     pub(crate) app_secret: String,
     pub(crate) channel_prefix: String,
     pub(crate) signup_prefix: String,
@@ -130,6 +132,7 @@ impl Handler {
             secrets: clients.secrets.writer(),
             signups: Signups::new(clients.table.clone()),
             administrators: Administrators::new(clients.table.clone()),
+            past_asked: PastAsked::new(clients.table.clone()),
             clients,
             app_secret,
             channel_prefix: format!("{stack}/channel/"),
@@ -143,7 +146,7 @@ impl Handler {
     ///
     /// - 200: the page.
     /// - 401: the link's signature is wrong: it was not copied whole.
-    /// - 409: the link is bound to another browser.
+    /// - 409: the link is bound to another browser, or was tried too often.
     /// - 410: the link is over, was taken back, or never was.
     /// - 500: the table or a secret did not answer.
     async fn show(&self, request: &Request) -> Result<Response<Body>, HandlerError> {
@@ -155,6 +158,9 @@ impl Handler {
             Entry::Signup(signup) => signup,
             Entry::Closed(status, why) => return Ok(answer::page(status, page::closed(why, wished))),
         };
+        if signup.step == SignupStep::Open && signup.codes >= MAX_CODES && !signup.is_exchanging() {
+            return Ok(answer::page(StatusCode::CONFLICT, page::closed("codes", wished)));
+        }
         let usual = signup.lang.parse().unwrap_or(self.locale);
         let locale = language(query.first("lang"), request, usual);
         let cookie = visitor.cookie.clone().unwrap_or_else(visitor::draw);
@@ -168,6 +174,7 @@ impl Handler {
             dialog: &self.dialog,
             locale,
             cancelled: query.first("cancelled").is_some(),
+            lost: query.first("lost").is_some(),
         };
         let script = visitor::draw();
         let mut response = answer::page_with_script(page::compose(&shown, &script), &script, &self.dialog);
@@ -182,11 +189,13 @@ impl Handler {
     /// - 400: the body cannot be read.
     /// - 401: the link's signature is wrong.
     /// - 403: it does not come from the page that the link showed in this browser.
-    /// - 409: the link was used, in another browser perhaps, or the number belongs to another account.
+    /// - 409: the link is at work or done with another code, bound to another browser, or tried too often; or the number belongs
+    ///   to another account.
     /// - 410: the link is over, was taken back, or never was.
     /// - 422: Meta refused the code; the link stays good.
     /// - 500: the table or a secret did not answer; the page asks again.
     async fn take(&self, request: &Request) -> Result<Response<Body>, HandlerError> {
+        let until = self.until();
         let is_json = request.headers().get("content-type").and_then(|value| value.to_str().ok());
         if !is_json.is_some_and(|kind| kind.starts_with("application/json")) {
             return Err(Refusal::Unreadable.into());
@@ -204,7 +213,7 @@ impl Handler {
             return Ok(answer::state(StatusCode::FORBIDDEN, "nonce"));
         }
         let id = signup.id.clone();
-        match Box::pin(self.act(signup, posted, cookie)).await {
+        match Box::pin(self.act(signup, posted, cookie, until)).await {
             // The page tells the code and what the window said at nearly the same time: one of the two has it.
             Err(HandlerError::Busy(_)) => {
                 let current = self.signups.get(&id).await?.ok_or(Refusal::Unreadable)?;
@@ -216,18 +225,31 @@ impl Handler {
 
     /// What a link leads to.
     pub(crate) async fn enter(&self, text: &str, visitor: &Visitor) -> Result<Entry, HandlerError> {
-        let secrets = self.app().await?;
-        let keys = [secrets.link_key.as_ref(), secrets.link_key_previous.as_ref()];
-        let Some(link) = Link::read(text, keys.into_iter().flatten()) else {
+        let read = |secrets: &AppSecrets| {
+            let keys = [secrets.link_key.as_ref(), secrets.link_key_previous.as_ref()];
+            Link::read(text, keys.into_iter().flatten())
+        };
+        let Some(link) = self.clients.secrets.check(&self.app_secret, read).await? else {
             return Ok(Entry::Closed(StatusCode::UNAUTHORIZED, "forged"));
         };
+        let over = Timestamp::from_secs(link.exp) <= self.clients.clock.now();
+        self.enter_signup(&link.id, over, visitor).await
+    }
+
+    /// What a signup of that id leads to; `over` if its link has ended.
+    pub(crate) async fn enter_signup(
+        &self,
+        id: &SignupId,
+        over: bool,
+        visitor: &Visitor,
+    ) -> Result<Entry, HandlerError> {
         let now = self.clients.clock.now();
         let closed = |why| Ok(Entry::Closed(StatusCode::GONE, why));
-        let Some(signup) = self.signups.get(&link.id).await? else {
-            return closed(if Timestamp::from_secs(link.exp) <= now { "expired" } else { "unknown" });
+        let Some(signup) = self.signups.get(id).await? else {
+            return closed(if over { "expired" } else { "unknown" });
         };
-        let is_open = signup.step == domain::signup::SignupStep::Open;
-        if is_open && signup.revoked {
+        let is_open = signup.step == SignupStep::Open;
+        if signup.revoked && signup.step != SignupStep::Done {
             return closed("revoked");
         }
         if now >= signup.ends_at + if is_open { Duration::ZERO } else { SHOWN_FOR } {

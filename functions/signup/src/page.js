@@ -3,7 +3,7 @@ const $ = id => document.getElementById(id);
 const words = known.texts;
 const fill = (text, values) => text.replace(/\{(\w+)\}/g, (all, name) => name in values ? String(values[name]) : all);
 
-let ready = false, loading = false, polling = false, opened = null, attempt = 0;
+let ready = false, loading = false, polling = false, opened = null, attempt = 0, launched = 0;
 // What the window told, and what the callback brought, of this attempt.
 let event = null, code = null;
 
@@ -29,17 +29,27 @@ async function post(body) {
   let told = {};
   try { told = text ? JSON.parse(text) : {}; } catch { /* an answer of the network's own */ }
   if (answer.status === 401) told.state = 'forged';
+  told.unheard = answer.status === 429 || answer.status >= 500;
   return told;
 }
 
-async function send(body) {
+// How long one and the same thing is said again while it did not get through: a code lives no longer.
+const PATIENCE = 25000;
+
+// Asks how far it is, or says what is said once: a code, or an answer. That is said again until it is heard; a code that came
+// before is known by the other side.
+async function send(body, until) {
+  const once = !body.status, end = until || Date.now() + PATIENCE;
+  const again = () => Date.now() < end ? setTimeout(() => send(body, end), 1500) : later(2000);
   try {
     const told = await post(body);
+    if (told.state && !told.unheard) show(told);
+    if (once && (told.again || told.unheard)) return again();
     // Too many at once, or a store that did not answer: how far it is, is asked again.
-    return told.state ? show(told) : later(2000);
+    if (!told.state || told.unheard) later(2000);
   } catch {
     tell(words.offline);
-    setTimeout(poll, 4000);
+    if (once) again(); else setTimeout(poll, 4000);
   }
 }
 
@@ -80,6 +90,9 @@ function offer(without) {
 // ---------------------------------------------------------------- the window
 
 function launch() {
+  // The second click of a double click would open a second window.
+  if (Date.now() - launched < 1500) return;
+  launched = Date.now();
   const mine = ++attempt;
   event = null; code = null; opened = null;
   complain();
@@ -107,7 +120,7 @@ function ids(data) {
 }
 
 function came(user) {
-  const named = event ? { ...ids(event.data) } : {};
+  const named = event ? { event: event.event, ...ids(event.data) } : {};
   tell(words.working);
   send({ code, mode: mode(), user_id: user, ...named });
 }
@@ -130,7 +143,9 @@ function brokenOff(data) {
     data.session_id && fill(words.session, { id: data.session_id }),
   );
   offer(true);
-  send({ event: event.event, current_step: data.current_step, session_id: data.session_id });
+  // What stood there before does not take the place of these words.
+  post({ event: event.event, current_step: data.current_step, session_id: data.session_id })
+    .then(told => { if (told.state && !['open', 'failed'].includes(told.state)) show(told); }, () => {});
 }
 
 function isMeta(origin) {
@@ -250,3 +265,4 @@ $('need-pin').addEventListener('submit', submitted => {
 
 show(known.state);
 if (known.cancelled) { complain(words.cancelled); offer(true); }
+if (known.lost && known.state.state === 'open') { complain(known.faults.code_lost); offer(true); }

@@ -22,6 +22,7 @@ pub(crate) struct Shown<'a> {
     pub(crate) dialog: &'a Dialog,
     pub(crate) locale: Locale,
     pub(crate) cancelled: bool,
+    pub(crate) lost: bool,
 }
 
 /// Composes the page; its script is admitted by `nonce`.
@@ -159,7 +160,7 @@ fn known(shown: &Shown<'_>) -> Value {
         SignupText::SCRIPT.iter().map(|(name, text)| ((*name).to_owned(), text.text(shown.locale).into())).collect();
     let faults: Map<String, Value> =
         FAULTS.iter().map(|(name, one)| ((*name).to_owned(), fault(*one, shown.locale).into())).collect();
-    let closed: Map<String, Value> = ["forged", "expired", "revoked", "used", "cookie", "nonce", "unknown"]
+    let closed: Map<String, Value> = ["forged", "expired", "revoked", "used", "codes", "cookie", "nonce", "unknown"]
         .map(|why| (why.to_owned(), why_closed(why, shown.locale).1.into()))
         .into_iter()
         .collect();
@@ -168,7 +169,8 @@ fn known(shown: &Shown<'_>) -> Value {
         json!({ "config_id": dialog.config_id, "response_type": "code", "override_default_response_type": true,
             "extras": dialog.extras(mode) })
     };
-    let state = format!("{}.{}", shown.link, shown.nonce);
+    // Meta sees this, so it is not the link.
+    let state = format!("{}.{}", signup.id, shown.nonce);
     json!({
         "t": shown.link,
         "nonce": shown.nonce,
@@ -182,6 +184,7 @@ fn known(shown: &Shown<'_>) -> Value {
         "reconnects": signup.reconnects.is_some(),
         "state": crate::told::tell(signup, None, signup.moved_at),
         "cancelled": shown.cancelled,
+        "lost": shown.lost,
         "texts": texts,
         "faults": faults,
         "closed": closed,
@@ -228,10 +231,12 @@ mod tests {
                 dialog: &dialog,
                 locale,
                 cancelled: false,
+                lost: false,
             };
             let page = compose(&shown, "drawn");
             assert!(page.contains(&format!("<html lang=\"{}\">", locale.code())));
             assert!(page.contains(&format!("https://connect.facebook.net/{tag}/sdk.js")), "known to the script");
+            assert!(page.contains("state=6f1d.n") && !page.contains("state=a"), "Meta does not see the link");
             assert_eq!(page.matches("<script").count(), 1);
             assert_eq!(page.matches("</script>").count(), 1, "nothing ends the script before its end");
             assert!(!page.contains("<link") && !page.contains("<img") && !page.contains(" src="));

@@ -2,20 +2,23 @@
 
 use app::HandlerError;
 use domain::{
-    PhoneNumberId, Signup, WabaId,
+    PhoneNumberId, Signup, Timestamp, WabaId,
     channel::Mode,
-    signup::{Need, SignupFault, SignupStep},
+    signup::{Finish, Need, SignupFault, SignupStep},
 };
 use lambda_http::{Body, Response, http::StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
-use serde_json::{Value, json};
-use whatsapp::{GraphError, signup::CodeMethod};
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde_json::Value;
+use store::Told;
+use whatsapp::signup::CodeMethod;
 
 use crate::{
-    Handler, answer, filled,
-    steps::{Walk, secret_of},
-    stop::{Stop, was_not_taken},
+    Handler, answer,
+    exchange::{Code, Exchanged},
+    filled,
+    steps::Walk,
+    stop::Stop,
     told,
 };
 
@@ -23,62 +26,54 @@ use crate::{
 const MAX_ID: usize = 32;
 const MAX_WORD: usize = 64;
 
-/// How often a code is given to Meta while certainly nothing arrived.
-const MAX_TRIES: usize = 2;
+/// How often an answer is given to a signup that others write.
+const CONTENTION: usize = 8;
 
-/// What the page posts.
+/// What the page posts. A member of another type counts as none: no code is lost for what stands beside it.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Posted {
     pub(crate) t: String,
     pub(crate) nonce: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "if_it_is_one")]
     code: Option<SecretString>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "if_it_is_one")]
     event: Option<String>,
     #[serde(default)]
     waba_id: Value,
     #[serde(default)]
-    waba_ids: Vec<Value>,
+    waba_ids: Value,
     #[serde(default)]
     phone_number_id: Value,
     #[serde(default)]
     user_id: Value,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "if_it_is_one")]
     mode: Option<Mode>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "if_it_is_one")]
     current_step: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "if_it_is_one")]
     session_id: Option<String>,
     /// The number that is meant.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "if_it_is_one")]
     choose: Option<String>,
     /// Whether a number on no phone is meant.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "if_it_is_one")]
     accept: Option<bool>,
     /// How the code of the check is to come.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "if_it_is_one")]
     verification: Option<CodeMethod>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "if_it_is_one")]
     verification_code: Option<SecretString>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "if_it_is_one")]
     pin: Option<SecretString>,
 }
 
-/// A code, and what came with it.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Code {
-    pub(crate) text: SecretString,
-    /// The address of the full-page dialog that gave it.
-    pub(crate) redirect: Option<String>,
-    pub(crate) mode: Option<Mode>,
-    pub(crate) claimed: Vec<WabaId>,
-    pub(crate) number: Option<PhoneNumberId>,
-    pub(crate) user_id: Option<String>,
+fn if_it_is_one<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
+    Ok(serde_json::from_value(Value::deserialize(deserializer)?).ok())
 }
 
 impl Posted {
     fn claimed(&self) -> Vec<WabaId> {
-        let all = self.waba_ids.iter().chain([&self.waba_id]);
+        let all = self.waba_ids.as_array().into_iter().flatten().chain([&self.waba_ids, &self.waba_id]);
         let mut claimed = Vec::new();
         for id in all.filter_map(id).map(WabaId::new) {
             if claimed.len() < 10 && !claimed.contains(&id) {
@@ -91,6 +86,11 @@ impl Posted {
     fn number(&self) -> Option<PhoneNumberId> {
         id(&self.phone_number_id).map(PhoneNumberId::new)
     }
+
+    fn told(&self) -> Told {
+        let finish = self.event.as_deref().and_then(Finish::named);
+        Told { accounts: self.claimed(), number: self.number(), finish }
+    }
 }
 
 impl Handler {
@@ -100,16 +100,26 @@ impl Handler {
         signup: Signup,
         posted: Posted,
         cookie: &str,
+        until: Timestamp,
     ) -> Result<Response<Body>, HandlerError> {
-        let (claimed, number) = (posted.claimed(), posted.number());
+        let told = posted.told();
         if let Some(code) = filled(posted.code) {
+            let Told { accounts: claimed, number, finish } = told;
             let user_id = id(&posted.user_id);
-            let code = Code { text: code, redirect: None, mode: posted.mode, claimed, number, user_id };
-            let (status, signup) = Box::pin(self.exchange(signup, code, cookie)).await?;
-            return self.tell(status, &signup).await;
+            let code = Code { text: code, redirect: None, mode: posted.mode, claimed, number, user_id, finish };
+            return match Box::pin(self.exchange(signup, code, cookie, until)).await? {
+                Exchanged::Told(status, signup) => self.tell(status, &signup).await,
+                Exchanged::Closed(status, why) => Ok(answer::state(status, why)),
+            };
         }
         if let Some(event) = &posted.event {
-            return self.event(signup, event, claimed, number, posted.current_step, posted.session_id).await;
+            let signup = if event.starts_with("CANCEL") || event.starts_with("ERROR") {
+                self.broken_off(signup, event, posted.current_step, posted.session_id).await?
+            } else {
+                self.ended(signup, told).await?
+            };
+            let signup = Box::pin(self.walk(signup, until)).await?;
+            return self.tell(StatusCode::OK, &signup).await;
         }
         if signup.need.is_some() {
             let answer = Answer {
@@ -119,139 +129,70 @@ impl Handler {
                 verification_code: filled(posted.verification_code),
                 pin: filled(posted.pin),
             };
-            let signup = Box::pin(self.hear(signup, answer)).await?;
-            return self.tell(StatusCode::OK, &signup).await;
+            let id = signup.id.clone();
+            if let Some(signup) = Box::pin(self.hear(signup, answer, until)).await? {
+                return self.tell(StatusCode::OK, &signup).await;
+            }
+            // Another worker has it just now: the page says it again.
+            let there = self.signups.get(&id).await?.ok_or(app::Refusal::Unreadable)?;
+            return Ok(answer::told(StatusCode::ACCEPTED, &told::again(&there, self.clients.clock.now())));
         }
-        let signup = Box::pin(self.walk(signup, self.until())).await?;
+        let signup = Box::pin(self.walk(signup, until)).await?;
         self.tell(StatusCode::OK, &signup).await
     }
 
-    /// Exchanges a code for a token, stores that before anything else, and goes on.
-    pub(crate) async fn exchange(
-        &self,
-        mut signup: Signup,
-        code: Code,
-        cookie: &str,
-    ) -> Result<(StatusCode, Signup), HandlerError> {
-        let now = self.clients.clock.now();
-        let hash = self.clients.key.item(["signup_code", signup.id.as_str(), code.text.expose_secret()]);
-        if signup.code.as_ref() == Some(&hash) {
-            // A double click: the first one is at work.
-            let signup = Box::pin(self.walk(signup, self.until())).await?;
-            return Ok((StatusCode::OK, signup));
-        }
-        if !signup.takes_codes(now) {
-            return Ok((StatusCode::CONFLICT, signup));
-        }
-        (signup.browser, signup.code) = (Some(self.browser(cookie, &signup)), Some(hash));
-        signup.codes += 1;
-        (signup.fault, signup.session) = (None, None);
-        (signup.claimed, signup.claimed_number) = (code.claimed, code.number);
-        if let (Some(mode), None) = (code.mode, &signup.reconnects) {
-            signup.asked = mode;
-        }
-        let administrator = code.user_id.as_ref().map(|id| self.clients.key.administrator(id));
-        signup.administrator = administrator;
-        // Who else has it now, has it: of two browsers one wins here.
-        if !self.signups.lease(&mut signup).await? {
-            let mine = signup.code.clone();
-            let there = self.signups.get(&signup.id).await?.unwrap_or(signup);
-            // A double click, if it has the same code.
-            let status = if there.code == mine { StatusCode::ACCEPTED } else { StatusCode::CONFLICT };
-            return Ok((status, there));
-        }
-        let fault = match self.token_of(&code.text, code.redirect.as_deref()).await {
-            Ok(token) => match self.store(&signup, &token).await {
-                Ok(()) => None,
-                Err(error) => {
-                    tracing::error!(%error, "a signup's token could not be stored, and is lost");
-                    Some(SignupFault::CodeLost)
-                }
-            },
-            Err(error) => {
-                tracing::warn!(%error, "Meta gives no token for a code");
-                let refused = error.code().is_some_and(|code| matches!(code, 100 | 36_007..=36_009));
-                Some(if refused { SignupFault::Code } else { SignupFault::CodeLost })
-            }
-        };
-        if let Some(fault) = fault {
-            signup.reopen(fault, now);
-            signup.leased_until = domain::Timestamp::default();
-            self.signups.save(&mut signup).await?;
-            return Ok((StatusCode::UNPROCESSABLE_ENTITY, signup));
-        }
-        signup.onboarded_at = Some(now);
-        signup.done(SignupStep::Token, now);
-        if !self.signups.save(&mut signup).await? {
-            return Err(HandlerError::Busy(std::time::Duration::from_secs(1)));
-        }
-        tracing::info!(account = %signup.account, "a code came, and its token is stored");
-        let signup = Box::pin(self.walk_leased(signup, self.until())).await?;
-        Ok((StatusCode::ACCEPTED, signup))
-    }
-
-    async fn token_of(&self, code: &SecretString, redirect: Option<&str>) -> Result<SecretString, GraphError> {
-        let app = self.access().await.map_err(|_| GraphError::NoAnswer { status: None, source: None })?;
-        let mut tries = 1;
-        loop {
-            match self.clients.graph_api.exchange(&app, code, redirect).await {
-                Err(error @ GraphError::Unreachable(_)) if tries < MAX_TRIES && was_not_taken(&error) => tries += 1,
-                answered => return answered,
-            }
-        }
-    }
-
-    async fn store(&self, signup: &Signup, token: &SecretString) -> Result<(), platform::SecretError> {
-        let (name, secret) = (self.signup_secret(signup), secret_of(token));
-        let mut tries = 1;
-        loop {
-            match self.secrets.write(&name, &secret).await {
-                Err(_) if tries < 3 => tries += 1,
-                written => return written,
-            }
-        }
-    }
-
-    /// What the window told. A finish names accounts; a breaking-off says where.
-    async fn event(
+    /// The dialog was broken off.
+    async fn broken_off(
         &self,
         mut signup: Signup,
         event: &str,
-        claimed: Vec<WabaId>,
-        number: Option<PhoneNumberId>,
         step: Option<String>,
         session: Option<String>,
-    ) -> Result<Response<Body>, HandlerError> {
-        let ends = event.starts_with("CANCEL") || event.starts_with("ERROR");
+    ) -> Result<Signup, HandlerError> {
         let word = |text: Option<String>| text.filter(|text| is_word(text));
-        if ends {
-            signup.session = word(session);
-            tracing::info!(
-                account = %signup.account, event = word(Some(event.to_owned())), step = word(step),
-                session = signup.session, "Meta's dialog was broken off"
-            );
-            if signup.step == SignupStep::Open && signup.session.is_some() {
-                self.signups.save(&mut signup).await?;
+        let session = word(session);
+        tracing::info!(
+            account = %signup.account, event = word(Some(event.to_owned())), step = word(step), session,
+            "Meta's dialog was broken off"
+        );
+        if session.is_some() && signup.step == SignupStep::Open && !signup.is_exchanging() {
+            signup.session = session;
+            // Only where nothing else was written: a code that came meanwhile counts for more.
+            if !self.signups.save(&mut signup).await? {
+                return Ok(self.signups.get(&signup.id).await?.unwrap_or(signup));
             }
-        } else if matches!(signup.step, SignupStep::Open | SignupStep::Token) && signup.claimed.is_empty() {
-            (signup.claimed, signup.claimed_number) = (claimed, number);
-            (signup.tries, signup.next_at) = (0, domain::Timestamp::default());
-            self.signups.save(&mut signup).await?;
         }
-        let signup = Box::pin(self.walk(signup, self.until())).await?;
-        self.tell(StatusCode::OK, &signup).await
+        Ok(signup)
     }
 
-    /// The person answers what was asked.
-    async fn hear(&self, mut signup: Signup, answer: Answer) -> Result<Signup, HandlerError> {
-        let Some(need) = signup.need.clone().filter(|need| answer.is_to(need)) else { return Ok(signup) };
-        if !self.signups.lease(&mut signup).await? {
-            return Ok(self.signups.get(&signup.id).await?.unwrap_or(signup));
+    /// The dialog has ended: what its event names is kept beside the signup, for the step that needs it.
+    async fn ended(&self, mut signup: Signup, told: Told) -> Result<Signup, HandlerError> {
+        if matches!(signup.step, SignupStep::Open | SignupStep::Token) && told != Told::default() {
+            self.signups.tell(&signup.id, told).await?;
+            // What was waited for may have come; the next worker writes it.
+            (signup.tries, signup.next_at) = (0, Timestamp::default());
         }
-        let mut walk = Walk::new(self, signup);
-        let heard = Box::pin(walk.hear(need, answer)).await;
-        walk.settle(heard).await?;
-        Box::pin(self.walk_leased(walk.signup, self.until())).await
+        Ok(signup)
+    }
+
+    /// The person answers what was asked; nothing while another worker has the signup.
+    async fn hear(&self, mut signup: Signup, answer: Answer, until: Timestamp) -> Result<Option<Signup>, HandlerError> {
+        for _ in 0..CONTENTION {
+            let Some(need) = signup.need.clone().filter(|need| answer.is_to(need)) else { return Ok(Some(signup)) };
+            if signup.leased_until > self.clients.clock.now() {
+                return Ok(None);
+            }
+            let mut mine = signup.clone();
+            if self.signups.lease(&mut mine).await? {
+                let mut walk = Walk::new(self, mine);
+                let heard = Box::pin(walk.hear(need, answer)).await;
+                walk.settle(heard).await?;
+                return Ok(Some(Box::pin(self.walk_leased(walk.signup, until)).await?));
+            }
+            let Some(there) = self.signups.get(&signup.id).await? else { return Ok(Some(signup)) };
+            signup = there;
+        }
+        Ok(None)
     }
 
     pub(crate) async fn tell(&self, status: StatusCode, signup: &Signup) -> Result<Response<Body>, HandlerError> {
@@ -259,24 +200,20 @@ impl Handler {
             Some(number) if signup.wants_past() => self.clients.imports.progress(number).await?,
             _ => None,
         };
-        let now = self.clients.clock.now();
-        let mut told = told::tell(signup, past.as_ref(), now);
+        let told = told::tell(signup, past.as_ref(), self.clients.clock.now());
         let status = match (status, signup.fault) {
             (StatusCode::ACCEPTED, Some(SignupFault::Elsewhere)) => StatusCode::CONFLICT,
             (StatusCode::ACCEPTED, Some(_)) if signup.step == SignupStep::Open => StatusCode::UNPROCESSABLE_ENTITY,
             (StatusCode::ACCEPTED, _) if signup.step == SignupStep::Done || signup.need.is_some() => StatusCode::OK,
             (status, _) => status,
         };
-        if status == StatusCode::CONFLICT && signup.fault != Some(SignupFault::Elsewhere) {
-            told = json!({ "state": "used" });
-        }
         Ok(answer::told(status, &told))
     }
 }
 
 /// What a person answers.
 #[derive(Debug)]
-pub(crate) struct Answer {
+struct Answer {
     choose: Option<PhoneNumberId>,
     accept: Option<bool>,
     verification: Option<CodeMethod>,

@@ -13,7 +13,7 @@ use domain::{
     signup::{SignupFault, SignupStep},
 };
 use platform::{Metric, SecretError};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use serde_json::{Map, Value};
 use url::Url;
 use whatsapp::setup::NumberInfo;
@@ -37,7 +37,8 @@ impl Handler {
     /// Takes the steps of a signup until `until`, or until it has to wait. Gives it back as it stands then.
     pub(crate) async fn walk(&self, mut signup: Signup, until: Timestamp) -> Result<Signup, HandlerError> {
         let now = self.clients.clock.now();
-        if !signup.is_underway() || signup.next_at > now {
+        let is_due = signup.is_underway() && signup.next_at <= now;
+        if signup.leased_until > now || !(is_due || signup.is_exchanging() || signup.is_over(now)) {
             return Ok(signup);
         }
         if !self.signups.lease(&mut signup).await? {
@@ -51,8 +52,12 @@ impl Handler {
         let mut walk = Walk::new(self, signup);
         for _ in 0..MAX_STEPS {
             let now = self.clients.clock.now();
+            if walk.signup.is_over(now) {
+                walk.close().await?;
+            }
             let signup = &walk.signup;
-            if now >= until || !signup.is_underway() || signup.next_at > now || signup.need.is_some() {
+            let has_more = signup.is_underway() || signup.is_exchanging();
+            if now >= until || !has_more || signup.next_at > now || signup.need.is_some() {
                 break;
             }
             let stepped = Box::pin(walk.step()).await;
@@ -90,7 +95,8 @@ impl Walk<'_> {
             SignupStep::Register => self.contacts().await,
             SignupStep::Contacts => self.history().await,
             SignupStep::History => self.finish().await,
-            SignupStep::Open | SignupStep::Done => Ok(()),
+            SignupStep::Open => self.take_up().await,
+            SignupStep::Done => Ok(()),
         }
     }
 
@@ -100,6 +106,7 @@ impl Walk<'_> {
         match stepped {
             Ok(()) | Err(Stop::Asks) => {}
             Err(Stop::Wait(fault)) => self.signup.wait(fault, now),
+            Err(Stop::Pause(fault, time)) => self.signup.pause(fault, time, now),
             Err(Stop::Unauthorized) if self.signup.tries < MAX_REFUSALS => {
                 self.signup.wait(Some(SignupFault::Meta), now);
             }
@@ -124,6 +131,23 @@ impl Walk<'_> {
         Ok(())
     }
 
+    /// Nothing comes of it any more: no token of it stays behind. A number that has its channel keeps that.
+    async fn close(&mut self) -> Result<(), HandlerError> {
+        tracing::warn!(account = %self.signup.account, step = ?self.signup.step, "a signup is closed before its end");
+        let (handler, secrets) = (self.handler, &self.handler.secrets);
+        secrets.forget(&handler.signup_secret(&self.signup)).await?;
+        if let Some(number) = &self.signup.number {
+            handler.signups.let_go(number, &self.signup.id).await?;
+            let has_channel = handler.clients.channels.look_again(number).await?.is_some();
+            if self.signup.step == SignupStep::Inbox && !has_channel {
+                secrets.remove(&format!("{}{number}", handler.channel_prefix)).await?;
+            }
+        }
+        let (fault, now) = (self.signup.fault.unwrap_or(SignupFault::CodeLost), self.now());
+        self.signup.reopen(fault, now);
+        self.save().await
+    }
+
     /// Writes the signup, or gives up: somebody else has it by now.
     pub(crate) async fn save(&mut self) -> Result<(), HandlerError> {
         if self.handler.signups.save(&mut self.signup).await? {
@@ -133,7 +157,7 @@ impl Walk<'_> {
         }
     }
 
-    fn done(&mut self, step: SignupStep) {
+    pub(crate) fn done(&mut self, step: SignupStep) {
         let now = self.now();
         self.signup.done(step, now);
         tracing::info!(account = %self.signup.account, ?step, "a step of a signup is done");
@@ -248,18 +272,31 @@ impl Walk<'_> {
             self.signup.step = SignupStep::Token;
             return Err(Stop::Wait(None));
         };
+        if !self.handler.signups.hold(&number, &self.signup.id).await? {
+            return Err(Stop::Wait(None));
+        }
         let info = self.number_info(&number, &token).await?;
         let known = clients.channels.look_again(&number).await?;
+        let before = match &self.signup.moved_from {
+            Some(before) => clients.channels.look_again(before).await?,
+            None => None,
+        };
         let onboarding = self.onboarding(&api_url);
         let wanted = self.wanted(&number, &token);
         let account = self.signup.account;
-        let channel = onboarding.channel(known.as_deref(), &wanted, waba, &info.display, account, inbox, mode);
+        let mut channel = onboarding.channel(known.as_deref(), &wanted, waba, &info.display, account, inbox, mode);
+        if let (None, Some(before)) = (&known, &before) {
+            // The same number under another id: what was chosen for it stays.
+            (channel.paused, channel.paused_incoming) = (before.paused, before.paused_incoming);
+            (channel.receipts, channel.since) = (before.receipts, before.since.or(channel.since));
+            channel.offered.clone_from(&before.offered);
+        }
         onboarding.bind(known.as_deref(), &channel).await?;
-        if let Some(before) = &self.signup.moved_from {
-            if let Some(before) = clients.channels.look_again(before).await? {
-                clients.channels.remove(&before.phone_number_id).await?;
-                self.handler.secrets.remove(&before.secret).await?;
-            }
+        if let Some(before) = before {
+            // The secret first: without its channel nothing would lead to it.
+            self.handler.secrets.remove(&before.secret).await?;
+            clients.channels.remove(&before.phone_number_id).await?;
+            let before = &before.phone_number_id;
             tracing::warn!(channel.id = %number, before = %before, "a number has another id now; its inbox is the same");
         }
         self.done(SignupStep::Channel);
@@ -307,9 +344,4 @@ impl Walk<'_> {
         tracing::info!(channel.id = %number, account = %self.signup.account, "a number was connected by its owner");
         Ok(())
     }
-}
-
-/// A token as the member of a secret.
-pub(crate) fn secret_of(token: &SecretString) -> Map<String, Value> {
-    Map::from_iter([("access_token".to_owned(), token.expose_secret().into())])
 }

@@ -1,5 +1,7 @@
 //! Says why a step did not go through, and what happens next with its signup.
 
+use std::time::Duration;
+
 use app::{HandlerError, onboarding::OnboardingError};
 use chatwoot::ChatwootError;
 use domain::{Class, Classify as _, signup::SignupFault};
@@ -12,6 +14,8 @@ use whatsapp::GraphError;
 pub(crate) enum Stop {
     /// It is tried again, with this word for the page.
     Wait(Option<SignupFault>),
+    /// The same, not before so long.
+    Pause(SignupFault, Duration),
     /// The dialog has to be gone through again.
     Reopen(SignupFault),
     /// Meta refuses the token; a new one is believed to be slow first.
@@ -69,10 +73,14 @@ impl From<OnboardingError> for Stop {
             OnboardingError::Chatwoot(error) => error.into(),
             OnboardingError::Store(error) => error.into(),
             OnboardingError::Secret(error) | OnboardingError::AppSecret(error) => error.into(),
+            error @ OnboardingError::ChatwootRights(_) => {
+                tracing::error!(%error, page = "docs/runbook/signup.md", "a signup waits for the operator");
+                Self::Wait(Some(SignupFault::Chatwoot))
+            }
             error => {
                 // What only the operator can mend: it goes on by itself afterwards.
                 tracing::error!(%error, page = "docs/runbook/signup.md", "a signup waits for the operator");
-                Self::Wait(Some(SignupFault::Chatwoot))
+                Self::Wait(Some(SignupFault::Setup))
             }
         }
     }

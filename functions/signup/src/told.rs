@@ -27,7 +27,7 @@ pub(crate) fn tell(signup: &Signup, past: Option<&ImportProgress>, now: Timestam
         (SignupStep::Done, ..) => "done",
         (_, Some(_), _) => "needs",
         (SignupStep::Open, None, Some(_)) => "failed",
-        (SignupStep::Open, None, None) => "open",
+        (SignupStep::Open, None, None) if !signup.is_exchanging() => "open",
         _ => "working",
     };
     let mut told = json!({ "state": state });
@@ -37,7 +37,7 @@ pub(crate) fn tell(signup: &Signup, past: Option<&ImportProgress>, now: Timestam
     if let Some(session) = &signup.session {
         told["session_id"] = json!(session);
     }
-    if signup.step == SignupStep::Open {
+    if signup.step == SignupStep::Open && !signup.is_exchanging() {
         return told;
     }
     told["mode"] = json!(signup.found.unwrap_or(signup.asked));
@@ -70,6 +70,13 @@ pub(crate) fn tell(signup: &Signup, past: Option<&ImportProgress>, now: Timestam
     if signup.wants_past() {
         told["history"] = history(signup, past, now);
     }
+    told
+}
+
+/// The same for an answer that could not be taken now, and is to be given again.
+pub(crate) fn again(signup: &Signup, now: Timestamp) -> Value {
+    let mut told = tell(signup, None, now);
+    told["again"] = true.into();
     told
 }
 

@@ -2,6 +2,8 @@
 //! A link leads to a page, the page to Meta's dialog, the dialog to a code, and the code to a token. From the token on each step
 //! can be begun again, except the two requests that Meta takes once.
 
+mod said;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +14,8 @@ use crate::{
     keyed_hash::{Administrator, WorkItem},
 };
 
+pub use said::{Candidate, Finish, Need, SignupFault};
+
 /// How long a link can be used.
 pub const LINK_TTL: Duration = Duration::from_secs(72 * 3600);
 
@@ -20,6 +24,9 @@ pub const MAX_CODES: u32 = 5;
 
 /// How long Meta takes the two requests for what the phone knows.
 pub const SYNC_WINDOW: Duration = Duration::from_secs(24 * 3600);
+
+/// How long a link shows how far everything is after its end, and takes answers.
+pub const SHOWN_FOR: Duration = Duration::from_secs(7 * 86_400);
 
 /// None of the two is begun so close to the end.
 pub const SYNC_MARGIN: Duration = Duration::from_secs(1800);
@@ -90,79 +97,6 @@ pub enum Spent {
     TooLate,
 }
 
-/// What the person has to say before it goes on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "need", rename_all = "snake_case")]
-pub enum Need {
-    /// Which number is meant.
-    Choice {
-        /// The ones there are.
-        of: Vec<Candidate>,
-    },
-    /// Whether a number is meant that is on no phone, though one on a phone was asked for.
-    Mode,
-    /// The code by which Meta checks the number.
-    Verification,
-    /// The number's own PIN.
-    Pin {
-        /// How often it may still be tried.
-        tries_left: u32,
-    },
-}
-
-/// A number that may be the one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Candidate {
-    /// The number.
-    pub number: PhoneNumberId,
-    /// Its account at Meta.
-    pub waba: WabaId,
-    /// The name customers see.
-    pub name: String,
-    /// Its last four digits.
-    pub ending: String,
-}
-
-/// What is wrong. Whatever it is, the page has words for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SignupFault {
-    /// Meta refused the code: too old, or used.
-    Code,
-    /// Nobody knows what became of the code.
-    CodeLost,
-    /// The token is for another app, or not valid.
-    Token,
-    /// A permission was not given.
-    Permissions,
-    /// The number belongs to another account of Chatwoot.
-    Elsewhere,
-    /// The link is for another number.
-    OtherNumber,
-    /// There is an account, and no number in it.
-    NoNumber,
-    /// The number is on no phone, and was to be.
-    NotOnPhone,
-    /// Meta did not show the account.
-    NoAccount,
-    /// The code of the check was wrong.
-    WrongCode,
-    /// The PIN was wrong.
-    WrongPin,
-    /// PINs were tried too often.
-    PinLocked,
-    /// Codes or registrations were asked for too often.
-    TooOften,
-    /// Meta refused the registration.
-    Registration,
-    /// Webhooks that the phone's past needs are not ticked at Meta.
-    Fields,
-    /// Meta does not answer, or refuses.
-    Meta,
-    /// Chatwoot does not answer, or refuses.
-    Chatwoot,
-}
-
 /// A signup: one link and what came of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and every combination occurs")]
@@ -183,7 +117,7 @@ pub struct Signup {
     /// The inbox's name, if it has to be made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inbox_name: Option<String>,
-    /// Who is to see it.
+    /// Who is to see it, by ids in Chatwoot.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<String>,
     /// When the link was made.
@@ -226,16 +160,16 @@ pub struct Signup {
     /// The number that it named, or the person chose.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claimed_number: Option<PhoneNumberId>,
-    /// The account that Meta told us of meanwhile.
+    /// How the dialog ended, if that matters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hinted: Option<WabaId>,
+    pub finish: Option<Finish>,
     /// Who went through the dialog, as far as it said, until the number is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub administrator: Option<KeyedHash<Administrator>>,
     /// Whether the person wants the number though it is on no phone.
     #[serde(default)]
     pub accepts_cloud: bool,
-    /// When the dialog was completed.
+    /// When the dialog was completed: when its code came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub onboarded_at: Option<Timestamp>,
     /// When the token ends, if it does.
@@ -265,9 +199,9 @@ pub struct Signup {
     /// Whether Meta has checked it just now.
     #[serde(default)]
     pub verified: bool,
-    /// How often it was registered.
-    #[serde(default)]
-    pub registrations: u32,
+    /// When its registration was tried.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub registrations: Vec<Timestamp>,
     /// How often the person's PIN was tried.
     #[serde(default)]
     pub pins: u32,
@@ -322,7 +256,7 @@ impl Signup {
             session: None,
             claimed: Vec::new(),
             claimed_number: None,
-            hinted: None,
+            finish: None,
             administrator: None,
             verified: false,
             accepts_cloud: false,
@@ -335,7 +269,7 @@ impl Signup {
             inbox: None,
             was_live: false,
             moved_from: None,
-            registrations: 0,
+            registrations: Vec::new(),
             pins: 0,
             code_asked_at: None,
             contacts: OnceOnly::None,
@@ -345,6 +279,18 @@ impl Signup {
             moved_at: now,
             expires_at: (now + LINK_TTL + KEPT_FOR).as_secs(),
         }
+    }
+
+    /// Whether a code is being exchanged, or was when its worker died.
+    pub fn is_exchanging(&self) -> bool {
+        self.step == SignupStep::Open && self.code.is_some() && self.fault.is_none()
+    }
+
+    /// Whether nothing can come of it any more, though its token may still be there: it was taken back, or what it waits for
+    /// cannot be said any more.
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        let early = matches!(self.step, SignupStep::Token | SignupStep::Assets);
+        self.is_underway() && (self.revoked || early && now >= self.ends_at + SHOWN_FOR)
     }
 
     /// Whether there is a token, and more to do with it.
@@ -385,12 +331,18 @@ impl Signup {
         self.next_at = now + Duration::from_secs(PACES[at]);
     }
 
+    /// The next step did not go through, and is not tried again for so long.
+    pub fn pause(&mut self, fault: SignupFault, time: Duration, now: Timestamp) {
+        self.wait(Some(fault), now);
+        self.next_at = now + time;
+    }
+
     /// The person has to say something.
     pub fn ask(&mut self, need: Need, fault: Option<SignupFault>) {
         (self.need, self.fault) = (Some(need), fault);
     }
 
-    /// The dialog has to be gone through again.
+    /// The dialog has to be gone through again. The code stays known: posted once more, it has the same answer.
     pub fn reopen(&mut self, fault: SignupFault, now: Timestamp) {
         let fresh = Self::new(self.id.clone(), self.account, self.asked, self.api_url.clone(), self.made_at);
         *self = Self {
@@ -404,6 +356,7 @@ impl Signup {
             leased_until: self.leased_until,
             browser: self.browser.take(),
             codes: self.codes,
+            code: self.code.take(),
             fault: Some(fault),
             moved_at: now,
             expires_at: self.expires_at,

@@ -4,7 +4,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::{
     AccountId, ConfirmationCode, ConversationId, CustomerId, KeyedHash, MediaId, MessageGroup, MessageId,
-    PhoneNumberId, SignupId, Wamid,
+    PhoneNumberId, SignupId, WabaId, Wamid,
     keyed_hash::{Administrator, Person, RequestPointer, WorkItem},
 };
 use serde::{Deserialize, Serialize};
@@ -72,8 +72,14 @@ pub(crate) enum ItemKey {
     PastTombstone(KeyedHash<Person>, Option<AccountId>),
     /// A link by which a number is connected, and how far that is.
     Signup(SignupId),
+    /// What the page told of a signup's dialog.
+    SignupTold(SignupId),
+    /// That Meta told of an account that came to the app.
+    SignupHint(WabaId),
     /// Which signup works on a number.
     SignupNumber(PhoneNumberId),
+    /// Whether a number's phone was asked for its past.
+    PastAsked(PhoneNumberId),
     /// When Meta was last asked about a number's token.
     TokenCheck(PhoneNumberId),
     /// That an operator looked at a person's data: the how-manieth look it was.
@@ -128,6 +134,8 @@ const IMPORT: &str = "import";
 const PAST: &str = "past";
 const SIGNUP: &str = "signup";
 const SIGNUP_NUMBER: &str = "signup-number";
+const SIGNUP_TOLD: &str = "signup-told";
+const SIGNUP_HINT: &str = "signup-hint";
 const TOKEN: &str = "token";
 const ACCESS: &str = "access";
 const LOOK: &str = "look";
@@ -196,6 +204,9 @@ impl From<ItemKey> for Key {
             }
             Of::Signup(id) => under(SIGNUP.to_owned(), id.as_str()),
             Of::SignupNumber(number) => under(format!("{SIGNUP_NUMBER}#{number}"), SIGNUP_NUMBER),
+            Of::SignupTold(id) => under(SIGNUP_TOLD.to_owned(), id.as_str()),
+            Of::SignupHint(account) => under(SIGNUP_HINT.to_owned(), account.as_str()),
+            Of::PastAsked(number) => under(format!("{ROUND}#{number}"), PAST),
             Of::TokenCheck(number) => under(format!("{ROUND}#{number}"), TOKEN),
             Of::Access(number) => Self { pk: ACCESS.to_owned(), sk: format!("{LOOK}#{number:020}") },
             Of::LastAccess => under(ACCESS.to_owned(), LAST),
@@ -242,7 +253,10 @@ impl ItemKey {
             (ROUND, ROUND) => Self::Round(number()),
             (ROUND, BLIND) => Self::Blind(number()),
             (ROUND, TOKEN) => Self::TokenCheck(number()),
+            (ROUND, PAST) => Self::PastAsked(number()),
             (SIGNUP, _) => Self::Signup(SignupId::new(sk)),
+            (SIGNUP_TOLD, _) => Self::SignupTold(SignupId::new(sk)),
+            (SIGNUP_HINT, _) => Self::SignupHint(WabaId::new(sk)),
             (SIGNUP_NUMBER, SIGNUP_NUMBER) => Self::SignupNumber(number()),
             (ROUND, MISSED) => Self::Missed,
             (SILENCE, SILENCE) => Self::Silence(Side::ALL.into_iter().find(|side| side.word() == rest)?),
@@ -357,6 +371,10 @@ impl Range {
 
     pub(crate) fn signups() -> Self {
         Self { pk: SIGNUP.to_owned(), part: Part::All }
+    }
+
+    pub(crate) fn signup_hints() -> Self {
+        Self { pk: SIGNUP_HINT.to_owned(), part: Part::All }
     }
 
     pub(crate) fn threads(customer: &CustomerId) -> Self {

@@ -36,7 +36,10 @@
 //! | past tombstone | `tombstone#hash` / `past`, or `past#account` for one account | up to when a person is erased for imports of history |
 //! | round | `round#channel` / `round` | when `reconcile` last completed a round |
 //! | signup | `signup` / id | a link by which a number is connected, and how far that is; no token, no number in full |
+//! | signup's event | `signup-told` / id | which accounts and number the page named, and how the dialog ended |
+//! | signup's hint | `signup-hint` / account id | that Meta told of an account that came to the app, and when |
 //! | signup's number | `signup-number#channel` / `signup-number` | which signup works on a number now |
+//! | asked past | `round#channel` / `past` | whether the number's phone was asked for contact book and history since it joined |
 //! | token check | `round#channel` / `token` | when Meta was last asked about a number's token |
 //! | administrator | `administrator#hash` / `profile` | which numbers were connected by somebody whom only Meta's app knows |
 //! | look | `access` / `look#number` | that an operator looked at a person's data: who, what, when, why, and a hash that ties it to the one before |
@@ -53,6 +56,7 @@ mod inbound;
 mod keys;
 mod outbound;
 mod pager;
+mod past_asked;
 mod signups;
 mod silences;
 mod table;
@@ -89,7 +93,8 @@ pub use outbound::conversations::{Conversation, Conversations, LastHeard, Red, R
 pub use outbound::outbox::{Outbox, OutboxEntry};
 pub use outbound::rate_limit::{NumberRateLimit, Slot};
 pub use outbound::reconcile_cursor::ReconcileCursor;
-pub use signups::{Administrators, Connected, Signups};
+pub use past_asked::{PastAsked, PastRequest};
+pub use signups::{Administrators, Connected, Signups, Told};
 pub use silences::{Side, Silences};
 pub use table::Table;
 pub use versioned::until_written_from;

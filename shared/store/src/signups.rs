@@ -5,7 +5,9 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use domain::{
-    KeyedHash, PhoneNumberId, Signup, SignupId, Timestamp, WabaId, keyed_hash::Administrator, signup::SignupStep,
+    KeyedHash, PhoneNumberId, Signup, SignupId, Timestamp, WabaId,
+    keyed_hash::Administrator,
+    signup::{Finish, SignupStep},
 };
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +20,16 @@ use crate::{
 /// How long a worker has a signup, or a number, to itself: longer than the function runs.
 const LEASE: Duration = Duration::from_secs(40);
 
+/// How long it is known what a page told, and that Meta told of an account.
+const TOLD_TTL: Duration = Duration::from_secs(86_400);
+
+/// How much may lie between what Meta or the window told and the code of the same dialog.
+const TOLD_BEFORE: Duration = Duration::from_secs(60);
+const HINTED_BEFORE: Duration = Duration::from_secs(3600);
+
+/// How often a write is tried that others may cross.
+const CONTENTION: usize = 8;
+
 /// How long it is known that a token was looked at.
 const CHECK_TTL: Duration = Duration::from_secs(30 * 86_400);
 
@@ -28,6 +40,35 @@ const ADMINISTRATOR_TTL: Duration = Duration::from_secs(3 * 365 * 86_400);
 #[derive(Clone, Debug)]
 pub struct Signups {
     table: Table,
+}
+
+/// What the page told of a dialog that was gone through. It is an item of its own, so that no worker's write is in its way.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// The accounts it named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accounts: Vec<WabaId>,
+    /// The number it named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<PhoneNumberId>,
+    /// How the dialog ended, if that matters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finish: Option<Finish>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ToldRow {
+    #[serde(flatten)]
+    told: Told,
+    at: Timestamp,
+    expires_at: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct HintRow {
+    account: WabaId,
+    at: Timestamp,
+    expires_at: i64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -119,24 +160,59 @@ impl Signups {
         self.table.put(&ItemKey::TokenCheck(number.clone()).into(), &row).await
     }
 
-    /// Notes an account that Meta told us of, in the one signup that may be about it; in none where there are several.
-    pub async fn hint(&self, waba: &WabaId) -> Result<bool, StoreError> {
-        let now = self.table.now();
-        let may_be = |signup: &Signup| {
-            let waits = matches!(signup.step, SignupStep::Open | SignupStep::Token);
-            waits && signup.browser.is_some() && !signup.revoked && now < signup.ends_at
-        };
-        let mut waiting: Vec<_> = self.all().await?.into_iter().filter(may_be).collect();
-        let (Some(mut signup), true) = (waiting.pop(), waiting.is_empty()) else { return Ok(false) };
-        signup.hinted = Some(waba.clone());
-        self.save(&mut signup).await
+    /// Changes one, whoever else writes it meanwhile, and gives it back as it stands then; nothing if there is none. A worker
+    /// that has it reads it again before it goes on. `change` may refuse.
+    pub async fn amend<E: From<StoreError>>(
+        &self,
+        id: &SignupId,
+        change: impl Fn(&mut Signup) -> Result<(), E>,
+    ) -> Result<Option<Signup>, E> {
+        for _ in 0..CONTENTION {
+            let Some(mut signup) = self.get(id).await? else { return Ok(None) };
+            change(&mut signup)?;
+            if self.save(&mut signup).await? {
+                return Ok(Some(signup));
+            }
+        }
+        Err(StoreError::Contended.into())
     }
 
-    /// Those with more to do whose time has come.
+    /// Notes what the page told of a dialog.
+    pub async fn tell(&self, id: &SignupId, told: Told) -> Result<(), StoreError> {
+        let at = self.table.now();
+        let row = ToldRow { told, at, expires_at: (at + TOLD_TTL).as_secs() };
+        self.table.put(&ItemKey::SignupTold(id.clone()).into(), &row).await
+    }
+
+    /// What it told of the dialog whose code came at `since`.
+    pub async fn told(&self, id: &SignupId, since: Timestamp) -> Result<Told, StoreError> {
+        let row: Option<ToldRow> = self.table.get(&ItemKey::SignupTold(id.clone()).into()).await?;
+        Ok(row.filter(|row| row.at + TOLD_BEFORE >= since).map(|row| row.told).unwrap_or_default())
+    }
+
+    /// Notes an account that came to the app, as Meta told us: it may come before the code of its signup.
+    pub async fn hint(&self, waba: &WabaId) -> Result<(), StoreError> {
+        let at = self.table.now();
+        let row = HintRow { account: waba.clone(), at, expires_at: (at + TOLD_TTL).as_secs() };
+        self.table.put(&ItemKey::SignupHint(waba.clone()).into(), &row).await
+    }
+
+    /// The accounts that came about when a code did, or since; the newest first. Which of them a token sees, Graph says.
+    pub async fn hinted(&self, since: Timestamp) -> Result<Vec<WabaId>, StoreError> {
+        let mut rows: Vec<HintRow> = self.table.range(Range::signup_hints()).await?;
+        rows.retain(|row| row.at + HINTED_BEFORE >= since);
+        rows.sort_by_key(|row| std::cmp::Reverse(row.at));
+        Ok(rows.into_iter().map(|row| row.account).collect())
+    }
+
+    /// Those with more to do whose time has come, and those whose worker died over a code.
     pub async fn due(&self) -> Result<Vec<Signup>, StoreError> {
         let now = self.table.now();
-        let due = |signup: &Signup| signup.is_underway() && signup.next_at <= now && signup.leased_until <= now;
-        Ok(self.all().await?.into_iter().filter(due).collect())
+        let is_due = |signup: &Signup| {
+            let goes_on = signup.is_underway() && signup.need.is_none() && signup.next_at <= now;
+            goes_on || signup.is_exchanging() || signup.is_over(now)
+        };
+        Ok(self.all().await?.into_iter().filter(|signup| signup.leased_until <= now && is_due(signup)).collect())
     }
 
     /// Of several, how many have stood still that long.

@@ -385,7 +385,7 @@ pub fn dialog_steps(locale: Locale) -> [(&'static str, &'static str); 6] {
 }
 
 /// Every fault, with the word of the answers.
-pub const FAULTS: [(&str, SignupFault); 17] = [
+pub const FAULTS: [(&str, SignupFault); 21] = [
     ("code", SignupFault::Code),
     ("code_lost", SignupFault::CodeLost),
     ("token", SignupFault::Token),
@@ -394,6 +394,10 @@ pub const FAULTS: [(&str, SignupFault); 17] = [
     ("other_number", SignupFault::OtherNumber),
     ("no_number", SignupFault::NoNumber),
     ("not_on_phone", SignupFault::NotOnPhone),
+    ("on_phone", SignupFault::OnPhone),
+    ("grant_only", SignupFault::GrantOnly),
+    ("migration", SignupFault::Migration),
+    ("setup", SignupFault::Setup),
     ("no_account", SignupFault::NoAccount),
     ("wrong_code", SignupFault::WrongCode),
     ("wrong_pin", SignupFault::WrongPin),
@@ -439,6 +443,22 @@ pub fn fault(fault: SignupFault, locale: Locale) -> &'static str {
         SignupFault::NotOnPhone => (
             "Pulsa el botón y en la ventana de Meta elige «Conectar tu cuenta de WhatsApp Business existente».",
             "Press the button and choose “Connect your existing WhatsApp Business account” in Meta's window.",
+        ),
+        SignupFault::OnPhone => (
+            "Este número sigue solo en el celular. Marca «Este número ya está en WhatsApp Business en un celular», pulsa el botón y termina todos los pasos, también los del celular.",
+            "This number is on the phone alone still. Mark “This number is in WhatsApp Business on a phone already”, press the button and go through all steps, those on the phone as well.",
+        ),
+        SignupFault::GrantOnly => (
+            "En la ventana de Meta solo se renovó el acceso, y así no se conecta un número nuevo. Pulsa el botón y elige o agrega el número.",
+            "In Meta's window only the access was given anew, and that connects no new number. Press the button and choose or add the number.",
+        ),
+        SignupFault::Migration => (
+            "Este número viene de otro proveedor, que deja de recibir sus mensajes. Si no estás seguro, pregunta antes a la persona que te envió el enlace.",
+            "This number comes from another provider, which will get no more of its messages. If you are not sure, ask the person who sent you the link first.",
+        ),
+        SignupFault::Setup => (
+            "Algo está mal configurado de nuestro lado. Avisa a la persona que te envió el enlace; cuando lo corrija, abre este enlace otra vez.",
+            "Something is set up wrongly on our side. Tell the person who sent you the link; once it is mended, open this link again.",
         ),
         SignupFault::NoAccount => {
             ("Meta todavía no nos muestra tu cuenta de WhatsApp.", "Meta does not show us your WhatsApp account yet.")
@@ -496,6 +516,14 @@ pub fn closed(why: &str, locale: Locale) -> (&'static str, &'static str) {
                 "The link is used in another browser",
                 "Open it where you began, or ask the person who sent it to free it.",
             ),
+        ),
+        "codes" => (
+            ("Con este enlace ya se intentó demasiadas veces", "Pide uno nuevo a la persona que te lo envió."),
+            ("This link was tried too often", "Ask the person who sent it for a new one."),
+        ),
+        "later" => (
+            ("No pudimos abrir tu visita en este momento", "Abre otra vez el enlace que te enviaron."),
+            ("Your visit could not be opened just now", "Open the link that was sent to you once more."),
         ),
         "cookie" | "nonce" => (
             ("Este navegador no guardó la visita", "Permite las cookies para esta página y abre el enlace otra vez."),

@@ -49,6 +49,8 @@ pub enum Usage {
     PhoneOnly,
     /// On no phone.
     Cloud,
+    /// Graph does not tell.
+    Unknown,
 }
 
 /// What of a phone's past is asked for.
@@ -131,13 +133,15 @@ impl GraphApi {
     pub async fn usage(&self, number: &PhoneNumberId, token: &SecretString) -> Result<Usage, GraphError> {
         let answer = match self.fixed(token).read(number.as_str(), "is_on_biz_app,platform_type").await {
             Ok(answer) => parsed(&answer)?,
-            Err(GraphError::Refused { code: 100, .. }) => return Ok(Usage::Cloud),
+            // A version without the field: what it does not tell is not known to be no.
+            Err(GraphError::Refused { code: 100, .. }) => return Ok(Usage::Unknown),
             Err(error) => return Err(error),
         };
-        Ok(match (answer["is_on_biz_app"] == true, answer["platform_type"] == "CLOUD_API") {
-            (true, true) => Usage::Coexistence,
-            (true, false) => Usage::PhoneOnly,
-            (false, _) => Usage::Cloud,
+        Ok(match (answer["is_on_biz_app"].as_bool(), answer["platform_type"] == "CLOUD_API") {
+            (Some(true), true) => Usage::Coexistence,
+            (Some(true), false) => Usage::PhoneOnly,
+            (Some(false), _) => Usage::Cloud,
+            (None, _) => Usage::Unknown,
         })
     }
 

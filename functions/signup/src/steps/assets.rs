@@ -7,7 +7,7 @@ use app::onboarding::OnboardingError;
 use domain::{
     HashKey, PhoneNumberId, Timestamp, WabaId,
     channel::{ChannelState, Mode},
-    signup::{Candidate, Need, SignupFault, SignupStep},
+    signup::{Candidate, Finish, Need, SignupFault, SignupStep},
 };
 use platform::AppSecrets;
 use secrecy::SecretString;
@@ -28,20 +28,33 @@ struct Listed {
     on_phone: Option<bool>,
 }
 
+/// Who names an account.
+#[derive(Clone, Copy)]
+enum Source {
+    Page,
+    Token,
+    Webhook,
+}
+
 impl Walk<'_> {
     /// Which account, which number, and how it is used.
     pub(super) async fn assets(&mut self) -> Result<(), Stop> {
         let token = self.token().await?;
+        self.hear_dialog().await?;
         let info = self.examine(&token).await?;
         self.signup.token_ends_at = info.expires_at;
         let accounts = self.accounts(&info, &token).await?;
         let listed = self.listed(&accounts, &token).await?;
         let chosen = self.choose(listed)?;
-        let found = self.usage(&chosen.number, &token).await?;
         let known = self.handler.clients.channels.look_again(&chosen.number).await?;
         if known.as_ref().is_some_and(|known| known.account != self.signup.account) {
             return Err(Stop::Reopen(SignupFault::Elsewhere));
         }
+        if self.signup.finish == Some(Finish::GrantOnly) && known.is_none() {
+            // Access alone brings no number into service: it renews one that is.
+            return Err(Stop::Reopen(SignupFault::GrantOnly));
+        }
+        let found = self.usage(&chosen.number, &token).await?;
         self.remember_administrators(&info, &chosen.number).await?;
         let signup = &mut self.signup;
         signup.administrator = None;
@@ -49,6 +62,18 @@ impl Walk<'_> {
         (signup.waba, signup.number) = (Some(chosen.waba), Some(chosen.number));
         (signup.found, signup.ending) = (Some(found), chosen.ending);
         self.done(SignupStep::Assets);
+        Ok(())
+    }
+
+    /// What the page told of the dialog beside the code.
+    async fn hear_dialog(&mut self) -> Result<(), Stop> {
+        let told = self.handler.signups.told(&self.signup.id, self.onboarded_at()).await?;
+        let signup = &mut self.signup;
+        if signup.claimed.is_empty() {
+            signup.claimed = told.accounts;
+        }
+        signup.claimed_number = signup.claimed_number.take().or(told.number);
+        signup.finish = signup.finish.or(told.finish);
         Ok(())
     }
 
@@ -69,10 +94,14 @@ impl Walk<'_> {
         if info.lacks().is_empty() { Ok(info) } else { Err(Stop::Reopen(SignupFault::Permissions)) }
     }
 
-    /// The accounts that the token sees: those the browser named, else those of the token, else the one Meta told us of.
+    /// The accounts that the token sees: those the browser named, else those of the token, else those Meta told us of.
     async fn accounts(&self, info: &TokenInfo, token: &SecretString) -> Result<Vec<WabaId>, Stop> {
-        let hinted: Vec<_> = self.signup.hinted.iter().cloned().collect();
-        for named in [&self.signup.claimed, &info.accounts, &hinted] {
+        for source in [Source::Page, Source::Token, Source::Webhook] {
+            let named = match source {
+                Source::Page => self.signup.claimed.clone(),
+                Source::Token => info.accounts.clone(),
+                Source::Webhook => self.handler.signups.hinted(self.onboarded_at()).await?,
+            };
             let mut seen = Vec::new();
             for waba in named.iter().take(MAX_ACCOUNTS) {
                 if !seen.contains(waba) && self.handler.clients.graph_api.sees_account(waba, token).await? {
@@ -117,6 +146,10 @@ impl Walk<'_> {
             let found = listed.into_iter().map(|one| one.candidate).find(|one| one.number == *wanted);
             return found.ok_or_else(|| self.not_shown(SignupFault::OtherNumber));
         }
+        if listed.is_empty() && self.signup.finish == Some(Finish::OnlyAccount) {
+            // There is nothing to wait for: the dialog itself says so.
+            return Err(Stop::Reopen(SignupFault::NoNumber));
+        }
         if listed.is_empty() {
             return Err(self.not_shown(SignupFault::NoNumber));
         }
@@ -140,19 +173,32 @@ impl Walk<'_> {
 
     /// How the number is used. What was asked for counts for nothing: whoever wanted a number on a phone and got another is asked.
     async fn usage(&mut self, number: &PhoneNumberId, token: &SecretString) -> Result<Mode, Stop> {
-        let is_late = self.now().since(self.signup.onboarded_at.unwrap_or_default()) >= SLOW;
         match self.handler.clients.graph_api.usage(number, token).await? {
             Usage::Coexistence => Ok(Mode::Coexistence),
-            // Meta is about to join the two.
-            Usage::PhoneOnly if !is_late => Err(Stop::Wait(Some(SignupFault::Meta))),
-            Usage::PhoneOnly | Usage::Cloud if self.signup.asked == Mode::Cloud || self.signup.accepts_cloud => {
-                Ok(Mode::Cloud)
+            Usage::Cloud if self.signup.finish == Some(Finish::Migration) && !self.signup.accepts_cloud => {
+                tracing::warn!(
+                    account = %self.signup.account, page = "docs/runbook/signup.md",
+                    "a number comes from another provider; its owner is asked whether that is meant"
+                );
+                self.signup.ask(Need::Mode, Some(SignupFault::Migration));
+                Err(Stop::Asks)
             }
-            Usage::PhoneOnly | Usage::Cloud => {
+            Usage::Cloud if self.signup.asked == Mode::Cloud || self.signup.accepts_cloud => Ok(Mode::Cloud),
+            Usage::Cloud => {
                 self.signup.ask(Need::Mode, None);
                 Err(Stop::Asks)
             }
+            Usage::PhoneOnly => Err(self.on_phone_only()),
+            // No answer is no verdict.
+            Usage::Unknown => Err(Stop::Wait(Some(SignupFault::Meta))),
         }
+    }
+
+    /// Meta is about to join app and number; if that does not come, the person chooses it in the dialog. Such a number is never
+    /// registered: that would take it from its phone.
+    pub(super) fn on_phone_only(&self) -> Stop {
+        let is_late = self.now().since(self.onboarded_at()) >= SLOW;
+        if is_late { Stop::Reopen(SignupFault::OnPhone) } else { Stop::Wait(Some(SignupFault::Meta)) }
     }
 
     /// Who connected it, as a keyed hash: by that Meta's callbacks name them.

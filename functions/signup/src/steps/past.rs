@@ -6,6 +6,7 @@ use domain::{
     signup::{INTENT_TTL, OnceOnly, SignupFault, SignupStep, Spent},
 };
 use secrecy::SecretString;
+use store::PastRequest;
 use whatsapp::signup::{Past, SYNC_ASKED_ALREADY, SYNC_TOO_LATE};
 
 use super::Walk;
@@ -28,22 +29,24 @@ impl Walk<'_> {
     }
 
     /// Asks, unless it was asked or need not be. Written before it is sent; an outcome nobody knows is never asked for again.
+    /// That stands with the number, whichever link it came by.
     async fn ask_once(&mut self, past: Past) -> Result<(), Stop> {
         if !self.signup.wants_past() {
             return Ok(());
         }
-        let now = self.now();
-        match self.state(past) {
-            OnceOnly::Asked { .. } | OnceOnly::Spent { .. } => return Ok(()),
+        let (token, number, now) = (self.token().await?, self.number()?, self.now());
+        match self.handler.past_asked.state(&number, request(past)).await? {
+            OnceOnly::None => {}
             OnceOnly::Intent { at } if now.since(at) < INTENT_TTL => return Err(Stop::Wait(None)),
             OnceOnly::Intent { .. } => {
                 // Whoever was about to send it has died: the webhooks will show whether it was taken.
-                self.set(past, OnceOnly::Spent { at: now, why: Spent::Unknown });
+                return self.set(past, &number, OnceOnly::Spent { at: now, why: Spent::Unknown }).await;
+            }
+            state => {
+                self.show(past, state);
                 return Ok(());
             }
-            OnceOnly::None => {}
         }
-        let (token, number) = (self.token().await?, self.number()?);
         if !self.signup.may_ask(now) {
             return self.too_late(past, &number).await;
         }
@@ -51,8 +54,9 @@ impl Walk<'_> {
         if past == Past::History {
             self.handler.clients.imports.asked(&number).await?;
         }
-        self.set(past, OnceOnly::Intent { at: now });
-        self.save().await?;
+        if !self.handler.past_asked.begin(&number, request(past), now).await? {
+            return Err(Stop::Wait(None));
+        }
         self.send(past, &number, &token).await
     }
 
@@ -60,19 +64,20 @@ impl Walk<'_> {
         let asked = self.handler.clients.graph_api.ask_past(number, past, token).await;
         let at = self.now();
         match asked {
-            Ok(()) => self.set(past, OnceOnly::Asked { at }),
-            Err(error) if error.code() == Some(SYNC_ASKED_ALREADY) => self.set(past, OnceOnly::Asked { at }),
-            Err(error) if error.code() == Some(SYNC_TOO_LATE) => return self.too_late(past, number).await,
+            Ok(()) => self.set(past, number, OnceOnly::Asked { at }).await,
+            Err(error) if error.code() == Some(SYNC_ASKED_ALREADY) => {
+                self.set(past, number, OnceOnly::Asked { at }).await
+            }
+            Err(error) if error.code() == Some(SYNC_TOO_LATE) => self.too_late(past, number).await,
             Err(error) if was_not_taken(&error) => {
-                self.set(past, OnceOnly::None);
-                return Err(error.into());
+                self.set(past, number, OnceOnly::None).await?;
+                Err(error.into())
             }
             Err(error) => {
                 tracing::warn!(%error, channel.id = %number, "it is not known whether Meta sends a phone's past");
-                self.set(past, OnceOnly::Spent { at, why: Spent::Unknown });
+                self.set(past, number, OnceOnly::Spent { at, why: Spent::Unknown }).await
             }
         }
-        Ok(())
     }
 
     async fn too_late(&mut self, past: Past, number: &PhoneNumberId) -> Result<(), Stop> {
@@ -81,8 +86,7 @@ impl Walk<'_> {
         if past == Past::History {
             self.handler.clients.imports.refused(number, ASKED_TOO_LATE).await?;
         }
-        self.set(past, OnceOnly::Spent { at, why: Spent::TooLate });
-        Ok(())
+        self.set(past, number, OnceOnly::Spent { at, why: Spent::TooLate }).await
     }
 
     /// Meta sends it once, and what is not ticked is lost.
@@ -103,17 +107,23 @@ impl Walk<'_> {
         Err(Stop::Wait(Some(SignupFault::Fields)))
     }
 
-    fn state(&self, past: Past) -> OnceOnly {
-        match past {
-            Past::Contacts => self.signup.contacts,
-            Past::History => self.signup.history,
-        }
+    async fn set(&mut self, past: Past, number: &PhoneNumberId, state: OnceOnly) -> Result<(), Stop> {
+        self.handler.past_asked.set(number, request(past), state).await?;
+        self.show(past, state);
+        Ok(())
     }
 
-    fn set(&mut self, past: Past, state: OnceOnly) {
+    fn show(&mut self, past: Past, state: OnceOnly) {
         match past {
             Past::Contacts => self.signup.contacts = state,
             Past::History => self.signup.history = state,
         }
+    }
+}
+
+fn request(past: Past) -> PastRequest {
+    match past {
+        Past::Contacts => PastRequest::Contacts,
+        Past::History => PastRequest::History,
     }
 }

@@ -1,5 +1,7 @@
 //! Checks and registers a number that is on no phone. Meta takes ten tries in 72 hours, so none is made without need.
 
+use std::time::Duration;
+
 use domain::{
     PhoneNumberId,
     channel::Mode,
@@ -8,19 +10,30 @@ use domain::{
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value};
 use uuid::Uuid;
-use whatsapp::{GraphError, signup::CodeMethod};
+use whatsapp::{
+    GraphError,
+    signup::{CodeMethod, Usage},
+};
 
 use super::Walk;
-use crate::stop::Stop;
+use crate::stop::{Stop, was_not_taken};
 
 /// How often the person's own PIN is tried: Meta locks the number for hours after some more.
 const MAX_PINS: u32 = 2;
 
-/// How often a number is registered in all.
-const MAX_REGISTRATIONS: u32 = 5;
+/// How often a registration is tried in the time in which Meta counts to ten.
+const MAX_REGISTRATIONS: usize = 5;
+const COUNTED: Duration = Duration::from_secs(72 * 3600);
+
+/// How long after what Meta says the next try comes. A number that was taken out rests for 5 minutes, one of which PINs were
+/// guessed for 12 hours.
+const AFTER_DELETION: Duration = Duration::from_secs(6 * 60);
+const AFTER_PINS: Duration = Duration::from_secs(12 * 3600);
+const AFTER_REFUSAL: Duration = Duration::from_secs(3600);
 
 /// Meta's codes.
 const WRONG_PIN: i64 = 133_005;
+const RECENTLY_DELETED: i64 = 133_015;
 const UNVERIFIED: i64 = 133_006;
 const TOO_MANY_PINS: i64 = 133_008;
 const TOO_MANY_REGISTRATIONS: i64 = 133_016;
@@ -48,42 +61,70 @@ impl Walk<'_> {
     }
 
     async fn register(&mut self, number: &PhoneNumberId, token: &SecretString) -> Result<(), Stop> {
-        if self.signup.registrations >= MAX_REGISTRATIONS {
-            return Err(Stop::Wait(Some(SignupFault::TooOften)));
+        let now = self.now();
+        self.signup.registrations.retain(|at| now.since(*at) < COUNTED);
+        if let (true, Some(first)) =
+            (self.signup.registrations.len() >= MAX_REGISTRATIONS, self.signup.registrations.first())
+        {
+            let left = COUNTED.saturating_sub(now.since(*first));
+            return Err(Stop::Pause(SignupFault::TooOften, left.max(AFTER_DELETION)));
         }
         let pin = self.pin(number).await?;
-        self.signup.registrations += 1;
+        // The last look before what would take a number from its phone.
+        match self.handler.clients.graph_api.usage(number, token).await? {
+            Usage::Cloud => {}
+            Usage::Coexistence => {
+                self.signup.found = Some(Mode::Coexistence);
+                self.signup.step = SignupStep::Inbox;
+                return Ok(());
+            }
+            Usage::PhoneOnly => return Err(self.on_phone_only()),
+            Usage::Unknown => return Err(Stop::Wait(Some(SignupFault::Meta))),
+        }
+        self.signup.registrations.push(now);
         self.save().await?;
         match self.handler.clients.graph_api.register(number, &pin, token).await {
             Ok(()) => {
                 self.done(SignupStep::Register);
                 Ok(())
             }
-            Err(error) => Err(self.refused(error)),
+            Err(error) => Err(self.refused(error, number).await?),
         }
     }
 
-    fn refused(&mut self, error: GraphError) -> Stop {
-        match error.code() {
-            Some(WRONG_PIN) if self.signup.pins >= MAX_PINS => Stop::Wait(Some(SignupFault::PinLocked)),
-            Some(WRONG_PIN) => {
+    async fn refused(&mut self, error: GraphError, number: &PhoneNumberId) -> Result<Stop, Stop> {
+        Ok(match error.code() {
+            Some(WRONG_PIN) if self.signup.pins < MAX_PINS => {
                 let fault = (self.signup.pins > 0).then_some(SignupFault::WrongPin);
                 self.signup.ask(Need::Pin { tries_left: MAX_PINS - self.signup.pins }, fault);
                 Stop::Asks
+            }
+            Some(WRONG_PIN | TOO_MANY_PINS) => {
+                // The same PIN once more would be one more guess.
+                let mut stored = self.stored().await?;
+                stored.remove("pin");
+                self.write(number, &stored).await?;
+                Stop::Pause(SignupFault::PinLocked, AFTER_PINS)
             }
             Some(UNVERIFIED) => {
                 self.signup.verified = false;
                 self.signup.ask(Need::Verification, None);
                 Stop::Asks
             }
-            Some(TOO_MANY_PINS) => Stop::Wait(Some(SignupFault::PinLocked)),
-            Some(TOO_MANY_REGISTRATIONS) => Stop::Wait(Some(SignupFault::TooOften)),
+            Some(RECENTLY_DELETED) => Stop::Pause(SignupFault::Registration, AFTER_DELETION),
+            Some(TOO_MANY_REGISTRATIONS) => Stop::Pause(SignupFault::TooOften, AFTER_PINS),
             Some(_) if !error.is_unauthorized() => {
                 tracing::warn!(%error, "Meta does not register a number");
-                Stop::Wait(Some(SignupFault::Registration))
+                Stop::Pause(SignupFault::Registration, AFTER_REFUSAL)
             }
-            _ => error.into(),
-        }
+            Some(_) => error.into(),
+            None => {
+                if was_not_taken(&error) {
+                    self.signup.registrations.pop();
+                }
+                error.into()
+            }
+        })
     }
 
     /// The number's PIN, which is in its secret before Meta gets it.

@@ -114,6 +114,11 @@ impl Destroy {
             words,
             "  {name}/channel/…: the numbers' secrets, never part of the stack; `ops channel remove` takes them"
         );
+        let _ = writeln!(
+            words,
+            "  {name}/signup/…: tokens of links that are under way, never part of the stack; `ops signup revoke` takes them \
+             while it stands"
+        );
         let _ = writeln!(words, "  {name}-packages-…: the bucket of the packages, to go back to an older version");
         words.push_str(
             "  at Meta the subscription and at Chatwoot the inboxes, unless `ops channel remove` was run before\n",
@@ -202,7 +207,7 @@ fn commands(name: &str) -> String {
          \x20   aws dynamodb delete-table --table-name {name}-$T\n\
          \x20 done\n\
          \x20 aws secretsmanager delete-secret --secret-id {name}/app --recovery-window-in-days 30\n\
-         \x20 aws secretsmanager list-secrets --filters Key=name,Values={name}/channel/ --query SecretList[].Name\n\
+         \x20 aws secretsmanager list-secrets --filters Key=name,Values={name}/channel/,{name}/signup/ --query SecretList[].Name\n\
          \x20 aws s3 ls | grep {name}-packages-   # then: aws s3 rb --force s3://<that bucket>\n"
     )
 }

@@ -60,23 +60,20 @@ impl Signup {
 }
 
 impl Named {
-    /// Reads it, changes it, and writes it unless it was written meanwhile.
+    /// Finds it, and changes it as it stands then.
     async fn change(&self, stack: &Stack, change: impl Fn(&mut Link) -> anyhow::Result<()>) -> anyhow::Result<Link> {
         let signups = Signups::new(stack.table());
         let mut found = signups.all().await?;
         found.retain(|one| !self.id.is_empty() && one.id.as_str().starts_with(&self.id));
-        let mut signup = match (found.pop(), found.is_empty()) {
-            (Some(only), true) => only,
+        let id = match (found.pop(), found.is_empty()) {
+            (Some(only), true) => only.id,
             (Some(_), false) => bail!("several links begin like this: give more of the id"),
             (None, _) => {
                 return Err(NoSuch("there is no such link; `ops signup list` shows those there are".to_owned()).into());
             }
         };
-        change(&mut signup)?;
-        if !signups.save(&mut signup).await? {
-            bail!("it was changed meanwhile; run this again");
-        }
-        Ok(signup)
+        let changed = signups.amend(&id, change).await?;
+        Ok(changed.ok_or_else(|| NoSuch("the link is long over".to_owned()))?)
     }
 }
 
@@ -92,7 +89,8 @@ fn state(signup: &Link, now: domain::Timestamp) -> &'static str {
         (_, Some(Need::Choice { .. } | Need::Mode)) => "needs an answer",
         (_, Some(Need::Verification)) => "needs a code",
         (_, Some(Need::Pin { .. })) => "needs the PIN",
-        (SignupStep::Open, None) if signup.revoked => "revoked",
+        (_, None) if signup.revoked => "revoked",
+        (SignupStep::Open, None) if signup.is_exchanging() => "working",
         (SignupStep::Open, None) if now >= signup.ends_at => "expired",
         (SignupStep::Open, None) if signup.browser.is_some() => "begun",
         (SignupStep::Open, None) => "open",

@@ -144,6 +144,16 @@ impl Aws {
         self.services.secrets.put(name, value);
     }
 
+    /// The names of the secrets there are; one that is deleted is none.
+    pub fn secret_names(&self) -> Vec<String> {
+        self.services.secrets.names()
+    }
+
+    /// The current text of a secret; nothing where there is none.
+    pub fn secret(&self, name: &str) -> Option<String> {
+        self.services.secrets.text(name)
+    }
+
     /// Every message of every queue, raw.
     pub fn dump_queues(&self) -> Value {
         self.services.sqs.dump()

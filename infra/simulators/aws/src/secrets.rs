@@ -40,6 +40,18 @@ impl Secrets {
         }
     }
 
+    /// The names of those that are not deleted.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.lock().iter().filter(|(_, secret)| secret.deleted.is_none()).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// The current text of one.
+    pub(crate) fn text(&self, name: &str) -> Option<String> {
+        let secrets = self.lock();
+        let secret = secrets.get(name).filter(|secret| secret.deleted.is_none())?;
+        secret.current()?.content.text.clone()
+    }
+
     /// One API call.
     pub(crate) fn call(&self, operation: &str, body: &[u8]) -> Result<Value, ApiError> {
         match operation {

@@ -54,7 +54,9 @@ async fn a_link_takes_five_codes_and_no_more() {
         assert_eq!(owner.posts(&json!({ "code": format!("AQwrong{n}") })).await.0, 422, "{n}");
     }
     let (status, told) = owner.signs_up(Outcome::FinishCoexistence).await;
-    assert_eq!((status, told), (409, json!({ "state": "used" })));
+    assert_eq!((status, told), (409, json!({ "state": "codes" })));
+    let (status, _, page) = owner.opens().await;
+    assert!(status == 409 && page.contains("demasiadas veces"), "{page}");
 }
 
 #[tokio::test]
@@ -105,7 +107,10 @@ async fn an_account_without_a_number_is_told_after_a_quarter_of_an_hour() {
     let world = World::start().await.unwrap();
     let owner = Owner::new(&world).await;
     owner.opens().await;
-    owner.signs_up(Outcome::FinishOnlyWaba).await;
+    // The dialog itself does not say so.
+    let mut body = Owner::body(&world.meta.signs_up(Outcome::FinishOnlyWaba).await.unwrap());
+    body["event"] = json!("FINISH");
+    assert_eq!(owner.posts(&body).await.1["state"], "working");
     let told = owner.waits(HOUR).await;
     assert_eq!((&told["state"], &told["reason"]), (&json!("failed"), &json!("no_number")), "{told}");
     assert_eq!(owner.signs_up(Outcome::FinishCoexistence).await.1["state"], "done", "the link is good still");

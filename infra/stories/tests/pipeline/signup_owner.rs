@@ -124,7 +124,7 @@ impl<'w> Owner<'w> {
     /// Comes back from the full-page dialog with a code.
     pub(crate) async fn comes_back(&self, code: &str) -> (u16, String, String) {
         let cookie = self.cookie.borrow().clone().unwrap_or_default();
-        let path = format!("/signup/return?code={code}&state={}.{}", self.link, self.nonce.borrow());
+        let path = format!("/signup/return?code={code}&state={}.{}", self.id, self.nonce.borrow());
         exchange("GET", &self.world.url(), &path, &[("cookie", &cookie)], b"").await
     }
 

@@ -66,6 +66,9 @@ fn keys() -> impl Strategy<Value = ItemKey> {
         any::<u64>().prop_map(ItemKey::Access),
         Just(ItemKey::LastAccess),
         proptest::sample::select(&Side::ALL[..]).prop_map(ItemKey::Silence),
+        hash().prop_map(|id| ItemKey::SignupTold(SignupId::new(id))),
+        hash().prop_map(|id| ItemKey::SignupHint(WabaId::new(id))),
+        number().prop_map(ItemKey::PastAsked),
         Just(ItemKey::Absent),
     ];
     prop_oneof![customers, inbound, outbound, erasures]
@@ -95,7 +98,7 @@ proptest! {
 fn every_kind_is_tried() {
     let mut runner = TestRunner::deterministic();
     let tried = (0..3_000).map(|_| discriminant(&keys().new_tree(&mut runner).unwrap().current()));
-    assert_eq!(tried.collect::<HashSet<_>>().len(), 43, "a new kind of item has to be in `keys`, too");
+    assert_eq!(tried.collect::<HashSet<_>>().len(), 46, "a new kind of item has to be in `keys`, too");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Lets a link be used in another browser.
 
+use anyhow::ensure;
 use clap::Args;
 
 use super::{Named, short, shown};
@@ -15,8 +16,11 @@ pub(crate) struct Free {
 impl Free {
     pub(crate) async fn run(&self, session: &Session) -> anyhow::Result<Told> {
         let stack = session.stack().await?;
+        let now = stack.clock().now();
         let change = |signup: &mut domain::Signup| {
-            (signup.browser, signup.code) = (None, None);
+            // The code stays: by it a token is found again.
+            ensure!(signup.leased_until <= now, "it is being worked on just now; run this again in a minute");
+            signup.browser = None;
             Ok(())
         };
         let signup = self.named.change(&stack, change).await?;

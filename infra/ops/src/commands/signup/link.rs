@@ -78,26 +78,26 @@ impl MakeLink {
             (None, Some(account)) => Signup::new(SignupId::mint(), AccountId(account), mode, api_url, now),
             (None, None) => bail!("say which account of Chatwoot gets the number: --account"),
         };
+        let mut members = Vec::new();
         if !self.members.is_empty() {
             let clients = stack.clients().await?;
             let people = clients.chatwoot(signup.account).await?.agents().await?;
-            let is_known = |named: &String| {
-                people.iter().any(|user| user.email.eq_ignore_ascii_case(named) || user.id.to_string() == *named)
-            };
-            if let Some(unknown) = self.members.iter().find(|named| !is_known(named)) {
-                bail!("nobody in the account has the address or id {unknown}");
+            for named in &self.members {
+                let is_meant = |user: &&chatwoot::agents::AgentUser| {
+                    user.email.eq_ignore_ascii_case(named) || user.id.to_string() == *named
+                };
+                let Some(user) = people.iter().find(is_meant) else {
+                    bail!("nobody in the account has the address or id {named}");
+                };
+                // The id alone: no address stands in the table or in a log.
+                members.push(user.id.to_string());
             }
         }
         let lang = match self.lang {
             Language::Es => "es",
             Language::En => "en",
         };
-        let signup = Signup {
-            lang: lang.to_owned(),
-            inbox_name: self.inbox_name.clone(),
-            members: self.members.clone(),
-            ..signup
-        };
+        let signup = Signup { lang: lang.to_owned(), inbox_name: self.inbox_name.clone(), members, ..signup };
         Signups::new(stack.table()).create(&signup).await?;
         let url = format!("{}/signup?t={}", signup.api_url, Link::to(&signup).sign(key));
         let json = json!({ "id": signup.id, "url": url, "ends_at": signup.ends_at.as_secs() });

@@ -56,8 +56,8 @@ pub(super) fn describe(world: &World, number: &Number, fields: Option<&String>) 
         "display_phone_number": number.display_phone_number, "verified_name": line.verified_name,
         "code_verification_status": line.verification, "quality_rating": quality,
         "status": status.as_deref().unwrap_or(if serves { "CONNECTED" } else { "PENDING" }),
-        "platform_type": if serves { "CLOUD_API" } else { "NOT_APPLICABLE" },
-        "is_on_biz_app": number.coexistence && status.is_none(),
+        "platform_type": if serves && !line.on_phone_alone { "CLOUD_API" } else { "NOT_APPLICABLE" },
+        "is_on_biz_app": line.on_phone_alone || number.coexistence && status.is_none(),
         "name_status": if serves { "APPROVED" } else { "PENDING_REVIEW" }, "is_pin_enabled": line.pin.is_some(),
         "throughput": {"level": level}, "whatsapp_business_manager_messaging_limit": "TIER_1K",
         "health_status": {"can_send_message": can_send, "entities": [

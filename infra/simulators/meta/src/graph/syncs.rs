@@ -40,6 +40,7 @@ fn accept(world: &World, id: &str, headers: &HeaderMap, params: &Params) -> Resu
         let mut state = world.state();
         let now = world.now();
         let line = state.line(id);
+        line.sync_calls += 1;
         if line.asked.contains(&sync) {
             let message = "Synchronization request already made for this phone number";
             return Err(GraphError::new(400, 2_593_107, format!("(#2593107) {message}")));

@@ -39,6 +39,10 @@ pub(crate) struct Line {
     pub(crate) appears_at: Option<Timestamp>,
     /// The syncs that were asked for since it joined.
     pub(crate) asked: BTreeSet<String>,
+    /// Whether it is in the app on a phone, and not joined to it.
+    pub(crate) on_phone_alone: bool,
+    /// How often one was asked for, whatever was answered, as long as there is the number.
+    pub(crate) sync_calls: usize,
     /// What its phone tells when it is asked.
     pub(crate) past: Past,
 }
@@ -64,6 +68,8 @@ impl Line {
             joined_at: None,
             appears_at: None,
             asked: BTreeSet::new(),
+            on_phone_alone: false,
+            sync_calls: 0,
             past: Past::default(),
         }
     }
@@ -115,6 +121,34 @@ impl Meta {
     /// The PIN that a number has.
     pub fn pin(&self, phone_number_id: &str) -> Option<String> {
         self.world.state().line(phone_number_id).pin.clone()
+    }
+
+    /// The number is in the app on a phone, and not joined to it; or not any more.
+    pub fn set_on_phone_alone(&self, phone_number_id: &str, alone: bool) {
+        self.world.state().line(phone_number_id).on_phone_alone = alone;
+    }
+
+    /// How often a number was registered, or its check asked for, in the time in which Meta counts.
+    pub fn attempts(&self, phone_number_id: &str) -> usize {
+        self.world.state().line(phone_number_id).attempts.len()
+    }
+
+    /// How often a sync was asked for, those that were refused included.
+    pub fn sync_calls(&self, phone_number_id: &str) -> usize {
+        self.world.state().line(phone_number_id).sync_calls
+    }
+
+    /// The number was taken out of the Cloud API just now, as by another provider.
+    pub fn deregistered(&self, phone_number_id: &str) {
+        let now = self.world.now();
+        let mut state = self.world.state();
+        let line = state.line(phone_number_id);
+        (line.registered, line.deregistered_at) = (false, Some(now));
+    }
+
+    /// How often a wrong PIN was tried since the last right one, or since the number was locked.
+    pub fn wrong_pins(&self, phone_number_id: &str) -> u32 {
+        self.world.state().line(phone_number_id).wrong_pins
     }
 
     /// The syncs that were asked for since the number joined: `smb_app_state_sync`, `history`.
