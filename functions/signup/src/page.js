@@ -103,6 +103,7 @@ function launch() {
   // In the click itself, or the browser blocks the window.
   FB.login(answer => {
     if (mine !== attempt) return;
+    launched = 0;
     code = answer && answer.authResponse && answer.authResponse.code || null;
     const user = answer && answer.authResponse && answer.authResponse.userID || null;
     if (code) came(user); else setTimeout(() => mine === attempt && ended(), 3000);

@@ -14,5 +14,6 @@ mod export;
 mod ground;
 mod restoring;
 mod standing;
+mod signup;
 mod support;
 mod tracing;
