@@ -121,7 +121,12 @@ impl Agent {
     pub async fn reopens(&self, conversation: i64) {
         let mut state = self.shared.lock();
         done(state.set_status(conversation, ConversationStatus::Open, Some(self.user)));
-        done(state.assign(conversation, Some(self.user)));
+        done(state.assign(conversation, Some(self.user), Some(self.user)));
+    }
+
+    /// Takes the conversation on.
+    pub async fn takes(&self, conversation: i64) {
+        done(self.shared.lock().assign(conversation, Some(self.user), Some(self.user)));
     }
 
     /// Fills in an attribute of the conversation.

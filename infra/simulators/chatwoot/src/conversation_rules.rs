@@ -1,5 +1,7 @@
 //! What happens to a conversation: opened, found again, resolved, labeled.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -83,6 +85,7 @@ impl State {
             additional_attributes: opening.additional_attributes,
             custom_attributes: opening.custom_attributes,
             assignee_id: opening.assignee_id,
+            participants: BTreeSet::new(),
             created_at: now,
             updated_at: now,
             last_activity_at: now,
@@ -96,6 +99,8 @@ impl State {
         let id = conversation.id;
         self.conversations.insert(id, conversation);
         self.tell_conversation("conversation_created", id, Changes::Absent);
+        self.notify_members(id);
+        self.notify_assignee(id, None);
         Ok(id)
     }
 
@@ -110,6 +115,7 @@ impl State {
         row.updated_at = now;
         if status == ConversationStatus::Resolved {
             row.waiting_since = None;
+            *self.resolutions.entry(id).or_default() += 1;
         }
         self.tell_conversation("conversation_status_changed", id, Changes::Null);
         self.tell_change(id, "status", json!(before.name()), json!(status.name()));
@@ -154,7 +160,7 @@ impl State {
     }
 
     /// A line of Chatwoot's own.
-    fn leave_line(&mut self, id: i64, text: String) -> Result<(), Refusal> {
+    pub(crate) fn leave_line(&mut self, id: i64, text: String) -> Result<(), Refusal> {
         let draft = Draft { message_type: MessageType::Activity, ..Draft::outgoing(SenderRef::Nobody, Some(text)) };
         self.create_message(id, draft).map(|_| ())
     }
@@ -171,13 +177,15 @@ impl State {
         Ok(())
     }
 
-    pub(crate) fn assign(&mut self, id: i64, assignee: Option<i64>) -> Result<(), Refusal> {
+    /// Assigns it, or takes it away. `by` is who does that.
+    pub(crate) fn assign(&mut self, id: i64, assignee: Option<i64>, by: Option<i64>) -> Result<(), Refusal> {
         let now = self.now();
         let row = self.conversation_mut(id)?;
         let before = std::mem::replace(&mut row.assignee_id, assignee);
         if before != assignee {
             row.updated_at = now;
             self.tell_change(id, "assignee_id", json!(before), json!(assignee));
+            self.notify_assignee(id, by);
         }
         Ok(())
     }

@@ -260,9 +260,13 @@ async fn toggle_status(Handed(shared): Handed<Arc<Shared>>, AnyCaller(caller): A
     };
     let until = params.int("snoozed_until").map(Timestamp::from_secs);
     state.conversation_mut(id)?.snoozed_until = until.filter(|_| status == ConversationStatus::Snoozed);
+    let before = state.conversation(id)?.status;
     state.set_status(id, status, Some(caller.user.id))?;
+    if (before, status, caller.user.role) == (ConversationStatus::Pending, ConversationStatus::Open, Role::Bot) {
+        state.notify_members(id);
+    }
     if status == ConversationStatus::Open && caller.user.role == Role::Agent {
-        state.assign(id, Some(caller.user.id))?;
+        state.assign(id, Some(caller.user.id), Some(caller.user.id))?;
     }
     let row = state.conversation(id)?;
     let payload = json!({
@@ -304,7 +308,7 @@ async fn assignments(Handed(shared): Handed<Arc<Shared>>, AnyCaller(caller): Any
     let mut state = shared.lock();
     let id = caller.conversation(&state)?;
     let assignee = params.int("assignee_id").filter(|user| state.user(*user).is_some());
-    state.assign(id, assignee)?;
+    state.assign(id, assignee, Some(caller.user.id))?;
     Ok(Json(state.assignee_person(state.conversation(id)?).map(Person::answered)).into_response())
 }
 

@@ -90,7 +90,8 @@ impl State {
         if kind != MessageType::Activity {
             self.tell_message("message_created", &message);
         }
-        self.messages.insert(id, message);
+        self.messages.insert(id, message.clone());
+        self.notify_of(&message);
         self.conversation_mut(conversation)?.last_activity_at = now;
         match kind {
             MessageType::Incoming if !private => self.after_incoming(&row)?,

@@ -127,6 +127,8 @@ pub(crate) struct Conversation {
     pub additional_attributes: Attributes,
     pub custom_attributes: Attributes,
     pub assignee_id: Option<i64>,
+    /// Who is told of its messages beside the assignee.
+    pub participants: BTreeSet<i64>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     pub last_activity_at: Timestamp,

@@ -18,6 +18,7 @@ use crate::{
     deletion::Doomed,
     errors::Refusal,
     event::{Change, Changes, Event, EventSubject},
+    notifications::Notification,
     rows::{Attributes, Blob, Contact, ContactInbox, Conversation, InboxRow, Message, Role, User},
     throttle::{Limits, Throttles},
 };
@@ -66,6 +67,10 @@ pub(crate) struct State {
     pub rules: Vec<Rule>,
     /// Bots.
     pub robots: Vec<Robot>,
+    /// Whom it told what, the oldest first.
+    pub notifications: Vec<Notification>,
+    /// How often each conversation was resolved, as reports count it.
+    pub resolutions: BTreeMap<i64, usize>,
     last_id: BTreeMap<&'static str, i64>,
 }
 
@@ -103,6 +108,8 @@ impl State {
             callbacks,
             rules: Vec::new(),
             robots: Vec::new(),
+            notifications: Vec::new(),
+            resolutions: BTreeMap::new(),
             // No two kinds of id start at the same number, so that a swapped pair shows.
             last_id: BTreeMap::from([
                 ("user", 20),

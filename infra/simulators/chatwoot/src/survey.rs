@@ -1,4 +1,5 @@
-//! The satisfaction survey: sent once, when a conversation is resolved. Its link stands in callbacks alone.
+//! The satisfaction survey: sent once, when a conversation is resolved.
+//! A line says that it was not sent where the window is closed. Its link stands in callbacks alone.
 
 use serde_json::{Value, json};
 
@@ -18,8 +19,15 @@ impl State {
         let row = self.conversation(id)?;
         let inbox = self.inbox(row.inbox_id)?;
         let sent = self.thread(id).any(|message| message.content_type == SURVEY);
-        if !inbox.flag("csat_survey_enabled") || sent || !self.can_reply(row) {
+        if !inbox.flag("csat_survey_enabled") || sent {
             return Ok(());
+        }
+        if !self.can_reply(row) {
+            let text = self.language.say(
+                "No se envió la encuesta por las restricciones de mensajes salientes",
+                "CSAT survey not sent due to outgoing message restrictions",
+            );
+            return self.leave_line(id, text.to_owned());
         }
         let words = self.survey_words(row).unwrap_or_else(|| {
             self.language.say("Por favor califica la conversación", "Please rate the conversation").to_owned()

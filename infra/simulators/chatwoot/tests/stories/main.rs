@@ -8,4 +8,5 @@ mod control;
 mod conversations;
 mod files;
 mod messages;
+mod notifications;
 mod support;
