@@ -1,6 +1,7 @@
 //! Keeps imports slower than Chatwoot bears, and out of the way of live messages.
 
 use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU32, Ordering},
@@ -11,7 +12,8 @@ use std::{
 use app::HandlerError;
 use domain::{AccountId, Timestamp};
 use platform::wait_until;
-use store::ImportTurn;
+use queue::Record;
+use store::{ImportProgress, ImportTurn};
 
 use crate::Handler;
 
@@ -27,8 +29,14 @@ const SLOW_ANSWER: Duration = Duration::from_secs(1);
 /// How long an import rests after Chatwoot said that there is too much, or failed twice in a row.
 const REST: Duration = Duration::from_secs(300);
 
-/// How long a slice whose turn is far off is hidden.
-const FAR_OFF: Duration = Duration::from_secs(60);
+/// How long a slice that waits for its turn is hidden at most: an erasure has to find it soon.
+const FAR_OFF: Duration = Duration::from_secs(600);
+
+/// About so many messages are written with one request.
+const MESSAGES_A_REQUEST: i64 = 10;
+
+/// A waiting slice comes back within this part of the time the import will still take: seldom, and some at any moment.
+const LOOKS: u32 = 4;
 
 /// What this process saw of how busy Chatwoot is.
 #[derive(Debug, Default)]
@@ -57,7 +65,18 @@ impl Handler {
         if let Ok(turn) = &turn {
             wait_until(&*self.clients.clock, turn.at).await;
         }
-        Ok(turn.map_err(|far| far.min(FAR_OFF)))
+        Ok(turn)
+    }
+
+    /// How long a slice is hidden for which it is too early, at least so long. What waits comes back a few times on the whole,
+    /// however much it is, and never all at once.
+    pub(crate) fn far_off(&self, record: &Record, progress: &ImportProgress, least: Duration) -> Duration {
+        let requests = u32::try_from(progress.counts.waiting() / MESSAGES_A_REQUEST).unwrap_or_default();
+        let left = Duration::from_secs(60) * requests / self.per_minute.max(1);
+        let mut hasher = DefaultHasher::new();
+        (&record.id, record.receives).hash(&mut hasher);
+        let share = u32::try_from(hasher.finish() % 1_000).unwrap_or_default();
+        least.max((left / LOOKS).min(FAR_OFF) * share / 1_000).min(FAR_OFF)
     }
 
     /// Half as fast while live messages wait, or Chatwoot is slow.

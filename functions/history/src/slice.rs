@@ -1,30 +1,32 @@
 //! Writes a slice of a person's past into their conversation: in its order, once, and without telling anybody.
 
-use std::{collections::BTreeSet, time::Duration};
+mod sorted;
+mod writing;
 
-use app::{ChatPlace, HandlerError, Opening};
-use chatwoot::{Chatwoot, ChatwootError, HISTORY_SOURCE, NewMessage};
-use domain::{
-    Channel, ConversationId, CustomerId, HistorySlice, KeyedHash, MessageId, PastMessage, RefusalReason, Timestamp,
-    Wamid, keyed_hash::WorkItem,
-};
+use std::time::Duration;
+
+use app::HandlerError;
+use chatwoot::{Chatwoot, ChatwootError};
+use domain::{Channel, CustomerId, HistorySlice, RefusalReason, Timestamp};
 use platform::Metric;
 use queue::Record;
-use serde_json::json;
-use store::{Claim, ClaimGuard, Conversations, CustomerStore, ErasureCheck, MessageLink, SliceOutcome, TAKEN_UP_TO};
+use store::{Claim, ClaimGuard, Conversations, CustomerStore, ErasureCheck, ImportProgress, SliceOutcome};
 
-use crate::{
-    Handler, Step,
-    note::{self, Note, Written},
-};
+use crate::{Handler, Step, note};
 
 /// How long a slice is hidden at most while Meta sends more: an erasure has to find it soon.
 const GATE_MAX_WAIT: Duration = Duration::from_secs(600);
 
+/// How long a slice is hidden while others may wait in the queue that nothing is known of yet.
+const BACKLOG_WAIT: Duration = Duration::from_secs(15);
+
+/// The same in all: the queue also counts slices of other numbers, and counts late.
+const BACKLOG_MAX_WAIT: Duration = Duration::from_secs(600);
+
 /// How long a slice waits for each older one of its person.
 const ORDER_WAIT: Duration = Duration::from_secs(2);
 
-/// The same at most.
+/// The same at most, where little is left to be written.
 const ORDER_MAX_WAIT: Duration = Duration::from_secs(60);
 
 /// How long a slice waits for another one of its person that is being written.
@@ -36,37 +38,15 @@ const BYTES_PER_NOTE: usize = 20_000;
 /// The requests for a person who has no conversation yet.
 const SET_UP_REQUESTS: u32 = 6;
 
+/// The requests to learn whether an agent would be told of a note.
+const LOOK_REQUESTS: u32 = 2;
+
 /// A slice of a number of ours, and the messages of it that may be written.
 pub(crate) struct SliceWork<'a> {
     pub(crate) handler: &'a Handler,
     pub(crate) record: &'a Record,
     pub(crate) slice: &'a HistorySlice,
     pub(crate) channel: &'a Channel,
-}
-
-/// The messages of a slice, sorted by what becomes of them.
-#[derive(Default)]
-struct Sorted<'m> {
-    writable: Vec<&'m PastMessage>,
-    /// The items of those that a live message must not bring once more.
-    reserved: Vec<KeyedHash<WorkItem>>,
-    duplicate: i64,
-    refused: Vec<(RefusalReason, i64)>,
-}
-
-impl Sorted<'_> {
-    fn refuse(&mut self, reason: RefusalReason, count: usize) {
-        if count > 0 {
-            self.refused.push((reason, i64::try_from(count).unwrap_or(i64::MAX)));
-        }
-    }
-}
-
-/// Where a slice is written.
-struct WrittenTo {
-    customer: CustomerId,
-    conversation: ConversationId,
-    pending: bool,
 }
 
 impl SliceWork<'_> {
@@ -88,22 +68,43 @@ impl SliceWork<'_> {
         if !opens_in.is_zero() {
             return Ok(Step::Later(opens_in.min(GATE_MAX_WAIT)));
         }
+        if !self.is_open(&progress).await? {
+            return Ok(Step::Later(BACKLOG_WAIT));
+        }
         let waiting = clients.imports.waiting(number, &slice.person).await?;
         let ahead = waiting.iter().position(|one| one.item == slice.item).unwrap_or_default();
         if ahead > 0 {
             let ahead = u32::try_from(ahead).unwrap_or(u32::MAX);
-            return Ok(Step::Later(ORDER_WAIT.saturating_mul(ahead).min(ORDER_MAX_WAIT)));
+            let least = ORDER_WAIT.saturating_mul(ahead).min(ORDER_MAX_WAIT);
+            return Ok(Step::Later(self.handler.far_off(self.record, &progress, least)));
         }
         // Before the claim: a slice that waits for its turn has not been begun.
         let planned = self.planned().await?;
         let turn = match self.handler.turn(self.channel.account, planned).await? {
             Ok(turn) => turn,
-            Err(wait) => return Ok(Step::Later(wait)),
+            Err(wait) => return Ok(Step::Later(self.handler.far_off(self.record, &progress, wait))),
         };
         let chatwoot = clients.chatwoot(self.channel.account).await?;
         let written = Box::pin(self.write_as_the_only_one(&chatwoot, erased)).await;
         clients.import_rate.settle(turn, chatwoot.calls()).await?;
         written
+    }
+
+    /// Whether the import may begin: an older slice of a person may stand in the queue without being registered, after an
+    /// outage of this function or in a crowd. What is registered is hidden while it waits, so then the queue shows nothing.
+    async fn is_open(&self, progress: &ImportProgress) -> Result<bool, HandlerError> {
+        let clients = &self.handler.clients;
+        let transfer = &progress.transfer;
+        if progress.opened_at.is_some_and(|at| at >= transfer.last_at)
+            || clients.clock.now().since(transfer.opens_at()) >= BACKLOG_MAX_WAIT
+        {
+            return Ok(true);
+        }
+        if self.handler.drain.queue.visible().await.is_ok_and(|waiting| waiting > 0) {
+            return Ok(false);
+        }
+        clients.imports.opened(&self.slice.channel).await?;
+        Ok(true)
     }
 
     /// About how many requests the slice takes.
@@ -114,9 +115,13 @@ impl SliceWork<'_> {
             Some(customer) => customers.thread(customer, &self.slice.channel).await?,
             None => None,
         };
-        let is_set_up = thread.is_some_and(|thread| thread.conversation.is_some());
+        let place = match thread.filter(|thread| thread.conversation.is_some()) {
+            None => SET_UP_REQUESTS,
+            Some(thread) if thread.pending => 1,
+            Some(_) => 1 + LOOK_REQUESTS,
+        };
         let notes = u32::try_from(self.record.body.len() / BYTES_PER_NOTE).unwrap_or(u32::MAX);
-        Ok(notes.saturating_add(if is_set_up { 1 } else { SET_UP_REQUESTS }))
+        Ok(notes.saturating_add(place))
     }
 
     /// Up to when the person is erased, if anything of the slice is from before that.
@@ -216,195 +221,8 @@ impl SliceWork<'_> {
         self.close(guard, outcome).await
     }
 
-    /// Decides about each message.
-    async fn sorted(&self, erased: Option<Timestamp>, own: &[(String, MessageId)]) -> Result<Sorted<'_>, HandlerError> {
-        let clients = &self.handler.clients;
-        let now = clients.clock.now();
-        let kept_since = now - self.handler.retention;
-        let mut sorted = Sorted::default();
-        let mut messages: Vec<&PastMessage> = self.slice.messages.iter().collect();
-        sorted.refuse(RefusalReason::NoSide, usize::try_from(self.slice.sideless).unwrap_or_default());
-        if self.slice.customer.phone.as_ref().is_some_and(|phone| self.channel.is_number(phone.as_str())) {
-            sorted.refuse(RefusalReason::NoteToOneself, messages.len());
-            return Ok(sorted);
-        }
-        let before = messages.len();
-        messages.retain(|message| erased.is_none_or(|up_to| message.at.as_secs() > up_to.as_secs()));
-        sorted.refuse(RefusalReason::Erased, before - messages.len());
-        let before = messages.len();
-        messages.retain(|message| message.at >= kept_since);
-        sorted.refuse(RefusalReason::PastRetention, before - messages.len());
-        let links = clients.message_links.among(messages.iter().map(|message| &message.id)).await?;
-        let own_ids: BTreeSet<MessageId> = own.iter().map(|(_, id)| *id).collect();
-        // A link to a note of this very slice is of an attempt that ended too early.
-        let linked: BTreeSet<&Wamid> =
-            links.iter().filter(|link| !own_ids.contains(&link.message)).map(|link| &link.wamid).collect();
-        let mut seen: BTreeSet<&Wamid> = BTreeSet::new();
-        let before = messages.len();
-        messages.retain(|message| !linked.contains(&message.id) && seen.insert(&message.id));
-        let young: Vec<(&PastMessage, KeyedHash<WorkItem>)> = messages
-            .iter()
-            .filter(|message| now.since(message.at) < TAKEN_UP_TO)
-            .map(|message| (*message, self.live_item(&message.id)))
-            .collect();
-        let items: Vec<_> = young.iter().map(|(_, item)| item.clone()).collect();
-        let reserved = clients.claims.reserve(&items, &self.holder()).await?;
-        let live: BTreeSet<&Wamid> =
-            young.iter().filter(|(_, item)| !reserved.contains(item)).map(|(message, _)| &message.id).collect();
-        messages.retain(|message| !live.contains(&message.id));
-        sorted.duplicate = i64::try_from(before - messages.len()).unwrap_or(i64::MAX);
-        sorted.writable = messages;
-        sorted.reserved = reserved.into_iter().collect();
-        Ok(sorted)
-    }
-
-    /// The item under which the live path has a message.
-    fn live_item(&self, id: &Wamid) -> KeyedHash<WorkItem> {
-        self.handler.clients.key.item(["message", self.slice.channel.as_str(), id.as_str()])
-    }
-
     fn holder(&self) -> String {
         format!("history:{}", self.slice.item)
-    }
-
-    /// How a note of this slice is found again.
-    fn source(&self, at: usize) -> String {
-        format!("{}:{at}", self.source_prefix())
-    }
-
-    fn source_prefix(&self) -> String {
-        format!("{HISTORY_SOURCE}{}:{}", self.slice.person, self.slice.item)
-    }
-
-    /// The notes an earlier attempt wrote: their sources and ids.
-    async fn own_notes(&self, chatwoot: &Chatwoot) -> Result<Vec<(String, MessageId)>, HandlerError> {
-        let clients = &self.handler.clients;
-        let Some(customer) = clients.customers.find(self.channel.account, &self.slice.customer).await? else {
-            return Ok(Vec::new());
-        };
-        let thread = clients.customers.thread(&customer, &self.slice.channel).await?;
-        let Some(conversation) = thread.and_then(|thread| thread.conversation) else { return Ok(Vec::new()) };
-        let prefix = self.source_prefix();
-        let listed = match chatwoot.messages(conversation, None, self.record.sent_at).await {
-            Err(ChatwootError::Gone) => Vec::new(),
-            listed => listed?,
-        };
-        let own = listed.into_iter().filter_map(|listed| {
-            let source = listed.source_id.clone().filter(|source| source.starts_with(&prefix))?;
-            Some((source, listed.id))
-        });
-        Ok(own.collect())
-    }
-
-    async fn written_to(
-        &self,
-        chatwoot: &Chatwoot,
-        customers: &CustomerStore,
-        conversations: &Conversations,
-        is_new: bool,
-    ) -> Result<WrittenTo, HandlerError> {
-        let slice = self.slice;
-        let newest = slice.range().1;
-        let customer = customers.identify(self.channel.account, &slice.customer, newest).await?;
-        let thread = customers.thread(&customer, &slice.channel).await?;
-        if let Some(thread) = &thread
-            && let Some(conversation) = thread.conversation
-        {
-            return Ok(WrittenTo { customer, conversation, pending: thread.pending });
-        }
-        if thread.is_none() {
-            // No window opens, and what is known of a newer time stays.
-            customers.touch(&customer, &slice.channel, &slice.customer, None, Some(newest)).await?;
-        }
-        let place = ChatPlace {
-            clients: &self.handler.clients,
-            customers,
-            conversations,
-            locks: &self.handler.locks,
-            channel: self.channel,
-            chatwoot,
-            customer: &customer,
-            is_new,
-            person: &slice.customer,
-            name: None,
-            username: slice.username.as_deref(),
-            profile: None,
-        };
-        let found = Box::pin(place.find(&self.record.id, None, Opening::Pending)).await?;
-        let Some(found) = found else { return Err(HandlerError::Busy(BUSY_WAIT)) };
-        Ok(WrittenTo { conversation: found.conversation, pending: found.pending, customer })
-    }
-
-    async fn write_notes(
-        &self,
-        chatwoot: &Chatwoot,
-        written_to: &WrittenTo,
-        notes: &[Note],
-        own: &[(String, MessageId)],
-    ) -> Result<(), HandlerError> {
-        let clients = &self.handler.clients;
-        for (at, note) in notes.iter().enumerate() {
-            let source = self.source(at);
-            let known = own.iter().find(|(own, _)| *own == source).map(|(_, id)| *id);
-            let message = if let Some(id) = known {
-                id
-            } else {
-                let began = clients.clock.now();
-                let new = NewMessage {
-                    content: &note.content,
-                    private: true,
-                    source_id: Some(&source),
-                    attributes: json!({ "external_created_at": note.newest.as_secs(), "historical": true }),
-                    ..NewMessage::default()
-                };
-                let id = chatwoot.create_message(written_to.conversation, new).await?;
-                self.handler.pace.took(clients.clock.now().since(began));
-                id
-            };
-            let link = |written: &Written| MessageLink {
-                wamid: written.id.clone(),
-                customer: written_to.customer.clone(),
-                account: self.channel.account,
-                conversation: written_to.conversation,
-                message,
-                author: written.author,
-                part: None,
-                sent_at: Some(written.at),
-                imported: true,
-                early: None,
-            };
-            let links: Vec<MessageLink> = note.messages.iter().map(link).collect();
-            clients.message_links.import(&links).await?;
-        }
-        Ok(())
-    }
-
-    /// After the person's last slice, a conversation that was made for it is closed like one that is over. If the customer wrote
-    /// meanwhile, agents see it as open.
-    async fn show(
-        &self,
-        chatwoot: &Chatwoot,
-        customers: &CustomerStore,
-        written_to: &WrittenTo,
-    ) -> Result<(), HandlerError> {
-        if !written_to.pending {
-            return Ok(());
-        }
-        let (number, imports) = (&self.slice.channel, &self.handler.clients.imports);
-        let waiting = imports.waiting(number, &self.slice.person).await?;
-        if waiting.iter().any(|one| one.item != self.slice.item) {
-            return Ok(());
-        }
-        let thread = customers.thread(&written_to.customer, number).await?;
-        if !thread.is_some_and(|thread| thread.pending) {
-            return Ok(());
-        }
-        chatwoot.set_status(written_to.conversation, "resolved").await?;
-        let thread = customers.thread(&written_to.customer, number).await?;
-        if thread.is_some_and(|thread| thread.window.start().is_some()) {
-            chatwoot.set_status(written_to.conversation, "open").await?;
-        }
-        Ok(customers.is_shown(&written_to.customer, number).await?)
     }
 
     /// What a failure of Chatwoot's means for the slices to come.

@@ -84,6 +84,16 @@ pub struct Cost {
 }
 
 impl Cost {
+    /// Adds a call to AWS.
+    pub(crate) fn add(&mut self, call: &Call) {
+        self.aws += 1;
+        self.sqs += usize::from(call.target.starts_with("AmazonSQS"));
+        self.secrets += usize::from(call.target.starts_with("secretsmanager"));
+        let (writes, reads) = units(call);
+        self.writes += writes;
+        self.reads += reads;
+    }
+
     /// In millionths of a dollar.
     pub fn micros(&self) -> f64 {
         let count = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
@@ -186,17 +196,8 @@ async fn worked(world: &World, what: &'static str, owned: &mut usize) -> anyhow:
     cost.api = front.len();
     cost.graph = meta.len();
     cost.chatwoot = chatwoot.len();
-    cost.aws = aws.len();
     for call in &aws {
-        if call.target.starts_with("AmazonSQS") {
-            cost.sqs += 1;
-        }
-        if call.target.starts_with("secretsmanager") {
-            cost.secrets += 1;
-        }
-        let (writes, reads) = units(call);
-        cost.writes += writes;
-        cost.reads += reads;
+        cost.add(call);
     }
     // Each item of somebody's stands in the index `customer`, once, whatever becomes of it.
     let now = self::owned(world).await?;

@@ -8,6 +8,7 @@ pub mod cost;
 pub mod events;
 pub mod functions;
 pub mod guard;
+pub mod history;
 pub mod instructions;
 pub mod measure;
 pub mod peer;

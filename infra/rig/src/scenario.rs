@@ -255,7 +255,11 @@ pub fn body(messages: &[Value]) -> String {
 
 /// Meta's post of these messages as an event of the HTTP API.
 pub fn webhook(ground: &BenchStack, messages: &[Value]) -> anyhow::Result<String> {
-    let body = body(messages);
+    post(ground, &body(messages))
+}
+
+/// Meta's post of this body as an event of the HTTP API.
+pub fn post(ground: &BenchStack, body: &str) -> anyhow::Result<String> {
     let request = axum::http::Request::post("/webhooks/meta")
         .header("host", "abcdef1234.execute-api.us-east-1.amazonaws.com")
         .header("user-agent", "facebookexternalua")

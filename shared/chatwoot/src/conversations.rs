@@ -116,6 +116,23 @@ impl Chatwoot {
         }))
     }
 
+    /// Whether Chatwoot tells an agent of each note in a conversation: its assignee, or one who takes part.
+    pub async fn is_followed(&self, conversation: ConversationId) -> Result<bool, ChatwootError> {
+        let id = conversation.to_string();
+        let row: ConversationRow = self.json(self.request(Method::GET, &["conversations", &id])).await?;
+        if row.meta.is_some_and(|meta| meta.assignee.is_some_and(|assignee| !assignee.is_null())) {
+            return Ok(true);
+        }
+        let request = self.request(Method::GET, &["conversations", &id, "participants"]);
+        match self.json::<Vec<Value>>(request).await {
+            Ok(participants) => Ok(!participants.is_empty()),
+            Err(ChatwootError::Gone) => Ok(false),
+            // Not told to us; they may be.
+            Err(ChatwootError::Refused(_)) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
     /// What was picked in a message, if it is the last of its conversation: only of that one Chatwoot shows everything. The
     /// outer `None` says that it is not the last, or not shown in full; the inner one says that it is not a template.
     pub async fn last_picked(
@@ -240,6 +257,8 @@ struct ConversationRow {
 struct Meta {
     #[serde(default)]
     sender: Option<Contact>,
+    #[serde(default)]
+    assignee: Option<Value>,
 }
 
 impl ConversationRow {

@@ -29,6 +29,8 @@ pub struct NewMessage<'a> {
     pub incoming: bool,
     /// Whether it is a note among agents.
     pub private: bool,
+    /// Whether nobody is told of it, assignee and participants included: Chatwoot then takes it for a template.
+    pub quiet: bool,
     /// Whether it is a grey system line: not a note, and not shown in the list of conversations.
     pub line: bool,
     /// Our id for it, by which it is found again.
@@ -89,6 +91,7 @@ impl Chatwoot {
     ) -> Result<CreatedMessage, ChatwootError> {
         let kind = match message.incoming {
             _ if message.line => "activity",
+            _ if message.quiet => "template",
             true => "incoming",
             false => "outgoing",
         };
@@ -144,6 +147,20 @@ impl Chatwoot {
             Err(ChatwootError::Refused(_)) => {
                 let note = NewMessage { line: false, private: true, ..line() };
                 self.write_message(conversation, note).await
+            }
+            made => made,
+        }
+    }
+
+    /// Writes a note of which nobody is told; a Chatwoot that does not accept it so gets an ordinary one.
+    pub async fn write_quietly<'n>(
+        &self,
+        conversation: ConversationId,
+        note: impl Fn() -> NewMessage<'n>,
+    ) -> Result<MessageId, ChatwootError> {
+        match self.create_message(conversation, NewMessage { quiet: true, private: true, ..note() }).await {
+            Err(ChatwootError::Refused(_)) => {
+                self.create_message(conversation, NewMessage { private: true, ..note() }).await
             }
             made => made,
         }

@@ -74,11 +74,20 @@ impl Queue {
 
     /// How many messages are in the queue, including those in flight or delayed. SQS counts them within about a minute.
     pub async fn holds(&self) -> Result<u64, QueueError> {
-        let counts = [
+        self.count(&[
             QueueAttributeName::ApproximateNumberOfMessages,
             QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
             QueueAttributeName::ApproximateNumberOfMessagesDelayed,
-        ];
+        ])
+        .await
+    }
+
+    /// How many messages could be received now. SQS counts them within about a minute.
+    pub async fn visible(&self) -> Result<u64, QueueError> {
+        self.count(&[QueueAttributeName::ApproximateNumberOfMessages]).await
+    }
+
+    async fn count(&self, counts: &[QueueAttributeName]) -> Result<u64, QueueError> {
         let request =
             self.client.get_queue_attributes().queue_url(&self.url).set_attribute_names(Some(counts.to_vec()));
         let shown = request.send().await.map_err(QueueError::call)?.attributes.unwrap_or_default();

@@ -143,6 +143,7 @@ impl MissingFile<'_> {
             content: file.past.as_ref().map_or("", |past| &past.title),
             // Nobody is to be told of the past.
             private: file.past.is_some() || is_note,
+            quiet: file.past.is_some() && chatwoot.is_followed(file.conversation).await?,
             incoming: file.past.is_none() && file.author == Author::Customer,
             source_id: Some(&source),
             attributes,
@@ -189,7 +190,13 @@ impl MissingFile<'_> {
             ..NewMessage::default()
         };
         if file.past.is_some() {
-            return Ok(self.chatwoot.create_message(file.conversation, note()).await.map(|_| ())?);
+            let chatwoot = &self.chatwoot;
+            let made = if chatwoot.is_followed(file.conversation).await? {
+                chatwoot.write_quietly(file.conversation, note).await
+            } else {
+                chatwoot.create_message(file.conversation, note()).await
+            };
+            return Ok(made.map(|_| ())?);
         }
         Ok(self.chatwoot.write_line(file.conversation, note).await.map(|_| ())?)
     }

@@ -129,6 +129,11 @@ impl Agent {
         done(self.shared.lock().assign(conversation, Some(self.user), Some(self.user)));
     }
 
+    /// Gives the conversation back to nobody, and goes on taking part in it.
+    pub async fn leaves(&self, conversation: i64) {
+        done(self.shared.lock().assign(conversation, None, Some(self.user)));
+    }
+
     /// Fills in an attribute of the conversation.
     pub async fn fills_in(&self, conversation: i64, key: &str, value: Value) {
         let mut state = self.shared.lock();

@@ -40,6 +40,7 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         .route("/conversations/{conversation}/custom_attributes", post(custom_attributes))
         .route("/conversations/{conversation}/labels", get(labels).post(set_labels))
         .route("/conversations/{conversation}/assignments", post(assignments))
+        .route("/conversations/{conversation}/participants", get(participants))
         .route("/conversations/{conversation}/toggle_typing_status", post(typing))
         .route("/conversations/{conversation}/update_last_seen", post(seen))
         .route(
@@ -310,6 +311,14 @@ async fn assignments(Handed(shared): Handed<Arc<Shared>>, AnyCaller(caller): Any
     let assignee = params.int("assignee_id").filter(|user| state.user(*user).is_some());
     state.assign(id, assignee, Some(caller.user.id))?;
     Ok(Json(state.assignee_person(state.conversation(id)?).map(Person::answered)).into_response())
+}
+
+async fn participants(Handed(shared): Handed<Arc<Shared>>, AnyCaller(caller): AnyCaller) -> Answer {
+    let state = shared.lock();
+    let id = caller.conversation(&state)?;
+    let all = state.conversation(id)?.participants.iter();
+    let people: Vec<_> = all.filter_map(|user| state.person(SenderRef::User(*user))).map(Person::answered).collect();
+    Ok(Json(people).into_response())
 }
 
 async fn typing(Handed(shared): Handed<Arc<Shared>>, AnyCaller(caller): AnyCaller, params: Params) -> Answer {

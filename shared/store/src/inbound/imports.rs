@@ -78,6 +78,8 @@ pub struct ImportProgress {
     pub written_at: Option<Timestamp>,
     /// When Meta was asked for it, as far as the bridge did that.
     pub asked_at: Option<Timestamp>,
+    /// When the first slice of it was let through to be written.
+    pub opened_at: Option<Timestamp>,
 }
 
 impl ImportProgress {
@@ -220,6 +222,17 @@ impl Imports {
                 (":now".to_owned(), integer(now.as_millis())),
                 (":end".to_owned(), integer((now + PROGRESS_TTL).as_secs())),
             ]),
+        };
+        self.table.change(change).await
+    }
+
+    /// Records that what came may be written: nothing of it waits to be registered.
+    pub async fn opened(&self, number: &PhoneNumberId) -> Result<(), StoreError> {
+        let change = ItemUpdate {
+            key: ItemKey::Transfer(number.clone()).into(),
+            update: "SET opened_at = :now".to_owned(),
+            condition: Some("attribute_exists(first_at)".to_owned()),
+            values: Item::from([(":now".to_owned(), integer(self.table.now().as_millis()))]),
         };
         self.table.change(change).await
     }
@@ -416,6 +429,7 @@ fn read_progress(item: &Item) -> ImportProgress {
         declined: number(item, "declined").zip(time(item, "declined_at")),
         written_at: time(item, "written_at"),
         asked_at: time(item, "asked_at"),
+        opened_at: time(item, "opened_at"),
     }
 }
 
