@@ -282,11 +282,11 @@ impl Onboarding<'_> {
         self.begin(Step::Subscription);
         // The subscription is the account's: another number of it goes on.
         let left = if shared { None } else { self.unsubscribe(channel).await? };
-        self.begin(Step::Channel);
-        self.clients.channels.remove(&channel.phone_number_id).await?;
-        // Last, so that whoever was interrupted before can still end the subscription.
         self.begin(Step::Secret);
         self.secrets.remove(&channel.secret).await?;
+        // Last: the channel alone tells a repeat that there is something left to do.
+        self.begin(Step::Channel);
+        self.clients.channels.remove(&channel.phone_number_id).await?;
         Ok(left)
     }
 
