@@ -107,7 +107,7 @@ impl HttpFunction for Handler {
 impl Handler {
     /// Reads the settings.
     pub async fn from_env(env: Environment, clock: SharedClock) -> Result<Self, StartError> {
-        let (settings, stack, app_secret, locale, dialog) = env.read(|env| {
+        let (settings, stack, app_secret, key, locale, dialog) = env.read(|env| {
             let settings = Settings::read(env, "signup", clock);
             let extras = env.text(Setting::SignupExtras);
             let extras: Extras = serde_json::from_str(&extras).unwrap_or_else(|error| {
@@ -125,11 +125,12 @@ impl Handler {
                 version: env.text(Setting::GraphVersion),
             };
             let (stack, app_secret) = (env.text(Setting::StackName), env.text(Setting::AppSecret));
-            (settings, stack, app_secret, env.parsed(Setting::Locale), dialog)
+            let key = env.optional(Setting::KmsKey);
+            (settings, stack, app_secret, key, env.parsed(Setting::Locale), dialog)
         })?;
         let clients = Clients::new(settings).await?;
         Ok(Self {
-            secrets: clients.secrets.writer(),
+            secrets: clients.secrets.writer().encrypting(key),
             signups: Signups::new(clients.table.clone()),
             administrators: Administrators::new(clients.table.clone()),
             past_asked: PastAsked::new(clients.table.clone()),

@@ -15,7 +15,12 @@ use serde::Deserialize;
 use store::{DataInventory, Table};
 use url::Url;
 
-use crate::{aws_call::AwsCaller, runner::LocalStack, session::Reached, sign_in};
+use crate::{
+    aws_call::{AwsCaller, refusal_of},
+    runner::LocalStack,
+    session::Reached,
+    sign_in,
+};
 
 /// The days of `infra/policy.toml`.
 #[derive(Debug, Deserialize)]
@@ -47,6 +52,8 @@ pub(crate) struct Stack {
     /// What the functions' own code reads from its environment.
     settings: Vec<(Setting, String)>,
     api_url: Option<Url>,
+    /// Why `CloudFormation` told nothing of the stack.
+    unasked: Option<String>,
 }
 
 impl Stack {
@@ -87,7 +94,20 @@ impl Stack {
         let (app_secret, secret_prefix) = (format!("{name}/app"), format!("{name}/channel/"));
         let caller = AwsCaller::new(http.kept.clone(), &settings);
         let is_local = target.local.is_some();
-        Ok(Self { name, app_secret, secret_prefix, policy, aws, http, clock, is_local, caller, settings, api_url })
+        Ok(Self {
+            name,
+            app_secret,
+            secret_prefix,
+            policy,
+            aws,
+            http,
+            clock,
+            is_local,
+            caller,
+            settings,
+            api_url,
+            unasked: None,
+        })
     }
 
     pub(crate) fn clock(&self) -> SharedClock {
@@ -119,16 +139,23 @@ impl Stack {
     }
 
     /// Asks `CloudFormation` what the stack was deployed with, where nobody said it. A stack that cannot be asked has nothing to
-    /// say: what is missing then is named where it is needed.
+    /// say: what is missing then is named where it is needed, with the reason.
     pub(crate) async fn complete(&mut self) -> anyhow::Result<()> {
-        let told = [Setting::ChatwootUrl, Setting::GraphUrl];
-        let is_told = |setting: &Setting| self.settings.iter().any(|(known, _)| known == setting);
-        if self.is_local || (self.api_url.is_some() && told.iter().all(is_told)) {
+        if self.is_local {
             return Ok(());
         }
         let name = [("StackName", self.name.as_str())];
-        let Ok(text) = self.caller.query("cloudformation", "2010-05-15", "DescribeStacks", &name).await else {
-            return Ok(());
+        let text = match self.caller.query("cloudformation", "2010-05-15", "DescribeStacks", &name).await {
+            Ok(text) => text,
+            Err(error) => {
+                let is_missing = refusal_of(&error).is_some_and(|refusal| refusal.message.contains("does not exist"));
+                self.unasked = Some(if is_missing {
+                    format!("there is no stack {} in {}", self.name, self.caller.region)
+                } else {
+                    format!("{error:#}")
+                });
+                return Ok(());
+            }
         };
         let Ok(document) = Document::parse(&text) else { return Ok(()) };
         let value = |key: &'static str, value: &'static str, wanted: &str| {
@@ -143,6 +170,7 @@ impl Stack {
             (Setting::GraphUrl, "GraphUrl"),
             (Setting::GraphVersion, "GraphVersion"),
             (Setting::ChatwootCa, "ChatwootCa"),
+            (Setting::KmsKey, "KmsKey"),
         ] {
             if self.settings.iter().all(|(known, _)| *known != setting) {
                 found.extend(value("ParameterKey", "ParameterValue", parameter).map(|value| (setting, value)));
@@ -205,6 +233,17 @@ impl Stack {
         Ok(given(&self.all()).read(|env| env.url(setting))?)
     }
 
+    /// Where Chatwoot is.
+    pub(crate) fn chatwoot_url(&self) -> anyhow::Result<Url> {
+        self.url(Setting::ChatwootUrl)
+            .with_context(|| self.with_reason("the address of Chatwoot is needed: --chatwoot-url"))
+    }
+
+    /// What is needed, and why the stack did not tell it.
+    fn with_reason(&self, needed: &str) -> String {
+        self.unasked.as_ref().map_or_else(|| needed.to_owned(), |why| format!("{needed} ({why})"))
+    }
+
     /// The URL of a queue of the stack's.
     pub(crate) async fn queue_url(&self, queue: &str) -> anyhow::Result<String> {
         let found = self.aws.sqs.get_queue_url().queue_name(self.named(queue)).send().await;
@@ -233,7 +272,7 @@ impl Stack {
 
     /// The clients and stores that the functions share.
     pub(crate) async fn clients(&self) -> anyhow::Result<Clients> {
-        self.url(Setting::ChatwootUrl).context("the address of Chatwoot is needed: --chatwoot-url")?;
+        self.chatwoot_url()?;
         let settings = self.environment().await?.read(|env| Settings::read(env, "ops", self.clock()))?;
         Ok(Box::pin(Clients::new(settings)).await?)
     }
@@ -262,12 +301,13 @@ impl Stack {
 
     /// Writes secrets.
     pub(crate) fn secret_writer(&self) -> SecretWriter {
-        SecretWriter::new(self.aws.secrets.clone())
+        SecretWriter::new(self.aws.secrets.clone()).encrypting(self.told(Setting::KmsKey))
     }
 
     /// Where the bridge's own API answers.
     pub(crate) fn api_url(&self) -> anyhow::Result<Url> {
-        self.api_url.clone().context("the address of the bridge's API is needed: --api-url, the stack's output ApiUrl")
+        let needed = "the address of the bridge's API is needed: --api-url, the stack's output ApiUrl";
+        self.api_url.clone().with_context(|| self.with_reason(needed))
     }
 }
 

@@ -12,21 +12,36 @@ const RECOVERY_DAYS: i64 = 7;
 #[derive(Clone, Debug)]
 pub struct SecretWriter {
     client: Client,
+    /// What a new secret is encrypted with; without it, AWS's own key.
+    key: Option<String>,
 }
 
 impl SecretWriter {
     /// With the rights of this client.
     pub fn new(client: Client) -> Self {
-        Self { client }
+        Self { client, key: None }
+    }
+
+    /// New secrets are encrypted with this key of the operator's.
+    #[must_use]
+    pub fn encrypting(self, key: Option<String>) -> Self {
+        Self { key, ..self }
     }
 
     /// The members of a secret; nothing where there is none, it has no value, or it was removed.
     pub async fn read(&self, name: &str) -> Result<Option<Map<String, Value>>, SecretError> {
+        match self.read_lasting(name).await {
+            Err(SecretError::Removed) => Ok(None),
+            read => read,
+        }
+    }
+
+    /// The same for a secret whose value is nowhere else: that it was removed is an error, since a new value would be no help.
+    pub async fn read_lasting(&self, name: &str) -> Result<Option<Map<String, Value>>, SecretError> {
         let answer = match self.client.get_secret_value().secret_id(name).send().await {
             Ok(answer) => answer,
-            Err(error) if matches!(error.code(), Some("ResourceNotFoundException" | "InvalidRequestException")) => {
-                return Ok(None);
-            }
+            Err(error) if error.code() == Some("ResourceNotFoundException") => return Ok(None),
+            Err(error) if error.code() == Some("InvalidRequestException") => return Err(SecretError::Removed),
             Err(error) => return Err(refused(error.code())),
         };
         let text = answer.secret_string.unwrap_or_default();
@@ -44,7 +59,8 @@ impl SecretWriter {
         match put().await {
             Ok(_) => Ok(()),
             Err(error) if error.code() == Some("ResourceNotFoundException") => {
-                let made = self.client.create_secret().name(name).secret_string(text.clone()).send().await;
+                let made = self.client.create_secret().name(name).secret_string(text.clone());
+                let made = made.set_kms_key_id(self.key.clone()).send().await;
                 made.map(|_| ()).map_err(|error| refused(error.code()))
             }
             Err(error) if error.code() == Some("InvalidRequestException") => {

@@ -105,6 +105,11 @@ pub enum SecretError {
     /// There is none of that name.
     #[error("no such secret")]
     Missing,
+    /// It was removed, and can be had back for some days.
+    #[error(
+        "the secret was deleted, and can be had back: `aws secretsmanager restore-secret` (docs/runbook/stack-again.md)"
+    )]
+    Removed,
     /// It is not the expected JSON. The text itself is never shown.
     #[error("the secret is not what it should be")]
     Unreadable,

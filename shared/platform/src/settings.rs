@@ -121,6 +121,10 @@ domain::documented! {
         ///
         /// origins, with commas
         FacebookOrigins = "FACEBOOK_ORIGINS",
+        /// The key that new secrets are encrypted with; empty for AWS's own.
+        ///
+        /// ARN
+        KmsKey = "KMS_KEY",
         /// The region.
         ///
         /// name

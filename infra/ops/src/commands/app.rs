@@ -60,7 +60,8 @@ pub(crate) fn read_secrets() -> anyhow::Result<Given> {
 
 /// Tries both before anything is stored. What is not given is what is stored.
 pub(crate) async fn tried(stack: &Stack, app_id: &str, given: Given) -> anyhow::Result<Tried> {
-    let stored = stack.secret_writer().read(&stack.app_secret).await.context("the app's secret")?.unwrap_or_default();
+    let stored =
+        stack.secret_writer().read_lasting(&stack.app_secret).await.context("the app's secret")?.unwrap_or_default();
     let known = |given: Option<SecretString>, name: &str, what: &str| {
         let stored = || stored.get(name).and_then(Value::as_str).map(|stored| stored.to_owned().into());
         given.or_else(stored).with_context(|| format!("{what} is needed on standard input, and none is stored"))
@@ -76,7 +77,7 @@ pub(crate) async fn tried(stack: &Stack, app_id: &str, given: Given) -> anyhow::
 /// Stores it, if it differs; keys are made where they are missing.
 pub(crate) async fn store(stack: &Stack, tried: &Tried) -> anyhow::Result<Told> {
     let writer = stack.secret_writer();
-    let stored = writer.read(&stack.app_secret).await.context("the app's secret")?.unwrap_or_default();
+    let stored = writer.read_lasting(&stack.app_secret).await.context("the app's secret")?.unwrap_or_default();
     let secret = secret(tried, &stored);
     let is_new = secret != stored;
     if is_new {
@@ -87,7 +88,7 @@ pub(crate) async fn store(stack: &Stack, tried: &Tried) -> anyhow::Result<Told> 
 
 /// The same where nothing was given, and all is there already.
 pub(crate) async fn stored(stack: &Stack) -> anyhow::Result<Option<Told>> {
-    let stored = stack.secret_writer().read(&stack.app_secret).await.context("the app's secret")?;
+    let stored = stack.secret_writer().read_lasting(&stack.app_secret).await.context("the app's secret")?;
     let has = |secret: &Map<String, Value>| !missing(secret, "app_secret") && !missing(secret, "chatwoot_token");
     Ok(stored.filter(has).map(|secret| told(stack, &secret, false)))
 }
@@ -134,7 +135,7 @@ async fn ask_meta(stack: &Stack, app: &AppAccess) -> anyhow::Result<()> {
 
 /// Chatwoot, asked with a token, or without one.
 pub(crate) fn chatwoot(stack: &Stack, token: SecretString) -> anyhow::Result<Chatwoot> {
-    let url = stack.url(Setting::ChatwootUrl).context("the address of Chatwoot is needed: --chatwoot-url")?;
+    let url = stack.chatwoot_url()?;
     let (client, guarded) = (stack.http.private.clone(), stack.http.guarded.clone());
     Ok(Chatwoot::new(client, guarded, url, AccountId(0), ApiToken::fixed(token)))
 }

@@ -353,6 +353,7 @@ fn assume(stack: &mut Stack, parameters: &BTreeMap<String, String>) -> anyhow::R
         ("ChatwootCa", Setting::ChatwootCa),
         ("GraphUrl", Setting::GraphUrl),
         ("GraphVersion", Setting::GraphVersion),
+        ("KmsKey", Setting::KmsKey),
     ];
     let named = settings.into_iter().filter_map(|(name, setting)| Some((setting, parameters.get(name)?.clone())));
     stack.assume(named.filter(|(_, value)| !value.is_empty()).collect())

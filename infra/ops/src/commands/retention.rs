@@ -27,7 +27,7 @@ impl Retention {
 
     pub(crate) async fn run(&self, session: &Session) -> anyhow::Result<Told> {
         let stack = session.deployed().await?;
-        stack.url(platform::Setting::ChatwootUrl).context("--chatwoot-url is needed")?;
+        stack.chatwoot_url()?;
         let retention = Box::pin(retention::Handler::from_env(stack.environment().await?, stack.clock())).await?;
         session.output.progress("walking through all conversations");
         let report =

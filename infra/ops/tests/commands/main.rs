@@ -12,6 +12,7 @@ mod doctor;
 mod erasing;
 mod export;
 mod ground;
+mod killed;
 mod restoring;
 mod standing;
 mod signup;

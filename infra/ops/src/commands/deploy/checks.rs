@@ -82,8 +82,9 @@ pub(super) async fn chatwoot(stack: &Stack) -> anyhow::Result<()> {
 /// The same, and whether the token that is stored still is an administrator's.
 pub(super) async fn chatwoot_and_its_token(stack: &Stack) -> anyhow::Result<()> {
     chatwoot(stack).await?;
+    let stored = stack.secret_writer().read_lasting(&stack.app_secret).await;
     // Before the first deploy there is none.
-    let Ok(Some(stored)) = stack.secret_writer().read(&stack.app_secret).await else { return Ok(()) };
+    let Some(stored) = stored.with_context(|| stack.app_secret.clone())? else { return Ok(()) };
     let token = stored.get("chatwoot_token").and_then(Value::as_str).filter(|token| !token.is_empty());
     let Some(token) = token else { return Ok(()) };
     app::ask_chatwoot(stack, &token.to_owned().into()).await

@@ -1,6 +1,7 @@
 //! What stands at AWS: secret, table, queues, clock, alarms, quota, and whether the functions have the policy of this build.
 
 use anyhow::Context as _;
+use platform::SecretError;
 use roxmltree::Document;
 use serde_json::Value;
 
@@ -33,7 +34,7 @@ pub(super) async fn look(stack: &Stack, findings: &mut Findings<'_>) -> anyhow::
 
 async fn secret(stack: &Stack, findings: &mut Findings<'_>) -> anyhow::Result<()> {
     let (name, page) = (&stack.app_secret, "docs/setup.md");
-    match stack.secret_writer().read(name).await {
+    match stack.secret_writer().read_lasting(name).await {
         Ok(Some(members)) => {
             let has = |name: &&str| members.get(*name).and_then(Value::as_str).is_some_and(|value| !value.is_empty());
             let lacks: Vec<_> = APP_MEMBERS.iter().filter(|name| !has(name)).copied().collect();
@@ -43,6 +44,10 @@ async fn secret(stack: &Stack, findings: &mut Findings<'_>) -> anyhow::Result<()
             findings.fail("app secret", &format!("{name} lacks {}", lacks.join(", ")), "put them there", page)
         }
         Ok(None) => findings.fail("app secret", &format!("{name} has no value"), "give it one", page),
+        Err(SecretError::Removed) => {
+            let (words, page) = (format!("{name} was deleted, and can be had back"), "docs/runbook/stack-again.md");
+            findings.fail("app secret", &words, &format!("aws secretsmanager restore-secret --secret-id {name}"), page)
+        }
         Err(error) => findings.fail("app secret", &format!("{name}: {error}"), "look at it in Secrets Manager", page),
     }
 }

@@ -35,6 +35,7 @@ pub(super) struct Put {
     secret_string: Option<String>,
     secret_binary: Option<String>,
     version_stages: Option<Vec<String>>,
+    kms_key_id: Option<String>,
     #[serde(default)]
     tags: Vec<Value>,
 }
@@ -199,6 +200,7 @@ impl Secrets {
         let mut secret = Secret::new(&name, now);
         secret.description = input.description;
         secret.tags = input.tags;
+        secret.key = input.kms_key_id;
         let mut answer = json!({"ARN": secret.arn, "Name": name});
         if has_value {
             let id = add(&mut secret, input.client_request_token, content, &[CURRENT.to_owned()], now)?;
@@ -304,6 +306,9 @@ fn described(secret: &Secret, stages: &str) -> Value {
     shown[stages] = secret.stages();
     if let Some(description) = &secret.description {
         shown["Description"] = json!(description);
+    }
+    if let Some(key) = &secret.key {
+        shown["KmsKeyId"] = json!(key);
     }
     if let Some(at) = secret.deleted {
         shown["DeletedDate"] = seconds(at);

@@ -39,6 +39,8 @@ pub(super) struct Secret {
     /// When it goes, once it was deleted with time to change one's mind.
     pub(super) deleted: Option<Timestamp>,
     pub(super) tags: Vec<Value>,
+    /// The key it was made with, where one was named.
+    pub(super) key: Option<String>,
 }
 
 impl Secret {
@@ -54,6 +56,7 @@ impl Secret {
             changed: now,
             deleted: None,
             tags: Vec::new(),
+            key: None,
         }
     }
 
