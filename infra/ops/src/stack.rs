@@ -52,6 +52,8 @@ pub(crate) struct Stack {
     /// What the functions' own code reads from its environment.
     settings: Vec<(Setting, String)>,
     api_url: Option<Url>,
+    /// Where the ledger of erasures is copied to, if that is elsewhere.
+    ledger: Option<String>,
     /// Why `CloudFormation` told nothing of the stack.
     unasked: Option<String>,
 }
@@ -106,6 +108,7 @@ impl Stack {
             caller,
             settings,
             api_url,
+            ledger: None,
             unasked: None,
         })
     }
@@ -122,6 +125,11 @@ impl Stack {
     /// A thing of the stack's, by the end of its name: `lmotos-bridge`, `lmotos-erasure.fifo`.
     pub(crate) fn named(&self, end: &str) -> String {
         format!("{}-{end}", self.name)
+    }
+
+    /// The table that the ledger of erasures is copied into: its name, or its ARN in another account.
+    pub(crate) fn ledger(&self) -> String {
+        self.ledger.clone().unwrap_or_else(|| self.named("ledger"))
     }
 
     /// The secrets, read once.
@@ -179,6 +187,7 @@ impl Stack {
         if self.api_url.is_none() {
             self.api_url = value("OutputKey", "OutputValue", "ApiUrl").and_then(|url| url.parse().ok());
         }
+        self.ledger = value("OutputKey", "OutputValue", "LedgerTableName");
         if let Some((_, authority)) = found.iter().find(|(setting, _)| *setting == Setting::ChatwootCa) {
             self.http = Http::new(Arc::new(PublicOnly), Some(authority))?;
         }

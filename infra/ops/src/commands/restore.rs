@@ -1,7 +1,7 @@
 //! Puts the table back to an earlier time, and erases again whoever was erased since, before anything else sees it.
 
 mod place;
-mod table;
+pub(super) mod table;
 mod traffic;
 
 use anyhow::Context as _;
@@ -39,11 +39,11 @@ impl Restore {
             return Box::pin(asked.run(session)).await;
         }
         let read = self.file.as_deref().map(input::read).transpose()?;
-        let stack = session.stack().await?;
+        let stack = session.deployed().await?;
         let kept = if let Some(text) = read {
             parse(&text)?
         } else {
-            let name = self.from.clone().unwrap_or_else(|| stack.named("ledger"));
+            let name = self.from.clone().unwrap_or_else(|| stack.ledger());
             let kept = LedgerCopy::new(stack.table().named(name.clone())).read().await;
             kept.with_context(|| format!("the copy of the ledger in {name}"))?
         };

@@ -75,7 +75,7 @@ async fn a_secret_that_was_deleted_is_had_back_and_never_drawn_anew() {
 /// A template as small as it can be that has what `ops` reads of a stack.
 const TEMPLATE: &str = r#"{"Parameters":{"ChatwootUrl":{"Type":"String"},"GraphUrl":{"Type":"String"},"KmsKey":{"Type":"String","Default":"alias/of-the-operator"}},
   "Resources":{"Erasures":{"Type":"AWS::SQS::Queue","Properties":{"QueueName":"dealer-erasure.fifo","FifoQueue":true}}},
-  "Outputs":{"ApiUrl":{"Value":"https://api.dealer.example"}}}"#;
+  "Outputs":{"LedgerTableName":{"Value":"elsewhere"},"ApiUrl":{"Value":"https://api.dealer.example"}}}"#;
 
 fn aws(emulator: &Emulator, command: &mut Command) -> Output {
     let variables = [("AWS_REGION", "us-east-1"), ("AWS_ACCESS_KEY_ID", "operator"), ("AWS_SECRET_ACCESS_KEY", "test")];
@@ -130,6 +130,9 @@ async fn where_chatwoot_and_the_api_are_and_which_key_is_used_is_asked_of_the_st
     let describes = [("x-amz-target", "secretsmanager.DescribeSecret"), ("content-type", "application/x-amz-json-1.1")];
     let described = asked(&emulator, "secretsmanager", &describes, r#"{"SecretId":"dealer/app"}"#.to_owned()).await;
     assert!(described.contains("alias/of-the-operator"), "{described}");
+    let restored = aws(&emulator, binary().args(["restore", "--stack", "dealer"]));
+    let said = complaint(&restored);
+    assert!(said.contains("the copy of the ledger in elsewhere"), "its ledger is another's: {said}");
     // Without one, that is said where the address is needed.
     let none = aws(&emulator, binary().args(["doctor", "--stack", "nobodys"]));
     assert!(

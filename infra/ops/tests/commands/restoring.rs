@@ -60,6 +60,16 @@ async fn put_back(make: Make) {
     let calls = account.between.calls();
     assert!(calls.iter().all(|call| changed.iter().all(|part| !call.contains(part))), "{calls:#?}");
 
+    // No copy was made yet, and without one whoever was erased would come back.
+    let refused = account.ops(&[&asks[..], &["--daily-copy", "--yes"]].concat(), "");
+    assert!(complaint(&refused).contains("lmotos-ledger is empty"), "{}", complaint(&refused));
+    assert!(account.between.calls().iter().all(|call| !call.starts_with("PUT")), "nothing is held");
+    // What it cannot do is told, and that functions are held.
+    account.between.forbid(Some("RestoreTableToPointInTime"));
+    let refused = complaint(&account.ops(&[&asks[..], &["--yes"]].concat(), ""));
+    assert!(refused.contains("functions are held") && refused.contains("RestoreTableToPointInTime"), "{refused}");
+    account.between.forbid(None);
+
     let (mut calls, mut killed) = (1, 0);
     loop {
         assert!(calls < 200, "it never comes to its end");
@@ -91,6 +101,9 @@ async fn put_back(make: Make) {
     let calls = account.between.calls();
     assert_eq!(again["applied"], Value::Null, "there is nothing left to do");
     assert!(calls.iter().all(|call| changed[..4].iter().all(|part| !call.contains(part))), "{calls:#?}");
+    assert_eq!(account.says(0, &asks, "")["dry_run"], json!(true));
+    let calls = account.between.calls();
+    assert!(calls.iter().all(|call| !call.starts_with("PUT") && !call.starts_with("DELETE")), "a look: {calls:#?}");
     let late = account.ops(&["restore", "--to", "2099-01-01T00:00:00Z", "--yes"], "");
     assert!(complaint(&late).contains("can be put back to a time from"), "{}", complaint(&late));
     assert_eq!(account.ops(&["restore", "--to", "yesterday"], "").status.code(), Some(2));

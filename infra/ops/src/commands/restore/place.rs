@@ -42,6 +42,22 @@ struct Found {
     beside: Option<TableDescription>,
     /// The backup of that one.
     backup: Option<BackupSummary>,
+    /// What is left of runs to another time, or was made twice.
+    others: Vec<BackupSummary>,
+}
+
+/// What a backup's name tells: the time that was asked for, and the id of the damaged table.
+struct Name<'a> {
+    to: i64,
+    damaged: &'a str,
+}
+
+impl<'a> Name<'a> {
+    fn read(backup: &'a BackupSummary, table: &str) -> Option<Self> {
+        let rest = backup.backup_name.as_deref()?.strip_prefix(table)?.strip_prefix('.')?;
+        let (to, damaged) = rest.split_once('.')?;
+        Some(Self { to: to.parse().ok()?, damaged })
+    }
 }
 
 /// The steps, in their order.
@@ -64,16 +80,17 @@ pub(super) fn time(given: &str) -> Result<DateTime, String> {
 }
 
 impl Found {
-    async fn look(dynamodb: &Client, table: &str, beside: &str) -> anyhow::Result<Self> {
+    async fn look(dynamodb: &Client, table: &str, beside: &str, to: &DateTime) -> anyhow::Result<Self> {
         let backups = dynamodb.list_backups().table_name(beside).send().await.context("DynamoDB ListBackups")?;
-        let ours = |backup: &BackupSummary| {
-            let name = backup.backup_name.as_deref().and_then(|name| name.rsplit_once('.'));
-            name.is_some_and(|(of, _)| of == table)
-        };
+        let mut backups = backups.backup_summaries.unwrap_or_default();
+        backups.retain(|backup| Name::read(backup, table).is_some());
+        let of_this = |backup: &BackupSummary| Name::read(backup, table).is_some_and(|name| name.to == to.secs());
+        let backup = backups.iter().rposition(of_this).map(|at| backups.remove(at));
         Ok(Self {
             table: describe(dynamodb, table).await?,
             beside: describe(dynamodb, beside).await?,
-            backup: backups.backup_summaries.unwrap_or_default().into_iter().rfind(ours),
+            backup,
+            others: backups,
         })
     }
 
@@ -84,14 +101,17 @@ impl Found {
         let (Some(table), Some(backup)) = (&self.table, &self.backup) else { return false };
         let restored = table.restore_summary.as_ref().and_then(|restored| restored.source_backup_arn.as_deref());
         let is_from = restored.is_some() && restored == backup.backup_arn.as_deref();
-        let damaged = backup.backup_name.as_deref().and_then(|name| name.rsplit_once('.')).map(|(_, id)| id);
+        let damaged = table.table_name.as_deref().and_then(|of| Name::read(backup, of)).map(|name| name.damaged);
         is_from || table.table_id.as_deref().is_some_and(|id| damaged != Some(id))
     }
 
     /// Whether there is nothing left to do: the table was made after that time, and no copies are left.
     fn is_over(&self, to: &DateTime) -> bool {
         let made = self.table.as_ref().and_then(|table| table.creation_date_time);
-        self.beside.is_none() && self.backup.is_none() && made.is_some_and(|made| made.secs() > to.secs())
+        self.beside.is_none()
+            && self.backup.is_none()
+            && self.others.is_empty()
+            && made.is_some_and(|made| made.secs() > to.secs())
     }
 
     /// How many steps are done.
@@ -112,10 +132,12 @@ impl Asked<'_> {
         ensure!(!stack.is_local, "a local runner's table has no recovery");
         let dynamodb = &stack.aws.dynamodb;
         let (table, beside) = (stack.named("bridge"), stack.named("bridge-restored"));
-        let found = Found::look(dynamodb, &table, &beside).await?;
+        let found = Found::look(dynamodb, &table, &beside, &self.to).await?;
         if found.is_over(&self.to) {
             // Whoever was interrupted at the very end.
-            traffic::go_on(&stack).await?;
+            if self.act {
+                traffic::go_on(&stack).await?;
+            }
             return Ok(self.over(&stack));
         }
         self.possible(&stack, &found, &table, &beside).await?;
@@ -124,17 +146,24 @@ impl Asked<'_> {
             return Ok(self.told(&stack, done, None, ""));
         }
         output.step("holding all functions");
-        traffic::stop(&stack).await?;
-        let mut found = found;
-        if !found.is_in_place() {
-            found = self.put_in_place(&stack, found, &table, &beside, output).await?;
-        }
-        until_active(&stack, &table, output).await?;
-        output.step("switching on time to live, recovery and protection");
-        switch_on(&stack, &table).await?;
-        let applied = self.erase_again(&stack, output).await?;
-        output.step("letting all functions go on");
-        traffic::go_on(&stack).await?;
+        let under_hold = async {
+            traffic::stop(&stack).await?;
+            let mut found = found;
+            if !found.is_in_place() {
+                found = self.put_in_place(&stack, found, &table, &beside, output).await?;
+            }
+            until_active(&stack, &table, output).await?;
+            output.step("switching on time to live, recovery and protection");
+            switch_on(&stack, &table).await?;
+            let applied = self.erase_again(&stack, output).await?;
+            output.step("letting all functions go on");
+            traffic::go_on(&stack).await?;
+            anyhow::Ok((found, applied))
+        };
+        let (found, applied) = Box::pin(under_hold).await.context(
+            "functions are held, and stay so until this has come to its end: mend what follows, then run it again with the \
+             same time (docs/runbook/restore.md)",
+        )?;
         output.step("waking open requests");
         let woken = Box::pin(Retention::now().run(session)).await;
         output.step("deleting the copies");
@@ -150,6 +179,21 @@ impl Asked<'_> {
     /// Whether that time can be had, before anything is held.
     async fn possible(&self, stack: &Stack, found: &Found, table: &str, beside: &str) -> anyhow::Result<()> {
         let page = "docs/runbook/restore.md";
+        if self.daily_copy {
+            let kept = LedgerCopy::new(stack.table().named(self.ledger(stack))).read().await;
+            let kept = kept.with_context(|| format!("the copy of the ledger in {}", self.ledger(stack)))?;
+            ensure!(
+                !kept.is_empty(),
+                "the copy of the ledger in {} is empty: by it whoever was erased would come back. Name another with --from",
+                self.ledger(stack)
+            );
+        }
+        if let (None, Some(other)) = (&found.backup, found.others.iter().find_map(|other| Name::read(other, table))) {
+            bail!(
+                "a restore to another time ({}) was begun: finish that one with --to, or delete its backup of {beside} ({page})",
+                shown(&DateTime::from_secs(other.to))
+            );
+        }
         if let Some(begun) = found.beside.as_ref().and_then(|beside| beside.restore_summary.as_ref()) {
             let at = begun.restore_date_time;
             // No table can be put back to a time after its restore began; an emulator that says so has not kept what was asked.
@@ -204,13 +248,13 @@ impl Asked<'_> {
             until_active(stack, beside, output).await?;
             output.step(&format!("making a backup of {beside}"));
             let damaged = found.table.as_ref().and_then(|table| table.table_id.as_deref());
-            let name = format!("{table}.{}", damaged.unwrap_or("unnamed"));
+            let name = format!("{table}.{}.{}", self.to.secs(), damaged.unwrap_or("unnamed"));
             let made = dynamodb.create_backup().table_name(beside).backup_name(name).send().await;
             made.context("DynamoDB CreateBackup")?;
         }
         let mut look = FIRST_LOOK;
         loop {
-            found = Found::look(dynamodb, table, beside).await?;
+            found = Found::look(dynamodb, table, beside, &self.to).await?;
             let status = found.backup.as_ref().and_then(|backup| backup.backup_status.as_ref());
             match status.map(aws_sdk_dynamodb::types::BackupStatus::as_str) {
                 Some("AVAILABLE") => break,
@@ -231,7 +275,7 @@ impl Asked<'_> {
         let asked = dynamodb.restore_table_from_backup().target_table_name(table).backup_arn(&backup).send().await;
         asked.context("DynamoDB RestoreTableFromBackup")?;
         until_active(stack, table, output).await?;
-        Found::look(dynamodb, table, beside).await
+        Found::look(dynamodb, table, beside, &self.to).await
     }
 
     /// The last thing the damaged table is asked for: what was erased and asked since the daily copy.
@@ -253,7 +297,7 @@ impl Asked<'_> {
     }
 
     fn ledger(&self, stack: &Stack) -> String {
-        self.from.map_or_else(|| stack.named("ledger"), str::to_owned)
+        self.from.map_or_else(|| stack.ledger(), str::to_owned)
     }
 
     async fn erase_again(&self, stack: &Stack, output: &Output) -> anyhow::Result<Reapplied> {
@@ -321,7 +365,7 @@ async fn clear(stack: &Stack, found: &Found, beside: &str, output: &Output) -> a
     delete(stack, beside, output).await?;
     until_gone(stack, beside, output).await?;
     // Last: as long as it is there, the table in place is known for what it is.
-    if let Some(backup) = found.backup.as_ref().and_then(|backup| backup.backup_arn.clone()) {
+    for backup in found.others.iter().chain(&found.backup).filter_map(|backup| backup.backup_arn.clone()) {
         let asked = stack.aws.dynamodb.delete_backup().backup_arn(backup).send().await;
         asked.context("DynamoDB DeleteBackup")?;
     }

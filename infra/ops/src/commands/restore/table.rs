@@ -75,7 +75,7 @@ async fn recovery(stack: &Stack, table: &str, on: bool) -> anyhow::Result<()> {
 }
 
 /// Deletes a table without a copy that DynamoDB would keep of it.
-pub(super) async fn delete(stack: &Stack, table: &str, output: &Output) -> anyhow::Result<()> {
+pub(in crate::commands) async fn delete(stack: &Stack, table: &str, output: &Output) -> anyhow::Result<()> {
     let dynamodb = &stack.aws.dynamodb;
     let Some(there) = describe(dynamodb, table).await? else { return Ok(()) };
     if there.table_status == Some(TableStatus::Deleting) {
@@ -120,7 +120,7 @@ pub(super) async fn until_active(stack: &Stack, table: &str, output: &Output) ->
     }
 }
 
-pub(super) async fn until_gone(stack: &Stack, table: &str, output: &Output) -> anyhow::Result<()> {
+pub(in crate::commands) async fn until_gone(stack: &Stack, table: &str, output: &Output) -> anyhow::Result<()> {
     let mut look = FIRST_LOOK;
     while describe(&stack.aws.dynamodb, table).await?.is_some() {
         output.progress(&format!("{table} is going"));

@@ -7,8 +7,19 @@ use reqwest::Method;
 
 use crate::{aws_call::refusal_of, formation::Formation, stack::Stack};
 
-const FUNCTIONS: [&str; 10] =
-    ["webhook", "forward", "history", "callback", "send", "reconcile", "deletion", "erasure", "retention", "ledger"];
+const FUNCTIONS: [&str; 11] = [
+    "webhook",
+    "forward",
+    "history",
+    "callback",
+    "send",
+    "reconcile",
+    "deletion",
+    "erasure",
+    "retention",
+    "ledger",
+    "signup",
+];
 
 /// Nothing runs any more.
 pub(super) async fn stop(stack: &Stack) -> anyhow::Result<()> {
@@ -60,4 +71,21 @@ async fn set(stack: &Stack, function: &str, places: Option<u64>) -> anyhow::Resu
 
 fn path(stack: &Stack, function: &str) -> String {
     format!("/2017-10-31/functions/{}/concurrency", stack.named(function))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_function_of_the_template_is_held() {
+        let template = include_str!("../../../../template.yaml");
+        let names =
+            template.lines().filter_map(|line| line.trim().strip_prefix("FunctionName: !Sub ${AWS::StackName}-"));
+        let mut names: Vec<_> = names.collect();
+        let mut held = FUNCTIONS.to_vec();
+        names.sort_unstable();
+        held.sort_unstable();
+        assert_eq!(names, held);
+    }
 }
