@@ -49,11 +49,13 @@ impl Doctor {
         let stack = session.deployed().await?;
         let mut findings = Findings { list: session.output.list(&[]), worst: Level::Ok };
         session.output.progress("looking at AWS");
-        cloud::look(&stack, &mut findings).await?;
+        let looked = cloud::look(&stack, &mut findings).await;
+        findings.unless("AWS", looked)?;
         match stack.clients().await {
             Ok(clients) => {
                 session.output.progress("asking Chatwoot");
-                chatwoot::look(&stack, &clients, &mut findings).await?;
+                let looked = chatwoot::look(&stack, &clients, &mut findings).await;
+                findings.unless("Chatwoot", looked)?;
                 if let Err(error) = clients.channels.all().await {
                     let next = "nothing of the numbers can be looked at before that";
                     findings.fail("numbers", &format!("they cannot be read: {error}"), next, "docs/setup.md")?;
@@ -61,11 +63,14 @@ impl Doctor {
                     return Ok(findings.list.end("")?.ending(Exit::SomethingWrong));
                 }
                 session.output.progress("asking Meta");
-                Box::pin(meta::look(&stack, &clients, &mut findings)).await?;
-                rounds::look(&stack, &clients, &mut findings).await?;
+                let looked = Box::pin(meta::look(&stack, &clients, &mut findings)).await;
+                findings.unless("Meta", looked)?;
+                let looked = rounds::look(&stack, &clients, &mut findings).await;
+                findings.unless("schedules", looked)?;
                 if let Some(phone) = &self.probe {
                     session.output.progress("sending a message, and following it");
-                    Box::pin(probe::look(&clients, phone, self.from.as_deref(), &mut findings)).await?;
+                    let looked = Box::pin(probe::look(&clients, phone, self.from.as_deref(), &mut findings)).await;
+                    findings.unless("probe", looked)?;
                 }
             }
             Err(error) => {
@@ -93,6 +98,12 @@ impl Findings<'_> {
     /// A thing does not work.
     fn fail(&mut self, check: &str, words: &str, next: &str, page: &str) -> anyhow::Result<()> {
         self.say(Level::Fail, check, words, next, page)
+    }
+
+    /// What could not be looked at is a finding, too, and ends nothing else.
+    fn unless(&mut self, check: &str, looked: anyhow::Result<()>) -> anyhow::Result<()> {
+        let Err(error) = looked else { return Ok(()) };
+        self.fail(check, &format!("cannot be looked at: {error:#}"), "let these credentials do it", "docs/ops.md")
     }
 
     fn say(&mut self, level: Level, check: &str, words: &str, next: &str, page: &str) -> anyhow::Result<()> {

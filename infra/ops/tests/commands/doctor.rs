@@ -122,6 +122,43 @@ async fn what_is_wrong_is_told_with_the_next_step_and_its_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_may_not_be_looked_at_is_a_finding_and_ends_nothing() {
+    let world = world().await;
+    let phone = world.meta.customer("Operadora", PHONE);
+    phone.writes("prueba").await.unwrap();
+    world.work().await.unwrap();
+    let denied = |path: &str| Fault {
+        method: None,
+        path: path.to_owned(),
+        skip: 0,
+        times: None,
+        effect: Effect::Answer {
+            status: 400,
+            content_type: "application/x-amz-json-1.0".to_owned(),
+            body: r#"{"__type":"AccessDeniedException","message":"not authorized"}"#.to_owned(),
+        },
+    };
+    world.stage.aws.faults().add(denied("GetQueueAttributes"));
+    let findings = examined(&world, 4, &[]);
+    fails(&findings, "queue inbound", "does not tell its attributes");
+    assert_eq!(of(&findings, "reconcile")[0].0, "ok", "{findings:#?}");
+    world.stage.aws.faults().clear();
+    let away = Effect::Answer {
+        status: 403,
+        content_type: "application/json".to_owned(),
+        body: r#"{"error":"no"}"#.to_owned(),
+    };
+    world.chatwoot.faults().add(Fault {
+        method: Some("POST".to_owned()),
+        path: "/messages".to_owned(),
+        skip: 0,
+        times: None,
+        effect: away,
+    });
+    fails(&examined(&world, 4, &["--probe", PHONE, "--from", CHANNEL]), "probe", "cannot be looked at");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_schedule_that_stands_still_is_noticed() {
     // The channels are that old, and nothing has run since.
     let world = World::start_at(SystemClock.now() - Duration::from_secs(2 * 86_400)).await.unwrap();

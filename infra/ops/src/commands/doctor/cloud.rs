@@ -1,6 +1,5 @@
 //! What stands at AWS: secret, table, queues, clock, alarms, quota, and whether the functions have the policy of this build.
 
-use anyhow::Context as _;
 use platform::SecretError;
 use roxmltree::Document;
 use serde_json::Value;
@@ -103,7 +102,14 @@ async fn queues(stack: &Stack, queue: &str, findings: &mut Findings<'_>) -> anyh
             }
         };
         let asked = stack.aws.sqs.get_queue_attributes().queue_url(url).attribute_names("All".into()).send().await;
-        let attributes = asked.context("a queue does not tell its attributes")?.attributes.unwrap_or_default();
+        let attributes = match asked {
+            Ok(told) => told.attributes.unwrap_or_default(),
+            Err(error) => {
+                let words = format!("it does not tell its attributes ({})", error.into_service_error());
+                findings.fail(&check, &words, "let these credentials read it", "docs/ops.md")?;
+                continue;
+            }
+        };
         let number = |name: &str| {
             attributes.iter().find(|(key, _)| key.as_str() == name).and_then(|(_, value)| value.parse::<u64>().ok())
         };
