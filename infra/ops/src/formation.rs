@@ -56,6 +56,8 @@ pub(crate) struct Resource {
     pub(crate) kind: String,
     /// Its name, or its address.
     pub(crate) physical: String,
+    /// `CREATE_COMPLETE` and the like.
+    pub(crate) status: String,
 }
 
 /// What a change set would do to a resource.
@@ -138,6 +140,7 @@ impl Formation<'_> {
         Ok(serde_json::from_str(&body).unwrap_or_default())
     }
 
+    /// What is there of it, without what went already.
     pub(crate) async fn resources(&self) -> anyhow::Result<Vec<Resource>> {
         let mut found = Vec::new();
         let mut next = None::<String>;
@@ -149,11 +152,12 @@ impl Formation<'_> {
                 id: child(one, "LogicalResourceId"),
                 kind: child(one, "ResourceType"),
                 physical: child(one, "PhysicalResourceId"),
+                status: child(one, "ResourceStatus"),
             }));
             next = texts(&document, "NextToken").next().map(str::to_owned);
             if next.is_none() {
                 // What an emulator passed over has no kind.
-                found.retain(|one| !one.kind.is_empty());
+                found.retain(|one| !one.kind.is_empty() && one.status != "DELETE_COMPLETE");
                 return Ok(found);
             }
         }

@@ -10,7 +10,9 @@ use clap::Args;
 use serde_json::json;
 
 use crate::{
+    commands::restore::table::{delete, until_gone},
     formation::{Formation, Resource, Standing},
+    output::Output,
     session::Session,
     stack::Stack,
     told::{Exit, NoSuch, Told},
@@ -42,6 +44,8 @@ struct Found {
     goes: BTreeMap<String, usize>,
     stays: Vec<(Resource, String)>,
     waiting: BTreeMap<String, u64>,
+    /// What it was deployed with; nothing tells it any more once it is gone.
+    parameters: BTreeMap<String, String>,
 }
 
 impl Destroy {
@@ -52,14 +56,16 @@ impl Destroy {
         let Some(mut standing) = formation.standing().await? else {
             return Err(NoSuch(format!("there is no stack {} in {}", stack.name, stack.caller.region)).into());
         };
+        // Before anything: what goes meanwhile cannot be asked about any more.
+        let mut found = Found::look(&stack, &formation, &standing).await?;
         if standing.is_under_way() {
             output.step(&format!("{} is {}: waiting for its end", stack.name, standing.status));
             let Some(settled) = formation.settled(None, output, &*stack.clock).await? else {
-                return Ok(self.told(&stack, &Found::nothing(), true));
+                return Ok(self.told(&stack, &found, true));
             };
             standing = settled;
+            found = Found::look(&stack, &formation, &standing).await?;
         }
-        let found = Found::look(&stack, &formation).await?;
         if !self.yes {
             return Ok(self.told(&stack, &found, false));
         }
@@ -73,12 +79,15 @@ impl Destroy {
             );
             return Ok(Told::new(told.0, words).ending(Exit::SomethingWrong));
         }
+        if matches!(
+            standing.status.as_str(),
+            "ROLLBACK_COMPLETE" | "ROLLBACK_FAILED" | "CREATE_FAILED" | "DELETE_FAILED"
+        ) {
+            found.let_empty_tables_go(&stack, &standing, output).await?;
+        }
         output.step(&format!("deleting {}", stack.name));
         if standing.protected {
             formation.protect(false).await?;
-        }
-        if matches!(standing.status.as_str(), "ROLLBACK_COMPLETE" | "ROLLBACK_FAILED" | "CREATE_FAILED") {
-            let_empty_tables_go(&stack, &found).await?;
         }
         let since = formation.newest_event().await?;
         formation.delete().await?;
@@ -96,7 +105,7 @@ impl Destroy {
         let stays: Vec<_> =
             found.stays.iter().map(|(of, why)| json!({ "id": of.id, "name": of.physical, "why": why })).collect();
         let json = json!({ "stack": name, "dry_run": !done, "deleted": done, "goes": found.goes, "stays": stays,
-            "waiting": found.waiting });
+            "waiting": found.waiting, "parameters": found.parameters });
         let mut words = if done {
             format!("{name} is gone.\n")
         } else {
@@ -124,6 +133,12 @@ impl Destroy {
             "  at Meta the subscription and at Chatwoot the inboxes, unless `ops channel remove` was run before\n",
         );
         words.push_str("The functions' logs go with it; what CloudWatch counted stays for 15 months by itself.\n");
+        if !found.parameters.is_empty() {
+            words.push_str("It was deployed with these parameters, which no stack remembers any more:\n");
+        }
+        for (name, value) in &found.parameters {
+            let _ = writeln!(words, "  {name}={value}");
+        }
         words.push_str("The same name is not simply deployed again: docs/runbook/stack-again.md.\n");
         if self.everything {
             words.push_str(&commands(name));
@@ -133,14 +148,16 @@ impl Destroy {
 }
 
 impl Found {
-    fn nothing() -> Self {
-        Self { goes: BTreeMap::new(), stays: Vec::new(), waiting: BTreeMap::new() }
-    }
-
-    async fn look(stack: &Stack, formation: &Formation<'_>) -> anyhow::Result<Self> {
+    async fn look(stack: &Stack, formation: &Formation<'_>, standing: &Standing) -> anyhow::Result<Self> {
         let template = formation.template().await.unwrap_or_default();
-        let mut found = Self::nothing();
-        for resource in formation.resources().await? {
+        let parameters = standing.parameters.clone();
+        let mut found = Self { goes: BTreeMap::new(), stays: Vec::new(), waiting: BTreeMap::new(), parameters };
+        let resources = match formation.resources().await {
+            // It went in this moment.
+            Err(_) if standing.is_under_way() => Vec::new(),
+            resources => resources?,
+        };
+        for resource in resources {
             let kept = WHY.iter().find(|(id, _)| *id == resource.id);
             let policy = template["Resources"][&resource.id]["DeletionPolicy"].as_str().unwrap_or_default().to_owned();
             // A version goes with its function, whatever its policy.
@@ -156,6 +173,43 @@ impl Found {
             *found.goes.entry(resource.kind).or_default() += 1;
         }
         Ok(found)
+    }
+
+    /// Of a first deploy that failed: its tables are protected and empty, and in the way of the next one. `CloudFormation` keeps them
+    /// whenever a stack is deleted, so they go before.
+    async fn let_empty_tables_go(&mut self, stack: &Stack, standing: &Standing, output: &Output) -> anyhow::Result<()> {
+        // One that could not be made is another stack's.
+        let is_own = |of: &Resource| of.kind == "AWS::DynamoDB::Table" && of.status != "CREATE_FAILED";
+        let mut empty = Vec::new();
+        for (table, _) in self.stays.iter().filter(|(of, _)| is_own(of)) {
+            let name = &table.physical;
+            let holds = match stack.aws.dynamodb.scan().table_name(name).limit(1).consistent_read(true).send().await {
+                Ok(told) => told.count,
+                Err(error) => match error.into_service_error() {
+                    error if error.is_resource_not_found_exception() => 0,
+                    error => return Err(error).with_context(|| format!("{name} cannot be read: nothing was deleted")),
+                },
+            };
+            if holds > 0 && standing.status == "DELETE_FAILED" {
+                // It was in service: its tables stay.
+                return Ok(());
+            }
+            ensure!(
+                holds == 0,
+                "{name} is not empty, so this was not only a first deploy that failed: nothing was deleted \
+                 (docs/runbook/stack-again.md)"
+            );
+            empty.push(name.clone());
+        }
+        for name in &empty {
+            output.step(&format!("deleting {name}, which is empty"));
+            let gone = delete(stack, name, output).await;
+            gone.with_context(|| format!("{name} is empty and cannot be deleted"))?;
+            until_gone(stack, name, output).await?;
+            *self.goes.entry("AWS::DynamoDB::Table".to_owned()).or_default() += 1;
+        }
+        self.stays.retain(|(of, _)| !empty.contains(&of.physical));
+        Ok(())
     }
 }
 
@@ -175,26 +229,6 @@ async fn waits(stack: &Stack, url: &str) -> anyhow::Result<u64> {
     let names = ["", "NotVisible", "Delayed"].map(|state| format!("ApproximateNumberOfMessages{state}"));
     let number = |name: &String| attributes.iter().find(|(key, _)| key.as_str() == name)?.1.parse::<u64>().ok();
     Ok(names.iter().filter_map(number).sum())
-}
-
-/// Of a first deploy that failed: its tables are protected and empty, and in the way of the next one.
-async fn let_empty_tables_go(stack: &Stack, found: &Found) -> anyhow::Result<()> {
-    let dynamodb = &stack.aws.dynamodb;
-    for (table, _) in found.stays.iter().filter(|(of, _)| of.kind == "AWS::DynamoDB::Table") {
-        let name = &table.physical;
-        let Ok(described) = dynamodb.describe_table().table_name(name).send().await else { continue };
-        let holds = dynamodb.scan().table_name(name).limit(1).consistent_read(true).send().await?.count;
-        ensure!(
-            holds == 0,
-            "{name} is not empty, so this was not only a first deploy that failed: nothing was deleted \
-             (docs/runbook/stack-again.md)"
-        );
-        if described.table.and_then(|table| table.deletion_protection_enabled) == Some(true) {
-            let lifted = dynamodb.update_table().table_name(name).deletion_protection_enabled(false).send().await;
-            lifted.with_context(|| format!("the protection of {name} cannot be lifted"))?;
-        }
-    }
-    Ok(())
 }
 
 /// What would delete the rest.

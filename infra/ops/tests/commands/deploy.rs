@@ -116,6 +116,28 @@ impl Account {
         assert!(answer.status().is_success(), "{target}: {}", answer.text().await.unwrap());
     }
 
+    /// A stack that fails, and leaves what was made.
+    async fn create_without_rollback(&self, template: &Value) {
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        form.extend_pairs([
+            ("Action", "CreateStack"),
+            ("Version", "2010-05-15"),
+            ("StackName", "lmotos"),
+            ("OnFailure", "DO_NOTHING"),
+            ("TemplateBody", &template.to_string()),
+            ("Parameters.member.1.ParameterKey", "ChatwootUrl"),
+            ("Parameters.member.1.ParameterValue", "https://chat.example"),
+        ]);
+        let client = platform::http::Http::new(Arc::new(chatwoot::files::PublicOnly), None).unwrap().kept;
+        let signed = "AWS4-HMAC-SHA256 Credential=operator/20261130/us-east-1/cloudformation/aws4_request, \
+                      SignedHeaders=host, Signature=00";
+        let request = client.post(self.between.url()).header("authorization", signed);
+        let request = request.header("x-amz-date", "20261130T000000Z");
+        let request = request.header("content-type", "application/x-www-form-urlencoded; charset=utf-8");
+        let answer = request.body(form.finish()).send().await.unwrap();
+        assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
+    }
+
     pub(crate) fn deploy<'a>(&'a self, more: &[&'a str]) -> Vec<&'a str> {
         [&["deploy", "--packages", self.packages.path().to_str().unwrap()], more].concat()
     }
@@ -373,7 +395,24 @@ async fn a_first_deploy_that_fails_says_why_and_is_cleared_away() {
     );
     let again = complaint(&account.ops(&account.deploy(&[]), ""));
     assert!(again.contains("the first deploy of lmotos failed"), "{again}");
-    assert_eq!(account.says(0, &["destroy", "--yes"], "")["deleted"], json!(true));
+    let gone = account.says(0, &["destroy", "--yes"], "");
+    assert_eq!((&gone["deleted"], &gone["parameters"]["Shift"]), (&json!(true), &json!("Canary10Percent5Minutes")));
+
+    // Where the tables are left, they are protected, and CloudFormation would keep them for good.
+    wrong["Resources"]
+        .as_object_mut()
+        .unwrap()
+        .retain(|id, _| ["Table", "LedgerCopy", "Castor", "Pollux"].contains(&id.as_str()));
+    for twin in ["Castor", "Pollux"] {
+        wrong["Resources"][twin]["DependsOn"] = json!(["Table", "LedgerCopy"]);
+    }
+    wrong.as_object_mut().unwrap().retain(|part, _| part != "Outputs" && part != "Rules");
+    account.create_without_rollback(&wrong).await;
+    account.between.calls();
+    let gone = account.says(0, &["destroy", "--yes"], "");
+    let calls = account.between.calls();
+    assert_eq!(calls.iter().filter(|call| call.contains("DynamoDB_20120810.DeleteTable")).count(), 2, "{calls:#?}");
+    assert_eq!(gone["stays"], json!([]), "{gone}");
     account.take(&right);
     assert_eq!(account.says(0, &account.deploy(&[]), "")["state"], "created");
 }
