@@ -15,7 +15,8 @@ use rig::{
 use simulator_wire::answering;
 
 /// The sizes, the largest with as many people as a shop has.
-const SIZES: [Past; 3] = [Past { people: 20, each: 50 }, Past { people: 200, each: 50 }, Past { people: 2_000, each: 50 }];
+const SIZES: [Past; 3] =
+    [Past { people: 20, each: 50 }, Past { people: 200, each: 50 }, Past { people: 2_000, each: 50 }];
 
 /// Bodies of which the last ones are measured.
 const BODIES: usize = 8;
@@ -70,7 +71,9 @@ async fn load() -> anyhow::Result<()> {
     let folder = functions::binaries(Profile::Release)?;
     let program = functions::binary(&folder, "history").display().to_string();
     println!("## The process of `history`, at no rate, and live messages through `forward` beside it\n");
-    println!("| messages | batches | us of processor a message | peak, MiB | live alone p50, ms | p99 | beside it p50 | p99 |");
+    println!(
+        "| messages | batches | us of processor a message | peak, MiB | live alone p50, ms | p99 | beside it p50 | p99 |"
+    );
     println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
     for past in SIZES {
         let one = Box::pin(history::load(past, &program)).await?;

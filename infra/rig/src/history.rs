@@ -7,11 +7,7 @@ use domain::{Clock as _, PhoneNumberId};
 use serde_json::{Value, json};
 use stories::{CHANNEL, World};
 
-use crate::{
-    BenchStack, Process,
-    cost::Cost,
-    measure::Spread,
-};
+use crate::{BenchStack, Process, cost::Cost, measure::Spread};
 
 /// How many people stand in a chunk.
 const PEOPLE_A_CHUNK: usize = 200;
@@ -246,8 +242,7 @@ pub async fn load(past: Past, program: &str) -> anyhow::Result<Load> {
             if writing { live(ALONE + batches).await.map(Some) } else { Ok(None) }
         });
         beside.extend(lag?);
-        let answer =
-            outcome?.answer.map_err(|report| anyhow::anyhow!("{}", String::from_utf8_lossy(&report)))?;
+        let answer = outcome?.answer.map_err(|report| anyhow::anyhow!("{}", String::from_utf8_lossy(&report)))?;
         world.stage.settle(&batch, &serde_json::from_slice(&answer)?);
     }
     process.ready().await?;

@@ -28,7 +28,11 @@ impl Sorted<'_> {
 
 impl SliceWork<'_> {
     /// Decides about each message.
-    pub(super) async fn sorted(&self, erased: Option<Timestamp>, own: &[(String, MessageId)]) -> Result<Sorted<'_>, HandlerError> {
+    pub(super) async fn sorted(
+        &self,
+        erased: Option<Timestamp>,
+        own: &[(String, MessageId)],
+    ) -> Result<Sorted<'_>, HandlerError> {
         let clients = &self.handler.clients;
         let now = clients.clock.now();
         let kept_since = now - self.handler.retention;

@@ -14,7 +14,7 @@ mod export;
 mod ground;
 mod killed;
 mod restoring;
-mod standing;
 mod signup;
+mod standing;
 mod support;
 mod tracing;

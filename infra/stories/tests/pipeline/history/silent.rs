@@ -35,7 +35,8 @@ pub(super) fn told(world: &World) -> Vec<Notification> {
 fn past() -> [Value; 3] {
     let part = |n: i64| {
         let at = NOW - n * 30 * DAY;
-        let hers = [theirs(ANA, &format!("wamid.a{n}"), at, "pregunta"), ours(&format!("wamid.o{n}"), at + 60, "respuesta")];
+        let hers =
+            [theirs(ANA, &format!("wamid.a{n}"), at, "pregunta"), ours(&format!("wamid.o{n}"), at + 60, "respuesta")];
         let mut threads = vec![thread(ANA, &hers)];
         threads.extend((n == 1).then(|| thread(BERTA, &[theirs(BERTA, "wamid.b", at, "pregunta")])));
         chunk(n - 1, 1, 40 + 20 * n, &threads)
@@ -109,7 +110,8 @@ async fn neither_the_assignee_nor_who_takes_part_is_told_of_the_past() {
         }
         let before = told(&world);
         let [newest, ..] = past();
-        let pictures = chunk(0, 2, 60, &[thread(ANA, &[picture("wamid.p1", NOW - DAY), picture("wamid.p2", NOW - DAY)])]);
+        let pictures =
+            chunk(0, 2, 60, &[thread(ANA, &[picture("wamid.p1", NOW - DAY), picture("wamid.p2", NOW - DAY)])]);
         let large = usize::try_from(20 << 20).unwrap() + 1;
         let files = [file(&world, "wamid.p1", NOW - DAY, 1_000), file(&world, "wamid.p2", NOW - DAY, large)];
         posted(&world, &[newest, pictures]).await;

@@ -4,9 +4,7 @@ use domain::Clock as _;
 use serde_json::json;
 use stories::{CHANNEL, World};
 
-use super::{
-    ANA, DAY, HOUR, MINUTE, NOW, OWN, ana, chunk, goes_by, imported, notes, posted, progress, theirs, thread,
-};
+use super::{ANA, DAY, HOUR, MINUTE, NOW, OWN, ana, chunk, goes_by, imported, notes, posted, progress, theirs, thread};
 
 #[tokio::test]
 async fn nothing_older_than_what_is_kept_is_written_and_what_is_odd_is_counted() {
