@@ -71,7 +71,7 @@ impl Past {
         let phone = format!("521556{person:07}");
         let message = |at: usize| {
             let ago = i64::try_from(phase).ok()? * 60 * DAY + i64::try_from(at).ok()? * 3_000 + 2 * DAY;
-            let from = if at % 2 == 0 { phone.as_str() } else { "525555550100" };
+            let from = if at.is_multiple_of(2) { phone.as_str() } else { "525555550100" };
             Some(json!({
                 "from": from, "id": format!("wamid.HBgNNTIxNTU2MDAwMDAwOBUCABEYFDN{person:07}{at:05}"),
                 "timestamp": (now - ago).to_string(), "type": "text",

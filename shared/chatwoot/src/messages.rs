@@ -22,6 +22,7 @@ pub(crate) fn is_imported(source: &str) -> bool {
 
 /// A message to be written.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own in Chatwoot's API")]
 pub struct NewMessage<'a> {
     /// Its text.
     pub content: &'a str,
