@@ -11,7 +11,7 @@ use crate::open_chat::{OpenChat, call};
 
 /// What becomes of a kind.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Fate {
+enum OnThePhone {
     /// The phone shows this; `{survey}` stands for the survey's page.
     Shown(&'static str),
     /// The message is red, with these words in it.
@@ -19,8 +19,8 @@ enum Fate {
 }
 
 /// What a message of each content type holds here, beside its words, and what becomes of it.
-fn content(kind: &str) -> (Value, Fate) {
-    use Fate::{Red, Shown};
+fn content(kind: &str) -> (Value, OnThePhone) {
+    use OnThePhone::{Red, Shown};
     let items = |items: Value| json!({ "items": items });
     match kind {
         // Plain words, whatever widget of the web chat they were meant for.
@@ -86,13 +86,13 @@ async fn each_content_type_of_each_writer_is_shown_or_refused_in_words() {
             let survey = format!("{}/survey/responses/{}", shop.world.chatwoot.url(), row["uuid"].as_str().unwrap());
             let message = shop.writes_as(writer, kind, &attributes, false).await;
             match fate {
-                Fate::Shown(text) => {
+                OnThePhone::Shown(text) => {
                     heard += 1;
                     let expected = text.replace("{survey}", &survey);
                     assert_eq!(shop.ana.heard().pop(), Some(expected), "{writer:?} {kind}");
                     assert_eq!(message.status, "sent", "{writer:?} {kind}");
                 }
-                Fate::Red(words) => {
+                OnThePhone::Red(words) => {
                     let mark = shop.mark(message.id);
                     assert!(mark.starts_with("No entregado: ") && mark.contains(words), "{writer:?} {kind}: {mark}");
                 }
