@@ -59,6 +59,8 @@ pub struct ListedMessage {
 struct Sender {
     #[serde(default, rename = "type", deserialize_with = "lenient")]
     kind: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    id: Option<i64>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -197,6 +199,11 @@ impl ListedMessage {
         self.is_for_customer()
             && self.kind() == ListedKind::Outgoing
             && !is_set(&self.content_attributes.automation_rule_id)
+    }
+
+    /// Chatwoot's id of whoever wrote it.
+    pub fn sender(&self) -> Option<i64> {
+        self.sender.id
     }
 
     /// Whether a rule or a bot wrote it, as far as Chatwoot says so: a macro, or an integration with a user's token, is not

@@ -47,6 +47,8 @@ pub(crate) enum ItemKey {
     DataSubject(ConfirmationCode),
     Receipt(ConfirmationCode),
     Dropped(ConfirmationCode),
+    /// A single message that was erased.
+    ErasedMessage(AccountId, ConversationId, MessageId),
     /// A drain marker: request, queue and group.
     DrainMarker(ConfirmationCode, String, MessageGroup),
     /// An alias learnt while an erasure is underway.
@@ -178,6 +180,9 @@ impl From<ItemKey> for Key {
             Of::DataSubject(code) => under(format!("{ERASURE}#{code}"), TARGET),
             Of::Receipt(code) => under(format!("{ERASURE}#{code}"), RECEIPT),
             Of::Dropped(code) => under(format!("{ERASURE}#{code}"), DROPPED),
+            Of::ErasedMessage(account, id, message) => {
+                Self { pk: format!("{ERASURE}#{account}#{id}"), sk: format!("{MESSAGE}#{message}") }
+            }
             Of::DrainMarker(code, queue, group) => {
                 Self { pk: format!("{ERASURE}#{code}"), sk: format!("{DRAIN_MARKER}#{queue}#{group}") }
             }
@@ -264,6 +269,10 @@ impl ItemKey {
             (ERASURE, TARGET) => Self::DataSubject(code()),
             (ERASURE, RECEIPT) => Self::Receipt(code()),
             (ERASURE, DROPPED) => Self::Dropped(code()),
+            (ERASURE, MESSAGE) => {
+                let (account, id) = in_account(rest)?;
+                Self::ErasedMessage(account, id, MessageId(second.parse().ok()?))
+            }
             (ERASURE, DRAIN_MARKER) => {
                 let (queue, group) = second.split_once('#')?;
                 Self::DrainMarker(code(), queue.to_owned(), group.into())

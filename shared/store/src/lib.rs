@@ -22,6 +22,7 @@
 //! | erasure | `erasure#code` / `ledger` | an erasure request: its state, its deadlines, what was done; no name of a person |
 //! | target | `erasure#code` / `target` | the data subject of an open request: ids and addresses, deleted when it is closed |
 //! | drain marker | `erasure#code` / `marker#queue#group` | a drain marker that has not come out of a message group yet |
+//! | erased message | `erasure#account#conversation` / `message#id` | that one message was erased: when, by which agent; not what it said |
 //! | dropped | `erasure#code` / `dropped` | how many incoming events were dropped for a request |
 //! | open erasure | `erasures` / code | that a request is not closed |
 //! | request | `request#hash` / `request` | the code of the request under a hash; the hash of a request about one account belongs to that account |
@@ -72,7 +73,7 @@ pub use customer::thread::{CustomerStore, Reach, Thread};
 pub use erasure::data_subject::DataSubject;
 pub use erasure::inventory::DataInventory;
 pub use erasure::late_inventory::LateKey;
-pub use erasure::ledger::{ErasureEntry, ErasureLedger, LEDGER_KEEPS_DAYS, Pointed};
+pub use erasure::ledger::{ErasedMessage, ErasureEntry, ErasureLedger, LEDGER_KEEPS_DAYS, Pointed};
 pub use erasure::ledger_copy::{LedgerCopied, LedgerCopy};
 pub use erasure::media_index::MediaAtMeta;
 pub use erasure::requests::{ErasureRequests, RequestOutcome};

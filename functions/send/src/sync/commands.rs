@@ -1,6 +1,7 @@
 //! Answers agents' commands, which are private notes beginning with `/`. Each is answered once, by a private note
 //! whose source id holds the command's id. So a lost response does not lead to a second answer.
 
+mod erase;
 mod merge;
 mod react;
 mod retry;
@@ -136,6 +137,7 @@ impl Handler {
             Some(Command::State) => self.report(&asked).await?.text(self.clients.locale).into(),
             Some(Command::History) => self.past(&channel, &conversation).await?.text(self.clients.locale).into(),
             Some(Command::AskNumber) => Answer::of(self.ask_number(&asked).await?, self.clients.locale),
+            Some(Command::Erase) => Answer::of(self.erase_message(&asked).await?, self.clients.locale),
             Some(Command::Merge) => self.merge(&asked).await?,
             Some(Command::Retry) => self.retry_failed(&asked).await?,
             Some(Command::React) => Answer::of(self.react(&asked).await?, self.clients.locale),

@@ -43,7 +43,7 @@ pub(crate) async fn arrives(world: &World, body: &Value) {
 /// The texts in each conversation, the oldest conversation first; notices about changes left out.
 pub(crate) fn conversations(world: &World) -> Vec<Vec<String>> {
     let texts = |id| world.chatwoot.messages(id).into_iter().map(|message| message.content);
-    let plain = |text: &String| !text.starts_with('ℹ') && !text.starts_with("Sofía");
+    let plain = |text: &String| !text.starts_with(['ℹ', '🔗']) && !text.starts_with("Sofía");
     world.chatwoot.conversations().into_iter().map(|row| texts(row.id).filter(plain).collect()).collect()
 }
 

@@ -15,6 +15,7 @@ mod conservation;
 mod contacts;
 mod crashes;
 mod echoes;
+mod erased_message;
 mod erasure;
 mod erasure_dealers;
 mod erasure_doors;

@@ -9,7 +9,7 @@ use std::{
 
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, TransactWriteItem, WriteRequest};
 use domain::{
-    ConfirmationCode, CustomerId, Erasure, KeyedHash, MessageGroup,
+    AccountId, ConfirmationCode, ConversationId, CustomerId, Erasure, KeyedHash, MessageGroup, MessageId, Timestamp,
     erasure::{ErasureState, SignedReceipt},
     keyed_hash::{Person, RequestPointer},
 };
@@ -57,6 +57,33 @@ pub(crate) struct DataSubjectRow {
     pub(crate) expires_at: i64,
 }
 
+/// The line about a single message that was erased: what it said is nowhere in it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct ErasedMessage {
+    /// The Chatwoot account.
+    pub account: AccountId,
+    /// The conversation.
+    pub conversation: ConversationId,
+    /// The message.
+    pub message: MessageId,
+    /// When an agent asked for it first.
+    pub at: Timestamp,
+    /// The agent, by Chatwoot's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<i64>,
+    /// How many files it had.
+    pub files: usize,
+    /// How many messages that repeat its words went with it.
+    pub copies: usize,
+}
+
+#[derive(Deserialize, Serialize)]
+struct ErasedMessageRow {
+    #[serde(flatten)]
+    line: ErasedMessage,
+    expires_at: i64,
+}
+
 #[derive(Deserialize, Serialize)]
 struct ReceiptRow {
     signed: SignedReceipt,
@@ -76,6 +103,26 @@ impl ErasureLedger {
     /// Requests of this table.
     pub fn new(table: Table) -> Self {
         Self { table }
+    }
+
+    /// Writes the line about a message that is being erased, unless there is one. It is written before anything is erased.
+    pub async fn note_erased_message(&self, line: &ErasedMessage) -> Result<(), StoreError> {
+        let key = erased_message(line.account, line.conversation, line.message);
+        let expires_at = (self.table.now() + LEDGER_TTL).as_secs();
+        let row = ErasedMessageRow { line: line.clone(), expires_at };
+        // If it is there already, an earlier attempt wrote it.
+        self.table.transact(vec![self.table.transact_create(&key, &row)?]).await.map(|_| ())
+    }
+
+    /// The line about a message that was erased by itself.
+    pub async fn erased_message(
+        &self,
+        account: AccountId,
+        conversation: ConversationId,
+        message: MessageId,
+    ) -> Result<Option<ErasedMessage>, StoreError> {
+        let row = self.table.get::<ErasedMessageRow>(&erased_message(account, conversation, message)).await?;
+        Ok(row.map(|row| row.line))
     }
 
     /// A request, open or closed.
@@ -362,6 +409,10 @@ fn still(known: Option<&ConfirmationCode>, values: &mut Item) -> String {
 
 fn drain_marker_key(code: &ConfirmationCode, queue: &str, group: &MessageGroup) -> Key {
     ItemKey::DrainMarker(code.clone(), queue.to_owned(), group.clone()).into()
+}
+
+fn erased_message(account: AccountId, conversation: ConversationId, message: MessageId) -> Key {
+    ItemKey::ErasedMessage(account, conversation, message).into()
 }
 
 fn dropped(code: &ConfirmationCode) -> Key {

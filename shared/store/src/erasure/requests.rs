@@ -53,6 +53,11 @@ impl ErasureRequests {
         Self { erasures, inventory, tombstones, key, table, deadlines }
     }
 
+    /// The ledger it writes.
+    pub fn ledger(&self) -> &ErasureLedger {
+        &self.erasures
+    }
+
     /// The deadlines that apply.
     pub fn deadlines(&self) -> &ErasureDeadlines {
         &self.deadlines

@@ -67,6 +67,7 @@ impl Restore {
                 | ItemKey::Receipt(_)
                 | ItemKey::Request(_)
                 | ItemKey::Dropped(_)
+                | ItemKey::ErasedMessage(..)
                 | ItemKey::Tombstone(..)
                 | ItemKey::PastTombstone(..) => Some(from_item(item).map_err(StoreError::from)),
                 _ => None,

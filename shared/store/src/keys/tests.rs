@@ -69,6 +69,7 @@ fn keys() -> impl Strategy<Value = ItemKey> {
         hash().prop_map(|id| ItemKey::SignupTold(SignupId::new(id))),
         hash().prop_map(|id| ItemKey::SignupHint(WabaId::new(id))),
         number().prop_map(ItemKey::PastAsked),
+        (account(), id(), 1..i64::MAX).prop_map(|(at, of, one)| ItemKey::ErasedMessage(at, of, MessageId(one))),
         Just(ItemKey::Absent),
     ];
     prop_oneof![customers, inbound, outbound, erasures]
@@ -98,7 +99,7 @@ proptest! {
 fn every_kind_is_tried() {
     let mut runner = TestRunner::deterministic();
     let tried = (0..3_000).map(|_| discriminant(&keys().new_tree(&mut runner).unwrap().current()));
-    assert_eq!(tried.collect::<HashSet<_>>().len(), 46, "a new kind of item has to be in `keys`, too");
+    assert_eq!(tried.collect::<HashSet<_>>().len(), 47, "a new kind of item has to be in `keys`, too");
 }
 
 #[test]

@@ -22,6 +22,8 @@ pub enum Command {
     Retry,
     /// Ask the customer for their number.
     AskNumber,
+    /// Erase the quoted message.
+    Erase,
     /// Make one contact of those that are one person's.
     Merge,
     /// Put an emoji on a message.
@@ -44,7 +46,7 @@ pub struct CommandHelp {
 }
 
 /// All of them.
-pub const TABLE: [CommandHelp; 8] = [
+pub const TABLE: [CommandHelp; 9] = [
     CommandHelp {
         command: Command::State,
         names: ["estado", "status"],
@@ -106,6 +108,15 @@ pub const TABLE: [CommandHelp; 8] = [
         does: [
             "une en este contacto los demás contactos de la misma persona; pregunta antes, y se repite para confirmar",
             "merges the other contacts of the same person into this one; it asks first, and is repeated to confirm",
+        ],
+    },
+    CommandHelp {
+        command: Command::Erase,
+        names: ["borrar", "erase"],
+        arguments: ["", ""],
+        does: [
+            "borra de Chatwoot el mensaje que citas, con sus archivos y ediciones, y lo apunta en el registro de borrados",
+            "erases the message you quote from Chatwoot, with its files and edits, and notes it in the ledger of erasures",
         ],
     },
     CommandHelp {

@@ -22,6 +22,13 @@ pub enum Reply {
     NumberKnown,
     /// The question is longer than WhatsApp takes.
     QuestionTooLong,
+    /// A message was erased.
+    MessageErased {
+        /// Whether it may be on the customer's phone.
+        on_phone: bool,
+    },
+    /// No message was quoted.
+    QuoteWhatGoes,
     /// This person has a single contact.
     OneContact,
     /// Other contacts would be merged into this one.
@@ -75,6 +82,18 @@ impl Text for Reply {
             Self::QuestionTooLong => (
                 "No se preguntó nada: el texto junto al botón puede tener hasta 1,024 caracteres.",
                 "Nothing was asked: the text beside the button may have up to 1,024 characters.",
+            ),
+            Self::MessageErased { on_phone: true } => (
+                "Borrado de Chatwoot y apuntado en el registro de borrados. En el teléfono del cliente sigue: WhatsApp no permite quitarlo de ahí.",
+                "Erased from Chatwoot, and noted in the ledger of erasures. It is still on the customer's phone: WhatsApp does not let it be removed there.",
+            ),
+            Self::MessageErased { on_phone: false } => (
+                "Borrado de Chatwoot y apuntado en el registro de borrados.",
+                "Erased from Chatwoot, and noted in the ledger of erasures.",
+            ),
+            Self::QuoteWhatGoes => (
+                "No se borró nada: escribe `/borrar` como nota que cita el mensaje.",
+                "Nothing was erased: write `/erase` as a note that quotes the message.",
             ),
             Self::OneContact => ("Esta persona tiene un solo contacto.", "This person has a single contact."),
             Self::NotByItself => (

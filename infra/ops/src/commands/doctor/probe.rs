@@ -41,6 +41,7 @@ pub(super) async fn look(
         content: &content,
         incoming: false,
         private: false,
+        quiet: false,
         line: false,
         source_id: None,
         attributes: Value::Null,
