@@ -50,6 +50,7 @@ async fn people_who_are_new_are_told_to_no_one() {
     let _agents = [world.chatwoot.agent("Sofía"), world.chatwoot.agent("Luz")];
     greets_and_surveys(&world).await;
     world.chatwoot.add_robot(Robot {
+        customers_only: false,
         name: "Robot".to_owned(),
         says: "¿En qué puedo ayudarle?".to_owned(),
         private: false,
