@@ -39,7 +39,7 @@ impl Chat {
     }
 
     fn by_shop(self, n: usize) -> bool {
-        (self.at + n) % 3 == 0
+        (self.at + n).is_multiple_of(3)
     }
 
     fn words(self, n: usize) -> String {
@@ -95,7 +95,8 @@ fn chunks(chats: &[Chat], seed: u64) -> Vec<Value> {
     let part = |chat: &Chat, at: usize| chat.messages * (8 - at) / 9..chat.messages * (9 - at) / 9;
     let one = |at: usize| {
         let threads: Vec<Value> = chats.iter().map(|chat| chat.thread(part(chat, at), seed + at as u64)).collect();
-        chunk(at as i64 / 3, at as i64 % 3 + 1, (at as i64 + 1) * 11 + 1, &threads)
+        let at = i64::try_from(at).unwrap();
+        chunk(at / 3, at % 3 + 1, (at + 1) * 11 + 1, &threads)
     };
     (0..9).map(one).collect()
 }
