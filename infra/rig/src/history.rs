@@ -22,7 +22,7 @@ const MAX_TIME: Duration = Duration::from_secs(48 * 3600);
 const MAX_WAIT: Duration = Duration::from_secs(3600);
 
 /// So many requests a minute that the rate holds nothing up.
-const AT_ONCE: &str = "60000000";
+const UNHELD_RATE: &str = "60000000";
 
 /// So many live messages are measured without an import beside them.
 const ALONE: usize = 100;
@@ -225,7 +225,7 @@ pub async fn load(past: Past, program: &str) -> anyhow::Result<Load> {
         ensure!(world.meta.post(body.to_string().as_bytes()).await? == 200, "a chunk was refused");
     }
     let mut variables = ground.variables("history")?;
-    variables.insert("HISTORY_PER_MINUTE".to_owned(), AT_ONCE.to_owned());
+    variables.insert("HISTORY_PER_MINUTE".to_owned(), UNHELD_RATE.to_owned());
     let mut process = Process::start(&[program], &variables, std::process::Stdio::null()).await?;
     let before = process.processor()?;
     let (mut beside, mut batches) = (Vec::new(), 0);
