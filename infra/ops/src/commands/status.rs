@@ -5,7 +5,7 @@ use aws_sdk_dynamodb::error::DisplayErrorContext;
 use clap::Args;
 use domain::Timestamp;
 use serde_json::json;
-use store::{Channels, ErasureLedger, Imports, ReconcileCursor};
+use store::{Channels, ErasureLedger, Imports, ReconcileCursor, Side, Silences};
 
 use super::stuck::why_held;
 use crate::{
@@ -56,10 +56,19 @@ impl Status {
                 "blind_since": blind.map(Timestamp::as_secs), "round_at": round.map(Timestamp::as_secs),
                 "history_waiting": import }));
         }
+        let (silences, mut sides) = (Silences::new(stack.table()), Vec::new());
+        for side in Side::ALL {
+            let since = silences.since(side).await?;
+            is_well &= since.is_none();
+            words.extend(since.map(|at| {
+                format!("{} has not answered since {}; it is tried every few seconds", side.word(), spelled(at))
+            }));
+            sides.push(json!({ "side": side.word(), "silent_since": since.map(Timestamp::as_secs) }));
+        }
         let (open, breached) = erasures(&stack).await?;
         is_well &= breached == 0;
         words.push(format!("erasures: {open} open, {breached} past their days"));
-        let json = json!({ "queues": queues, "numbers": numbers, "erasures": { "open": open, "breached": breached } });
+        let json = json!({ "queues": queues, "numbers": numbers, "sides": sides, "erasures": { "open": open, "breached": breached } });
         let told = Told::new(json, words.join("\n"));
         Ok(if is_well { told } else { told.ending(Exit::SomethingWrong) })
     }

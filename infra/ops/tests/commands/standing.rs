@@ -16,6 +16,7 @@ async fn a_bridge_at_rest_has_nothing_to_tell() {
     let world = World::start_now().await.unwrap();
     let status = says(&world, 0, &["status"], "");
     assert_eq!(status["erasures"], json!({"open": 0, "breached": 0}));
+    assert!(status["sides"].as_array().unwrap().iter().all(|side| side["silent_since"].is_null()), "{status}");
     assert!(status["queues"].as_array().unwrap().iter().all(|queue| queue["waiting"] == 0), "{status}");
     assert_eq!(says(&world, 0, &["stuck"], ""), json!([]));
 }
