@@ -1,5 +1,7 @@
 //! Puts tasks into a FIFO queue.
 
+use std::collections::HashSet;
+
 use aws_sdk_sqs::{
     Client,
     types::{QueueAttributeName, SendMessageBatchRequestEntry},
@@ -119,12 +121,15 @@ const LANE_BATCHES: usize = 50;
 /// The most parallel senders.
 const MAX_LANES: usize = 8;
 
-/// Splits messages for parallel senders; all messages of a group go to one of them.
+/// Splits messages for parallel senders; all messages of a group go to one of them. Where each has a group of its own, all batches
+/// but the last are full.
 fn lanes(messages: Vec<QueueMessage>) -> Vec<Vec<QueueMessage>> {
     let count = (messages.len() / LANE_BATCHES).clamp(1, MAX_LANES);
     let mut lanes = vec![Vec::new(); count];
-    for letter in messages {
-        let lane = letter.group.bytes().fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+    let distinct = messages.iter().map(|letter| letter.group.as_str()).collect::<HashSet<_>>().len() == messages.len();
+    for (at, letter) in messages.into_iter().enumerate() {
+        let hash = |sum: usize, byte: u8| sum.wrapping_mul(31).wrapping_add(byte.into());
+        let lane = if distinct { at / MAX_BATCH } else { letter.group.bytes().fold(0, hash) };
         lanes[lane % count].push(letter);
     }
     lanes
@@ -181,6 +186,14 @@ mod tests {
             assert!(homes.len() == 1 && ids.is_sorted());
         }
         assert_eq!(super::lanes((0..10).map(|id| letter(id, 1)).collect()).len(), 1);
+    }
+
+    #[test]
+    fn groups_of_one_message_each_fill_their_batches() {
+        let slices = (0..503).map(|at| QueueMessage { group: format!("g{at}"), ..letter(at, 2_000) }).collect();
+        let lanes = lanes(slices);
+        assert_eq!(lanes.len(), MAX_LANES);
+        assert_eq!(lanes.into_iter().map(|lane| batches(lane).len()).sum::<usize>(), 51);
     }
 
     #[test]
