@@ -17,7 +17,7 @@ use crate::{Handler, Step, note};
 /// How long a slice is hidden at most while Meta sends more: an erasure has to find it soon.
 const GATE_MAX_WAIT: Duration = Duration::from_secs(600);
 
-/// How long a slice is hidden while others may wait in the queue that nothing is known of yet.
+/// How long a slice is hidden at least while others may wait in the queue that nothing is known of yet.
 const BACKLOG_WAIT: Duration = Duration::from_secs(15);
 
 /// The same in all: the queue also counts slices of other numbers, and counts late.
@@ -69,7 +69,7 @@ impl SliceWork<'_> {
             return Ok(Step::Later(opens_in.min(GATE_MAX_WAIT)));
         }
         if !self.is_open(&progress).await? {
-            return Ok(Step::Later(BACKLOG_WAIT));
+            return Ok(Step::Later(self.handler.far_off(self.record, &progress, BACKLOG_WAIT)));
         }
         let waiting = clients.imports.waiting(number, &slice.person).await?;
         let ahead = waiting.iter().position(|one| one.item == slice.item).unwrap_or_default();
@@ -192,7 +192,12 @@ impl SliceWork<'_> {
         if count == 0 {
             let holder = self.holder();
             clients.claims.settle_reserved(&sorted.reserved, &holder).await?;
-            return self.close(guard, outcome).await;
+            // It may be the last one all the same.
+            return match self.show_known(chatwoot).await {
+                Err(HandlerError::Chatwoot(error)) => Err(self.refused(error, chatwoot, None).await?),
+                Err(error) => Err(error),
+                Ok(()) => self.close(guard, outcome).await,
+            };
         }
         let newest = slice.range().1;
         // What is written of the person ends by the messages' own dates.

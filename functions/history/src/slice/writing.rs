@@ -144,6 +144,15 @@ impl SliceWork<'_> {
         Ok(())
     }
 
+    /// The same after a slice of which nothing had to be written.
+    pub(super) async fn show_known(&self, chatwoot: &Chatwoot) -> Result<(), HandlerError> {
+        let customers = &self.handler.clients.customers;
+        let Some(customer) = customers.find(self.channel.account, &self.slice.customer).await? else { return Ok(()) };
+        let thread = customers.thread(&customer, &self.slice.channel).await?.filter(|thread| thread.pending);
+        let Some(conversation) = thread.and_then(|thread| thread.conversation) else { return Ok(()) };
+        self.show(chatwoot, customers, &WrittenTo { customer, conversation, pending: true, untouched: false }).await
+    }
+
     /// After the person's last slice, a conversation that was made for it is closed like one that is over. If the customer wrote
     /// meanwhile, agents see it as open.
     pub(super) async fn show(

@@ -251,3 +251,15 @@ async fn nothing_is_written_while_older_messages_stand_in_the_queue_unseen() {
     assert_eq!(all.len(), 2, "{all:#?}");
     assert!(all[0].contains("viejo") && all[1].contains("nuevo"), "{all:#?}");
 }
+
+#[tokio::test]
+async fn a_last_slice_of_repeats_closes_the_conversation_all_the_same() {
+    let world = World::start().await.unwrap();
+    let (older, newer) = (theirs(ANA, "wamid.1", NOW - 9 * DAY, "uno"), theirs(ANA, "wamid.2", NOW - 8 * DAY, "dos"));
+    let whole = chunk(0, 1, 100, &[thread(ANA, &[older, newer.clone()])]);
+    let again = chunk(0, 2, 100, &[thread(ANA, &[newer])]);
+    posted(&world, &[whole, again]).await;
+    imported(&world).await;
+    assert_eq!(notes(&world, &format!("+{ANA}")).len(), 1);
+    assert_eq!(status(&world, world.conversation(&format!("+{ANA}")).unwrap()), "resolved");
+}
