@@ -9,7 +9,7 @@ use std::{
 use base64::Engine as _;
 use serde_json::{Value, json};
 
-use crate::support::{eventually, exchange};
+use crate::support::{Answer, eventually, exchange};
 
 /// A browser driven through the `WebDriver` protocol.
 pub(crate) struct Browser {
@@ -104,10 +104,14 @@ impl Browser {
     }
 
     pub(crate) fn post(&self, path: &str, body: &Value) -> Value {
-        let path = format!("/session/{}{path}", self.session);
-        let answer = exchange(&self.base, "POST", &path, &[("content-type", "application/json")], &body.to_string());
+        let answer = self.posted(path, body);
         assert_eq!(answer.status, 200, "{path}: {answer:?}");
         answer.json()["value"].clone()
+    }
+
+    fn posted(&self, path: &str, body: &Value) -> Answer {
+        let path = format!("/session/{}{path}", self.session);
+        exchange(&self.base, "POST", &path, &[("content-type", "application/json")], &body.to_string())
     }
 
     fn element(&self, selector: &str) -> String {
@@ -118,6 +122,14 @@ impl Browser {
     pub(crate) fn click(&self, selector: &str) {
         let element = self.element(selector);
         self.post(&format!("/element/{element}/click"), &json!({}));
+    }
+
+    /// Clicks on what closes the window. The driver may find it gone while it still waits for the page to settle.
+    pub(crate) fn clicks_and_closes(&self, selector: &str) {
+        let element = self.element(selector);
+        let answer = self.posted(&format!("/element/{element}/click"), &json!({}));
+        let is_gone = ["detached", "no such window"].iter().any(|words| answer.body.contains(words));
+        assert!(answer.status == 200 || is_gone, "{selector}: {answer:?}");
     }
 
     pub(crate) fn types(&self, selector: &str, text: &str) {

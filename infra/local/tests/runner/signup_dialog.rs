@@ -87,7 +87,7 @@ impl DialogPage {
 
     /// Ends the dialog by a button, and gives what the page was called back with.
     fn ends(&self, own: &str, button: &str) -> Value {
-        self.browser.click(button);
+        self.browser.clicks_and_closes(button);
         self.called_back(own)
     }
 
@@ -175,7 +175,7 @@ fn a_page_that_cuts_its_openers_hears_nothing_and_a_blocked_window_calls_nobody_
     };
     let page = DialogPage::open(&driver, &chromium);
     let own = page.dialog("/cut");
-    page.browser.click("#finish_coexistence");
+    page.browser.clicks_and_closes("#finish_coexistence");
     page.browser.switches(&own);
     page.browser.waits("return window.answer !== undefined");
     assert_eq!(page.browser.says("return window.answer.authResponse"), Value::Null);

@@ -30,7 +30,7 @@ fn an_owner_connects_a_number_in_a_browser() {
     let other = browser.windows().into_iter().find(|window| *window != own).unwrap();
     browser.switches(&other);
     browser.waits("return !!document.querySelector('#finish_coexistence')");
-    browser.click("#finish_coexistence");
+    browser.clicks_and_closes("#finish_coexistence");
     eventually("Meta's window is closed", || browser.windows().len() == 1);
     browser.switches(&own);
     browser.waits("return document.getElementById('progress').hidden === false");
