@@ -100,13 +100,14 @@ impl State {
         ids.filter(sees).collect()
     }
 
-    /// Nobody is told of a blocked contact, but for mentions.
+    /// Nobody is told of a blocked contact, but for mentions; a bot has no notifications.
     fn notify(&mut self, user: i64, kind: &'static str, conversation: i64, message: Option<i64>) {
         let contact = self.conversations.get(&conversation).and_then(|row| self.contacts.get(&row.contact_id));
         if contact.is_some_and(|contact| contact.blocked) && kind != "conversation_mention" {
             return;
         }
-        let Some(user) = self.user(user).map(|user| user.name.clone()) else { return };
+        let told = self.user(user).filter(|user| user.role != Role::Bot);
+        let Some(user) = told.map(|user| user.name.clone()) else { return };
         self.notifications.push(Notification { user, kind, conversation, message });
     }
 }
