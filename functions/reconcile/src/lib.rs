@@ -96,7 +96,10 @@ impl Handler {
         // twice, or is missing in the ledger, and never the other way round.
         let (channels, held) = tokio::join!(self.clients.channels.all(), self.inbound.holds());
         let channels = channels?;
-        let early = stream::iter(&channels).map(|channel| self.channel(channel)).buffered(MAX_CONCURRENT_CHANNELS);
+        // A round is rare, and does not rest. After a silence one call decides; those beside it would be refused, and wait for the
+        // next round.
+        let at_once = if self.clients.try_now() { 1 } else { MAX_CONCURRENT_CHANNELS };
+        let early = stream::iter(&channels).map(|channel| self.channel(channel)).buffered(at_once);
         let early: Vec<Option<u64>> = early.collect().await;
         self.clients.note_silences().await;
         let balanced = self.balance(&channels, held, &early).await;

@@ -172,6 +172,12 @@ impl Clients {
         warm_up_channels(&self.channels, &self.secrets, queue).await;
     }
 
+    /// Lets the next call to each side try, whatever rest is left. Says whether a side was silent: then one call decides, and
+    /// those beside it would be refused.
+    pub fn try_now(&self) -> bool {
+        self.breakers.iter().fold(false, |silent, (_, breaker)| breaker.try_now() || silent)
+    }
+
     /// Writes down which side is not called any more, or is again; nothing while all is well.
     pub async fn note_silences(&self) {
         for (side, breaker) in &self.breakers {

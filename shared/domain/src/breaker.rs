@@ -45,7 +45,7 @@ impl Breaker {
 
     /// Whether a call may be made; if not, how long it has to rest. Of those that come when the rest is over, one tries.
     pub fn admit(&self) -> Result<(), Duration> {
-        if !self.is_silent.load(Ordering::Acquire) {
+        if !self.is_silent() {
             return Ok(());
         }
         let now = self.clock.now();
@@ -63,9 +63,22 @@ impl Breaker {
         }
     }
 
+    /// Whether the last call got no answer.
+    fn is_silent(&self) -> bool {
+        self.is_silent.load(Ordering::Acquire)
+    }
+
+    /// Lets the next call try, whatever rest is left, and says whether there is a silence to end.
+    pub fn try_now(&self) -> bool {
+        if let Some(silence) = &mut *self.silence.lock().unwrap_or_else(PoisonError::into_inner) {
+            silence.next = self.clock.now();
+        }
+        self.is_silent()
+    }
+
     /// The side answered, whatever it said.
     pub fn answered(&self) {
-        if !self.is_silent.load(Ordering::Acquire) {
+        if !self.is_silent() {
             return;
         }
         let ended = self.silence.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -129,7 +142,9 @@ mod tests {
         assert_eq!(breaker.news(), Some(Some(Timestamp::from_secs(0))));
         at(67);
         assert_eq!((breaker.admit(), breaker.news()), (Err(Duration::from_secs(3)), None));
-        at(70);
+        assert!(breaker.try_now(), "a rare visitor does not rest");
+        assert_eq!((breaker.admit(), breaker.admit()), (Ok(()), Err(Duration::from_secs(10))));
+        at(77);
         assert_eq!(breaker.admit(), Ok(()));
         breaker.answered();
         assert_eq!((breaker.admit(), breaker.news()), (Ok(()), Some(None)));
