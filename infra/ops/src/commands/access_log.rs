@@ -10,7 +10,7 @@ use crate::{
     told::{Exit, Told, spelled},
 };
 
-const COLUMNS: &[Column] = &[("at", 20), ("who", 28), ("command", 12), ("subject", 12), ("why", 30)];
+const COLUMNS: &[Column] = &[("at", 20), ("who", 16), ("command", 12), ("subject", 10), ("why", 14)];
 
 /// The command.
 #[derive(Debug, Args)]

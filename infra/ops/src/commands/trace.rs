@@ -23,7 +23,7 @@ use crate::{
     told::{NoSuch, Told, spelled},
 };
 
-const COLUMNS: &[Column] = &[("at", 20), ("step", 34), ("conversation", 12), ("message", 8), ("trace", 34)];
+const COLUMNS: &[Column] = &[("at", 20), ("conversation", 12), ("message", 8), ("step", 34)];
 
 /// The command.
 #[derive(Debug, Args)]
@@ -95,10 +95,9 @@ impl Trace {
             let text = |value: Option<String>| value.unwrap_or_default();
             let cells = [
                 text(at.map(spelled)),
-                words,
                 text(conversation.map(|(_, id)| id.to_string())),
                 text(message.map(|id| id.to_string())),
-                trace,
+                words,
             ];
             list.row(&row, &cells)?;
         }
